@@ -1,0 +1,143 @@
+// Runs one of the project's verbs (start, test, bench, weft) on a machine that has only some Node (18 or newer) and npm:
+// installs the packages when the lock file is newer than they are, builds when sources are newer, then uses Node 24 from node_modules.
+// Standard output belongs to the verb alone: everything said here goes to standard error.
+import { spawn } from 'node:child_process';
+import { existsSync, readdirSync, statSync, utimesSync } from 'node:fs';
+import { constants } from 'node:os';
+import { dirname, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+
+const ROOT = join(dirname(fileURLToPath(import.meta.url)), '..');
+const NODE = join(ROOT, 'node_modules', 'node', 'bin', process.platform === 'win32' ? 'node.exe' : 'node');
+const SOURCES = ['core', 'certs', 'control-plane', 'sidecar', 'injector', 'cli', 'examples', 'scripts', 'package-lock.json'];
+
+const SIGNALS = ['SIGINT', 'SIGTERM', 'SIGHUP'];
+
+const say = (text) => process.stderr.write(`weft: ${text}\n`);
+
+/** Runs a command to its end; signals sent to us reach it, so that Ctrl-C lets it clean up. Resolves with its exit code. */
+function run(command, args, { onStdout = null, env = process.env, quiet = false } = {}) {
+  return new Promise((resolve) => {
+    const child = spawn(command, args, {
+      cwd: ROOT,
+      env,
+      stdio: ['inherit', onStdout || quiet ? 'pipe' : 'inherit', quiet ? 'pipe' : 'inherit'],
+    });
+    let talk = '';
+    if (onStdout) child.stdout.on('data', onStdout);
+    else if (quiet) for (const stream of [child.stdout, child.stderr]) stream.on('data', (data) => (talk += data));
+    // A terminal sends Ctrl-C to the whole group and npm passes it on once more: `weft run` takes several within a second for one.
+    const onSignal = (signal) => child.kill(signal);
+    for (const signal of SIGNALS) process.on(signal, onSignal);
+    const finish = (code) => {
+      for (const signal of SIGNALS) process.off(signal, onSignal);
+      resolve({ code, talk });
+    };
+    child.on('error', (error) => {
+      say(`cannot run ${command}: ${error.message}`);
+      finish(1);
+    });
+    child.on('close', (code, signal) => finish(code ?? 128 + (constants.signals[signal] ?? 0)));
+  });
+}
+
+function modifiedMs(path) {
+  try {
+    return statSync(path).mtimeMs;
+  } catch {
+    return 0;
+  }
+}
+
+/** Newest change below a path, not looking into what was built or installed. */
+function newestMs(path) {
+  const stats = statSync(path, { throwIfNoEntry: false });
+  if (!stats) return 0;
+  if (!stats.isDirectory()) return stats.mtimeMs;
+  let newest = 0;
+  for (const entry of readdirSync(path)) {
+    if (entry !== 'dist' && entry !== 'node_modules') newest = Math.max(newest, newestMs(join(path, entry)));
+  }
+  return newest;
+}
+
+async function install() {
+  const marker = join(ROOT, 'node_modules', '.package-lock.json');
+  if (existsSync(NODE) && modifiedMs(join(ROOT, 'package-lock.json')) <= modifiedMs(marker)) return;
+  const npm = process.env.npm_execpath;
+  for (let attempt = 1; attempt <= 2; attempt++) {
+    say(attempt === 1 ? 'installing packages (npm ci) …' : 'trying npm ci once more …');
+    const args = ['ci', '--no-audit', '--no-fund', '--loglevel=error'];
+    const startedAt = Date.now();
+    // Said out loud: `npm start --silent` hands its log level down in the environment, and would hide why an installation fails.
+    const { code, talk } = await run(npm ? process.execPath : 'npm', npm ? [npm, ...args] : args, { quiet: true });
+    if (code === 0 && existsSync(NODE)) {
+      utimesSync(marker, new Date(), new Date());
+      say(`packages installed in ${((Date.now() - startedAt) / 1000).toFixed(1)} s`);
+      return;
+    }
+    process.stderr.write(talk);
+    say(
+      code === 0
+        ? `npm ci went well but ${NODE} is not there (were install scripts switched off?)`
+        : `npm ci failed with exit code ${code}`,
+    );
+  }
+  process.exit(1);
+}
+
+async function buildIfStale() {
+  const built = ['dist/weft.mjs', 'dist/sidecar.mjs', 'examples/shop/dist/payment.mjs', 'examples/shop/dist/checkout.mjs'];
+  const oldest = Math.min(...built.map((path) => modifiedMs(join(ROOT, path))));
+  if (Math.max(...SOURCES.map((path) => newestMs(join(ROOT, path)))) <= oldest) return;
+  const { code } = await run(NODE, [join('scripts', 'build.mjs')]);
+  if (code !== 0) process.exit(code);
+}
+
+/** Type check, lint, tests; the last line sums up. All of them run even if one fails, so that one run shows everything. */
+async function test(args) {
+  let passed = 0;
+  let failed = 0;
+  for (const [name, script, options] of [
+    ['type check', 'node_modules/typescript/bin/tsc', ['--noEmit']],
+    ['lint', 'node_modules/@biomejs/biome/bin/biome', ['check']],
+  ]) {
+    const { code } = await run(NODE, [script, ...options]);
+    say(`${name}: ${code === 0 ? 'fine' : 'failed'}`);
+    if (code === 0) passed++;
+    else failed++;
+  }
+  let tail = '';
+  const { code } = await run(NODE, ['node_modules/mocha/bin/mocha.js', ...args], {
+    onStdout: (data) => {
+      process.stdout.write(data);
+      tail = (tail + data).slice(-1_000_000);
+    },
+  });
+  const sum = (word) => [...tail.matchAll(new RegExp(`^\\s*(\\d+) ${word}\\b`, 'gm'))].map((match) => Number(match[1])).at(-1) ?? 0;
+  passed += sum('passing');
+  // A crash of the runner itself has no count of failures, but is one.
+  failed += Math.max(sum('failing'), code === 0 ? 0 : 1);
+  const skipped = sum('pending');
+  process.stdout.write(`${skipped ? `${skipped} skipped\n` : ''}${passed} passed, ${failed} failed\n`);
+  return failed === 0 ? 0 : 1;
+}
+
+const [verb, ...args] = process.argv.slice(2);
+await install();
+// Tests and what we start find Node 24 as `node`, whatever the machine's own is.
+process.env.PATH = `${dirname(NODE)}:${process.env.PATH ?? ''}`;
+let code = 2;
+if (verb === 'start' || verb === 'weft') {
+  await buildIfStale();
+  code = (await run(NODE, [join('dist', 'weft.mjs'), ...(verb === 'start' ? ['run', join('examples', 'shop')] : []), ...args])).code;
+} else if (verb === 'test') {
+  await buildIfStale();
+  code = await test(args);
+} else if (verb === 'bench') {
+  await buildIfStale();
+  code = (await run(NODE, [join('bench', 'main.ts'), ...args])).code;
+} else {
+  say('usage: node scripts/with-setup.mjs start|test|bench|weft [arguments]');
+}
+process.exit(code);
