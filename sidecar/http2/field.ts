@@ -1,0 +1,72 @@
+// One header field as the codec sees it: interned per connection, judged once when it is made (RFC 9113 §8.2.1).
+
+/** A header field. Names and values are latin1 strings: one char is one octet, so nothing is lost on the way through. */
+export interface Field {
+  readonly name: string;
+  readonly value: string;
+  /** Size in a dynamic table and in a header list (RFC 7541 §4.1). */
+  readonly size: number;
+  /** Its values differ from call to call: kept out of templates and never indexed by our encoder. */
+  readonly varying: boolean;
+  /** Came as "never indexed": must leave so (RFC 7541 §6.2.3). */
+  readonly never: boolean;
+  /** Not empty: a field that no message may carry, and why. */
+  readonly fault: string;
+  /** Number of this field on its connection, for the hash of a template. */
+  readonly id: number;
+}
+
+/** Names whose values change with nearly every call. */
+const VARYING = new Set([
+  'grpc-timeout',
+  'traceparent',
+  'tracestate',
+  'baggage',
+  'b3',
+  'x-b3-traceid',
+  'x-b3-spanid',
+  'x-b3-parentspanid',
+  'x-request-id',
+  'grpc-trace-bin',
+  'grpc-tags-bin',
+  'grpc-message',
+  'grpc-status-details-bin',
+  'content-length',
+  'date',
+  'etag',
+  'last-modified',
+]);
+
+const CONNECTION_SPECIFIC = new Set(['connection', 'keep-alive', 'proxy-connection', 'transfer-encoding', 'upgrade']);
+
+export function isVarying(name: string): boolean {
+  return VARYING.has(name);
+}
+
+export function makeField(name: string, value: string, never: boolean, id: number): Field {
+  return { name, value, size: name.length + value.length + 32, varying: VARYING.has(name), never, fault: fieldFault(name, value), id };
+}
+
+/** @returns why RFC 9113 §8.2 forbids the field, or '' */
+export function fieldFault(name: string, value: string): string {
+  if (name.length === 0) return 'empty field name';
+  for (let i = name.charCodeAt(0) === 0x3a ? 1 : 0; i < name.length; i++) {
+    const c = name.charCodeAt(i);
+    // No upper case, no space or control, no ':' but in front, nothing above ASCII.
+    if (c <= 0x20 || (c >= 0x41 && c <= 0x5a) || c >= 0x7f || c === 0x3a) return 'forbidden octet in a field name';
+  }
+  for (let i = 0; i < value.length; i++) {
+    const c = value.charCodeAt(i);
+    if (c === 0 || c === 0x0a || c === 0x0d) return 'forbidden octet in a field value';
+  }
+  if (value.length > 0 && (isBlank(value.charCodeAt(0)) || isBlank(value.charCodeAt(value.length - 1)))) {
+    return 'a field value begins or ends with white space';
+  }
+  if (CONNECTION_SPECIFIC.has(name)) return 'connection-specific field';
+  if (name === 'te' && value !== 'trailers') return 'te other than trailers';
+  return '';
+}
+
+function isBlank(c: number): boolean {
+  return c === 0x20 || c === 0x09;
+}

@@ -1,0 +1,65 @@
+// Counts what a peer makes us do for nothing, and says when it is too much. One per connection; plain numbers, no timers.
+import {
+  FORCED_RESET_BURST,
+  FORCED_RESET_PER_SECOND,
+  IDLE_FRAME_BUDGET,
+  IDLE_FRAMES_PER_SECOND,
+  IDLE_FRAMES_PER_WORK_FRAME,
+  RAPID_RESET_MIN_REQUESTS,
+  RESET_SOON_MS,
+} from './limits.ts';
+
+/** Halve the reset statistics after so many requests, so that a long-lived connection is judged by its present. */
+const FORGET_AFTER_REQUESTS = 10_000;
+
+export class FloodGuard {
+  private idleFrames = IDLE_FRAME_BUDGET;
+  private idleAtMs: number;
+  private forced = FORCED_RESET_BURST;
+  private forcedAtMs: number;
+  private requests = 0;
+  private soonResets = 0;
+
+  constructor(nowMs: number) {
+    this.idleAtMs = nowMs;
+    this.forcedAtMs = nowMs;
+  }
+
+  /** A frame that moves a message forward, in either direction. */
+  work(): void {
+    if (this.idleFrames < IDLE_FRAME_BUDGET) this.idleFrames += IDLE_FRAMES_PER_WORK_FRAME;
+  }
+
+  /** A frame that moves nothing. @returns true when it is one too many */
+  idleFrame(nowMs: number): boolean {
+    if (--this.idleFrames >= 0) return false;
+    const earned = ((nowMs - this.idleAtMs) / 1000) * IDLE_FRAMES_PER_SECOND;
+    if (earned < 1) return true;
+    this.idleAtMs = nowMs;
+    this.idleFrames = Math.min(IDLE_FRAME_BUDGET, earned) - 1;
+    return this.idleFrames < 0;
+  }
+
+  request(): void {
+    if (++this.requests >= FORGET_AFTER_REQUESTS) {
+      this.requests /= 2;
+      this.soonResets /= 2;
+    }
+  }
+
+  /** The peer reset a stream it had opened. @returns true when that is rapid reset (L3) */
+  peerReset(ageMs: number): boolean {
+    if (ageMs < RESET_SOON_MS) this.soonResets++;
+    return this.requests >= RAPID_RESET_MIN_REQUESTS && this.soonResets * 2 > this.requests;
+  }
+
+  /** The peer broke a rule so that we reset a stream. @returns true when that is one too many (L4) */
+  forcedReset(nowMs: number): boolean {
+    const earned = ((nowMs - this.forcedAtMs) / 1000) * FORCED_RESET_PER_SECOND;
+    if (earned >= 1) {
+      this.forced = Math.min(FORCED_RESET_BURST, this.forced + earned);
+      this.forcedAtMs = nowMs;
+    }
+    return --this.forced < 0;
+  }
+}

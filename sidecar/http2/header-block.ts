@@ -1,0 +1,166 @@
+// A decoded header block: a template (the stable part, shared by all blocks that are alike) and the fields that vary.
+// Decisions (route, counters, encoded bytes) are remembered on the template, so a repeated call costs no string work.
+import type { Field } from './field.ts';
+import { type HeaderSource, newHeaderSource } from './header-source.ts';
+
+const NONE: readonly Field[] = [];
+
+export class Template {
+  readonly fields: readonly Field[];
+  /** What an encoder sends of it when nothing is edited. */
+  readonly source: HeaderSource;
+  readonly method: string;
+  readonly path: string;
+  readonly scheme: string;
+  readonly authority: string;
+  /** Of a response; 0 if there is none. */
+  readonly status: number;
+  /** content-type begins with application/grpc. */
+  readonly grpc: boolean;
+  /** Value of a grpc-status field, -1 if there is none. */
+  readonly grpcStatus: number;
+  /** Not empty: malformed in every role, and why. */
+  readonly fault: string;
+  private readonly pseudoCount: number;
+  private readonly host: string | null;
+  /** Memo of whoever routes requests: set and checked there. */
+  plan: unknown = null;
+  /** Memo of edited responses: pairs of [edits, source]. */
+  edited: { edits: unknown; source: HeaderSource }[] | null = null;
+
+  constructor(fields: readonly Field[]) {
+    this.fields = fields;
+    const list: string[] = [];
+    let never: Set<string> | null = null;
+    let method = '';
+    let path = '';
+    let scheme = '';
+    let authority = '';
+    let status = 0;
+    let grpc = false;
+    let grpcStatus = -1;
+    let fault = '';
+    let pseudoCount = 0;
+    let regular = false;
+    let host: string | null = null;
+    const seen = new Set<string>();
+    for (const field of fields) {
+      list.push(field.name, field.value);
+      if (field.never) {
+        never ??= new Set();
+        never.add(field.name);
+      }
+      if (field.fault !== '') fault ||= field.fault;
+      if (field.name.charCodeAt(0) === 0x3a) {
+        if (regular) fault ||= 'a pseudo-header field follows a regular one';
+        if (seen.has(field.name)) fault ||= `${field.name} stands twice`;
+        seen.add(field.name);
+        pseudoCount++;
+        if (field.name === ':method') method = field.value;
+        else if (field.name === ':path') path = field.value;
+        else if (field.name === ':scheme') scheme = field.value;
+        else if (field.name === ':authority') authority = field.value;
+        else if (field.name === ':status') status = parseStatus(field.value);
+        else fault ||= 'unknown pseudo-header field';
+      } else {
+        regular = true;
+        if (field.name === 'content-type') grpc = field.value.startsWith('application/grpc');
+        else if (field.name === 'grpc-status') grpcStatus = parseGrpcStatus(field.value);
+        else if (field.name === 'host') {
+          if (host !== null) fault ||= 'two host fields';
+          host = field.value;
+        }
+      }
+    }
+    this.source = newHeaderSource(list, never);
+    this.method = method;
+    this.path = path;
+    this.scheme = scheme;
+    this.authority = authority;
+    this.status = status;
+    this.grpc = grpc;
+    this.grpcStatus = grpcStatus;
+    this.fault = fault;
+    this.pseudoCount = pseudoCount;
+    this.host = host;
+  }
+
+  /** @returns why this may not be a request (RFC 9113 §8.3.1), or '' */
+  requestFault(): string {
+    if (this.fault !== '') return this.fault;
+    if (this.status !== 0) return ':status in a request';
+    if (this.method === '') return 'no :method';
+    if (this.method === 'CONNECT') return this.authority === '' ? 'CONNECT without :authority' : '';
+    if (this.path === '' || this.scheme === '') return 'no :path or no :scheme';
+    if (this.path.charCodeAt(0) !== 0x2f && !(this.path === '*' && this.method === 'OPTIONS')) return ':path is not a path';
+    if (this.path.includes(' ') || this.method.includes(' ')) return 'space in :path or :method';
+    if (this.host !== null && this.authority !== '' && this.host !== this.authority) return 'host differs from :authority';
+    if (this.authority.includes('@')) return 'userinfo in :authority';
+    return '';
+  }
+
+  /** @returns why this may not be a response's header section (RFC 9113 §8.3.2), or '' */
+  responseFault(): string {
+    if (this.fault !== '') return this.fault;
+    if (this.status < 100 || this.pseudoCount !== 1) return 'a response without just :status';
+    if (this.status === 101) return '101 does not exist in HTTP/2';
+    return '';
+  }
+
+  /** @returns why this may not be a trailer section (RFC 9113 §8.1), or '' */
+  trailersFault(): string {
+    if (this.fault !== '') return this.fault;
+    return this.pseudoCount > 0 ? 'pseudo-header field in trailers' : '';
+  }
+}
+
+export class HeaderBlock {
+  readonly template: Template;
+  readonly varying: readonly Field[];
+  /** Past L2: its fields were dropped, the decoder's state is right. */
+  readonly tooLarge: boolean;
+  /** Not empty: a varying field is malformed, and why. */
+  readonly fault: string;
+  /** -1 if there is none, -2 if it is not a number or they disagree. */
+  readonly contentLength: number;
+
+  constructor(template: Template, varying: readonly Field[], tooLarge: boolean) {
+    this.template = template;
+    this.varying = varying.length === 0 ? NONE : varying;
+    this.tooLarge = tooLarge;
+    let fault = '';
+    let contentLength = -1;
+    for (let i = 0; i < varying.length; i++) {
+      const field = varying[i];
+      if (field.fault !== '') fault = field.fault;
+      if (field.name === 'content-length') {
+        const length = /^[0-9]{1,15}$/.test(field.value) ? Number(field.value) : -2;
+        contentLength = contentLength === -1 || contentLength === length ? length : -2;
+      }
+    }
+    this.fault = fault;
+    this.contentLength = contentLength;
+  }
+
+  /** The whole list, stable fields first: for matchers and edits of blocks whose decision cannot be remembered. */
+  list(): string[] {
+    const all = this.template.source.list.slice();
+    for (const field of this.varying) all.push(field.name, field.value);
+    return all;
+  }
+
+  /** Value of a varying field, or undefined. */
+  varyingValue(name: string): string | undefined {
+    for (let i = 0; i < this.varying.length; i++) if (this.varying[i].name === name) return this.varying[i].value;
+    return undefined;
+  }
+}
+
+function parseStatus(value: string): number {
+  return /^[1-9][0-9]{2}$/.test(value) ? Number(value) : 1;
+}
+
+function parseGrpcStatus(value: string): number {
+  const status = /^[0-9]{1,2}$/.test(value) ? Number(value) : 2;
+  return status <= 16 ? status : 2;
+}

@@ -1,0 +1,206 @@
+// HPACK decoding (RFC 7541) with two caches: whole blocks by their bytes, and templates by the fields they are made of.
+// Level 1 serves peers whose blocks repeat (h2load, nghttp2, grpc-js without deadlines); level 2 those that insert a value per call
+// (grpc-go's and Java's grpc-timeout shifts all indexes), so that a call's decision is found again either way.
+import { type Field, isVarying, makeField } from './field.ts';
+import { HeaderBlock, Template } from './header-block.ts';
+import { huffmanDecode } from './huffman.ts';
+import { MAX_HEADER_FIELDS, MAX_HEADER_LIST_OCTETS } from './limits.ts';
+import { STATIC_TABLE } from './static-table.ts';
+
+/** A broken block: the connection ends with COMPRESSION_ERROR (RFC 9113 §4.3). */
+export class HpackError extends Error {}
+
+const BLOCK_CACHE_SLOTS = 64; // power of two
+const BLOCK_CACHE_MAX_OCTETS = 512;
+/** Distinct fields and templates remembered per connection; past it the caches start again. */
+const MAX_INTERNED = 512;
+
+const STATIC_FIELDS: readonly Field[] = STATIC_TABLE.map(([name, value], i) => makeField(name, value, false, i + 1));
+
+interface CachedBlock {
+  generation: number;
+  bytes: Buffer;
+  block: HeaderBlock;
+}
+
+const scratch = new Uint8Array(2 * MAX_HEADER_LIST_OCTETS + 2);
+const scratchBuffer = Buffer.from(scratch.buffer);
+
+export class HpackDecoder {
+  // Dynamic table: newest at the end; entry i of RFC 7541 is table[table.length - i].
+  private table: Field[] = [];
+  private first = 0; // table[first] is the oldest live entry: eviction moves this, compaction is rare
+  private tableSize = 0;
+  private maxTableSize: number;
+  private readonly allowedTableSize: number;
+  private generation = 0;
+  private readonly blocks: (CachedBlock | null)[] = new Array(BLOCK_CACHE_SLOTS).fill(null);
+  private interned = new Map<string, Map<string, Field>>();
+  private internedCount = 0;
+  private templates = new Map<number, Template[]>();
+  private nextFieldId = STATIC_FIELDS.length + 1;
+  private pos = 0;
+
+  constructor(tableSize: number) {
+    this.maxTableSize = tableSize;
+    this.allowedTableSize = tableSize;
+  }
+
+  /**
+   * Decodes one whole header block, buf[start, end).
+   * @throws HpackError
+   */
+  decode(buf: Buffer, start: number, end: number): HeaderBlock {
+    const length = end - start;
+    let slot = -1;
+    if (length <= BLOCK_CACHE_MAX_OCTETS) {
+      let hash = length;
+      for (let i = start; i < end; i++) hash = (Math.imul(hash, 31) + buf[i]) | 0;
+      slot = (hash ^ (hash >>> 15)) & (BLOCK_CACHE_SLOTS - 1);
+      const cached = this.blocks[slot];
+      if (cached !== null && cached.generation === this.generation && equalBytes(cached.bytes, buf, start, length)) return cached.block;
+    }
+    const generation = this.generation;
+    const block = this.decodeFields(buf, start, end);
+    if (slot >= 0 && generation === this.generation) {
+      this.blocks[slot] = { generation, bytes: Buffer.from(buf.subarray(start, end)), block };
+    }
+    return block;
+  }
+
+  private decodeFields(buf: Buffer, start: number, end: number): HeaderBlock {
+    const stable: Field[] = [];
+    const varying: Field[] = [];
+    let octets = 0;
+    let count = 0;
+    let hash = 0;
+    this.pos = start;
+    while (this.pos < end) {
+      const octet = buf[this.pos];
+      let field: Field;
+      if ((octet & 0x80) !== 0) {
+        field = this.lookup(this.readInteger(buf, end, 7));
+      } else if ((octet & 0x40) !== 0) {
+        field = this.readLiteral(buf, end, 6, false);
+        this.insert(field);
+      } else if ((octet & 0x20) !== 0) {
+        if (count > 0) throw new HpackError('table size update after a field');
+        const size = this.readInteger(buf, end, 5);
+        if (size > this.allowedTableSize) throw new HpackError('table size update above the limit');
+        this.maxTableSize = size;
+        this.generation++;
+        this.evict(0);
+        continue;
+      } else {
+        field = this.readLiteral(buf, end, 4, (octet & 0x10) !== 0);
+      }
+      count++;
+      octets += field.size;
+      if (octets > MAX_HEADER_LIST_OCTETS || count > MAX_HEADER_FIELDS) continue; // the table must stay right, the list is lost
+      if (field.varying) {
+        varying.push(field);
+      } else {
+        stable.push(field);
+        hash = (Math.imul(hash, 31) + field.id) | 0;
+      }
+    }
+    const tooLarge = octets > MAX_HEADER_LIST_OCTETS || count > MAX_HEADER_FIELDS;
+    return new HeaderBlock(this.template(stable, hash), varying, tooLarge);
+  }
+
+  private template(fields: Field[], hash: number): Template {
+    let bucket = this.templates.get(hash);
+    if (bucket === undefined) {
+      if (this.templates.size >= MAX_INTERNED) this.templates.clear();
+      this.templates.set(hash, (bucket = []));
+    }
+    for (const template of bucket) if (sameFields(template.fields, fields)) return template;
+    const template = new Template(fields);
+    if (bucket.length < 8) bucket.push(template);
+    return template;
+  }
+
+  private lookup(index: number): Field {
+    if (index === 0) throw new HpackError('index 0');
+    if (index <= STATIC_FIELDS.length) return STATIC_FIELDS[index - 1];
+    const at = this.table.length - (index - STATIC_FIELDS.length);
+    if (at < this.first) throw new HpackError('index past the table');
+    return this.table[at];
+  }
+
+  private readLiteral(buf: Buffer, end: number, prefix: number, never: boolean): Field {
+    const index = this.readInteger(buf, end, prefix);
+    const name = index === 0 ? this.readString(buf, end) : this.lookup(index).name;
+    const value = this.readString(buf, end);
+    if (isVarying(name)) return makeField(name, value, never, 0);
+    let byValue = this.interned.get(name);
+    const known = byValue?.get(value);
+    if (known !== undefined && known.never === never) return known;
+    const field = makeField(name, value, never, this.nextFieldId++);
+    if (this.internedCount >= MAX_INTERNED) {
+      this.interned.clear();
+      this.templates.clear();
+      this.internedCount = 0;
+      byValue = undefined;
+    }
+    if (byValue === undefined) this.interned.set(name, (byValue = new Map()));
+    byValue.set(value, field);
+    this.internedCount++;
+    return field;
+  }
+
+  private readInteger(buf: Buffer, end: number, prefix: number): number {
+    const mask = (1 << prefix) - 1;
+    let value = buf[this.pos++] & mask;
+    if (value < mask) return value;
+    let shift = 0;
+    for (;;) {
+      if (this.pos >= end || shift > 21) throw new HpackError('broken integer');
+      const octet = buf[this.pos++];
+      value += (octet & 0x7f) << shift;
+      if ((octet & 0x80) === 0) return value;
+      shift += 7;
+    }
+  }
+
+  private readString(buf: Buffer, end: number): string {
+    if (this.pos >= end) throw new HpackError('block ends in a field');
+    const huffman = (buf[this.pos] & 0x80) !== 0;
+    const length = this.readInteger(buf, end, 7);
+    const start = this.pos;
+    if (start + length > end) throw new HpackError('string past the block');
+    this.pos = start + length;
+    if (!huffman) return buf.latin1Slice(start, start + length);
+    const decoded = huffmanDecode(buf, start, start + length, scratch);
+    if (decoded < 0) throw new HpackError('broken Huffman code');
+    return scratchBuffer.latin1Slice(0, decoded);
+  }
+
+  private insert(field: Field): void {
+    this.generation++;
+    this.evict(field.size);
+    if (field.size > this.maxTableSize) return; // RFC 7541 §4.4: empties the table, is not an error
+    this.table.push(field);
+    this.tableSize += field.size;
+  }
+
+  private evict(room: number): void {
+    while (this.first < this.table.length && this.tableSize + room > this.maxTableSize) this.tableSize -= this.table[this.first++].size;
+    if (this.first > 128 && this.first * 2 > this.table.length) {
+      this.table = this.table.slice(this.first);
+      this.first = 0;
+    }
+  }
+}
+
+function equalBytes(a: Buffer, b: Buffer, start: number, length: number): boolean {
+  if (a.length !== length) return false;
+  for (let i = 0; i < length; i++) if (a[i] !== b[start + i]) return false;
+  return true;
+}
+
+function sameFields(a: readonly Field[], b: readonly Field[]): boolean {
+  if (a.length !== b.length) return false;
+  for (let i = 0; i < a.length; i++) if (a[i] !== b[i]) return false;
+  return true;
+}

@@ -1,0 +1,82 @@
+// DATA that has no room yet: a stream's queue of copies, sent when windows and output allow. Bounded by the window we gave its source.
+import type { Connection } from './connection.ts';
+import type { Field } from './field.ts';
+import { writeData } from './frames.ts';
+import type { HeaderSource } from './header-source.ts';
+import { MAX_FRAME_SIZE } from './limits.ts';
+import type { Stream } from './stream.ts';
+
+/** Tiny frames on a stalled stream share a chunk: their cost is their octets, not an object each. */
+const CHUNK_SIZE = 4096;
+
+/** Sends of buf[start, end) what both windows and the output take now. @returns octets sent */
+export function sendDataNow(connection: Connection, stream: Stream, buf: Buffer, start: number, end: number, endStream: boolean): number {
+  let pos = start;
+  do {
+    if (connection.output.full) break;
+    // An empty frame needs no window, which may be negative (RFC 9113 §6.9.2).
+    const octets = end === pos ? 0 : Math.min(end - pos, MAX_FRAME_SIZE, stream.sendWindow, connection.sendWindow);
+    if (octets < 0 || (octets === 0 && end > pos)) break;
+    const last = endStream && pos + octets === end;
+    writeData(connection.output, stream.id, buf, pos, pos + octets, last);
+    stream.sendWindow -= octets;
+    connection.sendWindow -= octets;
+    pos += octets;
+    if (last) connection.localEnd(stream);
+  } while (pos < end);
+  return pos - start;
+}
+
+export function queueData(stream: Stream, buf: Buffer, start: number, end: number, endStream: boolean): void {
+  const octets = end - start;
+  const queue = (stream.queue ??= []);
+  if (octets > 0) {
+    stream.queuedOctets += octets;
+    const tail = queue.length > 0 ? queue[queue.length - 1] : null;
+    if (tail !== null && tail.buf.length - tail.end >= octets) {
+      buf.copy(tail.buf, tail.end, start, end);
+      tail.end += octets;
+    } else {
+      const chunk = Buffer.allocUnsafeSlow(Math.max(octets, CHUNK_SIZE));
+      buf.copy(chunk, 0, start, end);
+      queue.push({ buf: chunk, start: 0, end: octets });
+    }
+  }
+  if (endStream) stream.queuedEnd = true;
+}
+
+export function queueTrailers(stream: Stream, source: HeaderSource, varying: readonly Field[]): void {
+  stream.queuedTrailers = { source, varying };
+}
+
+/** Sends one frame of the stream's queue if it has room. @returns whether anything was sent */
+export function flushQueue(connection: Connection, stream: Stream): boolean {
+  const queue = stream.queue!;
+  let sent = 0;
+  if (queue.length > 0) {
+    const chunk = queue[0];
+    const last = queue.length === 1 && stream.queuedEnd;
+    const octets = Math.min(chunk.end - chunk.start, MAX_FRAME_SIZE, stream.sendWindow, connection.sendWindow);
+    if (octets <= 0 || connection.output.full) return false;
+    sent = sendDataNow(connection, stream, chunk.buf, chunk.start, chunk.start + octets, last && chunk.start + octets === chunk.end);
+    chunk.start += sent;
+    if (chunk.start === chunk.end) queue.shift();
+    stream.queuedOctets -= sent;
+    stream.progressAtMs = connection.clock.nowMs;
+  } else if (stream.queuedEnd && !stream.localClosed) {
+    sendDataNow(connection, stream, EMPTY, 0, 0, true);
+  }
+  if (queue.length === 0) {
+    stream.queue = null;
+    const trailers = stream.queuedTrailers;
+    if (trailers !== null) {
+      stream.queuedTrailers = null;
+      connection.sendHeaders(stream, trailers.source, trailers.varying, true);
+    }
+  }
+  // Last, because the handler may send or reset.
+  if (sent > 0) stream.handler.onSent(stream, sent);
+  return true;
+}
+
+const EMPTY = Buffer.alloc(0);
