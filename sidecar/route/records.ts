@@ -42,6 +42,8 @@ export interface BackendRecord {
   readonly requestEdits: readonly HeaderEdit[] | null;
   /** The backend's response edits followed by the rule's (they meet the response in that order); null if none. */
   readonly responseEdits: readonly HeaderEdit[] | null;
+  /** The backend's own mirrors, beside those of the rule: only calls that fall to this backend are copied. */
+  readonly mirrors: readonly MirrorRecord[];
 }
 
 export interface RuleRecord {
@@ -77,10 +79,22 @@ export interface CompiledPort {
 export interface CompiledTable {
   readonly kind: 'grpc' | 'http';
   readonly rules: readonly RuleRecord[];
+  /** Best first. The lists below hold indexes into it, ascending; every candidate stands in exactly one list of one bucket. */
   readonly candidates: readonly Candidate[];
-  /** Candidates (indexes, best first) by exact ":path" when both service and method are exact; others are in `general`. */
-  readonly byPath: ReadonlyMap<string, readonly number[]>;
-  readonly general: readonly number[];
+  /** By exact ":path": service and method are exact. */
+  readonly byPath: ReadonlyMap<string, Bucket>;
+  /** By exact service: the method is absent or a regular expression. */
+  readonly byService: ReadonlyMap<string, Bucket>;
+  /** By exact method: the service is absent or a regular expression. */
+  readonly byMethod: ReadonlyMap<string, Bucket>;
+  readonly general: Bucket;
+}
+
+/** Candidates that share a key of the path; long buckets are split once more, by one of the headers that a match demands. */
+export interface Bucket {
+  readonly plain: readonly number[];
+  /** Header name, then exact value (latin1); null where the bucket is short. */
+  readonly byHeader: ReadonlyMap<string, ReadonlyMap<string, readonly number[]>> | null;
 }
 
 export interface Candidate {
@@ -94,6 +108,8 @@ export interface Candidate {
 export interface StringTest {
   readonly kind: 'exact' | 'regex';
   readonly pattern: string;
+  /** What an exact test compares with, as octets in a latin1 string; null for a regular expression. */
+  readonly octets: string | null;
   readonly test: (value: string) => boolean;
 }
 
