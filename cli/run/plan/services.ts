@@ -1,0 +1,92 @@
+// The cluster's own part of Services: cluster IPs, and EndpointSlices for those with a selector.
+import { clusterAddress, type Slots } from './addresses.ts';
+import { isTcp, keyOf, type Manifest, type ServiceSpec, selects } from './manifests.ts';
+import { shortHash } from './names.ts';
+import { type PlannedPod, resolvePort, type WantedPod } from './pods.ts';
+
+/** A Service as the API server would store it: with a cluster IP unless it is headless or an ExternalName. */
+export function withClusterIp(service: Manifest, prefix: string, slots: Slots): Manifest {
+  const spec: ServiceSpec = service.spec ?? {};
+  const slot = slots.get(keyOf(service));
+  if (spec.clusterIP || spec.type === 'ExternalName' || slot === undefined) return service;
+  const address = clusterAddress(prefix, slot);
+  return { ...service, spec: { ...spec, clusterIP: address, clusterIPs: [address] } };
+}
+
+/** The port of this pod that a Service port leads to; undefined if the pod has no port of that name. */
+export function targetPortOf(port: { port?: number; targetPort?: number | string }, pod: Pick<WantedPod, 'spec'>): number | undefined {
+  return resolvePort(port.targetPort ?? port.port, pod.spec);
+}
+
+/** Does this Service send to this pod? */
+export function servesPod(service: Manifest, pod: WantedPod): boolean {
+  return keyOf(service).startsWith(`${pod.namespace}/`) && selects(service.spec?.selector, pod.labels as Record<string, string>);
+}
+
+/**
+ * discovery.k8s.io/v1 EndpointSlices of one Service with a selector, as the endpoint slice controller writes them: one per set of port numbers,
+ * because a named targetPort may mean another number in another pod. A Service without a selector has none: it keeps the user's own.
+ * @param ready keys of the pods that take traffic
+ */
+export function endpointSlices(service: Manifest, pods: readonly PlannedPod[], ready: ReadonlySet<string>): Manifest[] {
+  const spec: ServiceSpec = service.spec ?? {};
+  const bySet = new Map<string, { ports: object[]; endpoints: object[] }>();
+  const tcpPorts = (spec.ports ?? []).filter((port) => isTcp(port));
+  for (const pod of pods) {
+    if (!servesPod(service, pod)) continue;
+    const ports = tcpPorts
+      .map((port) => ({
+        name: port.name ?? '',
+        port: targetPortOf(port, pod),
+        protocol: 'TCP',
+        ...(port.appProtocol && { appProtocol: port.appProtocol }),
+      }))
+      .filter((port) => port.port !== undefined);
+    const set = JSON.stringify(ports);
+    let slice = bySet.get(set);
+    if (!slice) bySet.set(set, (slice = { ports, endpoints: [] }));
+    const isReady = ready.has(pod.key);
+    slice.endpoints.push({
+      addresses: [pod.podAddress],
+      conditions: { ready: isReady, serving: isReady, terminating: false },
+      nodeName: 'localhost',
+      targetRef: { kind: 'Pod', namespace: pod.namespace, name: pod.name, uid: pod.uid },
+    });
+  }
+  const [namespace, name] = keyOf(service).split('/');
+  return [...bySet].map(([set, { ports, endpoints }]) => ({
+    apiVersion: 'discovery.k8s.io/v1',
+    kind: 'EndpointSlice',
+    metadata: {
+      name: `${name}-${shortHash(`${name}/${set}`, 5)}`,
+      namespace,
+      labels: { 'kubernetes.io/service-name': name, 'endpointslice.kubernetes.io/managed-by': 'weft-run' },
+    },
+    addressType: 'IPv4',
+    endpoints,
+    ports,
+  }));
+}
+
+/** The Pod object that a cluster would hold for a running pod; the annotation says that it has a sidecar. */
+export function podObject(pod: PlannedPod, ready: boolean): Manifest {
+  return {
+    apiVersion: 'v1',
+    kind: 'Pod',
+    metadata: {
+      name: pod.name,
+      namespace: pod.namespace,
+      uid: pod.uid,
+      labels: pod.labels as Record<string, string>,
+      annotations: { ...pod.annotations, 'weft.dev/status': '{"injected":true}' },
+    },
+    spec: { ...pod.spec, serviceAccountName: pod.serviceAccount, nodeName: 'localhost' },
+    status: {
+      phase: 'Running',
+      podIP: pod.podAddress,
+      podIPs: [{ ip: pod.podAddress }],
+      hostIP: '127.0.0.1',
+      conditions: [{ type: 'Ready', status: ready ? 'True' : 'False' }],
+    },
+  };
+}
