@@ -1,5 +1,6 @@
 // One HTTP/2 connection, either end: its streams, what is sent on them, flow control and the connection's life.
 // What comes in is in receiver.ts. A stream is a record here; no timer, promise or closure is made per stream.
+import type { Clock } from './clock.ts';
 import {
   CANCEL,
   ENHANCE_YOUR_CALM,
@@ -37,11 +38,6 @@ import { Output, type Transport } from './output.ts';
 import { Receiver } from './receiver.ts';
 import { flushQueue, queueData, queueTrailers, sendDataNow } from './send-queue.ts';
 import { type ResetCause, Stream, type StreamHandler } from './stream.ts';
-
-/** Monotonic time in ms, brought up to date once per read of any socket: reading it costs nothing. */
-export interface Clock {
-  nowMs: number;
-}
 
 /** Whoever owns a connection. */
 export interface ConnectionOwner {

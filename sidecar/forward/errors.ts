@@ -1,0 +1,109 @@
+// The one table of errors that the proxy makes itself (docs/reference/errors.md is for users): what the client sees and how it is counted.
+import { type Field, makeField } from '../http2/field.ts';
+import { type HeaderSource, newHeaderSource } from '../http2/header-source.ts';
+
+/** A proxy-made error. `label` is its name in metrics and messages. */
+export interface ProxyError {
+  readonly label: string;
+  readonly http: number;
+  readonly grpc: number;
+  /** Reply headers for a gRPC and for any other call. */
+  readonly grpcSource: HeaderSource;
+  readonly httpSource: HeaderSource;
+}
+
+function row(label: string, http: number, grpc: number): ProxyError {
+  return {
+    label,
+    http,
+    grpc,
+    grpcSource: newHeaderSource([':status', '200', 'content-type', 'application/grpc', 'grpc-status', `${grpc}`], null),
+    httpSource: newHeaderSource([':status', `${http}`, 'content-type', 'text/plain; charset=utf-8'], null),
+  };
+}
+
+/** Routes are attached and none matches (Gateway API: 404; UNIMPLEMENTED for gRPC). */
+export const NO_ROUTE = row('no_route', 404, 12);
+/** The rule cannot be served, or has no backend with weight (Gateway API: 500). */
+export const INVALID_RULE = row('invalid_rule', 500, 14);
+/** The share of a backend that is not valid (Gateway API: 500). */
+export const INVALID_BACKEND = row('invalid_backend', 500, 14);
+/** The Service has no ready endpoints (Gateway API: 503). */
+export const NO_ENDPOINTS = row('no_endpoints', 503, 14);
+/** The sidecar does not know yet what holds for this Service. */
+export const NO_CONFIG = row('no_config', 503, 14);
+export const CONNECT_FAILED = row('connect_failed', 503, 14);
+export const CONNECT_TIMEOUT = row('connect_timeout', 504, 14);
+/** grpc-timeout expired. DEADLINE_EXCEEDED and not UNAVAILABLE: it is not to be retried. */
+export const DEADLINE = row('deadline', 504, 4);
+/** The endpoint refused the stream, after retries. */
+export const REFUSED = row('refused', 503, 14);
+/** The connection broke before a response came. */
+export const CONNECTION_LOST = row('connection_lost', 503, 14);
+/** The endpoint reset the stream before a response came. */
+export const UPSTREAM_RESET = row('upstream_reset', 502, 13);
+/** The endpoint's response broke HTTP/2's rules or our limits. */
+export const BAD_RESPONSE = row('bad_response', 502, 13);
+/** L2. */
+export const HEADERS_TOO_LARGE = row('headers_too_large', 431, 8);
+/** The endpoint's certificate is not that of the identity the control plane named. */
+export const IDENTITY_MISMATCH = row('identity_mismatch', 502, 14);
+/** CONNECT is not served. */
+export const NOT_SERVED = row('not_served', 501, 12);
+
+/**
+ * gRPC status for an RST_STREAM code, as gRPC clients map it ("PROTOCOL-HTTP2": HTTP2 transport mapping).
+ * @returns 0 to 16
+ */
+export function grpcStatusOfReset(code: number): number {
+  switch (code) {
+    case 7: // REFUSED_STREAM
+      return 14;
+    case 8: // CANCEL
+      return 1;
+    case 0xb: // ENHANCE_YOUR_CALM
+      return 8;
+    case 0xc: // INADEQUATE_SECURITY
+      return 7;
+    default:
+      return 13;
+  }
+}
+
+/** gRPC status for an HTTP status without grpc-status, as gRPC clients map it ("http-grpc-status-mapping"). */
+export function grpcStatusOfHttp(status: number): number {
+  switch (status) {
+    case 200:
+      return 2;
+    case 400:
+      return 13;
+    case 401:
+      return 16;
+    case 403:
+      return 7;
+    case 404:
+      return 12;
+    case 429:
+    case 502:
+    case 503:
+    case 504:
+      return 14;
+    case 431:
+      return 13;
+    default:
+      return 2;
+  }
+}
+
+/** A grpc-message field; the text is percent-encoded as gRPC asks. */
+export function messageField(text: string): Field {
+  const octets = Buffer.from(text, 'utf8');
+  let value = '';
+  for (const octet of octets) {
+    value += octet >= 0x20 && octet <= 0x7e && octet !== 0x25 ? String.fromCharCode(octet) : `%${octet.toString(16).toUpperCase().padStart(2, '0')}`;
+  }
+  return makeField('grpc-message', value, false, 0);
+}
+
+/** Trailers with a status of ours, for a response that broke off after its headers. */
+export const TRAILERS: readonly HeaderSource[] = Array.from({ length: 17 }, (_, status) => newHeaderSource(['grpc-status', `${status}`], null));

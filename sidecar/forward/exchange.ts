@@ -1,0 +1,364 @@
+// One call: a downstream stream bound to an upstream attempt. Deadline, retry, mirror and reset logic lives here and nowhere else.
+import type { EndpointState } from '../balance/endpoint-state.ts';
+import { CANCEL, NO_ERROR, REFUSED_STREAM } from '../http2/codes.ts';
+import type { Connection } from '../http2/connection.ts';
+import { type Field, makeField } from '../http2/field.ts';
+import type { HeaderBlock } from '../http2/header-block.ts';
+import type { HeaderSource } from '../http2/header-source.ts';
+import type { ResetCause, Stream, StreamHandler } from '../http2/stream.ts';
+import { chooseBackend, shouldMirror } from '../route/choose.ts';
+import type { CompiledPort } from '../route/records.ts';
+import { type Deadline, formatGrpcTimeout, parseGrpcTimeout } from './deadlines.ts';
+import * as errors from './errors.ts';
+import { MirrorCall } from './mirror.ts';
+import { editWhole, type Plan, planFor, responseSource, seriesOf, touchesVarying, type Variant } from './plan.ts';
+import type { Waiter } from './pool.ts';
+import { reply } from './reply.ts';
+import type { CallSeries } from './series.ts';
+import type { ProxyContext } from './proxy.ts';
+
+/** Attempts of one call; a further one is only made when the one before surely was not processed (gRFC A6). */
+const MAX_ATTEMPTS = 4;
+/** A body up to this size is kept until the response begins, so that a refused call can be sent again. */
+const REPLAY_OCTETS = 16 * 1024;
+
+// States. The union is of numbers, not objects: one less allocation per call.
+/** No upstream stream: waiting for a connection. The body is kept. */
+const WAITING = 0;
+/** Sent, no final response headers yet. */
+const SENT = 1;
+/** Response headers were forwarded: the call is committed. */
+const RESPONDING = 2;
+const DONE = 3;
+
+export class Exchange implements StreamHandler, Waiter, Deadline {
+  deadlineMs = 0;
+  wheelNext: Deadline | null = null;
+  wheelPrevious: Deadline | null = null;
+  wheelSlot = -1;
+  private readonly proxy: ProxyContext;
+  private readonly down: Stream;
+  private readonly block: HeaderBlock;
+  private readonly startMs: number;
+  private state = WAITING;
+  private plan: Plan | null = null;
+  private variant: Variant | null = null;
+  private series: CallSeries | null = null;
+  private endpoint: EndpointState | null = null;
+  private up: Stream | null = null;
+  private attempts = 0;
+  private attemptMs = 0;
+  /** From the attempt's start to the final response headers; -1: they have not come. */
+  private answerMs = -1;
+  /** The request's body so far, while it may have to be sent (again); null: too large for that. */
+  private body: Buffer[] | null = null;
+  private bodyOctets = 0;
+  private replayable = true;
+  private bodyEnded: boolean;
+  private trailers: HeaderBlock | null = null;
+  /** Octets of the body for which the client has not got its window back. */
+  private uncredited = 0;
+  private mirrors: MirrorCall[] | null = null;
+  /** Final response headers came with content-type application/grpc: it must end in a grpc-status. */
+  private grpcResponse = false;
+  private httpStatus = 0;
+
+  constructor(proxy: ProxyContext, down: Stream, block: HeaderBlock, endStream: boolean) {
+    this.proxy = proxy;
+    this.down = down;
+    this.block = block;
+    this.bodyEnded = endStream;
+    this.startMs = proxy.clock.nowMs;
+  }
+
+  /** Routes the call and sends it on. */
+  start(port: CompiledPort | null): void {
+    const { block, proxy } = this;
+    if (port === null) return this.refuse(errors.NO_CONFIG, 'the configuration of this Service has not arrived');
+    const plan = planFor(block, port, proxy.upstreams);
+    this.plan = plan;
+    if (block.tooLarge) return this.refuse(errors.HEADERS_TOO_LARGE, 'request headers exceed 64 KiB or 100 fields');
+    if (block.template.method === 'CONNECT') return this.refuse(errors.NOT_SERVED, 'CONNECT is not served');
+    const { rule } = plan;
+    if (rule === null) return this.refuse(errors.NO_ROUTE, `no route of ${port.service.key} matches ${plan.method}`);
+    if (rule.invalid !== '') return this.refuse(errors.INVALID_RULE, rule.invalid);
+    if (rule.backends.length === 0) return this.refuse(errors.INVALID_RULE, 'the rule has no backend with weight');
+    const variant = plan.variants[chooseBackend(rule)];
+    this.variant = variant;
+    if (variant.backend.invalid !== '') return this.refuse(errors.INVALID_BACKEND, variant.backend.invalid);
+    const timeout = block.varyingValue('grpc-timeout');
+    if (timeout !== undefined) {
+      const timeoutMs = parseGrpcTimeout(timeout);
+      if (timeoutMs >= 0) proxy.deadlines.add(this, this.startMs + timeoutMs);
+    }
+    for (const { mirror, upstream } of plan.mirrors) {
+      if (shouldMirror(mirror)) (this.mirrors ??= []).push(new MirrorCall(proxy, upstream, variant.source, block.varying, this.bodyEnded));
+    }
+    this.attempt();
+  }
+
+  // === Attempts
+
+  private attempt(): void {
+    const { proxy } = this;
+    const upstream = this.variant!.upstream;
+    this.attempts++;
+    const endpoint = upstream.set.pick(proxy.random, proxy.clock.nowMs);
+    if (endpoint === null) return this.refuse(errors.NO_ENDPOINTS, `${upstream.ref.key} has no ready endpoints`);
+    this.endpoint = endpoint;
+    this.attemptMs = proxy.clock.nowMs;
+    upstream.set.onStart(endpoint);
+    if (this.series === null) {
+      this.series = seriesOf(this.plan!, this.variant, endpoint.identity !== '', proxy.stats);
+      this.series.inFlight++;
+    }
+    const pool = proxy.upstreams.poolOf(endpoint);
+    const connection = pool.acquire();
+    this.state = WAITING;
+    if (connection !== null) this.onConnection(connection);
+    else pool.wait(this);
+  }
+
+  onConnection(connection: Connection): void {
+    this.state = SENT;
+    const { block } = this;
+    const variant = this.variant!;
+    let source: HeaderSource = variant.source;
+    let { varying } = block;
+    if (variant.editsVarying) ({ source, varying } = editWhole(block, variant.backend.requestEdits!));
+    if (this.wheelSlot >= 0 && this.proxy.clock.nowMs - this.startMs >= 1) varying = this.remainingTime(varying);
+    const { body } = this;
+    const bare = body === null && this.bodyEnded && this.trailers === null;
+    const up = connection.open(this, source, varying, bare);
+    this.up = up;
+    if (body !== null) {
+      for (let i = 0; i < body.length; i++) {
+        const last = i === body.length - 1 && this.bodyEnded && this.trailers === null;
+        this.creditDown(connection.sendData(up, body[i], 0, body[i].length, last));
+      }
+    }
+    if (this.trailers !== null) connection.sendTrailers(up, this.trailers.template.source, this.trailers.varying);
+  }
+
+  onNoConnection(error: errors.ProxyError, detail: string): void {
+    this.endpointFailed(false);
+    if (this.attempts < MAX_ATTEMPTS && this.variant!.upstream.set.endpoints.length > 1) return this.retry();
+    // Towards another sidecar a refusal says that nothing was processed: it tries another endpoint, where an error would end the call.
+    if (this.proxy.refuseToMeshPeers && this.down.connection.maxPeerStreams > 100) return this.refuseStream(error);
+    this.refuse(error, detail);
+  }
+
+  private retry(): void {
+    this.proxy.stats.retried();
+    this.attempt();
+  }
+
+  /** @param connected false: the call never left, for want of a connection */
+  private endpointFailed(connected: boolean): void {
+    const { endpoint } = this;
+    if (endpoint === null) return;
+    this.endpoint = null;
+    const { clock, random } = this.proxy;
+    const { set } = this.variant!.upstream;
+    if (!connected) {
+      set.onCancel(endpoint);
+      set.onConnectFailure(endpoint, clock.nowMs, random);
+    } else {
+      set.onEnd(endpoint, clock.nowMs - this.attemptMs, true, clock.nowMs, random);
+    }
+  }
+
+  private remainingTime(varying: readonly Field[]): readonly Field[] {
+    const leftMs = Math.max(0, this.deadlineMs - this.proxy.clock.nowMs);
+    return varying.map((field) => (field.name === 'grpc-timeout' ? makeField(field.name, formatGrpcTimeout(leftMs), false, 0) : field));
+  }
+
+  // === From the client
+
+  onData(stream: Stream, buf: Buffer, start: number, end: number, endStream: boolean): void {
+    if (stream === this.down) this.onRequestData(buf, start, end, endStream);
+    else if (stream === this.up) this.onResponseData(stream, buf, start, end, endStream);
+    else stream.connection.credit(stream, end - start);
+  }
+
+  private onRequestData(buf: Buffer, start: number, end: number, endStream: boolean): void {
+    const octets = end - start;
+    if (endStream) this.bodyEnded = true;
+    if (this.mirrors !== null) for (const mirror of this.mirrors) mirror.data(buf, start, end, endStream);
+    if (this.state === DONE) return this.down.connection.credit(this.down, octets);
+    this.uncredited += octets;
+    this.bodyOctets += octets;
+    const { up } = this;
+    if (up === null || (this.state === SENT && this.replayable)) {
+      // While nothing was sent all must be kept; the client's window bounds it.
+      if (up === null || this.bodyOctets <= REPLAY_OCTETS) {
+        if (octets > 0 || endStream) {
+          const copy = Buffer.allocUnsafe(octets);
+          buf.copy(copy, 0, start, end);
+          if (this.body === null) this.body = [copy];
+          else this.body.push(copy);
+        }
+      } else {
+        this.replayable = false;
+        this.body = null;
+      }
+    }
+    if (up !== null) this.creditDown(up.connection.sendData(up, buf, start, end, endStream));
+  }
+
+  private creditDown(octets: number): void {
+    const credit = Math.min(octets, this.uncredited);
+    if (credit === 0) return;
+    this.uncredited -= credit;
+    this.down.connection.credit(this.down, credit);
+  }
+
+  onSent(stream: Stream, octets: number): void {
+    if (stream === this.up) this.creditDown(octets);
+    else if (stream === this.down && this.up !== null) this.up.connection.credit(this.up, octets);
+  }
+
+  // === From the endpoint
+
+  onHeaders(stream: Stream, block: HeaderBlock, endStream: boolean): void {
+    if (stream !== this.up) return;
+    const { template } = block;
+    const edits = this.variant!.backend.responseEdits;
+    let source: HeaderSource;
+    let varying = block.varying;
+    if (edits !== null && touchesVarying(varying, edits)) ({ source, varying } = editWhole(block, edits));
+    else source = responseSource(template, edits);
+    if (template.status < 200) return this.down.connection.sendHeaders(this.down, source, varying, false);
+    this.state = RESPONDING;
+    this.body = null;
+    this.answerMs = this.proxy.clock.nowMs - this.attemptMs;
+    this.httpStatus = template.status;
+    this.grpcResponse = template.grpc;
+    const missing = endStream && template.grpc && template.grpcStatus < 0;
+    this.down.connection.sendHeaders(this.down, source, varying, endStream && !missing);
+    if (missing) this.endWithStatus(template.status === 200 ? 13 : errors.grpcStatusOfHttp(template.status), 'the response ended without a grpc-status');
+    else if (endStream) this.responseEnded(template.grpcStatus);
+  }
+
+  private onResponseData(up: Stream, buf: Buffer, start: number, end: number, endStream: boolean): void {
+    const missing = endStream && this.grpcResponse;
+    const { down } = this;
+    const sent = down.connection.sendData(down, buf, start, end, endStream && !missing);
+    up.connection.credit(up, sent);
+    if (missing) this.endWithStatus(13, 'the response ended without a grpc-status');
+    else if (endStream) this.responseEnded(-1);
+  }
+
+  onTrailers(stream: Stream, block: HeaderBlock): void {
+    if (stream === this.down) {
+      this.bodyEnded = true;
+      this.trailers = block;
+      if (this.up !== null) this.up.connection.sendTrailers(this.up, block.template.source, block.varying);
+      return;
+    }
+    if (stream !== this.up) return;
+    const missing = this.grpcResponse && block.template.grpcStatus < 0;
+    if (missing) return this.endWithStatus(13, 'the response ended without a grpc-status');
+    this.down.connection.sendTrailers(this.down, block.template.source, block.varying);
+    this.responseEnded(block.template.grpcStatus);
+  }
+
+  /** Ends a response whose headers were sent with trailers of ours. */
+  private endWithStatus(status: number, message: string): void {
+    this.down.connection.sendTrailers(this.down, errors.TRAILERS[status], [errors.messageField(message)]);
+    this.responseEnded(status);
+  }
+
+  private responseEnded(grpcStatus: number): void {
+    const status = grpcStatus >= 0 ? grpcStatus : this.httpStatus === 200 ? 0 : errors.grpcStatusOfHttp(this.httpStatus);
+    this.finish(status, status === 14 || this.httpStatus >= 502);
+    const { up, down } = this;
+    if (up !== null && !up.closed && !up.localClosed) up.connection.reset(up, NO_ERROR);
+    // The server answered before the client had sent all: the rest is not wanted (RFC 9113 §8.1).
+    if (!down.closed && down.localClosed && !down.remoteClosed) down.connection.reset(down, NO_ERROR);
+  }
+
+  // === Ends
+
+  onReset(stream: Stream, code: number, cause: ResetCause, processed: boolean): void {
+    if (this.state === DONE) return;
+    if (stream === this.down) return this.cancelled();
+    if (stream !== this.up) return;
+    this.up = null;
+    this.endpointFailed(true);
+    if (this.state === SENT && !processed && this.replayable && this.attempts < MAX_ATTEMPTS) return this.retry();
+    const lost = cause === 'connection' || cause === 'stalled';
+    const status = lost ? 14 : cause === 'malformed' ? 13 : errors.grpcStatusOfReset(code);
+    if (this.state === SENT) {
+      const error = lost ? errors.CONNECTION_LOST : cause === 'malformed' ? errors.BAD_RESPONSE : code === REFUSED_STREAM ? errors.REFUSED : errors.UPSTREAM_RESET;
+      return this.refuse(error, `${this.variant!.upstream.ref.key}: ${error.label}`, status);
+    }
+    this.proxy.stats.proxyError(lost ? errors.CONNECTION_LOST.label : errors.UPSTREAM_RESET.label);
+    if (this.grpcResponse) return this.endWithStatus(status, lost ? 'the connection to the endpoint broke' : 'the endpoint reset the stream');
+    this.finish(status, true);
+    this.down.connection.reset(this.down, lost ? CANCEL : code);
+  }
+
+  onDeadline(): void {
+    if (this.state === DONE) return;
+    const { up } = this;
+    if (up !== null) up.connection.reset(up, CANCEL);
+    else this.leaveLine();
+    this.up = null;
+    if (this.state === RESPONDING) {
+      this.proxy.stats.proxyError(errors.DEADLINE.label);
+      return this.endWithStatus(errors.DEADLINE.grpc, 'deadline exceeded');
+    }
+    this.refuse(errors.DEADLINE, 'deadline exceeded');
+  }
+
+  private cancelled(): void {
+    if (this.up !== null) this.up.connection.reset(this.up, CANCEL);
+    else this.leaveLine();
+    this.finish(1, false);
+  }
+
+  private leaveLine(): void {
+    if (this.state === WAITING && this.endpoint !== null) this.proxy.upstreams.poolOf(this.endpoint).cancel(this);
+  }
+
+  private refuseStream(error: errors.ProxyError): void {
+    this.proxy.stats.proxyError(error.label);
+    this.finish(14, false);
+    this.down.connection.reset(this.down, REFUSED_STREAM);
+  }
+
+  /** Answers with an error of ours. @param grpcStatus if it is another than the error's own */
+  private refuse(error: errors.ProxyError, message: string, grpcStatus = error.grpc): void {
+    this.proxy.stats.proxyError(error.label);
+    const grpc = this.block.template.grpc;
+    if (this.series === null && this.plan !== null) {
+      this.series = seriesOf(this.plan, this.variant !== null && this.variant.backend.invalid === '' ? this.variant : null, false, this.proxy.stats);
+      this.series.inFlight++;
+    }
+    this.finish(grpc ? grpcStatus : errors.grpcStatusOfHttp(error.http), false);
+    reply(this.down, error, message, grpc, grpcStatus);
+  }
+
+  private finish(grpcStatus: number, failed: boolean): void {
+    this.state = DONE;
+    this.body = null;
+    const { clock, deadlines, random } = this.proxy;
+    deadlines.remove(this);
+    const { endpoint, series } = this;
+    if (endpoint !== null) {
+      this.endpoint = null;
+      const { set } = this.variant!.upstream;
+      // Without an answer there is no verdict: a client that gives up early says nothing about the endpoint.
+      if (this.answerMs < 0) set.onCancel(endpoint);
+      else set.onEnd(endpoint, this.answerMs, failed, clock.nowMs, random);
+    }
+    if (series !== null) {
+      series.inFlight--;
+      series.ended(grpcStatus, clock.nowMs - this.startMs);
+    }
+    if (this.mirrors !== null && !this.bodyEnded) for (const mirror of this.mirrors) mirror.cancel();
+    // What the client still sends is dropped, and its window goes back.
+    if (this.uncredited > 0) this.creditDown(this.uncredited);
+  }
+}

@@ -1,0 +1,110 @@
+// A copy of a call to one endpoint of another backend. Its answer is dropped; if it is slow or fails, nobody waits.
+import { CANCEL } from '../http2/codes.ts';
+import type { Connection } from '../http2/connection.ts';
+import type { Field } from '../http2/field.ts';
+import type { HeaderBlock } from '../http2/header-block.ts';
+import type { HeaderSource } from '../http2/header-source.ts';
+import type { Stream, StreamHandler } from '../http2/stream.ts';
+import type { EndpointState } from '../balance/endpoint-state.ts';
+import type { Waiter } from './pool.ts';
+import type { ProxyContext } from './proxy.ts';
+import type { Upstream } from './upstreams.ts';
+
+/** Body octets that a mirror may be behind; past it the copy is given up. */
+const MAX_BEHIND = 64 * 1024;
+
+export class MirrorCall implements StreamHandler, Waiter {
+  private readonly proxy: ProxyContext;
+  private readonly upstream: Upstream;
+  private readonly source: HeaderSource;
+  private readonly varying: readonly Field[];
+  private endpoint: EndpointState | null;
+  private stream: Stream | null = null;
+  private body: Buffer[] = [];
+  private bodyOctets = 0;
+  private ended: boolean;
+  private done = false;
+
+  constructor(proxy: ProxyContext, upstream: Upstream, source: HeaderSource, varying: readonly Field[], ended: boolean) {
+    this.proxy = proxy;
+    this.upstream = upstream;
+    this.source = source;
+    this.varying = varying;
+    this.ended = ended;
+    this.endpoint = upstream.set.pick(proxy.random, proxy.clock.nowMs);
+    if (this.endpoint === null) {
+      this.done = true;
+      return;
+    }
+    upstream.set.onStart(this.endpoint);
+    const pool = proxy.upstreams.poolOf(this.endpoint);
+    const connection = pool.acquire();
+    if (connection !== null) this.onConnection(connection);
+    else pool.wait(this);
+  }
+
+  onConnection(connection: Connection): void {
+    if (this.done) return;
+    const stream = connection.open(this, this.source, this.varying, this.ended && this.body.length === 0);
+    this.stream = stream;
+    this.body.forEach((chunk, i) => {
+      connection.sendData(stream, chunk, 0, chunk.length, this.ended && i === this.body.length - 1);
+    });
+    this.body = [];
+  }
+
+  onNoConnection(): void {
+    this.finish(true);
+  }
+
+  /** The call's next body octets, which are only valid now. */
+  data(buf: Buffer, start: number, end: number, endStream: boolean): void {
+    if (this.done) return;
+    this.ended = endStream;
+    const { stream } = this;
+    const behind = stream === null ? (this.bodyOctets += end - start) : stream.queuedOctets;
+    if (behind > MAX_BEHIND) return this.cancel();
+    if (stream === null) this.body.push(Buffer.from(buf.subarray(start, end)));
+    else stream.connection.sendData(stream, buf, start, end, endStream);
+  }
+
+  /** The call ended before its body did. */
+  cancel(): void {
+    if (this.done) return;
+    const { stream, endpoint } = this;
+    if (stream !== null) stream.connection.reset(stream, CANCEL);
+    else if (endpoint !== null) this.proxy.upstreams.poolOf(endpoint).cancel(this);
+    this.finish(false);
+  }
+
+  private finish(failed: boolean): void {
+    if (this.done) return;
+    this.done = true;
+    const { endpoint, proxy } = this;
+    this.endpoint = null;
+    if (endpoint !== null) {
+      const { set } = this.upstream;
+      set.onCancel(endpoint); // a mirror's latency is not a call's
+      if (failed && this.stream === null) set.onConnectFailure(endpoint, proxy.clock.nowMs, proxy.random);
+    }
+  }
+
+  onHeaders(_stream: Stream, _block: HeaderBlock, endStream: boolean): void {
+    if (endStream) this.finish(false);
+  }
+
+  onData(stream: Stream, _buf: Buffer, start: number, end: number, endStream: boolean): void {
+    stream.connection.credit(stream, end - start);
+    if (endStream) this.finish(false);
+  }
+
+  onTrailers(): void {
+    this.finish(false);
+  }
+
+  onReset(): void {
+    this.finish(true);
+  }
+
+  onSent(): void {}
+}

@@ -1,0 +1,122 @@
+// What becomes of all calls with the same headers: found once per template and remembered on it, until the configuration changes.
+import { type Field, isVarying, makeField } from '../http2/field.ts';
+import type { HeaderBlock, Template } from '../http2/header-block.ts';
+import { type HeaderSource, newHeaderSource } from '../http2/header-source.ts';
+import { applyEdits } from '../route/edit.ts';
+import { findRule } from '../route/match.ts';
+import type { BackendRecord, CompiledPort, HeaderEdit, MirrorRecord, RuleRecord } from '../route/records.ts';
+import type { CallSeries, SeriesSource } from './series.ts';
+import type { Upstream, Upstreams } from './upstreams.ts';
+
+/** The call's fate if it falls to one backend. */
+export interface Variant {
+  readonly backend: BackendRecord;
+  readonly upstream: Upstream;
+  /** The request's stable fields as they go out. */
+  readonly source: HeaderSource;
+  /** The edits touch a field that varies: the request is edited anew each time. */
+  readonly editsVarying: boolean;
+  /** Counters over plaintext and over mTLS; made at first use. */
+  plain: CallSeries | null;
+  mtls: CallSeries | null;
+}
+
+export interface PlannedMirror {
+  readonly mirror: MirrorRecord;
+  readonly upstream: Upstream;
+}
+
+export interface Plan {
+  readonly port: CompiledPort;
+  /** null: routes are attached and none matches. */
+  readonly rule: RuleRecord | null;
+  /** By index of rule.backends. */
+  readonly variants: readonly Variant[];
+  readonly mirrors: readonly PlannedMirror[];
+  /** package.Service/Method, or the path. */
+  readonly method: string;
+  readonly grpc: boolean;
+  /** Counters of calls that reach no backend; made at first use. */
+  failed: CallSeries | null;
+}
+
+/** The plan for a request; from memory when its template was seen with this configuration. */
+export function planFor(block: HeaderBlock, port: CompiledPort, upstreams: Upstreams): Plan {
+  const { template } = block;
+  const remembered = template.plan as Plan | null;
+  const matters = block.varying.length > 0 && variesInWhatMatters(block.varying, port);
+  if (!matters && remembered !== null && remembered.port === port) return remembered;
+  const plan = makePlan(block, port, upstreams);
+  if (!matters) template.plan = plan;
+  return plan;
+}
+
+function makePlan(block: HeaderBlock, port: CompiledPort, upstreams: Upstreams): Plan {
+  const { template } = block;
+  const rule = port.table === null ? port.fallback : findRule(port.table, block.list());
+  const variants: Variant[] = [];
+  for (const backend of rule?.backends ?? []) {
+    const edits = backend.requestEdits;
+    variants.push({
+      backend,
+      upstream: upstreams.get(backend.ref),
+      source: edits === null ? template.source : newHeaderSource(applyEdits(template.source.list, edits), template.source.never),
+      editsVarying: edits !== null && touchesVarying(block.varying, edits),
+      plain: null,
+      mtls: null,
+    });
+  }
+  return {
+    port,
+    rule,
+    variants,
+    mirrors: (rule?.mirrors ?? []).map((mirror) => ({ mirror, upstream: upstreams.get(mirror.backend) })),
+    method: template.path.startsWith('/') ? template.path.slice(1) : template.path,
+    grpc: template.grpc,
+    failed: null,
+  };
+}
+
+/** Counters of a variant's calls. */
+export function seriesOf(plan: Plan, variant: Variant | null, mtls: boolean, stats: SeriesSource): CallSeries {
+  if (variant === null) return (plan.failed ??= stats.series(plan, null, false));
+  if (mtls) return (variant.mtls ??= stats.series(plan, variant.backend, true));
+  return (variant.plain ??= stats.series(plan, variant.backend, false));
+}
+
+/** A response's stable fields after the backend's edits; remembered on the response's template. */
+export function responseSource(template: Template, edits: readonly HeaderEdit[] | null): HeaderSource {
+  if (edits === null) return template.source;
+  const known = (template.edited ??= []);
+  for (const entry of known) if (entry.edits === edits) return entry.source;
+  const source = newHeaderSource(applyEdits(template.source.list, edits), template.source.never);
+  if (known.length < 16) known.push({ edits, source });
+  return source;
+}
+
+/** A whole header list edited at once, for edits that name varying fields; split again, so that those stay out of the encoder's table. */
+export function editWhole(block: HeaderBlock, edits: readonly HeaderEdit[]): { source: HeaderSource; varying: Field[] } {
+  const edited = applyEdits(block.list(), edits);
+  const stable: string[] = [];
+  const varying: Field[] = [];
+  for (let i = 0; i < edited.length; i += 2) {
+    if (isVarying(edited[i])) varying.push(makeField(edited[i], edited[i + 1], false, 0));
+    else stable.push(edited[i], edited[i + 1]);
+  }
+  return { source: newHeaderSource(stable, block.template.source.never), varying };
+}
+
+/** Whether an edit names one of the fields that vary. */
+export function touchesVarying(varying: readonly Field[], edits: readonly HeaderEdit[]): boolean {
+  return varying.length > 0 && edits.some((edit) => varyingNames(varying, edit.name));
+}
+
+function varyingNames(varying: readonly Field[], name: string): boolean {
+  for (let i = 0; i < varying.length; i++) if (varying[i].name === name) return true;
+  return false;
+}
+
+function variesInWhatMatters(varying: readonly Field[], port: CompiledPort): boolean {
+  for (let i = 0; i < varying.length; i++) if (port.headersThatMatter.has(varying[i].name)) return true;
+  return false;
+}

@@ -1,0 +1,138 @@
+// The HTTP/2 connections of this sidecar to one endpoint: usually one, more when it is out of streams or clogged.
+import type { EndpointState } from '../balance/endpoint-state.ts';
+import type { ByteStream } from '../accept/byte-stream.ts';
+import type { Clock } from '../http2/clock.ts';
+import { Connection, type ConnectionOwner } from '../http2/connection.ts';
+import { MAX_CONNECTION_BUFFER } from '../http2/limits.ts';
+import type { StreamHandler } from '../http2/stream.ts';
+import { CONNECT_FAILED, type ProxyError } from './errors.ts';
+
+const MAX_CONNECTIONS_PER_ENDPOINT = 8;
+
+/** A call that waits for a connection. Exactly one of the two is called, unless it cancels. */
+export interface Waiter {
+  onConnection(connection: Connection): void;
+  onNoConnection(error: ProxyError, detail: string): void;
+}
+
+/** How a pool gets and reports connections. */
+export interface PoolContext {
+  readonly clock: Clock;
+  /** Starts to dial the endpoint. @returns a function that gives up */
+  dial(endpoint: EndpointState, onOpen: (stream: ByteStream) => void, onError: (error: ProxyError, detail: string) => void): () => void;
+  opened(connection: Connection): void;
+  closed(connection: Connection, reason: string): void;
+}
+
+export class EndpointPool implements ConnectionOwner {
+  private readonly endpoint: EndpointState;
+  private readonly context: PoolContext;
+  private readonly connections: Connection[] = [];
+  private waiters: Waiter[] = [];
+  private giveUp: (() => void) | null = null;
+  private closing = false;
+
+  constructor(endpoint: EndpointState, context: PoolContext) {
+    this.endpoint = endpoint;
+    this.context = context;
+  }
+
+  /** @returns a connection with room for a stream now, or null: then wait() */
+  acquire(): Connection | null {
+    const { connections } = this;
+    for (let i = 0; i < connections.length; i++) {
+      const connection = connections[i];
+      // One that holds much for slow readers would let new calls wait behind them.
+      if (connection.canOpen && connection.held <= MAX_CONNECTION_BUFFER / 2) return connection;
+    }
+    if (connections.length < MAX_CONNECTIONS_PER_ENDPOINT) return null;
+    for (const connection of connections) if (connection.canOpen) return connection;
+    return null;
+  }
+
+  /** Queues a call for the next room, and dials if that may help. */
+  wait(waiter: Waiter): void {
+    this.waiters.push(waiter);
+    this.dialIfUseful();
+  }
+
+  cancel(waiter: Waiter): void {
+    const at = this.waiters.indexOf(waiter);
+    if (at >= 0) this.waiters.splice(at, 1);
+  }
+
+  /** The endpoint has left: what runs may end, nothing new begins. */
+  drain(deadlineMs: number): void {
+    this.closing = true;
+    this.giveUp?.();
+    this.giveUp = null;
+    for (const connection of [...this.connections]) connection.drain(deadlineMs);
+    this.failWaiters(CONNECT_FAILED, `${this.endpoint.key} has left`);
+  }
+
+  tick(nowMs: number, pingAfterMs: number, pingTimeoutMs: number): void {
+    for (const connection of [...this.connections]) {
+      if (this.endpoint.identity !== '' && connection.idleMs(nowMs) > pingAfterMs) connection.ping(nowMs);
+      connection.tick(nowMs, pingTimeoutMs);
+    }
+  }
+
+  /** No connections are left. */
+  get empty(): boolean {
+    return this.connections.length === 0;
+  }
+
+  // === ConnectionOwner
+
+  onRequest(): StreamHandler {
+    throw new Error('a client connection has no requests'); // the receiver never asks: HEADERS on new streams are errors there
+  }
+
+  onCapacity(connection: Connection): void {
+    while (this.waiters.length > 0 && connection.canOpen) this.waiters.shift()!.onConnection(connection);
+    if (this.waiters.length > 0) this.dialIfUseful();
+  }
+
+  onClosed(connection: Connection, reason: string): void {
+    const at = this.connections.indexOf(connection);
+    if (at >= 0) this.connections.splice(at, 1);
+    this.context.closed(connection, reason);
+    if (this.waiters.length > 0) {
+      if (connection.settingsReceived) this.dialIfUseful();
+      else this.failWaiters(CONNECT_FAILED, `${this.endpoint.key}: ${reason} before the first SETTINGS`);
+    }
+  }
+
+  private failWaiters(error: ProxyError, detail: string): void {
+    const waiters = this.waiters;
+    this.waiters = [];
+    for (const waiter of waiters) waiter.onNoConnection(error, detail);
+  }
+
+  private dialIfUseful(): void {
+    if (this.giveUp !== null || this.closing) return;
+    // A connection whose SETTINGS are still to come will serve the waiters.
+    for (const connection of this.connections) if (!connection.settingsReceived && !connection.stopped) return;
+    if (this.connections.length >= MAX_CONNECTIONS_PER_ENDPOINT) return;
+    this.giveUp = this.context.dial(
+      this.endpoint,
+      (stream) => this.onOpen(stream),
+      (error, detail) => {
+        this.giveUp = null;
+        this.failWaiters(error, detail);
+      },
+    );
+  }
+
+  private onOpen(stream: ByteStream): void {
+    this.giveUp = null;
+    const connection = new Connection(stream, this, this.context.clock, { client: true, maxPeerStreams: 0 });
+    this.connections.push(connection);
+    stream.onBytes = (buf, length) => connection.receive(buf, 0, length);
+    stream.onEnd = () => connection.transportClosed('closed by the endpoint');
+    stream.onClosed = (reason) => connection.transportClosed(reason);
+    this.context.opened(connection);
+    stream.start();
+    if (this.closing) connection.drain(this.context.clock.nowMs);
+  }
+}

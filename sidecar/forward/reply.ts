@@ -1,0 +1,23 @@
+// Sends a proxy-made error: Trailers-Only for gRPC, a status with a line of text for anything else.
+import { NO_ERROR } from '../http2/codes.ts';
+import { makeField } from '../http2/field.ts';
+import { newHeaderSource } from '../http2/header-source.ts';
+import type { Stream } from '../http2/stream.ts';
+import { messageField, type ProxyError } from './errors.ts';
+
+/** @param grpcStatus the status that a gRPC client sees, usually error.grpc */
+export function reply(down: Stream, error: ProxyError, message: string, grpc: boolean, grpcStatus: number): void {
+  const { connection } = down;
+  const text = `weft: ${error.label}: ${message}`;
+  if (grpc) {
+    const source =
+      grpcStatus === error.grpc ? error.grpcSource : newHeaderSource([':status', '200', 'content-type', 'application/grpc', 'grpc-status', `${grpcStatus}`], null);
+    connection.sendHeaders(down, source, [messageField(text)], true);
+  } else {
+    const body = Buffer.from(`${text}\n`, 'utf8');
+    connection.sendHeaders(down, error.httpSource, [makeField('content-length', `${body.length}`, false, 0)], false);
+    connection.sendData(down, body, 0, body.length, true);
+  }
+  // The request's rest is not wanted (RFC 9113 §8.1).
+  if (!down.closed && down.localClosed && !down.remoteClosed) connection.reset(down, NO_ERROR);
+}

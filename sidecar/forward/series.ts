@@ -1,0 +1,20 @@
+// The counters that a call touches, as forwarding sees them; telemetry/ implements them.
+import type { BackendRecord } from '../route/records.ts';
+import type { Plan } from './plan.ts';
+
+/** Counters of the calls that share caller, Service, route, method, backend and transport. Plain fields: no work per call but stores. */
+export interface CallSeries {
+  inFlight: number;
+  /** A call ended. @param grpcStatus 0 to 16 @param latencyMs from the request's headers to its end */
+  ended(grpcStatus: number, latencyMs: number): void;
+}
+
+/** Finds the counters once per plan and backend. */
+export interface SeriesSource {
+  /** @param backend null: the call reached none */
+  series(plan: Plan, backend: BackendRecord | null, mtls: boolean): CallSeries;
+  /** A proxy-made error, by its label. */
+  proxyError(label: string): void;
+  /** A call was tried again on another connection or endpoint. */
+  retried(): void;
+}

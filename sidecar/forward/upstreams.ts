@@ -1,0 +1,80 @@
+// All backends that this sidecar sends to, by Service port: their endpoints, balance and connections. Records stay while configurations change.
+import type { EndpointState } from '../balance/endpoint-state.ts';
+import { EndpointSet } from '../balance/endpoint-set.ts';
+import type { Endpoint } from '#core/gen/weft/v1/mesh_pb.ts';
+import type { ServicePortRef } from '../route/records.ts';
+import { EndpointPool, type PoolContext } from './pool.ts';
+
+/** L9: how long calls on an endpoint that left may go on, in ms. */
+export const DRAIN_MS = 30_000;
+/** L10: silence after which a mesh connection is pinged, and how long the answer may take. */
+const PING_AFTER_MS = 10_000;
+const PING_TIMEOUT_MS = 3_000;
+
+export interface Upstream {
+  readonly ref: ServicePortRef;
+  readonly set: EndpointSet;
+  /** Its endpoints have been told, be it that there are none. */
+  known: boolean;
+}
+
+export class Upstreams {
+  private readonly byKey = new Map<string, Upstream>();
+  private readonly pools = new Set<EndpointPool>();
+  /** Pools of endpoints that left, until their last call ended. */
+  private readonly retired = new Set<EndpointPool>();
+  private readonly context: PoolContext;
+
+  constructor(context: PoolContext) {
+    this.context = context;
+  }
+
+  /** The record of a Service port; it is made at first use and stays the same. */
+  get(ref: ServicePortRef): Upstream {
+    let upstream = this.byKey.get(ref.key);
+    if (upstream === undefined) this.byKey.set(ref.key, (upstream = { ref, set: new EndpointSet(), known: false }));
+    return upstream;
+  }
+
+  /** New endpoints of a Service port are in force at once; calls on those that left may end. */
+  update(ref: ServicePortRef, endpoints: Endpoint[]): void {
+    const upstream = this.get(ref);
+    upstream.known = true;
+    for (const left of upstream.set.update(endpoints)) if (left.connections !== null) this.retire(left);
+  }
+
+  poolOf(endpoint: EndpointState): EndpointPool {
+    if (endpoint.connections === null) {
+      const pool = new EndpointPool(endpoint, this.context);
+      endpoint.connections = pool;
+      this.pools.add(pool);
+    }
+    return endpoint.connections as EndpointPool;
+  }
+
+  /** About once a second. */
+  tick(nowMs: number): void {
+    for (const pool of this.pools) pool.tick(nowMs, PING_AFTER_MS, PING_TIMEOUT_MS);
+    for (const pool of this.retired) {
+      pool.tick(nowMs, PING_AFTER_MS, PING_TIMEOUT_MS);
+      if (pool.empty) this.retired.delete(pool);
+    }
+  }
+
+  /** Ends all connections gracefully. */
+  drain(deadlineMs: number): void {
+    for (const pool of this.pools) pool.drain(deadlineMs);
+  }
+
+  /** [Service port, its endpoints], for the admin's configuration dump. */
+  dump(): { backend: string; endpoints: readonly EndpointState[] }[] {
+    return [...this.byKey.values()].map(({ ref, set }) => ({ backend: ref.key, endpoints: set.endpoints }));
+  }
+
+  private retire(endpoint: EndpointState): void {
+    const pool = endpoint.connections as EndpointPool;
+    this.pools.delete(pool);
+    pool.drain(this.context.clock.nowMs + DRAIN_MS);
+    if (!pool.empty) this.retired.add(pool);
+  }
+}

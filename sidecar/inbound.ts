@@ -1,0 +1,167 @@
+// The inbound side: what others send to the application in this pod, over mTLS from sidecars and, unless STRICT, in plaintext from anyone.
+import { type InboundPort, MtlsMode } from '#core/gen/weft/v1/mesh_pb.ts';
+import type { Logger } from '#core/log.ts';
+import { ALPN_TCP } from '#core/names.ts';
+import type { ByteStream } from './accept/byte-stream.ts';
+import type { DownstreamConnections } from './accept/connections.ts';
+import { type ConnectionHandler, Listener } from './accept/listener.ts';
+import { acceptTls, type ServerCredentials, type TlsPeer } from './accept/tls.ts';
+import { type ClientCredentials, dial } from './forward/dial.ts';
+import { DownstreamOwner, type ProxyContext } from './forward/proxy.ts';
+import { MAX_STREAMS_MESH_PEER, MAX_STREAMS_PLAINTEXT_PEER } from './http2/limits.ts';
+import { newServicePortRef } from './outbound.ts';
+import type { CompiledPort, HeaderEdit, ServicePortRef } from './route/records.ts';
+import { relay } from './tcp/relay.ts';
+
+/** weft.v1.Protocol.PROTOCOL_TCP */
+const TCP = 1;
+
+/** Who we say the caller is; only the name below may carry it, in any spelling an application might read (T22, T56). */
+const IDENTITY_HEADER = 'x-forwarded-client-cert';
+const SPOOFABLE = [IDENTITY_HEADER, 'x_forwarded_client_cert', 'x-forwarded_client-cert', 'x-forwarded-client_cert', 'x_forwarded-client-cert'];
+
+export interface InboundContext {
+  /** The context whose counters belong to a caller: its SPIFFE id, or '' for plaintext. */
+  proxyFor(caller: string): ProxyContext;
+  readonly credentials: ServerCredentials & ClientCredentials;
+  readonly connections: DownstreamConnections;
+  readonly log: Logger;
+  readonly wallClock: () => number;
+  /** What the pod is called in counters: namespace and name. */
+  workload(): { namespace: string; name: string };
+  mtls(): MtlsMode;
+  tlsRefused(reason: string): void;
+  tcpConnection(ref: ServicePortRef, sent: number, received: number): void;
+}
+
+export class Inbound {
+  private readonly context: InboundContext;
+  private readonly listeners = new Map<string, Listener>();
+
+  constructor(context: InboundContext) {
+    this.context = context;
+  }
+
+  /** Opens and closes explicit listeners so that they are those of the list. @returns what could not be opened, and why */
+  async setListeners(wanted: readonly InboundPort[]): Promise<string[]> {
+    const problems: string[] = [];
+    const keep = new Set(wanted.map(listenerKey));
+    for (const [key, listener] of this.listeners) {
+      if (keep.has(key)) continue;
+      listener.close();
+      this.listeners.delete(key);
+    }
+    for (const at of wanted) {
+      const key = listenerKey(at);
+      if (at.listenAddress === '' || this.listeners.has(key)) continue;
+      const handler = new InboundHandler(this.context, at);
+      const listener = new Listener({ address: at.listenAddress, port: at.port }, handler, this.context.proxyFor('').clock);
+      this.listeners.set(key, listener);
+      try {
+        await listener.listen();
+      } catch (error) {
+        this.listeners.delete(key);
+        problems.push(`inbound listener ${at.listenAddress}:${at.port}: ${(error as Error).message}`);
+      }
+    }
+    return problems;
+  }
+
+  close(): void {
+    for (const listener of this.listeners.values()) listener.close();
+    this.listeners.clear();
+  }
+}
+
+function listenerKey(at: InboundPort): string {
+  return `${at.listenAddress}:${at.port} ${at.appAddress} ${at.protocol}`;
+}
+
+class InboundHandler implements ConnectionHandler {
+  private readonly context: InboundContext;
+  private readonly at: InboundPort;
+  private readonly ref: ServicePortRef;
+
+  constructor(context: InboundContext, at: InboundPort) {
+    this.context = context;
+    this.at = at;
+    const { namespace, name } = context.workload();
+    this.ref = newServicePortRef(namespace, name, at.port);
+    // Only the application's address is behind it; nobody else balances here.
+    context.proxyFor('').upstreams.update(this.ref, [
+      { $typeName: 'weft.v1.Endpoint', address: at.appAddress, port: at.port, identity: '', pod: '', zone: '' },
+    ]);
+  }
+
+  onAccept(_stream: ByteStream, ready: () => void): void {
+    ready();
+  }
+
+  assumed(): 'tcp' | null {
+    return null; // even an opaque port is looked at: sidecars send TLS
+  }
+
+  onProtocol(stream: ByteStream, protocol: 'tls' | 'http2' | 'tcp', first: Buffer): void {
+    const { context } = this;
+    if (protocol === 'tls') {
+      const { clock } = context.proxyFor('');
+      acceptTls(stream, first, context.credentials, clock, context.wallClock, (secure, peer) => this.onSecure(secure, peer), (reason) => context.tlsRefused(reason));
+      return;
+    }
+    if (context.mtls() === MtlsMode.STRICT) {
+      context.tlsRefused('plaintext');
+      return stream.destroy();
+    }
+    if (protocol === 'http2' && this.at.protocol !== TCP) this.serve(stream, first, '', MAX_STREAMS_PLAINTEXT_PEER, Number.POSITIVE_INFINITY);
+    else this.passTcp(stream, first);
+  }
+
+  private onSecure(stream: ByteStream, peer: TlsPeer): void {
+    if (peer.alpn === ALPN_TCP) this.passTcp(stream, Buffer.alloc(0));
+    else this.serve(stream, Buffer.alloc(0), peer.identity, MAX_STREAMS_MESH_PEER, peer.notAfterMs);
+    stream.start();
+  }
+
+  private serve(stream: ByteStream, first: Buffer, caller: string, maxStreams: number, notAfterMs: number): void {
+    const owner = new DownstreamOwner(this.context.proxyFor(caller), { current: inboundPort(this.ref, caller) }, () => {});
+    this.context.connections.serve(stream, first, owner, maxStreams, notAfterMs);
+  }
+
+  private passTcp(stream: ByteStream, first: Buffer): void {
+    const { clock } = this.context.proxyFor('');
+    stream.pause();
+    const target = { address: this.at.appAddress, port: this.at.port, identity: '' };
+    const giveUp = dial(target, '', this.context.credentials, clock, this.context.wallClock, {
+      onOpen: (other) => {
+        relay(stream, other, first, (sent, received) => this.context.tcpConnection(this.ref, sent, received));
+        other.start();
+        stream.resume();
+      },
+      onError: () => stream.destroy(),
+    });
+    stream.onClosed = giveUp;
+  }
+}
+
+/** What one peer's calls to a port of this pod become: to the application, with the peer's identity and nobody else's claims. */
+export function inboundPort(ref: ServicePortRef, caller: string): CompiledPort {
+  const edits: HeaderEdit[] = SPOOFABLE.map((name) => ({ op: 'remove', name, value: '' }));
+  if (caller !== '') edits.push({ op: 'set', name: IDENTITY_HEADER, value: `URI=${caller}` });
+  return {
+    service: ref,
+    table: null,
+    fallback: {
+      route: null,
+      index: 0,
+      name: '',
+      invalid: '',
+      backends: [{ ref, weight: 1, invalid: '', requestEdits: edits, responseEdits: null }],
+      cumulative: [1],
+      totalWeight: 1,
+      mirrors: [],
+      turn: 0,
+    },
+    headersThatMatter: new Set(SPOOFABLE),
+    protocol: 0,
+  };
+}
