@@ -33,7 +33,7 @@ export function findCandidate(table: CompiledTable, headers: HeaderList): number
 /** Where the method's slash stands in a gRPC path "/service/method"; -1: the path is of another form. */
 export function methodSlash(path: string): number {
   const slash = path.lastIndexOf('/');
-  return slash > 0 && path.charCodeAt(0) === 47 ? slash : -1;
+  return slash > 1 && path.charCodeAt(0) === 47 ? slash : -1;
 }
 
 /** The value of a header; those of repeated lines joined by ',' (RFC 9110 §5.3), so that no line can hide from a match. null: absent. */
