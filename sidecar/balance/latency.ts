@@ -4,7 +4,7 @@
 // step, and differences below a factor of two are no differences (endpoint-set.ts): the same simulation stays within 7 %, and with an endpoint 20 times slower 1 % of the calls go there.
 import type { EndpointState } from './endpoint-state.ts';
 
-/** A sample weighs at most this much: one stall of a garbage collector does not brand an endpoint. */
+/** A sample among others weighs at most this much: one stall of a garbage collector does not brand an endpoint. */
 const MAX_WEIGHT = 1 / 8;
 /** With many samples a second the mean follows over about this time, so that a burst that ends at once after one stall counts as one. */
 const FOLLOW_MS = 1_000;
@@ -18,7 +18,8 @@ export const LATENCY_FLOOR_MS = 2;
 /** Takes a sample of a call that ended at `nowMs`. */
 export function observeLatency(state: EndpointState, latencyMs: number, nowMs: number): void {
   const elapsedMs = Math.max(0, nowMs - state.ewmaAtMs);
-  const weight = Math.min(MAX_WEIGHT, 1 - Math.exp(-elapsedMs / FOLLOW_MS));
+  // After a long silence the sample weighs more: what faded (see expectedLatencyMs) must not come back with the first call.
+  const weight = Math.max(Math.min(MAX_WEIGHT, 1 - Math.exp(-elapsedMs / FOLLOW_MS)), 1 - Math.exp(-elapsedMs / FADE_MS));
   const sample = Math.min(latencyMs, MAX_RATIO * Math.max(state.ewmaMs, LATENCY_FLOOR_MS));
   state.ewmaMs += (sample - state.ewmaMs) * weight;
   state.ewmaAtMs = nowMs;
