@@ -155,7 +155,7 @@ export function inboundPort(ref: ServicePortRef, caller: string): CompiledPort {
       index: 0,
       name: '',
       invalid: '',
-      backends: [{ ref, weight: 1, invalid: '', requestEdits: edits, responseEdits: null }],
+      backends: [{ ref, weight: 1, invalid: '', requestEdits: edits, responseEdits: null, mirrors: [] }],
       cumulative: [1],
       totalWeight: 1,
       mirrors: [],

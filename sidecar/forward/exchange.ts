@@ -91,7 +91,7 @@ export class Exchange implements StreamHandler, Waiter, Deadline {
       const timeoutMs = parseGrpcTimeout(timeout);
       if (timeoutMs >= 0) proxy.deadlines.add(this, this.startMs + timeoutMs);
     }
-    for (const { mirror, upstream } of plan.mirrors) {
+    for (const { mirror, upstream } of variant.mirrors) {
       if (shouldMirror(mirror)) (this.mirrors ??= []).push(new MirrorCall(proxy, upstream, variant.source, block.varying, this.bodyEnded));
     }
     this.attempt();

@@ -16,6 +16,8 @@ export interface Variant {
   readonly source: HeaderSource;
   /** The edits touch a field that varies: the request is edited anew each time. */
   readonly editsVarying: boolean;
+  /** The rule's mirrors and the backend's own. */
+  readonly mirrors: readonly PlannedMirror[];
   /** Counters over plaintext and over mTLS; made at first use. */
   plain: CallSeries | null;
   mtls: CallSeries | null;
@@ -32,7 +34,6 @@ export interface Plan {
   readonly rule: RuleRecord | null;
   /** By index of rule.backends. */
   readonly variants: readonly Variant[];
-  readonly mirrors: readonly PlannedMirror[];
   /** package.Service/Method, or the path. */
   readonly method: string;
   readonly grpc: boolean;
@@ -62,6 +63,7 @@ function makePlan(block: HeaderBlock, port: CompiledPort, upstreams: Upstreams):
       upstream: upstreams.get(backend.ref),
       source: edits === null ? template.source : newHeaderSource(applyEdits(template.source.list, edits), template.source.never),
       editsVarying: edits !== null && touchesVarying(block.varying, edits),
+      mirrors: [...rule!.mirrors, ...backend.mirrors].map((mirror) => ({ mirror, upstream: upstreams.get(mirror.backend) })),
       plain: null,
       mtls: null,
     });
@@ -70,7 +72,6 @@ function makePlan(block: HeaderBlock, port: CompiledPort, upstreams: Upstreams):
     port,
     rule,
     variants,
-    mirrors: (rule?.mirrors ?? []).map((mirror) => ({ mirror, upstream: upstreams.get(mirror.backend) })),
     method: template.path.startsWith('/') ? template.path.slice(1) : template.path,
     grpc: template.grpc,
     failed: null,
