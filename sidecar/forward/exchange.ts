@@ -19,8 +19,11 @@ import type { ProxyContext } from './proxy.ts';
 
 /** Attempts of one call; a further one is only made when the one before surely was not processed (gRFC A6). */
 const MAX_ATTEMPTS = 4;
-/** A body up to this size is kept until the response begins, so that a refused call can be sent again. */
+/** A body in one DATA frame up to this size is kept until the response begins, so that a refused call can be sent again. */
 const REPLAY_OCTETS = 16 * 1024;
+/** Values of `replayAt` beside a position in the ring. */
+const NO_BODY_YET = -1;
+const NOT_REPLAYABLE = -2;
 
 // States. The union is of numbers, not objects: one less allocation per call.
 /** No upstream stream: waiting for a connection. The body is kept. */
@@ -50,10 +53,11 @@ export class Exchange implements StreamHandler, Waiter, Deadline {
   private attemptMs = 0;
   /** From the attempt's start to the final response headers; -1: they have not come. */
   private answerMs = -1;
-  /** The request's body so far, while it may have to be sent (again); null: too large for that. */
+  /** Body octets that came while there was no upstream stream to send them on. */
   private body: Buffer[] | null = null;
-  private bodyOctets = 0;
-  private replayable = true;
+  /** Where the whole body sent so far lies in the replay ring. */
+  private replayAt = NO_BODY_YET;
+  private replayOctets = 0;
   private bodyEnded: boolean;
   private trailers: HeaderBlock | null = null;
   /** Octets of the body for which the client has not got its window back. */
@@ -134,8 +138,11 @@ export class Exchange implements StreamHandler, Waiter, Deadline {
     if (body !== null) {
       for (let i = 0; i < body.length; i++) {
         const last = i === body.length - 1 && this.bodyEnded && this.trailers === null;
+        if (body.length === 1) this.keepForReplay(body[0], 0, body[0].length);
+        else this.replayAt = NOT_REPLAYABLE;
         this.creditDown(connection.sendData(up, body[i], 0, body[i].length, last));
       }
+      this.body = null;
     }
     if (this.trailers !== null) connection.sendTrailers(up, this.trailers.template.source, this.trailers.varying);
   }
@@ -187,23 +194,40 @@ export class Exchange implements StreamHandler, Waiter, Deadline {
     if (this.mirrors !== null) for (const mirror of this.mirrors) mirror.data(buf, start, end, endStream);
     if (this.state === DONE) return this.down.connection.credit(this.down, octets);
     this.uncredited += octets;
-    this.bodyOctets += octets;
     const { up } = this;
-    if (up === null || (this.state === SENT && this.replayable)) {
-      // While nothing was sent all must be kept; the client's window bounds it.
-      if (up === null || this.bodyOctets <= REPLAY_OCTETS) {
-        if (octets > 0 || endStream) {
-          const copy = Buffer.allocUnsafe(octets);
-          buf.copy(copy, 0, start, end);
-          if (this.body === null) this.body = [copy];
-          else this.body.push(copy);
-        }
-      } else {
-        this.replayable = false;
-        this.body = null;
-      }
+    if (up === null) {
+      // The client's window bounds it.
+      const copy = Buffer.from(buf.subarray(start, end));
+      if (this.body === null) this.body = [copy];
+      else this.body.push(copy);
+      return;
     }
-    if (up !== null) this.creditDown(up.connection.sendData(up, buf, start, end, endStream));
+    if (this.state === SENT) this.keepForReplay(buf, start, end);
+    this.creditDown(up.connection.sendData(up, buf, start, end, endStream));
+  }
+
+  private keepForReplay(buf: Buffer, start: number, end: number): void {
+    const octets = end - start;
+    if (octets === 0 || this.replayAt === NOT_REPLAYABLE) return;
+    if (this.replayAt !== NO_BODY_YET || octets > REPLAY_OCTETS) this.replayAt = NOT_REPLAYABLE;
+    else {
+      this.replayAt = this.proxy.replay.put(buf, start, end);
+      this.replayOctets = octets;
+    }
+  }
+
+  /** Takes back what was sent, for another attempt. @returns false if it cannot be sent again */
+  private rewind(): boolean {
+    if (this.replayAt === NOT_REPLAYABLE) return false;
+    if (this.replayAt !== NO_BODY_YET) {
+      const kept = this.proxy.replay.get(this.replayAt, this.replayOctets);
+      if (kept === null) return false;
+      this.replayAt = NO_BODY_YET;
+      this.body = [Buffer.from(kept)];
+    } else if (this.bodyEnded && this.trailers === null) {
+      this.body = null;
+    }
+    return true;
   }
 
   private creditDown(octets: number): void {
@@ -230,7 +254,6 @@ export class Exchange implements StreamHandler, Waiter, Deadline {
     else source = responseSource(template, edits);
     if (template.status < 200) return this.down.connection.sendHeaders(this.down, source, varying, false);
     this.state = RESPONDING;
-    this.body = null;
     this.answerMs = this.proxy.clock.nowMs - this.attemptMs;
     this.httpStatus = template.status;
     this.grpcResponse = template.grpc;
@@ -286,7 +309,7 @@ export class Exchange implements StreamHandler, Waiter, Deadline {
     if (stream !== this.up) return;
     this.up = null;
     this.endpointFailed(true);
-    if (this.state === SENT && !processed && this.replayable && this.attempts < MAX_ATTEMPTS) return this.retry();
+    if (this.state === SENT && !processed && this.attempts < MAX_ATTEMPTS && this.rewind()) return this.retry();
     const lost = cause === 'connection' || cause === 'stalled';
     const status = lost ? 14 : cause === 'malformed' ? 13 : errors.grpcStatusOfReset(code);
     if (this.state === SENT) {

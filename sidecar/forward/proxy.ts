@@ -6,6 +6,7 @@ import type { Stream, StreamHandler } from '../http2/stream.ts';
 import type { CompiledPort } from '../route/records.ts';
 import type { DeadlineWheel } from './deadlines.ts';
 import { Exchange } from './exchange.ts';
+import type { ReplayRing } from './replay.ts';
 import type { SeriesSource } from './series.ts';
 import type { Upstreams } from './upstreams.ts';
 
@@ -16,6 +17,7 @@ export interface ProxyContext {
   readonly upstreams: Upstreams;
   readonly deadlines: DeadlineWheel;
   readonly stats: SeriesSource;
+  readonly replay: ReplayRing;
   /** Inbound: when the application is not there, a mesh peer gets REFUSED_STREAM and tries another endpoint. */
   readonly refuseToMeshPeers: boolean;
 }

@@ -38,6 +38,7 @@ import { Output, type Transport } from './output.ts';
 import { Receiver } from './receiver.ts';
 import { flushQueue, queueData, queueTrailers, sendDataNow } from './send-queue.ts';
 import { type ResetCause, Stream, type StreamHandler } from './stream.ts';
+import { StreamTable } from './stream-table.ts';
 
 /** Whoever owns a connection. */
 export interface ConnectionOwner {
@@ -68,7 +69,7 @@ export class Connection {
   readonly output: Output;
   readonly encoder = new HpackEncoder();
   readonly flood: FloodGuard;
-  readonly streams = new Map<number, Stream>();
+  readonly streams = new StreamTable();
   /** Streams that this peer may have open at once (what we advertise). */
   readonly maxPeerStreams: number;
   /** Streams that we may open at once. */
@@ -158,7 +159,7 @@ export class Connection {
   open(handler: StreamHandler, source: HeaderSource, varying: readonly Field[], endStream: boolean): Stream {
     const stream = new Stream(this.nextStreamId, this, handler, this.peerInitialWindow, this.clock.nowMs);
     this.nextStreamId += 2;
-    this.streams.set(stream.id, stream);
+    this.streams.add(stream);
     this.flood.work();
     writeHeaders(this.output, stream.id, this.encoder.encode(source), varying, endStream);
     stream.localClosed = endStream;
@@ -339,7 +340,7 @@ export class Connection {
   goawayReceived(lastId: number, code: number): void {
     this.draining = true;
     if (this.client) {
-      for (const stream of [...this.streams.values()]) {
+      for (const stream of this.streams.all()) {
         if (stream.id <= lastId || stream.closed) continue;
         this.remove(stream, false);
         stream.handler.onReset(stream, REFUSED_STREAM, 'peer', false);
@@ -422,7 +423,7 @@ export class Connection {
 
   private abortStreams(code: number): void {
     const cause: ResetCause = 'connection';
-    for (const stream of [...this.streams.values()]) {
+    for (const stream of this.streams.all()) {
       if (stream.closed) continue;
       this.remove(stream, true);
       stream.handler.onReset(stream, code, cause, true);

@@ -228,7 +228,7 @@ export class Receiver implements FrameSink {
     stream.headersReceived = true;
     stream.bodyLeft = block.contentLength;
     stream.remoteClosed = endStream;
-    c.streams.set(id, stream);
+    c.streams.add(stream);
     stream.handler = c.owner.onRequest(stream, block, endStream);
     if (endStream) c.remoteEnd(stream);
   }

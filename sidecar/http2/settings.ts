@@ -39,7 +39,7 @@ export function applySettings(c: Connection, ack: boolean, buf: Buffer, start: n
       if (value > MAX_WINDOW) return c.fail(FLOW_CONTROL_ERROR, 'INITIAL_WINDOW_SIZE');
       const delta = value - c.peerInitialWindow;
       c.peerInitialWindow = value;
-      for (const stream of c.streams.values()) {
+      for (const stream of c.streams.all()) {
         stream.sendWindow += delta;
         if (stream.sendWindow > MAX_WINDOW) return c.fail(FLOW_CONTROL_ERROR, 'INITIAL_WINDOW_SIZE overflows a window');
       }
