@@ -1,0 +1,46 @@
+// The `weft` command: its verbs, and what becomes of wrong words.
+import { Command, CommanderError } from 'commander';
+import { explainCommand } from './explain/command.ts';
+import { EXIT_FAILED, EXIT_USAGE, Failure, UsageError } from './failure.ts';
+import { runCommand } from './run/command.ts';
+import { versionCommand } from './version/command.ts';
+import { VERSION } from './version/version.ts';
+
+/** Where a verb speaks: its product on `stdout`, talk on `stderr`. */
+export interface Terminal {
+  readonly stdout: NodeJS.WritableStream & { isTTY?: boolean };
+  readonly stderr: NodeJS.WritableStream & { isTTY?: boolean };
+  readonly env: Readonly<Record<string, string | undefined>>;
+}
+
+/**
+ * Runs the command line.
+ * @param words the arguments after the program's name
+ * @returns the exit code: 0 fine (or what the verb has set itself), 1 failed, 2 wrong usage. Bugs are thrown.
+ */
+export async function runProgram(words: readonly string[], terminal: Terminal): Promise<number> {
+  const program = new Command('weft')
+    .description('A GAMMA service mesh: GRPCRoutes on Services, canary weights, mTLS; on Kubernetes or on your laptop.')
+    .version(VERSION, '-V, --version', 'say the version')
+    .helpCommand('help [verb]', 'say how a verb is used')
+    .addCommand(runCommand())
+    .addCommand(explainCommand(terminal))
+    .addCommand(versionCommand(terminal));
+  for (const command of [program, ...program.commands]) {
+    command
+      .exitOverride()
+      .showSuggestionAfterError()
+      .configureOutput({ writeOut: (text) => terminal.stdout.write(text), writeErr: (text) => terminal.stderr.write(text) });
+  }
+  try {
+    await program.parseAsync(words, { from: 'user' });
+    return 0;
+  } catch (error) {
+    if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : EXIT_USAGE;
+    if (error instanceof UsageError || error instanceof Failure) {
+      terminal.stderr.write(`weft: ${error.message}\n`);
+      return error instanceof UsageError ? EXIT_USAGE : EXIT_FAILED;
+    }
+    throw error;
+  }
+}

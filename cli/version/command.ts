@@ -1,0 +1,15 @@
+// `weft version`: what runs here.
+import { Command, Option } from 'commander';
+import type { Terminal } from '../program.ts';
+import { VERSION } from './version.ts';
+
+/** The verb `version`. */
+export function versionCommand({ stdout }: Pick<Terminal, 'stdout'>): Command {
+  return new Command('version')
+    .description('say the versions of weft and of the Node that runs it')
+    .addOption(new Option('-o, --output <format>', 'how to print').choices(['text', 'json']).default('text'))
+    .action(({ output }: { output: 'text' | 'json' }) => {
+      const versions = { weft: VERSION, node: process.versions.node };
+      stdout.write(output === 'json' ? `${JSON.stringify(versions)}\n` : `weft ${versions.weft}, Node ${versions.node}\n`);
+    });
+}
