@@ -1,0 +1,63 @@
+// The sidecar's settings: every environment name, its default and its meaning in one place. All mistakes are reported together.
+import { isLogLevel, LOG_LEVELS, type LogLevel } from '#core/log.ts';
+import { CONTROL_PLANE_GRPC_PORT, DEFAULT_TRUST_DOMAIN, SIDECAR_ADMIN_PORT } from '#core/names.ts';
+
+export interface SidecarSettings {
+  /** WEFT_CONTROL_PLANE: host:port of the control plane's gRPC services. */
+  readonly controlPlane: { readonly host: string; readonly port: number };
+  /** WEFT_TOKEN_FILE: the pod's ServiceAccount token, audience weft; read anew for each certificate. */
+  readonly tokenFile: string;
+  /** WEFT_TRUST_BUNDLE_FILE: PEM roots to trust the control plane by, until it sends newer ones. */
+  readonly trustBundleFile: string;
+  /** WEFT_TRUST_DOMAIN, default cluster.local. */
+  readonly trustDomain: string;
+  /** WEFT_POD_NAMESPACE and WEFT_POD_NAME. */
+  readonly namespace: string;
+  readonly pod: string;
+  /** WEFT_ADMIN_ADDRESS: host:port of /readyz, /livez, /metrics, /stats, /config_dump. Default 127.0.0.1:15020. */
+  readonly admin: { readonly host: string; readonly port: number };
+  /** WEFT_LOG_LEVEL: debug, info, warn, error or off; default info. */
+  readonly logLevel: LogLevel | 'off';
+  /** WEFT_LOG_FORMAT: json or text; default json. */
+  readonly logFormat: 'json' | 'text';
+  /** WEFT_DRAIN_SECONDS: how long calls may go on after SIGTERM (L9); default 30. */
+  readonly drainMs: number;
+}
+
+/**
+ * Reads the settings from an environment.
+ * @returns the settings, or one message per mistake
+ */
+export function readSettings(env: Readonly<Record<string, string | undefined>>): { settings: SidecarSettings } | { problems: string[] } {
+  const problems: string[] = [];
+  const required = (name: string, what: string): string => {
+    const value = env[name] ?? '';
+    if (value === '') problems.push(`${name} is not set: ${what}`);
+    return value;
+  };
+  const hostPort = (name: string, value: string, defaultPort: number): { host: string; port: number } => {
+    const match = /^(\[[^\]]+\]|[^:]+)(?::([0-9]+))?$/.exec(value);
+    const port = match?.[2] === undefined ? defaultPort : Number(match[2]);
+    if (value !== '' && (match === null || port < 1 || port > 65535)) problems.push(`${name} must be host or host:port, not "${value}"`);
+    return { host: (match?.[1] ?? '').replace(/^\[|\]$/g, ''), port };
+  };
+  const level = env.WEFT_LOG_LEVEL ?? 'info';
+  if (!isLogLevel(level)) problems.push(`WEFT_LOG_LEVEL must be one of ${LOG_LEVELS.join(', ')}, not "${level}"`);
+  const format = env.WEFT_LOG_FORMAT ?? 'json';
+  if (format !== 'json' && format !== 'text') problems.push(`WEFT_LOG_FORMAT must be json or text, not "${format}"`);
+  const drainSeconds = Number(env.WEFT_DRAIN_SECONDS ?? '30');
+  if (!(drainSeconds >= 0 && drainSeconds <= 3600)) problems.push(`WEFT_DRAIN_SECONDS must be a number from 0 to 3600, not "${env.WEFT_DRAIN_SECONDS}"`);
+  const settings: SidecarSettings = {
+    controlPlane: hostPort('WEFT_CONTROL_PLANE', required('WEFT_CONTROL_PLANE', 'host:port of the control plane'), CONTROL_PLANE_GRPC_PORT),
+    tokenFile: required('WEFT_TOKEN_FILE', "the file of the pod's ServiceAccount token"),
+    trustBundleFile: required('WEFT_TRUST_BUNDLE_FILE', 'the file of PEM roots to trust the control plane by'),
+    trustDomain: env.WEFT_TRUST_DOMAIN || DEFAULT_TRUST_DOMAIN,
+    namespace: required('WEFT_POD_NAMESPACE', "the pod's namespace"),
+    pod: required('WEFT_POD_NAME', "the pod's name"),
+    admin: hostPort('WEFT_ADMIN_ADDRESS', env.WEFT_ADMIN_ADDRESS || '127.0.0.1', SIDECAR_ADMIN_PORT),
+    logLevel: isLogLevel(level) ? level : 'info',
+    logFormat: format === 'text' ? 'text' : 'json',
+    drainMs: drainSeconds * 1000,
+  };
+  return problems.length > 0 ? { problems } : { settings };
+}
