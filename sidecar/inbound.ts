@@ -18,7 +18,13 @@ const TCP = 1;
 
 /** Who we say the caller is; only the name below may carry it, in any spelling an application might read (T22, T56). */
 const IDENTITY_HEADER = 'x-forwarded-client-cert';
-const SPOOFABLE = [IDENTITY_HEADER, 'x_forwarded_client_cert', 'x-forwarded_client-cert', 'x-forwarded-client_cert', 'x_forwarded-client-cert'];
+const SPOOFABLE = [
+  IDENTITY_HEADER,
+  'x_forwarded_client_cert',
+  'x-forwarded_client-cert',
+  'x-forwarded-client_cert',
+  'x_forwarded-client-cert',
+];
 
 export interface InboundContext {
   /** The context whose counters belong to a caller: its SPIFFE id, or '' for plaintext. */
@@ -88,9 +94,11 @@ class InboundHandler implements ConnectionHandler {
     const { namespace, name } = context.workload();
     this.ref = newServicePortRef(namespace, name, at.port);
     // Only the application's address is behind it; nobody else balances here.
-    context.proxyFor('').upstreams.update(this.ref, [
-      { $typeName: 'weft.v1.Endpoint', address: at.appAddress, port: at.port, identity: '', pod: '', zone: '' },
-    ]);
+    context
+      .proxyFor('')
+      .upstreams.update(this.ref, [
+        { $typeName: 'weft.v1.Endpoint', address: at.appAddress, port: at.port, identity: '', pod: '', zone: '' },
+      ]);
   }
 
   onAccept(_stream: ByteStream, ready: () => void): void {
@@ -105,14 +113,23 @@ class InboundHandler implements ConnectionHandler {
     const { context } = this;
     if (protocol === 'tls') {
       const { clock } = context.proxyFor('');
-      acceptTls(stream, first, context.credentials, clock, context.wallClock, (secure, peer) => this.onSecure(secure, peer), (reason) => context.tlsRefused(reason));
+      acceptTls(
+        stream,
+        first,
+        context.credentials,
+        clock,
+        context.wallClock,
+        (secure, peer) => this.onSecure(secure, peer),
+        (reason) => context.tlsRefused(reason),
+      );
       return;
     }
     if (context.mtls() === MtlsMode.STRICT) {
       context.tlsRefused('plaintext');
       return stream.destroy();
     }
-    if (protocol === 'http2' && this.at.protocol !== TCP) this.serve(stream, first, '', MAX_STREAMS_PLAINTEXT_PEER, Number.POSITIVE_INFINITY);
+    if (protocol === 'http2' && this.at.protocol !== TCP)
+      this.serve(stream, first, '', MAX_STREAMS_PLAINTEXT_PEER, Number.POSITIVE_INFINITY);
     else this.passTcp(stream, first);
   }
 

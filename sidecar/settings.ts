@@ -46,7 +46,8 @@ export function readSettings(env: Readonly<Record<string, string | undefined>>):
   const format = env.WEFT_LOG_FORMAT ?? 'json';
   if (format !== 'json' && format !== 'text') problems.push(`WEFT_LOG_FORMAT must be json or text, not "${format}"`);
   const drainSeconds = Number(env.WEFT_DRAIN_SECONDS ?? '30');
-  if (!(drainSeconds >= 0 && drainSeconds <= 3600)) problems.push(`WEFT_DRAIN_SECONDS must be a number from 0 to 3600, not "${env.WEFT_DRAIN_SECONDS}"`);
+  if (!(drainSeconds >= 0 && drainSeconds <= 3600))
+    problems.push(`WEFT_DRAIN_SECONDS must be a number from 0 to 3600, not "${env.WEFT_DRAIN_SECONDS}"`);
   const settings: SidecarSettings = {
     controlPlane: hostPort('WEFT_CONTROL_PLANE', required('WEFT_CONTROL_PLANE', 'host:port of the control plane'), CONTROL_PLANE_GRPC_PORT),
     tokenFile: required('WEFT_TOKEN_FILE', "the file of the pod's ServiceAccount token"),

@@ -1,7 +1,8 @@
 // What is in force in this sidecar: resources from the control plane, compiled, and where forwarding finds them.
 // Each resource is taken or refused alone; a refused one leaves the last good in place.
-import type { Endpoints, Service, ServiceAddress, Workload } from '#core/gen/weft/v1/mesh_pb.ts';
+
 import type { Resource } from '#core/gen/weft/v1/config_pb.ts';
+import type { Endpoints, Service, ServiceAddress, Workload } from '#core/gen/weft/v1/mesh_pb.ts';
 import { compileService } from './config/compile.ts';
 import type { PortHandle } from './forward/proxy.ts';
 import type { Upstreams } from './forward/upstreams.ts';
@@ -100,9 +101,11 @@ export class MeshState {
     const name = `${endpoints.namespace}/${endpoints.name}`;
     const before = this.endpoints.get(name);
     this.endpoints.set(name, endpoints);
-    for (const port of endpoints.ports) this.upstreams.update(newServicePortRef(endpoints.namespace, endpoints.name, port.port), port.endpoints);
+    for (const port of endpoints.ports)
+      this.upstreams.update(newServicePortRef(endpoints.namespace, endpoints.name, port.port), port.endpoints);
     for (const { port } of before?.ports ?? []) {
-      if (!endpoints.ports.some((after) => after.port === port)) this.upstreams.update(newServicePortRef(endpoints.namespace, endpoints.name, port), []);
+      if (!endpoints.ports.some((after) => after.port === port))
+        this.upstreams.update(newServicePortRef(endpoints.namespace, endpoints.name, port), []);
     }
   }
 
@@ -117,7 +120,8 @@ export class MeshState {
     } else if (kind === 'endpoints') {
       const endpoints = this.endpoints.get(name);
       this.endpoints.delete(name);
-      for (const { port } of endpoints?.ports ?? []) this.upstreams.update(newServicePortRef(endpoints!.namespace, endpoints!.name, port), []);
+      for (const { port } of endpoints?.ports ?? [])
+        this.upstreams.update(newServicePortRef(endpoints!.namespace, endpoints!.name, port), []);
     } else if (kind === 'address') {
       this.addresses.delete(name);
     }

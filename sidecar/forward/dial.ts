@@ -32,7 +32,14 @@ export interface DialResult {
 }
 
 /** Dials a target; exactly one of the result's functions is called, later. @returns a function that gives up */
-export function dial(target: DialTarget, alpn: string, credentials: ClientCredentials, clock: Clock, wallClock: () => number, result: DialResult): () => void {
+export function dial(
+  target: DialTarget,
+  alpn: string,
+  credentials: ClientCredentials,
+  clock: Clock,
+  wallClock: () => number,
+  result: DialResult,
+): () => void {
   const socket = net.connect({ host: target.address, port: target.port, allowHalfOpen: true, noDelay: true });
   let secure: tls.TLSSocket | null = null;
   let done = false;

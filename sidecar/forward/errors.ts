@@ -100,10 +100,15 @@ export function messageField(text: string): Field {
   const octets = Buffer.from(text, 'utf8');
   let value = '';
   for (const octet of octets) {
-    value += octet >= 0x20 && octet <= 0x7e && octet !== 0x25 ? String.fromCharCode(octet) : `%${octet.toString(16).toUpperCase().padStart(2, '0')}`;
+    value +=
+      octet >= 0x20 && octet <= 0x7e && octet !== 0x25
+        ? String.fromCharCode(octet)
+        : `%${octet.toString(16).toUpperCase().padStart(2, '0')}`;
   }
   return makeField('grpc-message', value, false, 0);
 }
 
 /** Trailers with a status of ours, for a response that broke off after its headers. */
-export const TRAILERS: readonly HeaderSource[] = Array.from({ length: 17 }, (_, status) => newHeaderSource(['grpc-status', `${status}`], null));
+export const TRAILERS: readonly HeaderSource[] = Array.from({ length: 17 }, (_, status) =>
+  newHeaderSource(['grpc-status', `${status}`], null),
+);

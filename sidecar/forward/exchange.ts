@@ -13,9 +13,9 @@ import * as errors from './errors.ts';
 import { MirrorCall } from './mirror.ts';
 import { editWhole, type Plan, planFor, responseSource, seriesOf, touchesVarying, type Variant } from './plan.ts';
 import type { Waiter } from './pool.ts';
+import type { ProxyContext } from './proxy.ts';
 import { reply } from './reply.ts';
 import type { CallSeries } from './series.ts';
-import type { ProxyContext } from './proxy.ts';
 
 /** Attempts of one call; a further one is only made when the one before surely was not processed (gRFC A6). */
 const MAX_ATTEMPTS = 4;
@@ -259,7 +259,11 @@ export class Exchange implements StreamHandler, Waiter, Deadline {
     this.grpcResponse = template.grpc;
     const missing = endStream && template.grpc && template.grpcStatus < 0;
     this.down.connection.sendHeaders(this.down, source, varying, endStream && !missing);
-    if (missing) this.endWithStatus(template.status === 200 ? 13 : errors.grpcStatusOfHttp(template.status), 'the response ended without a grpc-status');
+    if (missing)
+      this.endWithStatus(
+        template.status === 200 ? 13 : errors.grpcStatusOfHttp(template.status),
+        'the response ended without a grpc-status',
+      );
     else if (endStream) this.responseEnded(template.grpcStatus);
   }
 
@@ -313,11 +317,18 @@ export class Exchange implements StreamHandler, Waiter, Deadline {
     const lost = cause === 'connection' || cause === 'stalled';
     const status = lost ? 14 : cause === 'malformed' ? 13 : errors.grpcStatusOfReset(code);
     if (this.state === SENT) {
-      const error = lost ? errors.CONNECTION_LOST : cause === 'malformed' ? errors.BAD_RESPONSE : code === REFUSED_STREAM ? errors.REFUSED : errors.UPSTREAM_RESET;
+      const error = lost
+        ? errors.CONNECTION_LOST
+        : cause === 'malformed'
+          ? errors.BAD_RESPONSE
+          : code === REFUSED_STREAM
+            ? errors.REFUSED
+            : errors.UPSTREAM_RESET;
       return this.refuse(error, `${this.variant!.upstream.ref.key}: ${error.label}`, status);
     }
     this.proxy.stats.proxyError(lost ? errors.CONNECTION_LOST.label : errors.UPSTREAM_RESET.label);
-    if (this.grpcResponse) return this.endWithStatus(status, lost ? 'the connection to the endpoint broke' : 'the endpoint reset the stream');
+    if (this.grpcResponse)
+      return this.endWithStatus(status, lost ? 'the connection to the endpoint broke' : 'the endpoint reset the stream');
     this.finish(status, true);
     this.down.connection.reset(this.down, lost ? CANCEL : code);
   }
@@ -356,7 +367,12 @@ export class Exchange implements StreamHandler, Waiter, Deadline {
     this.proxy.stats.proxyError(error.label);
     const grpc = this.block.template.grpc;
     if (this.series === null && this.plan !== null) {
-      this.series = seriesOf(this.plan, this.variant !== null && this.variant.backend.invalid === '' ? this.variant : null, false, this.proxy.stats);
+      this.series = seriesOf(
+        this.plan,
+        this.variant !== null && this.variant.backend.invalid === '' ? this.variant : null,
+        false,
+        this.proxy.stats,
+      );
       this.series.inFlight++;
     }
     this.finish(grpc ? grpcStatus : errors.grpcStatusOfHttp(error.http), false);

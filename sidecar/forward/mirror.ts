@@ -1,11 +1,12 @@
 // A copy of a call to one endpoint of another backend. Its answer is dropped; if it is slow or fails, nobody waits.
+
+import type { EndpointState } from '../balance/endpoint-state.ts';
 import { CANCEL } from '../http2/codes.ts';
 import type { Connection } from '../http2/connection.ts';
 import type { Field } from '../http2/field.ts';
 import type { HeaderBlock } from '../http2/header-block.ts';
 import type { HeaderSource } from '../http2/header-source.ts';
 import type { Stream, StreamHandler } from '../http2/stream.ts';
-import type { EndpointState } from '../balance/endpoint-state.ts';
 import type { Waiter } from './pool.ts';
 import type { ProxyContext } from './proxy.ts';
 import type { Upstream } from './upstreams.ts';

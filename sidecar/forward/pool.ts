@@ -1,6 +1,7 @@
 // The HTTP/2 connections of this sidecar to one endpoint: usually one, more when it is out of streams or clogged.
-import type { EndpointState } from '../balance/endpoint-state.ts';
+
 import type { ByteStream } from '../accept/byte-stream.ts';
+import type { EndpointState } from '../balance/endpoint-state.ts';
 import type { Clock } from '../http2/clock.ts';
 import { Connection, type ConnectionOwner } from '../http2/connection.ts';
 import { MAX_CONNECTION_BUFFER } from '../http2/limits.ts';

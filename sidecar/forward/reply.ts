@@ -11,7 +11,9 @@ export function reply(down: Stream, error: ProxyError, message: string, grpc: bo
   const text = `weft: ${error.label}: ${message}`;
   if (grpc) {
     const source =
-      grpcStatus === error.grpc ? error.grpcSource : newHeaderSource([':status', '200', 'content-type', 'application/grpc', 'grpc-status', `${grpcStatus}`], null);
+      grpcStatus === error.grpc
+        ? error.grpcSource
+        : newHeaderSource([':status', '200', 'content-type', 'application/grpc', 'grpc-status', `${grpcStatus}`], null);
     connection.sendHeaders(down, source, [messageField(text)], true);
   } else {
     const body = Buffer.from(`${text}\n`, 'utf8');

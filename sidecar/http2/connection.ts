@@ -152,7 +152,14 @@ export class Connection {
 
   /** Whether open() may be called now. */
   get canOpen(): boolean {
-    return this.settingsReceived && !this.draining && !this.closed && this.failedAtMs === 0 && this.streams.size < this.peerMaxStreams && this.nextStreamId < MAX_STREAM_ID - 2;
+    return (
+      this.settingsReceived &&
+      !this.draining &&
+      !this.closed &&
+      this.failedAtMs === 0 &&
+      this.streams.size < this.peerMaxStreams &&
+      this.nextStreamId < MAX_STREAM_ID - 2
+    );
   }
 
   /** Opens a stream with a request's header section; canOpen must hold. */
@@ -270,7 +277,8 @@ export class Connection {
 
   /** @returns 'reset' if we reset the stream lately, 'ended' if it closed otherwise, null if it is not remembered */
   recentlyClosed(id: number): 'reset' | 'ended' | null {
-    for (let i = 0; i < CLOSED_RING; i++) if (this.closedRing[i] >> 1 === id && id !== 0) return (this.closedRing[i] & 1) === 1 ? 'reset' : 'ended';
+    for (let i = 0; i < CLOSED_RING; i++)
+      if (this.closedRing[i] >> 1 === id && id !== 0) return (this.closedRing[i] & 1) === 1 ? 'reset' : 'ended';
     return null;
   }
 

@@ -1,11 +1,11 @@
 // Writers of the small frames (RFC 9113 §6): each appends one whole frame to an output.
 import {
+  CONTINUATION,
   DATA,
   FLAG_ACK,
   FLAG_END_HEADERS,
   FLAG_END_STREAM,
   FRAME_HEADER_LENGTH,
-  CONTINUATION,
   GOAWAY,
   HEADERS,
   PING,
