@@ -54,7 +54,10 @@ export function dial(
   let timer = setTimeout(() => fail(CONNECT_TIMEOUT, 'no TCP connection within 1 s'), CONNECT_TIMEOUT_MS);
   const onError = (error: NodeJS.ErrnoException): void => fail(CONNECT_FAILED, error.code ?? error.message);
   const open = (opened: net.Socket): void => {
-    if (done) return opened.destroy() as unknown as void;
+    if (done) {
+      opened.destroy();
+      return;
+    }
     done = true;
     clearTimeout(timer);
     opened.pause();
