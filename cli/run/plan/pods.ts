@@ -65,8 +65,6 @@ export interface PlanProblem {
   readonly pod?: string;
 }
 
-const UNSERVED = new Set(['StatefulSet', 'DaemonSet', 'ReplicaSet', 'Job', 'CronJob']);
-
 /** Deployments × replicas, and bare Pods; sorted as the input. Manifests without a usable name are left to the reader of files. */
 export function wantedPods(manifests: readonly SourcedManifest[], baseDirectory: string): { pods: WantedPod[]; problems: PlanProblem[] } {
   const pods = new Map<string, WantedPod>();
@@ -106,8 +104,6 @@ export function wantedPods(manifests: readonly SourcedManifest[], baseDirectory:
       for (let i = 0; i < replicas; i++) add({ ...template.metadata, labels }, template.spec ?? {}, podName(name, hash, i), name, hash);
     } else if (object.kind === 'Pod') {
       add(object.metadata ?? {}, object.spec ?? {}, name, name, templateHash({ metadata: object.metadata, spec: object.spec }));
-    } else if (UNSERVED.has(object.kind ?? '')) {
-      problems.push({ text: `${owner} is not run: weft run starts Deployments and Pods`, file });
     }
   }
   // The same note for each replica is one note.

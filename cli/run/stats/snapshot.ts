@@ -1,0 +1,58 @@
+// What a sidecar's admin endpoint GET /stats answers: cumulative counters since the sidecar's start.
+
+export interface StatsSeries {
+  readonly direction: 'outbound' | 'inbound';
+  /** "<namespace>/<workload>". */
+  readonly caller: string;
+  /** "<namespace>/<name>:<port>". */
+  readonly service: string;
+  /** "<package>.<Service>/<Method>". */
+  readonly method: string;
+  /** "<namespace>/<name>:<port>"; empty: the call reached none. */
+  readonly backend: string;
+  /** "<namespace>/<name>"; empty: no route is attached. */
+  readonly route: string;
+  /** Rule of the route, its position or name; empty if there is none. */
+  readonly rule: string;
+  readonly mtls: boolean;
+  /** By gRPC status code, "0" to "16". */
+  readonly statuses: Readonly<Record<string, number>>;
+  readonly count: number;
+  /** Counts of the buckets whose upper bounds stand at the same place; empty buckets may be left out. */
+  readonly latency: { readonly boundsMs: readonly number[]; readonly counts: readonly number[] };
+}
+
+const text = (value: unknown): string => (typeof value === 'string' ? value : typeof value === 'number' ? String(value) : '');
+const count = (value: unknown): number => (typeof value === 'number' && Number.isFinite(value) && value > 0 ? value : 0);
+const list = (value: unknown): unknown[] => (Array.isArray(value) ? value : []);
+
+/** Reads an answer; undefined if it is not one. What is missing in a series counts as empty, so that an older sidecar can still be read. */
+export function parseStats(body: string): StatsSeries[] | undefined {
+  let root: unknown;
+  try {
+    root = JSON.parse(body);
+  } catch {
+    return undefined;
+  }
+  const series = (root as { series?: unknown } | null)?.series;
+  if (!Array.isArray(series)) return undefined;
+  return series.flatMap((item): StatsSeries[] => {
+    if (item === null || typeof item !== 'object') return [];
+    const latency = (item.latency ?? {}) as { boundsMs?: unknown; counts?: unknown };
+    return [
+      {
+        direction: item.direction === 'inbound' ? 'inbound' : 'outbound',
+        caller: text(item.caller),
+        service: text(item.service),
+        method: text(item.method),
+        backend: text(item.backend),
+        route: text(item.route),
+        rule: text(item.rule),
+        mtls: item.mtls === true,
+        statuses: Object.fromEntries(Object.entries((item.statuses ?? {}) as object).map(([code, value]) => [code, count(value)])),
+        count: count(item.count),
+        latency: { boundsMs: list(latency.boundsMs).map(Number), counts: list(latency.counts).map(count) },
+      },
+    ];
+  });
+}
