@@ -80,9 +80,13 @@ function makePlan(block: HeaderBlock, port: CompiledPort, upstreams: Upstreams):
 
 /** Counters of a variant's calls. */
 export function seriesOf(plan: Plan, variant: Variant | null, mtls: boolean, stats: SeriesSource): CallSeries {
-  if (variant === null) return (plan.failed ??= stats.series(plan, null, false));
-  if (mtls) return (variant.mtls ??= stats.series(plan, variant.backend, true));
-  return (variant.plain ??= stats.series(plan, variant.backend, false));
+  const known = variant === null ? plan.failed : mtls ? variant.mtls : variant.plain;
+  if (known !== null && !known.expired) return known;
+  const series = stats.series(plan, variant === null ? null : variant.backend, mtls);
+  if (variant === null) plan.failed = series;
+  else if (mtls) variant.mtls = series;
+  else variant.plain = series;
+  return series;
 }
 
 /** A response's stable fields after the backend's edits; remembered on the response's template. */

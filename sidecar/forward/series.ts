@@ -5,6 +5,8 @@ import type { Plan } from './plan.ts';
 /** Counters of the calls that share caller, Service, route, method, backend and transport. Plain fields: no work per call but stores. */
 export interface CallSeries {
   inFlight: number;
+  /** It was dropped for idleness: ask for a new one. */
+  readonly expired: boolean;
   /** A call ended. @param grpcStatus 0 to 16 @param latencyMs from the request's headers to its end */
   ended(grpcStatus: number, latencyMs: number): void;
 }
