@@ -38,6 +38,8 @@ export interface InboundContext {
   mtls(): MtlsMode;
   tlsRefused(reason: string): void;
   tcpConnection(ref: ServicePortRef, sent: number, received: number): void;
+  /** An HTTP/2 connection of a client ended. */
+  closed(reason: string): void;
 }
 
 export class Inbound {
@@ -140,7 +142,9 @@ class InboundHandler implements ConnectionHandler {
   }
 
   private serve(stream: ByteStream, first: Buffer, caller: string, maxStreams: number, notAfterMs: number): void {
-    const owner = new DownstreamOwner(this.context.proxyFor(caller), { current: inboundPort(this.ref, caller) }, () => {});
+    const owner = new DownstreamOwner(this.context.proxyFor(caller), { current: inboundPort(this.ref, caller) }, (_connection, reason) =>
+      this.context.closed(reason),
+    );
     this.context.connections.serve(stream, first, owner, maxStreams, notAfterMs);
   }
 

@@ -27,6 +27,8 @@ export interface OutboundContext {
   /** Resolves when the Service's configuration is here or it is known not to exist. */
   want(service: string): Promise<unknown>;
   tcpConnection(ref: ServicePortRef, sent: number, received: number): void;
+  /** An HTTP/2 connection of the application ended. */
+  closed(reason: string): void;
 }
 
 export class Outbound {
@@ -107,7 +109,7 @@ class OutboundHandler implements ConnectionHandler {
   onProtocol(stream: ByteStream, protocol: 'tls' | 'http2' | 'tcp', first: Buffer): void {
     const { context } = this;
     if (protocol === 'http2') {
-      const owner = new DownstreamOwner(context.proxy, this.handle, () => {});
+      const owner = new DownstreamOwner(context.proxy, this.handle, (_connection, reason) => context.closed(reason));
       context.connections.serve(stream, first, owner, MAX_STREAMS_OWN_APP, Number.POSITIVE_INFINITY);
       return;
     }

@@ -151,7 +151,7 @@ export class Exchange implements StreamHandler, Waiter, Deadline {
     this.endpointFailed(false);
     if (this.attempts < MAX_ATTEMPTS && this.variant!.upstream.set.endpoints.length > 1) return this.retry();
     // Towards another sidecar a refusal says that nothing was processed: it tries another endpoint, where an error would end the call.
-    if (this.proxy.refuseToMeshPeers && this.down.connection.maxPeerStreams > 100) return this.refuseStream(error);
+    if (this.proxy.refuseUnprocessed) return this.refuseStream(error);
     this.refuse(error, detail);
   }
 

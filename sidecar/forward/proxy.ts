@@ -18,8 +18,8 @@ export interface ProxyContext {
   readonly deadlines: DeadlineWheel;
   readonly stats: SeriesSource;
   readonly replay: ReplayRing;
-  /** Inbound: when the application is not there, a mesh peer gets REFUSED_STREAM and tries another endpoint. */
-  readonly refuseToMeshPeers: boolean;
+  /** The peer is a sidecar: when the application is not there it gets REFUSED_STREAM and tries another endpoint. */
+  readonly refuseUnprocessed: boolean;
 }
 
 /** Where a listener's configuration stands now; `current` is swapped when a new one is in force. */

@@ -1,0 +1,215 @@
+// The data plane of one pod, assembled: state, inbound, outbound, counters, admin server, and a graceful end.
+// Where configuration and certificates come from is main.ts's business: it calls apply() and hands in the credentials.
+import { MtlsMode, type Workload } from '#core/gen/weft/v1/mesh_pb.ts';
+import type { Logger } from '#core/log.ts';
+import { ALPN_HTTP2 } from '#core/names.ts';
+import { DownstreamConnections } from './accept/connections.ts';
+import type { ServerCredentials } from './accept/tls.ts';
+import { DeadlineWheel } from './forward/deadlines.ts';
+import { type ClientCredentials, dial } from './forward/dial.ts';
+import type { PoolContext } from './forward/pool.ts';
+import type { ProxyContext } from './forward/proxy.ts';
+import { ReplayRing } from './forward/replay.ts';
+import { Upstreams } from './forward/upstreams.ts';
+import { type Clock, newClock } from './http2/clock.ts';
+import { Inbound } from './inbound.ts';
+import { Outbound } from './outbound.ts';
+import { MeshState } from './state.ts';
+import type { SidecarMetrics } from './telemetry/metrics.ts';
+import { newSeriesSource } from './telemetry/series-source.ts';
+
+const TICK_MS = 1000;
+/** A listener that could not be opened is tried again so often, in ms. */
+const LISTEN_RETRY_MS = 1000;
+/** Callers with counters of their own; identities are ServiceAccounts, so they are few. */
+const MAX_CALLERS = 1000;
+/** Between two looks at whether the last call has ended, in ms. */
+const DRAIN_LOOK_MS = 50;
+
+/** Time and chance come from outside. */
+export interface Surroundings {
+  /** Monotonic ms. */
+  readonly now: () => number;
+  /** Unix ms. */
+  readonly wallClock: () => number;
+  /** In [0, 1). */
+  readonly random: () => number;
+}
+
+export type SidecarCredentials = ServerCredentials & ClientCredentials;
+
+export class Sidecar {
+  readonly state: MeshState;
+  readonly connections: DownstreamConnections;
+  private readonly log: Logger;
+  private readonly around: Surroundings;
+  private readonly clock: Clock;
+  private readonly metrics: SidecarMetrics;
+  private readonly credentials: SidecarCredentials;
+  private readonly outbound: Outbound;
+  private readonly inbound: Inbound;
+  private readonly outboundUpstreams: Upstreams;
+  private readonly inboundUpstreams: Upstreams;
+  private readonly deadlines: DeadlineWheel;
+  private readonly replay = new ReplayRing();
+  private readonly callers = new Map<string, ProxyContext>();
+  /** Opening and closing of listeners, one after the other. */
+  private listening: Promise<void> = Promise.resolve();
+  private listenProblems: readonly string[] = ['the control plane has not said yet what to listen on'];
+  private readonly timer: NodeJS.Timeout;
+  private stopped = false;
+
+  /** @param want asks for a Service; resolves when its configuration is in force or it is known not to exist */
+  constructor(
+    log: Logger,
+    around: Surroundings,
+    metrics: SidecarMetrics,
+    credentials: SidecarCredentials,
+    want: (service: string) => Promise<unknown>,
+  ) {
+    this.log = log;
+    this.around = around;
+    this.metrics = metrics;
+    this.credentials = credentials;
+    this.clock = newClock(around.now);
+    this.deadlines = new DeadlineWheel(around.now);
+    this.connections = new DownstreamConnections(this.clock, around.wallClock);
+    this.outboundUpstreams = new Upstreams(this.poolContext());
+    this.inboundUpstreams = new Upstreams(this.poolContext());
+    this.state = new MeshState(this.outboundUpstreams, { workload: (workload) => this.listen(workload) }, around.random());
+    const tcpConnection = (_ref: unknown, sent: number, received: number): void => {
+      metrics.tcpConnections++;
+      metrics.tcpBytesSent += sent;
+      metrics.tcpBytesReceived += received;
+    };
+    const shared = { credentials, connections: this.connections, log, wallClock: around.wallClock, tcpConnection };
+    this.outbound = new Outbound({
+      ...shared,
+      proxy: this.proxyContext(
+        this.outboundUpstreams,
+        false,
+        newSeriesSource(metrics, { direction: 'outbound', caller: () => this.caller(), mtls: null }),
+      ),
+      port: (ref) => this.state.port(ref),
+      want,
+      closed: (reason) => metrics.downstreamCloses.add(reason),
+    });
+    this.inbound = new Inbound({
+      ...shared,
+      proxyFor: (caller) => this.inboundContext(caller),
+      workload: () => ({ namespace: this.state.workload?.namespace ?? '', name: this.state.workload?.name ?? '' }),
+      mtls: () => this.state.workload?.mtls ?? MtlsMode.PERMISSIVE,
+      tlsRefused: (reason) => {
+        metrics.tlsRefusals.add(reason);
+        log.info('inbound connection refused', { reason });
+      },
+      closed: (reason) => metrics.downstreamCloses.add(reason),
+    });
+    this.timer = setInterval(() => this.tick(), TICK_MS);
+  }
+
+  /** '' when traffic can be served, else what is missing. */
+  notReady(): string {
+    if (this.stopped) return 'stopping';
+    if (this.credentials.tlsServerContext() === null) return 'no certificate yet';
+    return this.listenProblems.join('; ');
+  }
+
+  /** What is in force, for /config_dump. */
+  dump(): unknown {
+    const backends = [...this.outboundUpstreams.dump()].map(({ backend, endpoints }) => ({
+      backend,
+      endpoints: endpoints.map(({ key, identity, pod, inFlight, ewmaMs, ejected }) => ({
+        endpoint: key,
+        identity,
+        pod,
+        inFlight,
+        latencyMs: ewmaMs,
+        ejected,
+      })),
+    }));
+    return { ...this.state.dump(), listenProblems: this.listenProblems, backends };
+  }
+
+  /** Takes no new connections, lets calls end for so long, then drops what is left. */
+  async stop(drainMs: number): Promise<void> {
+    this.stopped = true;
+    await this.listening;
+    this.outbound.close();
+    this.inbound.close();
+    const deadlineMs = this.around.now() + drainMs;
+    this.connections.drain(deadlineMs);
+    while (this.connections.size > 0 && this.around.now() < deadlineMs) {
+      await new Promise((resolve) => setTimeout(resolve, DRAIN_LOOK_MS));
+      this.tick();
+    }
+    clearInterval(this.timer);
+    this.connections.destroy();
+    this.outboundUpstreams.drain(0);
+    this.inboundUpstreams.drain(0);
+  }
+
+  private caller(): string {
+    const { workload } = this.state;
+    return workload === null ? '' : `${workload.namespace}/${workload.name || workload.pod}`;
+  }
+
+  private tick(): void {
+    this.clock.update();
+    const { nowMs } = this.clock;
+    this.outboundUpstreams.tick(nowMs);
+    this.inboundUpstreams.tick(nowMs);
+    this.connections.tick(nowMs);
+    this.metrics.requests.expire(nowMs);
+  }
+
+  /** Opens what the pod is to listen on; what fails is tried again until it works or the workload changes. */
+  private listen(workload: Workload): void {
+    this.listening = this.listening.then(async () => {
+      if (this.stopped || this.state.workload !== workload) return;
+      const problems = [...(await this.inbound.setListeners(workload.inbound)), ...(await this.outbound.setListeners(workload.outbound))];
+      for (const problem of problems) if (!this.listenProblems.includes(problem)) this.log.error(problem);
+      if (problems.length === 0 && this.listenProblems.length > 0)
+        this.log.info('listening', { inbound: workload.inbound.length, outbound: workload.outbound.length });
+      this.listenProblems = problems;
+      if (problems.length > 0) setTimeout(() => this.listen(workload), LISTEN_RETRY_MS).unref();
+    });
+  }
+
+  private inboundContext(caller: string): ProxyContext {
+    let context = this.callers.get(caller);
+    if (context === undefined) {
+      const origin = { direction: 'inbound', caller: () => caller, mtls: caller !== '' } as const;
+      context = this.proxyContext(this.inboundUpstreams, caller !== '', newSeriesSource(this.metrics, origin));
+      if (this.callers.size < MAX_CALLERS) this.callers.set(caller, context);
+    }
+    return context;
+  }
+
+  private proxyContext(upstreams: Upstreams, refuseUnprocessed: boolean, stats: ProxyContext['stats']): ProxyContext {
+    return {
+      clock: this.clock,
+      random: this.around.random,
+      upstreams,
+      deadlines: this.deadlines,
+      stats,
+      replay: this.replay,
+      refuseUnprocessed,
+    };
+  }
+
+  private poolContext(): PoolContext {
+    return {
+      clock: this.clock,
+      dial: (endpoint, onOpen, onError) =>
+        dial(endpoint, ALPN_HTTP2, this.credentials, this.clock, this.around.wallClock, { onOpen, onError }),
+      opened: () => {
+        this.metrics.upstreamConnections++;
+      },
+      closed: (_connection, reason) => {
+        this.metrics.upstreamConnections--;
+        this.metrics.upstreamCloses.add(reason);
+      },
+    };
+  }
+}
