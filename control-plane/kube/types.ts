@@ -1,0 +1,210 @@
+// The Kubernetes objects that Weft reads, as they are on the wire: only the fields that matter here, all optional where the wire is.
+// A null counts as an absent field. The types say what a well-formed object holds; translate/ trusts none of it (an object may come from an
+// older or newer CRD than ours, or from a file), see translate/fields.ts.
+
+export interface ObjectMeta {
+  name?: string;
+  namespace?: string;
+  uid?: string;
+  resourceVersion?: string;
+  /** Counts changes of the spec; absent on kinds that have no such count. */
+  generation?: number;
+  /** RFC 3339, whole seconds; absent on objects from files. */
+  creationTimestamp?: string;
+  deletionTimestamp?: string;
+  labels?: Record<string, string>;
+  annotations?: Record<string, string>;
+}
+
+/** Any object of any kind. */
+export interface KubeObject {
+  apiVersion?: string;
+  kind?: string;
+  metadata?: ObjectMeta;
+}
+
+/** v1. Its annotations and labels only: `weft.dev/inject`, `weft.dev/mtls`. */
+export type Namespace = KubeObject;
+
+/** v1 */
+export interface Service extends KubeObject {
+  spec?: {
+    /** ClusterIP (also when absent), NodePort, LoadBalancer, ExternalName. */
+    type?: string;
+    /** "None": headless. */
+    clusterIP?: string;
+    clusterIPs?: string[];
+    /** IPv4 or IPv6, the primary first. */
+    ipFamilies?: string[];
+    externalName?: string;
+    selector?: Record<string, string>;
+    ports?: ServicePort[];
+  };
+}
+
+export interface ServicePort {
+  /** Empty or absent only where there is one port. */
+  name?: string;
+  port?: number;
+  targetPort?: number | string;
+  /** TCP (also when absent), UDP, SCTP. */
+  protocol?: string;
+  /** GEP-1911: kubernetes.io/h2c, kubernetes.io/ws, kubernetes.io/wss; or an IANA service name. */
+  appProtocol?: string;
+}
+
+/** discovery.k8s.io/v1 */
+export interface EndpointSlice extends KubeObject {
+  /** IPv4, IPv6, FQDN. */
+  addressType?: string;
+  endpoints?: SliceEndpoint[];
+  ports?: SlicePort[];
+}
+
+export interface SliceEndpoint {
+  addresses?: string[];
+  conditions?: {
+    /** Absent: ready. */
+    ready?: boolean;
+    serving?: boolean;
+    terminating?: boolean;
+  };
+  targetRef?: { kind?: string; namespace?: string; name?: string; uid?: string };
+  nodeName?: string;
+  zone?: string;
+}
+
+export interface SlicePort {
+  name?: string;
+  /** The target port; absent: any. */
+  port?: number;
+  protocol?: string;
+  appProtocol?: string;
+}
+
+/** The label that says whose EndpointSlice it is. */
+export const LABEL_SERVICE_NAME = 'kubernetes.io/service-name';
+
+/** v1 */
+export interface Pod extends KubeObject {
+  spec?: { serviceAccountName?: string; hostNetwork?: boolean };
+  status?: {
+    /** Pending, Running, Succeeded, Failed, Unknown. */
+    phase?: string;
+    podIP?: string;
+    podIPs?: { ip?: string }[];
+  };
+}
+
+export const GATEWAY_GROUP = 'gateway.networking.k8s.io';
+
+/** gateway.networking.k8s.io/v1 */
+export interface GRPCRoute extends KubeObject {
+  spec?: {
+    parentRefs?: ParentReference[];
+    hostnames?: string[];
+    rules?: GRPCRouteRule[];
+  };
+}
+
+export interface ParentReference {
+  /** Absent: gateway.networking.k8s.io. A Service has "" (Weft also takes "core"). */
+  group?: string;
+  /** Absent: Gateway. */
+  kind?: string;
+  /** Absent: the route's. */
+  namespace?: string;
+  name?: string;
+  /** Of a Service: the name of a port. */
+  sectionName?: string;
+  /** Of a Service: the number of a port, not the target port. */
+  port?: number;
+}
+
+export interface GRPCRouteRule {
+  name?: string;
+  matches?: GRPCRouteMatch[];
+  filters?: GRPCRouteFilter[];
+  backendRefs?: GRPCBackendRef[];
+}
+
+export interface GRPCRouteMatch {
+  method?: {
+    /** Exact (also when absent) or RegularExpression. */
+    type?: string;
+    service?: string;
+    method?: string;
+  };
+  headers?: GRPCHeaderMatch[];
+}
+
+export interface GRPCHeaderMatch {
+  type?: string;
+  name?: string;
+  value?: string;
+}
+
+export interface GRPCRouteFilter {
+  /** RequestHeaderModifier, ResponseHeaderModifier, RequestMirror, ExtensionRef. */
+  type?: string;
+  requestHeaderModifier?: HeaderModifierFilter;
+  responseHeaderModifier?: HeaderModifierFilter;
+  requestMirror?: RequestMirrorFilter;
+  extensionRef?: { group?: string; kind?: string; name?: string };
+}
+
+export interface HeaderModifierFilter {
+  set?: HeaderLine[];
+  add?: HeaderLine[];
+  remove?: string[];
+}
+
+export interface HeaderLine {
+  name?: string;
+  value?: string;
+}
+
+export interface RequestMirrorFilter {
+  backendRef?: BackendObjectReference;
+  /** 0 to 100; absent, with `fraction` absent too: 100. */
+  percent?: number;
+  /** An absent denominator is 100. */
+  fraction?: { numerator?: number; denominator?: number };
+}
+
+export interface BackendObjectReference {
+  /** Absent: "". */
+  group?: string;
+  /** Absent: Service. */
+  kind?: string;
+  /** Absent: the route's. */
+  namespace?: string;
+  name?: string;
+  /** Of a Service: the number of a port; must be there. */
+  port?: number;
+}
+
+export interface GRPCBackendRef extends BackendObjectReference {
+  /** 0 to 1000000; absent: 1. */
+  weight?: number;
+  filters?: GRPCRouteFilter[];
+}
+
+/** gateway.networking.k8s.io/v1beta1 and v1 */
+export interface ReferenceGrant extends KubeObject {
+  spec?: {
+    from?: { group?: string; kind?: string; namespace?: string }[];
+    to?: { group?: string; kind?: string; name?: string }[];
+  };
+}
+
+/** metav1.Condition, without the time: that is given when it is written. */
+export interface Condition {
+  type: string;
+  status: 'True' | 'False' | 'Unknown';
+  /** At most 1024 characters, a CamelCase word. */
+  reason: string;
+  /** At most 32768 characters. */
+  message: string;
+  observedGeneration: number;
+}

@@ -1,0 +1,76 @@
+// scope(): the second of the three pure functions. From what is known of a Service, only what one workload needs.
+import { create } from '@bufbuild/protobuf';
+import {
+  type BackendRef,
+  type Endpoints,
+  type Filter,
+  type Service,
+  type ServiceAddress,
+  ServiceAddressSchema,
+  type ServicePort,
+  ServicePortSchema,
+  ServiceSchema,
+} from '#core/gen/weft/v1/mesh_pb.ts';
+import { keyOf } from './translate/references.ts';
+
+/** Whose view it is. The namespace comes from the sidecar's identity, never from a header or an address (gamma.md §7.5). */
+export interface Scope {
+  readonly namespace: string;
+}
+
+/**
+ * A Service as a workload sees it: where its namespace has consumer routes for a port, these alone hold there, otherwise the producer's
+ * (GEP-1294: the groups never merge). Per port, because a route with a port is associated with that port only. `consumers` is empty afterwards.
+ * The argument is left alone; where nothing differs it is returned itself. The tables are shared with it.
+ */
+export function scopeService(service: Service, workload: Scope): Service {
+  if (service.ports.every(({ consumers }) => consumers.length === 0)) return service;
+  const { namespace, name, addresses, ports } = service;
+  return create(ServiceSchema, { namespace, name, addresses, ports: ports.map((port) => scopePort(port, workload)) });
+}
+
+function scopePort(port: ServicePort, workload: Scope): ServicePort {
+  if (port.consumers.length === 0) return port;
+  const own = port.consumers.find(({ namespace }) => namespace === workload.namespace);
+  return create(ServicePortSchema, { port: port.port, name: port.name, protocol: port.protocol, routes: own?.routes ?? port.routes });
+}
+
+/**
+ * Keys ("ns/name") of the Services whose endpoints a sidecar needs to serve a scoped Service: its own, the backends that get a share, and mirrors.
+ * Sorted.
+ */
+export function neededBy(scoped: Service): string[] {
+  const keys = new Set([keyOf(scoped.namespace, scoped.name)]);
+  const add = (ref: BackendRef | undefined) => {
+    if (ref !== undefined) keys.add(keyOf(ref.namespace, ref.name));
+  };
+  const addMirrors = (filters: readonly Filter[]) => {
+    for (const { kind } of filters) {
+      if (kind.case === 'mirror' && kind.value.invalid === '' && kind.value.numerator > 0) add(kind.value.backend);
+    }
+  };
+  for (const { routes } of scoped.ports) {
+    for (const rule of routes?.rules ?? []) {
+      if (rule.invalid !== '') continue;
+      addMirrors(rule.filters);
+      for (const backend of rule.backends) {
+        if (backend.invalid !== '' || backend.weight === 0) continue;
+        add(backend.ref);
+        addMirrors(backend.filters);
+      }
+    }
+  }
+  return [...keys].sort();
+}
+
+/** The entry of a Service in the index that every sidecar has of all Services: enough to know whether more must be asked for. */
+export function serviceAddress(service: Service, endpoints: Endpoints | undefined, workload: Scope): ServiceAddress {
+  return create(ServiceAddressSchema, {
+    namespace: service.namespace,
+    name: service.name,
+    addresses: service.addresses,
+    ports: service.ports.map(({ port }) => port),
+    routed: service.ports.some((port) => scopePort(port, workload).routes !== undefined),
+    meshed: endpoints?.ports.some((port) => port.endpoints.some(({ identity }) => identity !== '')) ?? false,
+  });
+}
