@@ -201,6 +201,7 @@ export class Sidecar {
   private poolContext(): PoolContext {
     return {
       clock: this.clock,
+      wallClock: this.around.wallClock,
       dial: (endpoint, onOpen, onError) =>
         dial(endpoint, ALPN_HTTP2, this.credentials, this.clock, this.around.wallClock, { onOpen, onError }),
       opened: () => {

@@ -26,7 +26,8 @@ export interface DialTarget {
 }
 
 export interface DialResult {
-  onOpen(stream: ByteStream): void;
+  /** @param peerNotAfterMs end of the endpoint's certificate, Unix ms; infinite for plaintext */
+  onOpen(stream: ByteStream, peerNotAfterMs: number): void;
   /** @param detail what went wrong, for people */
   onError(error: ProxyError, detail: string): void;
 }
@@ -53,7 +54,7 @@ export function dial(
   };
   let timer = setTimeout(() => fail(CONNECT_TIMEOUT, 'no TCP connection within 1 s'), CONNECT_TIMEOUT_MS);
   const onError = (error: NodeJS.ErrnoException): void => fail(CONNECT_FAILED, error.code ?? error.message);
-  const open = (opened: net.Socket): void => {
+  const open = (opened: net.Socket, peerNotAfterMs: number): void => {
     if (done) {
       opened.destroy();
       return;
@@ -64,12 +65,12 @@ export function dial(
     opened.removeListener('error', onError);
     opened.removeListener('close', onClose);
     clock.update();
-    result.onOpen(new ByteStream(opened, clock));
+    result.onOpen(new ByteStream(opened, clock), peerNotAfterMs);
   };
   const onClose = (): void => fail(CONNECT_FAILED, 'closed during the handshake');
   socket.on('error', onError);
   socket.on('connect', () => {
-    if (target.identity === '') return open(socket);
+    if (target.identity === '') return open(socket, Number.POSITIVE_INFINITY);
     const secureContext = credentials.tlsClientContext();
     if (secureContext === null) return fail(CONNECT_FAILED, 'this sidecar has no certificate yet');
     clearTimeout(timer);
@@ -85,7 +86,7 @@ export function dial(
       const der = peer.getPeerCertificate(false).raw;
       const verdict = validateSvid(der, { trustDomain: credentials.trustDomain(), nowMs: wallClock(), expectedIdentity: target.identity });
       if (!verdict.ok) return fail(IDENTITY_MISMATCH, `certificate is not that of ${target.identity}: ${verdict.reason}`);
-      open(peer);
+      open(peer, verdict.notAfterMs);
     });
   });
   return () => {

@@ -9,6 +9,8 @@ import type { StreamHandler } from '../http2/stream.ts';
 import { CONNECT_FAILED, type ProxyError } from './errors.ts';
 
 const MAX_CONNECTIONS_PER_ENDPOINT = 8;
+/** A connection ends so long before its endpoint's certificate does, in ms. */
+const BEFORE_EXPIRY_MS = 5000;
 
 /** A call that waits for a connection. Exactly one of the two is called, unless it cancels. */
 export interface Waiter {
@@ -19,8 +21,14 @@ export interface Waiter {
 /** How a pool gets and reports connections. */
 export interface PoolContext {
   readonly clock: Clock;
+  /** Unix time in ms, for certificates. */
+  readonly wallClock: () => number;
   /** Starts to dial the endpoint. @returns a function that gives up */
-  dial(endpoint: EndpointState, onOpen: (stream: ByteStream) => void, onError: (error: ProxyError, detail: string) => void): () => void;
+  dial(
+    endpoint: EndpointState,
+    onOpen: (stream: ByteStream, peerNotAfterMs: number) => void,
+    onError: (error: ProxyError, detail: string) => void,
+  ): () => void;
   opened(connection: Connection): void;
   closed(connection: Connection, reason: string): void;
 }
@@ -29,6 +37,7 @@ export class EndpointPool implements ConnectionOwner {
   private readonly endpoint: EndpointState;
   private readonly context: PoolContext;
   private readonly connections: Connection[] = [];
+  private readonly notAfterMs = new Map<Connection, number>();
   private waiters: Waiter[] = [];
   private giveUp: (() => void) | null = null;
   private closing = false;
@@ -72,7 +81,10 @@ export class EndpointPool implements ConnectionOwner {
   }
 
   tick(nowMs: number, pingAfterMs: number, pingTimeoutMs: number): void {
+    const wallMs = this.context.wallClock();
     for (const connection of [...this.connections]) {
+      // TLS does not look at a certificate again: the connection ends before it expires (T59).
+      if (wallMs > this.notAfterMs.get(connection)! - BEFORE_EXPIRY_MS) connection.drain(nowMs + BEFORE_EXPIRY_MS);
       if (this.endpoint.identity !== '' && connection.idleMs(nowMs) > pingAfterMs) connection.ping(nowMs);
       connection.tick(nowMs, pingTimeoutMs);
     }
@@ -97,6 +109,7 @@ export class EndpointPool implements ConnectionOwner {
   onClosed(connection: Connection, reason: string): void {
     const at = this.connections.indexOf(connection);
     if (at >= 0) this.connections.splice(at, 1);
+    this.notAfterMs.delete(connection);
     this.context.closed(connection, reason);
     if (this.waiters.length > 0) {
       if (connection.settingsReceived) this.dialIfUseful();
@@ -117,7 +130,7 @@ export class EndpointPool implements ConnectionOwner {
     if (this.connections.length >= MAX_CONNECTIONS_PER_ENDPOINT) return;
     this.giveUp = this.context.dial(
       this.endpoint,
-      (stream) => this.onOpen(stream),
+      (stream, peerNotAfterMs) => this.onOpen(stream, peerNotAfterMs),
       (error, detail) => {
         this.giveUp = null;
         this.failWaiters(error, detail);
@@ -125,10 +138,11 @@ export class EndpointPool implements ConnectionOwner {
     );
   }
 
-  private onOpen(stream: ByteStream): void {
+  private onOpen(stream: ByteStream, peerNotAfterMs: number): void {
     this.giveUp = null;
     const connection = new Connection(stream, this, this.context.clock, { client: true, maxPeerStreams: 0 });
     this.connections.push(connection);
+    this.notAfterMs.set(connection, peerNotAfterMs);
     stream.onBytes = (buf, length) => connection.receive(buf, 0, length);
     stream.onEnd = () => connection.transportClosed('closed by the endpoint');
     stream.onClosed = (reason) => connection.transportClosed(reason);
