@@ -1,0 +1,67 @@
+// A workload's certificate: what stands in it, and nothing that its owner asked for but its key.
+import 'reflect-metadata';
+import { createPublicKey, type KeyObject, webcrypto } from 'node:crypto';
+import * as x509 from '@peculiar/x509';
+
+x509.cryptoProvider.set(webcrypto);
+
+const P256 = { name: 'ECDSA', namedCurve: 'P-256' } as const;
+// SubjectPublicKeyInfo of an uncompressed P-256 point is one fixed prefix and 64 octets (RFC 5480 §2).
+const SPKI_PREFIX = Buffer.from('3059301306072a8648ce3d020106082a8648ce3d03010703420004', 'hex');
+const SPKI_LENGTH = SPKI_PREFIX.length + 64;
+
+/**
+ * The P-256 public key in a SubjectPublicKeyInfo; null for anything else: another curve, RSA, a point that is not on the curve,
+ * another encoding of the same key. Costs microseconds whatever it is given.
+ */
+export function readPublicKey(spki: Uint8Array): KeyObject | null {
+  if (spki.length !== SPKI_LENGTH || !Buffer.from(spki.buffer, spki.byteOffset, SPKI_PREFIX.length).equals(SPKI_PREFIX)) return null;
+  try {
+    return createPublicKey({ key: Buffer.from(spki), format: 'der', type: 'spki' });
+  } catch {
+    return null;
+  }
+}
+
+export interface LeafContent {
+  readonly identity: string;
+  readonly publicKey: KeyObject;
+  readonly notBeforeMs: number;
+  readonly notAfterMs: number;
+  /** Name and key of the signer. */
+  readonly issuer: { readonly subject: x509.Name; readonly key: webcrypto.CryptoKey; readonly publicKey: webcrypto.CryptoKey };
+}
+
+/**
+ * Makes an X.509-SVID (X.509-SVID §2-4): empty subject, one URI name, critical; not a CA; digital signatures only, for both ends of TLS.
+ * @returns DER
+ */
+export async function makeLeaf(content: LeafContent): Promise<Buffer> {
+  const publicKey = await webcrypto.subtle.importKey('spki', content.publicKey.export({ format: 'der', type: 'spki' }), P256, true, [
+    'verify',
+  ]);
+  const certificate = await x509.X509CertificateGenerator.create({
+    serialNumber: newSerialNumber(),
+    issuer: content.issuer.subject,
+    notBefore: new Date(content.notBeforeMs),
+    notAfter: new Date(content.notAfterMs),
+    publicKey: publicKey,
+    signingKey: content.issuer.key,
+    signingAlgorithm: { name: 'ECDSA', hash: 'SHA-256' },
+    extensions: [
+      new x509.SubjectAlternativeNameExtension([{ type: 'url', value: content.identity }], true),
+      new x509.BasicConstraintsExtension(false, undefined, true),
+      new x509.KeyUsagesExtension(x509.KeyUsageFlags.digitalSignature, true),
+      new x509.ExtendedKeyUsageExtension([x509.ExtendedKeyUsage.serverAuth, x509.ExtendedKeyUsage.clientAuth]),
+      await x509.AuthorityKeyIdentifierExtension.create(content.issuer.publicKey),
+    ],
+  });
+  return Buffer.from(certificate.rawData);
+}
+
+/** 16 random octets, positive (RFC 5280 §4.1.2.2), as hexadecimal. */
+export function newSerialNumber(): string {
+  const octets = webcrypto.getRandomValues(new Uint8Array(16));
+  octets[0] = (octets[0]! & 0x7f) | 0x40;
+  return Buffer.from(octets).toString('hex');
+}

@@ -1,0 +1,38 @@
+// What a sidecar sends to get a certificate, checked: sizes first, then the key, then that the sender holds it.
+import { type KeyObject, verify } from 'node:crypto';
+import { readPublicKey } from '#certs/leaf.ts';
+import { LARGEST_REQUEST, readCertificateRequest } from '#certs/request.ts';
+import type { IssueRequest } from '#core/gen/weft/v1/certificates_pb.ts';
+
+const LARGEST_PUBLIC_KEY = 4096;
+const LARGEST_PROOF = 1024;
+const SHORTEST_NONCE = 16;
+const LONGEST_NONCE = 64;
+/** What a proof signs before nonce and key, so that no other protocol's signature can pass for one. */
+const PROOF_CONTEXT = Buffer.from('weft.v1.Certificates/Issue\n');
+
+export type ReadIssueRequest = { readonly ok: true; readonly publicKey: KeyObject } | { readonly ok: false; readonly reason: string };
+
+/** Reads the key that a certificate is asked for. The reason of a refusal is for the client. Never throws. */
+export async function readIssueRequest(request: IssueRequest): Promise<ReadIssueRequest> {
+  const { publicKey, nonce, proof, csr } = request;
+  if (csr.length > LARGEST_REQUEST) return refuse(`csr is larger than ${LARGEST_REQUEST} octets`);
+  if (publicKey.length > LARGEST_PUBLIC_KEY) return refuse(`public_key is larger than ${LARGEST_PUBLIC_KEY} octets`);
+  if (proof.length > LARGEST_PROOF) return refuse(`proof is larger than ${LARGEST_PROOF} octets`);
+  if (csr.length > 0) {
+    if (publicKey.length + nonce.length + proof.length > 0) return refuse('either csr or public_key, nonce and proof');
+    return readCertificateRequest(csr);
+  }
+  if (publicKey.length === 0) return refuse('public_key is missing');
+  if (nonce.length < SHORTEST_NONCE || nonce.length > LONGEST_NONCE)
+    return refuse(`nonce must have ${SHORTEST_NONCE} to ${LONGEST_NONCE} octets`);
+  const key = readPublicKey(publicKey);
+  if (key === null) return refuse('public_key must be ECDSA P-256');
+  const signed = Buffer.concat([PROOF_CONTEXT, nonce, publicKey]);
+  if (!verify('sha256', signed, { key, dsaEncoding: 'der' }, proof)) return refuse('proof does not verify');
+  return { ok: true, publicKey: key };
+}
+
+function refuse(reason: string): ReadIssueRequest {
+  return { ok: false, reason };
+}

@@ -1,0 +1,143 @@
+// weft.v1.Certificates/Issue: a ServiceAccount token and a public key in, a certificate out. The identity comes from the token alone.
+import { create } from '@bufbuild/protobuf';
+import { type handleUnaryCall, type Metadata, type ServiceError, status, type UntypedServiceImplementation } from '@grpc/grpc-js';
+import { type Authority, AuthorityError } from '#certs/authority.ts';
+import { type IssueRequest, type IssueResponse, IssueResponseSchema } from '#core/gen/weft/v1/certificates_pb.ts';
+import { type Logger, silentLogger } from '#core/log.ts';
+import { RateLimit } from './rate-limit.ts';
+import { readIssueRequest } from './request.ts';
+import { LARGEST_TOKEN, type TokenIdentity, type VerifyToken } from './token.ts';
+
+/** Certificates that one pod may ask for: so many per minute, and so many at once. */
+export const DEFAULT_ISSUE_PER_MINUTE = 30;
+export const DEFAULT_ISSUE_BURST = 20;
+/** The same words for every token that is not taken: whoever guesses learns nothing. */
+const BAD_TOKEN = 'a valid ServiceAccount token is needed';
+
+export interface IssueSettings {
+  /** null while it is not loaded yet: callers are asked to try again. */
+  readonly authority: () => Authority | null;
+  readonly verifyToken: VerifyToken;
+  /** Unix ms. */
+  readonly now: () => number;
+  readonly log?: Logger;
+  readonly perMinute?: number;
+  readonly burst?: number;
+}
+
+/** How many calls ended how, since the start; for metrics. */
+export interface IssueCounts {
+  issued: number;
+  unauthenticated: number;
+  invalid: number;
+  limited: number;
+  unavailable: number;
+}
+
+/** A refusal on its way to the client: gRPC status and what the client may read. */
+class Refusal extends Error {
+  readonly code: status;
+
+  constructor(code: status, message: string) {
+    super(message);
+    this.code = code;
+  }
+}
+
+export class IssueService {
+  readonly counts: IssueCounts = { issued: 0, unauthenticated: 0, invalid: 0, limited: 0, unavailable: 0 };
+  private readonly settings: IssueSettings;
+  private readonly log: Logger;
+  private readonly limit: RateLimit;
+
+  constructor(settings: IssueSettings) {
+    this.settings = settings;
+    this.log = settings.log ?? silentLogger;
+    this.limit = new RateLimit(settings.perMinute ?? DEFAULT_ISSUE_PER_MINUTE, settings.burst ?? DEFAULT_ISSUE_BURST, settings.now);
+  }
+
+  /** For `server.addService(serviceDefinition(Certificates), service.handlers())`. */
+  handlers(): UntypedServiceImplementation {
+    const issue: handleUnaryCall<IssueRequest, IssueResponse> = (call, callback) => {
+      this.issue(call.metadata, call.request, call.getPeer()).then(
+        (response) => callback(null, response),
+        (error: unknown) => callback(toServiceError(error)),
+      );
+    };
+    return { issue };
+  }
+
+  /**
+   * The order matters: nothing of a caller without a token is looked at, and nothing costly is done for one that asks too often.
+   * @throws Refusal
+   */
+  private async issue(metadata: Metadata, request: IssueRequest, peer: string): Promise<IssueResponse> {
+    const caller = await this.authenticate(metadata, peer);
+    const who = { namespace: caller.namespace, serviceAccount: caller.serviceAccount, pod: caller.pod, peer };
+    if (!this.limit.take(`${caller.namespace}/${caller.serviceAccount}/${caller.uid ?? caller.pod ?? ''}`)) {
+      this.counts.limited++;
+      this.log.warn('certificate refused', { ...who, reason: 'asked too often' });
+      throw new Refusal(status.RESOURCE_EXHAUSTED, 'certificates are asked for too often');
+    }
+    const read = await readIssueRequest(request);
+    if (!read.ok) throw this.invalid(who, read.reason);
+    const authority = this.settings.authority();
+    if (authority === null) throw this.unavailable(who, 'the authority is not loaded yet');
+    if (authority.isOwnKey(read.publicKey)) throw this.invalid(who, 'this key cannot be certified');
+    try {
+      const leaf = await authority.issue(read.publicKey, caller.namespace, caller.serviceAccount, Number(request.lifetimeSeconds) * 1000);
+      this.counts.issued++;
+      this.log.info('certificate issued', { ...who, identity: leaf.identity, notAfter: new Date(leaf.notAfterMs).toISOString() });
+      return create(IssueResponseSchema, {
+        chain: [...leaf.chain],
+        roots: [...authority.roots()],
+        trustDomain: authority.trustDomain,
+        identity: leaf.identity,
+        notBeforeMs: BigInt(leaf.notBeforeMs),
+        notAfterMs: BigInt(leaf.notAfterMs),
+      });
+    } catch (error) {
+      if (error instanceof AuthorityError) throw this.unavailable(who, error.message);
+      throw error;
+    }
+  }
+
+  private async authenticate(metadata: Metadata, peer: string): Promise<TokenIdentity> {
+    const values = metadata.get('authorization');
+    const match = values.length === 1 ? /^bearer +(\S+)$/i.exec(String(values[0])) : null;
+    if (match === null) throw this.unauthenticated(peer, values.length === 0 ? 'no token' : 'not one bearer token');
+    const token = match[1]!;
+    if (token.length > LARGEST_TOKEN) throw this.unauthenticated(peer, 'token too large');
+    const verdict = await this.settings.verifyToken(token);
+    if (!('error' in verdict)) return verdict;
+    if (verdict.unavailable) throw this.unavailable({ peer }, `tokens cannot be verified now: ${verdict.error}`);
+    throw this.unauthenticated(peer, verdict.error);
+  }
+
+  private unauthenticated(peer: string, reason: string): Refusal {
+    this.counts.unauthenticated++;
+    this.log.warn('certificate refused: bad token', { peer, reason });
+    return new Refusal(status.UNAUTHENTICATED, BAD_TOKEN);
+  }
+
+  private invalid(who: object, reason: string): Refusal {
+    this.counts.invalid++;
+    this.log.warn('certificate refused', { ...who, reason });
+    return new Refusal(status.INVALID_ARGUMENT, reason);
+  }
+
+  private unavailable(who: object, reason: string): Refusal {
+    this.counts.unavailable++;
+    this.log.warn('certificate refused for now', { ...who, reason });
+    return new Refusal(status.UNAVAILABLE, 'certificates cannot be issued now');
+  }
+}
+
+function toServiceError(error: unknown): Partial<ServiceError> {
+  if (error instanceof Refusal) return { code: error.code, details: error.message };
+  // A bug is ours: it ends the process (design: manners), not this one call.
+  process.nextTick(() => {
+    throw error;
+  });
+  return { code: status.INTERNAL, details: 'internal error' };
+}
