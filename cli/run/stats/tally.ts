@@ -21,7 +21,7 @@ export function tallyOf(series: StatsSeries): Tally {
   const tally = newTally();
   tally.count = series.count;
   for (const [code, count] of Object.entries(series.statuses)) bump(tally.statuses, Number(code), count);
-  series.latency.boundsMs.forEach((bound, index) => bump(tally.latency, bound, series.latency.counts[index] ?? 0));
+  for (const [index, bound] of series.latency.boundsMs.entries()) bump(tally.latency, bound, series.latency.counts[index] ?? 0);
   return tally;
 }
 

@@ -2,25 +2,9 @@
 import { expect } from 'chai';
 import fc from 'fast-check';
 import { Ledger } from '#cli/run/stats/ledger.ts';
-import { parseStats, type StatsSeries } from '#cli/run/stats/snapshot.ts';
+import { parseStats } from '#cli/run/stats/snapshot.ts';
 import { newTally, percentileMs, statusName, successShare } from '#cli/run/stats/tally.ts';
-
-export function series(count: number, more: Partial<StatsSeries> = {}): StatsSeries {
-  return {
-    direction: 'outbound',
-    caller: 'shop/checkout',
-    service: 'shop/payment:8080',
-    method: 'payment.PaymentService/Charge',
-    backend: 'shop/payment-v1:8080',
-    route: 'shop/payment',
-    rule: '1',
-    mtls: true,
-    statuses: { 0: count },
-    count,
-    latency: { boundsMs: [1, 2], counts: [count, 0] },
-    ...more,
-  };
-}
+import { series } from './series.ts';
 
 describe('run/stats: ledger', () => {
   const counts = (ledger: Ledger) => ledger.totals().map((row) => row.tally.count);
