@@ -1,0 +1,10 @@
+// How much of a route is read. Four times what the CRD of Gateway API 1.7 allows, so that a newer one does not surprise us and a forged one does not hurt.
+
+export const MOST_PARENT_REFS = 128;
+export const MOST_RULES = 64;
+/** In all rules of a route together. */
+export const MOST_MATCHES = 512;
+export const MOST_HEADER_MATCHES = 64;
+export const MOST_FILTERS = 64;
+export const MOST_HEADER_EDITS = 64;
+export const MOST_BACKENDS = 64;
