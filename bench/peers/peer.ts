@@ -1,0 +1,44 @@
+// What a proxy under test has to offer: find itself, and start for a piece of work.
+import type { Program } from '../processes.ts';
+
+/** What the proxies do in a scenario. */
+export interface Work {
+  /** 'plain' and 'mtls': one proxy towards the backends. 'pair': a client-side and a server-side proxy with mTLS between. */
+  readonly scenario: 'plain' | 'mtls' | 'pair';
+  /** Where the two backends listen; with 'mtls' TLS is terminated there. */
+  readonly backendPorts: readonly [number, number];
+  /** Paths of the eight methods that routes name, and the one that the load calls. */
+  readonly methods: readonly string[];
+  readonly path: string;
+  readonly certificates: Certificates;
+  /** CPU core of the proxies. */
+  readonly core: number;
+  /** Directory for configuration files of this run. */
+  readonly directory: string;
+}
+
+export interface Certificates {
+  readonly key: string;
+  readonly certificate: string;
+  readonly roots: string;
+  readonly identity: string;
+  /** Certificate and key in one file, as HAProxy wants it. */
+  readonly bundle: string;
+}
+
+export interface Running {
+  readonly host: string;
+  readonly port: number;
+  /** Client side first. */
+  readonly programs: readonly Program[];
+  stop(): Promise<void>;
+}
+
+export interface Peer {
+  readonly name: string;
+  readonly scenarios: readonly Work['scenario'][];
+  /** What is needed and missing, with the command that installs it; '' if all is there. */
+  missing(): string;
+  version(): string;
+  start(work: Work): Promise<Running>;
+}

@@ -1,0 +1,66 @@
+// The results as a person reads them: a table per scenario, with ratios to Envoy of the same run. Pure.
+import { type Measurement, shapeName } from './measure.ts';
+
+const TITLES = {
+  plain: 'One proxy, plaintext to the backend',
+  mtls: 'One proxy, mTLS to the backend',
+  pair: 'Client-side and server-side proxy, mTLS between them, both on one core (CPU: client + server)',
+} as const;
+
+const HEAD = ['c,m', 'proxy', 'requests/s', 'x Envoy', 'CPU µs/request', 'of Envoy', 'p50 ms', 'p99 ms', 'RSS MiB', 'anon MiB'];
+
+function sum(values: readonly number[]): number {
+  return values.reduce((total, value) => total + value, 0);
+}
+
+function each(values: readonly number[], digits: number): string {
+  return values.map((value) => value.toFixed(digits)).join(' + ');
+}
+
+/** Rows of text cells, by scenario; the first row is the head. */
+export function tables(results: readonly Measurement[]): { title: string; rows: string[][] }[] {
+  const scenarios = [...new Set(results.map(({ scenario }) => scenario))];
+  return scenarios.map((scenario) => {
+    const rows: string[][] = [[...HEAD]];
+    for (const result of results.filter((r) => r.scenario === scenario)) {
+      const envoy = results.find((r) => r.peer === 'envoy' && r.scenario === scenario && shapeName(r.shape) === shapeName(result.shape));
+      const ratio = (value: number, base: number | undefined): string =>
+        base === undefined || result.peer === 'envoy' ? '' : (value / base).toFixed(2);
+      rows.push([
+        shapeName(result.shape),
+        result.errors > 0 ? `${result.peer} INVALID: ${result.errors} errors` : result.peer,
+        Math.round(result.requestsPerSecond).toLocaleString('en-US'),
+        ratio(result.requestsPerSecond, envoy?.requestsPerSecond),
+        each(result.cpuUs, 1),
+        ratio(sum(result.cpuUs), envoy === undefined ? undefined : sum(envoy.cpuUs)),
+        result.p50Ms.toFixed(2),
+        result.p99Ms.toFixed(2),
+        each(result.rssMiB, 0),
+        each(result.anonymousMiB, 0),
+      ]);
+    }
+    return { title: TITLES[scenario], rows };
+  });
+}
+
+/** Columns lined up for a terminal; numbers to the right. */
+export function renderText(results: readonly Measurement[]): string {
+  return tables(results)
+    .map(({ title, rows }) => {
+      const widths = rows[0].map((_, column) => Math.max(...rows.map((row) => row[column].length)));
+      const lines = rows.map((row) => row.map((cell, i) => (i === 1 ? cell.padEnd(widths[i]) : cell.padStart(widths[i]))).join('  '));
+      return `${title}\n${lines.join('\n')}\n`;
+    })
+    .join('\n');
+}
+
+/** The same as Markdown. */
+export function renderMarkdown(results: readonly Measurement[]): string {
+  return tables(results)
+    .map(({ title, rows }) => {
+      const [head, ...body] = rows;
+      const line = (cells: readonly string[]): string => `| ${cells.join(' | ')} |`;
+      return `## ${title}\n\n${[line(head), line(head.map((_, i) => (i === 1 ? '---' : '---:'))), ...body.map(line)].join('\n')}\n`;
+    })
+    .join('\n');
+}
