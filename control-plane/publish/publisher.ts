@@ -1,0 +1,248 @@
+// Brings each change of the objects to the sidecars that it concerns, and knows what each of them runs.
+import type { Hello, SubscribeResponse, TrustBundle } from '#core/gen/weft/v1/config_pb.ts';
+import type { Workload } from '#core/gen/weft/v1/mesh_pb.ts';
+import type { Logger } from '#core/log.ts';
+import type { Timers } from '#core/timers.ts';
+import type { Translation } from '../translate/index.ts';
+import { Catalogue } from './catalogue.ts';
+import { type Sized, TRUST, trustResource, WORKLOAD, workloadResource } from './resources.ts';
+import { Rounds } from './rounds.ts';
+import { Siblings } from './siblings.ts';
+import { type Peer, type Standing, Subscriber } from './subscriber.ts';
+
+/** Services that one sidecar may want. */
+export const MOST_WANTS = 10_000;
+// Translating many Services in one go would leave the streams unserved meanwhile.
+const SLICE_MS = 20;
+
+export interface PublisherSettings {
+  /** The pure function over the objects as they are when it is called. */
+  readonly translate: (key: string) => Translation;
+  /** The pod as its sidecar should know it; undefined: nothing is known of such a pod. Asked again after workloadsChanged(). */
+  readonly workloadOf: (peer: Peer) => Workload | undefined;
+  readonly trust: () => TrustBundle;
+  readonly timers: Timers;
+  readonly log: Logger;
+}
+
+/** How a sidecar is told that its stream is over. */
+export type Ending =
+  | { readonly reason: 'replaced' }
+  | { readonly reason: 'not its pod'; readonly detail: string }
+  | { readonly reason: 'too many wants' }
+  | { readonly reason: 'shutting down' };
+
+export interface Line {
+  send(response: SubscribeResponse): void;
+  end(ending: Ending): void;
+}
+
+/** How far a resource has come: `want` sidecars should have it, `applied` of them run its latest version. */
+export interface AppliedOn {
+  readonly want: number;
+  readonly applied: number;
+  readonly rejected: readonly { readonly pod: string; readonly version: string; readonly reason: string }[];
+}
+
+export interface PublisherCounters {
+  /** Responses sent on streams that are over. */
+  responses: number;
+  rejections: number;
+  connects: number;
+  rounds: number;
+}
+
+interface Connected {
+  readonly subscriber: Subscriber;
+  readonly line: Line;
+}
+
+/** What serves one stream: hand it the sidecar's messages; detach() when the stream is over, however it ended. */
+export interface Connection {
+  readonly subscriber: Subscriber;
+  want(keys: readonly string[]): void;
+  detach(): void;
+}
+
+export class Publisher {
+  readonly catalogue: Catalogue;
+  readonly counters: PublisherCounters = { responses: 0, rejections: 0, connects: 0, rounds: 0 };
+  private readonly settings: PublisherSettings;
+  private readonly rounds: Rounds;
+  private readonly siblings = new Siblings();
+  private readonly connected = new Map<string, Connected>();
+  private readonly workloads = new Map<string, Sized | null>();
+  private trust: Sized;
+  private queue = new Set<string>();
+  private changed = new Set<string>();
+  private slicing = false;
+  private closed = false;
+
+  constructor(settings: PublisherSettings) {
+    this.settings = settings;
+    this.catalogue = new Catalogue(settings.translate, settings.log);
+    this.rounds = new Rounds(settings.timers, (keys) => this.translateNext(keys));
+    this.trust = trustResource(settings.trust());
+  }
+
+  /** Translates everything for the first time. Before this nobody should be served: what is not there yet would look removed. */
+  async load(keys: Iterable<string>): Promise<void> {
+    let sliceStart = performance.now();
+    for (const key of keys) {
+      this.catalogue.refresh(key);
+      if (performance.now() - sliceStart < SLICE_MS) continue;
+      await new Promise<void>((resolve) => setImmediate(resolve));
+      sliceStart = performance.now();
+    }
+  }
+
+  /** These Services may translate to something else now. The first change goes out at once, a burst in rounds. */
+  servicesChanged(keys: Iterable<string>): void {
+    this.rounds.add(keys);
+  }
+
+  /** workloadOf() may answer differently, for any pod. */
+  workloadsChanged(): void {
+    this.workloads.clear();
+    for (const { subscriber, line } of [...this.connected.values()]) {
+      const refusal = this.refusalOf(subscriber.peer);
+      if (refusal !== null) {
+        this.settings.log.warn('a sidecar is not of the pod that it says', { pod: podOf(subscriber.peer), reason: refusal });
+        line.end({ reason: 'not its pod', detail: refusal });
+        continue;
+      }
+      subscriber.noteOwn(WORKLOAD);
+      subscriber.flush();
+    }
+  }
+
+  trustChanged(): void {
+    this.trust = trustResource(this.settings.trust());
+    for (const { subscriber } of this.connected.values()) {
+      subscriber.noteOwn(TRUST);
+      subscriber.flush();
+    }
+  }
+
+  /** Why this peer cannot be the pod that it names; null: it can, or the pod is not known. */
+  refusalOf(peer: Peer): string | null {
+    const workload = this.settings.workloadOf(peer);
+    if (workload === undefined || workload.serviceAccount === peer.serviceAccount) return null;
+    return `pod ${peer.namespace}/${peer.pod} runs as ServiceAccount ${workload.serviceAccount}, the certificate is of ${peer.serviceAccount}`;
+  }
+
+  /** Takes a sidecar in; an older stream of the same pod ends. Its first response is sent before this returns. */
+  connect(peer: Peer, hello: Hello, line: Line): Connection {
+    const pod = podOf(peer);
+    this.connected.get(pod)?.line.end({ reason: 'replaced' });
+    this.counters.connects++;
+    const workload = this.workloadName(peer);
+    const wanted = new Set(hello.services);
+    for (const key of this.siblings.of(workload)) if (this.catalogue.exists(key) && wanted.size < MOST_WANTS) wanted.add(key);
+    const surroundings = { catalogue: this.catalogue, workload: (of: Peer) => this.workload(of), trust: () => this.trust };
+    const subscriber = new Subscriber(peer, hello, wanted, surroundings, (response) => line.send(response));
+    const connected: Connected = { subscriber, line };
+    this.connected.set(pod, connected);
+    this.siblings.note(workload, wanted);
+    return {
+      subscriber,
+      want: (keys) => {
+        if (subscriber.wantedCount + keys.length > MOST_WANTS && countNew(subscriber, keys) + subscriber.wantedCount > MOST_WANTS) {
+          line.end({ reason: 'too many wants' });
+          return;
+        }
+        subscriber.want(keys);
+        this.siblings.note(this.workloadName(peer), keys);
+      },
+      detach: () => {
+        this.counters.responses += subscriber.responses;
+        if (this.connected.get(pod) !== connected) return;
+        this.connected.delete(pod);
+        this.workloads.delete(pod);
+      },
+    };
+  }
+
+  /** How far a resource (`service/shop/payment`) has come. */
+  appliedOn(name: string): AppliedOn {
+    let want = 0;
+    let applied = 0;
+    const rejected: { pod: string; version: string; reason: string }[] = [];
+    for (const { subscriber } of this.connected.values()) {
+      const standing: Standing = subscriber.standing(name);
+      if (standing.state === 'unwanted') continue;
+      want++;
+      if (standing.state === 'applied') applied++;
+      else if (standing.state === 'rejected')
+        rejected.push({ pod: `${subscriber.peer.namespace}/${subscriber.peer.pod}`, version: standing.version, reason: standing.reason });
+    }
+    return { want, applied, rejected };
+  }
+
+  /** The connected sidecars. */
+  sidecars(): readonly Subscriber[] {
+    return [...this.connected.values()].map(({ subscriber }) => subscriber);
+  }
+
+  /** Ends all streams: the sidecars look for another replica and keep what they have. */
+  close(): void {
+    this.closed = true;
+    this.rounds.stop();
+    for (const { line } of [...this.connected.values()]) line.end({ reason: 'shutting down' });
+  }
+
+  private workload(peer: Peer): Sized | null {
+    const pod = podOf(peer);
+    let sized = this.workloads.get(pod);
+    if (sized === undefined) {
+      const workload = this.settings.workloadOf(peer);
+      this.workloads.set(pod, (sized = workload === undefined ? null : workloadResource(workload)));
+    }
+    return sized;
+  }
+
+  private workloadName(peer: Peer): string {
+    const body = this.workload(peer)?.resource.body;
+    return `${peer.namespace}/${body?.case === 'workload' && body.value.name !== '' ? body.value.name : peer.pod}`;
+  }
+
+  private translateNext(keys: ReadonlySet<string>): void {
+    for (const key of keys) this.queue.add(key);
+    if (!this.slicing) this.slice();
+  }
+
+  /** Sidecars hear of a round when all of it is translated: a route never comes before the backend that was saved with it. */
+  private slice(): void {
+    if (this.closed) return;
+    this.slicing = true;
+    const start = performance.now();
+    for (const key of this.queue) {
+      this.queue.delete(key);
+      if (this.catalogue.refresh(key)) this.changed.add(key);
+      if (performance.now() - start >= SLICE_MS) break;
+    }
+    if (this.queue.size > 0) {
+      this.settings.timers.after(0, () => this.slice());
+      return;
+    }
+    this.slicing = false;
+    const { changed } = this;
+    this.changed = new Set();
+    if (changed.size === 0) return;
+    this.counters.rounds++;
+    for (const { subscriber } of this.connected.values()) {
+      for (const key of changed) subscriber.noteService(key);
+      subscriber.flush();
+    }
+  }
+}
+
+/** `<namespace>/<pod>` with the ServiceAccount: another account's sidecar cannot take a pod's place. */
+function podOf(peer: Peer): string {
+  return `${peer.namespace}/${peer.pod} (${peer.serviceAccount})`;
+}
+
+function countNew(subscriber: Subscriber, keys: readonly string[]): number {
+  const have = new Set(subscriber.wanted());
+  return new Set(keys.filter((key) => !have.has(key))).size;
+}

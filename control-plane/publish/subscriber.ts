@@ -1,0 +1,226 @@
+// One sidecar's end of the configuration stream, without the stream: what it wants, what it has, what goes out next.
+import { create } from '@bufbuild/protobuf';
+import { type Ack, type Hello, type Resource, type SubscribeResponse, SubscribeResponseSchema } from '#core/gen/weft/v1/config_pb.ts';
+import type { Catalogue } from './catalogue.ts';
+import { inOrder, parseResourceName, resourceName, type Sized, TRUST, WORKLOAD } from './resources.ts';
+
+/** Who is at the other end, as its certificate says; the pod as it says itself. */
+export interface Peer {
+  readonly namespace: string;
+  readonly serviceAccount: string;
+  readonly pod: string;
+}
+
+/** What a sidecar may be sent besides Services. */
+export interface Surroundings {
+  readonly catalogue: Catalogue;
+  /** Null: nothing is known of the pod (yet). */
+  workload(peer: Peer): Sized | null;
+  trust(): Sized;
+}
+
+/** A resource as it stands with one sidecar. `unwanted`: it does not get this resource. */
+export type Standing =
+  | { readonly state: 'unwanted' | 'pending' | 'applied' }
+  | { readonly state: 'rejected'; readonly version: string; readonly reason: string };
+
+interface Flight {
+  readonly nonce: string;
+  readonly sent: ReadonlyMap<string, string>;
+  readonly removed: readonly string[];
+}
+
+/** A response larger than this is cut in several, each after the ACK of the one before. A single resource goes out whatever its size. */
+export const RESPONSE_BYTES = 1024 * 1024;
+const LONGEST_REASON = 1000;
+
+/**
+ * At most one response is under way; what changes meanwhile is only a name in a set, looked up when the next one is made. So a slow
+ * sidecar costs its set of names and gets the latest version of each.
+ */
+export class Subscriber {
+  readonly peer: Peer;
+  /** Responses sent, for the record. */
+  responses = 0;
+  private readonly surroundings: Surroundings;
+  private readonly send: (response: SubscribeResponse) => void;
+  /** Wanted Service → the Services whose endpoints it needs. */
+  private readonly wants = new Map<string, readonly string[]>();
+  /** How many wanted Services need the endpoints of this one. */
+  private readonly users = new Map<string, number>();
+  /** Resource → version that the sidecar has. */
+  private readonly inForce: Map<string, string>;
+  private readonly rejections = new Map<string, { version: string; reason: string }>();
+  private readonly stale = new Set<string>();
+  private readonly missing = new Set<string>();
+  private readonly toldMissing = new Set<string>();
+  private flight: Flight | null = null;
+
+  /** Sends the first response at once, an empty one if the sidecar holds everything already: it then knows that it is up to date. */
+  constructor(peer: Peer, hello: Hello, wanted: Iterable<string>, surroundings: Surroundings, send: (response: SubscribeResponse) => void) {
+    this.peer = peer;
+    this.surroundings = surroundings;
+    this.send = send;
+    this.inForce = new Map(hello.held.map(({ name, version }) => [name, version]));
+    for (const name of [TRUST, WORKLOAD, ...this.inForce.keys()]) this.stale.add(name);
+    for (const key of surroundings.catalogue.keys()) this.stale.add(resourceName('address', key));
+    for (const key of wanted) this.addWant(key);
+    this.sendNext(true);
+  }
+
+  /** Services it has asked for or was given because its siblings use them. */
+  wanted(): Iterable<string> {
+    return this.wants.keys();
+  }
+
+  get wantedCount(): number {
+    return this.wants.size;
+  }
+
+  /** It sends to these from now on. They go out at once, if nothing is under way. */
+  want(keys: Iterable<string>): void {
+    for (const key of keys) if (!this.wants.has(key)) this.addWant(key);
+    this.flush();
+  }
+
+  /** A Service was translated anew (or came, or went): notes what of it this sidecar gets. */
+  noteService(key: string): void {
+    this.stale.add(resourceName('address', key));
+    if (this.wants.has(key)) this.look(key);
+    if (this.users.has(key)) this.stale.add(resourceName('endpoints', key));
+  }
+
+  /** The trust bundle or the pod's own workload may be different. */
+  noteOwn(name: typeof WORKLOAD | typeof TRUST): void {
+    this.stale.add(name);
+  }
+
+  /** Sends what is different, unless a response is under way: then it follows the ACK. */
+  flush(): void {
+    this.sendNext(false);
+  }
+
+  /** @returns the rejections that are new */
+  acknowledge(ack: Ack): { name: string; version: string; reason: string }[] {
+    const { flight } = this;
+    if (flight === null || ack.nonce !== flight.nonce) return [];
+    this.flight = null;
+    const fresh: { name: string; version: string; reason: string }[] = [];
+    const refused = new Set<string>();
+    for (const { name, reason } of ack.rejected) {
+      const version = flight.sent.get(name);
+      if (version === undefined) continue;
+      refused.add(name);
+      const rejection = { version, reason: reason.slice(0, LONGEST_REASON) };
+      this.rejections.set(name, rejection);
+      fresh.push({ name, ...rejection });
+    }
+    for (const [name, version] of flight.sent) {
+      if (refused.has(name)) continue;
+      this.inForce.set(name, version);
+      this.rejections.delete(name);
+    }
+    for (const name of flight.removed) {
+      this.inForce.delete(name);
+      this.rejections.delete(name);
+    }
+    this.flush();
+    return fresh;
+  }
+
+  standing(name: string): Standing {
+    const wanted = this.current(name);
+    if (wanted === null) return { state: 'unwanted' };
+    const { version } = wanted.resource;
+    if (this.inForce.get(name) === version) return { state: 'applied' };
+    const rejection = this.rejections.get(name);
+    return rejection?.version === version ? { state: 'rejected', ...rejection } : { state: 'pending' };
+  }
+
+  /** For people: versions in force and what was refused. */
+  dump(): { inForce: Record<string, string>; rejected: Record<string, { version: string; reason: string }>; underWay: string[] } {
+    return {
+      inForce: Object.fromEntries([...this.inForce].sort()),
+      rejected: Object.fromEntries([...this.rejections].sort()),
+      underWay: [...(this.flight?.sent.keys() ?? [])],
+    };
+  }
+
+  private addWant(key: string): void {
+    this.wants.set(key, []);
+    this.look(key);
+  }
+
+  /** Brings the needs of a wanted Service in line with its present rules. */
+  private look(key: string): void {
+    const scoped = this.surroundings.catalogue.service(key, this.peer.namespace);
+    const before = this.wants.get(key)!;
+    const after = scoped?.needs ?? [];
+    for (const need of after) this.users.set(need, (this.users.get(need) ?? 0) + 1);
+    for (const need of before) {
+      const left = this.users.get(need)! - 1;
+      if (left === 0) this.users.delete(need);
+      else this.users.set(need, left);
+    }
+    this.wants.set(key, after);
+    this.stale.add(resourceName('service', key));
+    for (const need of [...before, ...after]) this.stale.add(resourceName('endpoints', need));
+    if (scoped !== null) {
+      this.missing.delete(key);
+      this.toldMissing.delete(key);
+    } else if (!this.toldMissing.has(key)) this.missing.add(key);
+  }
+
+  /** The resource as this sidecar should have it; null: it should not. */
+  private current(name: string): Sized | null {
+    if (name === TRUST) return this.surroundings.trust();
+    if (name === WORKLOAD) return this.surroundings.workload(this.peer);
+    const parsed = parseResourceName(name);
+    if (parsed === null) return null;
+    const { catalogue } = this.surroundings;
+    if (parsed.kind === 'address') return catalogue.address(parsed.key, this.peer.namespace);
+    if (parsed.kind === 'endpoints') return this.users.has(parsed.key) ? catalogue.endpoints(parsed.key) : null;
+    return this.wants.has(parsed.key) ? (catalogue.service(parsed.key, this.peer.namespace)?.resource ?? null) : null;
+  }
+
+  private sendNext(evenIfEmpty: boolean): void {
+    if (this.flight !== null) return;
+    const { resources, removed } = this.takeStale();
+    const absent = [...this.missing];
+    if (!evenIfEmpty && resources.length === 0 && removed.length === 0 && absent.length === 0) return;
+    for (const key of absent) this.toldMissing.add(key);
+    this.missing.clear();
+    const nonce = String(++this.responses);
+    this.flight = { nonce, sent: new Map(resources.map(({ name, version }) => [name, version])), removed };
+    this.send(create(SubscribeResponseSchema, { nonce, resources, removed, absent }));
+  }
+
+  /** What differs from what the sidecar has, as much as fits. Removals go with the last part: nothing leaves before its successor is there. */
+  private takeStale(): { resources: Resource[]; removed: string[] } {
+    const different: Sized[] = [];
+    const removed: string[] = [];
+    for (const name of this.stale) {
+      const sized = this.current(name);
+      if (sized === null) {
+        // A pod that is not known yet is no reason to take the sidecar's own configuration away.
+        if (name !== WORKLOAD && this.inForce.has(name)) removed.push(name);
+        this.rejections.delete(name);
+      } else if (this.inForce.get(name) === sized.resource.version) this.rejections.delete(name);
+      else if (this.rejections.get(name)?.version !== sized.resource.version) different.push(sized);
+    }
+    this.stale.clear();
+    different.sort((a, b) => inOrder(a.resource, b.resource));
+    const resources: Resource[] = [];
+    let bytes = 0;
+    let index = 0;
+    for (; index < different.length; index++) {
+      bytes += different[index]!.bytes;
+      if (bytes > RESPONSE_BYTES && index > 0) break;
+      resources.push(different[index]!.resource);
+    }
+    if (index === different.length) return { resources, removed: removed.sort() };
+    for (const { resource } of different.slice(index)) this.stale.add(resource.name);
+    for (const name of removed) this.stale.add(name);
+    return { resources, removed: [] };
+  }
+}

@@ -1,0 +1,189 @@
+// A small mesh for the tests of publishing: Services by hand, a clock by hand, sidecars that can be slow.
+import { create } from '@bufbuild/protobuf';
+import { type Connection, type Ending, Publisher } from '#control-plane/publish/publisher.ts';
+import type { Peer } from '#control-plane/publish/subscriber.ts';
+import type { Translation } from '#control-plane/translate/index.ts';
+import { AckSchema, HelloSchema, type Resource, type SubscribeResponse, TrustBundleSchema } from '#core/gen/weft/v1/config_pb.ts';
+import {
+  BackendSchema,
+  ConsumerRoutesSchema,
+  EndpointsSchema,
+  MatchSchema,
+  RouteKind,
+  RouteRefSchema,
+  RouteTableSchema,
+  RuleSchema,
+  type Service,
+  ServiceSchema,
+  type Workload,
+  WorkloadSchema,
+} from '#core/gen/weft/v1/mesh_pb.ts';
+import { type Logger, silentLogger } from '#core/log.ts';
+import type { Timers } from '#core/timers.ts';
+
+/** A clock that stands until it is moved. */
+export class HandClock implements Timers {
+  private nowMs = 1_000_000;
+  private waiting: { atMs: number; then: () => void }[] = [];
+
+  now(): number {
+    return this.nowMs;
+  }
+
+  after(ms: number, then: () => void): () => void {
+    const timer = { atMs: this.nowMs + ms, then };
+    this.waiting.push(timer);
+    return () => {
+      this.waiting = this.waiting.filter((other) => other !== timer);
+    };
+  }
+
+  /** Moves on; timers fire in their order, those that they set too. */
+  pass(ms: number): void {
+    const endMs = this.nowMs + ms;
+    for (;;) {
+      const next = this.waiting.filter(({ atMs }) => atMs <= endMs).sort((a, b) => a.atMs - b.atMs)[0];
+      if (next === undefined) break;
+      this.waiting = this.waiting.filter((other) => other !== next);
+      this.nowMs = Math.max(this.nowMs, next.atMs);
+      next.then();
+    }
+    this.nowMs = endMs;
+  }
+}
+
+/** `sends`: backends of its one rule as "name" or "name:weight"; none: no route. `consumer`: another rule for clients of that namespace. */
+export interface Spec {
+  readonly sends?: readonly string[];
+  readonly consumer?: { readonly namespace: string; readonly sends: readonly string[] };
+  readonly endpoints?: readonly string[];
+  readonly broken?: boolean;
+}
+
+function table(sends: readonly string[]) {
+  const backends = sends.map((word) => {
+    const [name, weight] = word.split(':');
+    return create(BackendSchema, { ref: { namespace: 'shop', name, port: 80 }, weight: Number(weight ?? 1) });
+  });
+  const route = create(RouteRefSchema, { kind: 'GRPCRoute', namespace: 'shop', name: 'r' });
+  const rules = [create(RuleSchema, { route, backends })];
+  return create(RouteTableSchema, { kind: RouteKind.GRPC, rules, matches: [create(MatchSchema, { rule: 0 })] });
+}
+
+export function serviceOf(name: string, spec: Spec): Service {
+  return create(ServiceSchema, {
+    namespace: 'shop',
+    name,
+    addresses: ['10.0.0.1'],
+    ports: [
+      {
+        port: 80,
+        name: 'grpc',
+        routes: spec.sends && table(spec.sends),
+        consumers: spec.consumer
+          ? [create(ConsumerRoutesSchema, { namespace: spec.consumer.namespace, routes: table(spec.consumer.sends) })]
+          : [],
+      },
+    ],
+  });
+}
+
+/** The publisher with Services that are set by hand: `shop.set('payment', {...})`, then `shop.clock.pass(1)`. */
+export class Shop {
+  readonly clock = new HandClock();
+  readonly services = new Map<string, Spec>();
+  readonly workloads = new Map<string, Workload>();
+  readonly publisher: Publisher;
+  translations = 0;
+  roots = 'root 1';
+
+  constructor(log: Logger = silentLogger) {
+    this.publisher = new Publisher({
+      translate: (key) => this.translate(key),
+      workloadOf: (peer) => this.workloads.get(`${peer.namespace}/${peer.pod}`),
+      trust: () => create(TrustBundleSchema, { trustDomain: 'test', roots: [Buffer.from(this.roots)] }),
+      timers: this.clock,
+      log,
+    });
+  }
+
+  set(name: string, spec: Spec | null): void {
+    if (spec === null) this.services.delete(name);
+    else this.services.set(name, spec);
+    this.publisher.servicesChanged([`shop/${name}`]);
+  }
+
+  workload(pod: string, name: string, serviceAccount = 'default'): void {
+    this.workloads.set(`shop/${pod}`, create(WorkloadSchema, { namespace: 'shop', pod, name, serviceAccount }));
+    this.publisher.workloadsChanged();
+  }
+
+  connect(pod: string, hello: { services?: string[]; held?: { name: string; version: string }[]; namespace?: string } = {}): FakeSidecar {
+    const { namespace = 'shop', services = [], held = [] } = hello;
+    const sidecar = new FakeSidecar();
+    const peer: Peer = { namespace, serviceAccount: 'default', pod };
+    const wanted = services.map((name) => `shop/${name}`);
+    sidecar.connection = this.publisher.connect(peer, create(HelloSchema, { namespace, pod, services: wanted, held }), sidecar);
+    return sidecar;
+  }
+
+  private translate(key: string): Translation {
+    this.translations++;
+    const name = key.slice('shop/'.length);
+    const spec = this.services.get(name);
+    if (spec?.broken) throw new Error(`cannot translate ${name}`);
+    if (spec === undefined) return { statuses: [] };
+    const endpoints = (spec.endpoints ?? ['10.1.0.1']).map((address) => ({ address, port: 8080 }));
+    return {
+      service: serviceOf(name, spec),
+      endpoints: create(EndpointsSchema, { namespace: 'shop', name, ports: [{ port: 80, endpoints }] }),
+      statuses: [],
+    };
+  }
+}
+
+/** The other end: keeps every response, answers when it is told to. */
+export class FakeSidecar {
+  connection!: Connection;
+  readonly responses: SubscribeResponse[] = [];
+  readonly endings: Ending[] = [];
+  readonly inForce = new Map<string, Resource>();
+  private seen = 0;
+
+  send(response: SubscribeResponse): void {
+    this.responses.push(response);
+  }
+
+  end(ending: Ending): void {
+    this.endings.push(ending);
+    this.connection.detach();
+  }
+
+  /** What came since the last look: names, `-name` for removals, `?key` for absent Services. In the order of the wire. */
+  news(): string[] {
+    const fresh = this.responses.slice(this.seen);
+    this.seen = this.responses.length;
+    return fresh.flatMap(({ resources, removed, absent }) => [
+      ...resources.map(({ name }) => name),
+      ...removed.map((name) => `-${name}`),
+      ...absent.map((key) => `?${key}`),
+    ]);
+  }
+
+  /** Answers the last response, all of it in force but the resources named here. */
+  ack(rejected: Readonly<Record<string, string>> = {}): void {
+    const response = this.responses.at(-1)!;
+    for (const resource of response.resources) if (!Object.hasOwn(rejected, resource.name)) this.inForce.set(resource.name, resource);
+    for (const name of response.removed) this.inForce.delete(name);
+    const rejections = Object.entries(rejected).map(([name, reason]) => ({ name, reason }));
+    this.connection.subscriber.acknowledge(create(AckSchema, { nonce: response.nonce, rejected: rejections }));
+  }
+
+  want(...names: string[]): void {
+    this.connection.want(names.map((name) => `shop/${name}`));
+  }
+
+  held(): { name: string; version: string }[] {
+    return [...this.inForce.values()].map(({ name, version }) => ({ name, version }));
+  }
+}
