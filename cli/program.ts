@@ -3,15 +3,9 @@ import { Command, CommanderError } from 'commander';
 import { explainCommand } from './explain/command.ts';
 import { EXIT_FAILED, EXIT_USAGE, Failure, UsageError } from './failure.ts';
 import { runCommand } from './run/command.ts';
+import type { Terminal } from './terminal.ts';
 import { versionCommand } from './version/command.ts';
 import { VERSION } from './version/version.ts';
-
-/** Where a verb speaks: its product on `stdout`, talk on `stderr`. */
-export interface Terminal {
-  readonly stdout: NodeJS.WritableStream & { isTTY?: boolean };
-  readonly stderr: NodeJS.WritableStream & { isTTY?: boolean };
-  readonly env: Readonly<Record<string, string | undefined>>;
-}
 
 /**
  * Runs the command line.

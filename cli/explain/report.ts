@@ -88,18 +88,25 @@ export interface BackendReport {
   readonly invalid: string;
   /** The backend's own, run after the rule's. */
   readonly filters: Filters;
+  /** Ready and not terminating. */
   readonly endpoints: readonly EndpointReport[];
+  /** The endpoints are not read but made up, as if every pod of the directory ran with a sidecar. */
+  readonly assumed: boolean;
 }
 
 export interface EndpointReport {
-  readonly address: string;
+  /** null: assumed, see BackendReport. */
+  readonly address: string | null;
   readonly pod: string;
   /** SPIFFE id; empty: plaintext. */
   readonly identity: string;
 }
 
 export interface RouteReport {
+  /** "GRPCRoute shop/payment". */
   readonly route: string;
+  /** As its author wrote it. */
+  readonly parentRef: object;
   readonly conditions: readonly ConditionReport[];
 }
 

@@ -5,14 +5,16 @@ import type { BackendReport, CandidateReport, EditReport, ExplainReport, Filters
 /** Matches that do not hold are many in a large mesh: so many are shown, the nearest first. */
 const MOST_MISSES = 8;
 const LABEL_WIDTH = 10;
+const CONTROLS = /[\u0000-\u001f\u007f-\u009f\u2028\u2029\u202a-\u202e\u2066-\u2069]/g;
 
-/** The report as lines without line ends. */
-export function textOf(report: ExplainReport, style: Style): string[] {
+/** The report as lines without line ends. Control characters of names and values are shown as \\u…: a manifest does not drive a terminal. */
+export function textOf(raw: ExplainReport, style: Style): string[] {
+  const report = withoutControls(raw);
   const sections: [label: string, lines: string[]][] = [
     ['result', resultLines(report, style)],
     ['filters', filterLines(report.filters)],
-    ['backends', backendLines(report.backends, style)],
-    ['others', otherLines(report.candidates, style)],
+    ['backends', [...backendLines(report.backends, style), ...assumptionLines(report.backends, style)]],
+    [report.result.kind === 'no match' ? 'nearest' : 'others', otherLines(report.candidates, style)],
     ['routes', routeLines(report, style)],
     ['problems', report.problems.map((problem) => style.bad(problem))],
   ];
@@ -22,6 +24,13 @@ export function textOf(report: ExplainReport, style: Style): string[] {
     lines.push('', ...content.map((line, i) => `${style.dim((i === 0 ? label : '').padEnd(LABEL_WIDTH))}${line}`));
   }
   return lines;
+}
+
+function withoutControls<T>(value: T): T {
+  if (typeof value === 'string') return value.replace(CONTROLS, (char) => `\\u${char.charCodeAt(0).toString(16).padStart(4, '0')}`) as T;
+  if (Array.isArray(value)) return value.map(withoutControls) as T;
+  if (value === null || typeof value !== 'object') return value;
+  return Object.fromEntries(Object.entries(value).map(([key, inner]) => [key, withoutControls(inner)])) as T;
 }
 
 function headLines({ from, to, call }: ExplainReport, style: Style): string[] {
@@ -98,6 +107,12 @@ function backendState({ invalid, weight, endpoints }: BackendReport, style: Styl
   return meshed === 0 ? `${count}, ${style.bad('plaintext')}` : `${count}, ${style.bad(`mTLS to ${meshed} of them`)}`;
 }
 
+function assumptionLines(backends: readonly BackendReport[], style: Style): string[] {
+  return backends.some(({ assumed, endpoints }) => assumed && endpoints.length > 0)
+    ? [style.dim('endpoints as if every pod of the directory ran with a sidecar')]
+    : [];
+}
+
 function otherLines(candidates: readonly CandidateReport[], style: Style): string[] {
   const losers = candidates.filter(({ outcome }) => outcome !== 'wins');
   const outranked = losers.filter(({ outcome }) => outcome === 'outranked');
@@ -105,14 +120,21 @@ function otherLines(candidates: readonly CandidateReport[], style: Style): strin
   const misses = losers.filter(({ outcome }) => outcome === 'no match').sort((a, b) => failures(a) - failures(b));
   const shown = [...outranked.slice(0, MOST_MISSES), ...misses.slice(0, MOST_MISSES)];
   const several = new Set(candidates.map(({ rule }) => `${rule.namespace}/${rule.route}`)).size > 1;
+  const matchesOf = new Map<string, number>();
+  for (const { rule } of candidates) matchesOf.set(keyOf(rule), (matchesOf.get(keyOf(rule)) ?? 0) + 1);
   const names = shown.map(({ rule, match }) => {
     const route = several ? `${rule.namespace}/${rule.route} ` : '';
-    return `${route}rule ${rule.index + 1}${rule.name === '' ? '' : ` "${rule.name}"`}, match ${match + 1}`;
+    const which = matchesOf.get(keyOf(rule)) === 1 ? '' : `, match ${match + 1}`;
+    return `${route}rule ${rule.index + 1}${rule.name === '' ? '' : ` "${rule.name}"`}${which}`;
   });
   const width = Math.max(0, ...names.map((name) => name.length));
   const lines = shown.map(({ reason }, i) => `${names[i].padEnd(width)}  ${style.dim(reason)}`);
   if (losers.length > shown.length) lines.push(style.dim(`and ${losers.length - shown.length} more; -o json shows all`));
   return lines;
+}
+
+function keyOf({ namespace, route, index }: RuleName): string {
+  return `${namespace}/${route}/${index}`;
 }
 
 function failures({ parts }: CandidateReport): number {

@@ -1,6 +1,6 @@
 // `weft version`: what runs here.
 import { Command, Option } from 'commander';
-import type { Terminal } from '../program.ts';
+import type { Terminal } from '../terminal.ts';
 import { VERSION } from './version.ts';
 
 /** The verb `version`. */

@@ -1,0 +1,86 @@
+// Pieces of the report from the intermediate representation: filters, backends, conditions.
+import type { RouteParentStatus } from '#control-plane/translate/index.ts';
+import type { Backend, BackendRef, Endpoint, Filter } from '#core/gen/weft/v1/mesh_pb.ts';
+import type { ServicePortRef } from '#sidecar/route/records.ts';
+import type { BackendReport, EditReport, Filters, MirrorReport, RouteReport } from './report.ts';
+
+/** The ready endpoints of a backend; `assumed`: made up as if all manifests ran. */
+export type EndpointsOf = (ref: Pick<BackendRef, 'namespace' | 'name' | 'port'>) => { endpoints: readonly Endpoint[]; assumed: boolean };
+
+/** The Service itself, where no route is attached. */
+export function defaultBackend(service: ServicePortRef, endpointsOf: EndpointsOf): BackendReport {
+  const name = `${service.namespace}/${service.name}`;
+  return {
+    service: name,
+    port: service.port,
+    weight: 1,
+    share: 1,
+    invalid: '',
+    filters: reportFilters([]),
+    ...reportEndpoints(service, endpointsOf),
+  };
+}
+
+/** One backendRef of a rule. @param totalWeight of the rule's backends; 0: all have weight 0 */
+export function reportBackend(backend: Backend, totalWeight: number, endpointsOf: EndpointsOf): BackendReport {
+  const ref = backend.ref ?? { namespace: '', name: '', port: 0 };
+  return {
+    service: `${ref.namespace}/${ref.name}`,
+    port: ref.port,
+    weight: backend.weight,
+    share: totalWeight === 0 ? 0 : backend.weight / totalWeight,
+    invalid: backend.invalid,
+    filters: reportFilters(backend.filters),
+    ...reportEndpoints(ref, endpointsOf),
+  };
+}
+
+function reportEndpoints(
+  ref: Pick<BackendRef, 'namespace' | 'name' | 'port'>,
+  endpointsOf: EndpointsOf,
+): Pick<BackendReport, 'endpoints' | 'assumed'> {
+  const { endpoints, assumed } = endpointsOf(ref);
+  return {
+    assumed,
+    endpoints: endpoints.map(({ address, port, pod, identity }) => ({ address: assumed ? null : `${address}:${port}`, pod, identity })),
+  };
+}
+
+/** Filters in the order in which they run. */
+export function reportFilters(filters: readonly Filter[]): Filters {
+  const request: EditReport[] = [];
+  const response: EditReport[] = [];
+  const mirrors: MirrorReport[] = [];
+  for (const { kind } of filters) {
+    if (kind.case === 'mirror') {
+      const { backend, numerator, denominator, invalid } = kind.value;
+      const fraction = denominator === 0 ? 0 : Math.min(1, numerator / denominator);
+      mirrors.push({ service: `${backend?.namespace}/${backend?.name}`, port: backend?.port ?? 0, fraction, invalid });
+    } else if (kind.case !== undefined) {
+      const { set, add, remove } = kind.value;
+      const edits = kind.case === 'requestHeaders' ? request : response;
+      edits.push(
+        ...set.map(({ name, value }): EditReport => ({ op: 'set', name, value })),
+        ...add.map(({ name, value }): EditReport => ({ op: 'add', name, value })),
+        ...remove.map((name): EditReport => ({ op: 'remove', name, value: '' })),
+      );
+    }
+  }
+  return { request, response, mirrors };
+}
+
+/** The conditions of one route for one parentRef. */
+export function reportStatus({ route, parentRef, conditions }: RouteParentStatus): RouteReport {
+  return {
+    route: `${route.kind} ${route.namespace}/${route.name}`,
+    parentRef: { ...parentRef },
+    conditions: conditions.map(({ type, status, reason, message }) => ({
+      type: type ?? '',
+      status: status ?? '',
+      reason: reason ?? '',
+      message: message ?? '',
+      // Accepted and ResolvedRefs are good when True; PartiallyInvalid is there only when it is True, and bad.
+      bad: type === 'PartiallyInvalid' ? status === 'True' : status !== 'True',
+    })),
+  };
+}

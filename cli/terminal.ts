@@ -1,0 +1,9 @@
+// Where a verb speaks.
+
+export interface Terminal {
+  /** The verb's product. */
+  readonly stdout: NodeJS.WritableStream & { isTTY?: boolean };
+  /** Talk: progress, errors. */
+  readonly stderr: NodeJS.WritableStream & { isTTY?: boolean };
+  readonly env: Readonly<Record<string, string | undefined>>;
+}
