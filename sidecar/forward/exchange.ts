@@ -135,6 +135,7 @@ export class Exchange implements StreamHandler, Waiter, Deadline {
     const bare = body === null && this.bodyEnded && this.trailers === null;
     const up = connection.open(this, source, varying, bare);
     this.up = up;
+    if (block.template.method === 'HEAD') up.head = true;
     if (body !== null) {
       for (let i = 0; i < body.length; i++) {
         const last = i === body.length - 1 && this.bodyEnded && this.trailers === null;

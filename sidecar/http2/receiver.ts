@@ -242,7 +242,7 @@ export class Receiver implements FrameSink {
     if (!informational) {
       stream.headersReceived = true;
       // A response to HEAD and a 304 have a content-length without content (RFC 9110 §8.6).
-      stream.bodyLeft = endStream ? -1 : block.contentLength;
+      stream.bodyLeft = endStream || stream.head || block.template.status === 304 ? -1 : block.contentLength;
     }
     if (endStream) stream.remoteClosed = true;
     stream.handler.onHeaders(stream, block, endStream);

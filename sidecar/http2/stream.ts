@@ -56,6 +56,8 @@ export class Stream {
   waiting = false;
   /** Octets that content-length still promises; -1: no promise. */
   bodyLeft = -1;
+  /** Our request was HEAD: content-length of the answer promises nothing (RFC 9110 §9.3.2). */
+  head = false;
   readonly openedAtMs: number;
   progressAtMs: number;
 
