@@ -51,6 +51,12 @@ export class AdminServer {
     });
   }
 
+  /** The port that is bound; 0 before listen(). */
+  get port(): number {
+    const address = this.server.address();
+    return address !== null && typeof address === 'object' ? address.port : 0;
+  }
+
   close(): void {
     this.server.close();
     this.server.closeAllConnections();

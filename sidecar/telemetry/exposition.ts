@@ -2,21 +2,28 @@
 
 export type Labels = Readonly<Record<string, string>>;
 
+/** Label pairs as they stand between the braces; made once per series, for a page may have thousands of samples. */
+export function labelText(labels: Labels): string {
+  return Object.entries(labels)
+    .map(([label, text]) => `${label}="${escapeLabel(text)}"`)
+    .join(',');
+}
+
 export class Exposition {
-  private text = '';
+  private readonly lines: string[] = [];
 
   /** Begins a family; its samples follow. */
   family(name: string, type: 'counter' | 'gauge' | 'histogram', help: string): void {
-    this.text += `# HELP ${name} ${help.replace(/\\/g, '\\\\').replace(/\n/g, '\\n')}\n# TYPE ${name} ${type}\n`;
+    this.lines.push(`# HELP ${name} ${help.replace(/\\/g, '\\\\').replace(/\n/g, '\\n')}`, `# TYPE ${name} ${type}`);
   }
 
-  sample(name: string, labels: Labels, value: number): void {
-    const pairs = Object.entries(labels).map(([label, text]) => `${label}="${escapeLabel(text)}"`);
-    this.text += `${name}${pairs.length > 0 ? `{${pairs.join(',')}}` : ''} ${formatNumber(value)}\n`;
+  /** @param labels from labelText(); '' for none */
+  sample(name: string, labels: string, value: number): void {
+    this.lines.push(labels === '' ? `${name} ${formatNumber(value)}` : `${name}{${labels}} ${formatNumber(value)}`);
   }
 
   toString(): string {
-    return this.text;
+    return `${this.lines.join('\n')}\n`;
   }
 }
 

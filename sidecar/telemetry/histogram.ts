@@ -1,32 +1,44 @@
-// A latency histogram in a typed array: log-linear buckets about 6 % wide from 0.05 ms to 60 s. Recording costs about 10 ns and allocates nothing.
+// A latency histogram in a typed array: forty buckets per decade (each 6 % wide) from 0.05 ms to 60 s. Recording allocates nothing and costs about 10 ns.
 
 const SMALLEST_MS = 0.05;
-/** Buckets per doubling. */
-const STEPS = 12;
-/** 0.05 ms · 2^(n / 12) reaches 60 s at n = 243; the last bucket takes all above. */
-const BUCKETS = 244;
+/** Renard's R40: 1, 2.5, 5 and 10 of every decade are bounds to within 0.5 %, so Prometheus' usual buckets can be read off exactly. */
+const PER_DECADE = 40;
+/** log10(0.05 ms) in buckets: bound 0 is 0.0501 ms. */
+const FIRST = Math.round(Math.log10(SMALLEST_MS) * PER_DECADE);
+/** Bound 243 is 59.6 s; the last bucket takes all above. */
+const BUCKETS = 245;
 
 /** Upper bounds in ms of all buckets but the last, which has none. */
-export const BOUNDS_MS: readonly number[] = Array.from({ length: BUCKETS - 1 }, (_, i) => SMALLEST_MS * 2 ** (i / STEPS));
+export const BOUNDS_MS: readonly number[] = Array.from({ length: BUCKETS - 1 }, (_, i) => 10 ** ((FIRST + i) / PER_DECADE));
+
+/** The last bucket's bound in lists that must have one. */
+const BEYOND_MS = BOUNDS_MS[BUCKETS - 2] * 2;
 
 export class LatencyHistogram {
   readonly counts = new Float64Array(BUCKETS);
   count = 0;
   sumMs = 0;
 
+  /** @param ms 0 or more */
   record(ms: number): void {
     this.count++;
     this.sumMs += ms;
-    let bucket = ms <= SMALLEST_MS ? 0 : Math.ceil(Math.log2(ms / SMALLEST_MS) * STEPS);
-    if (bucket >= BUCKETS) bucket = BUCKETS - 1;
+    let bucket = ms <= SMALLEST_MS ? 0 : Math.ceil(Math.log10(ms) * PER_DECADE) - FIRST;
+    if (bucket < 0) bucket = 0;
+    else if (bucket >= BUCKETS) bucket = BUCKETS - 1;
     this.counts[bucket]++;
   }
 
-  /** Observations up to a bound in ms, to within a bucket: those whose bucket ends at or below it. */
-  countUpTo(boundMs: number): number {
-    let total = 0;
-    for (let i = 0; i < BOUNDS_MS.length && BOUNDS_MS[i] <= boundMs * 1.0001; i++) total += this.counts[i];
-    return total;
+  /** Observations up to each of some bounds. @param buckets from bucketUpTo(), ascending */
+  cumulative(buckets: readonly number[]): number[] {
+    const sums: number[] = [];
+    let sum = 0;
+    let at = 0;
+    for (const bucket of buckets) {
+      while (at <= bucket) sum += this.counts[at++];
+      sums.push(sum);
+    }
+    return sums;
   }
 
   /** The buckets that are not empty, with their upper bounds in ms (the last one's is twice the one before). */
@@ -35,9 +47,14 @@ export class LatencyHistogram {
     const counts: number[] = [];
     for (let i = 0; i < BUCKETS; i++) {
       if (this.counts[i] === 0) continue;
-      boundsMs.push(i < BOUNDS_MS.length ? BOUNDS_MS[i] : BOUNDS_MS[BOUNDS_MS.length - 1] * 2);
+      boundsMs.push(i < BOUNDS_MS.length ? BOUNDS_MS[i] : BEYOND_MS);
       counts.push(this.counts[i]);
     }
     return { boundsMs, counts };
   }
+}
+
+/** The bucket whose upper bound is nearest to this many ms: for cumulative(). */
+export function bucketUpTo(boundMs: number): number {
+  return Math.min(BUCKETS - 2, Math.max(0, Math.round(Math.log10(boundMs) * PER_DECADE) - FIRST));
 }

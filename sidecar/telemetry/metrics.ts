@@ -1,9 +1,11 @@
 // All that a sidecar counts, and its text for Prometheus.
-import { Exposition } from './exposition.ts';
+import { Exposition, labelText } from './exposition.ts';
+import { bucketUpTo } from './histogram.ts';
 import { type RequestSeries, RequestStats } from './request-series.ts';
 
 /** Buckets of the Prometheus histogram, in seconds. Few: each costs a series per method and backend. */
 const DURATION_BOUNDS = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 10];
+const DURATION_BUCKETS = DURATION_BOUNDS.map((seconds) => bucketUpTo(seconds * 1000));
 
 const GRPC_CODES = [
   'OK',
@@ -65,15 +67,15 @@ export class SidecarMetrics {
     renderHandled(out, 'grpc_server_handled_total', 'inbound', all);
     const counter = (name: string, help: string, value: number): void => {
       out.family(name, 'counter', help);
-      out.sample(name, {}, value);
+      out.sample(name, '', value);
     };
     const labelled = (name: string, label: string, help: string, { values }: LabelledCounter): void => {
       out.family(name, 'counter', help);
-      for (const [value, count] of values) out.sample(name, { [label]: value }, count);
+      for (const [value, count] of values) out.sample(name, labelText({ [label]: value }), count);
     };
     const gauge = (name: string, help: string, value: number): void => {
       out.family(name, 'gauge', help);
-      out.sample(name, {}, value);
+      out.sample(name, '', value);
     };
     labelled('weft_proxy_errors_total', 'error', 'Calls that the proxy answered itself, by reason.', this.proxyErrors);
     labelled(
@@ -99,26 +101,26 @@ export class SidecarMetrics {
     gauge('weft_config_age_seconds', 'Since the control plane last sent something.', gauges.configAgeSeconds);
     gauge('weft_config_rejected_resources', 'Resources whose newest version this sidecar could not use.', gauges.rejectedResources);
     out.family('weft_build_info', 'gauge', 'Version of the sidecar.');
-    out.sample('weft_build_info', { version: gauges.version }, 1);
+    out.sample('weft_build_info', labelText({ version: gauges.version }), 1);
     return out.toString();
   }
 }
 
 function renderRequests(out: Exposition, all: readonly RequestSeries[]): void {
   out.family('weft_requests_total', 'counter', 'Calls ended, by their gRPC status.');
-  for (const { key, statuses } of all) {
+  for (const { labels, statuses } of all) {
     statuses.forEach((count, status) => {
-      if (count > 0) out.sample('weft_requests_total', { ...labelsOf(key), grpc_code: GRPC_CODES[status] }, count);
+      if (count > 0) out.sample('weft_requests_total', `${labels},grpc_code="${GRPC_CODES[status]}"`, count);
     });
   }
   out.family('weft_requests_in_flight', 'gauge', 'Calls under way.');
-  for (const { key, inFlight } of all) out.sample('weft_requests_in_flight', labelsOf(key), inFlight);
+  for (const { labels, inFlight } of all) out.sample('weft_requests_in_flight', labels, inFlight);
   out.family('weft_request_duration_seconds', 'histogram', 'From the first octet of a call to its end.');
-  for (const { key, latency } of all) {
-    const labels = labelsOf(key);
-    for (const bound of DURATION_BOUNDS)
-      out.sample('weft_request_duration_seconds_bucket', { ...labels, le: `${bound}` }, latency.countUpTo(bound * 1000));
-    out.sample('weft_request_duration_seconds_bucket', { ...labels, le: '+Inf' }, latency.count);
+  for (const { labels, latency } of all) {
+    latency.cumulative(DURATION_BUCKETS).forEach((sum, i) => {
+      out.sample('weft_request_duration_seconds_bucket', `${labels},le="${DURATION_BOUNDS[i]}"`, sum);
+    });
+    out.sample('weft_request_duration_seconds_bucket', `${labels},le="+Inf"`, latency.count);
     out.sample('weft_request_duration_seconds_sum', labels, latency.sumMs / 1000);
     out.sample('weft_request_duration_seconds_count', labels, latency.count);
   }
@@ -139,20 +141,7 @@ function renderHandled(out: Exposition, name: string, direction: string, all: re
   out.family(name, 'counter', `gRPC calls ended, ${direction}, whatever the application counts itself.`);
   for (const { service, method, statuses } of sums.values()) {
     statuses.forEach((count, status) => {
-      if (count > 0) out.sample(name, { grpc_service: service, grpc_method: method, grpc_code: GRPC_CODES[status] }, count);
+      if (count > 0) out.sample(name, labelText({ grpc_service: service, grpc_method: method, grpc_code: GRPC_CODES[status] }), count);
     });
   }
-}
-
-function labelsOf(key: RequestSeries['key']): Record<string, string> {
-  return {
-    direction: key.direction,
-    caller: key.caller,
-    service: key.service,
-    route: key.route,
-    rule: key.rule,
-    method: key.method,
-    backend: key.backend,
-    mtls: `${key.mtls}`,
-  };
 }

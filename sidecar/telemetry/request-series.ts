@@ -1,4 +1,5 @@
 // The counters of calls: one record per direction, caller, Service, route, method, backend and transport. A decision holds its record; a call increments fields.
+import { labelText } from './exposition.ts';
 import { LatencyHistogram } from './histogram.ts';
 
 /** What calls are counted by. */
@@ -22,12 +23,15 @@ export interface SeriesKey {
 
 /** Distinct methods per Service that get a series of their own unless a route names them: a client cannot flood Prometheus with made-up paths. */
 const MAX_METHODS = 200;
-/** Series in all; past it calls are counted under method "other" and caller "other". */
-const MAX_SERIES = 5000;
+/** Series in all, 2.5 kB each; past it new ones are counted under method "other" and, inbound, caller "other". */
+const MAX_SERIES = 2000;
 /** A series that nobody touched for so long is dropped, in ms; its template makes it anew. */
 const IDLE_MS = 30 * 60_000;
 
+const OTHER = 'other';
 const STATUSES = 17;
+/** UNKNOWN: what a status outside 0 to 16 means to a client (gRPC's statuscodes.md). */
+const UNKNOWN = 2;
 
 export class RequestSeries {
   readonly key: SeriesKey;
@@ -40,14 +44,26 @@ export class RequestSeries {
   /** `latency.count` when it was last looked at, and when it last moved. */
   private seen = -1;
   private movedAtMs = 0;
+  private text = '';
 
   constructor(key: SeriesKey) {
     this.key = key;
   }
 
+  /** A call ended. @param grpcStatus any number that a server may send */
   ended(grpcStatus: number, latencyMs: number): void {
-    this.statuses[grpcStatus]++;
+    this.statuses[grpcStatus >= 0 && grpcStatus < STATUSES ? grpcStatus : UNKNOWN]++;
     this.latency.record(latencyMs);
+  }
+
+  /** The labels of the key for the metrics page; each series has others than all the rest. */
+  get labels(): string {
+    if (this.text === '') {
+      const { direction, caller, service, route, rule, method, backend, mtls, grpc } = this.key;
+      const protocol = grpc ? 'grpc' : 'http';
+      this.text = labelText({ direction, caller, service, route, rule, method, backend, protocol, mtls: `${mtls}` });
+    }
+    return this.text;
   }
 
   /** @returns whether nothing happened for IDLE_MS; to be asked now and then */
@@ -62,40 +78,66 @@ export class RequestSeries {
 
 export class RequestStats {
   private readonly series = new Map<string, RequestSeries>();
+  /** By Service: the methods that have series though no route names them. */
   private readonly methods = new Map<string, Set<string>>();
 
   /** The record of a key; the same until it expires. @param named the method stands in a route, so it is bounded already */
   seriesFor(key: SeriesKey, named: boolean): RequestSeries {
     const method = named ? key.method : this.boundedMethod(key.service, key.method);
-    const bounded =
-      this.series.size < MAX_SERIES
-        ? { ...key, method }
-        : { ...key, method: 'other', caller: key.direction === 'inbound' ? 'other' : key.caller };
-    const id = JSON.stringify(Object.values(bounded));
-    let series = this.series.get(id);
-    if (series === undefined) this.series.set(id, (series = new RequestSeries(bounded)));
-    return series;
+    return this.find({ ...key, method }) ?? this.add(this.boundedKey({ ...key, method }));
   }
 
   all(): Iterable<RequestSeries> {
     return this.series.values();
   }
 
-  /** Drops series that are idle. */
+  /** Drops series that are idle; their methods make room for others. */
   expire(nowMs: number): void {
+    let dropped = false;
     for (const [id, series] of this.series) {
       if (!series.idle(nowMs)) continue;
       series.expired = true;
       this.series.delete(id);
+      dropped = true;
     }
+    if (dropped) this.forgetMethods();
+  }
+
+  private find(key: SeriesKey): RequestSeries | undefined {
+    return this.series.get(idOf(key));
+  }
+
+  private add(key: SeriesKey): RequestSeries {
+    const id = idOf(key);
+    let series = this.series.get(id);
+    if (series === undefined) this.series.set(id, (series = new RequestSeries(key)));
+    return series;
+  }
+
+  private boundedKey(key: SeriesKey): SeriesKey {
+    if (this.series.size < MAX_SERIES) return key;
+    return { ...key, method: OTHER, caller: key.direction === 'inbound' ? OTHER : key.caller };
   }
 
   private boundedMethod(service: string, method: string): string {
     let known = this.methods.get(service);
     if (known === undefined) this.methods.set(service, (known = new Set()));
     if (known.has(method)) return method;
-    if (known.size >= MAX_METHODS) return 'other';
+    if (known.size >= MAX_METHODS) return OTHER;
     known.add(method);
     return method;
   }
+
+  private forgetMethods(): void {
+    const used = new Set<string>();
+    for (const { key } of this.series.values()) used.add(`${key.service} ${key.method}`);
+    for (const [service, methods] of this.methods) {
+      for (const method of methods) if (!used.has(`${service} ${method}`)) methods.delete(method);
+      if (methods.size === 0) this.methods.delete(service);
+    }
+  }
+}
+
+function idOf(key: SeriesKey): string {
+  return JSON.stringify([key.direction, key.caller, key.service, key.route, key.rule, key.method, key.backend, key.mtls, key.grpc]);
 }
