@@ -1,0 +1,54 @@
+// h2spec, an outside judge of HTTP/2 servers (145 cases), against the listener that applications talk to. Every case must pass.
+import { execFile } from 'node:child_process';
+import http2 from 'node:http2';
+import type { AddressInfo } from 'node:net';
+import { expect } from 'chai';
+import { goTool } from '../support/go-tools.ts';
+import { TestProxy } from '../support/proxy.ts';
+
+/** The first run builds h2spec. */
+const BUILD_MS = 120_000;
+
+describe('h2spec against the outbound listener', function () {
+  this.timeout(BUILD_MS);
+  let h2spec = '';
+  let backend: http2.Http2Server;
+  let proxy: TestProxy;
+
+  before(async function () {
+    const tool = await goTool('h2spec');
+    if ('skip' in tool) {
+      process.stderr.write(`skipped: ${tool.skip}\n`);
+      return this.skip();
+    }
+    h2spec = tool.path;
+    backend = http2.createServer();
+    // h2spec's window tests need a body of a few octets.
+    backend.on('stream', (stream) => {
+      stream.on('error', () => {});
+      stream.respond({ ':status': 200, 'content-type': 'text/plain' });
+      stream.end('a body that is long enough');
+      stream.resume();
+    });
+    await new Promise<void>((resolve) => backend.listen(0, '127.0.0.1', resolve));
+    proxy = await TestProxy.start({ endpoints: [(backend.address() as AddressInfo).port] });
+  });
+
+  after(() => {
+    proxy?.close();
+    backend?.close();
+  });
+
+  it('all 145 cases pass', async () => {
+    const output = await run(h2spec, ['-h', '127.0.0.1', '-p', `${proxy.port}`, '-o', '2']);
+    const summary = /(\d+) tests, (\d+) passed, (\d+) skipped, (\d+) failed/.exec(output);
+    expect(summary, output.slice(-500)).to.not.equal(null);
+    const [, tests, passed, skipped, failed] = summary!.map(Number);
+    expect({ tests, passed, skipped, failed }, output.slice(-4000)).to.deep.equal({ tests: 145, passed: 145, skipped: 0, failed: 0 });
+  });
+});
+
+/** Output of a program, whatever its exit code. */
+function run(program: string, args: readonly string[]): Promise<string> {
+  return new Promise((resolve) => execFile(program, args, { maxBuffer: 1 << 24 }, (_error, stdout, stderr) => resolve(stdout + stderr)));
+}
