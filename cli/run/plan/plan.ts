@@ -74,7 +74,7 @@ export function planMesh(
     { first: FIRST_POD, last: LAST_POD },
     keepPods,
   );
-  for (const key of podSlots.left) problems.push({ text: `pod ${key} is not run: one run has room for ${LAST_POD} pods`, pod: key });
+  for (const key of podSlots.left) problems.push({ text: `pod ${key} is not run: one run has room for ${LAST_POD} pods` });
   for (const key of serviceSlots.left)
     problems.push({ text: `Service ${key} cannot be called: one run has room for ${LAST_SERVICE - FIRST_SERVICE + 1} Services` });
   const services = servicesIn.map((service) => withClusterIp(service, settings.prefix, serviceSlots.slots));
@@ -103,7 +103,7 @@ function planPod(
   if (containers.length === 0 || silent.length > 0) {
     const what = containers.length === 0 ? 'no containers' : `no command for container ${silent[0].name ?? ''}`;
     const why = `images are not run here: give the command that starts it on this machine`;
-    problems.push({ text: `${pod.owner} has ${what}; ${why}`, file: pod.file, pod: pod.key });
+    problems.push({ text: `${pod.owner} has ${what}; ${why}`, file: pod.file });
     return null;
   }
   const listeners = outboundListeners(slot, services, serviceSlots, settings);

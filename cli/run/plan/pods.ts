@@ -58,7 +58,7 @@ export interface PlannedPod extends WantedPod {
   readonly inboundPorts: readonly number[];
 }
 
-/** Something that the user should know; the rest of the plan holds. `pod`: only this pod cannot run because of it. */
+/** Something that the user should know; the rest of the plan holds. `pod`: this pod (its key) would fail for certain if it were started. */
 export interface PlanProblem {
   readonly text: string;
   readonly file?: string;
