@@ -1,0 +1,49 @@
+// Which Services this workload sends to, and what is known of each: it waits for an answer, or has one.
+
+export type Presence = 'present' | 'absent';
+
+/** The control plane takes so many per sidecar; one more is answered "absent" (L8). */
+export const MOST_WANTS = 10_000;
+
+interface Waiting {
+  readonly answer: Promise<Presence>;
+  readonly resolve: (presence: Presence) => void;
+}
+
+const ABSENT: Promise<Presence> = Promise.resolve('absent');
+const PRESENT: Promise<Presence> = Promise.resolve('present');
+
+export class Wants {
+  /** Callers of one Service share one promise: a burst of connections makes one want. */
+  private readonly services = new Map<string, Waiting | Promise<Presence>>();
+
+  /** @param isHeld the Service is in force already, perhaps because a sibling wanted it */
+  ask(service: string, isHeld: boolean): { readonly answer: Promise<Presence>; readonly isNew: boolean } {
+    const known = this.services.get(service);
+    if (known !== undefined) return { answer: known instanceof Promise ? known : known.answer, isNew: false };
+    if (this.services.size >= MOST_WANTS) return { answer: ABSENT, isNew: false };
+    if (isHeld) {
+      this.services.set(service, PRESENT);
+      return { answer: PRESENT, isNew: true };
+    }
+    let resolve: (presence: Presence) => void = () => {};
+    const answer = new Promise<Presence>((done) => {
+      resolve = done;
+    });
+    this.services.set(service, { answer, resolve });
+    return { answer, isNew: true };
+  }
+
+  /** What the control plane says of a Service; it may change later, when the Service comes or goes. */
+  answer(service: string, presence: Presence): void {
+    const known = this.services.get(service);
+    if (known === undefined) return;
+    this.services.set(service, presence === 'present' ? PRESENT : ABSENT);
+    if (!(known instanceof Promise)) known.resolve(presence);
+  }
+
+  /** All that were asked for. */
+  all(): string[] {
+    return [...this.services.keys()];
+  }
+}
