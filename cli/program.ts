@@ -5,7 +5,7 @@ import { EXIT_FAILED, EXIT_USAGE, Failure, UsageError } from './failure.ts';
 import { runCommand } from './run/command.ts';
 import type { Terminal } from './terminal.ts';
 import { versionCommand } from './version/command.ts';
-import { VERSION } from './version/version.ts';
+import { VERSION } from '#core/version.ts';
 
 /**
  * Runs the command line.

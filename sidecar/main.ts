@@ -1,7 +1,8 @@
 // The sidecar program: reads its environment, runs until it is told to stop, and leaves nothing behind.
 import { createLogger } from '#core/log.ts';
+import { VERSION } from '#core/version.ts';
+import { type SidecarProgram, startSidecar } from './program.ts';
 import { readSettings } from './settings.ts';
-import { Sidecar } from './sidecar.ts';
 
 const read = readSettings(process.env);
 if ('problems' in read) {
@@ -16,21 +17,21 @@ const log = createLogger({
   write: (line) => process.stdout.write(`${line}\n`),
   now: Date.now,
 });
-const sidecar = new Sidecar(settings, log, { now: () => performance.now(), wallClock: Date.now, random: Math.random });
 
+let program: SidecarProgram | null = null;
 let stopping = false;
-async function stop(why: string): Promise<void> {
-  if (stopping) process.exit(1); // asked twice: at once
+async function stop(signal: string): Promise<void> {
+  if (stopping || program === null) process.exit(1); // asked twice: at once
   stopping = true;
-  log.info('stopping', { reason: why });
-  await sidecar.stop();
+  log.info('stopping', { signal });
+  await program.stop();
   process.exit(0);
 }
 process.on('SIGTERM', () => void stop('SIGTERM'));
 process.on('SIGINT', () => void stop('SIGINT'));
 
 try {
-  await sidecar.start();
+  program = await startSidecar(settings, VERSION, log, { now: () => performance.now(), wallClock: Date.now, random: Math.random });
 } catch (error) {
   log.error('cannot start', { error: (error as Error).message });
   process.exit(1);

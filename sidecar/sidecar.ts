@@ -116,7 +116,7 @@ export class Sidecar {
   }
 
   /** What is in force, for /config_dump. */
-  dump(): unknown {
+  dump(): object {
     const backends = [...this.outboundUpstreams.dump()].map(({ backend, endpoints }) => ({
       backend,
       endpoints: endpoints.map(({ key, identity, pod, inFlight, ewmaMs, ejected }) => ({

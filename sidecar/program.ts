@@ -1,0 +1,90 @@
+// A running sidecar: the data plane joined to its certificate, its configuration stream and its admin server.
+import type { Resource } from '#core/gen/weft/v1/config_pb.ts';
+import type { Logger } from '#core/log.ts';
+import { systemTimers } from '#core/timers.ts';
+import { Credentials } from './config/credentials.ts';
+import { ConfigStream } from './config/stream.ts';
+import type { SidecarSettings } from './settings.ts';
+import { Sidecar, type Surroundings } from './sidecar.ts';
+import type { Refusal } from './state.ts';
+import { AdminServer } from './telemetry/admin.ts';
+import { SidecarMetrics } from './telemetry/metrics.ts';
+
+export interface SidecarProgram {
+  /** Lets calls end, then stops everything. */
+  stop(): Promise<void>;
+  /** '' when traffic can be served, else what is missing. */
+  notReady(): string;
+}
+
+/**
+ * Starts a sidecar: its admin port is open when this resolves; it becomes ready when the control plane has answered.
+ * @param version of the program
+ * @throws the system's error when the admin address cannot be opened
+ */
+export async function startSidecar(settings: SidecarSettings, version: string, log: Logger, around: Surroundings): Promise<SidecarProgram> {
+  const metrics = new SidecarMetrics();
+  const shared = { controlPlane: settings.controlPlane, timers: systemTimers, random: around.random };
+  const credentials = new Credentials({
+    ...shared,
+    tokenFile: settings.tokenFile,
+    trustBundleFile: settings.trustBundleFile,
+    trustDomain: settings.trustDomain,
+    log: log.child('credentials'),
+  });
+  const apply = (resources: readonly Resource[], removed: readonly string[]): Refusal[] => {
+    const refusals = sidecar.state.apply(resources, removed);
+    for (const { name, version: of, body } of resources) {
+      if (body.case !== 'trust') continue;
+      try {
+        credentials.setTrust(body.value);
+      } catch (error) {
+        refusals.push({ name, version: of, reason: (error as Error).message });
+      }
+    }
+    return refusals;
+  };
+  const stream = new ConfigStream({
+    ...shared,
+    credentials,
+    version,
+    namespace: settings.namespace,
+    pod: settings.pod,
+    apply,
+    log: log.child('config'),
+  });
+  const sidecar = new Sidecar(log, around, metrics, credentials, (service) => stream.want(service));
+  const admin = new AdminServer({
+    notReady: () => sidecar.notReady(),
+    metrics: () => {
+      const status = stream.status();
+      return metrics.render({
+        version,
+        certificateNotAfterMs: credentials.status().notAfterMs,
+        connectedToControlPlane: status.connected,
+        rejectedResources: Object.keys(status.rejected).length,
+        downstreamConnections: sidecar.connections.size,
+        configAgeSeconds: status.lastResponseMs === 0 ? Number.NaN : (around.wallClock() - status.lastResponseMs) / 1000,
+      });
+    },
+    configDump: () => ({ version, certificate: credentials.status(), stream: stream.status(), ...sidecar.dump() }),
+    series: () => metrics.requests.all(),
+  });
+  try {
+    await admin.listen(settings.admin.host, settings.admin.port);
+  } catch (error) {
+    await sidecar.stop(0);
+    throw error;
+  }
+  credentials.start();
+  stream.start();
+  return {
+    notReady: () => sidecar.notReady(),
+    async stop() {
+      await sidecar.stop(settings.drainMs);
+      stream.stop();
+      credentials.stop();
+      admin.close();
+    },
+  };
+}
