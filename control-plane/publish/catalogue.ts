@@ -83,9 +83,9 @@ export class Catalogue {
     return entry?.translation.service === undefined ? null : addressOf(key, entry, entry.translation.service, namespace);
   }
 
-  /** Of every parentRef to a Service, by Service. */
-  statuses(): RouteParentStatus[] {
-    return [...this.entries.values()].flatMap(({ translation }) => translation.statuses);
+  /** Of every parentRef to a Service, with the key of that Service. */
+  statuses(): { readonly parent: string; readonly status: RouteParentStatus }[] {
+    return [...this.entries].flatMap(([parent, { translation }]) => translation.statuses.map((status) => ({ parent, status })));
   }
 
   failures(): TranslationFailure[] {

@@ -5,7 +5,7 @@ import type { Logger } from '#core/log.ts';
 import type { Timers } from '#core/timers.ts';
 import type { Translation } from '../translate/index.ts';
 import { Catalogue } from './catalogue.ts';
-import { type Sized, TRUST, trustResource, WORKLOAD, workloadResource } from './resources.ts';
+import { parseResourceName, type Sized, TRUST, trustResource, WORKLOAD, workloadResource } from './resources.ts';
 import { Rounds } from './rounds.ts';
 import { Siblings } from './siblings.ts';
 import { type Peer, type Standing, Subscriber } from './subscriber.ts';
@@ -138,7 +138,15 @@ export class Publisher {
     this.counters.connects++;
     const workload = this.workloadName(peer);
     const wanted = new Set(hello.services);
-    for (const key of this.siblings.of(workload)) if (this.catalogue.exists(key) && wanted.size < MOST_WANTS) wanted.add(key);
+    const offer = (key: string): void => {
+      if (this.catalogue.exists(key) && wanted.size < MOST_WANTS) wanted.add(key);
+    };
+    // What it holds it goes on getting, also from a replica that does not know its siblings.
+    for (const { name } of hello.held) {
+      const held = parseResourceName(name);
+      if (held?.kind === 'service') offer(held.key);
+    }
+    for (const key of this.siblings.of(workload)) offer(key);
     const surroundings = { catalogue: this.catalogue, workload: (of: Peer) => this.workload(of), trust: () => this.trust };
     const subscriber = new Subscriber(peer, hello, wanted, surroundings, (response) => line.send(response));
     const connected: Connected = { subscriber, line };

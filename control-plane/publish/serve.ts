@@ -13,6 +13,8 @@ export const HELLO_WITHIN_MS = 10_000;
 // Kubernetes' own bounds are 63 for a namespace and 253 for a name.
 const LONGEST_NAME = 400;
 const MOST_HELD = 100_000;
+// Node's timers overflow beyond.
+const LONGEST_TIMER_MS = 2 ** 31 - 1;
 
 /** Of the server that carries the stream. A dead peer is noticed within 30 s, in both directions. */
 export const SERVER_OPTIONS = {
@@ -27,10 +29,12 @@ export const SERVER_OPTIONS = {
 
 export type Call = ServerDuplexStream<SubscribeRequest, SubscribeResponse>;
 
-/** Whose verified certificate the connection has; a reason (for the log) when there is none that counts. */
+/** Whose verified certificate the connection has, until when (Unix ms); a reason (for the log) when there is none that counts. */
 export type Identify = (
   call: Call,
-) => { readonly ok: true; readonly identity: WorkloadIdentity } | { readonly ok: false; readonly reason: string };
+) =>
+  | { readonly ok: true; readonly workload: WorkloadIdentity; readonly notAfterMs: number }
+  | { readonly ok: false; readonly reason: string };
 
 export interface ConfigServiceSettings {
   readonly publisher: Publisher;
@@ -59,6 +63,7 @@ class SubscribeCall {
   private connection: Connection | null = null;
   private identity: WorkloadIdentity | null = null;
   private cancelHelloTimer: () => void = () => {};
+  private cancelExpiryTimer: () => void = () => {};
   private over = false;
   private log: Logger;
 
@@ -79,7 +84,10 @@ class SubscribeCall {
       this.end(status.UNAUTHENTICATED, 'a certificate of this mesh is needed');
       return;
     }
-    this.identity = known.identity;
+    this.identity = known.workload;
+    // TLS does not look again: without this the stream would outlive the certificate that opened it.
+    const leftMs = Math.min(Math.max(0, known.notAfterMs - settings.timers.now()), LONGEST_TIMER_MS);
+    this.cancelExpiryTimer = settings.timers.after(leftMs, () => this.end(status.UNAUTHENTICATED, 'the certificate has expired'));
     this.cancelHelloTimer = settings.timers.after(HELLO_WITHIN_MS, () => this.end(status.DEADLINE_EXCEEDED, 'no hello'));
     call.on('data', (request) => this.take(request));
     call.on('end', () => this.end(status.OK, 'goodbye'));
@@ -153,6 +161,7 @@ class SubscribeCall {
     if (this.over) return;
     this.over = true;
     this.cancelHelloTimer();
+    this.cancelExpiryTimer();
     this.connection?.detach();
   }
 }

@@ -137,6 +137,15 @@ export class Subscriber {
     return rejection?.version === version ? { state: 'rejected', ...rejection } : { state: 'pending' };
   }
 
+  /** Resources whose latest version it refused. */
+  rejected(): { name: string; version: string; reason: string }[] {
+    const names = [...this.rejections.keys()].sort();
+    return names.flatMap((name) => {
+      const standing = this.standing(name);
+      return standing.state === 'rejected' ? [{ name, version: standing.version, reason: standing.reason }] : [];
+    });
+  }
+
   /** For people: versions in force and what was refused. */
   dump(): { inForce: Record<string, string>; rejected: Record<string, { version: string; reason: string }>; underWay: string[] } {
     return {

@@ -280,6 +280,17 @@ describe('control-plane/publish', () => {
       expect(third.news()).to.deep.equal(['endpoints/shop/payment-v1', '-address/shop/ledger']);
     });
 
+    it('goes on with the Services that it holds, whether it names them or not', () => {
+      const first = shop.connect('a', { services: ['payment'] });
+      first.ack();
+      const again = shop.connect('b', { held: first.held() });
+      expect(again.news()).to.deep.equal([]);
+      again.ack();
+      shop.set('payment', { sends: ['payment-v1'] });
+      shop.clock.pass(1);
+      expect(again.news()).to.include('service/shop/payment');
+    });
+
     it('does not take the workload away from a sidecar whose pod is not known yet', () => {
       const sidecar = shop.connect('a', {
         held: [

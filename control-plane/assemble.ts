@@ -1,0 +1,192 @@
+// A whole control plane in one object: objects in, configuration and certificates out, over one gRPC port.
+
+import { create } from '@bufbuild/protobuf';
+import { logVerbosity, Server, setLogVerbosity } from '@grpc/grpc-js';
+import type { Authority } from '#certs/authority.ts';
+import { ServerRotation } from '#certs/rotation.ts';
+import { Certificates } from '#core/gen/weft/v1/certificates_pb.ts';
+import { TrustBundleSchema } from '#core/gen/weft/v1/config_pb.ts';
+import type { Workload } from '#core/gen/weft/v1/mesh_pb.ts';
+import type { Logger } from '#core/log.ts';
+import { systemTimers, type Timers } from '#core/timers.ts';
+import { serviceDefinition } from '#core/wire.ts';
+import { newServerCredentials, peerOf } from './issue/server-credentials.ts';
+import { type IssueCounts, IssueService } from './issue/service.ts';
+import type { VerifyToken } from './issue/token.ts';
+import type { KubeObject } from './kube/types.ts';
+import { ObjectStore } from './objects.ts';
+import { type AppliedOn, Publisher } from './publish/publisher.ts';
+import { resourceName } from './publish/resources.ts';
+import { configHandlers, configServiceDefinition, SERVER_OPTIONS } from './publish/serve.ts';
+import type { Peer } from './publish/subscriber.ts';
+import { type RouteParentStatus, translateService } from './translate/index.ts';
+import { workloadOfPod } from './workload.ts';
+
+/** Streams that do not end by themselves when the control plane stops are cut after this, in ms. */
+const CLOSE_WITHIN_MS = 500;
+
+export interface ControlPlaneSettings {
+  readonly authority: Authority;
+  readonly verifyToken: VerifyToken;
+  /** Where the gRPC port listens. Port 0: a free one. */
+  readonly host: string;
+  readonly port: number;
+  /** What there is at the start; it is in force before anybody is served. */
+  readonly objects?: Iterable<KubeObject>;
+  /** The pod as its sidecar should know it; absent: by the Pod objects. Asked again after workloadsChanged(). */
+  readonly workloadOf?: (peer: Peer) => Workload | undefined;
+  readonly strictReferenceGrants?: boolean;
+  readonly log: Logger;
+  /** Default: the system's. */
+  readonly timers?: Timers;
+  /** In [0, 1); for the renewal of the own certificate. Default Math.random. */
+  readonly random?: () => number;
+}
+
+/** A route's verdict, and how many sidecars run it. */
+export interface RouteState extends RouteParentStatus {
+  /** Key of the Service that it is attached to. */
+  readonly parent: string;
+  readonly applied: AppliedOn;
+}
+
+export interface ControlPlane {
+  readonly host: string;
+  readonly port: number;
+  readonly store: ObjectStore;
+  readonly publisher: Publisher;
+  /** Unix ms: from then on nothing is signed. */
+  readonly authorityNotAfterMs: number;
+  readonly issued: Readonly<IssueCounts>;
+  /** Makes these all the objects there are; sidecars get what differs for them. */
+  setObjects(objects: Iterable<KubeObject>): void;
+  apply(object: KubeObject): void;
+  remove(kind: string, namespace: string | undefined, name: string): void;
+  /** workloadOf() may answer differently. Called by setObjects, apply and remove themselves. */
+  workloadsChanged(): void;
+  /** What went wrong inside, for people: Services that could not be translated, resources that sidecars refuse. */
+  problems(): string[];
+  routeStates(): RouteState[];
+  /** Ends all streams and frees the port. Sidecars keep what they have. */
+  close(): Promise<void>;
+}
+
+/** The port cannot be listened on, or there is no certificate to listen with. */
+export class ControlPlaneStartError extends Error {
+  override readonly name = 'ControlPlaneStartError';
+}
+
+/**
+ * Translates all objects, then listens.
+ * @throws ControlPlaneStartError when the address is taken or not ours, AuthorityError when the authority cannot sign
+ */
+export async function startControlPlane(settings: ControlPlaneSettings): Promise<ControlPlane> {
+  const { authority, host, log, timers = systemTimers, random = Math.random } = settings;
+  const { trustDomain } = authority;
+  const store = new ObjectStore();
+  store.replaceAll(settings.objects ?? []);
+  const options = { trustDomain, strictReferenceGrants: settings.strictReferenceGrants ?? false };
+  const workloadOf =
+    settings.workloadOf ??
+    (({ namespace, pod }: Peer) => workloadOfPod(store.pod(`${namespace}/${pod}`), store.namespace(namespace), trustDomain));
+  const publisher = new Publisher({
+    translate: (key) => translateService(store, key, options),
+    workloadOf,
+    trust: () => create(TrustBundleSchema, { trustDomain, roots: [...authority.roots()] }),
+    timers,
+    log: log.child('publish'),
+  });
+  await publisher.load(store.allKeys());
+
+  const rotation = new ServerRotation({ authority, timers, random, log: log.child('certificates') });
+  await rotation.start();
+  const issue = new IssueService({
+    authority: () => authority,
+    verifyToken: settings.verifyToken,
+    now: timers.now,
+    log: log.child('issue'),
+  });
+  const server = new Server(SERVER_OPTIONS);
+  server.addService(serviceDefinition(Certificates), issue.handlers());
+  const identify = (call: Parameters<typeof peerOf>[0]) => peerOf(call, trustDomain, timers.now());
+  server.addService(configServiceDefinition, configHandlers({ publisher, identify, timers, log }));
+  let port: number;
+  try {
+    port = await listen(server, host, settings.port, rotation);
+  } catch (error) {
+    rotation.stop();
+    publisher.close();
+    throw error;
+  }
+
+  const changed = (keys: ReadonlySet<string>): void => {
+    publisher.servicesChanged(keys);
+    publisher.workloadsChanged();
+  };
+  let closing: Promise<void> | null = null;
+  return {
+    host,
+    port,
+    store,
+    publisher,
+    authorityNotAfterMs: authority.notAfterMs,
+    issued: issue.counts,
+    setObjects: (objects) => changed(store.replaceAll(objects)),
+    apply: (object) => changed(store.apply(object)),
+    remove: (kind, namespace, name) => changed(store.remove(kind, namespace, name)),
+    workloadsChanged: () => publisher.workloadsChanged(),
+    problems: () => problemsOf(publisher),
+    routeStates: () => routeStatesOf(publisher),
+    close: () => (closing ??= close(server, publisher, rotation)),
+  };
+}
+
+function listen(server: Server, host: string, port: number, rotation: ServerRotation): Promise<number> {
+  // grpc-js would write its own lines to standard error about what is reported here.
+  setLogVerbosity(logVerbosity.NONE);
+  const address = `${host.includes(':') ? `[${host}]` : host}:${port}`;
+  return new Promise((resolve, reject) => {
+    server.bindAsync(address, newServerCredentials(rotation), (error, bound) => {
+      if (error === null) resolve(bound);
+      else {
+        const taken = /EADDRINUSE/.test(error.message) ? 'the address is in use' : error.message;
+        reject(new ControlPlaneStartError(`the control plane cannot listen on ${address}: ${taken}`, { cause: error }));
+      }
+    });
+  });
+}
+
+async function close(server: Server, publisher: Publisher, rotation: ServerRotation): Promise<void> {
+  rotation.stop();
+  publisher.close();
+  await new Promise<void>((resolve) => {
+    const timer = setTimeout(() => {
+      server.forceShutdown();
+      resolve();
+    }, CLOSE_WITHIN_MS);
+    server.tryShutdown(() => {
+      clearTimeout(timer);
+      resolve();
+    });
+  });
+}
+
+function problemsOf(publisher: Publisher): string[] {
+  const failures = publisher.catalogue
+    .failures()
+    .map(({ key, reason }) => `Service ${key} cannot be translated (a defect of Weft): ${reason}`);
+  const refusals = publisher.sidecars().flatMap((sidecar) => {
+    const { namespace, pod } = sidecar.peer;
+    return sidecar.rejected().map(({ name, reason }) => `the sidecar of ${namespace}/${pod} cannot use ${name}: ${reason}`);
+  });
+  return [...failures, ...refusals].sort();
+}
+
+function routeStatesOf(publisher: Publisher): RouteState[] {
+  const applied = new Map<string, AppliedOn>();
+  return publisher.catalogue.statuses().map(({ parent, status }) => {
+    let of = applied.get(parent);
+    if (of === undefined) applied.set(parent, (of = publisher.appliedOn(resourceName('service', parent))));
+    return { ...status, parent, applied: of };
+  });
+}

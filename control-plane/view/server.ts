@@ -1,0 +1,100 @@
+// The control plane's HTTP port: probes and metrics for all, what it knows for callers on this machine.
+import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import type { ControlPlane } from '../assemble.ts';
+import { metricsText } from './metrics.ts';
+
+export interface ViewSettings {
+  readonly host: string;
+  /** 0: a free one. */
+  readonly port: number;
+  readonly controlPlane: ControlPlane;
+  /** Whether configuration is served; a reason when it is not. */
+  readonly ready: () => true | string;
+}
+
+export interface View {
+  readonly port: number;
+  close(): Promise<void>;
+}
+
+interface Page {
+  readonly status: number;
+  readonly type: string;
+  readonly body: string;
+}
+
+const TEXT = 'text/plain; charset=utf-8';
+
+/** Serves /livez, /readyz, /metrics, and on loopback /debug/resources. @throws Error when the address is taken */
+export async function startView(settings: ViewSettings): Promise<View> {
+  const server = createServer(
+    { requestTimeout: 10_000, headersTimeout: 5000, keepAliveTimeout: 5000, maxHeaderSize: 8192 },
+    (request, response) => {
+      answer(response, request.method, pageOf(request, settings));
+    },
+  );
+  server.maxConnections = 100;
+  await new Promise<void>((resolve, reject) => {
+    server.once('error', reject);
+    server.listen(settings.port, settings.host, () => {
+      server.off('error', reject);
+      resolve();
+    });
+  });
+  return {
+    port: (server.address() as AddressInfo).port,
+    close: () =>
+      new Promise((resolve) => {
+        server.close(() => resolve());
+        server.closeAllConnections();
+      }),
+  };
+}
+
+function pageOf(request: IncomingMessage, { controlPlane, ready }: ViewSettings): Page {
+  if (request.method !== 'GET' && request.method !== 'HEAD') return { status: 405, type: TEXT, body: 'only GET\n' };
+  switch ((request.url ?? '').split('?')[0]) {
+    case '/livez':
+      return { status: 200, type: TEXT, body: 'ok\n' };
+    case '/readyz': {
+      const verdict = ready();
+      return verdict === true ? { status: 200, type: TEXT, body: 'ok\n' } : { status: 503, type: TEXT, body: `${verdict}\n` };
+    }
+    case '/metrics':
+      return { status: 200, type: 'text/plain; version=0.0.4; charset=utf-8', body: metricsText(controlPlane) };
+    case '/debug/resources':
+      // It names every Service and pod: for whoever is on this machine already.
+      if (!isLoopback(request.socket.remoteAddress)) return NOT_FOUND;
+      return { status: 200, type: 'application/json', body: `${JSON.stringify(dump(controlPlane), null, 2)}\n` };
+    default:
+      return NOT_FOUND;
+  }
+}
+
+const NOT_FOUND: Page = { status: 404, type: TEXT, body: 'not found\n' };
+
+function dump(controlPlane: ControlPlane): unknown {
+  const { publisher } = controlPlane;
+  return {
+    services: [...publisher.catalogue.keys()].sort(),
+    routes: controlPlane.routeStates(),
+    problems: controlPlane.problems(),
+    sidecars: publisher.sidecars().map((sidecar) => ({ ...sidecar.peer, wants: [...sidecar.wanted()].sort(), ...sidecar.dump() })),
+  };
+}
+
+function isLoopback(address: string | undefined): boolean {
+  return address !== undefined && /^(?:::ffff:)?127\.|^::1$/.test(address);
+}
+
+function answer(response: ServerResponse, method: string | undefined, page: Page): void {
+  const body = Buffer.from(page.body);
+  response.writeHead(page.status, {
+    'content-type': page.type,
+    'content-length': body.length,
+    'cache-control': 'no-store',
+    'x-content-type-options': 'nosniff',
+  });
+  response.end(method === 'HEAD' ? undefined : body);
+}

@@ -1,0 +1,358 @@
+// A whole control plane on loopback, real mTLS and grpc-js clients: change a manifest's object, see what each sidecar gets.
+import { generateKeyPairSync } from 'node:crypto';
+import { create } from '@bufbuild/protobuf';
+import { type Client, type ClientDuplexStream, credentials, makeClientConstructor, type ServiceError, status } from '@grpc/grpc-js';
+import { expect } from 'chai';
+import { Authority, toPem } from '#certs/authority.ts';
+import { type ControlPlane, ControlPlaneStartError, startControlPlane } from '#control-plane/assemble.ts';
+import type { KubeObject } from '#control-plane/kube/types.ts';
+import { configServiceDefinition } from '#control-plane/publish/serve.ts';
+import { type Resource, type SubscribeRequest, SubscribeRequestSchema, type SubscribeResponse } from '#core/gen/weft/v1/config_pb.ts';
+import { silentLogger } from '#core/log.ts';
+
+const service = (name: string, port = 80) =>
+  ({
+    apiVersion: 'v1',
+    kind: 'Service',
+    metadata: { name, namespace: 'shop' },
+    spec: { clusterIP: '10.0.0.1', ports: [{ name: 'grpc', port, targetPort: 8080 }] },
+  }) as KubeObject;
+
+const slice = (name: string, ...addresses: string[]) =>
+  ({
+    apiVersion: 'discovery.k8s.io/v1',
+    kind: 'EndpointSlice',
+    metadata: { name, namespace: 'shop', labels: { 'kubernetes.io/service-name': name } },
+    addressType: 'IPv4',
+    endpoints: addresses.map((address) => ({ addresses: [address] })),
+    ports: [{ name: 'grpc', port: 8080 }],
+  }) as KubeObject;
+
+const route = (backend: string, generation = 1) =>
+  ({
+    apiVersion: 'gateway.networking.k8s.io/v1',
+    kind: 'GRPCRoute',
+    metadata: { name: 'payment', namespace: 'shop', generation },
+    spec: { parentRefs: [{ group: '', kind: 'Service', name: 'payment' }], rules: [{ backendRefs: [{ name: backend, port: 80 }] }] },
+  }) as KubeObject;
+
+const pod = (name: string, serviceAccountName: string, labels: Record<string, string> = {}) =>
+  ({ apiVersion: 'v1', kind: 'Pod', metadata: { name, namespace: 'shop', labels }, spec: { serviceAccountName } }) as KubeObject;
+
+const OBJECTS = [
+  service('payment'),
+  service('payment-v1'),
+  service('payment-v2'),
+  slice('payment-v1', '10.1.0.1'),
+  slice('payment-v2', '10.1.0.2'),
+  route('payment-v1'),
+  pod('checkout-1', 'checkout', { 'weft.dev/mtls': 'strict' }),
+];
+
+// An IP address is no server name (RFC 6066); who the server is, its SPIFFE id says.
+const SERVER_NAME = { 'grpc.ssl_target_name_override': 'weft-control-plane' };
+const SubscribeClient = makeClientConstructor(configServiceDefinition, 'weft.v1.Config');
+
+/** A sidecar's end of the stream by hand: answers each response unless told not to. */
+class Sidecar {
+  readonly responses: SubscribeResponse[] = [];
+  readonly inForce = new Map<string, Resource>();
+  ended: ServiceError | null = null;
+  answers = true;
+  rejects = new Set<string>();
+  private wake: () => void = () => {};
+  private readonly client: Client;
+  private readonly stream: ClientDuplexStream<SubscribeRequest, SubscribeResponse>;
+
+  constructor(client: Client) {
+    this.client = client;
+    this.stream = (client as unknown as { subscribe(): ClientDuplexStream<SubscribeRequest, SubscribeResponse> }).subscribe();
+    this.stream.on('data', (response: SubscribeResponse) => {
+      this.responses.push(response);
+      if (this.answers) this.answer(response);
+      this.wake();
+    });
+    this.stream.on('error', (error: ServiceError) => {
+      this.ended = error;
+      this.wake();
+    });
+    this.stream.on('end', () => this.wake());
+  }
+
+  send(message: SubscribeRequest['message']): this {
+    this.stream.write(create(SubscribeRequestSchema, { message }));
+    return this;
+  }
+
+  hello(podName: string, services: string[] = [], held: { name: string; version: string }[] = [], namespace = 'shop'): this {
+    const heldResources = held.map((one) => ({ $typeName: 'weft.v1.HeldResource' as const, ...one }));
+    return this.send({
+      case: 'hello',
+      value: { $typeName: 'weft.v1.Hello', version: 'test', namespace, pod: podName, services, held: heldResources },
+    });
+  }
+
+  want(...services: string[]): this {
+    return this.send({ case: 'want', value: { $typeName: 'weft.v1.Want', services } });
+  }
+
+  answer(response: SubscribeResponse): void {
+    const rejected = response.resources
+      .filter(({ name }) => this.rejects.has(name))
+      .map(({ name, version }) => ({ $typeName: 'weft.v1.Rejection' as const, name, version, reason: 'cannot compile' }));
+    for (const resource of response.resources) if (!this.rejects.has(resource.name)) this.inForce.set(resource.name, resource);
+    for (const name of response.removed) this.inForce.delete(name);
+    this.send({ case: 'ack', value: { $typeName: 'weft.v1.Ack', nonce: response.nonce, rejected } });
+  }
+
+  async until(condition: () => boolean): Promise<this> {
+    while (!condition()) await new Promise<void>((resolve) => (this.wake = resolve));
+    return this;
+  }
+
+  async code(): Promise<status> {
+    await this.until(() => this.ended !== null);
+    return this.ended!.code;
+  }
+
+  names(): string[] {
+    return [...this.inForce.keys()].sort();
+  }
+
+  close(): void {
+    this.stream.cancel();
+    this.client.close();
+  }
+}
+
+describe('control-plane: the configuration stream over mTLS', () => {
+  let authority: Authority;
+  let controlPlane: ControlPlane;
+  const opened: Sidecar[] = [];
+
+  before(async () => {
+    authority = await Authority.create({ trustDomain: 'test.local', now: Date.now });
+  });
+
+  beforeEach(async () => {
+    controlPlane = await start();
+  });
+
+  afterEach(async () => {
+    for (const sidecar of opened.splice(0)) sidecar.close();
+    await controlPlane.close();
+  });
+
+  function start(objects: KubeObject[] = OBJECTS): Promise<ControlPlane> {
+    return startControlPlane({
+      authority,
+      verifyToken: async () => ({ error: 'not in this test' }),
+      host: '127.0.0.1',
+      port: 0,
+      objects,
+      log: silentLogger,
+    });
+  }
+
+  function dial(key?: Buffer, chain?: Buffer): Sidecar {
+    const channel = credentials.createSsl(Buffer.from(authority.rootsPem()), key ?? null, chain ?? null, {
+      checkServerIdentity: () => undefined,
+    });
+    const sidecar = new Sidecar(new SubscribeClient(`127.0.0.1:${controlPlane.port}`, channel, SERVER_NAME));
+    opened.push(sidecar);
+    return sidecar;
+  }
+
+  async function connect(serviceAccount = 'checkout', namespace = 'shop', issuer = authority, lifetimeMs = 0): Promise<Sidecar> {
+    const { publicKey, privateKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' });
+    const { chain } = await issuer.issue(publicKey, namespace, serviceAccount, lifetimeMs);
+    const key = Buffer.from(privateKey.export({ format: 'pem', type: 'pkcs8' }));
+    return dial(key, Buffer.from(chain.map((der) => toPem('CERTIFICATE', der)).join('')));
+  }
+
+  it('sends what a sidecar needs to start, then a wanted Service, then only what changed', async () => {
+    const sidecar = (await connect()).hello('checkout-1');
+    await sidecar.until(() => sidecar.responses.length === 1);
+    expect(sidecar.responses[0]!.resources.map(({ name }) => name)).to.deep.equal([
+      'trust',
+      'workload',
+      'address/shop/payment',
+      'address/shop/payment-v1',
+      'address/shop/payment-v2',
+    ]);
+    const { body } = sidecar.inForce.get('workload')!;
+    expect(body.value).to.include({ pod: 'checkout-1', identity: 'spiffe://test.local/ns/shop/sa/checkout', mtls: 2 });
+    sidecar.want('shop/payment');
+    await sidecar.until(() => sidecar.responses.length === 2);
+    expect(sidecar.responses[1]!.resources.map(({ name }) => name)).to.deep.equal([
+      'endpoints/shop/payment',
+      'endpoints/shop/payment-v1',
+      'service/shop/payment',
+    ]);
+    controlPlane.apply(slice('payment-v1', '10.1.0.1', '10.1.0.3'));
+    await sidecar.until(() => sidecar.responses.length === 3);
+    expect(sidecar.responses[2]!.resources.map(({ name }) => name)).to.deep.equal(['endpoints/shop/payment-v1']);
+    controlPlane.setObjects([
+      ...OBJECTS.filter(({ kind }) => kind !== 'GRPCRoute'),
+      slice('payment-v1', '10.1.0.1', '10.1.0.3'),
+      route('payment-v2', 2),
+    ]);
+    await sidecar.until(() => sidecar.responses.length === 4);
+    expect(sidecar.responses[3]!.resources.map(({ name }) => name)).to.deep.equal(['endpoints/shop/payment-v2', 'service/shop/payment']);
+    expect(sidecar.responses[3]!.removed).to.deep.equal(['endpoints/shop/payment-v1']);
+  });
+
+  it('shows in the routes on how many sidecars they are in force, and who refuses them', async () => {
+    const good = (await connect()).hello('checkout-1', ['shop/payment']);
+    const poisoned = (await connect('other')).hello('other-1', ['shop/payment']);
+    poisoned.rejects.add('service/shop/payment');
+    const state = () => controlPlane.routeStates()[0]!;
+    await good.until(() => good.responses.length === 1);
+    await poisoned.until(() => poisoned.responses.length === 1);
+    // The answers are on their way; a further exchange on the same stream comes after them.
+    for (const sidecar of [good, poisoned]) {
+      sidecar.want('shop/nowhere');
+      await sidecar.until(() => sidecar.responses.length === 2);
+    }
+    expect(state().conditions.map(({ type, status: value }) => `${type}=${value}`)).to.include('Accepted=True');
+    expect(state().applied).to.deep.include({ want: 2, applied: 1 });
+    expect(state().applied.rejected[0]).to.include({ pod: 'shop/other-1', reason: 'cannot compile' });
+    expect(controlPlane.problems()).to.deep.equal(['the sidecar of shop/other-1 cannot use service/shop/payment: cannot compile']);
+    controlPlane.apply(slice('payment-v1', '10.1.0.8'));
+    await poisoned.until(() => poisoned.responses.length === 3);
+    expect(poisoned.responses[2]!.resources.map(({ name }) => name)).to.deep.equal(['endpoints/shop/payment-v1']);
+  });
+
+  it('tells an absent Service, and brings it when it is created', async () => {
+    const sidecar = (await connect()).hello('checkout-1', ['shop/later']);
+    await sidecar.until(() => sidecar.responses.length === 1);
+    expect(sidecar.responses[0]!.absent).to.deep.equal(['shop/later']);
+    controlPlane.apply(service('later'));
+    await sidecar.until(() => sidecar.inForce.has('service/shop/later'));
+  });
+
+  it('sends a sidecar that comes back only what differs, also after the control plane was replaced', async () => {
+    const first = (await connect()).hello('checkout-1', ['shop/payment']);
+    await first.until(() => first.inForce.has('service/shop/payment'));
+    const held = [...first.inForce.values()].map(({ name, version }) => ({ name, version }));
+    await controlPlane.close();
+    expect(await first.code()).to.equal(status.UNAVAILABLE);
+    controlPlane = await start([...OBJECTS, slice('payment-v1', '10.1.0.9')]);
+    const again = (await connect()).hello('checkout-1', ['shop/payment'], held);
+    await again.until(() => again.responses.length === 1);
+    expect(again.responses[0]!.resources.map(({ name }) => name)).to.deep.equal(['endpoints/shop/payment-v1']);
+    expect(again.responses[0]!.removed).to.deep.equal([]);
+  });
+
+  it('sends a slow sidecar the latest of each resource after its answer, and the others at once', async () => {
+    const slow = await connect();
+    slow.answers = false;
+    slow.hello('checkout-1', ['shop/payment-v1']);
+    await slow.until(() => slow.responses.length === 1);
+    const quick = (await connect('other')).hello('other-1', ['shop/payment-v1']);
+    for (let i = 1; i <= 5; i++) {
+      controlPlane.apply(slice('payment-v1', `10.2.0.${i}`));
+      await quick.until(() => addressIn(quick) === `10.2.0.${i}`);
+    }
+    expect(slow.responses).to.have.length(1);
+    slow.answer(slow.responses[0]!);
+    await slow.until(() => slow.responses.length === 2);
+    slow.answer(slow.responses[1]!);
+    expect(addressIn(slow)).to.equal('10.2.0.5');
+  });
+
+  it('keeps one stream per pod: the newer one', async () => {
+    const older = (await connect()).hello('checkout-1');
+    await older.until(() => older.responses.length === 1);
+    const newer = (await connect()).hello('checkout-1');
+    expect(await older.code()).to.equal(status.ABORTED);
+    controlPlane.apply(service('later'));
+    await newer.until(() => newer.inForce.has('address/shop/later'));
+    expect(controlPlane.publisher.sidecars()).to.have.length(1);
+  });
+
+  it('forgets a sidecar that goes away', async () => {
+    const sidecar = (await connect()).hello('checkout-1', ['shop/payment']);
+    await sidecar.until(() => sidecar.responses.length === 1);
+    sidecar.close();
+    while (controlPlane.publisher.sidecars().length > 0) await new Promise((resolve) => setTimeout(resolve, 5));
+    expect(controlPlane.publisher.appliedOn('service/shop/payment').want).to.equal(0);
+  });
+
+  it('closes a stream when the certificate that opened it expires', async () => {
+    const sidecar = (await connect('checkout', 'shop', authority, 1000)).hello('checkout-1');
+    await sidecar.until(() => sidecar.responses.length === 1);
+    expect(await sidecar.code()).to.equal(status.UNAUTHENTICATED);
+  });
+
+  describe('refuses (T91)', () => {
+    it('a peer without a certificate, or with one of another authority', async () => {
+      const anonymous = dial().hello('checkout-1');
+      expect(await anonymous.code()).to.equal(status.UNAUTHENTICATED);
+      const foreign = await Authority.create({ trustDomain: 'test.local', now: Date.now });
+      expect(await (await connect('checkout', 'shop', foreign)).hello('checkout-1').code()).to.equal(status.UNAUTHENTICATED);
+      expect(anonymous.responses).to.have.length(0);
+    });
+
+    it("another namespace's configuration, and another ServiceAccount's pod", async () => {
+      expect(await (await connect('checkout', 'evil')).hello('checkout-1', [], [], 'shop').code()).to.equal(status.PERMISSION_DENIED);
+      expect(await (await connect('payment')).hello('checkout-1').code()).to.equal(status.PERMISSION_DENIED);
+    });
+
+    it('messages out of order and without measure', async () => {
+      expect(await (await connect()).want('shop/payment').code()).to.equal(status.INVALID_ARGUMENT);
+      expect(await (await connect()).hello('').code()).to.equal(status.INVALID_ARGUMENT);
+      expect(await (await connect()).hello('a').hello('a').code()).to.equal(status.INVALID_ARGUMENT);
+      expect(await (await connect()).hello('a', ['x'.repeat(1000)]).code()).to.equal(status.INVALID_ARGUMENT);
+      const many = Array.from({ length: 10_001 }, (_, i) => `shop/s${i}`);
+      expect(await (await connect()).hello('a', many).code()).to.equal(status.RESOURCE_EXHAUSTED);
+      expect(
+        await (await connect())
+          .hello('a')
+          .want(...many)
+          .code(),
+      ).to.equal(status.RESOURCE_EXHAUSTED);
+      const huge = Array.from({ length: 50 }, () => 'x'.repeat(100_000));
+      expect(await (await connect()).hello('a', huge).code()).to.equal(status.RESOURCE_EXHAUSTED);
+    });
+
+    it('bytes that are no message, and goes on serving', async () => {
+      const bad = { ...configServiceDefinition.subscribe!, requestSerialize: () => Buffer.from([0xff, 0xff, 0xff]) };
+      const { publicKey, privateKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' });
+      const { chain } = await authority.issue(publicKey, 'shop', 'checkout');
+      const channel = credentials.createSsl(
+        Buffer.from(authority.rootsPem()),
+        Buffer.from(privateKey.export({ format: 'pem', type: 'pkcs8' })),
+        Buffer.from(toPem('CERTIFICATE', chain[0]!)),
+        { checkServerIdentity: () => undefined },
+      );
+      const garbled = new Sidecar(
+        new (makeClientConstructor({ subscribe: bad }, 'weft.v1.Config'))(`127.0.0.1:${controlPlane.port}`, channel),
+      );
+      opened.push(garbled);
+      expect(await garbled.hello('a').code()).to.equal(status.INTERNAL);
+      const sidecar = (await connect()).hello('checkout-1');
+      await sidecar.until(() => sidecar.responses.length === 1);
+    });
+  });
+
+  it('says which address is taken', async () => {
+    const error = await startControlPlane({
+      authority,
+      verifyToken: async () => ({ error: '' }),
+      host: '127.0.0.1',
+      port: controlPlane.port,
+      log: silentLogger,
+    }).then(
+      () => null,
+      (reason: unknown) => reason,
+    );
+    expect(error).to.be.instanceOf(ControlPlaneStartError);
+    expect((error as Error).message).to.equal(`the control plane cannot listen on 127.0.0.1:${controlPlane.port}: the address is in use`);
+  });
+});
+
+function addressIn(sidecar: Sidecar): string | undefined {
+  const body = sidecar.inForce.get('endpoints/shop/payment-v1')?.body;
+  return body?.case === 'endpoints' ? body.value.ports[0]?.endpoints[0]?.address : undefined;
+}

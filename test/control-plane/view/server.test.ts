@@ -1,0 +1,71 @@
+// The control plane's HTTP port: probes, metrics that parse, and the dump.
+import { request } from 'node:http';
+import { expect } from 'chai';
+import { Authority } from '#certs/authority.ts';
+import { type ControlPlane, startControlPlane } from '#control-plane/assemble.ts';
+import { startView, type View } from '#control-plane/view/server.ts';
+import { silentLogger } from '#core/log.ts';
+
+describe('control-plane/view', () => {
+  let controlPlane: ControlPlane;
+  let view: View;
+  let ready: true | string = true;
+
+  before(async () => {
+    controlPlane = await startControlPlane({
+      authority: await Authority.create({ trustDomain: 'test.local', now: Date.now }),
+      verifyToken: async () => ({ error: 'not in this test' }),
+      host: '127.0.0.1',
+      port: 0,
+      objects: [{ apiVersion: 'v1', kind: 'Service', metadata: { name: 'payment', namespace: 'shop' } }],
+      log: silentLogger,
+    });
+    view = await startView({ host: '127.0.0.1', port: 0, controlPlane, ready: () => ready });
+  });
+
+  after(async () => {
+    await view.close();
+    await controlPlane.close();
+  });
+
+  function ask(path: string, method = 'GET'): Promise<{ status: number; type: string; body: string }> {
+    return new Promise((resolve, reject) => {
+      const call = request({ host: '127.0.0.1', port: view.port, path, method }, (response) => {
+        let body = '';
+        response.on('data', (part) => (body += part));
+        response.on('end', () => resolve({ status: response.statusCode!, type: response.headers['content-type']!, body }));
+      });
+      call.on('error', reject);
+      call.end();
+    });
+  }
+
+  it('answers the probes', async () => {
+    expect(await ask('/livez')).to.include({ status: 200, body: 'ok\n' });
+    expect(await ask('/readyz')).to.include({ status: 200, body: 'ok\n' });
+    ready = 'the directory is gone';
+    expect(await ask('/readyz?verbose')).to.include({ status: 503, body: 'the directory is gone\n' });
+    ready = true;
+  });
+
+  it('gives metrics that a scraper can read', async () => {
+    const { body, type } = await ask('/metrics');
+    expect(type).to.match(/version=0\.0\.4/);
+    for (const line of body.trimEnd().split('\n'))
+      expect(line).to.match(/^(# (HELP|TYPE) weft_\S+ .+|weft_[a-z_]+(\{[a-z_]+="[^"]*"\})? [0-9.e+]+)$/);
+    expect(body).to.include('\nweft_control_plane_services 1\n');
+    expect(body).to.include('weft_control_plane_certificate_requests_total{outcome="issued"} 0\n');
+  });
+
+  it('shows what it knows', async () => {
+    const { body, type } = await ask('/debug/resources');
+    expect(type).to.equal('application/json');
+    expect(JSON.parse(body)).to.deep.equal({ services: ['shop/payment'], routes: [], problems: [], sidecars: [] });
+  });
+
+  it('refuses everything else', async () => {
+    expect((await ask('/')).status).to.equal(404);
+    expect((await ask('/debug/resources/../../etc')).status).to.equal(404);
+    expect((await ask('/readyz', 'POST')).status).to.equal(405);
+  });
+});
