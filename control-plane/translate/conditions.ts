@@ -31,17 +31,14 @@ export function conditionsOf(attachment: Attachment, route: TranslatedRoute, jud
   const noneServed = faulty.length === route.rules.length && (faulty.length > 0 || route.faults.length > 0);
   const resolved = condition('ResolvedRefs', ...resolvedRefs(route));
   if ('fault' in attachment) return [condition('Accepted', 'False', 'NoMatchingParent', attachment.fault), resolved];
-  if (noneServed) {
-    const { reason } = route.faults[0] ?? faulty[0].faults[0];
-    return [
-      condition('Accepted', 'False', reason, [...route.faults.map(({ message }) => message), ...faulty.map(whatIsWrong)].join('; ')),
-      resolved,
-    ];
-  }
+  // In force, but only to fail (gamma.md §7.10, §7.11).
+  const consequence = faulty.length === 0 ? '' : '. What such a rule is known to match fails with UNAVAILABLE';
+  const wrong = `${[...route.faults.map(({ message }) => message), ...faulty.map(whatIsWrong)].join('; ')}${consequence}`;
+  if (noneServed) return [condition('Accepted', 'False', (route.faults[0] ?? faulty[0].faults[0]).reason, wrong), resolved];
   const accepted = condition('Accepted', 'True', 'Accepted', acceptance(attachment.ports, route, judged));
-  if (faulty.length === 0 && route.faults.length === 0) return [accepted, resolved];
-  const dropped = [...faulty.map(whatIsWrong), ...route.faults.map(({ message }) => message)].join('; ');
-  return [accepted, resolved, condition('PartiallyInvalid', 'True', 'UnsupportedValue', `Dropped Rule: ${dropped}`)];
+  if (wrong === '') return [accepted, resolved];
+  // The specification wants these words in front.
+  return [accepted, resolved, condition('PartiallyInvalid', 'True', 'UnsupportedValue', `Dropped Rule: ${wrong}`)];
 }
 
 function acceptance(ports: Parameters<typeof listPorts>[0], route: TranslatedRoute, judged: Judged): string {
@@ -63,5 +60,5 @@ function resolvedRefs(route: TranslatedRoute): ['True' | 'False', string, string
 
 function whatIsWrong({ rule, faults }: TranslatedRule): string {
   const name = rule.name === '' ? '' : ` (${quote(rule.name)})`;
-  return `rules[${rule.index}]${name}: ${faults.map(({ message }) => message).join(', ')}; its calls fail`;
+  return `rules[${rule.index}]${name}: ${faults.map(({ message }) => message).join(', ')}`;
 }

@@ -61,9 +61,14 @@ export function quote(value: unknown): string {
   if (value === undefined || value === null) return 'nothing';
   if (typeof value === 'string') {
     const short = value.length > LONGEST_QUOTE ? `${value.slice(0, LONGEST_QUOTE)}…` : value;
-    return JSON.stringify(short).replace(/\p{C}/gu, (char) => `\\u${char.codePointAt(0)!.toString(16).padStart(4, '0')}`);
+    return printable(JSON.stringify(short));
   }
   if (Array.isArray(value)) return 'a list';
   if (typeof value === 'object') return 'a map';
   return typeof value === 'number' || typeof value === 'boolean' ? String(value) : `a ${typeof value}`;
+}
+
+/** A text in which control, format and unassigned characters are spelt out (CWE-117). */
+export function printable(text: string): string {
+  return text.replace(/\p{C}/gu, (char) => `\\u${char.codePointAt(0)!.toString(16).padStart(4, '0')}`);
 }

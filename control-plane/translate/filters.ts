@@ -18,6 +18,7 @@ const CONFIGURED_BY = {
 } as const;
 
 const SUPPORTED = ['RequestHeaderModifier', 'ResponseHeaderModifier', 'RequestMirror'];
+const REPEATABLE: ReadonlySet<string> = new Set(['RequestMirror', 'ExtensionRef']);
 const INT32 = 2_147_483_647;
 
 /**
@@ -39,7 +40,7 @@ export function translateFilters(
       return [];
     }
     const type = textOf(filter.type);
-    if (type !== undefined && type !== 'RequestMirror' && seen.has(type)) {
+    if (type !== undefined && !REPEATABLE.has(type) && seen.has(type)) {
       findings.fault(at, `${quote(type)} may stand once in a list of filters`, 'IncompatibleFilters');
       return [];
     }

@@ -52,7 +52,7 @@ export function attach(
   if (byNumber.length === 0) return { fault: whyNoPort(port, key, service, ports) };
   const named = isAbsent(sectionName) || sectionName === '' ? undefined : sectionName;
   const found = named === undefined ? byNumber : byNumber.filter(({ name }) => name === named);
-  if (found.length === 0) return { fault: whyNoSection(named, port, key, ports) };
+  if (found.length === 0) return { fault: whyNoSection(named, port, key, service, ports) };
   const fit = found.filter(({ protocol }) => protocol !== Protocol.TCP);
   if (fit.length > 0) return { ports: fit };
   return {
@@ -69,9 +69,11 @@ function whyNoPort(port: unknown, key: string, service: Service, ports: readonly
   return `Service ${quote(key)} has no port ${number}: it has ${listPorts(ports)}`;
 }
 
-function whyNoSection(sectionName: unknown, port: unknown, key: string, ports: readonly MeshPort[]): string {
+function whyNoSection(sectionName: unknown, port: unknown, key: string, service: Service, ports: readonly MeshPort[]): string {
   const there = ports.some(({ name }) => name === sectionName);
   if (there) return `port ${quote(port)} of Service ${quote(key)} is not the one named ${quote(sectionName)}: it has ${listPorts(ports)}`;
+  const transport = typeof sectionName === 'string' ? otherTransport(service, sectionName) : undefined;
+  if (transport !== undefined) return `port ${quote(sectionName)} of Service ${quote(key)} is ${quote(transport)}: gRPC needs TCP`;
   const names = ports.map(({ name }) => name).filter((name) => name !== '');
   const hint = typeof sectionName === 'string' ? didYouMean(sectionName, names) : '';
   return `Service ${quote(key)} has no port named ${quote(sectionName)}${hint || `: it has ${listPorts(ports)}`}`;

@@ -1,5 +1,6 @@
 // Regular expressions of matches: RE2's syntax, and a bound on what one costs a sidecar per call.
 import { RE2JS } from 're2js';
+import { printable } from './fields.ts';
 
 /** The longest pattern that Weft takes; the CRD's limit for paths. */
 export const LONGEST_PATTERN = 1024;
@@ -34,6 +35,6 @@ function judge(pattern: string): string {
     if (steps <= MOST_STEPS || !REPETITION.test(pattern)) return '';
     return `the regular expression is too costly (${steps} steps, at most ${MOST_STEPS}): use smaller repetition counts`;
   } catch (error) {
-    return `not a regular expression of RE2 (which has no look-around and no back-references): ${(error as Error).message}`;
+    return `not a regular expression of RE2 (which has no look-around and no back-references): ${printable((error as Error).message)}`;
   }
 }

@@ -58,11 +58,11 @@ function protocolOf({ name, appProtocol }: Partial<ServicePort>): Protocol {
   return PROTOCOLS.get(dash === -1 ? named : named.slice(0, dash)) ?? Protocol.UNSPECIFIED;
 }
 
-/** Whether the Service lists this port for another transport than TCP; the transport's name. */
-export function otherTransport(service: Service, port: number): string | undefined {
+/** A port of the Service, by number or name, that has another transport than TCP; that transport. */
+export function otherTransport(service: Service, numberOrName: number | string): string | undefined {
   for (const entry of entriesOf(fieldsOf(service.spec).ports)) {
-    const { port: number, protocol } = fieldsOf(entry);
-    if (number === port && (protocol ?? 'TCP') !== 'TCP') return textOf(protocol);
+    const { port, name, protocol } = fieldsOf(entry);
+    if ((port === numberOrName || name === numberOrName) && (protocol ?? 'TCP') !== 'TCP') return textOf(protocol);
   }
   return undefined;
 }
