@@ -37,7 +37,8 @@ export async function claimPrefix<T>(
     try {
       return { prefix, claimed: await claim(prefix) };
     } catch (error) {
-      if (!/EADDRINUSE|address already in use/i.test(`${(error as NodeJS.ErrnoException).code} ${(error as Error).message}`)) throw error;
+      if (!/EADDRINUSE|address (is|already) in use/i.test(`${(error as NodeJS.ErrnoException).code} ${(error as Error).message}`))
+        throw error;
     }
   }
   const everywhere = listeners().find(

@@ -69,8 +69,8 @@ export function makeReport(input: ReportInput): Report {
       rule: row.rule || null,
       requests: row.tally.count,
       statuses: namedStatuses(row.tally),
-      p50Ms: percentileMs(row.tally, 0.5),
-      p99Ms: percentileMs(row.tally, 0.99),
+      p50Ms: rounded(percentileMs(row.tally, 0.5)),
+      p99Ms: rounded(percentileMs(row.tally, 0.99)),
       mtls: row.mtls,
     })),
     routes: input.routes,
@@ -81,4 +81,9 @@ export function makeReport(input: ReportInput): Report {
 
 function namedStatuses(tally: Tally): Record<string, number> {
   return Object.fromEntries([...tally.statuses].sort(([a], [b]) => a - b).map(([code, count]) => [statusName(code), count]));
+}
+
+// Buckets are about 6 % wide: more digits would say nothing.
+function rounded(ms: number | null): number | null {
+  return ms === null ? null : Number(ms.toPrecision(3));
 }

@@ -14,6 +14,11 @@ export function logLine(pod: string, part: string, line: string, index: number, 
   return `${prefix} ${style.dim('|')} ${coloured ? `${text}\u001b[0m` : text.replace(/\u001b\[[0-9;]*m/g, '')}`;
 }
 
+/** A JSON line of the control plane, which runs in this process. */
+export function ownLine(line: string, style: Style): string {
+  return `weft ${style.dim('|')} ${sidecarText(line, style) ?? harmless(line)}`;
+}
+
 /** `{"level":"warn","msg":"…","component":"tls","peer":"…"}` → "warn tls: … peer=…"; null if the line is not such JSON. */
 function sidecarText(line: string, style: Style): string | null {
   if (!line.startsWith('{')) return null;
