@@ -1,11 +1,11 @@
 // The `weft` command: its verbs, and what becomes of wrong words.
 import { Command, CommanderError } from 'commander';
+import { VERSION } from '#core/version.ts';
 import { explainCommand } from './explain/command.ts';
 import { EXIT_FAILED, EXIT_USAGE, Failure, UsageError } from './failure.ts';
 import { runCommand } from './run/command.ts';
 import type { Terminal } from './terminal.ts';
 import { versionCommand } from './version/command.ts';
-import { VERSION } from '#core/version.ts';
 
 /**
  * Runs the command line.

@@ -3,17 +3,17 @@ import { Command, Option } from 'commander';
 import { DirectoryError, DirectorySource } from '#control-plane/files/directory-source.ts';
 import { formatProblem } from '#control-plane/files/problem.ts';
 import { silentLogger } from '#core/log.ts';
-import { Failure } from '../failure.ts';
+import { Failure, UsageError } from '../failure.ts';
 import { styleFor } from '../style.ts';
 import type { Terminal } from '../terminal.ts';
 import { explain } from './explain.ts';
-import { parseCaller, parseHeader, parseMethod, parseTarget } from './inquiry.ts';
+import { type Inquiry, parseCaller, parseHeader, parseMethod, parseTarget } from './inquiry.ts';
 import { textOf } from './text.ts';
 
 interface Options {
-  readonly from: string;
-  readonly to: string;
-  readonly method: string;
+  readonly from?: string;
+  readonly to?: string;
+  readonly method?: string;
   readonly header: readonly string[];
   readonly output: 'text' | 'json';
 }
@@ -27,27 +27,33 @@ The exit code is 0 when there is an answer, also where the answer is that the ca
 /** The verb `explain`. Its action throws Failure and UsageError. */
 export function explainCommand({ stdout, env }: Pick<Terminal, 'stdout' | 'env'>): Command {
   return new Command('explain')
-    .description('say which route and rule serves a call, why, and where the call goes; by the functions that sidecars run')
+    .description('Say which route and rule serves a call, why, and where the call goes: by the very functions that sidecars run.')
     .argument('<directory>', 'manifests: Services, Deployments or Pods, GRPCRoutes')
-    .requiredOption('--from <caller>', 'the calling namespace, or namespace/workload')
-    .requiredOption('--to <service>', 'the called Service: name[.namespace][:port]; without a namespace, the caller’s')
-    .requiredOption('--method <method>', 'package.Service/Method')
+    .option('--from <caller>', 'the calling namespace, or namespace/workload (required)')
+    .option('--to <service>', 'the called Service: name[.namespace][:port]; without a namespace, the caller’s (required)')
+    .option('--method <method>', 'package.Service/Method (required)')
     .option('-H, --header <name:value>', 'a header of the call; may be repeated', (text: string, before: string[]) => [...before, text], [])
     .addOption(new Option('-o, --output <format>', 'how to print').choices(['text', 'json']).default('text'))
     .addHelpText('after', EXAMPLE)
     .action(async (directory: string, options: Options) => {
-      const from = parseCaller(options.from);
-      const inquiry = {
-        from,
-        to: parseTarget(options.to, from.namespace),
-        method: parseMethod(options.method),
-        headers: options.header.map(parseHeader),
-      };
+      const inquiry = inquiryOf(options);
       const { objects, problems } = await readDirectory(directory);
       const report = explain(objects, inquiry, problems);
       const lines = options.output === 'json' ? [JSON.stringify(report, null, 2)] : textOf(report, styleFor(stdout, env));
       stdout.write(`${lines.join('\n')}\n`);
     });
+}
+
+/** All that is missing is said at once. commander's own required options would hide a mistyped one ("--form") behind the missing one. */
+function inquiryOf({ from, to, method, header }: Options): Inquiry {
+  if (from === undefined || to === undefined || method === undefined) {
+    const missing = Object.entries({ '--from': from, '--to': to, '--method': method }).flatMap(([name, value]) =>
+      value === undefined ? [name] : [],
+    );
+    throw new UsageError(`explain needs ${missing.join(', ')} too; see weft explain --help`);
+  }
+  const caller = parseCaller(from);
+  return { from: caller, to: parseTarget(to, caller.namespace), method: parseMethod(method), headers: header.map(parseHeader) };
 }
 
 async function readDirectory(dir: string) {

@@ -6,7 +6,7 @@ import type { Terminal } from '../terminal.ts';
 /** The verb `version`. */
 export function versionCommand({ stdout }: Pick<Terminal, 'stdout'>): Command {
   return new Command('version')
-    .description('say the versions of weft and of the Node that runs it')
+    .description('Say the versions of weft and of the Node that runs it.')
     .addOption(new Option('-o, --output <format>', 'how to print').choices(['text', 'json']).default('text'))
     .action(({ output }: { output: 'text' | 'json' }) => {
       const versions = { weft: VERSION, node: process.versions.node };
