@@ -1,0 +1,149 @@
+// grpc-go's interop client against grpc-go's interop server, through two sidecars with mTLS between them: another implementation's view of every kind of call.
+import { type ChildProcess, execFile, spawn } from 'node:child_process';
+import net from 'node:net';
+import { expect } from 'chai';
+import { goTool } from '../support/go-tools.ts';
+import { NAMESPACE, PORT, TestMesh } from '../support/mesh.ts';
+
+/** The first run builds both programs. */
+const BUILD_MS = 170_000;
+
+const CASES = [
+  'empty_unary',
+  'large_unary',
+  'client_streaming',
+  'server_streaming',
+  'ping_pong',
+  'empty_stream',
+  'custom_metadata',
+  'status_code_and_message',
+  'special_status_message',
+  'unimplemented_method',
+  'unimplemented_service',
+  'cancel_after_begin',
+  'cancel_after_first_response',
+  'timeout_on_sleeping_server',
+];
+
+function route(rules: object[]) {
+  return {
+    apiVersion: 'gateway.networking.k8s.io/v1',
+    kind: 'GRPCRoute',
+    metadata: { name: 'interop', namespace: NAMESPACE },
+    spec: { parentRefs: [{ group: '', kind: 'Service', name: 'interop' }], rules },
+  };
+}
+
+describe('grpc-go interop through two sidecars', function () {
+  this.timeout(BUILD_MS);
+  let client = '';
+  let server: ChildProcess | null = null;
+  let mesh: TestMesh | null = null;
+
+  before(async function () {
+    const [clientTool, serverTool] = [await goTool('interop-client'), await goTool('interop-server')];
+    for (const tool of [clientTool, serverTool]) {
+      if ('path' in tool) continue;
+      process.stderr.write(`skipped: ${tool.skip}\n`);
+      return this.skip();
+    }
+    client = (clientTool as { path: string }).path;
+    mesh = await TestMesh.start({
+      pods: [
+        { name: 'caller', calls: ['interop'] },
+        { name: 'server', serves: true },
+      ],
+      services: { interop: ['server'] },
+    });
+    const at = mesh.appAddress('server');
+    // The interop server listens on all addresses of its port; a relay puts it where the pod's application belongs.
+    const port = await freePort();
+    server = spawn((serverTool as { path: string }).path, [`--port=${port}`], { stdio: 'ignore' });
+    const relay = net.createServer((socket) => {
+      const onward = net.connect(port, '127.0.0.1');
+      socket.pipe(onward).pipe(socket);
+      socket.on('error', () => onward.destroy());
+      onward.on('error', () => socket.destroy());
+    });
+    relay.unref();
+    await new Promise<void>((resolve) => relay.listen(at.port, at.host, resolve));
+    await accepts(port);
+  });
+
+  after(async () => {
+    server?.kill();
+    await mesh?.close();
+  });
+
+  async function runAll(): Promise<Record<string, string>> {
+    const at = mesh!.address('caller', 'interop');
+    const failures: Record<string, string> = {};
+    for (const name of CASES) {
+      const output = await run(client, [`--server_host=${at.host}`, `--server_port=${at.port}`, `--test_case=${name}`]);
+      if (output !== '') failures[name] = output;
+    }
+    return failures;
+  }
+
+  it('all 14 cases pass without a route', async () => {
+    expect(await runAll()).to.deep.equal({});
+  });
+
+  it('all 14 cases pass through a GRPCRoute that splits and edits headers', async () => {
+    const filters = [{ type: 'RequestHeaderModifier', requestHeaderModifier: { set: [{ name: 'x-weft-test', value: '1' }] } }];
+    const backendRefs = [
+      { name: 'interop', port: PORT, weight: 9 },
+      { name: 'interop', port: PORT, weight: 1 },
+    ];
+    mesh!.setRoutes([route([{ matches: [{ method: { service: 'grpc.testing.TestService' } }], filters, backendRefs }, { backendRefs }])]);
+    expect(await runAll()).to.deep.equal({});
+  });
+
+  it('a soak of calls on one channel and on many has no failure', async () => {
+    const at = mesh!.address('caller', 'interop');
+    for (const name of ['rpc_soak', 'channel_soak']) {
+      const soak = ['--soak_iterations=100', '--soak_max_failures=0', '--soak_overall_timeout_seconds=60'];
+      expect(await run(client, [`--server_host=${at.host}`, `--server_port=${at.port}`, `--test_case=${name}`, ...soak]), name).to.equal(
+        '',
+      );
+    }
+  });
+
+  it('every call went over mTLS', async () => {
+    const series = await mesh!.stats('caller');
+    expect(series.length).to.be.greaterThan(0);
+    expect(series.filter(({ backend, mtls }) => backend !== '' && !mtls)).to.deep.equal([]);
+  });
+});
+
+/** '' if the program ended well, else its last words. */
+function run(program: string, args: readonly string[]): Promise<string> {
+  return new Promise((resolve) => {
+    execFile(program, args, { timeout: 60_000 }, (error, stdout, stderr) =>
+      resolve(error === null ? '' : `${stdout}${stderr}`.trim().slice(-500) || error.message),
+    );
+  });
+}
+
+function freePort(): Promise<number> {
+  return new Promise((resolve) => {
+    const probe = net.createServer().listen(0, '127.0.0.1', () => {
+      const { port } = probe.address() as net.AddressInfo;
+      probe.close(() => resolve(port));
+    });
+  });
+}
+
+async function accepts(port: number): Promise<void> {
+  for (;;) {
+    const open = await new Promise<boolean>((resolve) => {
+      const socket = net.connect(port, '127.0.0.1', () => {
+        socket.destroy();
+        resolve(true);
+      });
+      socket.once('error', () => resolve(false));
+    });
+    if (open) return;
+    await new Promise((resolve) => setTimeout(resolve, 20));
+  }
+}
