@@ -79,6 +79,8 @@ export class ConfigStream {
   private cancelRetry: () => void = () => {};
   private cancelReopen: () => void = () => {};
   private endListening: () => void = () => {};
+  /** The stream in force has brought a response. */
+  private answered = false;
   private failuresInARow = 0;
   private sinceMs = 0;
   private lastResponseMs = 0;
@@ -113,6 +115,7 @@ export class ConfigStream {
     this.endListening();
     this.open?.connection.close();
     this.open = null;
+    this.answered = false;
   }
 
   /**
@@ -127,7 +130,7 @@ export class ConfigStream {
 
   status(): ConfigStreamStatus {
     return {
-      connected: this.open !== null && this.lastError === '',
+      connected: this.answered,
       sinceMs: this.sinceMs,
       lastResponseMs: this.lastResponseMs,
       responses: this.responses,
@@ -180,10 +183,11 @@ export class ConfigStream {
   private receive(response: SubscribeResponse): void {
     const { settings } = this;
     const nowMs = settings.timers.now();
-    if (this.lastError !== '' || this.responses === 0) {
+    if (!this.answered) {
       this.log.info('connected to the control plane', { resources: response.resources.length });
       this.sinceMs = nowMs;
     }
+    this.answered = true;
     this.lastError = '';
     this.failuresInARow = 0;
     this.lastResponseMs = nowMs;
@@ -235,9 +239,11 @@ export class ConfigStream {
     this.open = null;
     this.cancelReopen();
     if (!this.started) return;
+    const wasConnected = this.answered;
+    this.answered = false;
     const waitMs = backoffMs(this.failuresInARow++, RETRY_BASE_MS, RETRY_CAP_MS, random());
     // Once, not at each attempt: a control plane that is away for an hour is one event.
-    if (this.lastError === '') {
+    if (wasConnected || this.lastError === '') {
       this.sinceMs = timers.now();
       this.log.warn('control plane away, going on with what is in force', { error, code: error.code, retryInMs: Math.round(waitMs) });
     } else this.log.debug('control plane still away', { error, code: error.code, retryInMs: Math.round(waitMs) });
