@@ -27,6 +27,8 @@ export async function startBackends(core: number, directory: string, file: strin
     const program = new Program('nghttpd', core, [
       nghttpd,
       '--no-tls',
+      // One address only: a sidecar has the same ports on another.
+      '--address=127.0.0.1',
       '-d',
       root,
       '--trailer',

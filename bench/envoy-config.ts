@@ -113,6 +113,10 @@ export function envoyConfig(work: EnvoyWork): object {
                     stat_prefix: 'in',
                     codec_type: 'HTTP2',
                     stream_idle_timeout: '0s',
+                    // Weft, too, tells the application who its caller is, and lets nobody else say so.
+                    ...(work.downstreamTls === null
+                      ? {}
+                      : { forward_client_cert_details: 'SANITIZE_SET', set_current_client_cert_details: { uri: true } }),
                     route_config: { virtual_hosts: [{ name: 'all', domains: ['*'], routes }] },
                     http_filters: [
                       { name: 'router', typed_config: { '@type': 'type.googleapis.com/envoy.extensions.filters.http.router.v3.Router' } },

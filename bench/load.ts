@@ -1,6 +1,7 @@
 // One run of h2load against a proxy: gRPC-shaped POSTs, each answer checked, latency from every request's own record.
 import { execFile } from 'node:child_process';
 import { readFileSync, rmSync } from 'node:fs';
+import { answersWithoutTrailers } from './check.ts';
 
 export interface Shape {
   readonly connections: number;
@@ -13,7 +14,7 @@ export interface LoadResult {
   readonly requestsPerSecond: number;
   readonly p50Ms: number;
   readonly p99Ms: number;
-  /** Requests that failed or were not answered with 2xx. */
+  /** Requests that failed, were not answered with 2xx, or cannot have had trailers. */
   readonly errors: number;
 }
 
@@ -23,6 +24,8 @@ export interface LoadSettings {
   readonly host: string;
   readonly port: number;
   readonly path: string;
+  /** The request's body, and the same in a file. */
+  readonly body: Buffer;
   readonly bodyFile: string;
   readonly logFile: string;
 }
@@ -51,14 +54,15 @@ export function runLoad(settings: LoadSettings, shape: Shape, requests: number):
       if (error !== null) return reject(error);
       const rate = /finished in [^,]+, ([0-9.]+) req\/s/.exec(stdout);
       const ok = /status codes: ([0-9]+) 2xx/.exec(stdout);
-      if (rate === null || ok === null) return reject(new Error(`h2load printed no result:\n${stdout}`));
+      const octets = /traffic: \S+ \(([0-9]+)\) total, \S+ \(([0-9]+)\) headers .*, \S+ \(([0-9]+)\) data/.exec(stdout);
+      if (rate === null || ok === null || octets === null) return reject(new Error(`h2load printed no result:\n${stdout}`));
       const latencies = readLatencies(settings.logFile);
       resolve({
         requests,
         requestsPerSecond: Number(rate[1]),
         p50Ms: percentile(latencies, 0.5),
         p99Ms: percentile(latencies, 0.99),
-        errors: requests - Number(ok[1]),
+        errors: requests - Number(ok[1]) + answersWithoutTrailers(Number(ok[1]), Number(octets[1]), Number(octets[2]), Number(octets[3])),
       });
     });
   });

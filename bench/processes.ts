@@ -21,6 +21,11 @@ export function findProgram(name: string, places: readonly string[] = []): strin
   return null;
 }
 
+export interface Memory {
+  readonly rssMiB: number;
+  readonly anonymousMiB: number;
+}
+
 export class Program {
   readonly name: string;
   readonly child: ChildProcess;
@@ -51,7 +56,7 @@ export class Program {
       if (await accepts(port)) return;
       await sleep(50);
     }
-    throw new Error(`${this.name} does not listen on ${port}: ${this.output.trim().split('\n').slice(-5).join(' | ')}`);
+    throw new Error(`${this.name} does not listen on ${port}: ${this.lastWords()}`);
   }
 
   /** User and system CPU time so far, in µs. */
@@ -67,7 +72,7 @@ export class Program {
   }
 
   /** Resident and anonymous memory, in MiB. */
-  memory(): { rssMiB: number; anonymousMiB: number } {
+  memory(): Memory {
     let rss = 0;
     let anonymous = 0;
     for (const pid of this.pids) {
@@ -76,6 +81,11 @@ export class Program {
       anonymous += Number(/^Anonymous:\s+(\d+)/m.exec(text)![1]);
     }
     return { rssMiB: rss / 1024, anonymousMiB: anonymous / 1024 };
+  }
+
+  /** The last lines that it wrote. */
+  lastWords(): string {
+    return this.output.trim().split('\n').slice(-5).join(' | ');
   }
 
   async stop(): Promise<void> {

@@ -1,5 +1,6 @@
-// The results as a person reads them: a table per scenario, with ratios to Envoy of the same run. Pure.
+// The results as a person reads them: a table per scenario, with ratios to Envoy of the same run, and one of memory. Pure.
 import { type Measurement, shapeName } from './measure.ts';
+import type { MemoryRow } from './memory.ts';
 
 const TITLES = {
   plain: 'One proxy, plaintext to the backend',
@@ -7,7 +8,14 @@ const TITLES = {
   pair: 'Client-side and server-side proxy, mTLS between them, both on one core (CPU: client + server)',
 } as const;
 
-const HEAD = ['c,m', 'proxy', 'requests/s', 'x Envoy', 'CPU µs/request', 'of Envoy', 'p50 ms', 'p99 ms', 'RSS MiB', 'anon MiB'];
+const HEAD = ['c,m', 'proxy', 'requests/s', 'x Envoy', 'CPU µs/request', 'of Envoy', 'p50 ms', 'p99 ms'];
+const MEMORY_HEAD = ['scenario', 'proxy', 'idle RSS', 'idle anonymous', 'RSS after', 'anonymous after', 'growth of anonymous'];
+
+export interface Table {
+  readonly title: string;
+  /** The first row is the head; the second column is text, the others are numbers. */
+  readonly rows: readonly (readonly string[])[];
+}
 
 function sum(values: readonly number[]): number {
   return values.reduce((total, value) => total + value, 0);
@@ -17,11 +25,10 @@ function each(values: readonly number[], digits: number): string {
   return values.map((value) => value.toFixed(digits)).join(' + ');
 }
 
-/** Rows of text cells, by scenario; the first row is the head. */
-export function tables(results: readonly Measurement[]): { title: string; rows: string[][] }[] {
+function speedTables(results: readonly Measurement[]): Table[] {
   const scenarios = [...new Set(results.map(({ scenario }) => scenario))];
   return scenarios.map((scenario) => {
-    const rows: string[][] = [[...HEAD]];
+    const rows: string[][] = [HEAD];
     for (const result of results.filter((r) => r.scenario === scenario)) {
       const envoy = results.find((r) => r.peer === 'envoy' && r.scenario === scenario && shapeName(r.shape) === shapeName(result.shape));
       const ratio = (value: number, base: number | undefined): string =>
@@ -35,17 +42,32 @@ export function tables(results: readonly Measurement[]): { title: string; rows: 
         ratio(sum(result.cpuUs), envoy === undefined ? undefined : sum(envoy.cpuUs)),
         result.p50Ms.toFixed(2),
         result.p99Ms.toFixed(2),
-        each(result.rssMiB, 0),
-        each(result.anonymousMiB, 0),
       ]);
     }
     return { title: TITLES[scenario], rows };
   });
 }
 
+function memoryTable(memory: readonly MemoryRow[]): Table {
+  const rows = memory.map((row) => [
+    row.scenario,
+    row.program,
+    row.idle.rssMiB.toFixed(0),
+    row.idle.anonymousMiB.toFixed(1),
+    row.afterLoad.rssMiB.toFixed(0),
+    row.afterLoad.anonymousMiB.toFixed(1),
+    row.growthMiB.map((mib) => mib.toFixed(1)).join(' → '),
+  ]);
+  return { title: 'Memory, MiB', rows: [MEMORY_HEAD, ...rows] };
+}
+
+function allTables(results: readonly Measurement[], memory: readonly MemoryRow[]): Table[] {
+  return memory.length === 0 ? speedTables(results) : [...speedTables(results), memoryTable(memory)];
+}
+
 /** Columns lined up for a terminal; numbers to the right. */
-export function renderText(results: readonly Measurement[]): string {
-  return tables(results)
+export function renderText(results: readonly Measurement[], memory: readonly MemoryRow[]): string {
+  return allTables(results, memory)
     .map(({ title, rows }) => {
       const widths = rows[0].map((_, column) => Math.max(...rows.map((row) => row[column].length)));
       const lines = rows.map((row) => row.map((cell, i) => (i === 1 ? cell.padEnd(widths[i]) : cell.padStart(widths[i]))).join('  '));
@@ -55,8 +77,8 @@ export function renderText(results: readonly Measurement[]): string {
 }
 
 /** The same as Markdown. */
-export function renderMarkdown(results: readonly Measurement[]): string {
-  return tables(results)
+export function renderMarkdown(results: readonly Measurement[], memory: readonly MemoryRow[]): string {
+  return allTables(results, memory)
     .map(({ title, rows }) => {
       const [head, ...body] = rows;
       const line = (cells: readonly string[]): string => `| ${cells.join(' | ')} |`;

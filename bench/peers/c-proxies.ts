@@ -83,11 +83,11 @@ backend out
 master_process off;
 pid ${work.directory}/nginx.pid;
 error_log ${work.directory}/nginx.log crit;
-events { worker_connections 1024; }
+events { worker_connections 4096; }
 http {
   access_log off;
   client_body_temp_path ${work.directory}/nginx-body;
-  upstream out { server 127.0.0.1:${work.backendPorts[0]}; keepalive 64; keepalive_requests 100000000; }
+  upstream out { server 127.0.0.1:${work.backendPorts[0]}; keepalive 512; keepalive_requests 100000000; }
   server {
     listen 127.0.0.1:${port} http2;
     keepalive_requests 100000000;

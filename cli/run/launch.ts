@@ -7,7 +7,7 @@ import type { PlannedContainer, PlannedPod } from './plan/pods.ts';
 import type { Launch } from './process/supervised.ts';
 
 // A small young generation and a small heap: an idle sidecar is to stay small, and its garbage dies young.
-const SIDECAR_FLAGS = ['--max-semi-space-size=2', '--optimize-for-size'];
+export const SIDECAR_FLAGS = ['--max-semi-space-size=2', '--optimize-for-size'];
 // The sidecar ends its calls in this time at a stop; the runner kills it a little later.
 const DRAIN_SECONDS = 3;
 

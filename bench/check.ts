@@ -1,0 +1,49 @@
+// Proof that a proxy hands on whole gRPC answers: h2load counts statuses but does not look at trailers, so a client of another make does, before and after each load.
+import http2 from 'node:http2';
+
+const PROBES = 40;
+const TIMEOUT_MS = 5000;
+
+/**
+ * Sends calls one after the other over one connection.
+ * @returns how many were not answered with status 200, the body and the trailer grpc-status 0
+ */
+export async function probe(host: string, port: number, path: string, body: Buffer): Promise<number> {
+  const session = http2.connect(`http://${host}:${port}`);
+  session.on('error', () => {});
+  let wrong = 0;
+  try {
+    for (let i = 0; i < PROBES; i++) if (!(await isWhole(session, path, body))) wrong++;
+  } finally {
+    session.destroy();
+  }
+  return wrong;
+}
+
+function isWhole(session: http2.ClientHttp2Session, path: string, body: Buffer): Promise<boolean> {
+  return new Promise((resolve) => {
+    if (session.destroyed) return resolve(false);
+    const stream = session.request({ ':method': 'POST', ':path': path, 'content-type': 'application/grpc', te: 'trailers' });
+    let status = 0;
+    let octets = 0;
+    let grpcStatus = '';
+    stream.setTimeout(TIMEOUT_MS, () => stream.close());
+    stream.on('response', (headers) => (status = headers[':status'] ?? 0));
+    stream.on('data', (chunk: Buffer) => (octets += chunk.length));
+    stream.on('trailers', (trailers) => (grpcStatus = String(trailers['grpc-status'])));
+    stream.on('error', () => {});
+    stream.on('close', () => resolve(status === 200 && octets > 0 && grpcStatus === '0'));
+    stream.end(body);
+  });
+}
+
+/** HEADERS, DATA and trailing HEADERS frames of an answer, without header block and body; the trailer's block has at least one octet. */
+const WHOLE_ANSWER_OCTETS = 9 + 9 + 9 + 1;
+
+/**
+ * From h2load's sums of octets: an answer without trailers is at least one octet shorter, nearly always ten.
+ * @returns at least so many answers lacked trailers; 0 if the octets suffice for all
+ */
+export function answersWithoutTrailers(answers: number, totalOctets: number, headerOctets: number, dataOctets: number): number {
+  return Math.max(0, Math.ceil((answers * WHOLE_ANSWER_OCTETS - (totalOctets - headerOctets - dataOctets)) / 10));
+}

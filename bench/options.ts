@@ -1,0 +1,62 @@
+// What a person may ask of the benchmark. Pure.
+import { parseArgs } from 'node:util';
+
+export const USAGE =
+  'npm run bench -- [--quick] [--only weft,envoy,…] [--shape 4,50] [--scenario plain,mtls,pair] [--seconds 4] [--rounds 3] [--requests n] [--growth n]';
+
+export interface Options {
+  readonly only: readonly string[];
+  readonly shapes: readonly string[];
+  readonly scenarios: readonly string[];
+  /** Length of one measurement; `requests` is stronger. */
+  readonly seconds: number;
+  readonly rounds: number;
+  /** Requests of one measurement; 0: as many as fit into `seconds`. */
+  readonly requests: number;
+  /** Requests of the memory growth measure of Weft; 0: none. */
+  readonly growth: number;
+}
+
+/** @returns the options, or what is wrong with the arguments */
+export function readOptions(
+  args: readonly string[],
+  known: { readonly peers: readonly string[]; readonly shapes: readonly string[]; readonly scenarios: readonly string[] },
+): Options | { problem: string } {
+  try {
+    const { values } = parseArgs({
+      args: [...args],
+      options: {
+        quick: { type: 'boolean', default: false },
+        only: { type: 'string' },
+        shape: { type: 'string', multiple: true },
+        scenario: { type: 'string' },
+        seconds: { type: 'string' },
+        rounds: { type: 'string' },
+        requests: { type: 'string' },
+        growth: { type: 'string' },
+      },
+    });
+    return {
+      only: pick('--only', values.only?.split(','), known.peers),
+      shapes: pick('--shape', values.shape, known.shapes),
+      scenarios: pick('--scenario', values.scenario?.split(','), known.scenarios),
+      seconds: number('--seconds', values.seconds ?? (values.quick ? '1' : '4'), 0.1, 60),
+      rounds: number('--rounds', values.rounds ?? (values.quick ? '1' : '3'), 1, 20),
+      requests: number('--requests', values.requests ?? '0', 0, 10_000_000),
+      growth: number('--growth', values.growth ?? (values.quick ? '0' : '1000000'), 0, 100_000_000),
+    };
+  } catch (error) {
+    return { problem: (error as Error).message };
+  }
+}
+
+function pick(option: string, wanted: readonly string[] | undefined, known: readonly string[]): readonly string[] {
+  for (const name of wanted ?? []) if (!known.includes(name)) throw new Error(`${option} knows ${known.join(' · ')}, not "${name}"`);
+  return wanted ?? known;
+}
+
+function number(option: string, text: string, least: number, most: number): number {
+  const value = Number(text);
+  if (!(value >= least && value <= most)) throw new Error(`${option} must be a number from ${least} to ${most}, not "${text}"`);
+  return option === '--seconds' ? value : Math.round(value);
+}
