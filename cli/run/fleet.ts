@@ -106,9 +106,14 @@ export class Fleet {
 
   private startMissing(): void {
     const present = new Set(this.entries.map(({ pod }) => pod.plan.key));
-    for (const plan of this.wanted) {
-      if (this.entries.filter(({ phase }) => phase === 'starting').length >= MOST_STARTING) return;
-      if (!present.has(plan.key)) this.start(plan);
+    const serves = (plan: PlannedPod) => plan.inboundPorts.length > 0;
+    // Pods that only call come last, when those that are called have had their turn: else their first calls find nobody.
+    for (const plan of [...this.wanted.filter(serves), ...this.wanted.filter((one) => !serves(one))]) {
+      const starting = this.entries.filter(({ phase }) => phase === 'starting');
+      if (starting.length >= MOST_STARTING) return;
+      if (present.has(plan.key)) continue;
+      if (!serves(plan) && starting.some(({ pod }) => serves(pod.plan))) return;
+      this.start(plan);
     }
   }
 

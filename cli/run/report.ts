@@ -1,5 +1,5 @@
 // The final summary of `weft run --report json`. Pure.
-import type { CallRow } from './stats/ledger.ts';
+import { type CallRow, travelled } from './stats/ledger.ts';
 import { addTally, newTally, percentileMs, statusName, type Tally } from './stats/tally.ts';
 import type { RouteRow } from './view/rows.ts';
 
@@ -25,7 +25,8 @@ export interface ReportCall {
   readonly statuses: Readonly<Record<string, number>>;
   readonly p50Ms: number | null;
   readonly p99Ms: number | null;
-  readonly mtls: boolean;
+  /** null: none of these calls got as far as a connection. */
+  readonly mtls: boolean | null;
 }
 
 export interface Report {
@@ -34,7 +35,7 @@ export interface Report {
   readonly seconds: number;
   readonly requests: number;
   readonly ok: number;
-  /** Did every call that reached a backend travel over mTLS? */
+  /** Did every call that travelled at all travel over mTLS? */
   readonly mtls: boolean;
   readonly calls: readonly ReportCall[];
   readonly routes: readonly RouteRow[];
@@ -59,7 +60,7 @@ export function makeReport(input: ReportInput): Report {
     seconds: Math.round(input.seconds * 10) / 10,
     requests: all.count,
     ok: all.statuses.get(0) ?? 0,
-    mtls: input.calls.every(({ mtls, backend }) => mtls || backend === ''),
+    mtls: input.calls.every((row) => travelled(row) !== false),
     calls: input.calls.map((row) => ({
       caller: row.caller,
       service: row.service,
@@ -71,7 +72,7 @@ export function makeReport(input: ReportInput): Report {
       statuses: namedStatuses(row.tally),
       p50Ms: rounded(percentileMs(row.tally, 0.5)),
       p99Ms: rounded(percentileMs(row.tally, 0.99)),
-      mtls: row.mtls,
+      mtls: travelled(row),
     })),
     routes: input.routes,
     pods: input.pods,

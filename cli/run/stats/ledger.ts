@@ -17,6 +17,15 @@ export interface CallRow extends CallKey {
   readonly tally: Tally;
 }
 
+// CANCELLED, DEADLINE_EXCEEDED, UNAVAILABLE: how a call ends that may never have got a connection.
+const NOWHERE: ReadonlySet<number> = new Set([1, 4, 14]);
+
+/** Did these calls travel over mTLS? null: none of them is known to have travelled (without a connection the sidecar counts a call as plaintext). */
+export function travelled(row: CallRow): boolean | null {
+  if (row.mtls) return true;
+  return row.backend === '' || [...row.tally.statuses.keys()].every((code) => NOWHERE.has(code)) ? null : false;
+}
+
 interface Tick {
   readonly seconds: number;
   readonly calls: ReadonlyMap<string, CallRow>;

@@ -1,5 +1,5 @@
 // What the view shows of the calls: one row per caller, Service and method, split by backend. Pure.
-import type { CallRow, Ledger } from '../stats/ledger.ts';
+import { type CallRow, type Ledger, travelled } from '../stats/ledger.ts';
 import { addTally, newTally, percentileMs, successShare, type Tally } from '../stats/tally.ts';
 
 export interface BackendShare {
@@ -60,8 +60,7 @@ function groups(rows: readonly CallRow[]): Map<string, Group> {
     const backend = row.backend || NO_BACKEND;
     if (!group.backends.has(backend)) group.backends.set(backend, newTally());
     addTally(group.backends.get(backend)!, row.tally);
-    // A call that reached no backend went over no connection.
-    if (!row.mtls && row.backend) group.plaintext = true;
+    if (travelled(row) === false) group.plaintext = true;
   }
   return out;
 }

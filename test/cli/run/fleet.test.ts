@@ -67,6 +67,15 @@ describe('run: fleet', () => {
     await subject.close();
   });
 
+  it('starts those that are called before those that only call', async () => {
+    const { subject, story, made } = fleet();
+    subject.apply(pods(deployment('caller', { app: 'c' }, { ports: [] }), deployment('called', { app: 'a' })));
+    expect(story).to.deep.equal(['start called']);
+    made[0].become(true);
+    expect(story).to.deep.equal(['start called', 'start caller']);
+    await subject.close();
+  });
+
   it('replaces an old revision one by one, only by pods that are ready', async () => {
     const { subject, story, made } = fleet();
     subject.apply(pods(version('1')));

@@ -72,7 +72,10 @@ describe('run/view: rows', () => {
 
   it('says so when any call to a backend went in plaintext', () => {
     const ledger = new Ledger();
-    ledger.ingest('a', [series(1), series(1, { mtls: false })]);
+    ledger.ingest('a', [series(1), series(1, { mtls: false, statuses: { 14: 1 } })]);
+    ledger.tick(1);
+    expect(methodRows(ledger)[0].mtls, 'never got to a connection').to.equal(true);
+    ledger.ingest('a', [series(1), series(3, { mtls: false, statuses: { 0: 1, 14: 2 } })]);
     ledger.tick(1);
     expect(methodRows(ledger)[0].mtls).to.equal(false);
   });
@@ -183,7 +186,7 @@ describe('run: report', () => {
     expect(report.calls.map(({ backend, requests, statuses, mtls }) => ({ backend, requests, statuses, mtls }))).to.deep.equal([
       { backend: 'shop/payment-v1:8080', requests: 90, statuses: { OK: 90 }, mtls: true },
       { backend: 'shop/payment-v2:8080', requests: 10, statuses: { OK: 9, UNAVAILABLE: 1 }, mtls: true },
-      { backend: null, requests: 40, statuses: { UNAVAILABLE: 40 }, mtls: false },
+      { backend: null, requests: 40, statuses: { UNAVAILABLE: 40 }, mtls: null },
     ]);
     expect(report.calls[0]).to.deep.include({ route: 'shop/payment', rule: '1', p50Ms: 1, p99Ms: 4 });
   });
