@@ -1,14 +1,12 @@
 // A whole control plane on loopback, real mTLS and grpc-js clients: change a manifest's object, see what each sidecar gets.
-import { generateKeyPairSync } from 'node:crypto';
-import { create } from '@bufbuild/protobuf';
-import { type Client, type ClientDuplexStream, credentials, makeClientConstructor, type ServiceError, status } from '@grpc/grpc-js';
+import { status } from '@grpc/grpc-js';
 import { expect } from 'chai';
-import { Authority, toPem } from '#certs/authority.ts';
+import { Authority } from '#certs/authority.ts';
 import { type ControlPlane, ControlPlaneStartError, startControlPlane } from '#control-plane/assemble.ts';
 import type { KubeObject } from '#control-plane/kube/types.ts';
-import { configServiceDefinition } from '#control-plane/publish/serve.ts';
-import { type Resource, type SubscribeRequest, SubscribeRequestSchema, type SubscribeResponse } from '#core/gen/weft/v1/config_pb.ts';
 import { silentLogger } from '#core/log.ts';
+import { systemTimers, type Timers } from '#core/timers.ts';
+import { type Certificate, certify, dial, type Sidecar } from './sidecar.ts';
 
 const service = (name: string, port = 80) =>
   ({
@@ -49,82 +47,6 @@ const OBJECTS = [
   pod('checkout-1', 'checkout', { 'weft.dev/mtls': 'strict' }),
 ];
 
-// An IP address is no server name (RFC 6066); who the server is, its SPIFFE id says.
-const SERVER_NAME = { 'grpc.ssl_target_name_override': 'weft-control-plane' };
-const SubscribeClient = makeClientConstructor(configServiceDefinition, 'weft.v1.Config');
-
-/** A sidecar's end of the stream by hand: answers each response unless told not to. */
-class Sidecar {
-  readonly responses: SubscribeResponse[] = [];
-  readonly inForce = new Map<string, Resource>();
-  ended: ServiceError | null = null;
-  answers = true;
-  rejects = new Set<string>();
-  private wake: () => void = () => {};
-  private readonly client: Client;
-  private readonly stream: ClientDuplexStream<SubscribeRequest, SubscribeResponse>;
-
-  constructor(client: Client) {
-    this.client = client;
-    this.stream = (client as unknown as { subscribe(): ClientDuplexStream<SubscribeRequest, SubscribeResponse> }).subscribe();
-    this.stream.on('data', (response: SubscribeResponse) => {
-      this.responses.push(response);
-      if (this.answers) this.answer(response);
-      this.wake();
-    });
-    this.stream.on('error', (error: ServiceError) => {
-      this.ended = error;
-      this.wake();
-    });
-    this.stream.on('end', () => this.wake());
-  }
-
-  send(message: SubscribeRequest['message']): this {
-    this.stream.write(create(SubscribeRequestSchema, { message }));
-    return this;
-  }
-
-  hello(podName: string, services: string[] = [], held: { name: string; version: string }[] = [], namespace = 'shop'): this {
-    const heldResources = held.map((one) => ({ $typeName: 'weft.v1.HeldResource' as const, ...one }));
-    return this.send({
-      case: 'hello',
-      value: { $typeName: 'weft.v1.Hello', version: 'test', namespace, pod: podName, services, held: heldResources },
-    });
-  }
-
-  want(...services: string[]): this {
-    return this.send({ case: 'want', value: { $typeName: 'weft.v1.Want', services } });
-  }
-
-  answer(response: SubscribeResponse): void {
-    const rejected = response.resources
-      .filter(({ name }) => this.rejects.has(name))
-      .map(({ name, version }) => ({ $typeName: 'weft.v1.Rejection' as const, name, version, reason: 'cannot compile' }));
-    for (const resource of response.resources) if (!this.rejects.has(resource.name)) this.inForce.set(resource.name, resource);
-    for (const name of response.removed) this.inForce.delete(name);
-    this.send({ case: 'ack', value: { $typeName: 'weft.v1.Ack', nonce: response.nonce, rejected } });
-  }
-
-  async until(condition: () => boolean): Promise<this> {
-    while (!condition()) await new Promise<void>((resolve) => (this.wake = resolve));
-    return this;
-  }
-
-  async code(): Promise<status> {
-    await this.until(() => this.ended !== null);
-    return this.ended!.code;
-  }
-
-  names(): string[] {
-    return [...this.inForce.keys()].sort();
-  }
-
-  close(): void {
-    this.stream.cancel();
-    this.client.close();
-  }
-}
-
 describe('control-plane: the configuration stream over mTLS', () => {
   let authority: Authority;
   let controlPlane: ControlPlane;
@@ -143,31 +65,26 @@ describe('control-plane: the configuration stream over mTLS', () => {
     await controlPlane.close();
   });
 
-  function start(objects: KubeObject[] = OBJECTS): Promise<ControlPlane> {
+  function start(objects: KubeObject[] = OBJECTS, timers: Timers = systemTimers): Promise<ControlPlane> {
     return startControlPlane({
       authority,
       verifyToken: async () => ({ error: 'not in this test' }),
       host: '127.0.0.1',
       port: 0,
       objects,
+      timers,
       log: silentLogger,
     });
   }
 
-  function dial(key?: Buffer, chain?: Buffer): Sidecar {
-    const channel = credentials.createSsl(Buffer.from(authority.rootsPem()), key ?? null, chain ?? null, {
-      checkServerIdentity: () => undefined,
-    });
-    const sidecar = new Sidecar(new SubscribeClient(`127.0.0.1:${controlPlane.port}`, channel, SERVER_NAME));
+  function open(certificate: Certificate | null, serialize?: () => Buffer): Sidecar {
+    const sidecar = dial(controlPlane.port, authority.rootsPem(), certificate, serialize);
     opened.push(sidecar);
     return sidecar;
   }
 
-  async function connect(serviceAccount = 'checkout', namespace = 'shop', issuer = authority, lifetimeMs = 0): Promise<Sidecar> {
-    const { publicKey, privateKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' });
-    const { chain } = await issuer.issue(publicKey, namespace, serviceAccount, lifetimeMs);
-    const key = Buffer.from(privateKey.export({ format: 'pem', type: 'pkcs8' }));
-    return dial(key, Buffer.from(chain.map((der) => toPem('CERTIFICATE', der)).join('')));
+  async function connect(serviceAccount = 'checkout', namespace = 'shop', issuer = authority): Promise<Sidecar> {
+    return open(await certify(issuer, namespace, serviceAccount));
   }
 
   it('sends what a sidecar needs to start, then a wanted Service, then only what changed', async () => {
@@ -280,14 +197,27 @@ describe('control-plane: the configuration stream over mTLS', () => {
   });
 
   it('closes a stream when the certificate that opened it expires', async () => {
-    const sidecar = (await connect('checkout', 'shop', authority, 1000)).hello('checkout-1');
+    await controlPlane.close();
+    const farTimers: (() => void)[] = [];
+    controlPlane = await start(OBJECTS, {
+      now: Date.now,
+      after: (ms, then) => {
+        if (ms < 3600_000) return systemTimers.after(ms, then);
+        farTimers.push(then);
+        return () => {};
+      },
+    });
+    const sidecar = (await connect()).hello('checkout-1');
     await sidecar.until(() => sidecar.responses.length === 1);
+    expect(farTimers).to.have.length(1);
+    farTimers[0]!();
     expect(await sidecar.code()).to.equal(status.UNAUTHENTICATED);
+    expect(controlPlane.publisher.sidecars()).to.have.length(0);
   });
 
   describe('refuses (T91)', () => {
     it('a peer without a certificate, or with one of another authority', async () => {
-      const anonymous = dial().hello('checkout-1');
+      const anonymous = open(null).hello('checkout-1');
       expect(await anonymous.code()).to.equal(status.UNAUTHENTICATED);
       const foreign = await Authority.create({ trustDomain: 'test.local', now: Date.now });
       expect(await (await connect('checkout', 'shop', foreign)).hello('checkout-1').code()).to.equal(status.UNAUTHENTICATED);
@@ -317,19 +247,7 @@ describe('control-plane: the configuration stream over mTLS', () => {
     });
 
     it('bytes that are no message, and goes on serving', async () => {
-      const bad = { ...configServiceDefinition.subscribe!, requestSerialize: () => Buffer.from([0xff, 0xff, 0xff]) };
-      const { publicKey, privateKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' });
-      const { chain } = await authority.issue(publicKey, 'shop', 'checkout');
-      const channel = credentials.createSsl(
-        Buffer.from(authority.rootsPem()),
-        Buffer.from(privateKey.export({ format: 'pem', type: 'pkcs8' })),
-        Buffer.from(toPem('CERTIFICATE', chain[0]!)),
-        { checkServerIdentity: () => undefined },
-      );
-      const garbled = new Sidecar(
-        new (makeClientConstructor({ subscribe: bad }, 'weft.v1.Config'))(`127.0.0.1:${controlPlane.port}`, channel),
-      );
-      opened.push(garbled);
+      const garbled = open(await certify(authority, 'shop', 'checkout'), () => Buffer.from([0xff, 0xff, 0xff]));
       expect(await garbled.hello('a').code()).to.equal(status.INTERNAL);
       const sidecar = (await connect()).hello('checkout-1');
       await sidecar.until(() => sidecar.responses.length === 1);
