@@ -265,6 +265,8 @@ function readCall<Out>(
       }
     }
   });
+  // The peer has ended its side; ours may still be open, so that 'close' would not come. Trailers may be told just after 'end'.
+  stream.on('end', () => setImmediate(() => end(status ?? new GrpcError(STATUS.unknown, 'ended without a status'))));
   stream.on('error', (error) => {
     status ??= new GrpcError(STATUS.unavailable, error.message);
   });
