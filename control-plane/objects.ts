@@ -12,7 +12,7 @@ import {
   type Service,
 } from './kube/types.ts';
 import { Links } from './links.ts';
-import { entriesOf, fieldsOf, textOf } from './translate/fields.ts';
+import { entriesOf, fieldsOf, isAbsent, textOf } from './translate/fields.ts';
 import { keyOf, namespaceOf, parentServices, splitKey, targetServices } from './translate/references.ts';
 
 /** All that translateService() may ask. Objects are read, never changed. */
@@ -267,8 +267,9 @@ function identify(object: KubeObject): { kind: StoredKind; key: string } | undef
   if (!isStoredKind(kind) || !name || name.includes('/') || version === undefined) return undefined;
   if ((version.includes('/') ? version.slice(0, version.indexOf('/')) : '') !== GROUP_OF[kind]) return undefined;
   if (kind === 'Namespace') return { kind, key: name };
-  const namespace = namespaceOf(object);
-  return namespace.includes('/') ? undefined : { kind, key: keyOf(namespace, name) };
+  const said = fieldsOf(metadata).namespace;
+  if (!isAbsent(said) && (textOf(said) === undefined || said.includes('/'))) return undefined;
+  return { kind, key: keyOf(namespaceOf(object), name) };
 }
 
 function partsOf(serviceKey: string): string[] {

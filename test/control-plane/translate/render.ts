@@ -1,0 +1,12 @@
+// A translation as plain data that tests can compare.
+import { toJson } from '@bufbuild/protobuf';
+import type { Translation } from '#control-plane/translate/index.ts';
+import { EndpointsSchema, ServiceSchema } from '#core/gen/weft/v1/mesh_pb.ts';
+
+export function render({ service, endpoints, statuses }: Translation): unknown {
+  return {
+    service: service && toJson(ServiceSchema, service),
+    endpoints: endpoints && toJson(EndpointsSchema, endpoints),
+    statuses: structuredClone(statuses),
+  };
+}
