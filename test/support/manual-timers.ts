@@ -36,6 +36,12 @@ export class ManualTimers implements Timers {
     this.atMs = endMs;
   }
 
+  /** The machine sleeps: time passes, and what is due fires late, after it. */
+  sleep(ms: number): void {
+    this.atMs += ms;
+    this.advance(0);
+  }
+
   private next(): { atMs: number; then: () => void } | null {
     let first: { atMs: number; then: () => void } | null = null;
     for (const entry of this.waiting) if (first === null || entry.atMs < first.atMs) first = entry;
