@@ -203,7 +203,11 @@ export class Mesh {
     const fatal = [
       ...plan.problems.filter(({ pod }) => pod !== undefined),
       ...missingPrograms(plan.pods, this.settings.env),
-      ...takenPorts(plan, listeners(), holderText),
+      ...takenPorts(
+        plan,
+        listeners().filter(({ address }) => address === '0.0.0.0' || address === '::'),
+        holderText,
+      ),
     ];
     if (fatal.length > 0) throw new Failure(`${this.settings.directory} cannot run:${notes(problemTexts(fatal, process.cwd()))}`);
   }

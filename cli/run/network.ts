@@ -18,6 +18,11 @@ export function tryListen(host: string, port: number): Promise<string | null> {
   });
 }
 
+// What an earlier run may have left behind (its guard was killed too) takes its network out of use as well.
+function inhabited(prefix: string): boolean {
+  return listeners().some(({ address }) => address.startsWith(`${prefix}.`));
+}
+
 /**
  * Calls `claim` with one prefix ("127.77", "127.78", …) after another until one is free: the control plane's port on 127.X.0.1 is the lock between runs.
  * @param claim listens there for good; rejects with code EADDRINUSE (or such words) when another run was faster
@@ -26,6 +31,7 @@ export function tryListen(host: string, port: number): Promise<string | null> {
 export async function claimPrefix<T>(
   claim: (prefix: string) => Promise<T>,
   listen: typeof tryListen = tryListen,
+  isInhabited: (prefix: string) => boolean = inhabited,
 ): Promise<{ prefix: string; claimed: T }> {
   for (let i = 0; i < PREFIXES; i++) {
     const prefix = `127.${FIRST_PREFIX + i}`;
@@ -33,7 +39,7 @@ export async function claimPrefix<T>(
     const refused = await listen(host, CONTROL_PLANE_GRPC_PORT);
     if (refused === 'EADDRNOTAVAIL') throw new Failure(missingAddressText(host));
     if (refused !== null && refused !== 'EADDRINUSE') throw new Failure(`cannot listen on ${host}:${CONTROL_PLANE_GRPC_PORT}: ${refused}`);
-    if (refused !== null) continue;
+    if (refused !== null || isInhabited(prefix)) continue;
     try {
       return { prefix, claimed: await claim(prefix) };
     } catch (error) {

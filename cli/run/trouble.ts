@@ -55,8 +55,11 @@ export function portClash(
 ): string | null {
   if (!complainsOfPort(lines)) return null;
   for (const port of wantedPorts(pod, lines)) {
-    // On its own address nobody else of this run listens: if that is taken, or all are, this is the one.
-    const listener = held.find((one) => collides(one, pod.appAddress, port)) ?? held.find((one) => one.port === port);
+    // Its own address is the container's alone: if that is taken, this is why. Else it wanted all addresses, and its own sidecar has one of them.
+    const listener =
+      held.find((one) => collides(one, pod.appAddress, port)) ??
+      held.find((one) => collides(one, pod.podAddress, port)) ??
+      held.find((one) => one.port === port);
     if (!listener) continue;
     const holder = holderOf(listener);
     const own = holder && processOf(groupOf(holder.pid));

@@ -41,9 +41,10 @@ describe('run: network', () => {
         if (candidate === '127.78') throw Object.assign(new Error('listen'), { code: 'EADDRINUSE' });
       },
       async (host) => (busy.has(host) ? 'EADDRINUSE' : null),
+      (candidate) => candidate === '127.79',
     );
-    expect(claims).to.deep.equal(['127.78', '127.79']);
-    expect(prefix).to.equal('127.79');
+    expect(claims).to.deep.equal(['127.78', '127.80']);
+    expect(prefix).to.equal('127.80');
   });
 
   it('says what to do where there is only 127.0.0.1, and gives up on other errors', async () => {
@@ -66,6 +67,7 @@ describe('run: network', () => {
         throw new Error('a defect');
       },
       async () => null,
+      () => false,
     ).catch((error: unknown) => error);
     expect(defect).to.have.property('message', 'a defect');
   });
