@@ -1,6 +1,8 @@
 // The objects of a directory of manifests, kept up to date as the files change.
 import { promises as fs } from 'node:fs';
 import type { Logger } from '#core/log.ts';
+import { didYouMean } from '#core/nearest.ts';
+import { groupOf, KINDS } from './kinds.ts';
 import { type IgnoredKind, type ParsedFile, parseManifests, type SourcedObject } from './manifests.ts';
 import { type FileContents, Generations, mergeFiles, NO_CONTENTS, nextContents } from './merge.ts';
 import { byPlace, formatProblem, type Problem } from './problem.ts';
@@ -32,6 +34,7 @@ interface FileState {
 const REREAD_MS = 5000;
 // While the directory is gone there is nothing to watch.
 const GONE_REREAD_MS = 200;
+const KIND_NAMES = KINDS.map(({ kind }) => kind);
 const EMPTY: ParsedFile = { objects: [], problems: [], ignored: [], broken: new Set(), brokenUnknown: false };
 
 /**
@@ -213,15 +216,18 @@ function firstOfEachKind(ignored: readonly IgnoredKind[]): Problem[] {
   )) {
     if (said.has(`${apiVersion} ${kind}`)) continue;
     said.add(`${apiVersion} ${kind}`);
-    notices.push({
-      severity: 'notice',
-      file,
-      line,
-      column,
-      message: `Weft does not read ${kind} (${apiVersion}): ignored, here and elsewhere`,
-    });
+    const meant = meantBy(apiVersion, kind);
+    const message = `Weft does not read ${kind} (${apiVersion}): ignored, here and elsewhere${meant}`;
+    notices.push({ severity: 'notice', file, line, column, message });
   }
   return notices;
+}
+
+/** A kind of the right name under a wrong apiVersion, or a misspelt kind. Other groups have their own Service and are left in peace. */
+function meantBy(apiVersion: string, kind: string): string {
+  const namesake = KINDS.find((known) => known.kind === kind);
+  if (namesake === undefined) return didYouMean(kind, KIND_NAMES);
+  return groupOf(apiVersion) === '' ? `, did you mean apiVersion: ${namesake.apiVersion}?` : didYouMean(apiVersion, [namesake.apiVersion]);
 }
 
 function sameList<T>(a: readonly T[], b: readonly T[], same: (a: T, b: T) => boolean): boolean {

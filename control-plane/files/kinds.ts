@@ -1,6 +1,6 @@
 // Which kinds of manifests are read, and the types of the fields that Weft reads in each.
 // Values of enums (a match type, a filter type) are not checked here: a wrong one is a condition on the route.
-import { fields, flag, integer, list, name, portNumber, portOrName, type Shape, text, textMap } from './shape.ts';
+import { allFields, fields, flag, integer, list, name, portNumber, portOrName, type Shape, text, textMap } from './shape.ts';
 
 export interface Kind {
   readonly kind: string;
@@ -29,36 +29,42 @@ function kind(kind: string, group: string, version: string, namespaced: boolean,
 }
 
 const objectRef = { group: text, kind: text, name, namespace: text, port: portNumber };
-const headerLine = fields({ name, value: text }, ['name', 'value']);
-const headerFilter = fields({ set: list(headerLine), add: list(headerLine), remove: list(text) });
-const mirror = fields(
+const headerLine = allFields({ name, value: text }, ['name', 'value']);
+const headerFilter = allFields({ set: list(headerLine), add: list(headerLine), remove: list(text) });
+const mirror = allFields(
   {
-    backendRef: fields(objectRef, ['name']),
+    backendRef: allFields(objectRef, ['name']),
     percent: integer(0, 100),
-    fraction: fields({ numerator: integer(0, INT32), denominator: integer(1, INT32) }, ['numerator']),
+    fraction: allFields({ numerator: integer(0, INT32), denominator: integer(1, INT32) }, ['numerator']),
   },
   ['backendRef'],
 );
-const filter = fields(
+const filter = allFields(
   {
     type: text,
     requestHeaderModifier: headerFilter,
     responseHeaderModifier: headerFilter,
     requestMirror: mirror,
-    extensionRef: fields(objectRef),
+    extensionRef: allFields(objectRef),
   },
   ['type'],
 );
-const headerMatch = fields({ type: text, name, value: text }, ['name', 'value']);
-const grpcMatch = fields({ method: fields({ type: text, service: text, method: text }), headers: list(headerMatch) });
-const backendRef = fields({ ...objectRef, weight, filters: list(filter) }, ['name']);
-const parentRef = fields({ ...objectRef, sectionName: text }, ['name']);
+const headerMatch = allFields({ type: text, name, value: text }, ['name', 'value']);
+const grpcMatch = allFields({ method: allFields({ type: text, service: text, method: text }), headers: list(headerMatch) });
+const backendRef = allFields({ ...objectRef, weight, filters: list(filter) }, ['name']);
+const parentRef = allFields({ ...objectRef, sectionName: text }, ['name']);
 
-const grpcRoute = fields({
-  parentRefs: list(parentRef),
-  hostnames: list(text),
-  rules: list(fields({ name: text, matches: list(grpcMatch), filters: list(filter), backendRefs: list(backendRef) })),
-});
+const grpcRoute = allFields(
+  {
+    parentRefs: list(parentRef),
+    hostnames: list(text),
+    rules: list(
+      allFields({ name: text, matches: list(grpcMatch), filters: list(filter), backendRefs: list(backendRef) }, [], ['sessionPersistence']),
+    ),
+  },
+  [],
+  ['useDefaultGateways'],
+);
 
 const service = fields({
   type: text,

@@ -115,13 +115,13 @@ class FileReading {
   private takeObject(value: Record<string, unknown>, kind: Kind, path: Path, document: GoodDocument): void {
     const violations: Violation[] = [];
     kind.shape(value, path, (violation) => violations.push(violation));
-    if (violations.length === 0) {
-      this.objects.push({ object: normalised(value, kind), file: this.file, ...document.placeOf(path) });
-      return;
+    violations.sort((a, b) => Number(a.notice === true) - Number(b.notice === true));
+    for (const violation of violations.slice(0, MOST_VIOLATIONS)) {
+      const severity = violation.notice === true ? 'notice' : 'error';
+      this.problem(document.placeOf(violation.path), `${titleOf(kind.kind, value)}: ${fromObject(violation, path)}`, severity);
     }
-    for (const violation of violations.slice(0, MOST_VIOLATIONS))
-      this.problem(document.placeOf(violation.path), `${titleOf(kind.kind, value)}: ${fromObject(violation, path)}`);
-    this.markBroken(value);
+    if (violations.some(({ notice }) => notice !== true)) this.markBroken(value);
+    else this.objects.push({ object: normalised(value, kind), file: this.file, ...document.placeOf(path) });
   }
 
   private takeList(list: Record<string, unknown>, items: unknown[], path: Path, document: GoodDocument, depth: number): void {
@@ -138,8 +138,8 @@ class FileReading {
     });
   }
 
-  private problem(place: Place, message: string): void {
-    this.problems.push({ severity: 'error', file: this.file, line: place.line, column: place.column, message });
+  private problem(place: Place, message: string, severity: Problem['severity'] = 'error'): void {
+    this.problems.push({ severity, file: this.file, line: place.line, column: place.column, message });
   }
 
   private markBroken(value: unknown): void {

@@ -1,5 +1,6 @@
 // A small language for the types of fields, and the check of a value against it. Pure.
 // It only refuses what the API server refuses too; a null is an absent field, as in Kubernetes.
+import { nearest } from '#core/nearest.ts';
 
 export type Path = readonly (string | number)[];
 
@@ -7,6 +8,8 @@ export interface Violation {
   /** The value itself; for a missing field, the object that lacks it. */
   readonly path: Path;
   readonly message: string;
+  /** Worth a word, but the API server may well take it. */
+  readonly notice?: true;
 }
 
 export type Shape = (value: unknown, path: Path, report: (violation: Violation) => void) => void;
@@ -90,6 +93,26 @@ export function fields(known: Readonly<Record<string, Shape>>, required: readonl
     for (const [field, shape] of Object.entries(known)) {
       const inner = Object.hasOwn(value, field) ? value[field] : undefined;
       if (inner !== undefined && inner !== null) shape(inner, [...path, field], report);
+    }
+  };
+}
+
+/**
+ * A map of whose fields all are known: one that is not, but nearly has the name of one, is pointed out. The API server refuses it or drops it,
+ * by the client's choice; a name that is like none may be a newer version's.
+ * @param unread fields that the API has and Weft does not read
+ */
+export function allFields(known: Readonly<Record<string, Shape>>, required: readonly string[] = [], unread: readonly string[] = []): Shape {
+  const check = fields(known, required);
+  const names = [...Object.keys(known), ...unread];
+  return (value, path, report) => {
+    check(value, path, report);
+    if (!isMap(value)) return;
+    for (const field of Object.keys(value)) {
+      if (names.includes(field)) continue;
+      const meant = nearest(field, names);
+      if (meant !== undefined)
+        report({ path: [...path, field], message: `${formatPath([...path, field])} has no effect: did you mean ${meant}?`, notice: true });
     }
   };
 }

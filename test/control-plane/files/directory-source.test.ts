@@ -71,11 +71,25 @@ describe('control-plane/files: directory source', () => {
       'a.yaml',
       'apiVersion: v1\nkind: ConfigMap\nmetadata: {name: x}\n---\napiVersion: v1\nkind: ConfigMap\nmetadata: {name: y}\n',
     );
-    await write('b.yaml', 'apiVersion: v1\nkind: ConfigMap\nmetadata: {name: z}\n---\napiVersion: v1\nkind: Secret\nmetadata: {name: z}\n');
+    await write(
+      'b.yaml',
+      'apiVersion: v1\nkind: ConfigMap\nmetadata: {name: z}\n---\napiVersion: v1\nkind: Servcie\nmetadata: {name: z}\n',
+    );
     await start();
     expect(problems()).to.deep.equal([
       'a.yaml:1:1: Weft does not read ConfigMap (v1): ignored, here and elsewhere',
-      'b.yaml:5:1: Weft does not read Secret (v1): ignored, here and elsewhere',
+      'b.yaml:5:1: Weft does not read Servcie (v1): ignored, here and elsewhere, did you mean "Service"?',
+    ]);
+  });
+
+  it('says which apiVersion a kind has', async () => {
+    const kind = (apiVersion: string) => `apiVersion: ${apiVersion}\nkind: GRPCRoute\nmetadata: {name: x}\n`;
+    await write('a.yaml', ['v1', 'gateway.networking.k8s/v1', 'example.com/v1'].map(kind).join('---\n'));
+    await start();
+    expect(problems()).to.deep.equal([
+      'a.yaml:1:1: Weft does not read GRPCRoute (v1): ignored, here and elsewhere, did you mean apiVersion: gateway.networking.k8s.io/v1?',
+      'a.yaml:5:1: Weft does not read GRPCRoute (gateway.networking.k8s/v1): ignored, here and elsewhere, did you mean "gateway.networking.k8s.io/v1"?',
+      'a.yaml:9:1: Weft does not read GRPCRoute (example.com/v1): ignored, here and elsewhere',
     ]);
   });
 

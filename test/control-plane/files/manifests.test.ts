@@ -70,6 +70,16 @@ describe('control-plane/files: manifests', () => {
       expect(problemsOf(route('  - matches:\n    - method: {type: Exakt, service: a}\n'))).to.deep.equal([]);
     });
 
+    it('points out fields that are nearly those of a route, and takes the route', () => {
+      const typo = route('  - backendRef:\n    - {name: a, port: 80}\n    timeouts: {request: 1s}\n    sessionPersistence: {}\n');
+      const { objects, problems } = parseManifests(typo, 'f.yaml');
+      expect(problems.map(formatProblem)).to.deep.equal([
+        'f.yaml:8:5: GRPCRoute r: spec.rules[0].backendRef has no effect: did you mean backendRefs?',
+      ]);
+      expect(problems[0]!.severity).to.equal('notice');
+      expect(objects).to.have.length(1);
+    });
+
     it('names kinds that it does not read', () => {
       const { ignored, problems, objects } = parseManifests(
         'apiVersion: v1\nkind: ConfigMap\nmetadata: {name: c}\ndata: {a: b}\n',
