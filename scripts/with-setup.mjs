@@ -29,7 +29,11 @@ function run(command, args, { onStdout = null, env = process.env, quiet = false 
     // A terminal sends Ctrl-C to the whole group and npm passes it on once more: `weft run` takes several within a second for one.
     const onSignal = (signal) => child.kill(signal);
     for (const signal of SIGNALS) process.on(signal, onSignal);
+    // npm runs us in a shell. Who ends npm ends that shell and not us: then nobody wants the result any more.
+    const parent = process.ppid;
+    const orphanCheck = setInterval(() => process.env.npm_lifecycle_event && process.ppid !== parent && child.kill('SIGTERM'), 500);
     const finish = (code) => {
+      clearInterval(orphanCheck);
       for (const signal of SIGNALS) process.off(signal, onSignal);
       resolve({ code, talk });
     };
