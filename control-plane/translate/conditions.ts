@@ -1,6 +1,6 @@
 // The verdict on a route under one parentRef, as the standard conditions (gamma.md §5).
 import type { Condition } from '../kube/types.ts';
-import { quote } from './fields.ts';
+import { quote, sentence } from './fields.ts';
 import type { Attachment } from './parents.ts';
 import { listPorts } from './ports.ts';
 import type { TranslatedRoute, TranslatedRule } from './rules.ts';
@@ -24,7 +24,7 @@ export function conditionsOf(attachment: Attachment, route: TranslatedRoute, jud
     type,
     status,
     reason,
-    message: message.length > LONGEST_MESSAGE ? `${message.slice(0, LONGEST_MESSAGE - 1)}…` : message,
+    message: sentence(message, LONGEST_MESSAGE),
     observedGeneration: judged.generation,
   });
   const faulty = route.rules.filter(({ faults }) => faults.length > 0);

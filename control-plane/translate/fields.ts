@@ -72,3 +72,10 @@ export function quote(value: unknown): string {
 export function printable(text: string): string {
   return text.replace(/\p{C}/gu, (char) => `\\u${char.codePointAt(0)!.toString(16).padStart(4, '0')}`);
 }
+
+/** A message fit for a status and for a terminal, cut to `most` characters. */
+export function sentence(text: string, most: number): string {
+  const clean = printable(text);
+  // A cut may halve a surrogate pair.
+  return clean.length > most ? `${clean.slice(0, most - 1).toWellFormed()}…` : clean;
+}

@@ -4,10 +4,10 @@ import { type Filter, FilterSchema, type Mirror, MirrorSchema } from '#core/gen/
 import { didYouMean } from '#core/nearest.ts';
 import type { GRPCRouteFilter, RequestMirrorFilter } from '../kube/types.ts';
 import { type ReferenceContext, resolveReference } from './backends.ts';
-import { isAbsent, isInteger, isMap, listOf, quote, textOf } from './fields.ts';
+import { isAbsent, isInteger, isMap, listOf, quote, sentence, textOf } from './fields.ts';
 import type { Findings } from './findings.ts';
 import { translateHeaderModifier } from './header-modifier.ts';
-import { MOST_FILTERS } from './limits.ts';
+import { LONGEST_REASON, MOST_FILTERS } from './limits.ts';
 
 /** Type → the field that configures it. */
 const CONFIGURED_BY = {
@@ -92,7 +92,7 @@ function translateMirror(mirror: RequestMirrorFilter, where: string, context: Re
   const { ref, fault } = resolveReference(mirror.backendRef, context);
   if (fault !== undefined) findings.reference(`${where}.requestMirror`, fault);
   const share = shareOf(mirror, `${where}.requestMirror`, findings);
-  return create(MirrorSchema, { backend: ref, ...share, invalid: fault?.message ?? '' });
+  return create(MirrorSchema, { backend: ref, ...share, invalid: sentence(fault?.message ?? '', LONGEST_REASON) });
 }
 
 function shareOf(mirror: RequestMirrorFilter, where: string, findings: Findings): { numerator: number; denominator: number } {

@@ -16,7 +16,7 @@ import type { ObjectView } from '../objects.ts';
 import { conditionsOf } from './conditions.ts';
 import { translateEndpoints } from './endpoints.ts';
 import { entriesOf, fieldsOf, isInteger, textOf } from './fields.ts';
-import { type Attachment, attach, parentRefsTo } from './parents.ts';
+import { attach, parentRefsTo } from './parents.ts';
 import { clusterIPsOf, frontendOf, type MeshPort, meshPorts } from './ports.ts';
 import { keyOf, namespaceOf, splitKey } from './references.ts';
 import { type TranslatedRoute, translateRules } from './rules.ts';
@@ -108,9 +108,9 @@ function translateRoute(
   const generation = isInteger(given, 0, Number.MAX_SAFE_INTEGER) ? given : 0;
   const judged = { generation, routeNamespace: namespace, parentNamespace, hasHostnames: entriesOf(fieldsOf(spec).hostnames).length > 0 };
   const service = objects.service(key);
-  const attachments = parentRefsTo(key, route, namespace).map((parentRef): { parentRef: ParentReference; attachment: Attachment } => ({
-    parentRef,
-    attachment: attach(parentRef, key, service, ports, objects),
+  const attachments = parentRefsTo(key, route, namespace).map(({ ref, written }) => ({
+    written,
+    attachment: attach(ref, key, service, ports, objects),
   }));
   return {
     createdAtMs: creationTimeOf(route),
@@ -118,10 +118,10 @@ function translateRoute(
     namespace,
     translated,
     ports: new Set(attachments.flatMap(({ attachment }) => ('ports' in attachment ? attachment.ports.map(({ port }) => port) : []))),
-    statuses: attachments.map(({ parentRef, attachment }) => ({
+    statuses: attachments.map(({ written, attachment }) => ({
       route: { kind: 'GRPCRoute', namespace, name },
       generation,
-      parentRef,
+      parentRef: written,
       conditions: conditionsOf(attachment, translated, judged),
     })),
   };

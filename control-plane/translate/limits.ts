@@ -1,4 +1,5 @@
-// How much of a route is read. Four times what the CRD of Gateway API 1.7 allows, so that a newer one does not surprise us and a forged one does not hurt.
+// How much of a route is read: four times what the CRD of Gateway API 1.7 allows, so that a newer one does not surprise us and a forged one does not
+// hurt. And how much is said of it.
 
 export const MOST_PARENT_REFS = 128;
 export const MOST_RULES = 64;
@@ -8,3 +9,6 @@ export const MOST_HEADER_MATCHES = 64;
 export const MOST_FILTERS = 64;
 export const MOST_HEADER_EDITS = 64;
 export const MOST_BACKENDS = 64;
+
+/** Characters of a rule's, backend's or mirror's `invalid`: it is sent to every sidecar and shown with failed calls. */
+export const LONGEST_REASON = 1000;

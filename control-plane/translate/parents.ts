@@ -4,20 +4,27 @@ import { didYouMean } from '#core/nearest.ts';
 import type { GRPCRoute, ParentReference, Service } from '../kube/types.ts';
 import type { ObjectView } from '../objects.ts';
 import { suggestService } from './backends.ts';
-import { entriesOf, fieldsOf, isAbsent, portOf, quote, textOf } from './fields.ts';
+import { entriesOf, fieldsOf, isAbsent, portOf, quote } from './fields.ts';
 import { MOST_PARENT_REFS } from './limits.ts';
 import { frontendOf, listPorts, type MeshPort, otherTransport } from './ports.ts';
 import { parentServiceOf } from './references.ts';
 
 export type Attachment = { readonly ports: readonly MeshPort[] } | { readonly fault: string };
 
+/** A parentRef as it is, and as it is given back in the status. */
+export interface ParentEntry {
+  readonly ref: ParentReference;
+  readonly written: ParentReference;
+}
+
 /** The parentRefs of a route to a Service, equivalent ones once: the key is group, kind, namespace, name, sectionName and port after defaulting. */
-export function parentRefsTo(key: string, route: GRPCRoute, routeNamespace: string): ParentReference[] {
-  const found = new Map<string, ParentReference>();
+export function parentRefsTo(key: string, route: GRPCRoute, routeNamespace: string): ParentEntry[] {
+  const found = new Map<string, ParentEntry>();
   for (const ref of entriesOf(fieldsOf(route.spec).parentRefs).slice(0, MOST_PARENT_REFS)) {
     if (parentServiceOf(ref, routeNamespace) !== key) continue;
-    const identity = JSON.stringify([textOf(ref.sectionName) ?? '', portOf(ref.port) ?? quote(ref.port)]);
-    if (!found.has(identity)) found.set(identity, asWritten(ref));
+    const { sectionName, port } = ref;
+    const identity = `${quote(sectionName === '' ? undefined : sectionName)} ${quote(port)}`;
+    if (!found.has(identity)) found.set(identity, { ref, written: asWritten(ref) });
   }
   return [...found.values()];
 }

@@ -3,10 +3,10 @@ import { create } from '@bufbuild/protobuf';
 import { type Backend, BackendSchema, type RouteRef, RouteRefSchema, type Rule, RuleSchema } from '#core/gen/weft/v1/mesh_pb.ts';
 import type { GRPCBackendRef, GRPCRoute, GRPCRouteRule } from '../kube/types.ts';
 import { type ReferenceContext, resolveReference } from './backends.ts';
-import { fieldsOf, isAbsent, isInteger, isMap, listOf, quote, textOf } from './fields.ts';
+import { fieldsOf, isAbsent, isInteger, isMap, listOf, quote, sentence, textOf } from './fields.ts';
 import { translateFilters } from './filters.ts';
 import { Findings, type ReferenceFault, type RuleFault } from './findings.ts';
-import { MOST_BACKENDS, MOST_MATCHES, MOST_RULES } from './limits.ts';
+import { LONGEST_REASON, MOST_BACKENDS, MOST_MATCHES, MOST_RULES } from './limits.ts';
 import { type RuleMatch, translateMatches } from './matches.ts';
 
 export interface TranslatedRule {
@@ -65,7 +65,7 @@ function translateRule(
       route,
       index,
       name: textOf(name) ?? '',
-      ...(invalid === '' ? { filters: ruleFilters, backends } : { invalid: shorten(invalid) }),
+      ...(invalid === '' ? { filters: ruleFilters, backends } : { invalid: sentence(invalid, LONGEST_REASON) }),
     }),
     matches: ruleMatches,
     faults: findings.rule,
@@ -85,13 +85,6 @@ function translateBackend(backend: GRPCBackendRef | null, where: string, context
     ref,
     weight: inRange ? share : 0,
     filters: translateFilters(filters, where, context, findings),
-    invalid: fault?.message ?? '',
+    invalid: sentence(fault?.message ?? '', LONGEST_REASON),
   });
-}
-
-// It is sent to every sidecar and shown with failed calls.
-const LONGEST_REASON = 1000;
-
-function shorten(text: string): string {
-  return text.length > LONGEST_REASON ? `${text.slice(0, LONGEST_REASON)}…` : text;
 }
