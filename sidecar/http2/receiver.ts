@@ -112,6 +112,7 @@ export class Receiver implements FrameSink {
     const stream = c.streams.get(id);
     if (stream === undefined) {
       c.returnConnectionWindow(length);
+      if (length === 0 && this.tooManyIdle()) return c.fail(ENHANCE_YOUR_CALM, 'empty DATA frames');
       return this.onClosedStream(id, 'DATA');
     }
     if (stream.remoteClosed) {
@@ -268,13 +269,15 @@ export class Receiver implements FrameSink {
     if (end - start !== 4) return c.fail(FRAME_SIZE_ERROR, 'RST_STREAM length');
     if (this.isIdle(id)) return c.fail(PROTOCOL_ERROR, 'RST_STREAM on an idle stream');
     const stream = c.streams.get(id);
-    const code = read32(buf, start);
-    const ageMs = stream === undefined ? 0 : c.clock.nowMs - stream.openedAtMs;
-    if (stream !== undefined) {
-      c.remove(stream, false);
-      stream.handler.onReset(stream, code, 'peer', code !== REFUSED_STREAM);
+    if (stream === undefined) {
+      // The stream has ended, as when grpc-go gives up its half after our trailers: not rapid reset, but not work either.
+      if (this.tooManyIdle()) c.fail(ENHANCE_YOUR_CALM, 'idle-frames');
+      return;
     }
-    if (!c.client && c.flood.peerReset(ageMs)) c.fail(ENHANCE_YOUR_CALM, 'rapid-reset');
+    const code = read32(buf, start);
+    c.remove(stream, false);
+    stream.handler.onReset(stream, code, 'peer', code !== REFUSED_STREAM);
+    if (!c.client && c.flood.peerReset(c.clock.nowMs - stream.openedAtMs)) c.fail(ENHANCE_YOUR_CALM, 'rapid-reset');
   }
 
   private onWindowUpdate(id: number, buf: Buffer, start: number, end: number): void {

@@ -26,6 +26,7 @@ export function applySettings(c: Connection, ack: boolean, buf: Buffer, start: n
   if (length > 6 * MAX_SETTINGS_ENTRIES) return c.fail(ENHANCE_YOUR_CALM, 'SETTINGS entries');
   // Until its first SETTINGS a peer may be assumed to allow 100 streams; without the entry there is no limit.
   if (!c.settingsReceived) c.peerMaxStreams = 0x7fffffff;
+  let initialWindow = c.peerInitialWindow;
   for (let p = start; p < end; p += 6) {
     const identifier = (buf[p] << 8) | buf[p + 1];
     const value = ((buf[p + 2] << 24) | (buf[p + 3] << 16) | (buf[p + 4] << 8) | buf[p + 5]) >>> 0;
@@ -37,14 +38,18 @@ export function applySettings(c: Connection, ack: boolean, buf: Buffer, start: n
       c.peerMaxStreams = value;
     } else if (identifier === SETTINGS_INITIAL_WINDOW_SIZE) {
       if (value > MAX_WINDOW) return c.fail(FLOW_CONTROL_ERROR, 'INITIAL_WINDOW_SIZE');
-      const delta = value - c.peerInitialWindow;
-      c.peerInitialWindow = value;
-      for (const stream of c.streams.all()) {
-        stream.sendWindow += delta;
-        if (stream.sendWindow > MAX_WINDOW) return c.fail(FLOW_CONTROL_ERROR, 'INITIAL_WINDOW_SIZE overflows a window');
-      }
+      initialWindow = value;
     } else if (identifier === SETTINGS_MAX_FRAME_SIZE) {
       if (value < MAX_FRAME_SIZE || value > 0xffffff) return c.fail(PROTOCOL_ERROR, 'MAX_FRAME_SIZE');
+    }
+  }
+  // The last value of the frame counts, in one walk over the streams: 32 walks per frame would be an attack.
+  const delta = initialWindow - c.peerInitialWindow;
+  if (delta !== 0) {
+    c.peerInitialWindow = initialWindow;
+    for (const stream of c.streams.all()) {
+      stream.sendWindow += delta;
+      if (stream.sendWindow > MAX_WINDOW) return c.fail(FLOW_CONTROL_ERROR, 'INITIAL_WINDOW_SIZE overflows a window');
     }
   }
   writeSettingsAck(c.output);
