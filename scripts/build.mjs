@@ -10,7 +10,8 @@ const ROOT = join(dirname(fileURLToPath(import.meta.url)), '..');
 /** Program → entry, relative to the repository. An entry that does not exist yet is left out. */
 export const BUNDLES = [
   { out: 'dist/weft.mjs', entry: 'cli/main.ts' },
-  { out: 'dist/sidecar.mjs', entry: 'sidecar/main.ts' },
+  // Source text stays in memory: minified, an idle sidecar needs 2 MiB less.
+  { out: 'dist/sidecar.mjs', entry: 'sidecar/main.ts', minify: true },
   { out: 'dist/control-plane.mjs', entry: 'control-plane/main.ts' },
   { out: 'examples/shop/dist/payment.mjs', entry: 'examples/shop/payment.ts' },
   { out: 'examples/shop/dist/checkout.mjs', entry: 'examples/shop/checkout.ts' },
@@ -26,6 +27,7 @@ export async function buildAll(root = ROOT) {
         entryPoints: [bundle.entry],
         outfile: bundle.out,
         bundle: true,
+        minify: bundle.minify ?? false,
         platform: 'node',
         format: 'esm',
         target: 'node24',

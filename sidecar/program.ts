@@ -1,12 +1,10 @@
 // A running sidecar: the data plane joined to its certificate, its configuration stream and its admin server.
-import type { Resource } from '#core/gen/weft/v1/config_pb.ts';
 import type { Logger } from '#core/log.ts';
 import { systemTimers } from '#core/timers.ts';
 import { Credentials } from './config/credentials.ts';
 import { ConfigStream } from './config/stream.ts';
 import type { SidecarSettings } from './settings.ts';
 import { Sidecar, type Surroundings } from './sidecar.ts';
-import type { Refusal } from './state.ts';
 import { AdminServer } from './telemetry/admin.ts';
 import { SidecarMetrics } from './telemetry/metrics.ts';
 
@@ -32,25 +30,13 @@ export async function startSidecar(settings: SidecarSettings, version: string, l
     trustDomain: settings.trustDomain,
     log: log.child('credentials'),
   });
-  const apply = (resources: readonly Resource[], removed: readonly string[]): Refusal[] => {
-    const refusals = sidecar.state.apply(resources, removed);
-    for (const { name, version: of, body } of resources) {
-      if (body.case !== 'trust') continue;
-      try {
-        credentials.setTrust(body.value);
-      } catch (error) {
-        refusals.push({ name, version: of, reason: (error as Error).message });
-      }
-    }
-    return refusals;
-  };
   const stream = new ConfigStream({
     ...shared,
     credentials,
     version,
     namespace: settings.namespace,
     pod: settings.pod,
-    apply,
+    apply: (resources, removed) => sidecar.state.apply(resources, removed),
     log: log.child('config'),
   });
   const sidecar = new Sidecar(log, around, metrics, credentials, (service) => stream.want(service));

@@ -1,7 +1,7 @@
 // Weft: the sidecar program itself, configured by a real control plane in this process.
 import { existsSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
-import { SIDECAR_FLAGS } from '#cli/run/launch.ts';
+import { SIDECAR_ENVIRONMENT, SIDECAR_FLAGS } from '#cli/run/launch.ts';
 import { type ControlPlane, startControlPlane } from '#control-plane/assemble.ts';
 import { TokenIssuer } from '#control-plane/issue/token.ts';
 import type { Workload } from '#core/gen/weft/v1/mesh_pb.ts';
@@ -61,6 +61,7 @@ async function startSidecar(work: Work, { plane, tokens }: Mesh, pod: string, ac
   });
   const adminPort = await freePort();
   const program = new Program(`weft (${pod})`, work.core, [process.execPath, ...SIDECAR_FLAGS, PROGRAM], {
+    ...SIDECAR_ENVIRONMENT,
     WEFT_CONTROL_PLANE: `${HERE}:${plane.port}`,
     WEFT_TOKEN_FILE: tokenFile,
     WEFT_TRUST_BUNDLE_FILE: work.certificates.roots,

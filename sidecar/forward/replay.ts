@@ -2,7 +2,7 @@
 // They lie in one ring: keeping one costs a copy of its octets and no object (a Buffer per call was a sixth of all CPU time, as garbage).
 // A body that was overwritten meanwhile is simply not sent again.
 
-const RING_OCTETS = 1024 * 1024;
+const RING_OCTETS = 256 * 1024;
 
 export class ReplayRing {
   private readonly ring = Buffer.allocUnsafeSlow(RING_OCTETS);
