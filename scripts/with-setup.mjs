@@ -13,6 +13,9 @@ const SOURCES = ['core', 'certs', 'control-plane', 'sidecar', 'injector', 'cli',
 
 const SIGNALS = ['SIGINT', 'SIGTERM', 'SIGHUP'];
 
+// Of what npm says when it fails; the rest is its usage.
+const MOST_LINES = 30;
+
 const say = (text) => process.stderr.write(`weft: ${text}\n`);
 
 /** Runs a command to its end; signals sent to us reach it, so that Ctrl-C lets it clean up. Resolves with its exit code. */
@@ -69,23 +72,27 @@ async function install() {
   const marker = join(ROOT, 'node_modules', '.package-lock.json');
   if (existsSync(NODE) && modifiedMs(join(ROOT, 'package-lock.json')) <= modifiedMs(marker)) return;
   const npm = process.env.npm_execpath;
+  let verb = ['ci'];
   for (let attempt = 1; attempt <= 2; attempt++) {
-    say(attempt === 1 ? 'installing packages (npm ci) …' : 'trying npm ci once more …');
-    const args = ['ci', '--no-audit', '--no-fund', '--loglevel=error'];
+    say(`installing packages (npm ${verb.join(' ')}) …`);
+    // The level is said out loud: `npm start --silent` hands its own down in the environment, and would hide why an installation fails.
+    const args = [...verb, '--no-audit', '--no-fund', '--loglevel=error'];
     const startedAt = Date.now();
-    // Said out loud: `npm start --silent` hands its log level down in the environment, and would hide why an installation fails.
     const { code, talk } = await run(npm ? process.execPath : 'npm', npm ? [npm, ...args] : args, { quiet: true });
     if (code === 0 && existsSync(NODE)) {
-      utimesSync(marker, new Date(), new Date());
+      // A run of npm that found nothing to do leaves the marker as old as it was.
+      if (existsSync(marker)) utimesSync(marker, new Date(), new Date());
       say(`packages installed in ${((Date.now() - startedAt) / 1000).toFixed(1)} s`);
       return;
     }
-    process.stderr.write(talk);
-    say(
-      code === 0
-        ? `npm ci went well but ${NODE} is not there (were install scripts switched off?)`
-        : `npm ci failed with exit code ${code}`,
-    );
+    // npm ci refuses a lock file without the packages of other platforms that this registry, or the one it was written with, does not have.
+    // An installation takes the same versions and integrity hashes from it, and changes no file.
+    if (attempt === 1 && /EUSAGE/.test(talk)) verb = ['install', '--no-save'];
+    if (attempt === 1) continue;
+    const lines = talk.split('\n');
+    process.stderr.write(`${lines.slice(0, MOST_LINES).join('\n')}\n`);
+    if (lines.length > MOST_LINES) say(`and ${lines.length - MOST_LINES} more lines`);
+    say(code === 0 ? `${NODE} is not there: were install scripts switched off?` : `npm ${verb.join(' ')} failed with exit code ${code}`);
   }
   process.exit(1);
 }
