@@ -13,7 +13,6 @@ export interface EnvoyWork {
   /** Two backends that share the calls 90/10; a server-side proxy has one. */
   readonly backendPorts: readonly number[];
   readonly methods: readonly string[];
-  readonly path: string;
   readonly upstreamTls: TlsFiles | null;
   readonly downstreamTls: TlsFiles | null;
 }
@@ -80,10 +79,7 @@ export function envoyConfig(work: EnvoyWork): object {
     ? { request_headers_to_add: [{ header: { key: 'x-weft-route', value: 'bench' }, append_action: 'OVERWRITE_IF_EXISTS_OR_ADD' }] }
     : {};
   const routes = split
-    ? [
-        ...work.methods.map((method) => ({ match: { path: method }, route: action, ...added })),
-        { match: { path: work.path }, route: action, ...added },
-      ]
+    ? work.methods.map((method) => ({ match: { path: method }, route: action, ...added }))
     : [{ match: { prefix: '/' }, route: action }];
   return {
     static_resources: {

@@ -30,7 +30,10 @@ export interface LoadSettings {
   readonly logFile: string;
 }
 
-/** Sends so many requests. Latencies are exact, from h2load's log of each request. */
+/** A load that takes longer than this is stuck: h2load itself would wait for ever. */
+const STUCK_MS = 180_000;
+
+/** Sends so many requests. Latencies are exact, from h2load's log of each request. @throws when the load ends without a result */
 export function runLoad(settings: LoadSettings, shape: Shape, requests: number): Promise<LoadResult> {
   const args = [
     '-c',
@@ -50,8 +53,8 @@ export function runLoad(settings: LoadSettings, shape: Shape, requests: number):
   args.push('-d', settings.bodyFile, `--log-file=${settings.logFile}`, `http://${settings.host}:${settings.port}${settings.path}`);
   rmSync(settings.logFile, { force: true });
   return new Promise((resolve, reject) => {
-    execFile('taskset', args, { maxBuffer: 1 << 24 }, (error, stdout) => {
-      if (error !== null) return reject(error);
+    execFile('taskset', args, { maxBuffer: 1 << 24, timeout: STUCK_MS, killSignal: 'SIGKILL' }, (error, stdout) => {
+      if (error !== null) return reject(new Error(error.killed ? 'the load got stuck' : `h2load: ${error.message}`));
       const rate = /finished in [^,]+, ([0-9.]+) req\/s/.exec(stdout);
       const ok = /status codes: ([0-9]+) 2xx/.exec(stdout);
       const octets = /traffic: \S+ \(([0-9]+)\) total, \S+ \(([0-9]+)\) headers .*, \S+ \(([0-9]+)\) data/.exec(stdout);

@@ -60,6 +60,8 @@ if (h2load === null) {
   process.exit(1);
 }
 const notes: string[] = [];
+/** Measurements without a result. */
+const failures: string[] = [];
 const present: Peer[] = [];
 for (const peer of PEERS.filter(({ name }) => options.only.includes(name))) {
   const missing = peer.missing();
@@ -76,7 +78,7 @@ const memory: MemoryRow[] = [];
 /** All that runs and must be stopped whatever happens. */
 const running: Runner[] = [];
 let backends: Backends | null = null;
-for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => void cleanUp().then(() => process.exit(1)));
+for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.once(signal, () => void cleanUp().then(() => process.exit(1)));
 
 try {
   // The control plane of Weft's sidecars lives in this process: it must not take time from the proxies.
@@ -94,9 +96,10 @@ try {
 }
 
 process.stdout.write(`\n${renderText(results, memory)}\n`);
+notes.push(...failures);
 for (const note of notes) process.stdout.write(`note: ${note}\n`);
 if (results.length > 0) process.stdout.write(`written to ${saveOutcome({ options, versions, results, memory, notes }, new Date())}\n`);
-if (results.length === 0 || results.some(({ errors }) => errors > 0)) process.exitCode = 1;
+if (results.length === 0 || failures.length > 0 || results.some(({ errors }) => errors > 0)) process.exitCode = 1;
 
 /** Starts the proxies of a scenario and measures them in turns. */
 async function runScenario(
@@ -125,7 +128,10 @@ async function runScenario(
     for (let round = 0; round < options.rounds; round++) {
       for (const { peer, proxy } of running) {
         const warmSeconds = Math.min(options.seconds, round === 0 ? FIRST_WARM_SECONDS : WARM_SECONDS);
-        const result = await measure(load, proxy, { peer, scenario, shape }, { ...options, warmSeconds });
+        const result = await measure(load, proxy, { peer, scenario, shape }, { ...options, warmSeconds }).catch((error: Error) => {
+          failures.push(`${peer} (${scenario} ${shapeName(shape)}) failed: ${error.message}`);
+        });
+        if (result === undefined) continue;
         byPeer.set(peer, [...(byPeer.get(peer) ?? []), result]);
         say(
           `  ${scenario} ${shapeName(shape)} ${peer}: ${Math.round(result.requestsPerSecond)} requests/s, ` +

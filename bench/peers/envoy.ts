@@ -58,7 +58,6 @@ async function start(work: Work): Promise<Running> {
       listenPort: middle,
       backendPorts: [work.backendPorts[0]],
       methods: [],
-      path: '/',
       upstreamTls: null,
       downstreamTls: tls,
     });
@@ -71,7 +70,6 @@ async function start(work: Work): Promise<Running> {
     listenPort: port,
     backendPorts,
     methods: work.methods,
-    path: work.path,
     upstreamTls: work.scenario === 'plain' ? null : tls,
     downstreamTls: null,
   });
