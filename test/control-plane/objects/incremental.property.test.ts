@@ -9,11 +9,14 @@ import { render } from '../translate/render.ts';
 
 type Change =
   | { readonly kind: 'apply'; readonly object: KubeObject }
+  /** One field of an object of the same kind becomes the donor's. */
+  | { readonly kind: 'tweak'; readonly which: number; readonly donor: KubeObject }
   | { readonly kind: 'remove'; readonly which: number }
   | { readonly kind: 'replaceAll'; readonly objects: readonly KubeObject[] };
 
 const change: fc.Arbitrary<Change> = fc.oneof(
   { weight: 8, arbitrary: fc.oneof({ weight: 5, arbitrary: object }, spoiltObject).map((object): Change => ({ kind: 'apply', object })) },
+  { weight: 6, arbitrary: fc.tuple(fc.nat(), object).map(([which, donor]): Change => ({ kind: 'tweak', which, donor })) },
   { weight: 4, arbitrary: fc.nat().map((which): Change => ({ kind: 'remove', which })) },
   { weight: 1, arbitrary: fc.array(object, { maxLength: 10 }).map((objects): Change => ({ kind: 'replaceAll', objects })) },
 );
@@ -43,7 +46,7 @@ describe('object store, incremental translation', () => {
             }
           }
         }),
-        { numRuns: 150 },
+        { numRuns: 400 },
       );
       expect(compared).to.be.greaterThan(1000);
     });
@@ -56,6 +59,13 @@ function perform(change: Change, store: ObjectStore, known: Map<string, KubeObje
     case 'apply':
       known.set(identity(change.object), change.object);
       return store.apply(change.object);
+    case 'tweak': {
+      const same = [...known.values()].filter(({ kind }) => kind === change.donor.kind);
+      if (same.length === 0) return new Set();
+      const tweaked = tweak(same[change.which % same.length], change.donor, change.which);
+      known.set(identity(tweaked), tweaked);
+      return store.apply(tweaked);
+    }
     case 'replaceAll':
       known.clear();
       for (const object of change.objects) known.set(identity(object), object);
@@ -71,6 +81,21 @@ function perform(change: Change, store: ObjectStore, known: Map<string, KubeObje
       return store.remove(kind!, metadata.namespace, metadata.name);
     }
   }
+}
+
+function tweak(object: KubeObject, donor: KubeObject, which: number): KubeObject {
+  const tweaked = structuredClone(object) as Record<string, unknown>;
+  const fields = Object.entries(donor).flatMap(([part, value]) =>
+    typeof value === 'object' && !Array.isArray(value) ? Object.keys(value as object).map((field) => [part, field]) : [[part, '']],
+  );
+  const changeable = fields.filter(([part, field]) => !['kind', 'apiVersion'].includes(part) && !['name', 'namespace'].includes(field));
+  if (changeable.length === 0) return object;
+  const [part, field] = changeable[which % changeable.length];
+  const given = (donor as Record<string, unknown>)[part];
+  const own = tweaked[part];
+  if (field === '') tweaked[part] = given;
+  else if (typeof own === 'object' && own !== null) (own as Record<string, unknown>)[field] = (given as Record<string, unknown>)[field];
+  return tweaked;
 }
 
 function identity({ kind, metadata }: KubeObject): string {

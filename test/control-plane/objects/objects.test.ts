@@ -98,10 +98,32 @@ describe('object store', () => {
     expect(sorted(store.remove('Service', 'a', 'nobody'))).to.deep.equal([]);
   });
 
-  it('but a new generation of a route does: its status has to say so', () => {
-    const first = route('a/r', ['a/x'], []);
-    const store = storeOf(first);
-    expect(sorted(store.apply({ ...first, metadata: { ...first.metadata, generation: 2 } }))).to.deep.equal(['a/x']);
+  describe('what a translation reads touches', () => {
+    const objects = {
+      service: service('a/x'),
+      slice: slice('a/s', 'x', [{ addresses: ['10.0.0.1'] }]),
+      pod: pod('a/p', '10.0.0.1'),
+      route: route('a/r', ['a/x'], []),
+    };
+    const cases: [keyof typeof objects, string, object][] = [
+      ['service', 'spec', { spec: { type: 'ExternalName' } }],
+      ['slice', 'addressType', { addressType: 'IPv6' }],
+      ['slice', 'endpoints', { endpoints: [] }],
+      ['slice', 'ports', { ports: [] }],
+      ['pod', 'annotations', { metadata: { ...objects.pod.metadata, annotations: { 'weft.dev/status': '{}' } } }],
+      ['pod', 'serviceAccountName', { spec: { serviceAccountName: 'payer' } }],
+      ['pod', 'hostNetwork', { spec: { hostNetwork: true } }],
+      ['pod', 'phase', { status: { podIP: '10.0.0.1', phase: 'Failed' } }],
+      ['pod', 'podIPs', { status: { podIPs: [{ ip: '10.0.0.1' }] } }],
+      ['route', 'creationTimestamp', { metadata: { ...objects.route.metadata, creationTimestamp: '2026-01-01T00:00:00Z' } }],
+      ['route', 'generation', { metadata: { ...objects.route.metadata, generation: 2 } }],
+    ];
+    for (const [kind, field, change] of cases) {
+      it(`${kind} ${field}`, () => {
+        const store = storeOf(...Object.values(objects));
+        expect(sorted(store.apply({ ...objects[kind], ...change }))).to.deep.equal(['a/x']);
+      });
+    }
   });
 
   it('a ReferenceGrant touches the parents of routes that send into its namespace', () => {
