@@ -28,6 +28,7 @@ export class Fleet {
   /** In the order of their starts. */
   private readonly entries: Entry[] = [];
   private wanted: readonly PlannedPod[] = [];
+  private refused: ReadonlySet<string> = new Set();
   private closed = false;
 
   constructor(hooks: FleetHooks) {
@@ -53,9 +54,13 @@ export class Fleet {
     );
   }
 
-  /** Makes this the plan. Never blocks; changes follow as pods become ready. */
-  apply(wanted: readonly PlannedPod[]): void {
+  /**
+   * Makes this the plan. Never blocks; changes follow as pods become ready.
+   * @param refused keys of planned pods that cannot be started; what they were to replace stays
+   */
+  apply(wanted: readonly PlannedPod[], refused: ReadonlySet<string> = new Set()): void {
     this.wanted = wanted;
+    this.refused = refused;
     this.step();
   }
 
@@ -111,7 +116,7 @@ export class Fleet {
     for (const plan of [...this.wanted.filter(serves), ...this.wanted.filter((one) => !serves(one))]) {
       const starting = this.entries.filter(({ phase }) => phase === 'starting');
       if (starting.length >= MOST_STARTING) return;
-      if (present.has(plan.key)) continue;
+      if (present.has(plan.key) || this.refused.has(plan.key)) continue;
       if (!serves(plan) && starting.some(({ pod }) => serves(pod.plan))) return;
       this.start(plan);
     }

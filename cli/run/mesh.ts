@@ -219,15 +219,16 @@ export class Mesh {
   /** The directory is different: plans anew and brings everything to it. */
   private reload(): void {
     if (!this.control || this.closing) return;
-    const stopping = new Set(this.fleet.pods().map(({ plan }) => plan.key));
-    this.plan = planMesh(this.manifests(), this.planSettings, this.plan.memory, stopping);
+    const running = new Set(this.fleet.pods().map(({ plan }) => plan.key));
+    this.plan = planMesh(this.manifests(), this.planSettings, this.plan.memory, running);
     // Pods that run already are left alone: their program was there when they were started.
-    const fresh = this.plan.pods.filter(({ key }) => !stopping.has(key));
+    const fresh = this.plan.pods.filter(({ key }) => !running.has(key));
     this.refused = missingPrograms(fresh, this.settings.env);
-    const refusedPods = new Set([...this.refused, ...this.plan.problems].map(({ pod }) => pod));
+    const problems = [...this.refused, ...this.plan.problems];
+    const refused = new Set(problems.flatMap(({ pod }) => (pod === undefined || running.has(pod) ? [] : [pod])));
     this.publish();
     this.control.workloadsChanged();
-    this.fleet.apply(this.plan.pods.filter(({ key }) => !refusedPods.has(key)));
+    this.fleet.apply(this.plan.pods, refused);
   }
 
   /** Hands the control plane what a cluster's API server would hold now. */

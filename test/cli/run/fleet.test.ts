@@ -107,6 +107,17 @@ describe('run: fleet', () => {
     await subject.close();
   });
 
+  it('does not start what is refused, and keeps what that was to replace', async () => {
+    const { subject, story, made } = fleet();
+    subject.apply(pods(version('good')));
+    for (const pod of made) pod.become(true);
+    const bad = pods(version('bad'));
+    subject.apply(bad, new Set(bad.map(({ key }) => key)));
+    await sleep(0);
+    expect(story).to.deep.equal(['start a', 'start a']);
+    await subject.close();
+  });
+
   it('stops surplus replicas and deleted Deployments at once, telling callers first', async () => {
     const { subject, story, made, counts } = fleet();
     subject.apply(pods(version('1', 3)));
