@@ -309,7 +309,11 @@ export class Exchange implements StreamHandler, Waiter, Deadline {
   // === Ends
 
   onReset(stream: Stream, code: number, cause: ResetCause, processed: boolean): void {
-    if (this.state === DONE) return;
+    if (this.state === DONE) {
+      // The answer had ended, but a part of it was still queued here.
+      if (stream === this.down && this.up !== null) this.up.connection.release(this.up);
+      return;
+    }
     if (stream === this.down) return this.cancelled();
     if (stream !== this.up) return;
     this.up = null;

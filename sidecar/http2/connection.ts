@@ -56,8 +56,8 @@ const LOCAL_SETTINGS = [
   [SETTINGS_MAX_HEADER_LIST_SIZE, MAX_HEADER_LIST_OCTETS],
 ] as const;
 
-/** Streams that closed lately are remembered to tell a late frame from a wrong one: a ring of id * 2 + (we reset it). */
-const CLOSED_RING = 256;
+/** Streams that closed lately are remembered to tell a late frame from a wrong one: a ring of id * 2 + (we reset it), power of two. */
+const CLOSED_RING = 1024;
 
 const PING_DATA = Buffer.from('weft-ka\0');
 const DRAIN_PING_DATA = Buffer.from('weft-bye');
@@ -88,12 +88,13 @@ export class Connection {
   /** For whoever keeps connections: streams it has given out and their balance. */
   pooled: unknown = null;
   private readonly transport: Transport;
+  private readonly receiver: Receiver;
   private readonly reader: FrameReader;
   private nextStreamId = 1;
   private unreturned = 0;
   private waiting: Stream[] = [];
   private flushing = false;
-  private readonly closedRing = new Int32Array(CLOSED_RING);
+  private readonly closedRing = new Uint32Array(CLOSED_RING);
   private closedAt = 0;
   private readonly openedAtMs: number;
   private failedAtMs = 0;
@@ -112,7 +113,8 @@ export class Connection {
     this.lastReadMs = clock.nowMs;
     this.flood = new FloodGuard(clock.nowMs);
     this.output = new Output(transport, () => this.resumeWaiting());
-    this.reader = new FrameReader(new Receiver(this));
+    this.receiver = new Receiver(this);
+    this.reader = new FrameReader(this.receiver);
     if (this.client) {
       const b = this.output.reserve(PREFACE.length);
       PREFACE.copy(b, this.output.length);
@@ -166,6 +168,7 @@ export class Connection {
   open(handler: StreamHandler, source: HeaderSource, varying: readonly Field[], endStream: boolean): Stream {
     const stream = new Stream(this.nextStreamId, this, handler, this.peerInitialWindow, this.clock.nowMs);
     this.nextStreamId += 2;
+    if (this.nextStreamId >= MAX_STREAM_ID - 2) this.draining = true; // its ids are used up: it ends with its last stream
     this.streams.add(stream);
     this.flood.work();
     writeHeaders(this.output, stream.id, this.encoder.encode(source), varying, endStream);
@@ -212,7 +215,7 @@ export class Connection {
 
   /** Octets of the stream's DATA were consumed: the peer may send as many again. */
   credit(stream: Stream, octets: number): void {
-    if (stream.closed) return; // remove() has settled its account
+    if (stream.closed && stream.held === 0) return; // release() has settled its account
     stream.held -= octets;
     this.held -= octets;
     stream.unreturned += octets;
@@ -253,33 +256,44 @@ export class Connection {
 
   localEnd(stream: Stream): void {
     stream.localClosed = true;
-    if (stream.remoteClosed) this.remove(stream, false);
+    if (stream.remoteClosed && !stream.closed) this.leave(stream, false);
   }
 
   remoteEnd(stream: Stream): void {
     stream.remoteClosed = true;
-    if (stream.localClosed && !stream.closed) this.remove(stream, false);
+    if (stream.localClosed && !stream.closed) this.leave(stream, false);
   }
 
-  /** Takes a stream out of the table and settles its account. */
-  remove(stream: Stream, byUs: boolean): void {
-    if (stream.closed) return;
-    stream.closed = true;
+  /** What the stream's handler still holds of its DATA is not wanted any more; credit() does nothing from here on if the stream is closed. */
+  release(stream: Stream): void {
     this.held -= stream.held;
     stream.held = 0;
+    if (this.unreturned > 0) this.returnConnectionWindow(0);
+  }
+
+  /** Takes a stream that was reset out of the table and settles its account. */
+  remove(stream: Stream, byUs: boolean): void {
+    if (stream.closed) return;
     stream.queue = null;
+    this.release(stream);
+    this.leave(stream, byUs);
+  }
+
+  /** Takes a stream out of the table. What its handler still holds goes on counting (L8) until it is credited. */
+  private leave(stream: Stream, byUs: boolean): void {
+    stream.closed = true;
     this.streams.delete(stream.id);
     this.remember(stream.id, byUs);
-    if (this.unreturned > 0) this.returnConnectionWindow(0);
     if (this.draining && this.streams.size === 0) this.closeWhenIdle();
     else if (this.client) this.owner.onCapacity(this);
   }
 
-  /** @returns 'reset' if we reset the stream lately, 'ended' if it closed otherwise, null if it is not remembered */
-  recentlyClosed(id: number): 'reset' | 'ended' | null {
-    for (let i = 0; i < CLOSED_RING; i++)
-      if (this.closedRing[i] >> 1 === id && id !== 0) return (this.closedRing[i] & 1) === 1 ? 'reset' : 'ended';
-    return null;
+  /** @returns 'reset' if we reset the stream lately, 'ended' if it closed otherwise, 'forgotten' if it may be one of long ago, null if it never was */
+  recentlyClosed(id: number): 'reset' | 'ended' | 'forgotten' | null {
+    for (let i = 0; i < CLOSED_RING; i++) {
+      if (this.closedRing[i] >>> 1 === id) return (this.closedRing[i] & 1) === 1 ? 'reset' : 'ended';
+    }
+    return this.closedAt > CLOSED_RING ? 'forgotten' : null;
   }
 
   private remember(id: number, byUs: boolean): void {
@@ -396,6 +410,7 @@ export class Connection {
       return;
     }
     if (!this.settingsReceived && nowMs - this.openedAtMs > HANDSHAKE_TIMEOUT_MS) return this.fail(SETTINGS_TIMEOUT, 'no SETTINGS');
+    if (this.receiver.blockIsStuck(nowMs)) return this.fail(ENHANCE_YOUR_CALM, 'header block does not end');
     if (this.pingSentAtMs !== 0 && nowMs - this.pingSentAtMs > pingTimeoutMs) {
       if (this.lastReadMs < this.pingSentAtMs) return this.finish('ping timeout', CANCEL);
       this.pingSentAtMs = 0;

@@ -5,6 +5,7 @@ import {
   IDLE_FRAME_BUDGET,
   IDLE_FRAMES_PER_SECOND,
   IDLE_FRAMES_PER_WORK_FRAME,
+  OCTETS_PER_WINDOW_UPDATE,
   RAPID_RESET_MIN_REQUESTS,
   RESET_SOON_MS,
 } from './limits.ts';
@@ -19,6 +20,9 @@ export class FloodGuard {
   private forcedAtMs: number;
   private requests = 0;
   private soonResets = 0;
+  private windowUpdates = 0;
+  /** Octets of DATA that were sent. */
+  sentOctets = 0;
 
   constructor(nowMs: number) {
     this.idleAtMs = nowMs;
@@ -38,6 +42,16 @@ export class FloodGuard {
     this.idleAtMs = nowMs;
     this.idleFrames = Math.min(IDLE_FRAME_BUDGET, earned) - 1;
     return this.idleFrames < 0;
+  }
+
+  /**
+   * A WINDOW_UPDATE. A peer that reads in small pieces sends many at a time, long after the octets they are for: those are earned.
+   * @returns whether it counts as an idle frame
+   */
+  windowUpdate(): boolean {
+    if ((this.windowUpdates + 1) * OCTETS_PER_WINDOW_UPDATE > this.sentOctets) return true;
+    this.windowUpdates++;
+    return false;
   }
 
   request(): void {

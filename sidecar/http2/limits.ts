@@ -26,7 +26,7 @@ export const ERROR_LINGER_MS = 500;
 /** L6: data waits for the peer's window without progress, in ms; then that stream is reset. */
 export const STALL_TIMEOUT_MS = 120_000;
 
-/** L7: TLS handshake, protocol detection and first SETTINGS, in ms. */
+/** L7: TLS handshake, protocol detection, first SETTINGS, and from the first to the last frame of a header block, in ms. */
 export const HANDSHAKE_TIMEOUT_MS = 10_000;
 
 /** L8: body octets held for one stream and for one connection. */
@@ -41,6 +41,8 @@ export const CONNECTION_WINDOW = 1024 * 1024;
 export const IDLE_FRAME_BUDGET = 1000;
 export const IDLE_FRAMES_PER_WORK_FRAME = 4;
 export const IDLE_FRAMES_PER_SECOND = 100;
+/** Each so many octets that we sent allow one WINDOW_UPDATE more, at any time. */
+export const OCTETS_PER_WINDOW_UPDATE = 256;
 /** Entries in one SETTINGS frame. */
 export const MAX_SETTINGS_ENTRIES = 32;
 

@@ -29,7 +29,7 @@ import type { FrameSink } from './frame-reader.ts';
 import { writePing, writeReset } from './frames.ts';
 import type { HeaderBlock } from './header-block.ts';
 import { HpackDecoder, HpackError } from './hpack-decoder.ts';
-import { DECODER_TABLE_SIZE, MAX_CONTINUATIONS } from './limits.ts';
+import { DECODER_TABLE_SIZE, HANDSHAKE_TIMEOUT_MS, MAX_CONNECTION_BUFFER, MAX_CONTINUATIONS } from './limits.ts';
 import { applySettings } from './settings.ts';
 import { Stream, type StreamHandler } from './stream.ts';
 
@@ -48,6 +48,7 @@ export class Receiver implements FrameSink {
   private blockFlags = 0;
   private blockSelfDependent = false;
   private blockParts: Buffer[] = [];
+  private blockStartedMs = 0;
 
   constructor(connection: Connection) {
     this.connection = connection;
@@ -92,8 +93,15 @@ export class Receiver implements FrameSink {
     this.connection.fail(FRAME_SIZE_ERROR, 'frame too large');
   }
 
+  /** A header block was begun and does not end (L7). */
+  blockIsStuck(nowMs: number): boolean {
+    return this.blockStreamId !== 0 && nowMs - this.blockStartedMs > HANDSHAKE_TIMEOUT_MS;
+  }
+
+  /** One more frame that moves nothing; also from a peer that lets our frames pile up. */
   private tooManyIdle(): boolean {
-    return this.connection.flood.idleFrame(this.connection.clock.nowMs);
+    const c = this.connection;
+    return c.flood.idleFrame(c.clock.nowMs) || c.output.waiting > MAX_CONNECTION_BUFFER;
   }
 
   // === DATA
@@ -174,6 +182,7 @@ export class Receiver implements FrameSink {
     if ((flags & FLAG_END_HEADERS) !== 0) return this.onBlock(id, flags, selfDependent, buf, start, end);
     this.blockStreamId = id;
     this.blockFlags = flags;
+    this.blockStartedMs = this.connection.clock.nowMs;
     this.blockSelfDependent = selfDependent;
     this.blockParts = [Buffer.from(buf.subarray(start, end))];
   }
@@ -198,13 +207,13 @@ export class Receiver implements FrameSink {
       if (error instanceof HpackError) return c.fail(COMPRESSION_ERROR, error.message);
       throw error;
     }
-    c.flood.work();
     const endStream = (flags & FLAG_END_STREAM) !== 0;
     const stream = c.streams.get(id);
     if (selfDependent) return c.streamError(id, PROTOCOL_ERROR, 'a stream depends on itself');
     if (stream === undefined) {
-      if (c.client) this.onClosedStream(id, 'HEADERS');
-      else this.onNewRequest(id, block, endStream);
+      if (!c.client) this.onNewRequest(id, block, endStream);
+      else if (this.tooManyIdle()) c.fail(ENHANCE_YOUR_CALM, 'idle-frames');
+      else this.onClosedStream(id, 'HEADERS');
     } else if (stream.remoteClosed) c.streamError(id, STREAM_CLOSED, 'HEADERS after END_STREAM');
     else if (stream.headersReceived) this.onTrailers(stream, block, endStream);
     else this.onResponse(stream, block, endStream);
@@ -215,12 +224,17 @@ export class Receiver implements FrameSink {
     if ((id & 1) === 0) return c.fail(PROTOCOL_ERROR, 'even stream id from a client');
     if (id <= c.lastPeerStreamId) {
       const known = c.recentlyClosed(id);
-      if (known === 'reset') return;
+      if (known === 'reset' || known === 'forgotten') {
+        if (this.tooManyIdle()) c.fail(ENHANCE_YOUR_CALM, 'idle-frames');
+        return;
+      }
       return known === 'ended' ? c.fail(STREAM_CLOSED, 'HEADERS on a closed stream') : c.fail(PROTOCOL_ERROR, 'stream id goes backwards');
     }
     if (c.draining) return; // above the last id of our GOAWAY: the peer tries again elsewhere
     c.lastPeerStreamId = id;
+    c.flood.work();
     c.flood.request();
+    if (c.output.waiting > MAX_CONNECTION_BUFFER) return c.fail(ENHANCE_YOUR_CALM, 'answers are not read');
     if (c.streams.size >= c.maxPeerStreams) return c.streamError(id, REFUSED_STREAM, 'too many streams');
     const fault = block.fault || block.template.requestFault() || (block.contentLength === -2 ? 'bad content-length' : '');
     if (fault !== '' && !block.tooLarge) return c.streamError(id, PROTOCOL_ERROR, fault);
@@ -240,7 +254,10 @@ export class Receiver implements FrameSink {
     if (fault !== '') return c.streamError(stream.id, PROTOCOL_ERROR, fault);
     const informational = block.template.status < 200;
     if (informational && endStream) return c.streamError(stream.id, PROTOCOL_ERROR, 'END_STREAM on an informational response');
-    if (!informational) {
+    if (informational) {
+      if (this.tooManyIdle()) return c.fail(ENHANCE_YOUR_CALM, 'informational responses');
+    } else {
+      c.flood.work();
       stream.headersReceived = true;
       // A response to HEAD and a 304 have a content-length without content (RFC 9110 §8.6).
       stream.bodyLeft = endStream || stream.head || block.template.status === 304 ? -1 : block.contentLength;
@@ -252,6 +269,7 @@ export class Receiver implements FrameSink {
 
   private onTrailers(stream: Stream, block: HeaderBlock, endStream: boolean): void {
     const c = this.connection;
+    c.flood.work();
     if (!endStream) return c.streamError(stream.id, PROTOCOL_ERROR, 'trailers without END_STREAM');
     const fault = block.fault || (block.tooLarge ? 'trailers too large' : block.template.trailersFault());
     if (fault !== '') return c.streamError(stream.id, PROTOCOL_ERROR, fault);
@@ -283,7 +301,7 @@ export class Receiver implements FrameSink {
   private onWindowUpdate(id: number, buf: Buffer, start: number, end: number): void {
     const c = this.connection;
     if (end - start !== 4) return c.fail(FRAME_SIZE_ERROR, 'WINDOW_UPDATE length');
-    if (this.tooManyIdle()) return c.fail(ENHANCE_YOUR_CALM, 'window updates');
+    if (c.flood.windowUpdate() && this.tooManyIdle()) return c.fail(ENHANCE_YOUR_CALM, 'window updates');
     const increment = read32(buf, start) & MAX_WINDOW;
     if (id === 0) {
       if (increment === 0) return c.fail(PROTOCOL_ERROR, 'WINDOW_UPDATE of 0');

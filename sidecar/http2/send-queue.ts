@@ -13,7 +13,7 @@ const CHUNK_SIZE = 4096;
 export function sendDataNow(connection: Connection, stream: Stream, buf: Buffer, start: number, end: number, endStream: boolean): number {
   let pos = start;
   do {
-    if (connection.output.full) break;
+    if (connection.output.full && end > pos) break;
     // An empty frame needs no window, which may be negative (RFC 9113 §6.9.2).
     const octets = end === pos ? 0 : Math.min(end - pos, MAX_FRAME_SIZE, stream.sendWindow, connection.sendWindow);
     if (octets < 0 || (octets === 0 && end > pos)) break;
@@ -21,6 +21,7 @@ export function sendDataNow(connection: Connection, stream: Stream, buf: Buffer,
     writeData(connection.output, stream.id, buf, pos, pos + octets, last);
     stream.sendWindow -= octets;
     connection.sendWindow -= octets;
+    connection.flood.sentOctets += octets;
     pos += octets;
     if (last) connection.localEnd(stream);
   } while (pos < end);
@@ -49,23 +50,18 @@ export function queueTrailers(stream: Stream, source: HeaderSource, varying: rea
   stream.queuedTrailers = { source, varying };
 }
 
-/** Sends one frame of the stream's queue if it has room. @returns whether anything was sent */
+/** Sends one frame of the stream's queue, which is not empty, if it has room. @returns whether anything was sent */
 export function flushQueue(connection: Connection, stream: Stream): boolean {
   const queue = stream.queue!;
-  let sent = 0;
-  if (queue.length > 0) {
-    const chunk = queue[0];
-    const last = queue.length === 1 && stream.queuedEnd;
-    const octets = Math.min(chunk.end - chunk.start, MAX_FRAME_SIZE, stream.sendWindow, connection.sendWindow);
-    if (octets <= 0 || connection.output.full) return false;
-    sent = sendDataNow(connection, stream, chunk.buf, chunk.start, chunk.start + octets, last && chunk.start + octets === chunk.end);
-    chunk.start += sent;
-    if (chunk.start === chunk.end) queue.shift();
-    stream.queuedOctets -= sent;
-    stream.progressAtMs = connection.clock.nowMs;
-  } else if (stream.queuedEnd && !stream.localClosed) {
-    sendDataNow(connection, stream, EMPTY, 0, 0, true);
-  }
+  const chunk = queue[0];
+  const octets = Math.min(chunk.end - chunk.start, MAX_FRAME_SIZE, stream.sendWindow, connection.sendWindow);
+  if (octets <= 0 || connection.output.full) return false;
+  const last = queue.length === 1 && stream.queuedEnd && chunk.start + octets === chunk.end;
+  const sent = sendDataNow(connection, stream, chunk.buf, chunk.start, chunk.start + octets, last);
+  chunk.start += sent;
+  if (chunk.start === chunk.end) queue.shift();
+  stream.queuedOctets -= sent;
+  stream.progressAtMs = connection.clock.nowMs;
   if (queue.length === 0) {
     stream.queue = null;
     const trailers = stream.queuedTrailers;
@@ -75,8 +71,6 @@ export function flushQueue(connection: Connection, stream: Stream): boolean {
     }
   }
   // Last, because the handler may send or reset.
-  if (sent > 0) stream.handler.onSent(stream, sent);
+  stream.handler.onSent(stream, sent);
   return true;
 }
-
-const EMPTY = Buffer.alloc(0);

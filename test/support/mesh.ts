@@ -13,11 +13,28 @@ import { silentLogger } from '#core/log.ts';
 import { ANNOTATION_STATUS } from '#core/names.ts';
 import { type SidecarProgram, startSidecar } from '#sidecar/program.ts';
 import type { StatsSeries } from '#sidecar/telemetry/admin.ts';
+import { until } from './until.ts';
 
 const TRUST_DOMAIN = 'cluster.local';
 export const NAMESPACE = 'shop';
 /** Every Service and every application port of a test mesh. */
 export const PORT = 8080;
+
+/** A Service that nobody calls; see TestMesh.settled(). */
+const EPOCH = 'epoch';
+
+/** The parts of /config_dump that stories look at. */
+export interface SidecarDump {
+  readonly certificate: { readonly identity: string; readonly notAfterMs: number; readonly issued: number };
+  readonly stream: {
+    readonly connected: boolean;
+    readonly connects: number;
+    readonly versions: Readonly<Record<string, string>>;
+    readonly rejected: Readonly<Record<string, string>>;
+  };
+  readonly services: readonly { readonly namespace: string; readonly name: string }[];
+  readonly addresses: readonly { readonly name: string; readonly addresses: readonly string[] }[];
+}
 
 /** A pod: an optional application behind it, and the Services it calls. */
 export interface TestPod {
@@ -27,9 +44,11 @@ export interface TestPod {
   readonly namespace?: string;
   /** It has an application that listens at appAddress(), started by the test. */
   readonly serves?: boolean;
-  /** Names of Services ("name" or "ns/name") that it calls. */
+  /** Names of Services ("name", "ns/name" or "name:port") that it calls; they need not exist. */
   readonly calls?: readonly string[];
   readonly mtls?: MtlsMode;
+  /** What the Pod object says, when that is not what its certificate says. */
+  readonly publishedServiceAccount?: string;
 }
 
 export interface MeshOptions {
@@ -37,21 +56,31 @@ export interface MeshOptions {
   /** Service ("name" or "ns/name") → names of the pods behind it. */
   readonly services: Readonly<Record<string, readonly string[]>>;
   readonly routes?: readonly KubeObject[];
+  /** Ports of every Service, all with the applications' port behind them. Default PORT alone. */
+  readonly ports?: readonly number[];
   readonly leafLifetimeMs?: number;
 }
 
 let meshes = 0;
 
+interface RunningSidecar {
+  readonly program: SidecarProgram;
+  readonly settings: { drainMs: number };
+}
+
 export class TestMesh {
-  readonly controlPlane: ControlPlane;
+  controlPlane: ControlPlane;
   private readonly options: MeshOptions;
   private readonly directory: string;
-  private readonly sidecars = new Map<string, SidecarProgram>();
+  private readonly sidecars = new Map<string, RunningSidecar>();
   private readonly tokens: TokenIssuer;
   private readonly authority: Authority;
   private readonly net: string;
   /** Pods behind a Service, as the test changes them. */
   private readonly members: Map<string, readonly string[]>;
+  private routes: readonly KubeObject[];
+  /** Counts what was published; the address of a Service carries it to the sidecars. */
+  private epoch = 0;
 
   private constructor(
     options: MeshOptions,
@@ -68,6 +97,7 @@ export class TestMesh {
     this.controlPlane = controlPlane;
     this.net = net;
     this.members = new Map(Object.entries(options.services));
+    this.routes = options.routes ?? [];
   }
 
   /** Resolves when every sidecar is ready. */
@@ -92,11 +122,11 @@ export class TestMesh {
     return mesh;
   }
 
-  /** Where a pod's application finds a Service: its own sidecar's listener. */
+  /** Where a pod's application finds a Service (as in its `calls`): its own sidecar's listener. */
   address(pod: string, service: string): { host: string; port: number } {
-    const from = this.podNumber(pod);
-    const index = [...this.members.keys()].indexOf(service);
-    return { host: `${this.net}.${100 + from * 10 + index}`, port: PORT };
+    const index = (this.pod(pod).calls ?? []).indexOf(service);
+    if (index < 0) throw new Error(`${pod} does not call ${service} in this mesh`);
+    return { host: `${this.net}.${100 + this.podNumber(pod) * 10 + index}`, port: PORT };
   }
 
   /** What others dial to reach a pod. */
@@ -109,15 +139,45 @@ export class TestMesh {
     return { host: `${this.net}.${50 + this.podNumber(pod)}`, port: PORT };
   }
 
-  /** Puts other routes into force. */
+  /** Publishes other routes; see settled(). */
   setRoutes(routes: readonly KubeObject[]): void {
     this.publish(routes);
   }
 
-  /** Puts other pods behind a Service. */
-  setMembers(service: string, pods: readonly string[]): void {
-    this.members.set(service, pods);
+  /** Puts other pods behind a Service, or makes a new one; null: it is deleted. */
+  setMembers(service: string, pods: readonly string[] | null): void {
+    if (pods === null) this.members.delete(service);
+    else this.members.set(service, pods);
     this.publish();
+  }
+
+  /** Resolves when all that was published is in force in all sidecars. */
+  async settled(): Promise<void> {
+    const address = epochAddress(this.epoch);
+    for (const pod of this.sidecars.keys()) {
+      await until(async () => {
+        const { addresses } = await this.dump(pod);
+        return addresses.some(({ name, addresses: all }) => name === EPOCH && all.includes(address));
+      }, `the sidecar of ${pod} has the newest configuration`);
+    }
+  }
+
+  /** Ends the control plane; the sidecars stay. */
+  async stopControlPlane(): Promise<void> {
+    await this.controlPlane.close();
+  }
+
+  /** A new control plane where the old one was, with the same authority and the objects as they are now. */
+  async restartControlPlane(): Promise<void> {
+    this.controlPlane = await startControlPlane({
+      authority: this.authority,
+      verifyToken: (token) => this.tokens.verify(token),
+      host: '127.0.0.1',
+      port: this.controlPlane.port,
+      log: silentLogger,
+      workloadOf: ({ namespace, pod }) => this.workloadOf(namespace, pod),
+      objects: this.objects(),
+    });
   }
 
   async startSidecar(name: string): Promise<void> {
@@ -130,24 +190,22 @@ export class TestMesh {
       this.tokens.sign({ namespace, serviceAccount: pod.serviceAccount ?? name, pod: name, uid: `uid-${name}`, lifetimeMs: 3600_000 }),
     );
     writeFileSync(trustBundleFile, this.authority.rootsPem());
-    const program = await startSidecar(
-      {
-        controlPlane: { host: '127.0.0.1', port: this.controlPlane.port },
-        tokenFile,
-        trustBundleFile,
-        trustDomain: TRUST_DOMAIN,
-        namespace,
-        pod: name,
-        admin: { host: this.podAddress(name), port: 15020 },
-        logLevel: 'off',
-        logFormat: 'json',
-        drainMs: 2000,
-      },
-      'test',
-      silentLogger,
-      { now: () => performance.now(), wallClock: Date.now, random: Math.random },
-    );
-    this.sidecars.set(name, program);
+    const settings = {
+      controlPlane: { host: '127.0.0.1', port: this.controlPlane.port },
+      tokenFile,
+      trustBundleFile,
+      trustDomain: TRUST_DOMAIN,
+      namespace,
+      pod: name,
+      admin: { host: this.podAddress(name), port: 15020 },
+      logLevel: 'off',
+      logFormat: 'json',
+      drainMs: 2000,
+    } as const;
+    const mutable = { ...settings, drainMs: settings.drainMs as number };
+    const around = { now: () => performance.now(), wallClock: Date.now, random: Math.random };
+    const program = await startSidecar(mutable, 'test', silentLogger, around);
+    this.sidecars.set(name, { program, settings: mutable });
     const deadline = Date.now() + 10_000;
     while (program.notReady() !== '') {
       if (Date.now() > deadline) throw new Error(`sidecar of ${name} is not ready: ${program.notReady()}`);
@@ -155,9 +213,13 @@ export class TestMesh {
     }
   }
 
-  async stopSidecar(name: string): Promise<void> {
-    await this.sidecars.get(name)?.stop();
+  /** As SIGTERM does: calls may end, for so long. 0: they may not. */
+  async stopSidecar(name: string, drainMs = 2000): Promise<void> {
+    const sidecar = this.sidecars.get(name);
+    if (sidecar === undefined) return;
+    sidecar.settings.drainMs = drainMs;
     this.sidecars.delete(name);
+    await sidecar.program.stop();
   }
 
   /** The counters of a pod's sidecar, as its admin server tells them. */
@@ -166,8 +228,24 @@ export class TestMesh {
     return ((await response.json()) as { series: StatsSeries[] }).series;
   }
 
+  /** A page of the sidecar's admin server. */
+  async admin(pod: string, page: string): Promise<string> {
+    return (await fetch(`http://${this.podAddress(pod)}:15020${page}`)).text();
+  }
+
+  /** The value of a metric of a pod's sidecar, e.g. `weft_retries_total`; 0 when there is no such sample. */
+  async metric(pod: string, sample: string): Promise<number> {
+    const line = (await this.admin(pod, '/metrics')).split('\n').find((candidate) => candidate.startsWith(`${sample} `));
+    return line === undefined ? 0 : Number(line.slice(sample.length));
+  }
+
+  /** What is in force in a pod's sidecar. */
+  async dump(pod: string): Promise<SidecarDump> {
+    return JSON.parse(await this.admin(pod, '/config_dump')) as SidecarDump;
+  }
+
   async close(): Promise<void> {
-    await Promise.all([...this.sidecars.keys()].map((name) => this.stopSidecar(name)));
+    await Promise.all([...this.sidecars.keys()].map((name) => this.stopSidecar(name, 0)));
     await this.controlPlane.close();
     rmSync(this.directory, { recursive: true, force: true });
   }
@@ -194,32 +272,40 @@ export class TestMesh {
       mtls: pod.mtls ?? MtlsMode.PERMISSIVE,
       inbound: pod.serves ? [{ port: PORT, listenAddress: this.podAddress(name), appAddress: this.appAddress(name).host }] : [],
       outbound: (pod.calls ?? []).map((service) => {
-        const [ns, svc] = splitName(service);
+        const [ns, svc] = splitName(service.split(':')[0]!);
         const { host, port } = this.address(name, service);
-        return { address: host, port, namespace: ns, service: svc, servicePort: PORT };
+        return { address: host, port, namespace: ns, service: svc, servicePort: Number(service.split(':')[1] ?? PORT) };
       }),
     };
     return create(WorkloadSchema, init);
   }
 
-  private routes: readonly KubeObject[] = [];
-
-  private publish(routes: readonly KubeObject[] = this.options.routes ?? this.routes): void {
+  private publish(routes: readonly KubeObject[] = this.routes): void {
     this.routes = routes;
-    const objects: KubeObject[] = [...routes];
+    this.epoch++;
+    this.controlPlane.setObjects(this.objects());
+  }
+
+  private objects(): KubeObject[] {
+    const objects: KubeObject[] = [...this.routes, epochService(this.epoch)];
     for (const pod of this.options.pods) {
       objects.push({
         apiVersion: 'v1',
         kind: 'Pod',
         metadata: { name: pod.name, namespace: pod.namespace ?? NAMESPACE, annotations: { [ANNOTATION_STATUS]: 'injected' } },
-        spec: { serviceAccountName: pod.serviceAccount ?? pod.name },
+        spec: { serviceAccountName: pod.publishedServiceAccount ?? pod.serviceAccount ?? pod.name },
         status: { podIP: this.podAddress(pod.name) },
       } as KubeObject);
     }
     let number = 0;
     for (const [service, pods] of this.members) {
       const [namespace, name] = splitName(service);
-      const ports = [{ name: 'grpc', port: PORT, targetPort: PORT, appProtocol: 'kubernetes.io/h2c' }];
+      const ports = (this.options.ports ?? [PORT]).map((port) => ({
+        name: `grpc-${port}`,
+        port,
+        targetPort: PORT,
+        appProtocol: 'kubernetes.io/h2c',
+      }));
       objects.push({
         apiVersion: 'v1',
         kind: 'Service',
@@ -231,7 +317,7 @@ export class TestMesh {
         kind: 'EndpointSlice',
         metadata: { name: `${name}-1`, namespace, labels: { 'kubernetes.io/service-name': name } },
         addressType: 'IPv4',
-        ports: [{ name: 'grpc', port: PORT, protocol: 'TCP' }],
+        ports: ports.map(({ name: portName }) => ({ name: portName, port: PORT, protocol: 'TCP' })),
         endpoints: pods.map((pod) => ({
           addresses: [this.podAddress(pod)],
           conditions: { ready: true },
@@ -239,8 +325,21 @@ export class TestMesh {
         })),
       } as KubeObject);
     }
-    this.controlPlane.setObjects(objects);
+    return objects;
   }
+}
+
+function epochService(epoch: number): KubeObject {
+  return {
+    apiVersion: 'v1',
+    kind: 'Service',
+    metadata: { name: EPOCH, namespace: NAMESPACE },
+    spec: { clusterIP: epochAddress(epoch), ports: [{ name: 'grpc', port: PORT }] },
+  } as KubeObject;
+}
+
+function epochAddress(epoch: number): string {
+  return `10.97.${epoch >> 8}.${epoch & 255}`;
 }
 
 function splitName(service: string): [namespace: string, name: string] {

@@ -1,0 +1,361 @@
+// The engine without sockets: flow control, GOAWAY in both roles, drain, memory bounds and what must not take for ever.
+import { expect } from 'chai';
+import {
+  CONTINUATION,
+  DATA,
+  ENHANCE_YOUR_CALM,
+  FLAG_ACK,
+  FLAG_END_STREAM,
+  GOAWAY,
+  HEADERS,
+  MAX_STREAM_ID,
+  PING,
+  REFUSED_STREAM,
+  RST_STREAM,
+  SETTINGS_INITIAL_WINDOW_SIZE,
+  SETTINGS_MAX_CONCURRENT_STREAMS,
+  SETTINGS_TIMEOUT,
+  WINDOW_UPDATE,
+} from '#sidecar/http2/codes.ts';
+import { newHeaderSource } from '#sidecar/http2/header-source.ts';
+import {
+  CONNECTION_WINDOW,
+  ERROR_LINGER_MS,
+  HANDSHAKE_TIMEOUT_MS,
+  IDLE_FRAME_BUDGET,
+  INITIAL_STREAM_WINDOW,
+  MAX_CONNECTION_BUFFER,
+  MAX_STREAM_BUFFER,
+  OUTPUT_HIGH_WATER,
+  STALL_TIMEOUT_MS,
+} from '#sidecar/http2/limits.ts';
+import {
+  block,
+  codeOf,
+  data,
+  type Frame,
+  frame,
+  GRPC_OK,
+  goaway,
+  headers,
+  request,
+  reset,
+  settings,
+  windowUpdate,
+} from '#test/support/raw-peer.ts';
+import { Recorder, Wire, type WireFrame } from '#test/support/wire.ts';
+
+const REQUEST = newHeaderSource(request(), null);
+const RESPONSE = newHeaderSource(GRPC_OK, null);
+const NEVER = Number.POSITIVE_INFINITY;
+
+function sumOf(frames: WireFrame[], type: number, id: number): number {
+  return frames
+    .filter((f) => f.type === type && f.id === id)
+    .reduce((sum, f) => sum + (type === DATA ? f.payload.length : f.payload.readUInt32BE(0)), 0);
+}
+
+describe('Connection', () => {
+  it('never sends more than either window allows, and all of it in the end', () => {
+    const wire = new Wire({ client: false }, settings(SETTINGS_INITIAL_WINDOW_SIZE, 1000));
+    wire.receive(headers(1, request(), true), headers(3, request(), true));
+    wire.take();
+    const body = Buffer.alloc(5000, 7);
+    for (const { stream } of wire.requests) {
+      wire.connection.sendHeaders(stream, RESPONSE, [], false);
+      expect(wire.connection.sendData(stream, body, 0, body.length, false)).equal(1000);
+      wire.connection.sendTrailers(stream, newHeaderSource(['grpc-status', '0'], null), []);
+    }
+    let out = wire.take();
+    expect(sumOf(out, DATA, 1)).equal(1000);
+    expect(out.filter((f) => f.type === HEADERS)).length(2);
+    wire.receive(windowUpdate(1, 3999));
+    out = wire.take();
+    expect(sumOf(out, DATA, 1)).equal(3999);
+    expect(out.some((f) => (f.flags & FLAG_END_STREAM) !== 0)).equal(false);
+    wire.receive(windowUpdate(1, 1));
+    out = wire.take();
+    expect(out.map((f) => f.type)).deep.equal([DATA, HEADERS]);
+    expect(out[1].flags & FLAG_END_STREAM).equal(FLAG_END_STREAM);
+    expect(wire.requests[0].handler.sent).equal(4000);
+    expect(wire.connection.streams.size).equal(1);
+  });
+
+  it('takes a window that SETTINGS make negative', () => {
+    const wire = new Wire({ client: false });
+    wire.receive(headers(1, request(), true));
+    const [{ stream }] = wire.requests;
+    wire.connection.sendData(stream, Buffer.alloc(60_000), 0, 60_000, false);
+    wire.receive(settings(SETTINGS_INITIAL_WINDOW_SIZE, 100));
+    expect(stream.sendWindow).equal(100 - 60_000);
+    wire.take();
+    wire.connection.sendData(stream, Buffer.alloc(10), 0, 10, false);
+    wire.receive(windowUpdate(1, 59_900));
+    expect(sumOf(wire.take(), DATA, 1)).equal(0);
+    wire.receive(windowUpdate(1, 10));
+    expect(sumOf(wire.take(), DATA, 1)).equal(10);
+    wire.connection.sendData(stream, Buffer.alloc(0), 0, 0, true);
+    expect(wire.take().map((f) => [f.type, f.flags])).deep.equal([[DATA, FLAG_END_STREAM]]);
+  });
+
+  it('serves waiting streams in turn: one without window stops nobody', () => {
+    const wire = new Wire({ client: false }, settings(SETTINGS_INITIAL_WINDOW_SIZE, 0));
+    wire.receive(...[1, 3, 5].map((id) => headers(id, request(), true)));
+    for (const { stream } of wire.requests) wire.connection.sendData(stream, Buffer.alloc(40_000), 0, 40_000, true);
+    wire.take();
+    wire.receive(windowUpdate(3, 40_000), windowUpdate(5, 20_000));
+    const out = wire.take();
+    expect([1, 3, 5].map((id) => sumOf(out, DATA, id))).deep.equal([0, 40_000, 20_000]);
+  });
+
+  it('ends a stream by an empty frame though the output is full and no window is left', () => {
+    const wire = new Wire({ client: false });
+    wire.receive(
+      windowUpdate(0, 10_000_000),
+      settings(SETTINGS_INITIAL_WINDOW_SIZE, 10_000_000),
+      headers(1, request(), true),
+      headers(3, request(), true),
+    );
+    wire.stuck = true;
+    const [one, three] = wire.requests;
+    while (!wire.connection.output.full) wire.connection.sendData(one.stream, Buffer.alloc(16_384), 0, 16_384, false);
+    expect(wire.connection.sendData(three.stream, Buffer.alloc(0), 0, 0, true)).equal(0);
+    expect(three.stream.closed).equal(true);
+  });
+
+  it('L8 returns no window for what its handlers hold', () => {
+    const wire = new Wire({ client: false, maxPeerStreams: 1000 });
+    wire.consume = false;
+    wire.take();
+    let room = CONNECTION_WINDOW;
+    let sent = 0;
+    for (let id = 1; id < 1999 && room >= 16_000; id += 2) {
+      wire.receive(
+        headers(id, request()),
+        ...Array.from({ length: 4 }, () => data(id, Buffer.alloc(16_000))).slice(0, Math.floor(room / 16_000)),
+      );
+      const octets = 16_000 * Math.min(4, Math.floor(room / 16_000));
+      sent += octets;
+      room += sumOf(wire.take(), WINDOW_UPDATE, 0) - octets;
+    }
+    expect(wire.connection.held).equal(sent);
+    expect(sent).within(MAX_CONNECTION_BUFFER, MAX_CONNECTION_BUFFER + CONNECTION_WINDOW);
+    // Consumed, it comes back.
+    for (const { stream } of wire.requests) wire.connection.credit(stream, stream.held);
+    expect(wire.connection.held).equal(0);
+    expect(room + sumOf(wire.take(), WINDOW_UPDATE, 0)).greaterThan(CONNECTION_WINDOW / 2);
+  });
+
+  it('L8 holds a stream to its window, which grows only when it is consumed', () => {
+    const wire = new Wire({ client: false });
+    wire.consume = false;
+    wire.receive(headers(1, request()), ...Array.from({ length: 4 }, () => data(1, Buffer.alloc(16_000))));
+    wire.take();
+    const [{ stream }] = wire.requests;
+    expect(stream.receiveWindow).equal(INITIAL_STREAM_WINDOW - 64_000);
+    wire.connection.credit(stream, 64_000);
+    expect(stream.receiveWindow).equal(MAX_STREAM_BUFFER);
+    wire.receive(data(1, Buffer.alloc(16_000)), data(1, Buffer.alloc(16_000)));
+    expect(stream.held).equal(32_000);
+    expect(MAX_STREAM_BUFFER).greaterThan(INITIAL_STREAM_WINDOW);
+  });
+
+  it('L8 goes on holding the octets of a stream that has ended, until they are consumed', () => {
+    const wire = new Wire({ client: true });
+    const handler = new Recorder(false);
+    const stream = wire.connection.open(handler, REQUEST, [], true);
+    wire.receive(headers(1, GRPC_OK), data(1, Buffer.alloc(10_000), true));
+    expect(stream.closed).equal(true);
+    expect(wire.connection.held).equal(10_000);
+    wire.connection.credit(stream, 4000);
+    expect(wire.connection.held).equal(6000);
+    wire.connection.release(stream);
+    expect(wire.connection.held).equal(0);
+    wire.connection.credit(stream, 6000);
+    expect(wire.connection.held).equal(0);
+  });
+
+  it('L8 settles a stream that was reset by either side', () => {
+    const wire = new Wire({ client: false });
+    wire.consume = false;
+    wire.receive(headers(1, request()), data(1, 'held'), headers(3, request()), data(3, 'held'));
+    wire.receive(reset(1, 8));
+    wire.connection.reset(wire.requests[1].stream, 8);
+    expect(wire.connection.held).equal(0);
+  });
+
+  it('a client that sends requests and reads no answers is cut off at a bound', () => {
+    const wire = new Wire({ client: false });
+    wire.stuck = true;
+    let id = 1;
+    for (; id < 400_000 && !wire.connection.stopped; id += 2) {
+      wire.receive(headers(id, request(), true));
+      const { stream } = wire.requests[wire.requests.length - 1];
+      wire.connection.sendHeaders(stream, newHeaderSource(['grpc-status', '12', 'x-why', 'w'.repeat(3000)], null), [], true);
+    }
+    expect(wire.connection.stopped).equal(true);
+    expect(wire.connection.output.waiting).within(MAX_CONNECTION_BUFFER, MAX_CONNECTION_BUFFER + 8192);
+    wire.clock.nowMs += ERROR_LINGER_MS;
+    wire.connection.tick(wire.clock.nowMs, NEVER);
+    expect(wire.closed).equal('ENHANCE_YOUR_CALM: answers are not read');
+    expect(wire.destroyed).equal(true);
+  });
+
+  it('holds DATA back at the high-water mark of what the peer has not taken', () => {
+    const wire = new Wire({ client: false }, settings(SETTINGS_INITIAL_WINDOW_SIZE, 0x7fffffff));
+    wire.receive(windowUpdate(0, 0x7fffffff - 65_535), headers(1, request(), true));
+    wire.stuck = true;
+    const { stream } = wire.requests[0];
+    const body = Buffer.alloc(4 * OUTPUT_HIGH_WATER);
+    const sent = wire.connection.sendData(stream, body, 0, body.length, true);
+    expect(sent).within(OUTPUT_HIGH_WATER - 65_536, OUTPUT_HIGH_WATER + 65_536);
+    wire.drainTransport();
+    wire.take();
+    expect(stream.closed).equal(true);
+  });
+
+  it('L6 resets a stream whose data waits without progress, and only that', () => {
+    const wire = new Wire({ client: false }, settings(SETTINGS_INITIAL_WINDOW_SIZE, 10));
+    wire.receive(headers(1, request()), headers(3, request()));
+    const [stalled, slow] = wire.requests;
+    for (const { stream } of wire.requests) wire.connection.sendData(stream, Buffer.alloc(100), 0, 100, false);
+    wire.clock.nowMs += STALL_TIMEOUT_MS / 2;
+    wire.receive(windowUpdate(3, 10));
+    wire.clock.nowMs += STALL_TIMEOUT_MS / 2;
+    wire.connection.tick(wire.clock.nowMs, NEVER);
+    expect(stalled.handler.events).deep.equal(['reset 8 stalled']);
+    expect(slow.handler.events).deep.equal([]);
+    expect(wire.closed).equal('');
+  });
+
+  it('L7 waits only so long for the first SETTINGS and for the end of a header block', () => {
+    const silent = new Wire({ client: false }, null);
+    silent.clock.nowMs += HANDSHAKE_TIMEOUT_MS + 1;
+    silent.connection.tick(silent.clock.nowMs, NEVER);
+    expect(codeOf(silent.take().find((f) => f.type === GOAWAY) as Frame)).equal(SETTINGS_TIMEOUT);
+    const slow = new Wire({ client: false });
+    slow.receive(frame(HEADERS, 0, 1, block(request())));
+    slow.clock.nowMs += HANDSHAKE_TIMEOUT_MS;
+    slow.receive(frame(CONTINUATION, 0, 1));
+    slow.connection.tick(slow.clock.nowMs, NEVER);
+    expect(slow.connection.stopped).equal(false);
+    slow.clock.nowMs += 1;
+    slow.connection.tick(slow.clock.nowMs, NEVER);
+    expect(codeOf(slow.take().find((f) => f.type === GOAWAY) as Frame)).equal(ENHANCE_YOUR_CALM);
+  });
+
+  it('drains in two steps: nothing that is under way is lost', () => {
+    const wire = new Wire({ client: false });
+    wire.receive(headers(1, request(), true));
+    wire.take();
+    wire.connection.drain(5000);
+    const [first, ping] = wire.take();
+    expect([first.type, first.payload.readUInt32BE(0)]).deep.equal([GOAWAY, MAX_STREAM_ID]);
+    wire.receive(headers(3, request(), true)); // was under way
+    expect(wire.requests).length(2);
+    wire.receive(frame(PING, FLAG_ACK, 0, ping.payload));
+    const [second] = wire.take();
+    expect([second.type, second.payload.readUInt32BE(0)]).deep.equal([GOAWAY, 3]);
+    wire.receive(headers(5, request(), true));
+    expect(wire.requests).length(2);
+    for (const { stream } of wire.requests) wire.connection.sendHeaders(stream, RESPONSE, [], true);
+    expect(wire.ended).equal(true);
+    wire.connection.transportClosed('closed');
+    expect(wire.closed).equal('drained');
+  });
+
+  it('drains until its deadline, then drops what is left', () => {
+    const wire = new Wire({ client: false });
+    wire.receive(headers(1, request()));
+    wire.connection.drain(wire.clock.nowMs + 100);
+    wire.connection.tick(wire.clock.nowMs, NEVER);
+    expect(wire.closed).equal('');
+    wire.clock.nowMs += 100;
+    wire.connection.tick(wire.clock.nowMs, NEVER);
+    expect(wire.closed).equal('drain deadline');
+    expect(wire.requests[0].handler.events).deep.equal(['reset 8 connection']);
+  });
+
+  it('T35 GOAWAY: streams above the last id were not processed, the others go on, whatever the code', () => {
+    for (const code of [0, ENHANCE_YOUR_CALM]) {
+      const wire = new Wire({ client: true });
+      const [one, three] = [new Recorder(), new Recorder()];
+      wire.connection.open(one, REQUEST, [], true);
+      wire.connection.open(three, REQUEST, [], true);
+      wire.receive(goaway(1, code));
+      expect(three.events).deep.equal([`reset ${REFUSED_STREAM} peer unprocessed`]);
+      expect(wire.connection.canOpen).equal(false);
+      wire.receive(headers(1, GRPC_OK), headers(1, ['grpc-status', '0'], true));
+      expect(one.events).deep.equal(['headers 200', 'trailers']);
+      expect(wire.ended).equal(true);
+    }
+  });
+
+  it('serves what is under way when the client says GOAWAY, then closes', () => {
+    const wire = new Wire({ client: false });
+    wire.receive(headers(1, request(), true), goaway(0, 0));
+    expect(wire.ended).equal(false);
+    wire.connection.sendHeaders(wire.requests[0].stream, RESPONSE, [], true);
+    expect(wire.ended).equal(true);
+  });
+
+  it('opens no more streams than the peer allows, from its first SETTINGS on', () => {
+    const wire = new Wire({ client: true }, null);
+    expect(wire.connection.canOpen).equal(false);
+    wire.receive(settings(SETTINGS_MAX_CONCURRENT_STREAMS, 1));
+    expect(wire.connection.canOpen).equal(true);
+    wire.connection.open(new Recorder(), REQUEST, [], true);
+    expect(wire.connection.canOpen).equal(false);
+    const before = wire.capacity;
+    wire.receive(headers(1, [':status', '200'], true));
+    expect(wire.capacity).greaterThan(before);
+    expect(wire.connection.canOpen).equal(true);
+    wire.receive(settings(SETTINGS_MAX_CONCURRENT_STREAMS, 0));
+    expect(wire.connection.canOpen).equal(false);
+  });
+
+  it('leaves its place when its stream ids are used up', () => {
+    const wire = new Wire({ client: true });
+    (wire.connection as unknown as { nextStreamId: number }).nextStreamId = MAX_STREAM_ID - 4;
+    wire.connection.open(new Recorder(), REQUEST, [], true);
+    expect(wire.connection.canOpen).equal(false);
+    wire.receive(headers(MAX_STREAM_ID - 4, [':status', '200'], true));
+    expect(wire.ended).equal(true);
+  });
+
+  it('forgives frames that were under way when it reset their stream, also at high ids and after many others', () => {
+    for (const first of [1, 2 ** 30 + 1]) {
+      const wire = new Wire({ client: false, maxPeerStreams: 1000 });
+      wire.receive(headers(first, request()));
+      wire.connection.reset(wire.requests[0].stream, 8);
+      wire.receive(data(first, 'late'));
+      for (let i = 1; i <= 900; i++) {
+        wire.receive(headers(first + 2 * i, request(), true));
+        wire.connection.sendHeaders(wire.requests[i].stream, RESPONSE, [], true);
+      }
+      wire.receive(data(first, 'later'), headers(first, ['x-late', 'trailers'], true));
+      expect(wire.connection.stopped, `from id ${first}`).equal(false);
+      expect(wire.take().filter((f) => f.type === RST_STREAM)).length(1);
+    }
+  });
+
+  it('takes endless informational responses for what they are', () => {
+    const wire = new Wire({ client: true });
+    const handler = new Recorder();
+    wire.connection.open(handler, REQUEST, [], true);
+    for (let i = 0; i < 3 * IDLE_FRAME_BUDGET && !wire.connection.stopped; i++) wire.receive(headers(1, [':status', '103']));
+    expect(wire.connection.stopped).equal(true);
+    expect(handler.events.length).within(10, IDLE_FRAME_BUDGET + 100);
+  });
+
+  it('pings, and gives up a peer that shows no sign of life', () => {
+    const wire = new Wire({ client: true });
+    wire.take();
+    wire.clock.nowMs += 1;
+    wire.connection.ping(wire.clock.nowMs);
+    expect(wire.take().map((f) => f.type)).deep.equal([PING]);
+    wire.clock.nowMs += 3001;
+    wire.connection.tick(wire.clock.nowMs, 3000);
+    expect(wire.closed).equal('ping timeout');
+  });
+});
