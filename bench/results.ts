@@ -37,7 +37,7 @@ export function saveOutcome(outcome: Outcome, now: Date): string {
     '',
     `${now.toISOString().slice(0, 10)}: ${machine.cpu}, ${machine.cores} cores, Linux ${machine.kernel}, Node ${machine.node}; ${programs.join(', ')}.`,
     `Medians of ${options.rounds} rounds of ${options.requests > 0 ? `${options.requests} requests` : `${options.seconds} s`}, proxies taking turns; all figures: ${name}.`,
-    'c,m: connections, streams at once on each. Proxies share core 0, load and backends core 1.',
+    'c,m: connections, streams at once on each. Proxies share core 0, load and backends core 1: where core 0 is not busy, core 1 was the limit.',
     '',
     '',
   ].join('\n');

@@ -138,7 +138,7 @@ describe('bench: figures', () => {
       ],
       [],
     );
-    expect(text).to.match(/weft INVALID: 2 errors +1,000 +4\.00 +5\.0 +0\.25/);
+    expect(text).to.match(/weft INVALID: 2 errors +1,000 +4\.00 +5\.0 +0\.25 +1 %/);
     expect(text).to.match(/4,50 +weft +1,000 +5\.0 /);
   });
 
