@@ -23,7 +23,7 @@ import { type TranslatedRoute, translateRules } from './rules.ts';
 import { buildTable, compareRoutes, creationTimeOf, type RankedRoute } from './table.ts';
 
 export interface TranslateOptions {
-  /** Of the SPIFFE ids of endpoints, such as "cluster.local". */
+  /** Of the SPIFFE ids of endpoints, such as "cluster.local". Ours to give: one that isTrustDomain() refuses is a bug, and throws RangeError. */
   readonly trustDomain: string;
   /**
    * Whether a backendRef into a third namespace needs a ReferenceGrant there. Default false: a mesh route only augments what its clients can reach
