@@ -124,11 +124,12 @@ export class HeaderBlock {
   /** -1 if there is none, -2 if it is not a number or they disagree. */
   readonly contentLength: number;
 
-  constructor(template: Template, varying: readonly Field[], tooLarge: boolean) {
+  /** @param listFault what is wrong with the list as a whole, or '' */
+  constructor(template: Template, varying: readonly Field[], tooLarge: boolean, listFault = '') {
     this.template = template;
     this.varying = varying.length === 0 ? NONE : varying;
     this.tooLarge = tooLarge;
-    let fault = '';
+    let fault = listFault;
     let contentLength = -1;
     for (let i = 0; i < varying.length; i++) {
       const field = varying[i];

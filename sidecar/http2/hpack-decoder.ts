@@ -4,7 +4,7 @@
 import { type Field, isVarying, makeField } from './field.ts';
 import { HeaderBlock, Template } from './header-block.ts';
 import { huffmanDecode } from './huffman.ts';
-import { MAX_HEADER_FIELDS, MAX_HEADER_LIST_OCTETS } from './limits.ts';
+import { MAX_CONTINUATIONS, MAX_FRAME_SIZE, MAX_HEADER_FIELDS, MAX_HEADER_LIST_OCTETS, MAX_REMEMBERED_OCTETS } from './limits.ts';
 import { STATIC_TABLE } from './static-table.ts';
 
 /** A broken block: the connection ends with COMPRESSION_ERROR (RFC 9113 §4.3). */
@@ -12,8 +12,10 @@ export class HpackError extends Error {}
 
 const BLOCK_CACHE_SLOTS = 64; // power of two
 const BLOCK_CACHE_MAX_OCTETS = 512;
-/** Distinct fields and templates remembered per connection; past it the caches start again. */
+/** Distinct fields and templates remembered per connection; past it, or past MAX_REMEMBERED_OCTETS, the caches start again. */
 const MAX_INTERNED = 512;
+/** Larger fields and lists are not remembered: a few would drive all others out. */
+const MAX_REMEMBERED_LIST = MAX_REMEMBERED_OCTETS / 8;
 
 const STATIC_FIELDS: readonly Field[] = STATIC_TABLE.map(([name, value], i) => makeField(name, value, false, i + 1));
 
@@ -23,7 +25,8 @@ interface CachedBlock {
   block: HeaderBlock;
 }
 
-const scratch = new Uint8Array(2 * MAX_HEADER_LIST_OCTETS + 2);
+/** The largest block there is, in the shortest codes (five bits). */
+const scratch = new Uint8Array(((MAX_CONTINUATIONS + 1) * MAX_FRAME_SIZE * 8) / 5 + 2);
 const scratchBuffer = Buffer.from(scratch.buffer);
 
 export class HpackDecoder {
@@ -37,6 +40,8 @@ export class HpackDecoder {
   private readonly blocks: (CachedBlock | null)[] = new Array(BLOCK_CACHE_SLOTS).fill(null);
   private interned = new Map<string, Map<string, Field>>();
   private internedCount = 0;
+  /** Of remembered fields and templates, as RFC 7541 §4.1 counts them. */
+  rememberedOctets = 0;
   private templates = new Map<number, Template[]>();
   private nextFieldId = STATIC_FIELDS.length + 1;
   private pos = 0;
@@ -62,7 +67,7 @@ export class HpackDecoder {
     }
     const generation = this.generation;
     const block = this.decodeFields(buf, start, end);
-    if (slot >= 0 && generation === this.generation) {
+    if (slot >= 0 && generation === this.generation && !block.tooLarge) {
       this.blocks[slot] = { generation, bytes: Buffer.from(buf.subarray(start, end)), block };
     }
     return block;
@@ -74,6 +79,8 @@ export class HpackDecoder {
     let octets = 0;
     let count = 0;
     let hash = 0;
+    let stableOctets = 0;
+    let listFault = '';
     this.pos = start;
     while (this.pos < end) {
       const octet = buf[this.pos];
@@ -101,23 +108,38 @@ export class HpackDecoder {
         varying.push(field);
       } else {
         stable.push(field);
+        stableOctets += field.size;
+        // The template sees the stable fields alone.
+        if (varying.length > 0 && field.name.charCodeAt(0) === 0x3a) listFault = 'a pseudo-header field follows a regular one';
         hash = (Math.imul(hash, 31) + field.id) | 0;
       }
     }
     const tooLarge = octets > MAX_HEADER_LIST_OCTETS || count > MAX_HEADER_FIELDS;
-    return new HeaderBlock(this.template(stable, hash), varying, tooLarge);
+    return new HeaderBlock(this.template(stable, hash, stableOctets), varying, tooLarge, listFault);
   }
 
-  private template(fields: Field[], hash: number): Template {
+  private template(fields: Field[], hash: number, octets: number): Template {
     let bucket = this.templates.get(hash);
-    if (bucket === undefined) {
-      if (this.templates.size >= MAX_INTERNED) this.templates.clear();
-      this.templates.set(hash, (bucket = []));
-    }
-    for (const template of bucket) if (sameFields(template.fields, fields)) return template;
+    if (bucket !== undefined) for (const template of bucket) if (sameFields(template.fields, fields)) return template;
     const template = new Template(fields);
-    if (bucket.length < 8) bucket.push(template);
+    if (octets > MAX_REMEMBERED_LIST || bucket?.length === 8) return template;
+    if (this.templates.size >= MAX_INTERNED || this.rememberedOctets + octets > MAX_REMEMBERED_OCTETS) {
+      this.forget();
+      bucket = undefined;
+    }
+    if (bucket === undefined) this.templates.set(hash, (bucket = []));
+    bucket.push(template);
+    this.rememberedOctets += octets;
     return template;
+  }
+
+  /** Empties the caches (not the dynamic table). */
+  private forget(): void {
+    this.interned.clear();
+    this.templates.clear();
+    this.blocks.fill(null);
+    this.internedCount = 0;
+    this.rememberedOctets = 0;
   }
 
   private lookup(index: number): Field {
@@ -137,12 +159,12 @@ export class HpackDecoder {
     const known = byValue?.get(value);
     if (known !== undefined && known.never === never) return known;
     const field = makeField(name, value, never, this.nextFieldId++);
-    if (this.internedCount >= MAX_INTERNED) {
-      this.interned.clear();
-      this.templates.clear();
-      this.internedCount = 0;
+    if (field.size > MAX_REMEMBERED_LIST) return field;
+    if (this.internedCount >= MAX_INTERNED || this.rememberedOctets + field.size > MAX_REMEMBERED_OCTETS) {
+      this.forget();
       byValue = undefined;
     }
+    this.rememberedOctets += field.size;
     if (byValue === undefined) this.interned.set(name, (byValue = new Map()));
     byValue.set(value, field);
     this.internedCount++;
@@ -185,7 +207,10 @@ export class HpackDecoder {
   }
 
   private evict(room: number): void {
-    while (this.first < this.table.length && this.tableSize + room > this.maxTableSize) this.tableSize -= this.table[this.first++].size;
+    while (this.first < this.table.length && this.tableSize + room > this.maxTableSize) {
+      this.tableSize -= this.table[this.first].size;
+      this.table[this.first++] = STATIC_FIELDS[0]; // lets go of its strings
+    }
     if (this.first > 128 && this.first * 2 > this.table.length) {
       this.table = this.table.slice(this.first);
       this.first = 0;

@@ -4,7 +4,7 @@
 // is sent as literals, it is emptied once and starts again.
 import type { Field } from './field.ts';
 import type { HeaderSource } from './header-source.ts';
-import { ENCODER_TABLE_SIZE } from './limits.ts';
+import { ENCODER_TABLE_SIZE, MAX_REMEMBERED_OCTETS } from './limits.ts';
 import { STATIC_FIELD_INDEX, STATIC_NAME_INDEX, STATIC_TABLE } from './static-table.ts';
 
 /** Fields that found the table full before it is emptied. */
@@ -23,6 +23,7 @@ export class HpackEncoder {
   /** Table size updates that must open the next block (RFC 7541 §4.2). */
   private updates: number[] = [];
   private readonly remembered = new Map<HeaderSource, { generation: number; bytes: Buffer }>();
+  private rememberedOctets = 0;
   private out: Buffer = Buffer.allocUnsafe(512);
   private pos = 0;
 
@@ -64,8 +65,12 @@ export class HpackEncoder {
     for (let i = 0; i < list.length; i += 2) this.writeStable(list[i], list[i + 1], never?.has(list[i]) === true);
     const bytes = Buffer.from(this.out.subarray(0, this.pos));
     // Bytes that insert or announce may be sent only once.
-    if (!updated && before === this.generation) {
-      if (this.remembered.size >= MAX_REMEMBERED) this.remembered.clear();
+    if (!updated && before === this.generation && bytes.length <= MAX_REMEMBERED_OCTETS / 8) {
+      if (this.remembered.size >= MAX_REMEMBERED || this.rememberedOctets + bytes.length > MAX_REMEMBERED_OCTETS) {
+        this.remembered.clear();
+        this.rememberedOctets = 0;
+      }
+      this.rememberedOctets += bytes.length;
       this.remembered.set(source, { generation: this.generation, bytes });
       source.encoder = this;
       source.generation = this.generation;
@@ -137,6 +142,7 @@ export class HpackEncoder {
     this.dynamic.clear();
     this.dynamicNames.clear();
     this.remembered.clear();
+    this.rememberedOctets = 0;
     this.tableSize = 0;
     this.misses = 0;
     this.generation++;

@@ -52,6 +52,9 @@ export const OUTPUT_HIGH_WATER = 256 * 1024;
 /** Our largest frame, and the largest we accept (RFC 9113 §4.2's minimum: small frames keep streams fair). */
 export const MAX_FRAME_SIZE = 16_384;
 
+/** Decoded header lists, and their encoded bytes, that the HPACK caches of one connection remember, in octets. */
+export const MAX_REMEMBERED_OCTETS = 256 * 1024;
+
 /** HPACK table that we offer to decode with, and the most that we use of a peer's offer. */
 export const DECODER_TABLE_SIZE = 4096;
 export const ENCODER_TABLE_SIZE = 4096;
