@@ -4,7 +4,8 @@ import type { Logger } from '#core/log.ts';
 import { ALPN_TCP } from '#core/names.ts';
 import type { ByteStream } from './accept/byte-stream.ts';
 import type { DownstreamConnections } from './accept/connections.ts';
-import { type ConnectionHandler, Listener } from './accept/listener.ts';
+import type { ConnectionHandler } from './accept/listener.ts';
+import { ListenerSet } from './accept/listener-set.ts';
 import { acceptTls, type ServerCredentials, type TlsPeer } from './accept/tls.ts';
 import { type ClientCredentials, dial } from './forward/dial.ts';
 import { DownstreamOwner, type ProxyContext } from './forward/proxy.ts';
@@ -44,45 +45,30 @@ export interface InboundContext {
 
 export class Inbound {
   private readonly context: InboundContext;
-  private readonly listeners = new Map<string, Listener>();
+  private readonly listeners: ListenerSet;
 
   constructor(context: InboundContext) {
     this.context = context;
+    this.listeners = new ListenerSet(context.proxyFor('').clock);
   }
 
   /** Opens and closes explicit listeners so that they are those of the list. @returns what could not be opened, and why */
-  async setListeners(wanted: readonly InboundPort[]): Promise<string[]> {
-    const problems: string[] = [];
-    const keep = new Set(wanted.map(listenerKey));
-    for (const [key, listener] of this.listeners) {
-      if (keep.has(key)) continue;
-      listener.close();
-      this.listeners.delete(key);
-    }
-    for (const at of wanted) {
-      const key = listenerKey(at);
-      if (at.listenAddress === '' || this.listeners.has(key)) continue;
-      const handler = new InboundHandler(this.context, at);
-      const listener = new Listener({ address: at.listenAddress, port: at.port }, handler, this.context.proxyFor('').clock);
-      this.listeners.set(key, listener);
-      try {
-        await listener.listen();
-      } catch (error) {
-        this.listeners.delete(key);
-        problems.push(`inbound listener ${at.listenAddress}:${at.port}: ${(error as Error).message}`);
-      }
-    }
-    return problems;
+  setListeners(wanted: readonly InboundPort[]): Promise<string[]> {
+    return this.listeners.become(
+      wanted
+        .filter(({ listenAddress }) => listenAddress !== '')
+        .map((at) => ({
+          key: `inbound ${at.listenAddress}:${at.port} to ${at.appAddress} ${at.protocol}`,
+          address: at.listenAddress,
+          port: at.port,
+          handler: () => new InboundHandler(this.context, at),
+        })),
+    );
   }
 
   close(): void {
-    for (const listener of this.listeners.values()) listener.close();
-    this.listeners.clear();
+    this.listeners.close();
   }
-}
-
-function listenerKey(at: InboundPort): string {
-  return `${at.listenAddress}:${at.port} ${at.appAddress} ${at.protocol}`;
 }
 
 class InboundHandler implements ConnectionHandler {

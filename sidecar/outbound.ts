@@ -4,7 +4,8 @@ import type { Logger } from '#core/log.ts';
 import { ALPN_TCP } from '#core/names.ts';
 import type { ByteStream } from './accept/byte-stream.ts';
 import type { DownstreamConnections } from './accept/connections.ts';
-import { type ConnectionHandler, Listener } from './accept/listener.ts';
+import type { ConnectionHandler } from './accept/listener.ts';
+import { ListenerSet } from './accept/listener-set.ts';
 import { type ClientCredentials, dial } from './forward/dial.ts';
 import { DownstreamOwner, type PortHandle, type ProxyContext } from './forward/proxy.ts';
 import { MAX_STREAMS_OWN_APP } from './http2/limits.ts';
@@ -33,49 +34,30 @@ export interface OutboundContext {
 
 export class Outbound {
   private readonly context: OutboundContext;
-  private readonly listeners = new Map<string, { listener: Listener; key: string }>();
+  private readonly listeners: ListenerSet;
 
   constructor(context: OutboundContext) {
     this.context = context;
+    this.listeners = new ListenerSet(context.proxy.clock);
   }
 
   /** Opens and closes explicit listeners so that they are those of the list. @returns what could not be opened, and why */
-  async setListeners(wanted: readonly OutboundListener[]): Promise<string[]> {
-    const problems: string[] = [];
-    const keep = new Set(wanted.map(listenerKey));
-    for (const [key, { listener }] of this.listeners) {
-      if (keep.has(key)) continue;
-      listener.close();
-      this.listeners.delete(key);
-    }
-    for (const at of wanted) {
-      const key = listenerKey(at);
-      if (this.listeners.has(key)) continue;
-      const ref = newServicePortRef(at.namespace, at.service, at.servicePort);
-      const listener = new Listener(at, new OutboundHandler(this.context, ref), this.context.proxy.clock);
-      this.listeners.set(key, { listener, key });
-      try {
-        await listener.listen();
-      } catch (error) {
-        this.listeners.delete(key);
-        problems.push(`outbound listener ${at.address}:${at.port} for ${ref.key}: ${(error as Error).message}`);
-      }
-    }
-    return problems;
+  setListeners(wanted: readonly OutboundListener[]): Promise<string[]> {
+    return this.listeners.become(
+      wanted.map(({ address, port, namespace, service, servicePort }) => {
+        const ref = newServicePortRef(namespace, service, servicePort);
+        return { key: `outbound ${address}:${port} for ${ref.key}`, address, port, handler: () => new OutboundHandler(this.context, ref) };
+      }),
+    );
   }
 
   close(): void {
-    for (const { listener } of this.listeners.values()) listener.close();
-    this.listeners.clear();
+    this.listeners.close();
   }
 }
 
 export function newServicePortRef(namespace: string, name: string, port: number): ServicePortRef {
   return { namespace, name, port, key: `${namespace}/${name}:${port}` };
-}
-
-function listenerKey(at: OutboundListener): string {
-  return `${at.address}:${at.port} ${at.namespace}/${at.service}:${at.servicePort}`;
 }
 
 class OutboundHandler implements ConnectionHandler {

@@ -1,24 +1,9 @@
 // Names of headers in routes: what may be one, and which of them a filter may not touch.
+import { CONNECTION_HEADERS, HEADER_NAME } from '#core/header-names.ts';
 import { quote, textOf } from './fields.ts';
 import type { Findings } from './findings.ts';
 
 const LONGEST_NAME = 256;
-// RFC 9110 §5.6.2, and the CRD's own pattern.
-const TOKEN = /^[!#$%&'*+.^_`|~0-9a-z-]+$/;
-
-/** The connection's own headers: set or removed, they make a malformed message (RFC 9113 §8.2.2) or smuggle one. */
-const CONNECTION: ReadonlySet<string> = new Set([
-  'connection',
-  'content-length',
-  'host',
-  'http2-settings',
-  'keep-alive',
-  'proxy-connection',
-  'te',
-  'trailer',
-  'transfer-encoding',
-  'upgrade',
-]);
 
 /** gRPC's own (its HTTP/2 protocol document, "Call-Definition" and "Status"): they say how the message is framed, when it ends and how it went. */
 const GRPC: ReadonlySet<string> = new Set([
@@ -38,14 +23,14 @@ export function headerNameOf(value: unknown, where: string, findings: Findings):
   else if (name.length > LONGEST_NAME)
     findings.fault(where, `the header's name has ${name.length} characters, at most ${LONGEST_NAME} are taken`);
   else if (name.startsWith(':')) findings.fault(where, `${quote(value)} is a pseudo-header of HTTP/2 and not to be named in a route`);
-  else if (!TOKEN.test(name)) findings.fault(where, `${quote(value)} is not a header name`);
+  else if (!HEADER_NAME.test(name)) findings.fault(where, `${quote(value)} is not a header name`);
   else return name;
   return undefined;
 }
 
 /** Why a filter may not edit a header (lower case); undefined: it may. */
 export function whyUntouchable(name: string): string | undefined {
-  if (CONNECTION.has(name)) return `the header ${name} belongs to the connection and cannot be edited`;
+  if (CONNECTION_HEADERS.has(name)) return `the header ${name} belongs to the connection and cannot be edited`;
   if (GRPC.has(name)) return `the header ${name} belongs to gRPC and cannot be edited`;
   return undefined;
 }

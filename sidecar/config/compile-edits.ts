@@ -1,24 +1,10 @@
 // Header modifiers of the configuration as the flat list of edits that a request runs through.
 import type { Filter, HeaderModifier } from '#core/gen/weft/v1/mesh_pb.ts';
+import { CONNECTION_HEADERS, HEADER_NAME } from '#core/header-names.ts';
 import type { HeaderEdit } from '../route/records.ts';
 import { CompileError } from './compile-error.ts';
 import { octetsOf } from './latin1.ts';
 
-// RFC 9110 §5.6.2.
-const TOKEN = /^[!#$%&'*+.^_`|~0-9a-z-]+$/;
-// Framing and connection management are the proxy's own: editing them makes a malformed message (RFC 9113 §8.2.2) or smuggles one.
-const PROXYS_OWN: ReadonlySet<string> = new Set([
-  'connection',
-  'content-length',
-  'host',
-  'http2-settings',
-  'keep-alive',
-  'proxy-connection',
-  'te',
-  'trailer',
-  'transfer-encoding',
-  'upgrade',
-]);
 // RFC 9113 §8.2.1: no NUL, CR or LF, and no space or tab at the ends.
 const BAD_VALUE = /[\0\r\n]|^[ \t]|[ \t]$/;
 
@@ -45,7 +31,7 @@ function modifierEdits(modifier: HeaderModifier, what: string): HeaderEdit[] {
 
 function edit(op: HeaderEdit['op'], name: string, value: string, what: string): HeaderEdit {
   const lower = checkedName(name, what);
-  if (PROXYS_OWN.has(lower)) throw new CompileError(`${what}: the header ${lower} belongs to the connection and cannot be edited`);
+  if (CONNECTION_HEADERS.has(lower)) throw new CompileError(`${what}: the header ${lower} belongs to the connection and cannot be edited`);
   if (BAD_VALUE.test(value)) throw new CompileError(`${what}: the value of header ${lower} has characters that no header may carry`);
   return { op, name: lower, value: octetsOf(value) };
 }
@@ -53,6 +39,6 @@ function edit(op: HeaderEdit['op'], name: string, value: string, what: string): 
 /** The lower-case form of a header name. Throws CompileError where it is no token: pseudo-headers are none. */
 export function checkedName(name: string, what: string): string {
   const lower = name.toLowerCase();
-  if (!TOKEN.test(lower)) throw new CompileError(`${what}: ${JSON.stringify(name)} is not a header name`);
+  if (!HEADER_NAME.test(lower)) throw new CompileError(`${what}: ${JSON.stringify(name)} is not a header name`);
   return lower;
 }
