@@ -1,11 +1,12 @@
 // One call: a downstream stream bound to an upstream attempt. Deadline, retry, mirror and reset logic lives here and nowhere else.
 import type { EndpointState } from '../balance/endpoint-state.ts';
-import { CANCEL, NO_ERROR, REFUSED_STREAM } from '../http2/codes.ts';
+import { CANCEL, INTERNAL_ERROR, NO_ERROR, REFUSED_STREAM } from '../http2/codes.ts';
 import type { Connection } from '../http2/connection.ts';
 import { type Field, makeField } from '../http2/field.ts';
 import type { HeaderBlock } from '../http2/header-block.ts';
 import type { HeaderSource } from '../http2/header-source.ts';
-import type { ResetCause, Stream, StreamHandler } from '../http2/stream.ts';
+import { appendChunk } from '../http2/send-queue.ts';
+import type { Chunk, ResetCause, Stream, StreamHandler } from '../http2/stream.ts';
 import { chooseBackend, shouldMirror } from '../route/choose.ts';
 import type { CompiledPort } from '../route/records.ts';
 import { type Deadline, formatGrpcTimeout, parseGrpcTimeout } from './deadlines.ts';
@@ -24,6 +25,8 @@ const REPLAY_OCTETS = 16 * 1024;
 /** Values of `replayAt` beside a position in the ring. */
 const NO_BODY_YET = -1;
 const NOT_REPLAYABLE = -2;
+
+const NOTHING = Buffer.alloc(0);
 
 // States. The union is of numbers, not objects: one less allocation per call.
 /** No upstream stream: waiting for a connection. The body is kept. */
@@ -54,7 +57,7 @@ export class Exchange implements StreamHandler, Waiter, Deadline {
   /** From the attempt's start to the final response headers; -1: they have not come. */
   private answerMs = -1;
   /** Body octets that came while there was no upstream stream to send them on. */
-  private body: Buffer[] | null = null;
+  private body: Chunk[] | null = null;
   /** Where the whole body sent so far lies in the replay ring. */
   private replayAt = NO_BODY_YET;
   private replayOctets = 0;
@@ -138,10 +141,11 @@ export class Exchange implements StreamHandler, Waiter, Deadline {
     if (block.template.method === 'HEAD') up.head = true;
     if (body !== null) {
       for (let i = 0; i < body.length; i++) {
+        const { buf, start, end } = body[i];
         const last = i === body.length - 1 && this.bodyEnded && this.trailers === null;
-        if (body.length === 1) this.keepForReplay(body[0], 0, body[0].length);
+        if (body.length === 1) this.keepForReplay(buf, start, end);
         else this.replayAt = NOT_REPLAYABLE;
-        this.creditDown(connection.sendData(up, body[i], 0, body[i].length, last));
+        this.creditDown(connection.sendData(up, buf, start, end, last));
       }
       this.body = null;
     }
@@ -149,8 +153,11 @@ export class Exchange implements StreamHandler, Waiter, Deadline {
   }
 
   onNoConnection(error: errors.ProxyError, detail: string): void {
+    const failed = this.endpoint;
     this.endpointFailed(false);
-    if (this.attempts < MAX_ATTEMPTS && this.variant!.upstream.set.endpoints.length > 1) return this.retry();
+    // The one endpoint there is may be another by now: this one has left.
+    const { endpoints } = this.variant!.upstream.set;
+    if (this.attempts < MAX_ATTEMPTS && (endpoints.length > 1 || (endpoints.length === 1 && endpoints[0] !== failed))) return this.retry();
     // Towards another sidecar a refusal says that nothing was processed: it tries another endpoint, where an error would end the call.
     if (this.proxy.refuseUnprocessed) return this.refuseStream(error);
     this.refuse(error, detail);
@@ -197,10 +204,8 @@ export class Exchange implements StreamHandler, Waiter, Deadline {
     this.uncredited += octets;
     const { up } = this;
     if (up === null) {
-      // The client's window bounds it.
-      const copy = Buffer.from(buf.subarray(start, end));
-      if (this.body === null) this.body = [copy];
-      else this.body.push(copy);
+      // The client's window bounds its octets, chunks what they cost.
+      if (octets > 0) appendChunk((this.body ??= []), buf, start, end);
       return;
     }
     if (this.state === SENT) this.keepForReplay(buf, start, end);
@@ -224,7 +229,7 @@ export class Exchange implements StreamHandler, Waiter, Deadline {
       const kept = this.proxy.replay.get(this.replayAt, this.replayOctets);
       if (kept === null) return false;
       this.replayAt = NO_BODY_YET;
-      this.body = [Buffer.from(kept)];
+      appendChunk((this.body = []), kept, 0, kept.length);
     } else if (this.bodyEnded && this.trailers === null) {
       this.body = null;
     }
@@ -281,6 +286,7 @@ export class Exchange implements StreamHandler, Waiter, Deadline {
     if (stream === this.down) {
       this.bodyEnded = true;
       this.trailers = block;
+      if (this.mirrors !== null) for (const mirror of this.mirrors) mirror.data(NOTHING, 0, 0, true);
       if (this.up !== null) this.up.connection.sendTrailers(this.up, block.template.source, block.varying);
       return;
     }
@@ -298,7 +304,12 @@ export class Exchange implements StreamHandler, Waiter, Deadline {
   }
 
   private responseEnded(grpcStatus: number): void {
-    const status = grpcStatus >= 0 ? grpcStatus : this.httpStatus === 200 ? 0 : errors.grpcStatusOfHttp(this.httpStatus);
+    const status =
+      grpcStatus >= 0
+        ? grpcStatus
+        : this.httpStatus === 200 || (this.httpStatus < 400 && !this.plan!.grpc)
+          ? 0
+          : errors.grpcStatusOfHttp(this.httpStatus);
     this.finish(status, status === 14 || this.httpStatus >= 502);
     const { up, down } = this;
     if (up !== null && !up.closed && !up.localClosed) up.connection.reset(up, NO_ERROR);
@@ -335,17 +346,27 @@ export class Exchange implements StreamHandler, Waiter, Deadline {
     if (this.grpcResponse)
       return this.endWithStatus(status, lost ? 'the connection to the endpoint broke' : 'the endpoint reset the stream');
     this.finish(status, true);
-    this.down.connection.reset(this.down, lost ? CANCEL : code);
+    this.breakOff(lost ? CANCEL : code);
+  }
+
+  /** Resets an answer that broke off, so that no client takes it for whole: many take NO_ERROR for the end, node:http2 CANCEL too. */
+  private breakOff(code: number): void {
+    this.down.connection.reset(this.down, code === NO_ERROR || code === CANCEL ? INTERNAL_ERROR : code);
   }
 
   onDeadline(): void {
     if (this.state === DONE) return;
+    this.proxy.clock.update();
     const { up } = this;
     if (up !== null) up.connection.reset(up, CANCEL);
     else this.leaveLine();
     this.up = null;
     if (this.state === RESPONDING) {
       this.proxy.stats.proxyError(errors.DEADLINE.label);
+      if (!this.grpcResponse) {
+        this.finish(errors.DEADLINE.grpc, false);
+        return this.breakOff(CANCEL);
+      }
       return this.endWithStatus(errors.DEADLINE.grpc, 'deadline exceeded');
     }
     this.refuse(errors.DEADLINE, 'deadline exceeded');
@@ -381,7 +402,7 @@ export class Exchange implements StreamHandler, Waiter, Deadline {
       this.series.inFlight++;
     }
     this.finish(grpc ? grpcStatus : errors.grpcStatusOfHttp(error.http), false);
-    reply(this.down, error, message, grpc, grpcStatus);
+    reply(this.down, error, message, grpc, grpcStatus, this.block.template.method === 'HEAD');
   }
 
   private finish(grpcStatus: number, failed: boolean): void {

@@ -1,18 +1,21 @@
 // A copy of a call to one endpoint of another backend. Its answer is dropped; if it is slow or fails, nobody waits.
 
 import type { EndpointState } from '../balance/endpoint-state.ts';
-import { CANCEL } from '../http2/codes.ts';
+import { CANCEL, NO_ERROR } from '../http2/codes.ts';
 import type { Connection } from '../http2/connection.ts';
 import type { Field } from '../http2/field.ts';
 import type { HeaderBlock } from '../http2/header-block.ts';
 import type { HeaderSource } from '../http2/header-source.ts';
-import type { Stream, StreamHandler } from '../http2/stream.ts';
+import { appendChunk } from '../http2/send-queue.ts';
+import type { Chunk, Stream, StreamHandler } from '../http2/stream.ts';
 import type { Waiter } from './pool.ts';
 import type { ProxyContext } from './proxy.ts';
 import type { Upstream } from './upstreams.ts';
 
 /** Body octets that a mirror may be behind; past it the copy is given up. */
 const MAX_BEHIND = 64 * 1024;
+/** Calls on their way to an endpoint past which it gets no copies: one that never answers must not collect them. */
+const MAX_IN_FLIGHT = 256;
 
 export class MirrorCall implements StreamHandler, Waiter {
   private readonly proxy: ProxyContext;
@@ -21,7 +24,7 @@ export class MirrorCall implements StreamHandler, Waiter {
   private readonly varying: readonly Field[];
   private endpoint: EndpointState | null;
   private stream: Stream | null = null;
-  private body: Buffer[] = [];
+  private body: Chunk[] = [];
   private bodyOctets = 0;
   private ended: boolean;
   private done = false;
@@ -33,7 +36,8 @@ export class MirrorCall implements StreamHandler, Waiter {
     this.varying = varying;
     this.ended = ended;
     this.endpoint = upstream.set.pick(proxy.random, proxy.clock.nowMs);
-    if (this.endpoint === null) {
+    if (this.endpoint === null || this.endpoint.inFlight >= MAX_IN_FLIGHT) {
+      this.endpoint = null;
       this.done = true;
       return;
     }
@@ -49,7 +53,7 @@ export class MirrorCall implements StreamHandler, Waiter {
     const stream = connection.open(this, this.source, this.varying, this.ended && this.body.length === 0);
     this.stream = stream;
     this.body.forEach((chunk, i) => {
-      connection.sendData(stream, chunk, 0, chunk.length, this.ended && i === this.body.length - 1);
+      connection.sendData(stream, chunk.buf, chunk.start, chunk.end, this.ended && i === this.body.length - 1);
     });
     this.body = [];
   }
@@ -65,7 +69,7 @@ export class MirrorCall implements StreamHandler, Waiter {
     const { stream } = this;
     const behind = stream === null ? (this.bodyOctets += end - start) : stream.queuedOctets;
     if (behind > MAX_BEHIND) return this.cancel();
-    if (stream === null) this.body.push(Buffer.from(buf.subarray(start, end)));
+    if (stream === null) appendChunk(this.body, buf, start, end);
     else stream.connection.sendData(stream, buf, start, end, endStream);
   }
 
@@ -81,8 +85,10 @@ export class MirrorCall implements StreamHandler, Waiter {
   private finish(failed: boolean): void {
     if (this.done) return;
     this.done = true;
-    const { endpoint, proxy } = this;
+    const { endpoint, proxy, stream } = this;
     this.endpoint = null;
+    // It answered before it had the whole call: the rest is not wanted.
+    if (stream !== null && !stream.closed && !stream.localClosed) stream.connection.reset(stream, NO_ERROR);
     if (endpoint !== null) {
       const { set } = this.upstream;
       set.onCancel(endpoint); // a mirror's latency is not a call's

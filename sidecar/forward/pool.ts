@@ -9,6 +9,8 @@ import type { StreamHandler } from '../http2/stream.ts';
 import { CONNECT_FAILED, type ProxyError } from './errors.ts';
 
 const MAX_CONNECTIONS_PER_ENDPOINT = 8;
+/** An endpoint that has a connection but accepts no other is asked again after so many ms. */
+const DIAL_AGAIN_MS = 1000;
 /** A connection ends so long before its endpoint's certificate does, in ms. */
 const BEFORE_EXPIRY_MS = 5000;
 
@@ -41,6 +43,7 @@ export class EndpointPool implements ConnectionOwner {
   private waiters: Waiter[] = [];
   private giveUp: (() => void) | null = null;
   private closing = false;
+  private dialAgainAtMs = 0;
 
   constructor(endpoint: EndpointState, context: PoolContext) {
     this.endpoint = endpoint;
@@ -62,6 +65,7 @@ export class EndpointPool implements ConnectionOwner {
 
   /** Queues a call for the next room, and dials if that may help. */
   wait(waiter: Waiter): void {
+    if (this.closing) return waiter.onNoConnection(CONNECT_FAILED, `${this.endpoint.key} has left`);
     this.waiters.push(waiter);
     this.dialIfUseful();
   }
@@ -88,6 +92,7 @@ export class EndpointPool implements ConnectionOwner {
       if (this.endpoint.identity !== '' && connection.idleMs(nowMs) > pingAfterMs) connection.ping(nowMs);
       connection.tick(nowMs, pingTimeoutMs);
     }
+    if (this.waiters.length > 0) this.dialIfUseful();
   }
 
   /** No connections are left. */
@@ -112,9 +117,21 @@ export class EndpointPool implements ConnectionOwner {
     this.notAfterMs.delete(connection);
     this.context.closed(connection, reason);
     if (this.waiters.length > 0) {
-      if (connection.settingsReceived) this.dialIfUseful();
-      else this.failWaiters(CONNECT_FAILED, `${this.endpoint.key}: ${reason} before the first SETTINGS`);
+      // One that served nobody says that the next would not either.
+      if (connection.nextId > 1) this.dialIfUseful();
+      else this.dialFailed(CONNECT_FAILED, `${this.endpoint.key}: ${reason} before the first call`);
     }
+  }
+
+  /** No new connection; those who wait may still get room on one that is there. */
+  private dialFailed(error: ProxyError, detail: string): void {
+    if (this.hasLivingConnection()) this.dialAgainAtMs = this.context.clock.nowMs + DIAL_AGAIN_MS;
+    else this.failWaiters(error, detail);
+  }
+
+  private hasLivingConnection(): boolean {
+    for (const connection of this.connections) if (connection.settingsReceived && !connection.draining && !connection.stopped) return true;
+    return false;
   }
 
   private failWaiters(error: ProxyError, detail: string): void {
@@ -128,12 +145,13 @@ export class EndpointPool implements ConnectionOwner {
     // A connection whose SETTINGS are still to come will serve the waiters.
     for (const connection of this.connections) if (!connection.settingsReceived && !connection.stopped) return;
     if (this.connections.length >= MAX_CONNECTIONS_PER_ENDPOINT) return;
+    if (this.context.clock.nowMs < this.dialAgainAtMs && this.hasLivingConnection()) return;
     this.giveUp = this.context.dial(
       this.endpoint,
       (stream, peerNotAfterMs) => this.onOpen(stream, peerNotAfterMs),
       (error, detail) => {
         this.giveUp = null;
-        this.failWaiters(error, detail);
+        this.dialFailed(error, detail);
       },
     );
   }

@@ -5,8 +5,11 @@ import { newHeaderSource } from '../http2/header-source.ts';
 import type { Stream } from '../http2/stream.ts';
 import { messageField, type ProxyError } from './errors.ts';
 
-/** @param grpcStatus the status that a gRPC client sees, usually error.grpc */
-export function reply(down: Stream, error: ProxyError, message: string, grpc: boolean, grpcStatus: number): void {
+/**
+ * @param grpcStatus the status that a gRPC client sees, usually error.grpc
+ * @param head the request was HEAD: the answer has no content
+ */
+export function reply(down: Stream, error: ProxyError, message: string, grpc: boolean, grpcStatus: number, head: boolean): void {
   const { connection } = down;
   const text = `weft: ${error.label}: ${message}`;
   if (grpc) {
@@ -17,8 +20,8 @@ export function reply(down: Stream, error: ProxyError, message: string, grpc: bo
     connection.sendHeaders(down, source, [messageField(text)], true);
   } else {
     const body = Buffer.from(`${text}\n`, 'utf8');
-    connection.sendHeaders(down, error.httpSource, [makeField('content-length', `${body.length}`, false, 0)], false);
-    connection.sendData(down, body, 0, body.length, true);
+    connection.sendHeaders(down, error.httpSource, [makeField('content-length', `${body.length}`, false, 0)], head);
+    if (!head) connection.sendData(down, body, 0, body.length, true);
   }
   // The request's rest is not wanted (RFC 9113 §8.1).
   if (!down.closed && down.localClosed && !down.remoteClosed) connection.reset(down, NO_ERROR);

@@ -4,7 +4,7 @@ import type { Field } from './field.ts';
 import { writeData } from './frames.ts';
 import type { HeaderSource } from './header-source.ts';
 import { MAX_FRAME_SIZE } from './limits.ts';
-import type { Stream } from './stream.ts';
+import type { Chunk, Stream } from './stream.ts';
 
 /** Tiny frames on a stalled stream share a chunk: their cost is their octets, not an object each. */
 const CHUNK_SIZE = 4096;
@@ -28,21 +28,24 @@ export function sendDataNow(connection: Connection, stream: Stream, buf: Buffer,
   return pos - start;
 }
 
-export function queueData(stream: Stream, buf: Buffer, start: number, end: number, endStream: boolean): void {
+/** Appends a copy of buf[start, end) to a list of chunks. */
+export function appendChunk(chunks: Chunk[], buf: Buffer, start: number, end: number): void {
   const octets = end - start;
-  const queue = (stream.queue ??= []);
-  if (octets > 0) {
-    stream.queuedOctets += octets;
-    const tail = queue.length > 0 ? queue[queue.length - 1] : null;
-    if (tail !== null && tail.buf.length - tail.end >= octets) {
-      buf.copy(tail.buf, tail.end, start, end);
-      tail.end += octets;
-    } else {
-      const chunk = Buffer.allocUnsafeSlow(Math.max(octets, CHUNK_SIZE));
-      buf.copy(chunk, 0, start, end);
-      queue.push({ buf: chunk, start: 0, end: octets });
-    }
+  if (octets === 0) return;
+  const tail = chunks.length > 0 ? chunks[chunks.length - 1] : null;
+  if (tail !== null && tail.buf.length - tail.end >= octets) {
+    buf.copy(tail.buf, tail.end, start, end);
+    tail.end += octets;
+    return;
   }
+  const chunk = Buffer.allocUnsafeSlow(Math.max(octets, CHUNK_SIZE));
+  buf.copy(chunk, 0, start, end);
+  chunks.push({ buf: chunk, start: 0, end: octets });
+}
+
+export function queueData(stream: Stream, buf: Buffer, start: number, end: number, endStream: boolean): void {
+  appendChunk((stream.queue ??= []), buf, start, end);
+  stream.queuedOctets += end - start;
   if (endStream) stream.queuedEnd = true;
 }
 
