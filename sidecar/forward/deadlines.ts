@@ -65,10 +65,12 @@ export class DeadlineWheel {
     for (; slot <= upTo; slot++) {
       let node = this.slots[slot & (SLOTS - 1)];
       while (node !== null) {
-        const next: Deadline | null = node.wheelNext;
+        let next: Deadline | null = node.wheelNext;
         if (node.deadlineMs <= nowMs) {
           this.remove(node);
           node.onDeadline();
+          // That may have taken the next one off the wheel.
+          if (next !== null && next.wheelSlot !== (slot & (SLOTS - 1))) next = this.slots[slot & (SLOTS - 1)];
         }
         node = next;
       }
@@ -88,5 +90,6 @@ export function parseGrpcTimeout(value: string): number {
 /** The largest grpc-timeout that is not above ms. */
 export function formatGrpcTimeout(ms: number): string {
   if (ms < 100) return `${Math.max(1, Math.floor(ms * 1000))}u`;
-  return ms < 99_999_999 ? `${Math.floor(ms)}m` : `${Math.floor(ms / 1000)}S`;
+  if (ms < 100_000_000) return `${Math.floor(ms)}m`;
+  return ms < 100_000_000_000 ? `${Math.floor(ms / 1000)}S` : `${Math.min(99_999_999, Math.floor(ms / 3_600_000))}H`;
 }

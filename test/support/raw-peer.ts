@@ -185,6 +185,12 @@ export class RawPeer {
     if (!this.socket.destroyed) this.socket.write(Buffer.concat(parts));
   }
 
+  /** Ends the connection instead of an answer. */
+  hangUp(): Buffer {
+    this.socket.end();
+    return EMPTY;
+  }
+
   /** The first frame, seen already or still to come, that is wanted; fails when the connection closes without it. */
   find(wanted: (f: Frame) => boolean): Promise<Frame> {
     const known = this.frames.find(wanted);
