@@ -189,6 +189,7 @@ describe('a call with a deadline (T32)', () => {
   it('sends on what is left of it after a wait, and the very words when there was none', async () => {
     server = await RawServer.listen((peer) => {
       answering((id) => grpcAnswer(id))(peer);
+      peer.polite = false; // its first frame must be SETTINGS
       setTimeout(() => peer.write(settings()), 30);
     }, Buffer.alloc(0));
     proxy = await TestProxy.start({ endpoints: [server.port] });
