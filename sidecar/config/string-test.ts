@@ -1,10 +1,10 @@
 // Tests of one string against a literal or an RE2 pattern, made once per configuration.
-import { RE2JS } from 're2js';
 import type { StringMatch } from '#core/gen/weft/v1/mesh_pb.ts';
 import type { StringTest } from '../route/records.ts';
 import { CompileError } from './compile-error.ts';
 import { octetsOf, textOf } from './latin1.ts';
 import { type PlainPattern, readPlainPattern } from './plain-pattern.ts';
+import { load } from './re2.cjs';
 
 /**
  * Makes the test of a match. Exact compares octets. A regular expression has RE2's syntax and runs in linear time (no back-references, no look-around,
@@ -28,9 +28,9 @@ export function compileStringTest(match: StringMatch, what: string): StringTest 
 function compilePattern(pattern: string, what: string): (value: string) => boolean {
   const plain = readPlainPattern(pattern);
   if (plain !== null) return plainTest(plain);
-  let engine: RE2JS;
+  let engine: { testExact(text: string): boolean };
   try {
-    engine = RE2JS.compile(pattern);
+    engine = load().RE2JS.compile(pattern);
   } catch (error) {
     throw new CompileError(`${what}: ${JSON.stringify(pattern)} is not a regular expression of RE2: ${(error as Error).message}`);
   }
