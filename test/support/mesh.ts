@@ -144,6 +144,12 @@ export class TestMesh {
     this.publish(routes);
   }
 
+  /** Has other routes ready for the control plane that is started next. */
+  remember(routes: readonly KubeObject[]): void {
+    this.routes = routes;
+    this.epoch++;
+  }
+
   /** Puts other pods behind a Service, or makes a new one; null: it is deleted. */
   setMembers(service: string, pods: readonly string[] | null): void {
     if (pods === null) this.members.delete(service);
