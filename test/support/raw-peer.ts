@@ -144,6 +144,8 @@ export class RawPeer {
   onFrame: (f: Frame) => void = () => {};
   /** Answer SETTINGS and PING. */
   polite = true;
+  /** Give back the window for DATA at once. */
+  consuming = false;
   private readonly decoder = new HpackDecoder(4096);
   private rest: Buffer = EMPTY;
   private parts: Buffer[] = [];
@@ -257,6 +259,8 @@ export class RawPeer {
     }
     if (this.polite && type === SETTINGS && (flags & FLAG_ACK) === 0) this.write(frame(SETTINGS, FLAG_ACK, 0));
     if (this.polite && type === PING && (flags & FLAG_ACK) === 0) this.write(frame(PING, FLAG_ACK, 0, payload));
+    if (this.consuming && type === DATA && payload.length > 0)
+      this.write(windowUpdate(0, payload.length), windowUpdate(id, payload.length));
     this.frames.push(f);
     this.onFrame(f);
     for (const waiter of [...this.waiters]) {

@@ -299,4 +299,20 @@ describe('EndpointSet: ejection', () => {
     set.onCancel(state);
     expect(state).to.include({ inFlight: 0, consecutiveFailures: 0 });
   });
+
+  it('draws for a further attempt who was not tried yet, ejected ones last, and again who was tried when nobody else is there', () => {
+    const set = setOf(4);
+    const [a, b, c, d] = set.endpoints;
+    const random = dice(7);
+    const drawn = (tried: EndpointState[]) => new Set(Array.from({ length: 200 }, () => set.pickOther(tried, random, 0)));
+    for (const state of [a, b, c]) state.inFlight = 5;
+    expect(drawn([d]), 'the idlest was tried').to.deep.equal(new Set([a, b, c]));
+    expect(drawn([d, a, b])).to.deep.equal(new Set([c]));
+    set.onConnectFailure(c, 0, random);
+    expect(drawn([d, a])).to.deep.equal(new Set([b]));
+    expect(drawn([d, a, b]), 'better an ejected one than one that was tried').to.deep.equal(new Set([c]));
+    expect(drawn([a, b, c, d]).size).to.be.greaterThan(0);
+    expect(setOf(1).pickOther([], random, 0)).to.not.equal(null);
+    expect(new EndpointSet().pickOther([], random, 0)).to.equal(null);
+  });
 });

@@ -1,0 +1,136 @@
+// Mirrors: the copy gets the whole call, and whatever becomes of it the call does not notice.
+import { expect } from 'chai';
+import { CANCEL, HEADERS, RST_STREAM } from '#sidecar/http2/codes.ts';
+import { backend, mirrorOf, portOf, rule, TestProxy, until } from '#test/support/proxy.ts';
+import {
+  answering,
+  codeOf,
+  data,
+  GRPC_OK,
+  grpcAnswer,
+  headerOf,
+  headers,
+  isEnd,
+  RawPeer,
+  RawServer,
+  request,
+  reset,
+} from '#test/support/raw-peer.ts';
+
+describe('a mirrored call', () => {
+  let main: RawServer;
+  let shadow: RawServer;
+  let proxy: TestProxy;
+  let client: RawPeer;
+
+  async function setUp(script: (peer: RawPeer) => void, answer = answering((id) => grpcAnswer(id)), shadows?: number[]): Promise<void> {
+    main = await RawServer.listen(answer);
+    shadow = await RawServer.listen(script);
+    proxy = await TestProxy.start({
+      endpoints: { payment: [main.port], shadow: shadows ?? [shadow.port] },
+      port: portOf(rule([backend('payment')], { mirrors: [mirrorOf('shadow')] })),
+    });
+    client = await RawPeer.connect(proxy.port);
+  }
+
+  afterEach(() => {
+    client.socket.destroy();
+    proxy.close();
+    main.close();
+    shadow.close();
+  });
+
+  async function call(id: number): Promise<string | undefined> {
+    client.write(headers(id, request()), data(id, 'one,'));
+    await client.settled();
+    client.write(data(id, 'two'), headers(id, ['x-sum', '7'], true));
+    return headerOf((await client.end(id)).headers, 'grpc-status');
+  }
+
+  const streamsLeft = (): number => proxy.leftovers.streams;
+
+  it('goes whole to the shadow, whose answer is dropped', async () => {
+    await setUp(answering((id) => grpcAnswer(id, 'from the shadow', '5')));
+    expect(await call(1)).equal('0');
+    expect(client.body(1).includes('shadow')).equal(false);
+    await until(() => shadow.peers.length > 0 && shadow.peers[0].frames.some(isEnd), 'the copy is whole');
+    const [sent] = shadow.all(HEADERS);
+    expect(sent.headers).deep.equal(request());
+    expect(shadow.peers[0].body(sent.id).toString()).equal('one,two');
+    await until(() => streamsLeft() === 0, 'nothing is left');
+  });
+
+  const shadows: [string, (peer: RawPeer) => void][] = [
+    [
+      'answers before it has the call',
+      (peer) => {
+        peer.onFrame = (f) => {
+          if (f.type === HEADERS) peer.write(headers(f.id, [...GRPC_OK, 'grpc-status', '12'], true));
+        };
+      },
+    ],
+    [
+      'resets',
+      (peer) => {
+        peer.onFrame = (f) => {
+          if (f.type === HEADERS) peer.write(reset(f.id, CANCEL));
+        };
+      },
+    ],
+    ['closes', (peer) => peer.socket.destroy()],
+    ['breaks the protocol', (peer) => peer.write(data(0, 'x'))],
+  ];
+  for (const [what, script] of shadows) {
+    it(`does not notice a shadow that ${what}`, async () => {
+      await setUp(script);
+      expect(await call(1)).equal('0');
+      expect(await call(3)).equal('0');
+      await until(() => streamsLeft() === 0, 'nothing is left');
+      expect(proxy.count).deep.equal({ 0: 2 });
+    });
+  }
+
+  it('does not notice that nobody listens there', async () => {
+    await setUp(() => {}, undefined, [1]);
+    expect(await call(1)).equal('0');
+    await until(() => streamsLeft() === 0, 'nothing is left');
+  });
+
+  it('gives up a shadow that does not take its octets, and collects no copies for one that never answers', async () => {
+    const answer = answering((id) => grpcAnswer(id));
+    await setUp(
+      () => {},
+      (peer) => {
+        peer.consuming = true;
+        answer(peer);
+      },
+    );
+    client.write(headers(1, request()));
+    for (let i = 0; i < 12; i++) {
+      client.write(data(1, Buffer.alloc(16_000)));
+      await client.settled();
+    }
+    client.write(data(1, '', true));
+    await client.end(1);
+    expect(codeOf(await shadow.peers[0].find((f) => f.type === RST_STREAM))).equal(CANCEL);
+    for (let id = 3; id < 2003; id += 2) {
+      client.write(headers(id, request(), true));
+      if (id % 100 === 1) await client.end(id);
+    }
+    await client.end(2001);
+    expect(streamsLeft()).within(200, 256);
+    expect(shadow.all(HEADERS).length).most(257);
+  });
+
+  it('cancels the copy when the call is cancelled', async () => {
+    await setUp(
+      () => {},
+      () => {},
+    );
+    client.write(headers(1, request()), data(1, 'part'));
+    await until(() => shadow.all(HEADERS).length === 1, 'the copy is there');
+    client.write(reset(1, CANCEL));
+    expect(codeOf(await shadow.peers[0].find((f) => f.type === RST_STREAM))).equal(CANCEL);
+    await until(() => streamsLeft() === 0, 'nothing is left');
+  });
+});
