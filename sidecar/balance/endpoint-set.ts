@@ -56,6 +56,19 @@ export class EndpointSet {
     return better(endpoints[first], endpoints[otherThan(first, length, random)], random, nowMs);
   }
 
+  /**
+   * As pick(), for a further attempt: not an endpoint that was tried already, as long as there is another. Without this a pod that refuses everything
+   * would be drawn again and again, for nobody has fewer calls in flight.
+   */
+  pickOther(tried: readonly EndpointState[], random: Random, nowMs: number): EndpointState | null {
+    const others = this.#endpoints.filter((state) => !tried.includes(state));
+    if (others.length === 0) return this.pick(random, nowMs);
+    const usable = others.filter((state) => this.#isUsable(state, nowMs));
+    const from = usable.length > 0 ? usable : others;
+    const first = Math.floor(random() * from.length);
+    return from.length === 1 ? from[0] : better(from[first], from[otherThan(first, from.length, random)], random, nowMs);
+  }
+
   /** A call goes to the endpoint. */
   onStart(state: EndpointState): void {
     state.inFlight++;

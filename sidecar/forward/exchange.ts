@@ -51,6 +51,8 @@ export class Exchange implements StreamHandler, Waiter, Deadline {
   private variant: Variant | null = null;
   private series: CallSeries | null = null;
   private endpoint: EndpointState | null = null;
+  /** Endpoints of the attempts that failed; null: none has. */
+  private tried: EndpointState[] | null = null;
   private up: Stream | null = null;
   private attempts = 0;
   private attemptMs = 0;
@@ -110,10 +112,12 @@ export class Exchange implements StreamHandler, Waiter, Deadline {
     const { proxy } = this;
     const upstream = this.variant!.upstream;
     this.attempts++;
-    const endpoint = upstream.set.pick(proxy.random, proxy.clock.nowMs);
+    const { tried } = this;
+    const { nowMs } = proxy.clock;
+    const endpoint = tried === null ? upstream.set.pick(proxy.random, nowMs) : upstream.set.pickOther(tried, proxy.random, nowMs);
     if (endpoint === null) return this.refuse(errors.NO_ENDPOINTS, `${upstream.ref.key} has no ready endpoints`);
     this.endpoint = endpoint;
-    this.attemptMs = proxy.clock.nowMs;
+    this.attemptMs = nowMs;
     upstream.set.onStart(endpoint);
     if (this.series === null) {
       this.series = seriesOf(this.plan!, this.variant, endpoint.identity !== '', proxy.stats);
@@ -173,6 +177,8 @@ export class Exchange implements StreamHandler, Waiter, Deadline {
     const { endpoint } = this;
     if (endpoint === null) return;
     this.endpoint = null;
+    if (this.tried === null) this.tried = [endpoint];
+    else this.tried.push(endpoint);
     const { clock, random } = this.proxy;
     const { set } = this.variant!.upstream;
     if (!connected) {
