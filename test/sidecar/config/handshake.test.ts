@@ -239,8 +239,9 @@ describe('mTLS between sidecars', () => {
       ] as const) {
         const { port, next: outcome } = await inbound(states[server]);
         const stream = await dialled(port, states[client], CHECKOUT);
-        const peer = await outcome();
-        expect(stream instanceof ByteStream && typeof peer === 'object', `${client} → ${server}`).to.equal(works);
+        // In TLS 1.3 the client is done first: a server's refusal comes after it.
+        const opened = stream instanceof ByteStream && typeof (await outcome()) === 'object';
+        expect(opened, `${client} → ${server}`).to.equal(works);
       }
     }
   });
