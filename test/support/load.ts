@@ -3,8 +3,11 @@ import type { CallOptions, GrpcCaller, Outcome } from './grpc-app.ts';
 import { until } from './until.ts';
 
 export class Load {
+  /** Calls that have begun, and that have ended. */
+  begun = 0;
   calls = 0;
-  readonly failures: Outcome[] = [];
+  /** With the value of `begun` when the call began. */
+  readonly failures: (Outcome & { readonly number: number })[] = [];
   /** Calls that each pod has answered. */
   readonly byPod = new Map<string, number>();
   private running = true;
@@ -14,9 +17,10 @@ export class Load {
   constructor(caller: GrpcCaller, options: CallOptions | (() => CallOptions) = {}, concurrency = 4) {
     const loop = async (): Promise<void> => {
       while (this.running) {
+        const number = this.begun++;
         const outcome = await caller.unary(typeof options === 'function' ? options() : options);
         this.calls++;
-        if (outcome.answer === null) this.failures.push(outcome);
+        if (outcome.answer === null) this.failures.push({ ...outcome, number });
         else this.byPod.set(outcome.answer.pod, (this.byPod.get(outcome.answer.pod) ?? 0) + 1);
       }
     };
