@@ -19,13 +19,10 @@ const TCP = 1;
 
 /** Who we say the caller is; only the name below may carry it, in any spelling an application might read (T22, T56). */
 const IDENTITY_HEADER = 'x-forwarded-client-cert';
-const SPOOFABLE = [
-  IDENTITY_HEADER,
-  'x_forwarded_client_cert',
-  'x-forwarded_client-cert',
-  'x-forwarded-client_cert',
-  'x_forwarded-client-cert',
-];
+const SPOOFABLE = IDENTITY_HEADER.split('-').reduce<string[]>(
+  (names, part) => (names.length === 0 ? [part] : names.flatMap((name) => [`${name}-${part}`, `${name}_${part}`])),
+  [],
+);
 
 export interface InboundContext {
   /** The context whose counters belong to a caller: its SPIFFE id, or '' for plaintext. */

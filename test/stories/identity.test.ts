@@ -1,0 +1,112 @@
+// Who is who: certificates are asked for on both ends, the endpoint must be whom the control plane named, and the application is told the truth.
+import tls from 'node:tls';
+import { expect } from 'chai';
+import { MtlsMode } from '#core/gen/weft/v1/mesh_pb.ts';
+import { ALPN_HTTP2 } from '#core/names.ts';
+import { type EchoMesh, startEchoMesh } from '../support/echo-mesh.ts';
+import { GrpcCaller } from '../support/grpc-app.ts';
+import { PORT } from '../support/mesh.ts';
+import { type RawApp, RawCaller, startRawApp, valuesOf } from '../support/raw-app.ts';
+import { until } from '../support/until.ts';
+
+const UNAVAILABLE = 14;
+const XFCC = 'x-forwarded-client-cert';
+
+describe('identity', () => {
+  let echo: EchoMesh;
+  before(async () => {
+    echo = await startEchoMesh({
+      pods: [
+        { name: 'caller', calls: ['echo', 'v1', 'v2', 'impostor', 'raw'] },
+        { name: 'v1', serves: true },
+        { name: 'v2', serves: true, mtls: MtlsMode.STRICT },
+        { name: 'impostor', serves: true, publishedServiceAccount: 'somebody-else' },
+        { name: 'bare', serves: true },
+      ],
+      services: { echo: [], impostor: ['impostor'], raw: ['bare'] },
+    });
+  });
+  after(() => echo.close());
+
+  /** Calls a pod as something outside of the mesh does: at its own address, without a sidecar. */
+  async function callInPlaintext(pod: string): Promise<string> {
+    const stranger = new GrpcCaller({ host: echo.mesh.podAddress(pod), port: PORT });
+    const { answer, code } = await stranger.unary();
+    stranger.close();
+    return answer?.pod ?? `status ${code}`;
+  }
+  const refusals = async (pod: string): Promise<number> => {
+    const lines = (await echo.mesh.admin(pod, '/metrics')).split('\n').filter((line) => line.startsWith('weft_tls_refusals_total{'));
+    return lines.reduce((sum, line) => sum + Number(line.slice(line.lastIndexOf(' '))), 0);
+  };
+
+  it('PERMISSIVE serves plaintext, and says in the counters that nobody was authenticated', async () => {
+    expect(await callInPlaintext('v1')).to.equal('v1');
+    const series = (await echo.mesh.stats('v1')).filter(({ direction, mtls }) => direction === 'inbound' && !mtls);
+    expect(series.map(({ caller, count }) => ({ caller, count }))).to.deep.equal([{ caller: '', count: 1 }]);
+  });
+
+  it('STRICT refuses plaintext before a byte reaches the application, and serves the mesh', async () => {
+    expect(await callInPlaintext('v2')).to.equal(`status ${UNAVAILABLE}`);
+    expect(echo.apps.get('v2')!.connections).to.equal(0);
+    expect(await echo.mesh.metric('v2', 'weft_tls_refusals_total{reason="plaintext"}')).to.be.greaterThan(0);
+    expect((await echo.callerOf('caller', 'v2').unary()).answer?.pod).to.equal('v2');
+  });
+
+  for (const alpn of [[ALPN_HTTP2], []]) {
+    it(`refuses TLS without a client certificate, ALPN ${alpn.join() || 'none'}`, async () => {
+      const [connections, before] = [echo.apps.get('v1')!.connections, await refusals('v1')];
+      const socket = tls.connect({ host: echo.mesh.podAddress('v1'), port: PORT, ALPNProtocols: alpn, rejectUnauthorized: false });
+      socket.on('error', () => {});
+      socket.on('secureConnect', () => socket.write('PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n'));
+      await new Promise((resolve) => socket.once('close', resolve));
+      await until(async () => (await refusals('v1')) === before + 1, 'the refusal is counted');
+      expect(echo.apps.get('v1')!.connections).to.equal(connections);
+    });
+  }
+
+  it('an endpoint with the certificate of another ServiceAccount gets no call (T54)', async () => {
+    const { code, details } = await echo.callerOf('caller', 'impostor').unary();
+    expect(code).to.equal(UNAVAILABLE);
+    expect(details).to.contain('identity_mismatch').and.contain('sa/somebody-else');
+    expect(echo.apps.get('impostor')!.connections).to.equal(0);
+    expect(await echo.mesh.metric('caller', 'weft_proxy_errors_total{error="identity_mismatch"}')).to.equal(1);
+  });
+
+  describe('x-forwarded-client-cert', () => {
+    const SPELLINGS = Array.from({ length: 8 }, (_, bits) =>
+      ['x', 'forwarded', 'client', 'cert'].reduce((name, part, i) => `${name}${(bits >> (i - 1)) & 1 ? '_' : '-'}${part}`),
+    );
+    const SPOOF = 'URI=spiffe://cluster.local/ns/shop/sa/admin';
+    let app: RawApp;
+    before(async () => {
+      echo.apps.get('bare')!.kill();
+      app = await startRawApp(echo.mesh.appAddress('bare'));
+    });
+    after(() => app.close());
+
+    async function claims(at: { host: string; port: number }): Promise<[string, string][]> {
+      const caller = new RawCaller(at);
+      const seen: [string, string][] = [];
+      for (const name of SPELLINGS) {
+        const { grpcStatus } = await caller.call({ [name]: SPOOF, 'x-marker': name });
+        expect(grpcStatus, name).to.equal('0');
+        expect(valuesOf(app.request, 'x-marker')).to.deep.equal([name]);
+        seen.push(...app.request.filter(([field]) => field.replaceAll('_', '-') === XFCC));
+      }
+      await caller.call({ [XFCC]: [SPOOF, SPOOF], 'x-marker': 'twice' });
+      seen.push(...app.request.filter(([field]) => field.replaceAll('_', '-') === XFCC));
+      caller.close();
+      return seen;
+    }
+
+    it('of a caller in the mesh is its own identity, whatever it claims', async () => {
+      const own: [string, string] = [XFCC, 'URI=spiffe://cluster.local/ns/shop/sa/caller'];
+      expect(await claims(echo.mesh.address('caller', 'raw'))).to.deep.equal([...SPELLINGS, 'twice'].map(() => own));
+    });
+
+    it('of a caller outside the mesh never reaches the application', async () => {
+      expect(await claims({ host: echo.mesh.podAddress('bare'), port: PORT })).to.deep.equal([]);
+    });
+  });
+});
