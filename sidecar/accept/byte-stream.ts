@@ -35,8 +35,12 @@ export class ByteStream implements Transport {
   onEnd: () => void = () => {};
   /** The socket is gone; `reason` is the error's code or 'closed'. Called once. */
   onClosed: (reason: string) => void = () => {};
+  /** The peer has sent FIN; onEnd was called, or would have been had somebody listened. */
+  ended = false;
   private readonly clock: Clock;
   private failure = '';
+  private started = false;
+  private held = false;
 
   /** @param socket paused, with allowHalfOpen */
   constructor(socket: net.Socket, clock: Clock) {
@@ -47,6 +51,7 @@ export class ByteStream implements Transport {
       this.failure = error.code ?? error.message;
     });
     socket.on('end', () => {
+      this.ended = true;
       clock.update();
       this.onEnd();
     });
@@ -56,8 +61,9 @@ export class ByteStream implements Transport {
     });
   }
 
-  /** Begins to read. */
+  /** Begins to read, or will with resume() if pause() came before: octets without a taker would be lost. */
   start(): void {
+    this.started = true;
     const handle = (this.socket as unknown as { _handle: { useUserBuffer?: (b: Buffer) => void } | null })._handle;
     if (symbols !== null && handle !== null && typeof handle.useUserBuffer === 'function') {
       const slots = this.socket as unknown as Record<symbol, unknown>;
@@ -75,7 +81,7 @@ export class ByteStream implements Transport {
         this.onBytes(chunk, chunk.length);
       });
     }
-    this.socket.resume();
+    if (!this.held) this.socket.resume();
   }
 
   /** Stops reading and takes the socket back to plain streams, with the octets already read put back in front. */
@@ -92,11 +98,13 @@ export class ByteStream implements Transport {
   }
 
   pause(): void {
+    this.held = true;
     this.socket.pause();
   }
 
   resume(): void {
-    this.socket.resume();
+    this.held = false;
+    if (this.started) this.socket.resume();
   }
 
   end(): void {
@@ -104,6 +112,15 @@ export class ByteStream implements Transport {
   }
 
   destroy(): void {
+    this.socket.destroy();
+  }
+
+  /** Destroys it with RST: the peer must not take what it got for all there was. */
+  reset(): void {
+    if (this.socket.destroyed) return;
+    // TLS has no such thing, and its peer takes FIN for an end: the TCP socket under it is reset.
+    const under = (this.socket as unknown as { _parent?: net.Socket | null })._parent ?? this.socket;
+    under.resetAndDestroy();
     this.socket.destroy();
   }
 }

@@ -14,7 +14,7 @@ export function relay(a: ByteStream, b: ByteStream, first: Buffer, done: (sent: 
   const received = pump(b, a);
   let open = true;
   const close = (other: ByteStream, reason: string): void => {
-    if (reason !== 'closed') other.destroy();
+    if (reason !== 'closed') other.reset();
     if (!open) return;
     open = false;
     // The side that closed has ended both ways: what is still to be written there is lost, the rest may flow.
@@ -24,6 +24,9 @@ export function relay(a: ByteStream, b: ByteStream, first: Buffer, done: (sent: 
   a.onClosed = (reason) => close(b, reason);
   b.onClosed = (reason) => close(a, reason);
   if (first.length > 0) a.onBytes(first, first.length);
+  // What ended before it was joined does not say so again.
+  if (a.ended) b.end();
+  if (b.ended) a.end();
 }
 
 function pump(from: ByteStream, to: ByteStream): () => number {
