@@ -222,6 +222,7 @@ function readCall<Out>(
 ): void {
   let status: GrpcError | null = null;
   let done = false;
+  let peerEnded = false;
   let pending: Buffer[] = [];
   let pendingLength = 0;
   let needed = 5;
@@ -266,11 +267,16 @@ function readCall<Out>(
     }
   });
   // The peer has ended its side; ours may still be open, so that 'close' would not come. Trailers may be told just after 'end'.
-  stream.on('end', () => setImmediate(() => end(status ?? new GrpcError(STATUS.unknown, 'ended without a status'))));
+  const last = (): void =>
+    end(status ?? (peerEnded ? new GrpcError(STATUS.unknown, 'ended without a status') : new GrpcError(STATUS.unavailable, why())));
+  stream.on('end', () => {
+    peerEnded = !stream.aborted && stream.rstCode === http2.constants.NGHTTP2_NO_ERROR;
+    setImmediate(last);
+  });
   stream.on('error', (error) => {
     status ??= new GrpcError(STATUS.unavailable, error.message);
   });
-  stream.on('close', () => end(status ?? new GrpcError(STATUS.unavailable, why())));
+  stream.on('close', last);
 }
 
 function statusOf(headers: http2.IncomingHttpHeaders): GrpcError {
