@@ -9,8 +9,8 @@ import { readIssueRequest } from './request.ts';
 import { LARGEST_TOKEN, type TokenIdentity, type VerifyToken } from './token.ts';
 
 /** Certificates that one pod may ask for: so many per minute, and so many at once. */
-export const DEFAULT_ISSUE_PER_MINUTE = 30;
-export const DEFAULT_ISSUE_BURST = 20;
+export const DEFAULT_ISSUE_PER_MINUTE = 60;
+export const DEFAULT_ISSUE_BURST = 30;
 /** The same words for every token that is not taken: whoever guesses learns nothing. */
 const BAD_TOKEN = 'a valid ServiceAccount token is needed';
 
