@@ -1,6 +1,7 @@
 // One sidecar's end of the configuration stream, without the stream: what it wants, what it has, what goes out next.
 import { create } from '@bufbuild/protobuf';
 import { type Ack, type Hello, type Resource, type SubscribeResponse, SubscribeResponseSchema } from '#core/gen/weft/v1/config_pb.ts';
+import { neededBy } from '../scope.ts';
 import type { Catalogue } from './catalogue.ts';
 import { inOrder, parseResourceName, resourceName, type Sized, TRUST, WORKLOAD } from './resources.ts';
 
@@ -28,6 +29,8 @@ interface Flight {
   readonly nonce: string;
   readonly sent: ReadonlyMap<string, string>;
   readonly removed: readonly string[];
+  /** Service that is sent → the Services whose endpoints this version needs. */
+  readonly needs: ReadonlyMap<string, readonly string[]>;
 }
 
 /** A response larger than this is cut in several, each after the ACK of the one before. A single resource goes out whatever its size. */
@@ -44,9 +47,11 @@ export class Subscriber {
   responses = 0;
   private readonly surroundings: Surroundings;
   private readonly send: (response: SubscribeResponse) => void;
-  /** Wanted Service → the Services whose endpoints it needs. */
+  /** Wanted Service → the Services whose endpoints its newest version needs. */
   private readonly wants = new Map<string, readonly string[]>();
-  /** How many wanted Services need the endpoints of this one. */
+  /** The same for the version that the sidecar runs: it goes on with it when it refuses the newest, so these endpoints stay until the newest is in force. */
+  private readonly running = new Map<string, readonly string[]>();
+  /** How many Services of the two maps need the endpoints of this one. */
   private readonly users = new Map<string, number>();
   /** Resource → version that the sidecar has. */
   private readonly inForce: Map<string, string>;
@@ -65,6 +70,7 @@ export class Subscriber {
     for (const name of [TRUST, WORKLOAD, ...this.inForce.keys()]) this.stale.add(name);
     for (const key of surroundings.catalogue.keys()) this.stale.add(resourceName('address', key));
     for (const key of wanted) this.addWant(key);
+    this.assumeRunning();
     this.sendNext(true);
   }
 
@@ -119,10 +125,13 @@ export class Subscriber {
       if (refused.has(name)) continue;
       this.inForce.set(name, version);
       this.rejections.delete(name);
+      const needs = flight.needs.get(name);
+      if (needs !== undefined) this.runs(name, needs);
     }
     for (const name of flight.removed) {
       this.inForce.delete(name);
       this.rejections.delete(name);
+      this.runs(name, []);
     }
     this.flush();
     return fresh;
@@ -165,19 +174,42 @@ export class Subscriber {
     const scoped = this.surroundings.catalogue.service(key, this.peer.namespace);
     const before = this.wants.get(key)!;
     const after = scoped?.needs ?? [];
+    this.use(before, after);
+    this.wants.set(key, after);
+    this.stale.add(resourceName('service', key));
+    if (scoped !== null) {
+      this.missing.delete(key);
+      this.toldMissing.delete(key);
+    } else if (!this.toldMissing.has(key)) this.missing.add(key);
+  }
+
+  /** What the sidecar brought along: a version that is not the newest may need any of the endpoints that it holds. */
+  private assumeRunning(): void {
+    const names = [...this.inForce.keys()];
+    const held = names.map(parseResourceName).flatMap((name) => (name?.kind === 'endpoints' ? [name.key] : []));
+    for (const name of names) {
+      const parsed = parseResourceName(name);
+      if (parsed?.kind !== 'service') continue;
+      const newest = this.surroundings.catalogue.service(parsed.key, this.peer.namespace);
+      this.runs(name, newest?.resource.resource.version === this.inForce.get(name) ? newest!.needs : held);
+    }
+  }
+
+  /** The sidecar runs a version of this Service that needs these endpoints; none: it does not have it any more. */
+  private runs(service: string, needs: readonly string[]): void {
+    this.use(this.running.get(service) ?? [], needs);
+    if (needs.length > 0) this.running.set(service, needs);
+    else this.running.delete(service);
+  }
+
+  private use(before: readonly string[], after: readonly string[]): void {
     for (const need of after) this.users.set(need, (this.users.get(need) ?? 0) + 1);
     for (const need of before) {
       const left = this.users.get(need)! - 1;
       if (left === 0) this.users.delete(need);
       else this.users.set(need, left);
     }
-    this.wants.set(key, after);
-    this.stale.add(resourceName('service', key));
     for (const need of [...before, ...after]) this.stale.add(resourceName('endpoints', need));
-    if (scoped !== null) {
-      this.missing.delete(key);
-      this.toldMissing.delete(key);
-    } else if (!this.toldMissing.has(key)) this.missing.add(key);
   }
 
   /** The resource as this sidecar should have it; null: it should not. */
@@ -200,7 +232,11 @@ export class Subscriber {
     for (const key of absent) this.toldMissing.add(key);
     this.missing.clear();
     const nonce = String(++this.responses);
-    this.flight = { nonce, sent: new Map(resources.map(({ name, version }) => [name, version])), removed };
+    const needs = new Map<string, readonly string[]>();
+    for (const { name, body } of resources) {
+      if (body.case === 'service') needs.set(name, neededBy(body.value));
+    }
+    this.flight = { nonce, sent: new Map(resources.map(({ name, version }) => [name, version])), removed, needs };
     this.send(create(SubscribeResponseSchema, { nonce, resources, removed, absent }));
   }
 

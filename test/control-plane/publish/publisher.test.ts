@@ -103,20 +103,16 @@ describe('control-plane/publish', () => {
       expect(shop.publisher.counters.rounds).to.equal(0);
     });
 
-    it('brings new backends before the route, and takes old ones away with it', () => {
+    it('brings new backends before the route, and takes old ones away when it is in force', () => {
       const sidecar = shop.connect('a', { services: ['payment'] });
       sidecar.ack();
       sidecar.news();
       shop.set('payment', { sends: ['payment-v3'] });
       shop.set('payment-v3', {});
       shop.clock.pass(1);
-      expect(sidecar.news()).to.deep.equal([
-        'endpoints/shop/payment-v3',
-        'service/shop/payment',
-        'address/shop/payment-v3',
-        '-endpoints/shop/payment-v1',
-        '-endpoints/shop/payment-v2',
-      ]);
+      expect(sidecar.news()).to.deep.equal(['endpoints/shop/payment-v3', 'service/shop/payment', 'address/shop/payment-v3']);
+      sidecar.ack();
+      expect(sidecar.news()).to.deep.equal(['-endpoints/shop/payment-v1', '-endpoints/shop/payment-v2']);
     });
 
     it('keeps the endpoints that another wanted Service still needs', () => {
@@ -247,6 +243,40 @@ describe('control-plane/publish', () => {
       expect(poisoned.news()).to.include('service/shop/payment');
       poisoned.ack();
       expect(shop.publisher.appliedOn('service/shop/payment').rejected).to.deep.equal([]);
+    });
+
+    it('keeps what its last good version needs, up to date, until another is in force', () => {
+      const sidecar = shop.connect('a', { services: ['payment'] });
+      sidecar.ack();
+      shop.set('payment', { sends: ['payment-v2'] });
+      shop.clock.pass(1000);
+      sidecar.news();
+      sidecar.ack({ 'service/shop/payment': 'no' });
+      expect(sidecar.news()).to.deep.equal([]);
+      shop.set('payment-v1', { endpoints: ['10.9.0.1'] });
+      shop.clock.pass(1000);
+      expect(sidecar.news()).to.include('endpoints/shop/payment-v1');
+      sidecar.ack();
+      shop.set('payment', { sends: ['payment-v2', 'ledger'] });
+      shop.clock.pass(1000);
+      expect(sidecar.news()).to.include.members(['endpoints/shop/ledger', 'service/shop/payment']);
+      sidecar.ack();
+      expect(sidecar.news()).to.deep.equal(['-endpoints/shop/payment-v1']);
+    });
+
+    it('keeps all endpoints of a sidecar that comes back with a version that nobody knows, until the newest is in force', () => {
+      const sidecar = shop.connect('a', { services: ['payment'] });
+      sidecar.ack();
+      const held = sidecar.responses[0]!.resources.map(({ name, version }) => ({
+        name,
+        version: name.startsWith('service/') ? 'old' : version,
+      }));
+      held.push({ name: 'endpoints/shop/ledger', version: 'old' });
+      sidecar.connection.detach();
+      const back = shop.connect('a', { services: ['payment'], held });
+      expect(back.news()).to.deep.equal(['endpoints/shop/ledger', 'service/shop/payment']);
+      back.ack();
+      expect(back.news()).to.deep.equal(['-endpoints/shop/ledger']);
     });
 
     it('is left at the last good version when the change is taken back', () => {

@@ -116,7 +116,10 @@ describe('control-plane: the configuration stream over mTLS', () => {
     ]);
     await sidecar.until(() => sidecar.responses.length === 4);
     expect(sidecar.responses[3]!.resources.map(({ name }) => name)).to.deep.equal(['endpoints/shop/payment-v2', 'service/shop/payment']);
-    expect(sidecar.responses[3]!.removed).to.deep.equal(['endpoints/shop/payment-v1']);
+    expect(sidecar.responses[3]!.removed).to.deep.equal([]);
+    await sidecar.until(() => sidecar.responses.length === 5);
+    expect(sidecar.responses[4]!.resources).to.deep.equal([]);
+    expect(sidecar.responses[4]!.removed).to.deep.equal(['endpoints/shop/payment-v1']);
   });
 
   it('shows in the routes on how many sidecars they are in force, and who refuses them', async () => {
