@@ -41,6 +41,8 @@ export class ByteStream implements Transport {
   private failure = '';
   private started = false;
   private held = false;
+  /** Octets that TLS had decrypted already when pause() came: at most what it had read of the socket. */
+  private kept: Buffer[] = [];
 
   /** @param socket paused, with allowHalfOpen */
   constructor(socket: net.Socket, clock: Clock) {
@@ -71,7 +73,8 @@ export class ByteStream implements Transport {
       slots[symbols.generator] = null;
       slots[symbols.callback] = (length: number, buf: Buffer) => {
         this.clock.update();
-        this.onBytes(buf, length);
+        if (this.held) this.kept.push(Buffer.from(buf.subarray(0, length)));
+        else this.onBytes(buf, length);
         return true;
       };
       handle.useUserBuffer(SHARED_BUFFER);
@@ -81,7 +84,9 @@ export class ByteStream implements Transport {
         this.onBytes(chunk, chunk.length);
       });
     }
-    if (!this.held) this.socket.resume();
+    if (this.held)
+      this.socket.pause(); // again: only now does it stop the handle
+    else this.socket.resume();
   }
 
   /** Stops reading and takes the socket back to plain streams, with the octets already read put back in front. */
@@ -104,7 +109,11 @@ export class ByteStream implements Transport {
 
   resume(): void {
     this.held = false;
-    if (this.started) this.socket.resume();
+    while (this.kept.length > 0 && !this.held) {
+      const octets = this.kept.shift()!;
+      this.onBytes(octets, octets.length);
+    }
+    if (this.started && !this.held) this.socket.resume();
   }
 
   end(): void {
