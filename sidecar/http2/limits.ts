@@ -42,7 +42,7 @@ export const IDLE_FRAME_BUDGET = 1000;
 export const IDLE_FRAMES_PER_WORK_FRAME = 4;
 export const IDLE_FRAMES_PER_SECOND = 100;
 /** Each so many octets that we sent allow one WINDOW_UPDATE more, at any time. */
-export const OCTETS_PER_WINDOW_UPDATE = 256;
+export const OCTETS_PER_WINDOW_UPDATE = 128;
 /** Entries in one SETTINGS frame. */
 export const MAX_SETTINGS_ENTRIES = 32;
 

@@ -3,7 +3,7 @@ import type { Connection } from './connection.ts';
 import type { Field } from './field.ts';
 import { writeData } from './frames.ts';
 import type { HeaderSource } from './header-source.ts';
-import { MAX_FRAME_SIZE } from './limits.ts';
+import { MAX_FRAME_SIZE, OCTETS_PER_WINDOW_UPDATE } from './limits.ts';
 import type { Chunk, Stream } from './stream.ts';
 
 /** Tiny frames on a stalled stream share a chunk: their cost is their octets, not an object each. */
@@ -62,6 +62,8 @@ export function flushQueue(connection: Connection, stream: Stream): boolean {
   const last = queue.length === 1 && stream.queuedEnd && chunk.start + octets === chunk.end;
   const sent = sendDataNow(connection, stream, chunk.buf, chunk.start, chunk.start + octets, last);
   chunk.start += sent;
+  // Not for crumbs: a peer that grants its window octet by octet earns nothing (CVE-2019-9511).
+  if (sent >= OCTETS_PER_WINDOW_UPDATE) connection.flood.work();
   if (chunk.start === chunk.end) queue.shift();
   stream.queuedOctets -= sent;
   stream.progressAtMs = connection.clock.nowMs;
