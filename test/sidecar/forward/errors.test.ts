@@ -1,4 +1,5 @@
 // The table of proxy-made errors, each row provoked (T30), and requests that are refused before they reach anyone (T16, T21, T22).
+import { readFileSync } from 'node:fs';
 import { expect } from 'chai';
 import * as errors from '#sidecar/forward/errors.ts';
 import {
@@ -15,6 +16,8 @@ import { backend, emptyTable, type ProxyOptions, portOf, ref, rule, TestProxy, u
 import { answering, codeOf, data, grpcAnswer, headerOf, headers, RawPeer, RawServer, request, reset } from '#test/support/raw-peer.ts';
 
 const GET = [':method', 'GET', ':scheme', 'http', ':path', '/', ':authority', 'a'];
+
+const table = Object.values(errors).filter((e): e is ProxyError => typeof e === 'object' && 'label' in e);
 
 describe('proxy-made errors', () => {
   let server: RawServer;
@@ -87,9 +90,18 @@ describe('proxy-made errors', () => {
   });
 
   it('has a row of the test for each error of the table', () => {
-    const known = Object.values(errors).filter((e): e is ProxyError => typeof e === 'object' && 'label' in e);
     const tested = new Set([...rows.map(([error]) => error.label), errors.NOT_SERVED.label]);
-    expect(known.map((e) => e.label).sort()).deep.equal([...tested].sort());
+    expect(table.map((e) => e.label).sort()).deep.equal([...tested].sort());
+  });
+
+  it('stands in docs/reference/errors.md as it is', () => {
+    const page = readFileSync(new URL('../../../docs/reference/errors.md', import.meta.url), 'utf8');
+    const written = [...page.matchAll(/^\| `(\w+)` \| (\d+) \| (?:(\d+) [A-Z_]+|by the code: .*? else (\d+)) \|/gm)].map((m) => [
+      m[1],
+      Number(m[2]),
+      Number(m[3] ?? m[4]),
+    ]);
+    expect(written.sort()).deep.equal(table.map((e) => [e.label, e.http, e.grpc]).sort());
   });
 
   it('T23 refuses CONNECT', async () => {

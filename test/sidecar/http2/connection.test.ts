@@ -26,6 +26,9 @@ import {
   INITIAL_STREAM_WINDOW,
   MAX_CONNECTION_BUFFER,
   MAX_STREAM_BUFFER,
+  MAX_STREAMS_MESH_PEER,
+  MAX_STREAMS_OWN_APP,
+  MAX_STREAMS_PLAINTEXT_PEER,
   OUTPUT_HIGH_WATER,
   STALL_TIMEOUT_MS,
 } from '#sidecar/http2/limits.ts';
@@ -213,6 +216,21 @@ describe('Connection', () => {
     wire.take();
     expect(stream.closed).equal(true);
   });
+
+  for (const most of [MAX_STREAMS_PLAINTEXT_PEER, MAX_STREAMS_MESH_PEER, MAX_STREAMS_OWN_APP]) {
+    it(`L1 says that it takes ${most} streams, and refuses the next`, () => {
+      const wire = new Wire({ client: false, maxPeerStreams: most });
+      const [said] = wire.take();
+      expect(said.payload.subarray(-6).readUInt16BE(0)).equal(SETTINGS_MAX_CONCURRENT_STREAMS);
+      expect(said.payload.subarray(-6).readUInt32BE(2)).equal(most);
+      for (let i = 0; i <= most; i++) wire.receive(headers(2 * i + 1, request()));
+      expect(wire.requests).length(most);
+      const [refused] = wire.take().filter((f) => f.type === RST_STREAM);
+      expect([refused.id, codeOf(refused as Frame)]).deep.equal([2 * most + 1, REFUSED_STREAM]);
+      wire.receive(reset(1, 8), headers(2 * most + 3, request()));
+      expect(wire.requests).length(most + 1);
+    });
+  }
 
   it('L6 resets a stream whose data waits without progress, and only that', () => {
     const wire = new Wire({ client: false }, settings(SETTINGS_INITIAL_WINDOW_SIZE, 10));

@@ -3,7 +3,7 @@ import { expect } from 'chai';
 import { newHeaderSource } from '#sidecar/http2/header-source.ts';
 import { HpackDecoder, HpackError } from '#sidecar/http2/hpack-decoder.ts';
 import { HpackEncoder } from '#sidecar/http2/hpack-encoder.ts';
-import { MAX_HEADER_FIELDS, MAX_HEADER_LIST_OCTETS } from '#sidecar/http2/limits.ts';
+import { DECODER_TABLE_SIZE, MAX_HEADER_FIELDS, MAX_HEADER_LIST_OCTETS, MAX_REMEMBERED_OCTETS } from '#sidecar/http2/limits.ts';
 import { block, indexed, literal } from '#test/support/raw-peer.ts';
 
 function hex(text: string): Buffer {
@@ -133,6 +133,12 @@ describe('HPACK decoder', () => {
     }
   });
 
+  it('takes table sizes up to what was offered', () => {
+    const update = (size: number): Buffer => Buffer.from([0x3f, ((size - 31) & 0x7f) | 0x80, (size - 31) >> 7]);
+    expect(decode(new HpackDecoder(DECODER_TABLE_SIZE), update(DECODER_TABLE_SIZE))).deep.equal([]);
+    expect(() => decode(new HpackDecoder(DECODER_TABLE_SIZE), update(DECODER_TABLE_SIZE + 1))).throw(HpackError);
+  });
+
   it('empties the table for a field larger than it, and goes on', () => {
     const decoder = new HpackDecoder(4096);
     decode(decoder, literal('a', 'b', 0x40));
@@ -177,9 +183,9 @@ describe('HPACK decoder', () => {
       decoder.decode(octets, 0, octets.length);
       pinned = Math.max(pinned, pinnedOctets(decoder));
     }
-    expect(pinned).within(16 * 1024, 256 * 1024);
+    expect(pinned).within(16 * 1024, MAX_REMEMBERED_OCTETS);
     for (let i = 0; i < 100; i++) decode(decoder, literal('x-huge', `${i}`.repeat(20_000)));
-    expect(pinnedOctets(decoder)).most(256 * 1024);
+    expect(pinnedOctets(decoder)).most(MAX_REMEMBERED_OCTETS);
   });
 });
 
