@@ -1,5 +1,7 @@
 // Endpoints that break off, refuse, go away or answer wrongly: the client sees a status of the table, never success (T18, T28-T31, T34, T35, T43, T93).
 import { expect } from 'chai';
+import { dial } from '#sidecar/forward/dial.ts';
+import { CONNECT_TIMEOUT } from '#sidecar/forward/errors.ts';
 import {
   CANCEL,
   DATA,
@@ -298,6 +300,26 @@ describe('endpoints that fail', () => {
     expect(await call(1)).equal('14');
     expect(await call(3)).equal('14');
     expect(proxy.count).deep.equal({ 14: 2 });
+  });
+
+  it('T92 an endpoint that is not reached: calls go elsewhere, and it is not asked again with each', async () => {
+    let lost = 0;
+    const dead = 1;
+    await setUp([answering((id) => grpcAnswer(id))], {
+      dial: (endpoint, onOpen, onError) => {
+        if (endpoint.port === dead) {
+          lost++;
+          setImmediate(() => onError(CONNECT_TIMEOUT, 'no TCP connection'));
+          return () => {};
+        }
+        return dial(endpoint, '', { tlsClientContext: () => null, trustDomain: () => '' }, proxy.clock, Date.now, { onOpen, onError });
+      },
+    });
+    proxy.setEndpoints('payment', [servers[0].port, dead]);
+    for (let id = 1; id < 101; id += 2) expect(await call(id)).equal('0');
+    expect(lost).within(1, 3);
+    expect(proxy.count.retried).equal(lost);
+    expect(proxy.upstreams.dump()[0].endpoints.map((endpoint) => endpoint.ejected)).deep.equal([false, true]);
   });
 
   it('T93 an endpoint that accepts and closes at once: the next one is tried, and no loop of dials', async () => {
