@@ -61,6 +61,8 @@ const CLOSED_RING = 1024;
 
 const PING_DATA = Buffer.from('weft-ka\0');
 const DRAIN_PING_DATA = Buffer.from('weft-bye');
+/** How long a drain waits for the answer to its PING: what the peer sent before it saw the GOAWAY comes first. */
+const DRAIN_PING_WAIT_MS = 1000;
 
 export class Connection {
   readonly client: boolean;
@@ -99,6 +101,7 @@ export class Connection {
   private readonly openedAtMs: number;
   private failedAtMs = 0;
   private drainDeadlineMs = 0;
+  private drainStartedMs = 0;
   private pingSentAtMs = 0;
   private lastReadMs: number;
   private closeReason = '';
@@ -338,6 +341,7 @@ export class Connection {
   drain(deadlineMs: number): void {
     if (this.closed || this.drainDeadlineMs !== 0) return;
     this.drainDeadlineMs = deadlineMs;
+    this.drainStartedMs = this.clock.nowMs;
     if (this.client) {
       this.draining = true;
       if (this.streams.size === 0) this.closeWhenIdle();
@@ -417,7 +421,7 @@ export class Connection {
     }
     if (this.drainDeadlineMs !== 0) {
       if (nowMs >= this.drainDeadlineMs) return this.finish('drain deadline', CANCEL);
-      if (!this.draining) this.lastGoaway(); // the drain's PING was not answered within a tick or two
+      if (!this.draining && nowMs - this.drainStartedMs >= DRAIN_PING_WAIT_MS) this.lastGoaway();
     }
     for (const stream of this.waiting) {
       if (stream.closed || nowMs - stream.progressAtMs < STALL_TIMEOUT_MS) continue;

@@ -158,8 +158,10 @@ export class Receiver implements FrameSink {
     c.streamError(id, STREAM_CLOSED, `${what} on a closed stream`);
   }
 
+  /** Streams above the last id of our GOAWAY are not: their HEADERS were ignored, and so is what follows (RFC 9113 §6.8). */
   private isIdle(id: number): boolean {
     const c = this.connection;
+    if (!c.client && c.draining && (id & 1) === 1) return false;
     return c.client ? (id & 1) === 0 || id >= c.nextId : (id & 1) === 0 || id > c.lastPeerStreamId;
   }
 

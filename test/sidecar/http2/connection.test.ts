@@ -282,6 +282,42 @@ describe('Connection', () => {
     expect(wire.closed).equal('drained');
   });
 
+  it('ignores the whole of a call that came after the last GOAWAY of a drain, and goes on with the others', () => {
+    const wire = new Wire({ client: false });
+    wire.receive(headers(1, request()));
+    wire.connection.drain(wire.clock.nowMs + 5000);
+    const ping = wire.take().find((f) => f.type === PING) as WireFrame;
+    wire.receive(frame(PING, FLAG_ACK, 0, ping.payload));
+    wire.take();
+    const late = [headers(3, request()), data(3, 'late'), windowUpdate(3, 10), data(3, 'late', true), headers(5, request()), reset(5, 8)];
+    wire.receive(...late);
+    expect(wire.requests).length(1);
+    expect(wire.take()).deep.equal([]);
+    wire.receive(data(1, 'body', true));
+    expect(wire.requests[0].handler.events).deep.equal(['end']);
+    wire.connection.sendHeaders(wire.requests[0].stream, RESPONSE, [], true);
+    wire.connection.transportClosed('closed');
+    expect(wire.closed).equal('drained');
+  });
+
+  it('gives a drain a second for what is under way, also where nobody answers its PING', () => {
+    const wire = new Wire({ client: false });
+    wire.receive(headers(1, request(), true));
+    wire.connection.drain(wire.clock.nowMs + 5000);
+    wire.take();
+    for (const ms of [0, 999]) {
+      wire.clock.nowMs += ms;
+      wire.connection.tick(wire.clock.nowMs, NEVER);
+    }
+    expect(wire.take()).deep.equal([]);
+    wire.receive(headers(3, request(), true));
+    expect(wire.requests).length(2);
+    wire.clock.nowMs += 1;
+    wire.connection.tick(wire.clock.nowMs, NEVER);
+    const [last] = wire.take();
+    expect([last.type, last.payload.readUInt32BE(0)]).deep.equal([GOAWAY, 3]);
+  });
+
   it('drains until its deadline, then drops what is left', () => {
     const wire = new Wire({ client: false });
     wire.receive(headers(1, request()));
