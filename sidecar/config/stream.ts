@@ -253,7 +253,8 @@ export class ConfigStream {
 
   private reopenBeforeExpiry(leaf: Leaf): void {
     const { timers, random, credentials } = this.settings;
-    const lifeMs = leaf.notAfterMs - timers.now();
+    // A stream may be opened with a certificate that has just expired: the control plane will say so.
+    const lifeMs = Math.max(0, leaf.notAfterMs - timers.now());
     // Spread over the last fifth, so that the sidecars of a burst of starts do not all come at once.
     const waitMs = Math.min(2 ** 31 - 1, lifeMs * (REOPEN_AT + random() * (1 - REOPEN_AT) * 0.5));
     this.cancelReopen = timers.after(waitMs, () => {

@@ -4,12 +4,12 @@ import { type EchoMesh, startEchoMesh } from '../support/echo-mesh.ts';
 import { Load } from '../support/load.ts';
 import { until } from '../support/until.ts';
 
-const ROTATIONS = 3;
+const ROTATIONS = 2;
 
-describe('certificates of three seconds', () => {
+describe('certificates of four seconds', () => {
   let echo: EchoMesh;
   before(async () => {
-    echo = await startEchoMesh({ leafLifetimeMs: 3000 });
+    echo = await startEchoMesh({ leafLifetimeMs: 4000 });
   });
   after(() => echo.close());
 
@@ -34,5 +34,28 @@ describe('certificates of three seconds', () => {
       expect(certificate.identity).to.equal(`spiffe://cluster.local/ns/shop/sa/${pod}`);
       expect(certificate.notAfterMs, pod).to.be.greaterThan(Date.now());
     }
+  });
+});
+
+describe('certificates of six seconds', () => {
+  let echo: EchoMesh;
+  before(async () => {
+    echo = await startEchoMesh({ leafLifetimeMs: 6000 });
+  });
+  after(() => echo.close());
+
+  it('outlive a control plane that is away when they are due, and are renewed when it is back', async () => {
+    const { mesh, caller } = echo;
+    const pods = ['caller', 'v1', 'v2'];
+    const all = async () => (await Promise.all(pods.map((pod) => mesh.dump(pod)))).map(({ certificate }) => certificate);
+    const load = new Load(caller, () => ({ question: { delayMs: 1 } }));
+    await load.more(20);
+    await mesh.stopControlPlane();
+    await until(async () => (await all()).some(({ failures }) => failures > 0), 'a renewal has failed');
+    await load.more(20);
+    await mesh.restartControlPlane();
+    await until(async () => (await all()).every(({ issued }) => issued > 1), 'all certificates are renewed');
+    await load.more(20);
+    expect(await load.stop()).to.deep.equal([]);
   });
 });

@@ -25,7 +25,7 @@ const EPOCH = 'epoch';
 
 /** The parts of /config_dump that stories look at. */
 export interface SidecarDump {
-  readonly certificate: { readonly identity: string; readonly notAfterMs: number; readonly issued: number };
+  readonly certificate: { readonly identity: string; readonly notAfterMs: number; readonly issued: number; readonly failures: number };
   readonly stream: {
     readonly connected: boolean;
     readonly connects: number;
