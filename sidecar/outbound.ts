@@ -120,7 +120,6 @@ class OutboundHandler implements ConnectionHandler {
         stream.resume();
       },
       onError: (error, detail) => {
-        upstream.set.onCancel(endpoint);
         upstream.set.onConnectFailure(endpoint, proxy.clock.nowMs, proxy.random);
         proxy.stats.proxyError(error.label);
         log.info('TCP connection failed', { service: this.ref.key, error: error.label, detail });

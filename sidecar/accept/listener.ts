@@ -5,6 +5,9 @@ import { HANDSHAKE_TIMEOUT_MS } from '../http2/limits.ts';
 import { ByteStream } from './byte-stream.ts';
 import { type Detected, detect } from './detect.ts';
 
+/** Silence after which the kernel asks whether a client is still there, in ms. */
+const KEEPALIVE_MS = 60_000;
+
 /** Who serves a connection once it is classified. `first` holds all octets read so far; the stream goes on reading. */
 export interface ConnectionHandler {
   /** Before anything is read; the connection waits until ready() is called. */
@@ -29,7 +32,10 @@ export class Listener {
     this.at = at;
     this.handler = handler;
     this.clock = clock;
-    this.server = net.createServer({ pauseOnConnect: true, allowHalfOpen: true, noDelay: true }, (socket) => this.accept(socket));
+    this.server = net.createServer(
+      { pauseOnConnect: true, allowHalfOpen: true, noDelay: true, keepAlive: true, keepAliveInitialDelay: KEEPALIVE_MS },
+      (socket) => this.accept(socket),
+    );
   }
 
   /** Resolves when the address is bound. @throws the system's error (EADDRINUSE, EADDRNOTAVAIL, …) */

@@ -6,8 +6,6 @@ import type { EndpointState } from '../balance/endpoint-state.ts';
 import type { ServicePortRef } from '../route/records.ts';
 import { EndpointPool, type PoolContext } from './pool.ts';
 
-/** L9: how long calls on an endpoint that left may go on, in ms. */
-export const DRAIN_MS = 30_000;
 /** L10: silence after which a mesh connection is pinged, and how long the answer may take. */
 const PING_AFTER_MS = 10_000;
 const PING_TIMEOUT_MS = 3_000;
@@ -75,7 +73,8 @@ export class Upstreams {
   private retire(endpoint: EndpointState): void {
     const pool = endpoint.connections as EndpointPool;
     this.pools.delete(pool);
-    pool.drain(this.context.clock.nowMs + DRAIN_MS);
+    // Calls on it end by themselves or with its pod (T42): leaving a Service's endpoints is no reason to cut a stream.
+    pool.drain(Number.POSITIVE_INFINITY);
     if (!pool.empty) this.retired.add(pool);
   }
 }

@@ -1,0 +1,74 @@
+// What is not HTTP/2 passes as TCP, over mTLS between sidecars all the same.
+import net from 'node:net';
+import { expect } from 'chai';
+import { TestMesh } from '../support/mesh.ts';
+
+describe('octets that are not HTTP/2', () => {
+  let mesh: TestMesh;
+  let app: net.Server;
+  const received: string[] = [];
+
+  before(async () => {
+    mesh = await TestMesh.start({
+      pods: [
+        { name: 'caller', calls: ['echo', 'gone'] },
+        { name: 'server', serves: true },
+        { name: 'leaving', serves: true },
+      ],
+      services: { echo: ['server'], gone: ['leaving'] },
+    });
+    app = net.createServer({ allowHalfOpen: true }, (socket) => {
+      let text = '';
+      socket.on('data', (chunk) => {
+        text += chunk;
+      });
+      // Answers only after the client's FIN: half-close has to pass.
+      socket.on('end', () => {
+        received.push(text);
+        socket.end(`got ${text.length}`);
+      });
+    });
+    const at = mesh.appAddress('server');
+    await new Promise<void>((resolve) => app.listen(at.port, at.host, resolve));
+  });
+
+  after(async () => {
+    app.close();
+    await mesh.close();
+  });
+
+  /** Sends octets and FIN. @returns what came back until the other side's FIN, or the error's code */
+  function exchange(service: string, octets: string): Promise<string> {
+    const at = mesh.address('caller', service);
+    return new Promise((resolve) => {
+      let text = '';
+      const socket = net.connect({ ...at, allowHalfOpen: true }, () => socket.end(octets));
+      socket.on('data', (chunk) => {
+        text += chunk;
+      });
+      socket.on('error', (error: NodeJS.ErrnoException) => resolve(error.code ?? error.message));
+      socket.on('close', () => resolve(text));
+    });
+  }
+
+  /** Calls and connections under way to a backend, as the caller's sidecar counts them. */
+  async function inFlight(backend: string): Promise<number[]> {
+    const { backends } = (await mesh.dump('caller')) as unknown as { backends: { backend: string; endpoints: { inFlight: number }[] }[] };
+    return backends
+      .filter((entry) => entry.backend.includes(backend))
+      .flatMap(({ endpoints }) => endpoints.map((endpoint) => endpoint.inFlight));
+  }
+
+  it('reach the application and come back, half-closed', async () => {
+    const text = 'GET / HTTP/1.1\r\n\r\n'.repeat(5000);
+    expect(await exchange('echo', text)).to.equal(`got ${text.length}`);
+    expect(received).to.deep.equal([text]);
+    expect(await inFlight('echo')).to.deep.equal([0]);
+  });
+
+  it('are refused when no sidecar answers, and the balance is left even', async () => {
+    await mesh.stopSidecar('leaving');
+    expect(await exchange('gone', 'hello there')).to.not.include('got');
+    expect(await inFlight('gone')).to.deep.equal([0]);
+  });
+});
