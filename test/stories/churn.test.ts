@@ -68,6 +68,10 @@ describe('a route that is rewritten ten times a second', () => {
     expect(await Promise.all(chats.map(async (chat) => (await chat.finish()).code))).to.deep.equal(chats.map(() => 0));
     expect((await caller.unary()).answer?.pod, 'the last version is in force').to.equal('v2');
     const series = await mesh.stats('caller');
-    expect(new Set(series.map(({ route }) => route)), 'versions have been in force').to.include.all.keys('GRPCRoute/shop/echo', 'GRPCRoute/shop/rest', '');
+    expect(new Set(series.map(({ route }) => route)), 'versions have been in force').to.include.all.keys(
+      'GRPCRoute/shop/echo',
+      'GRPCRoute/shop/rest',
+      '',
+    );
   }).timeout(30_000);
 });
