@@ -30,8 +30,12 @@ async function stop(signal: string): Promise<void> {
 process.on('SIGTERM', () => void stop('SIGTERM'));
 process.on('SIGINT', () => void stop('SIGINT'));
 
+/** With --expose-gc: V8's last resort gives back what starting left behind, which a sidecar that then idles would keep (19.5 → 17 MiB). */
+const collect = globalThis.gc as ((options: object) => void) | undefined;
+const startedUp = (): void => collect?.({ type: 'major', execution: 'sync', flavor: 'last-resort' });
+
 try {
-  program = await startSidecar(settings, VERSION, log, { now: () => performance.now(), wallClock: Date.now, random: Math.random });
+  program = await startSidecar(settings, VERSION, log, { now: () => performance.now(), wallClock: Date.now, random: Math.random, startedUp });
 } catch (error) {
   log.error('cannot start', { error: (error as Error).message });
   process.exit(1);

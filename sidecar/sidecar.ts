@@ -34,6 +34,8 @@ export interface Surroundings {
   readonly wallClock: () => number;
   /** In [0, 1). */
   readonly random: () => number;
+  /** Called when all listeners are open for the first time, just before the sidecar is ready: a pause costs nobody anything then. */
+  readonly startedUp?: () => void;
 }
 
 export type SidecarCredentials = ServerCredentials & ClientCredentials;
@@ -57,6 +59,7 @@ export class Sidecar {
   private listening: Promise<void> = Promise.resolve();
   private listenProblems: readonly string[] = ['the control plane has not said yet what to listen on'];
   private readonly timer: NodeJS.Timeout;
+  private startedUp = false;
   private stopped = false;
 
   /** @param want asks for a Service; resolves when its configuration is in force or it is known not to exist */
@@ -169,8 +172,11 @@ export class Sidecar {
       if (this.stopped || this.state.workload !== workload) return;
       const problems = [...(await this.inbound.setListeners(workload.inbound)), ...(await this.outbound.setListeners(workload.outbound))];
       for (const problem of problems) if (!this.listenProblems.includes(problem)) this.log.error(problem);
-      if (problems.length === 0 && this.listenProblems.length > 0)
+      if (problems.length === 0 && this.listenProblems.length > 0) {
         this.log.info('listening', { inbound: workload.inbound.length, outbound: workload.outbound.length });
+        if (!this.startedUp) this.around.startedUp?.();
+        this.startedUp = true;
+      }
       this.listenProblems = problems;
       if (problems.length > 0) setTimeout(() => this.listen(workload), LISTEN_RETRY_MS).unref();
     });
