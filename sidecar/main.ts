@@ -35,7 +35,12 @@ const collect = globalThis.gc as ((options: object) => void) | undefined;
 const startedUp = (): void => collect?.({ type: 'major', execution: 'sync', flavor: 'last-resort' });
 
 try {
-  program = await startSidecar(settings, VERSION, log, { now: () => performance.now(), wallClock: Date.now, random: Math.random, startedUp });
+  program = await startSidecar(settings, VERSION, log, {
+    now: () => performance.now(),
+    wallClock: Date.now,
+    random: Math.random,
+    startedUp,
+  });
 } catch (error) {
   log.error('cannot start', { error: (error as Error).message });
   process.exit(1);
