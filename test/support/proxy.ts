@@ -192,12 +192,3 @@ export class TestProxy {
     this.count[key] = (this.count[key] ?? 0) + 1;
   }
 }
-
-/** Resolves when the condition holds; looks after each turn of the event loop. @throws after a few seconds, with what was awaited */
-export async function until(condition: () => boolean, what: string): Promise<void> {
-  const deadline = Date.now() + 8000;
-  while (!condition()) {
-    if (Date.now() > deadline) throw new Error(`gave up waiting until ${what}`);
-    await new Promise((resolve) => setTimeout(resolve, 2));
-  }
-}

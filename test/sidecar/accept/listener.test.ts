@@ -8,8 +8,9 @@ import { Listener } from '#sidecar/accept/listener.ts';
 import { newClock } from '#sidecar/http2/clock.ts';
 import { PREFACE } from '#sidecar/http2/codes.ts';
 import { HANDSHAKE_TIMEOUT_MS } from '#sidecar/http2/limits.ts';
-import { TestProxy, until } from '#test/support/proxy.ts';
+import { TestProxy } from '#test/support/proxy.ts';
 import { RawPeer, RawServer, settings } from '#test/support/raw-peer.ts';
+import { until } from '#test/support/until.ts';
 
 const HELLO = Buffer.from('160301', 'hex');
 

@@ -1,7 +1,7 @@
 // Plain calls through the proxy with scripted peers: what must arrive unchanged, and that nothing is left behind (T33, T38, T44).
 import { expect } from 'chai';
 import { CANCEL, DATA, FLAG_END_STREAM, HEADERS, NO_ERROR, RST_STREAM, WINDOW_UPDATE } from '#sidecar/http2/codes.ts';
-import { TestProxy, until } from '#test/support/proxy.ts';
+import { TestProxy } from '#test/support/proxy.ts';
 import {
   answering,
   codeOf,
@@ -17,6 +17,7 @@ import {
   request,
   reset,
 } from '#test/support/raw-peer.ts';
+import { until } from '#test/support/until.ts';
 
 const CLEAN = { held: 0, streams: 0, inFlight: 0 };
 

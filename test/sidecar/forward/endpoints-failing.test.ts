@@ -15,7 +15,7 @@ import {
   RST_STREAM,
   SETTINGS_MAX_CONCURRENT_STREAMS,
 } from '#sidecar/http2/codes.ts';
-import { type ProxyOptions, TestProxy, until } from '#test/support/proxy.ts';
+import { type ProxyOptions, TestProxy } from '#test/support/proxy.ts';
 import {
   answering,
   codeOf,
@@ -34,6 +34,7 @@ import {
   reset,
   settings,
 } from '#test/support/raw-peer.ts';
+import { until } from '#test/support/until.ts';
 
 const GET = [':method', 'GET', ':scheme', 'http', ':path', '/', ':authority', 'a'];
 /** Half of a message of ten octets. */

@@ -8,7 +8,7 @@ import {
   MAX_STREAM_BUFFER,
   STALL_TIMEOUT_MS,
 } from '#sidecar/http2/limits.ts';
-import { TestProxy, until } from '#test/support/proxy.ts';
+import { TestProxy } from '#test/support/proxy.ts';
 import {
   codeOf,
   data,
@@ -22,6 +22,7 @@ import {
   settings,
   windowUpdate,
 } from '#test/support/raw-peer.ts';
+import { until } from '#test/support/until.ts';
 
 const CLEAN = { held: 0, streams: 0, inFlight: 0 };
 const MEGABYTE = 1024 * 1024;

@@ -5,7 +5,8 @@ import * as grpc from '@grpc/grpc-js';
 import { expect } from 'chai';
 import { MAX_STREAM_BUFFER } from '#sidecar/http2/limits.ts';
 import { ECHO, type EchoServer, echoClient, startEcho } from '#test/support/grpc-echo.ts';
-import { TestProxy, until } from '#test/support/proxy.ts';
+import { TestProxy } from '#test/support/proxy.ts';
+import { until } from '#test/support/until.ts';
 
 const same = (octets: Buffer): Buffer => octets;
 

@@ -1,7 +1,7 @@
 // Mirrors: the copy gets the whole call, and whatever becomes of it the call does not notice.
 import { expect } from 'chai';
 import { CANCEL, HEADERS, RST_STREAM } from '#sidecar/http2/codes.ts';
-import { backend, mirrorOf, portOf, rule, TestProxy, until } from '#test/support/proxy.ts';
+import { backend, mirrorOf, portOf, rule, TestProxy } from '#test/support/proxy.ts';
 import {
   answering,
   codeOf,
@@ -16,6 +16,7 @@ import {
   request,
   reset,
 } from '#test/support/raw-peer.ts';
+import { until } from '#test/support/until.ts';
 
 describe('a mirrored call', () => {
   let main: RawServer;

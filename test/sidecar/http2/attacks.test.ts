@@ -33,7 +33,7 @@ import {
   MAX_STREAMS_PLAINTEXT_PEER,
   RAPID_RESET_MIN_REQUESTS,
 } from '#sidecar/http2/limits.ts';
-import { TestProxy, until } from '#test/support/proxy.ts';
+import { TestProxy } from '#test/support/proxy.ts';
 import {
   block,
   codeOf,
@@ -52,6 +52,7 @@ import {
   settings,
   windowUpdate,
 } from '#test/support/raw-peer.ts';
+import { until } from '#test/support/until.ts';
 
 describe('hostile clients', () => {
   let server: RawServer;

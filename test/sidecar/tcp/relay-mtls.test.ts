@@ -11,7 +11,7 @@ import { dial } from '#sidecar/forward/dial.ts';
 import { newClock } from '#sidecar/http2/clock.ts';
 import { relay } from '#sidecar/tcp/relay.ts';
 import { craft, craftAuthority } from '#test/support/craft-certificate.ts';
-import { until } from '#test/support/proxy.ts';
+import { until } from '#test/support/until.ts';
 
 const PAYMENT = 'spiffe://cluster.local/ns/shop/sa/payment';
 

@@ -4,7 +4,7 @@ import { expect } from 'chai';
 import { ByteStream } from '#sidecar/accept/byte-stream.ts';
 import { newClock } from '#sidecar/http2/clock.ts';
 import { relay } from '#sidecar/tcp/relay.ts';
-import { until } from '#test/support/proxy.ts';
+import { until } from '#test/support/until.ts';
 
 /** Of 64 kB: more than the kernel's buffers take. */
 const CHUNKS = 640;
