@@ -1,5 +1,5 @@
 // The inbound side: what others send to the application in this pod, over mTLS from sidecars and, unless STRICT, in plaintext from anyone.
-import { type InboundPort, MtlsMode } from '#core/gen/weft/v1/mesh_pb.ts';
+import { type InboundPort, MtlsMode, Protocol } from '#core/gen/weft/v1/mesh_pb.ts';
 import type { Logger } from '#core/log.ts';
 import { ALPN_TCP } from '#core/names.ts';
 import type { ByteStream } from './accept/byte-stream.ts';
@@ -13,9 +13,6 @@ import { MAX_STREAMS_MESH_PEER, MAX_STREAMS_PLAINTEXT_PEER } from './http2/limit
 import { newServicePortRef } from './outbound.ts';
 import type { CompiledPort, HeaderEdit, ServicePortRef } from './route/records.ts';
 import { relay } from './tcp/relay.ts';
-
-/** weft.v1.Protocol.PROTOCOL_TCP */
-const TCP = 1;
 
 /** Who we say the caller is; only the name below may carry it, in any spelling an application might read (T22, T56). */
 const IDENTITY_HEADER = 'x-forwarded-client-cert';
@@ -113,7 +110,7 @@ class InboundHandler implements ConnectionHandler {
       context.tlsRefused('plaintext');
       return stream.destroy();
     }
-    if (protocol === 'http2' && this.at.protocol !== TCP)
+    if (protocol === 'http2' && this.at.protocol !== Protocol.TCP)
       this.serve(stream, first, '', MAX_STREAMS_PLAINTEXT_PEER, Number.POSITIVE_INFINITY);
     else this.passTcp(stream, first);
   }

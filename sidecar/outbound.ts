@@ -1,5 +1,5 @@
 // The outbound side: what the application in this pod sends to Services. HTTP/2 is routed per request, anything else passes as TCP.
-import type { OutboundListener } from '#core/gen/weft/v1/mesh_pb.ts';
+import { type OutboundListener, Protocol } from '#core/gen/weft/v1/mesh_pb.ts';
 import type { Logger } from '#core/log.ts';
 import { ALPN_TCP } from '#core/names.ts';
 import type { ByteStream } from './accept/byte-stream.ts';
@@ -12,8 +12,6 @@ import { MAX_STREAMS_OWN_APP } from './http2/limits.ts';
 import type { ServicePortRef } from './route/records.ts';
 import { relay } from './tcp/relay.ts';
 
-/** weft.v1.Protocol.PROTOCOL_TCP */
-const TCP = 1;
 /** A Service that is not known yet: so long a new connection waits for its configuration, in ms. */
 const CONFIG_WAIT_MS = 2000;
 
@@ -85,7 +83,7 @@ class OutboundHandler implements ConnectionHandler {
   }
 
   assumed(): 'tcp' | null {
-    return this.handle.current?.protocol === TCP ? 'tcp' : null;
+    return this.handle.current?.protocol === Protocol.TCP ? 'tcp' : null;
   }
 
   onProtocol(stream: ByteStream, protocol: 'tls' | 'http2' | 'tcp', first: Buffer): void {
