@@ -6,13 +6,30 @@ export const DEFAULT_TRUST_DOMAIN = 'cluster.local';
 
 export const LABEL_INJECT = 'weft.dev/inject';
 export const LABEL_MTLS = 'weft.dev/mtls';
+/** On an injected pod: JSON of what was done, see injector/. A pod that has it has a sidecar. */
 export const ANNOTATION_STATUS = 'weft.dev/status';
+
+/** Where Weft itself is installed. */
+export const SYSTEM_NAMESPACE = 'weft-system';
+export const CONTROL_PLANE_NAME = 'weft-control-plane';
+export const INJECTOR_NAME = 'weft-injector';
+/** ConfigMap with the PEM roots under the key roots.pem: in the system namespace, and in each namespace whose pods are injected. */
+export const TRUST_CONFIG_MAP = 'weft-trust';
+export const TRUST_KEY = 'roots.pem';
+/** Secret of the authority, in the system namespace. */
+export const AUTHORITY_SECRET = 'weft-authority';
+
+/** Names of what injection adds to a pod. */
+export const SIDECAR_CONTAINER = 'weft-proxy';
+export const CAPTURE_CONTAINER = 'weft-init';
+export const SIDECAR_USER_ID = 2102;
 
 export const SIDECAR_OUTBOUND_PORT = 15001;
 export const SIDECAR_INBOUND_PORT = 15006;
 export const SIDECAR_ADMIN_PORT = 15020;
 export const CONTROL_PLANE_GRPC_PORT = 15012;
 export const CONTROL_PLANE_VIEW_PORT = 15014;
+export const WEBHOOK_PORT = 9443;
 
 /** ALPN between sidecars: HTTP/2 streams, or the bytes of one TCP connection. An absent or other ALPN is refused. */
 export const ALPN_HTTP2 = 'weft-h2';
