@@ -1,6 +1,8 @@
 // The sidecar's settings: every environment name, its default and its meaning in one place. All mistakes are reported together.
 import { isLogLevel, LOG_LEVELS, type LogLevel } from '#core/log.ts';
 import { CONTROL_PLANE_GRPC_PORT, DEFAULT_TRUST_DOMAIN, SIDECAR_ADMIN_PORT } from '#core/names.ts';
+import { type PortRange, parsePortRanges } from './capture/port-ranges.ts';
+import { type ProbeTarget, parseProbes } from './probe/targets.ts';
 
 export interface SidecarSettings {
   /** WEFT_CONTROL_PLANE: host:port of the control plane's gRPC services. */
@@ -9,6 +11,8 @@ export interface SidecarSettings {
   readonly tokenFile: string;
   /** WEFT_TRUST_BUNDLE_FILE: PEM roots to trust the control plane by, until it sends newer ones. */
   readonly trustBundleFile: string;
+  /** WEFT_TRUST_ROOTS: PEM roots as they were when the pod was made, used where that file is absent; '': none. */
+  readonly trustRoots: string;
   /** WEFT_TRUST_DOMAIN, default cluster.local. */
   readonly trustDomain: string;
   /** WEFT_POD_NAMESPACE and WEFT_POD_NAME. */
@@ -22,6 +26,14 @@ export interface SidecarSettings {
   readonly logFormat: 'json' | 'text';
   /** WEFT_DRAIN_SECONDS: how long calls may go on after SIGTERM (L9); default 30. */
   readonly drainMs: number;
+  /** WEFT_CAPTURE: "enabled" where rules redirect the pod's traffic to us; default disabled (explicit listeners only). */
+  readonly capture: boolean;
+  /** WEFT_POD_IPS: the pod's addresses, comma list, the primary one first; none where there is no pod. */
+  readonly podIps: readonly string[];
+  /** WEFT_OPAQUE_PORTS: ports whose connections are passed as TCP without a look at their first octets; comma list with ranges. */
+  readonly opaquePorts: readonly PortRange[];
+  /** WEFT_PROBES: JSON of the probes that injection pointed at us, "<container>/<kind>" → what to ask the application. */
+  readonly probes: ReadonlyMap<string, ProbeTarget>;
 }
 
 /**
@@ -48,10 +60,23 @@ export function readSettings(env: Readonly<Record<string, string | undefined>>):
   const drainSeconds = Number(env.WEFT_DRAIN_SECONDS ?? '30');
   if (!(drainSeconds >= 0 && drainSeconds <= 3600))
     problems.push(`WEFT_DRAIN_SECONDS must be a number from 0 to 3600, not "${env.WEFT_DRAIN_SECONDS}"`);
+  const capture = env.WEFT_CAPTURE || 'disabled';
+  if (capture !== 'enabled' && capture !== 'disabled') problems.push(`WEFT_CAPTURE must be enabled or disabled, not "${capture}"`);
+  const podIps = (env.WEFT_POD_IPS ?? '')
+    .split(',')
+    .map((ip) => ip.trim())
+    .filter((ip) => ip !== '');
+  for (const ip of podIps) if (!/^[0-9a-f]*[.:][0-9a-f.:]*$/i.test(ip)) problems.push(`WEFT_POD_IPS: "${ip}" is no IP address`);
+  if (capture === 'enabled' && podIps.length === 0)
+    problems.push("WEFT_POD_IPS is not set: the pod's addresses, which WEFT_CAPTURE=enabled needs");
+  const opaquePorts = parsePortRanges('WEFT_OPAQUE_PORTS', env.WEFT_OPAQUE_PORTS ?? '');
+  const probes = parseProbes(env.WEFT_PROBES ?? '');
+  problems.push(...opaquePorts.problems, ...probes.problems);
   const settings: SidecarSettings = {
     controlPlane: hostPort('WEFT_CONTROL_PLANE', required('WEFT_CONTROL_PLANE', 'host:port of the control plane'), CONTROL_PLANE_GRPC_PORT),
     tokenFile: required('WEFT_TOKEN_FILE', "the file of the pod's ServiceAccount token"),
     trustBundleFile: required('WEFT_TRUST_BUNDLE_FILE', 'the file of PEM roots to trust the control plane by'),
+    trustRoots: env.WEFT_TRUST_ROOTS ?? '',
     trustDomain: env.WEFT_TRUST_DOMAIN || DEFAULT_TRUST_DOMAIN,
     namespace: required('WEFT_POD_NAMESPACE', "the pod's namespace"),
     pod: required('WEFT_POD_NAME', "the pod's name"),
@@ -59,6 +84,10 @@ export function readSettings(env: Readonly<Record<string, string | undefined>>):
     logLevel: isLogLevel(level) ? level : 'info',
     logFormat: format === 'text' ? 'text' : 'json',
     drainMs: drainSeconds * 1000,
+    capture: capture === 'enabled',
+    podIps,
+    opaquePorts: opaquePorts.ranges,
+    probes: probes.targets,
   };
   return problems.length > 0 ? { problems } : { settings };
 }
