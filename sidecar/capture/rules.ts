@@ -19,26 +19,24 @@ export interface CaptureSettings {
  */
 export function captureRules({ skipInbound, skipOutbound }: CaptureSettings): string {
   const user = SIDECAR_USER_ID;
-  const toInbound = `counter redirect to :${SIDECAR_INBOUND_PORT}`;
+  const toInbound = `meta l4proto tcp counter redirect to :${SIDECAR_INBOUND_PORT}`;
   return `table ${CAPTURE_TABLE} {}
 delete table ${CAPTURE_TABLE}
 table ${CAPTURE_TABLE} {
   chain inbound {
     type nat hook prerouting priority -100; policy accept;
-    meta l4proto != tcp accept comment "UDP and DNS are not the mesh's"
     iifname "lo" accept comment "the pod's own traffic was judged on its way out"
     tcp dport ${SIDECAR_ADMIN_PORT} accept comment "the sidecar's probes and metrics"
 ${skipRule(skipInbound, 'skip-inbound-ports')}    ${toInbound} comment "everything else: the sidecar's inbound side"
   }
   chain outbound {
     type nat hook output priority -100; policy accept;
-    meta l4proto != tcp accept comment "UDP and DNS are not the mesh's"
     meta skuid ${user} ip saddr 127.0.0.1 ip daddr != 127.0.0.0/8 ${toInbound} comment "the sidecar calls its own pod"
     meta skuid ${user} ip6 saddr ::1 ip6 daddr != ::1 ${toInbound} comment "the sidecar calls its own pod"
     meta skuid ${user} accept comment "the sidecar's own connections"
     oifname "lo" accept comment "the application calls itself"
     tcp dport 53 accept comment "DNS over TCP"
-${skipRule(skipOutbound, 'skip-outbound-ports')}    counter redirect to :${SIDECAR_OUTBOUND_PORT} comment "everything else: the sidecar's outbound side"
+${skipRule(skipOutbound, 'skip-outbound-ports')}    meta l4proto tcp counter redirect to :${SIDECAR_OUTBOUND_PORT} comment "everything else: the sidecar's outbound side"
   }
 }
 `;
