@@ -1,0 +1,100 @@
+{{/* Labels of every object. The argument: root (the top), component. */}}
+{{- define "weft.labels" -}}
+{{ include "weft.selector" . }}
+app.kubernetes.io/instance: {{ .root.Release.Name | quote }}
+app.kubernetes.io/version: {{ .root.Chart.AppVersion | quote }}
+app.kubernetes.io/part-of: weft
+app.kubernetes.io/managed-by: {{ .root.Release.Service | quote }}
+{{- end }}
+
+{{/* What selectors match: it never changes, because a Deployment's selector cannot. */}}
+{{- define "weft.selector" -}}
+app.kubernetes.io/name: weft
+app.kubernetes.io/component: {{ .component }}
+{{- end }}
+
+{{/* The image of all programs; the argument is the top. */}}
+{{- define "weft.image" -}}
+{{- $tag := .Values.image.tag | default .Chart.AppVersion -}}
+{{- if hasPrefix "sha256:" $tag -}}
+{{ printf "%s@%s" .Values.image.repository $tag }}
+{{- else -}}
+{{ printf "%s:%s" .Values.image.repository $tag }}
+{{- end -}}
+{{- end }}
+
+{{/* Where pods may run; the arguments: component, settings (the program's block of values). */}}
+{{- define "weft.scheduling" -}}
+nodeSelector: {{- toYaml .settings.nodeSelector | nindent 2 }}
+tolerations: {{- toYaml .settings.tolerations | nindent 2 }}
+{{- if .settings.priorityClassName }}
+priorityClassName: {{ .settings.priorityClassName | quote }}
+{{- end }}
+{{- if .settings.affinity }}
+affinity: {{- toYaml .settings.affinity | nindent 2 }}
+{{- else if eq .settings.antiAffinity "required" }}
+affinity:
+  podAntiAffinity:
+    requiredDuringSchedulingIgnoredDuringExecution:
+      - topologyKey: kubernetes.io/hostname
+        labelSelector:
+          matchLabels: {{- include "weft.selector" . | nindent 12 }}
+{{- else if eq .settings.antiAffinity "preferred" }}
+affinity:
+  podAntiAffinity:
+    preferredDuringSchedulingIgnoredDuringExecution:
+      - weight: 100
+        podAffinityTerm:
+          topologyKey: kubernetes.io/hostname
+          labelSelector:
+            matchLabels: {{- include "weft.selector" . | nindent 14 }}
+{{- end }}
+{{- end }}
+
+{{/* Who the pods run as: the "restricted" Pod Security Standard. */}}
+{{- define "weft.podSecurity" -}}
+securityContext:
+  runAsNonRoot: true
+  runAsUser: 2102
+  runAsGroup: 2102
+  seccompProfile:
+    type: RuntimeDefault
+{{- end }}
+
+{{- define "weft.containerSecurity" -}}
+securityContext:
+  allowPrivilegeEscalation: false
+  readOnlyRootFilesystem: true
+  capabilities:
+    drop: [ALL]
+{{- end }}
+
+{{/* Environment that tells a program which pod it runs in. */}}
+{{- define "weft.podEnvironment" -}}
+- name: WEFT_POD_NAME
+  valueFrom:
+    fieldRef:
+      fieldPath: metadata.name
+- name: WEFT_POD_NAMESPACE
+  valueFrom:
+    fieldRef:
+      fieldPath: metadata.namespace
+{{- end }}
+
+{{/* Probes of a program; its view listens on port 15014. Ready may wait for the API server for long, alive may not. */}}
+{{- define "weft.probes" -}}
+readinessProbe:
+  httpGet:
+    path: /readyz
+    port: view
+  periodSeconds: 2
+  timeoutSeconds: 2
+livenessProbe:
+  httpGet:
+    path: /livez
+    port: view
+  initialDelaySeconds: 10
+  periodSeconds: 10
+  timeoutSeconds: 5
+  failureThreshold: 3
+{{- end }}
