@@ -38,6 +38,8 @@ export interface WatchOptions {
   /** Silence after which the connection counts as dead, in ms; bookmarks and events break it. */
   readonly idleMs: number;
   readonly signal: AbortSignal;
+  /** The server has agreed to the watch. */
+  readonly onOpen?: () => void;
   /** One line of the stream, parsed; a line that does not parse rejects the call. */
   readonly onEvent: (event: { type: string; object: Record<string, unknown> }) => void;
 }
