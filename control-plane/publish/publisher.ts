@@ -131,8 +131,11 @@ export class Publisher {
     return `pod ${peer.namespace}/${peer.pod} runs as ServiceAccount ${workload.serviceAccount}, the certificate is of ${peer.serviceAccount}`;
   }
 
-  /** Takes a sidecar in; an older stream of the same pod ends. Its first response is sent before this returns. */
-  connect(peer: Peer, hello: Hello, line: Line): Connection {
+  /**
+   * Takes a sidecar in; an older stream of the same pod ends. Its first response is sent before this returns.
+   * @param certificateNotAfterMs Unix ms, of the certificate that opened the stream; 0: not known
+   */
+  connect(peer: Peer, hello: Hello, line: Line, certificateNotAfterMs = 0): Connection {
     const pod = podOf(peer);
     this.connected.get(pod)?.line.end({ reason: 'replaced' });
     this.counters.connects++;
@@ -147,8 +150,14 @@ export class Publisher {
       if (held?.kind === 'service') offer(held.key);
     }
     for (const key of this.siblings.of(workload)) offer(key);
-    const surroundings = { catalogue: this.catalogue, workload: (of: Peer) => this.workload(of), trust: () => this.trust };
+    const surroundings = {
+      catalogue: this.catalogue,
+      workload: (of: Peer) => this.workload(of),
+      trust: () => this.trust,
+      now: this.settings.timers.now,
+    };
     const subscriber = new Subscriber(peer, hello, wanted, surroundings, (response) => line.send(response));
+    subscriber.certificateNotAfterMs = certificateNotAfterMs;
     const connected: Connected = { subscriber, line };
     this.connected.set(pod, connected);
     this.siblings.note(workload, wanted);
@@ -187,6 +196,12 @@ export class Publisher {
     return { want, applied, rejected };
   }
 
+  /** The pod of a connected sidecar as it is known; null: not at all. */
+  workloadOf(peer: Peer): Workload | null {
+    const body = this.workload(peer)?.resource.body;
+    return body?.case === 'workload' ? body.value : null;
+  }
+
   /** The connected sidecars. */
   sidecars(): readonly Subscriber[] {
     return [...this.connected.values()].map(({ subscriber }) => subscriber);
@@ -210,8 +225,7 @@ export class Publisher {
   }
 
   private workloadName(peer: Peer): string {
-    const body = this.workload(peer)?.resource.body;
-    return `${peer.namespace}/${body?.case === 'workload' && body.value.name !== '' ? body.value.name : peer.pod}`;
+    return `${peer.namespace}/${this.workloadOf(peer)?.name || peer.pod}`;
   }
 
   private translateNext(keys: ReadonlySet<string>): void {

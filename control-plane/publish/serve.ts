@@ -5,7 +5,7 @@ import type { WorkloadIdentity } from '#core/identity.ts';
 import type { Logger } from '#core/log.ts';
 import type { Timers } from '#core/timers.ts';
 import { serviceDefinition } from '#core/wire.ts';
-import { type Connection, type Ending, MOST_WANTS, type Publisher } from './publisher.ts';
+import { type Connection, type Ending, type Line, MOST_WANTS, type Publisher } from './publisher.ts';
 import type { Peer } from './subscriber.ts';
 
 /** A stream that has not said who it is by then is closed. */
@@ -62,6 +62,7 @@ class SubscribeCall {
   private readonly settings: ConfigServiceSettings;
   private connection: Connection | null = null;
   private identity: WorkloadIdentity | null = null;
+  private notAfterMs = 0;
   private cancelHelloTimer: () => void = () => {};
   private cancelExpiryTimer: () => void = () => {};
   private over = false;
@@ -85,6 +86,7 @@ class SubscribeCall {
       return;
     }
     this.identity = known.workload;
+    this.notAfterMs = known.notAfterMs;
     // TLS does not look again: without this the stream would outlive the certificate that opened it.
     const leftMs = Math.min(Math.max(0, known.notAfterMs - settings.timers.now()), LONGEST_TIMER_MS);
     this.cancelExpiryTimer = settings.timers.after(leftMs, () => this.end(status.UNAUTHENTICATED, 'the certificate has expired'));
@@ -127,7 +129,7 @@ class SubscribeCall {
     this.cancelHelloTimer();
     this.log = this.settings.log.child('publish', { pod: `${namespace}/${hello.pod}` });
     this.log.debug('a sidecar subscribes', { version: hello.version, held: hello.held.length });
-    this.connection = this.settings.publisher.connect(peer, hello, {
+    const line: Line = {
       send: (response) => {
         if (!this.over) this.call.write(response);
       },
@@ -135,7 +137,8 @@ class SubscribeCall {
         const { code, details } = CODE_OF_ENDING[ending.reason];
         this.end(code, details);
       },
-    });
+    };
+    this.connection = this.settings.publisher.connect(peer, hello, line, this.notAfterMs);
     return undefined;
   }
 

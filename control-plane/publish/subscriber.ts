@@ -18,6 +18,8 @@ export interface Surroundings {
   /** Null: nothing is known of the pod (yet). */
   workload(peer: Peer): Sized | null;
   trust(): Sized;
+  /** Unix ms. */
+  now(): number;
 }
 
 /** A resource as it stands with one sidecar. `unwanted`: it does not get this resource. */
@@ -36,6 +38,7 @@ interface Flight {
 /** A response larger than this is cut in several, each after the ACK of the one before. A single resource goes out whatever its size. */
 export const RESPONSE_BYTES = 1024 * 1024;
 const LONGEST_REASON = 1000;
+const LONGEST_VERSION = 64;
 
 /**
  * At most one response is under way; what changes meanwhile is only a name in a set, looked up when the next one is made. So a slow
@@ -45,6 +48,14 @@ export class Subscriber {
   readonly peer: Peer;
   /** Responses sent, for the record. */
   responses = 0;
+  /** Weft's version in the sidecar, as it says itself. */
+  readonly version: string;
+  /** Unix ms. */
+  readonly connectedSinceMs: number;
+  /** Unix ms; 0: it has acknowledged nothing yet. */
+  lastAckMs = 0;
+  /** Unix ms: end of the newest certificate that is known of; 0: none is. */
+  certificateNotAfterMs = 0;
   private readonly surroundings: Surroundings;
   private readonly send: (response: SubscribeResponse) => void;
   /** Wanted Service → the Services whose endpoints its newest version needs. */
@@ -65,6 +76,8 @@ export class Subscriber {
   constructor(peer: Peer, hello: Hello, wanted: Iterable<string>, surroundings: Surroundings, send: (response: SubscribeResponse) => void) {
     this.peer = peer;
     this.surroundings = surroundings;
+    this.version = hello.version.slice(0, LONGEST_VERSION);
+    this.connectedSinceMs = surroundings.now();
     this.send = send;
     this.inForce = new Map(hello.held.map(({ name, version }) => [name, version]));
     for (const name of [TRUST, WORKLOAD, ...this.inForce.keys()]) this.stale.add(name);
@@ -111,6 +124,7 @@ export class Subscriber {
     const { flight } = this;
     if (flight === null || ack.nonce !== flight.nonce) return [];
     this.flight = null;
+    this.lastAckMs = this.surroundings.now();
     const fresh: { name: string; version: string; reason: string }[] = [];
     const refused = new Set<string>();
     for (const { name, reason } of ack.rejected) {
@@ -153,6 +167,11 @@ export class Subscriber {
       const standing = this.standing(name);
       return standing.state === 'rejected' ? [{ name, version: standing.version, reason: standing.reason }] : [];
     });
+  }
+
+  /** How many resources it has, and how many are on their way to it or wait for their turn. */
+  get counts(): { readonly inForce: number; readonly pending: number } {
+    return { inForce: this.inForce.size, pending: (this.flight?.sent.size ?? 0) + this.stale.size };
   }
 
   /** For people: versions in force and what was refused. */
