@@ -8,6 +8,7 @@ import type { KubeClient, KubeError, ResourceKind, ResourcePath } from './api.ts
 import { isRecord } from './json-lines.ts';
 import { listAll } from './list.ts';
 import type { KubeObject } from './object.ts';
+import { sleep } from './sleep.ts';
 
 /** A watch is ended by the server after this long, spread so that the kinds and the replicas do not come back together. */
 const WATCH_SECONDS = { least: 240, spread: 300 };
@@ -113,7 +114,7 @@ export class Reflector {
     while (!this.stopped.signal.aborted) {
       const outcome: Outcome = next === 'list' ? await this.list() : await this.watch();
       next = outcome.next;
-      if (outcome.waitMs > 0) await this.sleep(outcome.waitMs);
+      if (outcome.waitMs > 0) await sleep(this.options.timers, outcome.waitMs, this.stopped.signal);
     }
   }
 
@@ -245,20 +246,6 @@ export class Reflector {
     if (this.state.lastError === '') return;
     this.state.lastError = '';
     this.options.log.info('following the objects of a kind again', { kind: this.what });
-  }
-
-  private sleep(ms: number): Promise<void> {
-    return new Promise((resolve) => {
-      const { signal } = this.stopped;
-      if (signal.aborted) return resolve();
-      const done = (): void => {
-        cancel();
-        signal.removeEventListener('abort', done);
-        resolve();
-      };
-      const cancel = this.options.timers.after(ms, done);
-      signal.addEventListener('abort', done);
-    });
   }
 }
 

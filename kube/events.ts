@@ -1,0 +1,203 @@
+// Events on Kubernetes objects, for the people who run `kubectl describe`: said once, counted when repeated, and never in anyone's way.
+import { randomBytes } from 'node:crypto';
+import type { Logger } from '#core/log.ts';
+import type { Timers } from '#core/timers.ts';
+import { KINDS, type KubeClient, KubeError } from './api.ts';
+
+/** Equal events within this time are one event that counts. */
+const SAME_WITHIN_MS = 10 * 60_000;
+/** Events that wait to be written; more are dropped and counted. */
+const MAX_WAITING = 256;
+/** Events remembered for counting; the oldest are forgotten. */
+const MAX_REMEMBERED = 1024;
+/** Between two writes, and between two writes of the same event: a flood of them must not become a flood of requests. */
+const SPACING_MS = 100;
+const RECOUNT_MS = 10_000;
+const ATTEMPTS = 3;
+const RETRY_MS = 1_000;
+/** Limits of the API. */
+const MAX_MESSAGE = 1024;
+const MAX_NAME = 253;
+
+/** What an event is about. */
+export interface Regarding {
+  readonly apiVersion?: string;
+  readonly kind: string;
+  /** Absent: a cluster-wide object. */
+  readonly namespace?: string;
+  readonly name?: string;
+  readonly uid?: string;
+}
+
+export interface EventContent {
+  readonly regarding: Regarding;
+  readonly type: 'Normal' | 'Warning';
+  /** CamelCase, one word per cause. */
+  readonly reason: string;
+  readonly message: string;
+}
+
+export interface EventRecorderOptions {
+  readonly client: KubeClient;
+  /** Who says so: `weft-injector`. */
+  readonly component: string;
+  readonly timers: Timers;
+  readonly log: Logger;
+}
+
+interface Remembered {
+  readonly key: string;
+  readonly content: EventContent;
+  readonly firstMs: number;
+  lastMs: number;
+  count: number;
+  /** Name of the object in the API, once it was written. */
+  name: string | null;
+  writtenMs: number;
+  waiting: boolean;
+}
+
+export class EventRecorder {
+  private readonly options: EventRecorderOptions;
+  private readonly remembered = new Map<string, Remembered>();
+  private readonly waiting: Remembered[] = [];
+  private writing = false;
+  /** Events that were not written, because too many waited or the API refused them. */
+  dropped = 0;
+
+  constructor(options: EventRecorderOptions) {
+    this.options = options;
+  }
+
+  /** Says it as soon as possible; never throws, never waits. */
+  record(content: EventContent): void {
+    const now = this.options.timers.now();
+    const { regarding, type, reason, message } = content;
+    const key = JSON.stringify([regarding.kind, regarding.namespace, regarding.name, regarding.uid, type, reason, message]);
+    let entry = this.remembered.get(key);
+    if (entry !== undefined && now - entry.firstMs < SAME_WITHIN_MS) {
+      entry.count++;
+      entry.lastMs = now;
+    } else {
+      entry = { key, content, firstMs: now, lastMs: now, count: 1, name: null, writtenMs: Number.NEGATIVE_INFINITY, waiting: false };
+      this.remember(entry);
+    }
+    if (!entry.waiting) this.enqueue(entry);
+  }
+
+  private remember(entry: Remembered): void {
+    this.remembered.delete(entry.key);
+    this.remembered.set(entry.key, entry);
+    if (this.remembered.size <= MAX_REMEMBERED) return;
+    for (const key of this.remembered.keys()) {
+      this.remembered.delete(key);
+      return;
+    }
+  }
+
+  private enqueue(entry: Remembered): void {
+    if (this.waiting.length >= MAX_WAITING) {
+      this.dropped++;
+      return;
+    }
+    entry.waiting = true;
+    const restMs = entry.writtenMs + RECOUNT_MS - this.options.timers.now();
+    if (restMs > 0) {
+      this.options.timers.after(restMs, () => this.ready(entry));
+      return;
+    }
+    this.ready(entry);
+  }
+
+  private ready(entry: Remembered): void {
+    this.waiting.push(entry);
+    if (!this.writing) void this.drain();
+  }
+
+  private async drain(): Promise<void> {
+    this.writing = true;
+    for (let entry = this.waiting.shift(); entry !== undefined; entry = this.waiting.shift()) {
+      entry.waiting = false;
+      await this.write(entry);
+      await this.pause(SPACING_MS);
+    }
+    this.writing = false;
+  }
+
+  private async write(entry: Remembered): Promise<void> {
+    for (let attempt = 1; ; attempt++) {
+      try {
+        await (entry.name === null ? this.create(entry) : this.recount(entry, entry.name));
+        entry.writtenMs = this.options.timers.now();
+        return;
+      } catch (error) {
+        const { status, retryAfterMs } = error instanceof KubeError ? error : { status: 0, retryAfterMs: undefined };
+        // It expired, or someone deleted it.
+        if (status === 404 && entry.name !== null) entry.name = null;
+        else if (attempt === ATTEMPTS || (status >= 400 && status < 500 && status !== 429 && status !== 409)) {
+          this.dropped++;
+          const { reason, regarding } = entry.content;
+          this.options.log.warn('an event could not be written', { reason, regarding: `${regarding.kind} ${regarding.name ?? ''}`, error });
+          return;
+        }
+        await this.pause(Math.min(retryAfterMs ?? RETRY_MS * attempt, ATTEMPTS * RETRY_MS));
+      }
+    }
+  }
+
+  private async create(entry: Remembered): Promise<void> {
+    const { regarding, type, reason, message } = entry.content;
+    const namespace = regarding.namespace ?? 'default';
+    const name = eventName(regarding.name ?? regarding.kind);
+    await this.options.client.request(
+      'POST',
+      { kind: KINDS.Event, namespace },
+      {
+        body: {
+          apiVersion: 'v1',
+          kind: 'Event',
+          metadata: { name, namespace },
+          involvedObject: { ...regarding },
+          type,
+          reason,
+          message: cut(message),
+          source: { component: this.options.component },
+          reportingComponent: this.options.component,
+          firstTimestamp: seconds(entry.firstMs),
+          lastTimestamp: seconds(entry.lastMs),
+          count: entry.count,
+        },
+      },
+    );
+    entry.name = name;
+  }
+
+  private async recount(entry: Remembered, name: string): Promise<void> {
+    const namespace = entry.content.regarding.namespace ?? 'default';
+    const body = { count: entry.count, lastTimestamp: seconds(entry.lastMs) };
+    await this.options.client.request('PATCH', { kind: KINDS.Event, namespace, name }, { body, patch: 'merge' });
+  }
+
+  private pause(ms: number): Promise<void> {
+    return new Promise((resolve) => void this.options.timers.after(ms, resolve));
+  }
+}
+
+// As metadata.generateName would, but known before the answer, so that a request that is repeated cannot make two.
+function eventName(about: string): string {
+  const suffix = `.${randomBytes(8).toString('hex')}`;
+  const clean = about
+    .toLowerCase()
+    .replace(/[^a-z0-9.-]+/g, '-')
+    .slice(0, MAX_NAME - suffix.length);
+  return `${clean.replace(/^[.-]+|[.-]+$/g, '') || 'object'}${suffix}`;
+}
+
+function cut(message: string): string {
+  return message.length <= MAX_MESSAGE ? message : `${message.slice(0, MAX_MESSAGE - 1)}…`;
+}
+
+// metav1.Time: whole seconds.
+function seconds(ms: number): string {
+  return new Date(ms).toISOString().replace(/\.\d+Z$/, 'Z');
+}
