@@ -38,6 +38,12 @@ export class ObjectStore implements ObjectView {
     ReferenceGrant: new Map(),
   };
   private readonly index = new ObjectIndex();
+  private readonly podsMoved: (addresses: readonly string[]) => void;
+
+  /** @param podsMoved told of the IP addresses at which somebody else may be now */
+  constructor(podsMoved: (addresses: readonly string[]) => void = () => {}) {
+    this.podsMoved = podsMoved;
+  }
 
   /** Adds an object or replaces its older version. One of a kind that the store does not hold, or without a name, changes nothing. */
   apply(object: KubeObject): ReadonlySet<string> {
@@ -73,6 +79,20 @@ export class ObjectStore implements ObjectView {
   allKeys(): string[] {
     const missing = [...this.objects.GRPCRoute.keys()].flatMap((route) => [...this.index.parentsOf(route)]);
     return [...new Set([...this.objects.Service.keys(), ...missing])].sort();
+  }
+
+  /** All objects of a kind. */
+  every(kind: StoredKind): Iterable<KubeObject> {
+    return this.objects[kind].values();
+  }
+
+  /** Keys of all objects of a kind: "namespace/name", or the name of a cluster-wide object. */
+  keysOf(kind: StoredKind): Iterable<string> {
+    return this.objects[kind].keys();
+  }
+
+  route(key: string): GRPCRoute | undefined {
+    return this.objects.GRPCRoute.get(key);
   }
 
   service(key: string): Service | undefined {
@@ -130,8 +150,10 @@ export class ObjectStore implements ObjectView {
     if (before !== undefined && after !== undefined && sameForUs(kind, before, after)) return affected;
     // What the old version named is touched as well as what the new one names.
     this.index.collect(kind, key, affected);
+    const left = kind === 'Pod' ? [...this.index.addressesOf(key)] : [];
     this.index.link(kind, key, after);
     this.index.collect(kind, key, affected);
+    if (kind === 'Pod') this.podsMoved([...left, ...this.index.addressesOf(key)]);
     if (kind === 'Service' && (before === undefined) !== (after === undefined)) this.index.collectMisled(key, affected);
     return affected;
   }

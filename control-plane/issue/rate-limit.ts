@@ -21,11 +21,17 @@ export class RateLimit {
     this.now = now;
   }
 
+  /** Whether one could be taken; takes none. */
+  has(key: string): boolean {
+    const bucket = this.buckets.get(key);
+    return bucket === undefined || this.filled(bucket, this.now()) >= 1;
+  }
+
   /** Takes one; false: not now. */
   take(key: string): boolean {
     const nowMs = this.now();
     const bucket = this.buckets.get(key) ?? { tokens: this.burst, atMs: nowMs };
-    bucket.tokens = Math.min(this.burst, bucket.tokens + (Math.max(0, nowMs - bucket.atMs) * this.perMinute) / 60_000);
+    bucket.tokens = this.filled(bucket, nowMs);
     bucket.atMs = nowMs;
     // Deleted and set again, the map's order is that of the last use.
     this.buckets.delete(key);
@@ -34,5 +40,9 @@ export class RateLimit {
     if (bucket.tokens < 1) return false;
     bucket.tokens -= 1;
     return true;
+  }
+
+  private filled({ tokens, atMs }: Bucket, nowMs: number): number {
+    return Math.min(this.burst, tokens + (Math.max(0, nowMs - atMs) * this.perMinute) / 60_000);
   }
 }

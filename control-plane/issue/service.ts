@@ -11,6 +11,9 @@ import { LARGEST_TOKEN, type TokenIdentity, type VerifyToken } from './token.ts'
 /** Certificates that one pod may ask for: so many per minute, and so many at once. */
 export const DEFAULT_ISSUE_PER_MINUTE = 60;
 export const DEFAULT_ISSUE_BURST = 30;
+/** Bad tokens that one address may show: so many per minute, and so many at once. Beyond, its tokens are not looked at (T52). */
+export const BAD_TOKENS_PER_MINUTE = 60;
+export const BAD_TOKENS_BURST = 30;
 /** The same words for every token that is not taken: whoever guesses learns nothing. */
 const BAD_TOKEN = 'a valid ServiceAccount token is needed';
 
@@ -20,6 +23,8 @@ export interface IssueSettings {
   readonly verifyToken: VerifyToken;
   /** Unix ms. */
   readonly now: () => number;
+  /** Called for each certificate that goes out. */
+  readonly onIssued?: (caller: TokenIdentity, notAfterMs: number) => void;
   readonly log?: Logger;
   readonly perMinute?: number;
   readonly burst?: number;
@@ -49,11 +54,13 @@ export class IssueService {
   private readonly settings: IssueSettings;
   private readonly log: Logger;
   private readonly limit: RateLimit;
+  private readonly badTokens: RateLimit;
 
   constructor(settings: IssueSettings) {
     this.settings = settings;
     this.log = settings.log ?? silentLogger;
     this.limit = new RateLimit(settings.perMinute ?? DEFAULT_ISSUE_PER_MINUTE, settings.burst ?? DEFAULT_ISSUE_BURST, settings.now);
+    this.badTokens = new RateLimit(BAD_TOKENS_PER_MINUTE, BAD_TOKENS_BURST, settings.now);
   }
 
   /** For `server.addService(serviceDefinition(Certificates), service.handlers())`. */
@@ -87,6 +94,7 @@ export class IssueService {
     try {
       const leaf = await authority.issue(read.publicKey, caller.namespace, caller.serviceAccount, Number(request.lifetimeSeconds) * 1000);
       this.counts.issued++;
+      this.settings.onIssued?.(caller, leaf.notAfterMs);
       this.log.info('certificate issued', { ...who, identity: leaf.identity, notAfter: new Date(leaf.notAfterMs).toISOString() });
       return create(IssueResponseSchema, {
         chain: [...leaf.chain],
@@ -108,9 +116,15 @@ export class IssueService {
     if (match === null) throw this.unauthenticated(peer, values.length === 0 ? 'no token' : 'not one bearer token');
     const token = match[1]!;
     if (token.length > LARGEST_TOKEN) throw this.unauthenticated(peer, 'token too large');
+    if (!this.badTokens.has(addressOf(peer))) {
+      this.counts.limited++;
+      this.log.debug('certificate refused', { peer, reason: 'too many bad tokens from this address' });
+      throw new Refusal(status.RESOURCE_EXHAUSTED, 'certificates are asked for too often');
+    }
     const verdict = await this.settings.verifyToken(token);
     if (!('error' in verdict)) return verdict;
     if (verdict.unavailable) throw this.unavailable({ peer }, `tokens cannot be verified now: ${verdict.error}`);
+    this.badTokens.take(addressOf(peer));
     throw this.unauthenticated(peer, verdict.error);
   }
 
@@ -131,6 +145,11 @@ export class IssueService {
     this.log.warn('certificate refused for now', { ...who, reason });
     return new Refusal(status.UNAVAILABLE, 'certificates cannot be issued now');
   }
+}
+
+/** grpc-js says address:port, an IPv6 address without brackets. */
+function addressOf(peer: string): string {
+  return peer.slice(0, Math.max(0, peer.lastIndexOf(':')));
 }
 
 function toServiceError(error: unknown): Partial<ServiceError> {

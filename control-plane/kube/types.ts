@@ -105,6 +105,21 @@ export interface GRPCRoute extends KubeObject {
     hostnames?: string[];
     rules?: GRPCRouteRule[];
   };
+  status?: RouteStatus;
+}
+
+export interface RouteStatus {
+  /** At most 32, of all controllers together; an atomic list. */
+  parents?: RouteParentEntry[];
+}
+
+/** One entry of a route's status. Entries with another controllerName are others'. */
+export interface RouteParentEntry {
+  parentRef?: ParentReference;
+  /** "domain/path" */
+  controllerName?: string;
+  /** At most 8, of different types. */
+  conditions?: StoredCondition[];
 }
 
 export interface ParentReference {
@@ -207,4 +222,15 @@ export interface Condition {
   /** At most 32768 characters. */
   message: string;
   observedGeneration: number;
+}
+
+/** metav1.Condition as the API server keeps it. */
+export interface StoredCondition {
+  type?: string;
+  status?: string;
+  reason?: string;
+  message?: string;
+  observedGeneration?: number;
+  /** RFC 3339, whole seconds: when `status` became what it is. */
+  lastTransitionTime?: string;
 }
