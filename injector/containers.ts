@@ -1,0 +1,154 @@
+// The two containers that injection adds, and the volume that the sidecar reads.
+import {
+  CAPTURE_CONTAINER,
+  SIDECAR_ADMIN_PORT,
+  SIDECAR_CONTAINER,
+  SIDECAR_USER_ID,
+  TOKEN_AUDIENCE,
+  TRUST_CONFIG_MAP,
+  TRUST_KEY,
+} from '#core/names.ts';
+import type { SidecarOptions, SidecarResources } from './annotations.ts';
+import { IDENTITY_VOLUME } from './decide.ts';
+import type { Container } from './pod.ts';
+import type { ProbeTarget } from './probes.ts';
+
+const IDENTITY_PATH = '/var/run/secrets/weft.dev';
+const TOKEN_SECONDS = 12 * 3600;
+
+/** What all injected pods of an installation have in common; annotations change parts of it. */
+export interface InjectionSettings extends SidecarOptions {
+  /** Always, IfNotPresent, Never. */
+  readonly imagePullPolicy: string;
+  readonly trustDomain: string;
+  /** host:port of the control plane. */
+  readonly controlPlane: string;
+  /** PEM: the roots at this moment, for pods that start before their namespace has the ConfigMap. */
+  readonly trustRoots: string;
+  /** Of Weft, for the status annotation. */
+  readonly version: string;
+}
+
+/** The init container that sets the capture rules of the pod's network namespace. */
+export function captureContainer(settings: InjectionSettings): Container {
+  const env = [];
+  if (settings.skipInboundPorts !== '') env.push({ name: 'WEFT_SKIP_INBOUND_PORTS', value: settings.skipInboundPorts });
+  if (settings.skipOutboundPorts !== '') env.push({ name: 'WEFT_SKIP_OUTBOUND_PORTS', value: settings.skipOutboundPorts });
+  return container({
+    name: CAPTURE_CONTAINER,
+    image: settings.image,
+    imagePullPolicy: settings.imagePullPolicy,
+    command: ['node', '/weft/capture.mjs'],
+    env,
+    // The sidecar's, too: init containers that end are not added up, and a quota that demands limits is met.
+    ...resourcesOf(settings.resources),
+    securityContext: {
+      // nft(8) speaks netlink as root with NET_ADMIN; it needs no raw sockets.
+      runAsUser: 0,
+      runAsGroup: 0,
+      runAsNonRoot: false,
+      allowPrivilegeEscalation: false,
+      readOnlyRootFilesystem: true,
+      capabilities: { drop: ['ALL'], add: ['NET_ADMIN'] },
+      seccompProfile: { type: 'RuntimeDefault' },
+    },
+  });
+}
+
+/** The sidecar: a native one, so that it starts before and ends after everything else, and a Job can end. */
+export function sidecarContainer(settings: InjectionSettings, probes: Readonly<Record<string, ProbeTarget>>): Container {
+  return container({
+    name: SIDECAR_CONTAINER,
+    image: settings.image,
+    imagePullPolicy: settings.imagePullPolicy,
+    restartPolicy: 'Always',
+    // A small young generation and code space for a proxy that allocates little per call.
+    command: ['node', '--max-semi-space-size=1', '--optimize-for-size', '--v8-pool-size=1', '--expose-gc', '/weft/sidecar.mjs'],
+    env: sidecarEnvironment(settings, probes),
+    ports: [{ name: 'weft-admin', containerPort: SIDECAR_ADMIN_PORT, protocol: 'TCP' }],
+    // The application starts when this has succeeded: once a second, the answer held back until ready, two minutes at most.
+    startupProbe: {
+      httpGet: { port: SIDECAR_ADMIN_PORT, path: '/readyz?wait' },
+      periodSeconds: 1,
+      timeoutSeconds: 2,
+      failureThreshold: 120,
+    },
+    livenessProbe: { httpGet: { port: SIDECAR_ADMIN_PORT, path: '/livez' }, periodSeconds: 10, timeoutSeconds: 2, failureThreshold: 3 },
+    ...resourcesOf(settings.resources),
+    securityContext: {
+      runAsUser: SIDECAR_USER_ID,
+      runAsGroup: SIDECAR_USER_ID,
+      runAsNonRoot: true,
+      allowPrivilegeEscalation: false,
+      readOnlyRootFilesystem: true,
+      capabilities: { drop: ['ALL'] },
+      seccompProfile: { type: 'RuntimeDefault' },
+    },
+    volumeMounts: [{ name: IDENTITY_VOLUME, mountPath: IDENTITY_PATH, readOnly: true }],
+  });
+}
+
+/** The volume with the pod's token for Weft and the roots by which the sidecar knows the control plane. Only the sidecar mounts it. */
+export function identityVolume(): { name: string } & Record<string, unknown> {
+  return {
+    name: IDENTITY_VOLUME,
+    projected: {
+      // The kubelet gives a projected token to a user only where all containers share runAsUser, which weft-init and weft-proxy never do; else
+      // the mode decides, and the sidecar's user is "other". With fsGroup the kubelet narrows it to 0640 and that group, which it has.
+      defaultMode: 0o644,
+      sources: [
+        { serviceAccountToken: { audience: TOKEN_AUDIENCE, expirationSeconds: TOKEN_SECONDS, path: 'token' } },
+        // Absent in a namespace's first seconds: WEFT_TRUST_ROOTS bridges them, and the kubelet adds the file when it is there.
+        { configMap: { name: TRUST_CONFIG_MAP, optional: true, items: [{ key: TRUST_KEY, path: `trust/${TRUST_KEY}` }] } },
+      ],
+    },
+  };
+}
+
+function sidecarEnvironment(settings: InjectionSettings, probes: Readonly<Record<string, ProbeTarget>>): unknown[] {
+  const env: unknown[] = [
+    { name: 'WEFT_CONTROL_PLANE', value: settings.controlPlane },
+    { name: 'WEFT_TOKEN_FILE', value: `${IDENTITY_PATH}/token` },
+    { name: 'WEFT_TRUST_BUNDLE_FILE', value: `${IDENTITY_PATH}/trust/${TRUST_KEY}` },
+    { name: 'WEFT_TRUST_ROOTS', value: settings.trustRoots },
+    { name: 'WEFT_TRUST_DOMAIN', value: settings.trustDomain },
+    downward('WEFT_POD_NAMESPACE', 'metadata.namespace'),
+    downward('WEFT_POD_NAME', 'metadata.name'),
+    downward('WEFT_POD_IPS', 'status.podIPs'),
+    { name: 'WEFT_ADMIN_ADDRESS', value: `[::]:${SIDECAR_ADMIN_PORT}` },
+    { name: 'WEFT_CAPTURE', value: 'enabled' },
+  ];
+  if (settings.opaquePorts !== '') env.push({ name: 'WEFT_OPAQUE_PORTS', value: settings.opaquePorts });
+  // The kubelet replaces $(NAME) in values, which it does not do in a probe's path or headers.
+  if (Object.keys(probes).length > 0) env.push({ name: 'WEFT_PROBES', value: JSON.stringify(probes).replaceAll('$', '$$$$') });
+  env.push({ name: 'WEFT_LOG_LEVEL', value: settings.logLevel }, { name: 'WEFT_DRAIN_SECONDS', value: String(settings.drainSeconds) });
+  // One arena instead of one per thread: several megabytes of a small process.
+  env.push({ name: 'MALLOC_ARENA_MAX', value: '1' });
+  return env;
+}
+
+function downward(name: string, fieldPath: string): unknown {
+  return { name, valueFrom: { fieldRef: { fieldPath } } };
+}
+
+function resourcesOf(resources: SidecarResources): { resources?: Record<string, Record<string, string>> } {
+  const requests = present({ cpu: resources.cpuRequest, memory: resources.memoryRequest });
+  const limits = present({ cpu: resources.cpuLimit, memory: resources.memoryLimit });
+  if (requests === undefined && limits === undefined) return {};
+  return { resources: { ...(requests && { requests }), ...(limits && { limits }) } };
+}
+
+function present(values: Record<string, string>): Record<string, string> | undefined {
+  const entries = Object.entries(values).filter(([, value]) => value !== '');
+  return entries.length === 0 ? undefined : Object.fromEntries(entries);
+}
+
+/** The last lines of the log become the container's termination message: `kubectl describe pod` then says why. */
+function container(fields: Container & Record<string, unknown>): Container {
+  const { env, ...others } = fields;
+  return {
+    ...others,
+    ...(Array.isArray(env) && env.length > 0 && { env }),
+    terminationMessagePolicy: 'FallbackToLogsOnError',
+  } as Container;
+}

@@ -1,0 +1,126 @@
+// Whether a pod gets a sidecar, and if not, why. Pure; shared by the webhook and `weft inject`.
+import { CAPTURE_CONTAINER, LABEL_INJECT, SIDECAR_CONTAINER, SIDECAR_USER_ID, SYSTEM_NAMESPACE } from '#core/names.ts';
+import { nearest } from '#core/nearest.ts';
+import type { Container, Pod } from './pod.ts';
+
+/** The volume that injection adds. */
+export const IDENTITY_VOLUME = 'weft-identity';
+
+/** Namespaces whose pods never get a sidecar, whatever their labels: the cluster must be able to start without Weft, and Weft without itself. */
+export const EXCLUDED_NAMESPACES: readonly string[] = [SYSTEM_NAMESPACE, 'kube-system', 'kube-public', 'kube-node-lease'];
+
+const MIRROR_ANNOTATION = 'kubernetes.io/config.mirror';
+
+/** What of a namespace counts. */
+export interface NamespaceFacts {
+  readonly name: string;
+  readonly labels: Readonly<Record<string, string>>;
+  readonly annotations: Readonly<Record<string, string>>;
+}
+
+export type SkipReason =
+  | 'NamespaceExcluded'
+  | 'NamespaceNotLabelled'
+  | 'OptedOut'
+  | 'WrongLabelValue'
+  | 'AlreadyInjected'
+  | 'MirrorPod'
+  | 'HostNetwork'
+  | 'NotLinux';
+
+export type Decision =
+  | { readonly inject: true }
+  | {
+      readonly inject: false;
+      readonly reason: SkipReason;
+      /** For people; says what to do where something can be done. */
+      readonly message: string;
+      /** Whether somebody wanted a sidecar and should hear that there is none. */
+      readonly event: boolean;
+    }
+  | { readonly deny: string };
+
+/** Decides about one pod that is being created. */
+export function decide(pod: Pod, namespace: NamespaceFacts): Decision {
+  if (EXCLUDED_NAMESPACES.includes(namespace.name))
+    return skip('NamespaceExcluded', `pods of namespace ${namespace.name} never get a sidecar`, false);
+  const wish = wishOf(pod, namespace);
+  if (wish !== 'wanted') return wish;
+
+  if (pod.metadata?.annotations?.[MIRROR_ANNOTATION] !== undefined)
+    return skip('MirrorPod', 'a static pod is made by its node from a file and cannot be changed', true);
+  if (hasSidecar(pod)) return skip('AlreadyInjected', `the pod has a container ${SIDECAR_CONTAINER} already`, false);
+  if (pod.spec?.hostNetwork === true)
+    return skip('HostNetwork', "hostNetwork: true: capturing the node's own traffic would break the node; no sidecar was added", true);
+  const os = pod.spec?.os?.name;
+  if (os !== undefined && os !== 'linux')
+    return skip('NotLinux', `spec.os.name is ${JSON.stringify(os)}: there is a sidecar for linux only`, true);
+  const refusal = userProblem(pod) || collision(pod);
+  return refusal === '' ? { inject: true } : { deny: refusal };
+}
+
+/** Whether injection has been here: a restartable init container of our name. The annotation alone may be a copy. */
+export function hasSidecar(pod: Pod): boolean {
+  return (pod.spec?.initContainers ?? []).some(({ name, restartPolicy }) => name === SIDECAR_CONTAINER && restartPolicy === 'Always');
+}
+
+function wishOf(pod: Pod, namespace: NamespaceFacts): 'wanted' | Decision {
+  const own = pod.metadata?.labels?.[LABEL_INJECT];
+  const value = own ?? namespace.labels[LABEL_INJECT];
+  const owner = own === undefined ? `namespace ${namespace.name}` : 'pod';
+  if (value === 'enabled') return 'wanted';
+  if (value === undefined)
+    return skip('NamespaceNotLabelled', `neither the pod nor namespace ${namespace.name} has the label ${LABEL_INJECT}: enabled`, false);
+  if (value === 'disabled') return skip('OptedOut', `the ${owner} has the label ${LABEL_INJECT}: disabled`, false);
+  const meant = meaningOf(value);
+  const hint = meant === undefined ? '' : `; did you mean ${meant}?`;
+  return skip(
+    'WrongLabelValue',
+    `label ${LABEL_INJECT}: ${JSON.stringify(value)} of the ${owner} must be enabled or disabled${hint}`,
+    meant !== 'disabled',
+  );
+}
+
+const YES = ['true', 'yes', 'on', '1', 'inject', 'injected', 'enable'];
+const NO = ['false', 'no', 'off', '0', 'none', 'skip', 'disable'];
+
+/** The value of weft.dev/inject that was most likely meant. */
+export function meaningOf(value: string): 'enabled' | 'disabled' | undefined {
+  const lower = value.toLowerCase();
+  if (YES.includes(lower)) return 'enabled';
+  if (NO.includes(lower)) return 'disabled';
+  return nearest(value, ['enabled', 'disabled']) as 'enabled' | 'disabled' | undefined;
+}
+
+/** Capture exempts the sidecar's user id: whatever runs as it escapes the mesh and could reach the sidecar's files. */
+function userProblem(pod: Pod): string {
+  const why = `${SIDECAR_USER_ID} is the sidecar's own user id, its traffic is not captured; use another`;
+  if (pod.spec?.securityContext?.runAsUser === SIDECAR_USER_ID) return `spec.securityContext.runAsUser: ${why}`;
+  for (const [list, containers] of containerLists(pod)) {
+    for (const { name, securityContext } of containers)
+      if (securityContext?.runAsUser === SIDECAR_USER_ID) return `container ${name} (${list}): securityContext.runAsUser: ${why}`;
+  }
+  return '';
+}
+
+function collision(pod: Pod): string {
+  for (const [list, containers] of containerLists(pod)) {
+    for (const { name } of containers)
+      if (name === SIDECAR_CONTAINER || name === CAPTURE_CONTAINER)
+        return `spec.${list} has a container named ${name}, a name that injection uses; rename it`;
+  }
+  return (pod.spec?.volumes ?? []).some(({ name }) => name === IDENTITY_VOLUME)
+    ? `spec.volumes has a volume named ${IDENTITY_VOLUME}, a name that injection uses; rename it`
+    : '';
+}
+
+function containerLists(pod: Pod): [string, Container[]][] {
+  return [
+    ['initContainers', pod.spec?.initContainers ?? []],
+    ['containers', pod.spec?.containers ?? []],
+  ];
+}
+
+function skip(reason: SkipReason, message: string, event: boolean): Decision {
+  return { inject: false, reason, message, event };
+}

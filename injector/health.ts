@@ -1,0 +1,57 @@
+// The injector's plain HTTP port: probes and metrics.
+import { createServer } from 'node:http';
+
+export interface HealthSettings {
+  readonly host: string;
+  /** 0: a free one. */
+  readonly port: number;
+  /** '' when pods can be injected, else what is missing. */
+  readonly notReady: () => string;
+  readonly metrics: () => string;
+}
+
+export interface HealthServer {
+  readonly port: number;
+  close(): Promise<void>;
+}
+
+const TEXT = 'text/plain; charset=utf-8';
+const METRICS = 'text/plain; version=0.0.4; charset=utf-8';
+
+/** Serves /livez, /readyz and /metrics. @throws Error when the address is taken */
+export async function startHealth(settings: HealthSettings): Promise<HealthServer> {
+  const server = createServer(
+    { requestTimeout: 10_000, headersTimeout: 5000, keepAliveTimeout: 5000, maxHeaderSize: 8192 },
+    (request, response) => {
+      const [status, type, text] = pageOf(request.method ?? '', (request.url ?? '').split('?')[0], settings);
+      response.writeHead(status, { 'content-type': type, 'content-length': Buffer.byteLength(text), 'cache-control': 'no-store' });
+      response.end(request.method === 'HEAD' ? undefined : text);
+    },
+  );
+  server.maxConnections = 100;
+  await new Promise<void>((resolve, reject) => {
+    server.once('error', reject);
+    server.listen(settings.port, settings.host, () => {
+      server.off('error', reject);
+      resolve();
+    });
+  });
+  const address = server.address();
+  return {
+    port: typeof address === 'object' && address !== null ? address.port : 0,
+    close: () =>
+      new Promise((resolve) => {
+        server.close(() => resolve());
+        server.closeAllConnections();
+      }),
+  };
+}
+
+function pageOf(method: string, path: string, { notReady, metrics }: HealthSettings): [status: number, type: string, text: string] {
+  if (method !== 'GET' && method !== 'HEAD') return [405, TEXT, 'only GET\n'];
+  if (path === '/livez') return [200, TEXT, 'ok\n'];
+  if (path === '/metrics') return [200, METRICS, metrics()];
+  if (path !== '/readyz') return [404, TEXT, 'not found\n'];
+  const missing = notReady();
+  return missing === '' ? [200, TEXT, 'ok\n'] : [503, TEXT, `${missing}\n`];
+}

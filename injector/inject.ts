@@ -1,0 +1,73 @@
+// Pod in, pod with a sidecar out. Pure; shared by the webhook and `weft inject`. Untouched parts of the pod are the very same objects.
+import { ANNOTATION_STATUS, CAPTURE_CONTAINER, LABEL_MTLS, SIDECAR_ADMIN_PORT, SIDECAR_CONTAINER } from '#core/names.ts';
+import { nearest } from '#core/nearest.ts';
+import { applyAnnotations } from './annotations.ts';
+import { captureContainer, type InjectionSettings, identityVolume, sidecarContainer } from './containers.ts';
+import type { NamespaceFacts } from './decide.ts';
+import type { Pod } from './pod.ts';
+import { parsePortList } from './port-list.ts';
+import { rewriteProbes } from './probes.ts';
+
+const DEFAULT_CONTAINER = 'kubectl.kubernetes.io/default-container';
+const PROMETHEUS = ['prometheus.io/scrape', 'prometheus.io/port', 'prometheus.io/path'];
+const MTLS_MODES = ['permissive', 'strict'];
+
+export interface Injected {
+  readonly pod: Pod;
+  /** For whoever creates the pod: values that were not taken, probes that could not be rewritten. */
+  readonly warnings: readonly string[];
+}
+
+/** Adds sidecar, capture, volume and annotations to a pod for which `decide` said yes. Given its own result it would add them again. */
+export function inject(pod: Pod, namespace: NamespaceFacts, settings: InjectionSettings): Injected {
+  const { options, warnings } = applyAnnotations(settings, namespace.annotations, pod.metadata?.annotations ?? {});
+  const effective: InjectionSettings = { ...settings, ...options };
+  const probes = rewriteProbes(pod, parsePortList(effective.skipInboundPorts));
+  const spec = pod.spec ?? {};
+  return {
+    pod: {
+      ...pod,
+      metadata: { ...pod.metadata, annotations: annotationsOf(pod, settings) },
+      spec: {
+        ...spec,
+        initContainers: [captureContainer(effective), sidecarContainer(effective, probes.targets), ...(probes.initContainers ?? [])],
+        containers: probes.containers,
+        volumes: [...(spec.volumes ?? []), identityVolume()],
+      },
+    },
+    warnings: [...warnings, ...probes.warnings, ...mtlsWarning(pod), ...portWarnings(pod)],
+  };
+}
+
+function annotationsOf(pod: Pod, { version }: InjectionSettings): Record<string, string> {
+  const own = pod.metadata?.annotations ?? {};
+  const added: Record<string, string> = {};
+  const first = pod.spec?.containers?.[0]?.name;
+  // Otherwise `kubectl logs` and `exec` would take the sidecar or ask.
+  if (own[DEFAULT_CONTAINER] === undefined && first !== undefined) added[DEFAULT_CONTAINER] = first;
+  // A pod that names any of them has its own metrics.
+  if (PROMETHEUS.every((key) => own[key] === undefined)) {
+    const [scrape, port, path] = PROMETHEUS;
+    Object.assign(added, { [scrape]: 'true', [port]: String(SIDECAR_ADMIN_PORT), [path]: '/metrics' });
+  }
+  added[ANNOTATION_STATUS] = JSON.stringify({ version, containers: [CAPTURE_CONTAINER, SIDECAR_CONTAINER] });
+  return { ...own, ...added };
+}
+
+function mtlsWarning(pod: Pod): string[] {
+  const mode = pod.metadata?.labels?.[LABEL_MTLS];
+  if (mode === undefined || MTLS_MODES.includes(mode)) return [];
+  const near = nearest(mode, MTLS_MODES);
+  return [
+    `pod label ${LABEL_MTLS}: ${JSON.stringify(mode)} must be permissive or strict${near === undefined ? '' : `, did you mean ${near}?`}`,
+  ];
+}
+
+/** A container that listens where the sidecar does makes one of the two fail. */
+function portWarnings(pod: Pod): string[] {
+  return (pod.spec?.containers ?? []).flatMap(({ name, ports }) =>
+    (ports ?? [])
+      .filter(({ containerPort }) => containerPort === SIDECAR_ADMIN_PORT)
+      .map(() => `container ${name}: port ${SIDECAR_ADMIN_PORT} is the sidecar's; one of the two will not start`),
+  );
+}

@@ -1,0 +1,40 @@
+// The injector's entry: the environment, signals, the exit code.
+import { createLogger } from '#core/log.ts';
+import { systemTimers } from '#core/timers.ts';
+import { connectKube } from '#kube/client.ts';
+import { startInjector } from './program.ts';
+import { readSettings } from './settings.ts';
+
+const EXIT_FAILED = 1;
+const EXIT_USAGE = 2;
+
+const read = readSettings(process.env);
+if ('problems' in read) {
+  process.stderr.write(`${read.problems.join('\n')}\n`);
+  process.exit(EXIT_USAGE);
+}
+const { settings } = read;
+const log = createLogger({
+  level: settings.logLevel,
+  format: settings.logFormat,
+  component: 'injector',
+  write: (line) => process.stderr.write(`${line}\n`),
+  now: Date.now,
+});
+const fail = (error: Error): void => {
+  log.error('the injector failed', { error: error.stack });
+  process.exit(EXIT_FAILED);
+};
+
+try {
+  const client = await connectKube({ kubeconfig: process.env.KUBECONFIG, environment: process.env });
+  const injector = await startInjector(settings, { client, timers: systemTimers, random: Math.random, log, onFatal: fail });
+  for (const signal of ['SIGINT', 'SIGTERM'] as const) {
+    process.once(signal, () => {
+      log.info('stopping', { signal });
+      injector.stop().then(() => process.exit(0), fail);
+    });
+  }
+} catch (error) {
+  fail(error as Error);
+}

@@ -1,0 +1,48 @@
+// What injection changed as a JSON Patch (RFC 6902): only what differs, arrays by insertion.
+import { createPatch, type Pointer } from 'rfc6902';
+import { isObject, type Pod } from './pod.ts';
+
+export type Operation =
+  | { readonly op: 'add' | 'replace'; readonly path: string; readonly value: unknown }
+  | { readonly op: 'remove'; readonly path: string };
+
+/**
+ * The operations that turn one pod into the other. Parts that are the same object in both are not looked into, so that the cost is that of what
+ * changed, however large the pod is.
+ */
+export function patchOf(before: Pod, after: Pod): Operation[] {
+  return difference(before, after);
+}
+
+function difference(before: unknown, after: unknown): Operation[] {
+  return createPatch(before, after, diffLists) as Operation[];
+}
+
+/**
+ * Lists: what stands equal at their begin and end is kept, what is between is inserted. rfc6902's own comparison of lists recurses as deep as they
+ * are long and takes the product of their lengths: a pod with 50,000 volumes would end it. Everything else, and lists of which something went
+ * away, is left to it (undefined).
+ */
+function diffLists(before: unknown, after: unknown, at: Pointer): Operation[] | undefined {
+  if (!Array.isArray(before) || !Array.isArray(after) || after.length < before.length) return undefined;
+  let head = 0;
+  while (head < before.length && alike(before[head], after[head])) head++;
+  let tail = 0;
+  while (tail < before.length - head && alike(before[before.length - 1 - tail], after[after.length - 1 - tail])) tail++;
+  if (head + tail !== before.length) return undefined;
+  const operations: Operation[] = [];
+  // Elements that stay are changed at their old places, before anything is inserted.
+  for (let i = 0; i < before.length; i++) {
+    const j = i < head ? i : i + after.length - before.length;
+    if (before[i] === after[j]) continue;
+    const place = at.add(String(i)).toString();
+    operations.push(...difference(before[i], after[j]).map((operation) => ({ ...operation, path: place + operation.path })));
+  }
+  for (let j = head; j < after.length - tail; j++) operations.push({ op: 'add', path: at.add(String(j)).toString(), value: after[j] });
+  return operations;
+}
+
+/** The same element of a list, perhaps changed inside: lists of a pod's spec are keyed by name. */
+function alike(a: unknown, b: unknown): boolean {
+  return a === b || (isObject(a) && isObject(b) && a.name !== undefined && a.name === b.name);
+}

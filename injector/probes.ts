@@ -1,0 +1,86 @@
+// Probes that reach the application past the mesh: the kubelet asks the sidecar's admin port, and the sidecar asks the application.
+// Under STRICT the kubelet, which has no certificate, would otherwise be refused.
+import { SIDECAR_ADMIN_PORT } from '#core/names.ts';
+import type { Container, Pod, Probe } from './pod.ts';
+import { containsPort, type PortRange } from './port-list.ts';
+
+/** Where the sidecar finds the probe's target, as WEFT_PROBES holds it. */
+export interface ProbeTarget {
+  timeoutMs: number;
+  http?: { port: number; path: string; scheme: 'HTTP' | 'HTTPS'; headers?: { name: string; value: string }[] };
+  tcp?: { port: number };
+  grpc?: { port: number; service: string };
+}
+
+export interface RewrittenProbes {
+  /** The containers, those without a rewritten probe being the very same objects. */
+  readonly initContainers: Container[] | undefined;
+  readonly containers: Container[] | undefined;
+  /** By `<container>/<startup|readiness|liveness>`. */
+  readonly targets: Readonly<Record<string, ProbeTarget>>;
+  readonly warnings: readonly string[];
+}
+
+const KINDS = ['startup', 'readiness', 'liveness'] as const;
+
+/**
+ * Rewrites all HTTP, TCP and gRPC probes of a pod. Left alone: exec; ports that are not captured (`skipInbound`); probes with a `host`, which go
+ * elsewhere than to the pod; named ports that the container does not declare (the kubelet would fail on them too; a warning says so).
+ */
+export function rewriteProbes(pod: Pod, skipInbound: readonly PortRange[]): RewrittenProbes {
+  const targets: Record<string, ProbeTarget> = {};
+  const warnings: string[] = [];
+  const rewrite = (container: Container): Container => {
+    let changed: Container = container;
+    for (const kind of KINDS) {
+      const field = `${kind}Probe` as const;
+      const probe = container[field];
+      if (!probe) continue;
+      const target = targetOf(probe, container, skipInbound);
+      if (typeof target === 'string') warnings.push(`container ${container.name}: ${field}: ${target}`);
+      if (target === null || typeof target === 'string') continue;
+      const key = `${container.name}/${kind}`;
+      targets[key] = target;
+      changed = { ...changed, [field]: rewritten(probe, key) };
+    }
+    return changed;
+  };
+  return {
+    // Init containers have probes only as native sidecars.
+    initContainers: pod.spec?.initContainers?.map((container) => (container.restartPolicy === 'Always' ? rewrite(container) : container)),
+    containers: pod.spec?.containers?.map(rewrite),
+    targets,
+    warnings,
+  };
+}
+
+/** The same probe with another handler: periods and thresholds, known or not, stay. */
+function rewritten(probe: Probe, key: string): Probe {
+  const { httpGet: _http, tcpSocket: _tcp, grpc: _grpc, ...kept } = probe;
+  return { httpGet: { port: SIDECAR_ADMIN_PORT, path: `/probe/${key}` }, ...kept };
+}
+
+/** null: to be left alone; a text: to be left alone, and why that is noteworthy. */
+function targetOf(probe: Probe, container: Container, skipInbound: readonly PortRange[]): ProbeTarget | string | null {
+  const { httpGet, tcpSocket, grpc } = probe;
+  const handler = httpGet ?? tcpSocket ?? grpc;
+  if (!handler || [httpGet, tcpSocket, grpc, probe.exec].filter(Boolean).length !== 1) return null;
+  if (httpGet?.host || tcpSocket?.host) return null;
+  const port = portOf(handler.port, container);
+  if (port === null) return `container declares no port named ${JSON.stringify(handler.port)}; the probe is left as it is`;
+  if (port === SIDECAR_ADMIN_PORT || containsPort(skipInbound, port)) return null;
+  const timeoutMs = 1000 * (probe.timeoutSeconds || 1);
+  if (tcpSocket) return { timeoutMs, tcp: { port } };
+  if (grpc) return { timeoutMs, grpc: { port, service: grpc.service ?? '' } };
+  const headers = (httpGet!.httpHeaders ?? []).map(({ name = '', value = '' }) => ({ name, value }));
+  const http = { port, path: httpGet!.path || '/', scheme: httpGet!.scheme === 'HTTPS' ? ('HTTPS' as const) : ('HTTP' as const) };
+  return { timeoutMs, http: headers.length === 0 ? http : { ...http, headers } };
+}
+
+function portOf(port: unknown, container: Container): number | null {
+  if (typeof port === 'number') return port;
+  if (typeof port !== 'string') return null;
+  const declared = container.ports?.find(({ name }) => name === port)?.containerPort;
+  if (typeof declared === 'number') return declared;
+  return /^\d{1,5}$/.test(port) ? Number(port) : null;
+}

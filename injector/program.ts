@@ -1,0 +1,148 @@
+// The injector put together: what it follows, what it serves, when it is ready.
+import type { Logger } from '#core/log.ts';
+import { INJECTOR_NAME, SYSTEM_NAMESPACE, TRUST_CONFIG_MAP } from '#core/names.ts';
+import type { Timers } from '#core/timers.ts';
+import { KINDS, type KubeClient } from '#kube/api.ts';
+import { EventRecorder } from '#kube/events.ts';
+import { Reflector } from '#kube/reflector.ts';
+import { startHealth } from './health.ts';
+import { InjectorMetrics } from './metrics.ts';
+import { NamespaceCache, projectNamespace } from './namespaces.ts';
+import { answerReview, type ReviewSources } from './review.ts';
+import { startWebhookServer, type WebhookServer } from './server.ts';
+import { ServingCertificate } from './serving-certificate.ts';
+import type { InjectorSettings } from './settings.ts';
+import { projectTrust, TrustRoots } from './trust-roots.ts';
+import { BundleKeeper, projectConfiguration } from './webhook-configuration.ts';
+
+/** After the order to stop: until then API servers may still be sent here. */
+const LINGER_MS = 3000;
+
+export interface InjectorSurroundings {
+  readonly client: KubeClient;
+  readonly timers: Timers;
+  /** In [0, 1). */
+  readonly random: () => number;
+  readonly log: Logger;
+  /** A failure after which nothing can go on, such as a port that is taken. */
+  readonly onFatal: (error: Error) => void;
+}
+
+export interface Injector {
+  /** 0 until there is a certificate to serve. */
+  webhookPort(): number;
+  readonly healthPort: number;
+  /** '' when pods can be injected, else what is missing. */
+  notReady(): string;
+  stop(): Promise<void>;
+}
+
+/** Starts the injector; it serves the webhook as soon as the API server has let it have a certificate. @throws Error when a port is taken */
+export async function startInjector(settings: InjectorSettings, surroundings: InjectorSurroundings): Promise<Injector> {
+  const { client, timers, random, log, onFatal } = surroundings;
+  const metrics = new InjectorMetrics();
+  const namespaces = new NamespaceCache(client);
+  const roots = new TrustRoots(log.child('roots'));
+  const events = new EventRecorder({ client, component: INJECTOR_NAME, timers, log: log.child('events') });
+  let server: Promise<WebhookServer> | undefined;
+  let port = 0;
+  let stopping = false;
+
+  const certificate: ServingCertificate = new ServingCertificate({
+    client,
+    namespace: settings.namespace,
+    names: servingNames(),
+    trusted: () => keeper.trusted(),
+    onLeaf: ({ certificate: cert, key, notAfterMs }) => {
+      metrics.leafNotAfterMs = notAfterMs;
+      metrics.authorityNotAfterMs = certificate.authorityNotAfterMs();
+      if (server === undefined) serve({ cert, key });
+      else void server.then((running) => running.setIdentity({ cert, key }));
+    },
+    onBundle: () => keeper.check(),
+    timers,
+    random,
+    log: log.child('certificate'),
+  });
+  const keeper = new BundleKeeper({
+    client,
+    bundle: () => certificate.bundle(),
+    refresh: () => certificate.refresh(),
+    onPatched: () => metrics.bundlePatches++,
+    timers,
+    random,
+    log: log.child('webhook'),
+  });
+  const sources: ReviewSources = {
+    namespaceOf: (name, fresh) => namespaces.lookup(name, fresh),
+    settings: () => {
+      const trustRoots = roots.pem();
+      return trustRoots === '' ? NO_ROOTS : { ...settings.injection, trustRoots };
+    },
+    record: (event) => events.record(event),
+    metrics,
+    log: log.child('review'),
+  };
+  const serve = (identity: { cert: string; key: string }): void => {
+    const review = async (body: string) => {
+      const beganMs = timers.now();
+      const answer = await answerReview(body, sources);
+      metrics.took(timers.now() - beganMs);
+      return answer;
+    };
+    const onRefused = (status: number): void => metrics.refuse(status);
+    server = startWebhookServer({ host: settings.host, port: settings.webhookPort, identity, review, onRefused });
+    server.then((running) => {
+      port = running.port;
+      log.info('the webhook is served', { port });
+    }, onFatal);
+  };
+
+  const shared = { client, timers, random, log: log.child('reflector') };
+  const ofSystem = { namespace: SYSTEM_NAMESPACE, name: TRUST_CONFIG_MAP };
+  const following = {
+    namespaces: new Reflector({ ...shared, kind: KINDS.Namespace, project: projectNamespace, handler: namespaces.handler }),
+    roots: new Reflector({ ...shared, kind: KINDS.ConfigMap, ...ofSystem, project: projectTrust, handler: roots.handler }),
+    webhook: new Reflector({
+      ...shared,
+      kind: KINDS.MutatingWebhookConfiguration,
+      name: INJECTOR_NAME,
+      project: projectConfiguration,
+      handler: keeper.handler,
+    }),
+  };
+  const notReady = (): string => {
+    if (stopping) return 'stopping';
+    if (port === 0) return 'there is no serving certificate yet';
+    if (!following.namespaces.status().synced)
+      return `namespaces are not known yet: ${following.namespaces.status().lastError || 'listing'}`;
+    if (roots.pem() === '') return NO_ROOTS;
+    return keeper.notReady();
+  };
+
+  const health = await startHealth({ host: settings.host, port: settings.healthPort, notReady, metrics: () => metrics.text() });
+  for (const reflector of Object.values(following)) reflector.start();
+  certificate.start();
+  return {
+    webhookPort: () => port,
+    healthPort: health.port,
+    notReady,
+    async stop() {
+      stopping = true;
+      if (server !== undefined) await new Promise<void>((resolve) => void timers.after(LINGER_MS, resolve));
+      certificate.stop();
+      keeper.stop();
+      for (const reflector of Object.values(following)) reflector.stop();
+      await (await server)?.close();
+      await health.close();
+    },
+  };
+}
+
+const NO_ROOTS = `the mesh's roots are not known yet: ConfigMap ${SYSTEM_NAMESPACE}/${TRUST_CONFIG_MAP}, written by the control plane`;
+
+/** By which names an API server calls the webhook's Service. */
+function servingNames(): string[] {
+  const short = `${INJECTOR_NAME}.${SYSTEM_NAMESPACE}.svc`;
+  return [short, `${short}.cluster.local`];
+}

@@ -1,0 +1,190 @@
+// One AdmissionReview: octets in, status and octets out. No socket, so that every malformed one can be tried (T67).
+import type { Logger } from '#core/log.ts';
+import type { InjectionSettings } from './containers.ts';
+import { decide, EXCLUDED_NAMESPACES, type NamespaceFacts } from './decide.ts';
+import { inject } from './inject.ts';
+import type { InjectorMetrics } from './metrics.ts';
+import { patchOf } from './patch.ts';
+import { isObject, type Pod, podProblem } from './pod.ts';
+
+const API_VERSION = 'admission.k8s.io/v1';
+/** The API server cuts a warning at 256 characters, and all of them at 4096. */
+const LONGEST_WARNING = 250;
+const MOST_WARNINGS = 15;
+const LONGEST_UID = 256;
+
+/** An Event to be written about whatever owns the pod. */
+export interface InjectionEvent {
+  readonly regarding: { apiVersion?: string; kind: string; namespace?: string; name: string; uid?: string };
+  readonly type: 'Normal' | 'Warning';
+  readonly reason: string;
+  readonly message: string;
+}
+
+export interface ReviewSources {
+  /** The namespace's labels and annotations; `fresh`: asked of the API server now. undefined: there is none. Rejects when nobody can say. */
+  readonly namespaceOf: (name: string, fresh?: boolean) => Promise<NamespaceFacts | undefined>;
+  /** What pods get; a text: why there is nothing to give yet. */
+  readonly settings: () => InjectionSettings | string;
+  readonly record: (event: InjectionEvent) => void;
+  readonly metrics: InjectorMetrics;
+  readonly log: Logger;
+}
+
+export interface Answer {
+  /** HTTP's. */
+  readonly status: number;
+  readonly body: string;
+}
+
+interface Request {
+  readonly uid: string;
+  readonly namespace: string;
+  readonly dryRun: boolean;
+  /** null: it is about something else than a new pod. */
+  readonly pod: Pod | null;
+}
+
+/** Answers a review. Never rejects; a request that is none gets 400, with its uid where it has one. */
+export async function answerReview(body: string, sources: ReviewSources): Promise<Answer> {
+  const { metrics } = sources;
+  const request = readRequest(body);
+  if ('problem' in request) {
+    metrics.count('failed', 'BadRequest');
+    return { status: 400, body: responseBody(request.uid ?? '', { allowed: false, status: { code: 400, message: request.problem } }) };
+  }
+  const response = await respond(request, sources);
+  return { status: 200, body: responseBody(request.uid, response) };
+}
+
+interface Response {
+  readonly allowed: boolean;
+  readonly status?: { readonly code: number; readonly reason?: string; readonly message: string };
+  readonly warnings?: readonly string[];
+  readonly patch?: string;
+  readonly patchType?: 'JSONPatch';
+}
+
+async function respond({ namespace: name, dryRun, pod }: Request, sources: ReviewSources): Promise<Response> {
+  const { metrics, log } = sources;
+  // A webhook configured for more than new pods must not stand in the way.
+  if (pod === null) {
+    metrics.count('skipped', 'NotAPod');
+    return { allowed: true };
+  }
+  if (EXCLUDED_NAMESPACES.includes(name)) {
+    metrics.count('skipped', 'NamespaceExcluded');
+    return { allowed: true };
+  }
+  let namespace: NamespaceFacts | undefined;
+  let decision: ReturnType<typeof decide>;
+  try {
+    namespace = await sources.namespaceOf(name);
+    decision = decide(pod, namespace ?? nothingOf(name));
+    // The API server asks about labelled namespaces only: one that seems not to be was labelled a moment ago.
+    if ('inject' in decision && !decision.inject && decision.reason === 'NamespaceNotLabelled') {
+      namespace = await sources.namespaceOf(name, true);
+      decision = decide(pod, namespace ?? nothingOf(name));
+    }
+  } catch (error) {
+    log.warn('cannot read a namespace; a pod was refused for now', { namespace: name, error });
+    return refuseForNow(metrics, 'NamespaceUnknown', `the labels of namespace ${name} cannot be read: ${(error as Error).message}`);
+  }
+
+  if ('deny' in decision) {
+    metrics.count('denied', 'PodNotInjectable');
+    log.info('refused a pod', { namespace: name, pod: nameOf(pod), message: decision.deny });
+    if (!dryRun)
+      sources.record({ regarding: ownerOf(pod, name), type: 'Warning', reason: 'InjectionRefused', message: about(pod, decision.deny) });
+    return { allowed: false, status: { code: 400, reason: 'Invalid', message: `weft: ${decision.deny}` } };
+  }
+  if (!decision.inject) {
+    const { reason, message, event } = decision;
+    metrics.count('skipped', reason);
+    log.debug('left a pod as it is', { namespace: name, pod: nameOf(pod), reason });
+    if (!event) return { allowed: true };
+    if (!dryRun)
+      sources.record({ regarding: ownerOf(pod, name), type: 'Warning', reason: 'InjectionSkipped', message: about(pod, message) });
+    return { allowed: true, warnings: warningsOf([`no sidecar: ${message}`]) };
+  }
+
+  const settings = sources.settings();
+  if (typeof settings === 'string') return refuseForNow(metrics, 'NotReady', settings);
+  const injected = inject(pod, namespace ?? nothingOf(name), settings);
+  const patch = patchOf(pod, injected.pod);
+  metrics.count('injected', '');
+  log.debug('injected a pod', { namespace: name, pod: nameOf(pod) });
+  if (injected.warnings.length > 0 && !dryRun) {
+    const message = about(pod, injected.warnings.join('; '));
+    sources.record({ regarding: ownerOf(pod, name), type: 'Warning', reason: 'InjectionWarning', message });
+  }
+  return {
+    allowed: true,
+    patchType: 'JSONPatch',
+    patch: Buffer.from(JSON.stringify(patch)).toString('base64'),
+    ...(injected.warnings.length > 0 && { warnings: warningsOf(injected.warnings) }),
+  };
+}
+
+/** Refused and not failed: with failurePolicy Ignore a failure would let the pod in without its sidecar. Controllers try again. */
+function refuseForNow(metrics: InjectorMetrics, reason: string, message: string): Response {
+  metrics.count('failed', reason);
+  return { allowed: false, status: { code: 503, reason: 'ServiceUnavailable', message: `weft: not now, try again: ${message}` } };
+}
+
+function readRequest(body: string): Request | { problem: string; uid?: string } {
+  if (body === '') return { problem: 'the body is empty; it must be an AdmissionReview' };
+  let review: unknown;
+  try {
+    review = JSON.parse(body);
+  } catch (error) {
+    return { problem: `the body is not JSON: ${(error as Error).message.slice(0, 100)}` };
+  }
+  if (!isObject(review)) return { problem: 'the body must be an AdmissionReview' };
+  const { request } = review;
+  const uid = isObject(request) && typeof request.uid === 'string' && request.uid.length <= LONGEST_UID ? request.uid : '';
+  const bad = (problem: string) => (uid === '' ? { problem } : { problem, uid });
+  if (review.kind !== 'AdmissionReview') return bad('kind must be AdmissionReview');
+  if (review.apiVersion !== API_VERSION) return bad(`apiVersion must be ${API_VERSION}`);
+  if (!isObject(request)) return bad('request must be an object');
+  if (uid === '') return bad(`request.uid must be a text of 1 to ${LONGEST_UID} characters`);
+  const { object, operation, kind, dryRun } = request;
+  if (!isObject(kind) || typeof kind.kind !== 'string') return bad('request.kind.kind must be a string');
+  const namespace = request.namespace ?? '';
+  if (typeof namespace !== 'string') return bad('request.namespace must be a string');
+  const other = kind.kind !== 'Pod' || (kind.group ?? '') !== '' || operation !== 'CREATE' || !!request.subResource;
+  if (other) return { uid, namespace, dryRun: dryRun === true, pod: null };
+  if (namespace === '') return bad('request.namespace must be set for a pod');
+  if (object === null || object === undefined) return bad('request.object must be the pod');
+  const problem = podProblem(object);
+  return problem === '' ? { uid, namespace, dryRun: dryRun === true, pod: object as Pod } : bad(`request.object: ${problem}`);
+}
+
+function responseBody(uid: string, response: Response): string {
+  return JSON.stringify({ apiVersion: API_VERSION, kind: 'AdmissionReview', response: { uid, ...response } });
+}
+
+/** A pod that is being created has no uid, often no name: Events go to its controller, else to its namespace. */
+function ownerOf(pod: Pod, namespace: string): InjectionEvent['regarding'] {
+  const owner = pod.metadata?.ownerReferences?.find(({ controller }) => controller === true);
+  if (typeof owner?.kind !== 'string' || typeof owner.name !== 'string')
+    return { apiVersion: 'v1', kind: 'Namespace', namespace, name: namespace };
+  const { apiVersion, kind, name, uid } = owner;
+  return { apiVersion, kind, namespace, name, uid };
+}
+
+function about(pod: Pod, message: string): string {
+  return `pod ${nameOf(pod)}: ${message}`;
+}
+
+function nameOf(pod: Pod): string {
+  return pod.metadata?.name ?? `${pod.metadata?.generateName ?? ''}*`;
+}
+
+function nothingOf(name: string): NamespaceFacts {
+  return { name, labels: {}, annotations: {} };
+}
+
+function warningsOf(warnings: readonly string[]): string[] {
+  return warnings.slice(0, MOST_WARNINGS).map((text) => `weft: ${text}`.slice(0, LONGEST_WARNING));
+}

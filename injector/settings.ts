@@ -1,0 +1,105 @@
+// The injector's settings: every environment name, its default and its meaning in one place. All mistakes are reported together.
+import { isLogLevel, LOG_LEVELS, type LogFormat, type LogLevel } from '#core/log.ts';
+import {
+  CONTROL_PLANE_GRPC_PORT,
+  CONTROL_PLANE_NAME,
+  CONTROL_PLANE_VIEW_PORT,
+  DEFAULT_TRUST_DOMAIN,
+  SYSTEM_NAMESPACE,
+  WEBHOOK_PORT,
+} from '#core/names.ts';
+import { didYouMean } from '#core/nearest.ts';
+import { VERSION } from '#core/version.ts';
+import { type OptionField, parseOption } from './annotations.ts';
+import type { InjectionSettings } from './containers.ts';
+
+/** Protocols whose server speaks first, or that look like others: SMTP, MySQL, PostgreSQL, Galera, Redis, Elasticsearch, Memcached. */
+export const DEFAULT_OPAQUE_PORTS = '25,587,3306,4444,5432,6379,9300,11211';
+const PULL_POLICIES = ['Always', 'IfNotPresent', 'Never'];
+
+export interface InjectorSettings {
+  /** WEFT_POD_NAME: for log lines; default weft-injector. */
+  readonly podName: string;
+  /** WEFT_POD_NAMESPACE: where the Secret of the serving certificate is; default weft-system. */
+  readonly namespace: string;
+  /** WEFT_LOG_LEVEL, WEFT_LOG_FORMAT: of the injector itself. */
+  readonly logLevel: LogLevel | 'off';
+  readonly logFormat: LogFormat;
+  /** WEFT_HOST: the address to listen on; default :: (all, IPv4 too). */
+  readonly host: string;
+  readonly webhookPort: number;
+  readonly healthPort: number;
+  /** What pods get; see `readInjection`. */
+  readonly injection: Omit<InjectionSettings, 'trustRoots'>;
+}
+
+type Environment = Readonly<Record<string, string | undefined>>;
+
+/**
+ * Reads the settings from an environment.
+ * @returns the settings, or one message per mistake
+ */
+export function readSettings(env: Environment): { settings: InjectorSettings } | { problems: string[] } {
+  const injection = readInjection(env);
+  const problems = 'problems' in injection ? [...injection.problems] : [];
+  const level = env.WEFT_LOG_LEVEL || 'info';
+  if (!isLogLevel(level)) problems.push(`WEFT_LOG_LEVEL must be one of ${LOG_LEVELS.join(', ')}, not "${level}"`);
+  const format = env.WEFT_LOG_FORMAT || 'json';
+  if (format !== 'json' && format !== 'text') problems.push(`WEFT_LOG_FORMAT must be json or text, not "${format}"`);
+  if (problems.length > 0 || 'problems' in injection) return { problems };
+  return {
+    settings: {
+      podName: env.WEFT_POD_NAME || 'weft-injector',
+      namespace: env.WEFT_POD_NAMESPACE || SYSTEM_NAMESPACE,
+      logLevel: level as LogLevel,
+      logFormat: format as LogFormat,
+      host: env.WEFT_HOST || '::',
+      webhookPort: WEBHOOK_PORT,
+      healthPort: CONTROL_PLANE_VIEW_PORT,
+      injection: injection.injection,
+    },
+  };
+}
+
+/**
+ * Reads what pods get: WEFT_IMAGE (needed), WEFT_IMAGE_PULL_POLICY, WEFT_TRUST_DOMAIN, WEFT_SIDECAR_LOG_LEVEL, WEFT_DRAIN_SECONDS,
+ * WEFT_OPAQUE_PORTS, WEFT_SIDECAR_{CPU,MEMORY}_{REQUEST,LIMIT} (empty: none).
+ * @returns the settings, or one message per mistake
+ */
+export function readInjection(env: Environment): { injection: Omit<InjectionSettings, 'trustRoots'> } | { problems: string[] } {
+  const problems: string[] = [];
+  const option = <T extends string | number>(name: string, field: OptionField, byDefault: string): T => {
+    const text = env[name] ?? byDefault;
+    try {
+      return parseOption(field, text) as T;
+    } catch (error) {
+      problems.push(`${name}: ${JSON.stringify(text)}: ${(error as Error).message}`);
+      return '' as T;
+    }
+  };
+  if (!env.WEFT_IMAGE) problems.push('WEFT_IMAGE is not set: the image of the sidecar');
+  const imagePullPolicy = env.WEFT_IMAGE_PULL_POLICY || 'IfNotPresent';
+  if (!PULL_POLICIES.includes(imagePullPolicy)) {
+    const near = didYouMean(imagePullPolicy, PULL_POLICIES);
+    problems.push(`WEFT_IMAGE_PULL_POLICY must be one of ${PULL_POLICIES.join(', ')}, not "${imagePullPolicy}"${near}`);
+  }
+  const injection = {
+    image: env.WEFT_IMAGE ? option<string>('WEFT_IMAGE', 'image', '') : '',
+    imagePullPolicy,
+    trustDomain: env.WEFT_TRUST_DOMAIN || DEFAULT_TRUST_DOMAIN,
+    controlPlane: `${CONTROL_PLANE_NAME}.${SYSTEM_NAMESPACE}.svc:${CONTROL_PLANE_GRPC_PORT}`,
+    version: VERSION,
+    logLevel: option<string>('WEFT_SIDECAR_LOG_LEVEL', 'logLevel', 'info'),
+    drainSeconds: option<number>('WEFT_DRAIN_SECONDS', 'drainSeconds', '30'),
+    opaquePorts: option<string>('WEFT_OPAQUE_PORTS', 'opaquePorts', DEFAULT_OPAQUE_PORTS),
+    skipInboundPorts: '',
+    skipOutboundPorts: '',
+    resources: {
+      cpuRequest: option<string>('WEFT_SIDECAR_CPU_REQUEST', 'cpuRequest', ''),
+      cpuLimit: option<string>('WEFT_SIDECAR_CPU_LIMIT', 'cpuLimit', ''),
+      memoryRequest: option<string>('WEFT_SIDECAR_MEMORY_REQUEST', 'memoryRequest', ''),
+      memoryLimit: option<string>('WEFT_SIDECAR_MEMORY_LIMIT', 'memoryLimit', ''),
+    },
+  };
+  return problems.length > 0 ? { problems } : { injection };
+}
