@@ -22,6 +22,8 @@ export interface CredentialsSettings {
   readonly tokenFile: string;
   /** PEM roots by which the control plane is believed until it has sent newer ones; read anew for each request. */
   readonly trustBundleFile: string;
+  /** PEM roots that stand in for that file while it is absent: a namespace's first pod is quicker than its ConfigMap. */
+  readonly trustRoots?: string;
   readonly trustDomain: string;
   readonly timers: Timers;
   /** In [0, 1). */
@@ -173,13 +175,13 @@ export class Credentials {
   }
 
   private async askControlPlane(request: IssueRequest, token: string): Promise<IssueResponse> {
-    const { controlPlane, trustBundleFile, trustDomain, timers } = this.settings;
+    const { controlPlane, trustDomain, timers } = this.settings;
     const kept = this.leaf?.roots ?? [];
     const roots = [...kept];
     try {
-      roots.push(...readPemRoots(await readFile(trustBundleFile, 'utf8')));
+      roots.push(...(await this.bundledRoots()));
     } catch (error) {
-      if (kept.length === 0) throw new Error(`${trustBundleFile}: ${(error as Error).message}`);
+      if (kept.length === 0) throw error;
     }
     // The token says who we are: no certificate is shown, for it may have expired.
     const connection = await GrpcConnection.connect({ ...controlPlane, secureContext: newSecureContext(roots, null), trustDomain, timers });
@@ -187,6 +189,23 @@ export class Credentials {
       return await connection.unary(Certificates.method.issue, request, { authorization: `Bearer ${token}` }, ISSUE_TIMEOUT_MS);
     } finally {
       connection.close();
+    }
+  }
+
+  /** The roots of the file, or those that stand in for it. @throws Error that names where they come from */
+  private async bundledRoots(): Promise<Buffer[]> {
+    const { trustBundleFile, trustRoots = '' } = this.settings;
+    let source = trustBundleFile;
+    try {
+      const text = await readFile(trustBundleFile, 'utf8').catch((error: NodeJS.ErrnoException) => {
+        // Only while it is absent: a file that is there may have left out a root on purpose.
+        if (error.code !== 'ENOENT' || trustRoots === '') throw error;
+        source = 'the roots in WEFT_TRUST_ROOTS';
+        return trustRoots;
+      });
+      return readPemRoots(text);
+    } catch (error) {
+      throw new Error(`${source}: ${(error as Error).message}`);
     }
   }
 }

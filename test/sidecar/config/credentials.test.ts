@@ -140,6 +140,35 @@ describe('sidecar/config/credentials', () => {
     expect(fresh.status().lastError).to.equal('');
   });
 
+  it('believes the roots of the environment while the file is absent, and the file alone when it is there', async () => {
+    server = await startIssuingServer();
+    const roots = fs.readFileSync(server.trustBundleFile, 'utf8');
+    fs.rmSync(server.trustBundleFile);
+    const fresh = newCredentials(server, { trustRoots: roots });
+    fresh.start();
+    expect((await changed(fresh)).identity).to.equal(IDENTITY);
+    fresh.stop();
+
+    fs.writeFileSync(server.trustBundleFile, (await craftAuthority()).pem);
+    const late = newCredentials(server, { trustRoots: roots });
+    late.start();
+    await failures(late, 1);
+    expect(late.status().lastError).to.contain('certificate refused');
+    late.stop();
+
+    fs.rmSync(server.trustBundleFile);
+    const wrong = newCredentials(server, { trustRoots: 'roots' });
+    wrong.start();
+    await failures(wrong, 1);
+    expect(wrong.status().lastError).to.equal('the roots in WEFT_TRUST_ROOTS: there is no root to trust');
+    wrong.stop();
+
+    const without = newCredentials(server);
+    without.start();
+    await failures(without, 1);
+    expect(without.status().lastError).to.contain(`${server.trustBundleFile}: ENOENT`);
+  });
+
   it('reads the token and the roots anew each time', async () => {
     server = await startIssuingServer();
     const timers = new ManualTimers();
