@@ -3,6 +3,7 @@ import { Command, CommanderError } from 'commander';
 import { VERSION } from '#core/version.ts';
 import { explainCommand } from './explain/command.ts';
 import { EXIT_FAILED, EXIT_USAGE, Failure, UsageError } from './failure.ts';
+import { installCommand } from './install/command.ts';
 import { runCommand } from './run/command.ts';
 import type { Terminal } from './terminal.ts';
 import { versionCommand } from './version/command.ts';
@@ -19,6 +20,7 @@ export async function runProgram(words: readonly string[], terminal: Terminal): 
     .helpCommand('help [verb]', 'say how a verb is used')
     .addCommand(runCommand())
     .addCommand(explainCommand(terminal))
+    .addCommand(installCommand(terminal))
     .addCommand(versionCommand(terminal));
   for (const command of [program, ...program.commands]) {
     command

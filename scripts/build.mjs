@@ -1,7 +1,7 @@
 // Bundles each program into one ES module under dist/, and the example's services into examples/shop/dist/.
 // One file per program: the sidecar's image never holds the Kubernetes client, and a bundle starts faster and smaller than stripped sources.
-import { existsSync } from 'node:fs';
-import { dirname, join } from 'node:path';
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
+import { dirname, join, relative, sep } from 'node:path';
 import { fileURLToPath, pathToFileURL } from 'node:url';
 import { build } from 'esbuild';
 
@@ -9,13 +9,24 @@ const ROOT = join(dirname(fileURLToPath(import.meta.url)), '..');
 
 /** Program → entry, relative to the repository. An entry that does not exist yet is left out. */
 export const BUNDLES = [
-  { out: 'dist/weft.mjs', entry: 'cli/main.ts' },
+  { out: 'dist/weft.mjs', entry: 'cli/main.ts', chart: 'manifests/helm/weft' },
   // Source text stays in memory: minified, an idle sidecar needs 2 MiB less.
   { out: 'dist/sidecar.mjs', entry: 'sidecar/main.ts', minify: true },
   { out: 'dist/control-plane.mjs', entry: 'control-plane/main.ts' },
   { out: 'examples/shop/dist/payment.mjs', entry: 'examples/shop/payment.ts' },
   { out: 'examples/shop/dist/checkout.mjs', entry: 'examples/shop/checkout.ts' },
 ];
+
+/** The chart's files as text: `weft install` has them in its bundle, as WEFT_CHART_FILES of cli/install/chart.ts. */
+function chartFiles(directory) {
+  const files = readdirSync(directory, { recursive: true, withFileTypes: true }).filter((entry) => entry.isFile());
+  return Object.fromEntries(
+    files.map((entry) => {
+      const path = join(entry.parentPath, entry.name);
+      return [relative(directory, path).split(sep).join('/'), readFileSync(path, 'utf8')];
+    }),
+  );
+}
 
 /** @returns {Promise<string[]>} the bundles written, relative to the repository */
 export async function buildAll(root = ROOT) {
@@ -35,6 +46,7 @@ export async function buildAll(root = ROOT) {
         legalComments: 'none',
         logLevel: 'warning',
         external: ['koffi'],
+        define: bundle.chart === undefined ? {} : { WEFT_CHART_FILES: JSON.stringify(chartFiles(join(root, bundle.chart))) },
         // CommonJS dependencies (grpc-js) call require(), which an ES module does not have.
         banner: {
           js: "import { createRequire as weftCreateRequire } from 'node:module'; const require = weftCreateRequire(import.meta.url);",

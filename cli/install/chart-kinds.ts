@@ -1,0 +1,31 @@
+// The kinds that the chart has: where they are served, and in which order they are applied.
+import { KINDS, type ResourceKind } from '#kube/api.ts';
+
+const rbac = (plural: string, namespaced: boolean): ResourceKind => ({
+  group: 'rbac.authorization.k8s.io',
+  version: 'v1',
+  plural,
+  namespaced,
+});
+
+/**
+ * In the order of installation: what others need first, the webhook last, so that it concerns no pod before somebody can answer.
+ * Removal goes the other way round.
+ */
+export const CHART_KINDS: ReadonlyMap<string, ResourceKind> = new Map<string, ResourceKind>([
+  ['Namespace', KINDS.Namespace],
+  ['ServiceAccount', { group: '', version: 'v1', plural: 'serviceaccounts', namespaced: true }],
+  ['ClusterRole', rbac('clusterroles', false)],
+  ['ClusterRoleBinding', rbac('clusterrolebindings', false)],
+  ['Role', rbac('roles', true)],
+  ['RoleBinding', rbac('rolebindings', true)],
+  ['PodDisruptionBudget', { group: 'policy', version: 'v1', plural: 'poddisruptionbudgets', namespaced: true }],
+  ['Service', KINDS.Service],
+  ['Deployment', KINDS.Deployment],
+  ['MutatingWebhookConfiguration', KINDS.MutatingWebhookConfiguration],
+]);
+
+/** `v1`, or `group/version`. */
+export function apiVersionOf({ group, version }: ResourceKind): string {
+  return group === '' ? version : `${group}/${version}`;
+}

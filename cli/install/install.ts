@@ -1,0 +1,43 @@
+// What `weft install` decides from its words: the values, checked, and the objects.
+import { type Chart, weftChart } from './chart.ts';
+import { type Manifest, renderChart } from './render.ts';
+import { problemsOf, type Schema } from './schema.ts';
+import { mergeValues, parseSet, parseValues, type Values, ValuesError } from './values.ts';
+
+export interface InstallWishes {
+  readonly ha: boolean;
+  /** Values files in their order: name for messages, content. */
+  readonly files: readonly { readonly name: string; readonly text: string }[];
+  readonly set: readonly string[];
+}
+
+/** Helm makes the namespace by --create-namespace; without Helm somebody else has to. */
+const OWN_DEFAULTS: Values = { namespace: { create: true } };
+
+/**
+ * The objects of an installation, in order.
+ * @throws ValuesError that names every wrong value
+ */
+export function install(wishes: InstallWishes, chart: Chart = weftChart()): Manifest[] {
+  return renderChart(chart, valuesOf(wishes, chart));
+}
+
+/** The chart's values, values-ha.yaml if wished, the files, the sets. @throws ValuesError */
+export function valuesOf({ ha, files, set }: InstallWishes, chart: Chart): Values {
+  const schema = JSON.parse(chart.files.get('values.schema.json') ?? '{}') as Schema;
+  const layers = [
+    OWN_DEFAULTS,
+    ...(ha ? [ofChart(chart, 'values-ha.yaml')] : []),
+    ...files.map(({ name, text }) => parseValues(text, name)),
+    ...set.map((words) => parseSet(words, schema)),
+  ];
+  const values = layers.reduce(mergeValues, ofChart(chart, 'values.yaml'));
+  const problems = problemsOf(values, schema);
+  if (problems.length === 1) throw new ValuesError(problems[0]);
+  if (problems.length > 1) throw new ValuesError(`${problems.length} values are wrong:\n  ${problems.join('\n  ')}`);
+  return values;
+}
+
+function ofChart(chart: Chart, file: string): Values {
+  return parseValues(chart.files.get(file) ?? '', file);
+}
