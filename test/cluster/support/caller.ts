@@ -91,7 +91,7 @@ export class Caller {
   }
 
   grpc(call: Call): Promise<GrpcAnswer> {
-    return this.#ask('grpc', call) as Promise<GrpcAnswer>;
+    return this.#ask<GrpcAnswer>('grpc', call);
   }
 
   /** Calls one after the other on one connection. */
@@ -126,24 +126,32 @@ export class Caller {
   }
 
   http(order: { url: string; method?: string; headers?: Record<string, string>; timeoutMs?: number }): Promise<HttpAnswer> {
-    return this.#ask('http', order) as Promise<HttpAnswer>;
+    return this.#ask<HttpAnswer>('http', order);
   }
 
-  tcp(order: { host: string; port: number; send?: string; until?: string; timeoutMs?: number }): Promise<{ received: string; error?: string }> {
-    return this.#ask('tcp', order) as Promise<{ received: string; error?: string }>;
+  tcp(order: {
+    host: string;
+    port: number;
+    send?: string;
+    until?: string;
+    timeoutMs?: number;
+  }): Promise<{ received: string; error?: string }> {
+    return this.#ask<{ received: string; error?: string }>('tcp', order);
   }
 
   /** Starts calls at a rate; they go on until `stop`, also while exec does not work. */
   async load(order: Call & { rps: number; connections?: number }): Promise<{ look(): Promise<LoadResult>; stop(): Promise<LoadResult> }> {
     const { task } = await this.#ask('load', order);
     return {
-      look: () => this.#ask('look', { task }) as unknown as Promise<LoadResult>,
-      stop: () => this.#ask('stop', { task }) as unknown as Promise<LoadResult>,
+      look: () => this.#ask<LoadResult>('look', { task }),
+      stop: () => this.#ask<LoadResult>('stop', { task }),
     };
   }
 
   /** Asks all the time on kept connections; `shows` gives the time (ms since the epoch) from which on all of them show a header's value. */
-  async poll(order: Call & { header: string; connections?: number; everyMs?: number }): Promise<{ shows(value: string): Promise<number>; stop(): Promise<void> }> {
+  async poll(
+    order: Call & { header: string; connections?: number; everyMs?: number },
+  ): Promise<{ shows(value: string): Promise<number>; stop(): Promise<void> }> {
     const { task } = await this.#ask('poll', order);
     return {
       shows: async (value) => (await this.#ask('expect', { task, value })).atMs as number,
@@ -157,11 +165,11 @@ export class Caller {
     this.#child = undefined;
   }
 
-  #ask(verb: string, order: object): Promise<Record<string, unknown>> {
+  #ask<T = Record<string, unknown>>(verb: string, order: object): Promise<T> {
     const child = (this.#child ??= this.#converse());
     const id = ++this.#lastId;
     return new Promise((resolve, reject) => {
-      this.#waiting.set(id, { resolve, reject });
+      this.#waiting.set(id, { resolve: (answer) => resolve(answer as T), reject });
       child.stdin.write(`${JSON.stringify({ id, verb, ...order })}\n`);
     });
   }
@@ -180,7 +188,8 @@ export class Caller {
     });
     child.on('close', () => {
       if (this.#child === child) this.#child = undefined;
-      for (const { reject } of this.#waiting.values()) reject(new Error(`exec into ${this.namespace}/${this.name} ended: ${complaint.trim()}`));
+      for (const { reject } of this.#waiting.values())
+        reject(new Error(`exec into ${this.namespace}/${this.name} ended: ${complaint.trim()}`));
       this.#waiting.clear();
     });
     return child;

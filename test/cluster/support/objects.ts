@@ -112,7 +112,14 @@ export class Objects {
     return (JSON.parse(text) as { items: T[] }).items;
   }
 
-  async patch(kind: string, name: string, namespace: string | undefined, patch: unknown, type = 'merge', extra: string[] = []): Promise<void> {
+  async patch(
+    kind: string,
+    name: string,
+    namespace: string | undefined,
+    patch: unknown,
+    type = 'merge',
+    extra: string[] = [],
+  ): Promise<void> {
     await this.must(['patch', kind, name, ...inNamespace(namespace), `--type=${type}`, '-p', JSON.stringify(patch), ...extra]);
   }
 
@@ -126,9 +133,7 @@ export class Objects {
 
   /** Waits until Deployments have all their pods of the newest kind available. */
   async rolledOut(namespace: string, ...deployments: string[]): Promise<void> {
-    await Promise.all(
-      deployments.map((name) => this.must(['rollout', 'status', `deployment/${name}`, '-n', namespace, '--timeout=180s'])),
-    );
+    await Promise.all(deployments.map((name) => this.must(['rollout', 'status', `deployment/${name}`, '-n', namespace, '--timeout=180s'])));
   }
 
   /** Events about an object, newest last. */
@@ -143,7 +148,8 @@ export class Objects {
     await this.must(['delete', 'namespace', ...names, '--ignore-not-found', '--timeout=120s']);
     await this.apply(...names.map((name) => ({ apiVersion: 'v1', kind: 'Namespace', metadata: { name, labels: labels[name] } })));
     // The ServiceAccount "default" is made by a controller a moment later; pods made before are refused.
-    for (const name of names) await eventually(`ServiceAccount default of ${name}`, async () => (await this.get('serviceaccount', 'default', name)) !== undefined);
+    for (const name of names)
+      await eventually(`ServiceAccount default of ${name}`, async () => (await this.get('serviceaccount', 'default', name)) !== undefined);
   }
 
   async dropNamespaces(...names: string[]): Promise<void> {
@@ -163,7 +169,12 @@ export function openObjects(): Promise<Objects> {
 }
 
 /** Polls until `test` gives something other than false or undefined. @throws Error naming `what` and the last thing that went wrong */
-export async function eventually<T>(what: string, test: () => Promise<T | false | undefined>, withinMs = 60_000, everyMs = 300): Promise<T> {
+export async function eventually<T>(
+  what: string,
+  test: () => Promise<T | false | undefined>,
+  withinMs = 60_000,
+  everyMs = 300,
+): Promise<T> {
   const deadline = Date.now() + withinMs;
   let last = '';
   for (;;) {

@@ -60,7 +60,12 @@ export function service(namespace: string, name: string, selector: Record<string
     { name: 'grpc', port: GRPC_PORT, appProtocol: 'kubernetes.io/h2c' },
     { name: 'tcp', port: 9090 },
   ];
-  return { apiVersion: 'v1', kind: 'Service', metadata: { name, namespace }, spec: { selector: { app: 'echo', ...selector }, ports, ...spec } };
+  return {
+    apiVersion: 'v1',
+    kind: 'Service',
+    metadata: { name, namespace },
+    spec: { selector: { app: 'echo', ...selector }, ports, ...spec },
+  };
 }
 
 interface RouteRule {
