@@ -15,10 +15,10 @@ import { type IssueCounts, IssueService } from './issue/service.ts';
 import type { VerifyToken } from './issue/token.ts';
 import type { KubeObject } from './kube/types.ts';
 import { ObjectStore } from './objects.ts';
-import { type AppliedOn, Publisher } from './publish/publisher.ts';
-import { resourceName } from './publish/resources.ts';
+import { type AppliedOn, type Progress, Publisher } from './publish/publisher.ts';
 import { configHandlers, configServiceDefinition, SERVER_OPTIONS } from './publish/serve.ts';
 import type { Peer } from './publish/subscriber.ts';
+import { podAddress } from './translate/endpoints.ts';
 import { type RouteParentStatus, translateService } from './translate/index.ts';
 import { workloadOfPod } from './workload.ts';
 
@@ -33,9 +33,13 @@ export interface ControlPlaneSettings {
   readonly port: number;
   /** What there is at the start; it is in force before anybody is served. */
   readonly objects?: Iterable<KubeObject>;
+  /** A store that is filled already, instead of `objects`. Changes that are made to it directly must be told to the publisher. */
+  readonly store?: ObjectStore;
   /** The pod as its sidecar should know it; absent: by the Pod objects. Asked again after workloadsChanged(). */
   readonly workloadOf?: (peer: Peer) => Workload | undefined;
   readonly strictReferenceGrants?: boolean;
+  /** Called when changes were translated, and when a sidecar's state is another: see Publisher. */
+  readonly onProgress?: (what: Progress) => void;
   readonly log: Logger;
   /** Default: the system's. */
   readonly timers?: Timers;
@@ -62,7 +66,7 @@ export interface ControlPlane {
   setObjects(objects: Iterable<KubeObject>): void;
   apply(object: KubeObject): void;
   remove(kind: string, namespace: string | undefined, name: string): void;
-  /** workloadOf() may answer differently. Called by setObjects, apply and remove themselves. */
+  /** workloadOf() may answer differently, for any pod. setObjects, apply and remove see to this themselves. */
   workloadsChanged(): void;
   /** What went wrong inside, for people: Services that could not be translated, resources that sidecars refuse. */
   problems(): string[];
@@ -83,8 +87,8 @@ export class ControlPlaneStartError extends Error {
 export async function startControlPlane(settings: ControlPlaneSettings): Promise<ControlPlane> {
   const { authority, host, log, timers = systemTimers, random = Math.random } = settings;
   const { trustDomain } = authority;
-  const store = new ObjectStore();
-  store.replaceAll(settings.objects ?? []);
+  const store = settings.store ?? new ObjectStore();
+  if (settings.objects !== undefined) store.replaceAll(settings.objects);
   const options = { trustDomain, strictReferenceGrants: settings.strictReferenceGrants ?? false };
   const workloadOf =
     settings.workloadOf ??
@@ -93,9 +97,12 @@ export async function startControlPlane(settings: ControlPlaneSettings): Promise
     translate: (key) => translateService(store, key, options),
     workloadOf,
     trust: () => create(TrustBundleSchema, { trustDomain, roots: [...authority.roots()] }),
+    podAt: (address) => podAddress(address, store, trustDomain),
+    ...(settings.onProgress === undefined ? {} : { onProgress: settings.onProgress }),
     timers,
     log: log.child('publish'),
   });
+  store.podsMoved = (addresses) => publisher.addressesChanged(addresses);
   await publisher.load(store.allKeys());
 
   const rotation = new ServerRotation({ authority, timers, random, log: log.child('certificates') });
@@ -104,6 +111,9 @@ export async function startControlPlane(settings: ControlPlaneSettings): Promise
     authority: () => authority,
     verifyToken: settings.verifyToken,
     now: timers.now,
+    onIssued: ({ namespace, pod }, notAfterMs) => {
+      if (pod !== undefined) publisher.certified(namespace, pod, notAfterMs);
+    },
     log: log.child('issue'),
   });
   const server = new Server(SERVER_OPTIONS);
@@ -119,9 +129,11 @@ export async function startControlPlane(settings: ControlPlaneSettings): Promise
     throw error;
   }
 
-  const changed = (keys: ReadonlySet<string>): void => {
+  // Of a single object only Pods and Namespaces say anything about workloads, each about its own.
+  const changed = (keys: ReadonlySet<string>, kind: unknown, namespace: string, name: string): void => {
     publisher.servicesChanged(keys);
-    publisher.workloadsChanged();
+    if (kind === 'Pod') publisher.podChanged(namespace || 'default', name);
+    else if (kind === 'Namespace') publisher.namespaceChanged(name);
   };
   let closing: Promise<void> | null = null;
   return {
@@ -131,9 +143,12 @@ export async function startControlPlane(settings: ControlPlaneSettings): Promise
     publisher,
     authorityNotAfterMs: authority.notAfterMs,
     issued: issue.counts,
-    setObjects: (objects) => changed(store.replaceAll(objects)),
-    apply: (object) => changed(store.apply(object)),
-    remove: (kind, namespace, name) => changed(store.remove(kind, namespace, name)),
+    setObjects: (objects) => {
+      publisher.servicesChanged(store.replaceAll(objects));
+      publisher.workloadsChanged();
+    },
+    apply: (object) => changed(store.apply(object), object.kind, object.metadata?.namespace ?? '', object.metadata?.name ?? ''),
+    remove: (kind, namespace, name) => changed(store.remove(kind, namespace, name), kind, namespace ?? '', name),
     workloadsChanged: () => publisher.workloadsChanged(),
     problems: () => problemsOf(publisher),
     routeStates: () => routeStatesOf(publisher),
@@ -182,11 +197,9 @@ function problemsOf(publisher: Publisher): string[] {
   return [...failures, ...refusals].sort();
 }
 
+const ON_NONE: AppliedOn = { want: 0, applied: 0, rejected: [] };
+
 function routeStatesOf(publisher: Publisher): RouteState[] {
-  const applied = new Map<string, AppliedOn>();
-  return publisher.catalogue.statuses().map(({ parent, status }) => {
-    let of = applied.get(parent);
-    if (of === undefined) applied.set(parent, (of = publisher.appliedOn(resourceName('service', parent))));
-    return { ...status, parent, applied: of };
-  });
+  const applied = publisher.appliedOnServices();
+  return publisher.catalogue.statuses().map(({ parent, status }) => ({ ...status, parent, applied: applied.get(parent) ?? ON_NONE }));
 }

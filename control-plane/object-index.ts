@@ -34,6 +34,10 @@ export class ObjectIndex {
     return this.addressesOfPod.ownersOf(address);
   }
 
+  addressesOf(pod: string): ReadonlySet<string> {
+    return this.addressesOfPod.targetsOf(pod);
+  }
+
   routesTo(service: string): ReadonlySet<string> {
     return this.parentsOfRoute.ownersOf(service);
   }

@@ -38,12 +38,8 @@ export class ObjectStore implements ObjectView {
     ReferenceGrant: new Map(),
   };
   private readonly index = new ObjectIndex();
-  private readonly podsMoved: (addresses: readonly string[]) => void;
-
-  /** @param podsMoved told of the IP addresses at which somebody else may be now */
-  constructor(podsMoved: (addresses: readonly string[]) => void = () => {}) {
-    this.podsMoved = podsMoved;
-  }
+  /** Called with the IP addresses at which somebody else may be now. */
+  podsMoved: (addresses: readonly string[]) => void = () => {};
 
   /** Adds an object or replaces its older version. One of a kind that the store does not hold, or without a name, changes nothing. */
   apply(object: KubeObject): ReadonlySet<string> {

@@ -27,6 +27,8 @@ export const SIDECAR_USER_ID = 2102;
 export const SIDECAR_OUTBOUND_PORT = 15001;
 export const SIDECAR_INBOUND_PORT = 15006;
 export const SIDECAR_ADMIN_PORT = 15020;
+/** No application's: a sidecar that dials it at its own pod learns whether it is captured. */
+export const SIDECAR_CHECK_PORT = 15021;
 export const CONTROL_PLANE_GRPC_PORT = 15012;
 export const CONTROL_PLANE_VIEW_PORT = 15014;
 export const WEBHOOK_PORT = 9443;

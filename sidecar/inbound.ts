@@ -10,7 +10,7 @@ import { acceptTls, type ServerCredentials, type TlsPeer } from './accept/tls.ts
 import { type ClientCredentials, dial } from './forward/dial.ts';
 import { DownstreamOwner, type ProxyContext } from './forward/proxy.ts';
 import { MAX_STREAMS_MESH_PEER, MAX_STREAMS_PLAINTEXT_PEER } from './http2/limits.ts';
-import { newServicePortRef } from './outbound.ts';
+import { newServicePortRef, type OriginalDestination } from './outbound.ts';
 import type { CompiledPort, HeaderEdit, ServicePortRef } from './route/records.ts';
 import { relay } from './tcp/relay.ts';
 
@@ -35,15 +35,43 @@ export interface InboundContext {
   tcpConnection(ref: ServicePortRef, sent: number, received: number): void;
   /** An HTTP/2 connection of a client ended. */
   closed(reason: string): void;
+  /** Nobody looks into what is sent to this port. */
+  isOpaque(port: number): boolean;
 }
+
+/** A port of the application: where it is, and what it speaks. */
+interface AppPort {
+  readonly port: number;
+  readonly appAddress: string;
+  readonly protocol: Protocol;
+}
+
+/** Ports whose records are kept though nobody is connected to them: a scan of all ports must not cost a record each. */
+const MOST_IDLE_PORTS = 64;
 
 export class Inbound {
   private readonly context: InboundContext;
   private readonly listeners: ListenerSet;
+  /** Ports that redirected connections were for, by "address:port"; the one used last stands last. */
+  private readonly captured = new Map<string, InboundHandler>();
 
   constructor(context: InboundContext) {
     this.context = context;
     this.listeners = new ListenerSet(context.proxyFor('').clock);
+  }
+
+  /** Who serves a connection that was redirected to us. */
+  capturedHandler({ address, port }: OriginalDestination): ConnectionHandler {
+    const key = `${address}:${port}`;
+    let handler = this.captured.get(key);
+    if (handler === undefined) {
+      const protocol = this.context.isOpaque(port) ? Protocol.TCP : Protocol.UNSPECIFIED;
+      handler = new InboundHandler(this.context, { port, appAddress: address, protocol }, key);
+    }
+    this.captured.delete(key);
+    this.captured.set(key, handler);
+    this.forgetIdlePorts();
+    return handler;
   }
 
   /** Opens and closes explicit listeners so that they are those of the list. @returns what could not be opened, and why */
@@ -60,6 +88,16 @@ export class Inbound {
     );
   }
 
+  private forgetIdlePorts(): void {
+    if (this.captured.size <= MOST_IDLE_PORTS) return;
+    for (const [key, handler] of this.captured) {
+      if (this.captured.size <= MOST_IDLE_PORTS) return;
+      if (handler.connections > 0) continue;
+      this.captured.delete(key);
+      handler.forget();
+    }
+  }
+
   close(): void {
     this.listeners.close();
   }
@@ -67,14 +105,18 @@ export class Inbound {
 
 class InboundHandler implements ConnectionHandler {
   private readonly context: InboundContext;
-  private readonly at: InboundPort;
+  private readonly at: AppPort;
   private readonly ref: ServicePortRef;
+  /** Connections from acceptance to their end. */
+  connections = 0;
 
-  constructor(context: InboundContext, at: InboundPort) {
+  /** @param key of the records behind it; default: those of the port */
+  constructor(context: InboundContext, at: AppPort, key?: string) {
     this.context = context;
     this.at = at;
     const { namespace, name } = context.workload();
-    this.ref = newServicePortRef(namespace, name, at.port);
+    const ref = newServicePortRef(namespace, name, at.port);
+    this.ref = key === undefined ? ref : { ...ref, key };
     // Only the application's address is behind it; nobody else balances here.
     context
       .proxyFor('')
@@ -83,7 +125,16 @@ class InboundHandler implements ConnectionHandler {
       ]);
   }
 
-  onAccept(_stream: ByteStream, ready: () => void): void {
+  /** Its records go: nobody is connected. */
+  forget(): void {
+    this.context.proxyFor('').upstreams.forget(this.ref);
+  }
+
+  onAccept(stream: ByteStream, ready: () => void): void {
+    this.connections++;
+    stream.socket.once('close', () => {
+      this.connections--;
+    });
     ready();
   }
 

@@ -6,7 +6,9 @@ import type { ByteStream } from './accept/byte-stream.ts';
 import type { DownstreamConnections } from './accept/connections.ts';
 import type { ConnectionHandler } from './accept/listener.ts';
 import { ListenerSet } from './accept/listener-set.ts';
-import { type ClientCredentials, dial } from './forward/dial.ts';
+import type { AddressIndex } from './address-index.ts';
+import type { DirectPort, DirectPorts } from './direct-ports.ts';
+import { type ClientCredentials, type DialTarget, dial } from './forward/dial.ts';
 import { DownstreamOwner, type PortHandle, type ProxyContext } from './forward/proxy.ts';
 import { MAX_STREAMS_OWN_APP } from './http2/limits.ts';
 import type { ServicePortRef } from './route/records.ts';
@@ -28,7 +30,28 @@ export interface OutboundContext {
   tcpConnection(ref: ServicePortRef, sent: number, received: number): void;
   /** An HTTP/2 connection of the application ended. */
   closed(reason: string): void;
+  /** The control plane answers. */
+  connected(): boolean;
+  /** Nobody looks into what is sent to this port. */
+  isOpaque(port: number): boolean;
+  /** The address to come from when this is our own pod; see capture/rules.ts. */
+  hairpin(address: string): string | undefined;
 }
+
+/** What captured connections need besides. */
+export interface CapturedContext extends OutboundContext {
+  readonly addresses: AddressIndex;
+  readonly directs: DirectPorts;
+}
+
+/** Where a connection was going before it was redirected to us. */
+export interface OriginalDestination {
+  readonly address: string;
+  readonly port: number;
+}
+
+/** Traffic that no Service accounts for. */
+const PASSED_THROUGH = newServicePortRef('', 'passthrough', 0);
 
 export class Outbound {
   private readonly context: OutboundContext;
@@ -44,7 +67,12 @@ export class Outbound {
     return this.listeners.become(
       wanted.map(({ address, port, namespace, service, servicePort }) => {
         const ref = newServicePortRef(namespace, service, servicePort);
-        return { key: `outbound ${address}:${port} for ${ref.key}`, address, port, handler: () => new OutboundHandler(this.context, ref) };
+        return {
+          key: `outbound ${address}:${port} for ${ref.key}`,
+          address,
+          port,
+          handler: () => () => new OutboundHandler(this.context, ref, null),
+        };
       }),
     );
   }
@@ -54,51 +82,61 @@ export class Outbound {
   }
 }
 
+/** Who serves a connection that was redirected to us. */
+export function capturedOutbound(context: CapturedContext, to: OriginalDestination): ConnectionHandler {
+  const service = context.addresses.at(to.address);
+  if (service === undefined || !service.ports.includes(to.port)) return new DirectHandler(context, to);
+  const ref = newServicePortRef(service.namespace, service.name, to.port);
+  // With the control plane away, what has neither routes nor sidecars can go where it was going; anything else must wait for its rules.
+  return new OutboundHandler(context, ref, service.concerns ? null : to);
+}
+
 export function newServicePortRef(namespace: string, name: string, port: number): ServicePortRef {
   return { namespace, name, port, key: `${namespace}/${name}:${port}` };
 }
 
+/** One connection to a Service port. */
 class OutboundHandler implements ConnectionHandler {
   private readonly context: OutboundContext;
   private readonly ref: ServicePortRef;
   private readonly handle: PortHandle;
+  private readonly original: OriginalDestination | null;
 
-  constructor(context: OutboundContext, ref: ServicePortRef) {
+  /** @param original where the connection goes if the Service's configuration cannot be had; null: nowhere */
+  constructor(context: OutboundContext, ref: ServicePortRef, original: OriginalDestination | null) {
     this.context = context;
     this.ref = ref;
     this.handle = context.port(ref);
+    this.original = original;
   }
 
   onAccept(_stream: ByteStream, ready: () => void): void {
     if (this.handle.current !== null) return ready();
-    let waiting = true;
-    const go = (): void => {
-      if (!waiting) return;
-      waiting = false;
-      clearTimeout(timer);
-      ready();
-    };
-    const timer = setTimeout(go, CONFIG_WAIT_MS);
-    this.context.want(`${this.ref.namespace}/${this.ref.name}`).then(go, go);
+    if (this.original !== null && !this.context.connected()) return ready();
+    within(CONFIG_WAIT_MS, ready, (done) => {
+      this.context.want(`${this.ref.namespace}/${this.ref.name}`).then(done, done);
+      return () => {};
+    });
   }
 
   assumed(): 'tcp' | null {
-    return this.handle.current?.protocol === Protocol.TCP ? 'tcp' : null;
+    const { current } = this.handle;
+    if (current === null) return this.original === null ? null : 'tcp';
+    return current.protocol === Protocol.TCP || this.context.isOpaque(this.ref.port) ? 'tcp' : null;
   }
 
   onProtocol(stream: ByteStream, protocol: 'tls' | 'http2' | 'tcp', first: Buffer): void {
-    const { context } = this;
+    const { context, handle, original } = this;
     if (protocol === 'http2') {
-      const owner = new DownstreamOwner(context.proxy, this.handle, (_connection, reason) => context.closed(reason));
+      const owner = new DownstreamOwner(context.proxy, handle, (_connection, reason) => context.closed(reason));
       context.connections.serve(stream, first, owner, MAX_STREAMS_OWN_APP, Number.POSITIVE_INFINITY);
-      return;
-    }
-    this.passTcp(stream, first);
+    } else if (handle.current === null && original !== null) passThrough(context, stream, first, original);
+    else this.passTcp(stream, first);
   }
 
   /** To the Service's own endpoints: routes of gRPC and HTTP do not apply to octets. */
   private passTcp(stream: ByteStream, first: Buffer): void {
-    const { proxy, credentials, wallClock, log } = this.context;
+    const { proxy, log } = this.context;
     stream.pause();
     const backend = this.handle.current?.fallback.backends[0];
     const upstream = backend === undefined ? null : proxy.upstreams.get(backend.ref);
@@ -108,25 +146,109 @@ class OutboundHandler implements ConnectionHandler {
       return stream.destroy();
     }
     upstream.set.onStart(endpoint);
-    const giveUp = dial(endpoint, ALPN_TCP, credentials, proxy.clock, wallClock, {
-      onOpen: (other) => {
-        relay(stream, other, first, (sent, received) => {
-          upstream.set.onCancel(endpoint);
-          this.context.tcpConnection(this.ref, sent, received);
-        });
-        other.start();
-        stream.resume();
-      },
-      onError: (error, detail) => {
-        upstream.set.onConnectFailure(endpoint, proxy.clock.nowMs, proxy.random);
-        proxy.stats.proxyError(error.label);
-        log.info('TCP connection failed', { service: this.ref.key, error: error.label, detail });
-        stream.destroy();
-      },
+    joinTcp(this.context, stream, first, endpoint, this.ref, (failed) => {
+      if (failed) upstream.set.onConnectFailure(endpoint, proxy.clock.nowMs, proxy.random);
+      else upstream.set.onCancel(endpoint);
     });
-    stream.onClosed = () => {
-      giveUp();
-      upstream.set.onCancel(endpoint);
-    };
   }
+}
+
+/** One connection to an address that is no Service's: a pod, an endpoint of a headless Service, or the world outside. Routes do not apply. */
+class DirectHandler implements ConnectionHandler {
+  private readonly context: CapturedContext;
+  private readonly to: OriginalDestination;
+  /** null: pass it on as it is. */
+  private direct: DirectPort | null = null;
+
+  constructor(context: CapturedContext, to: OriginalDestination) {
+    this.context = context;
+    this.to = to;
+  }
+
+  onAccept(_stream: ByteStream, ready: () => void): void {
+    const { context, to } = this;
+    if (!context.connected() && !context.directs.knows(to.address)) return ready();
+    within(CONFIG_WAIT_MS, ready, (done) =>
+      context.directs.find(to, context.proxy.clock.nowMs, (direct) => {
+        this.direct = direct;
+        done();
+      }),
+    );
+  }
+
+  assumed(): 'tcp' | null {
+    return this.direct === null || this.context.isOpaque(this.to.port) ? 'tcp' : null;
+  }
+
+  onProtocol(stream: ByteStream, protocol: 'tls' | 'http2' | 'tcp', first: Buffer): void {
+    const { context, direct, to } = this;
+    if (direct === null) return passThrough(context, stream, first, to);
+    const done = context.directs.use(to.address);
+    const ended = (): void => done(context.proxy.clock.nowMs);
+    if (protocol === 'http2') {
+      const owner = new DownstreamOwner(context.proxy, direct.handle, (_connection, reason) => {
+        ended();
+        context.closed(reason);
+      });
+      context.connections.serve(stream, first, owner, MAX_STREAMS_OWN_APP, Number.POSITIVE_INFINITY);
+      return;
+    }
+    stream.pause();
+    joinTcp(context, stream, first, { ...to, identity: direct.identity }, direct.ref, ended);
+  }
+}
+
+/** Calls `ready` when `begin` says that it is done, or after so many ms. */
+function within(ms: number, ready: () => void, begin: (done: () => void) => () => void): void {
+  let over = false;
+  let giveUp = (): void => {};
+  const finish = (): void => {
+    if (over) return;
+    over = true;
+    clearTimeout(timer);
+    giveUp();
+    ready();
+  };
+  const timer = setTimeout(finish, ms);
+  const stop = begin(finish);
+  if (!over) giveUp = stop;
+}
+
+/** Dials and relays octets over mTLS, or plaintext where nobody speaks it. `done` is called once when it has ended. */
+function joinTcp(
+  context: OutboundContext,
+  stream: ByteStream,
+  first: Buffer,
+  target: DialTarget,
+  ref: ServicePortRef,
+  done: (failed: boolean) => void,
+): void {
+  const { proxy, credentials, wallClock, log } = context;
+  const from = { address: target.address, port: target.port, identity: target.identity, localAddress: context.hairpin(target.address) };
+  const giveUp = dial(from, ALPN_TCP, credentials, proxy.clock, wallClock, {
+    onOpen: (other) => {
+      relay(stream, other, first, (sent, received) => {
+        done(false);
+        context.tcpConnection(ref, sent, received);
+      });
+      other.start();
+      stream.resume();
+    },
+    onError: (error, detail) => {
+      done(true);
+      proxy.stats.proxyError(error.label);
+      log.info('TCP connection failed', { service: ref.key, error: error.label, detail });
+      stream.destroy();
+    },
+  });
+  stream.onClosed = () => {
+    giveUp();
+    done(false);
+  };
+}
+
+/** To where it was going, untouched: neither balanced nor encrypted. */
+function passThrough(context: OutboundContext, stream: ByteStream, first: Buffer, to: OriginalDestination): void {
+  stream.pause();
+  joinTcp(context, stream, first, { ...to, identity: '' }, PASSED_THROUGH, () => {});
 }

@@ -4,7 +4,7 @@ import { systemTimers } from '#core/timers.ts';
 import { Credentials } from './config/credentials.ts';
 import { ConfigStream } from './config/stream.ts';
 import type { SidecarSettings } from './settings.ts';
-import { Sidecar, type Surroundings } from './sidecar.ts';
+import { type ConfigQuestions, Sidecar, type Surroundings } from './sidecar.ts';
 import { AdminServer } from './telemetry/admin.ts';
 import { SidecarMetrics } from './telemetry/metrics.ts';
 
@@ -36,10 +36,18 @@ export async function startSidecar(settings: SidecarSettings, version: string, l
     version,
     namespace: settings.namespace,
     pod: settings.pod,
+    addresses: () => sidecar.addresses(),
     apply: (resources, removed) => sidecar.state.apply(resources, removed),
     log: log.child('config'),
   });
-  const sidecar = new Sidecar(log, around, metrics, credentials, (service) => stream.want(service));
+  const questions: ConfigQuestions = {
+    want: (service) => stream.want(service),
+    connected: () => stream.connected,
+    ask: (address) => stream.askAddress(address),
+    drop: (addresses) => stream.dropAddresses(addresses),
+  };
+  const capture = settings.capture ? { podIps: settings.podIps, opaquePorts: settings.opaquePorts } : null;
+  const sidecar = new Sidecar(log, around, metrics, credentials, questions, capture);
   const admin = new AdminServer({
     notReady: () => sidecar.notReady(),
     metrics: () => {

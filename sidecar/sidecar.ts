@@ -5,6 +5,8 @@ import type { Logger } from '#core/log.ts';
 import { ALPN_HTTP2 } from '#core/names.ts';
 import { DownstreamConnections } from './accept/connections.ts';
 import type { ServerCredentials } from './accept/tls.ts';
+import { Captured, type CaptureSettings } from './captured.ts';
+import { DirectPorts } from './direct-ports.ts';
 import { DeadlineWheel } from './forward/deadlines.ts';
 import { type ClientCredentials, dial } from './forward/dial.ts';
 import type { PoolContext } from './forward/pool.ts';
@@ -13,7 +15,8 @@ import { ReplayRing } from './forward/replay.ts';
 import { Upstreams } from './forward/upstreams.ts';
 import { type Clock, newClock } from './http2/clock.ts';
 import { Inbound } from './inbound.ts';
-import { Outbound } from './outbound.ts';
+import { type CapturedContext, capturedOutbound, type OriginalDestination, Outbound } from './outbound.ts';
+import type { AddressQuestions } from './pod-addresses.ts';
 import { MeshState } from './state.ts';
 import type { SidecarMetrics } from './telemetry/metrics.ts';
 import { newSeriesSource } from './telemetry/series-source.ts';
@@ -38,6 +41,14 @@ export interface Surroundings {
   readonly startedUp?: () => void;
 }
 
+/** What the data plane asks of the control plane. */
+export interface ConfigQuestions extends AddressQuestions {
+  /** Asks for a Service; resolves when its configuration is in force or it is known not to exist. */
+  want(service: string): Promise<unknown>;
+  /** The control plane answers. */
+  connected(): boolean;
+}
+
 export type SidecarCredentials = ServerCredentials & ClientCredentials;
 
 export class Sidecar {
@@ -50,6 +61,9 @@ export class Sidecar {
   private readonly credentials: SidecarCredentials;
   private readonly outbound: Outbound;
   private readonly inbound: Inbound;
+  /** null: explicit listeners only. */
+  private readonly captured: Captured | null;
+  private readonly directs: DirectPorts;
   private readonly outboundUpstreams: Upstreams;
   private readonly inboundUpstreams: Upstreams;
   private readonly deadlines: DeadlineWheel;
@@ -62,13 +76,14 @@ export class Sidecar {
   private startedUp = false;
   private stopped = false;
 
-  /** @param want asks for a Service; resolves when its configuration is in force or it is known not to exist */
+  /** @param capture null where nothing is redirected to us */
   constructor(
     log: Logger,
     around: Surroundings,
     metrics: SidecarMetrics,
     credentials: SidecarCredentials,
-    want: (service: string) => Promise<unknown>,
+    questions: ConfigQuestions,
+    capture: CaptureSettings | null,
   ) {
     this.log = log;
     this.around = around;
@@ -77,16 +92,26 @@ export class Sidecar {
     this.clock = newClock(around.now);
     this.deadlines = new DeadlineWheel(around.now);
     this.connections = new DownstreamConnections(this.clock, around.wallClock);
-    this.outboundUpstreams = new Upstreams(this.poolContext());
-    this.inboundUpstreams = new Upstreams(this.poolContext());
-    this.state = new MeshState(this.outboundUpstreams, { workload: (workload) => this.listen(workload) }, around.random());
+    const outbound = (to: OriginalDestination) => capturedOutbound(outboundContext, to);
+    const inbound = (to: OriginalDestination) => this.inbound.capturedHandler(to);
+    this.captured = capture === null ? null : new Captured(capture, this.clock, { outbound, inbound });
+    const hairpin = (address: string): string | undefined => this.captured?.hairpin(address);
+    const isOpaque = (port: number): boolean => this.captured?.isOpaque(port) ?? false;
+    this.outboundUpstreams = new Upstreams(this.poolContext(hairpin));
+    this.inboundUpstreams = new Upstreams(this.poolContext(() => undefined));
+    this.directs = new DirectPorts(this.outboundUpstreams, questions);
+    this.state = new MeshState(
+      this.outboundUpstreams,
+      { workload: (workload) => this.listen(workload), pod: (answer) => this.directs.take(answer) },
+      around.random(),
+    );
     const tcpConnection = (_ref: unknown, sent: number, received: number): void => {
       metrics.tcpConnections++;
       metrics.tcpBytesSent += sent;
       metrics.tcpBytesReceived += received;
     };
-    const shared = { credentials, connections: this.connections, log, wallClock: around.wallClock, tcpConnection };
-    this.outbound = new Outbound({
+    const shared = { credentials, connections: this.connections, log, wallClock: around.wallClock, tcpConnection, isOpaque };
+    const outboundContext: CapturedContext = {
       ...shared,
       proxy: this.proxyContext(
         this.outboundUpstreams,
@@ -94,9 +119,14 @@ export class Sidecar {
         newSeriesSource(metrics, { direction: 'outbound', caller: () => this.caller(), mtls: null }),
       ),
       port: (ref) => this.state.port(ref),
-      want,
+      want: (service) => questions.want(service),
+      connected: () => questions.connected(),
+      hairpin,
+      addresses: this.state.addresses,
+      directs: this.directs,
       closed: (reason) => metrics.downstreamCloses.add(reason),
-    });
+    };
+    this.outbound = new Outbound(outboundContext);
     this.inbound = new Inbound({
       ...shared,
       proxyFor: (caller) => this.inboundContext(caller),
@@ -140,6 +170,7 @@ export class Sidecar {
     await this.listening;
     this.outbound.close();
     this.inbound.close();
+    this.captured?.close();
     const deadlineMs = this.around.now() + drainMs;
     this.connections.drain(deadlineMs);
     while (this.connections.size > 0 && this.around.now() < deadlineMs) {
@@ -150,6 +181,11 @@ export class Sidecar {
     this.connections.destroy();
     this.outboundUpstreams.drain(0);
     this.inboundUpstreams.drain(0);
+  }
+
+  /** Addresses that the control plane is asked about. */
+  addresses(): string[] {
+    return this.directs.addresses();
   }
 
   private caller(): string {
@@ -163,6 +199,7 @@ export class Sidecar {
     this.outboundUpstreams.tick(nowMs);
     this.inboundUpstreams.tick(nowMs);
     this.connections.tick(nowMs);
+    this.directs.tick(nowMs);
     this.metrics.requests.expire(nowMs);
   }
 
@@ -170,7 +207,11 @@ export class Sidecar {
   private listen(workload: Workload): void {
     this.listening = this.listening.then(async () => {
       if (this.stopped || this.state.workload !== workload) return;
-      const problems = [...(await this.inbound.setListeners(workload.inbound)), ...(await this.outbound.setListeners(workload.outbound))];
+      const problems = [
+        ...(await this.inbound.setListeners(workload.inbound)),
+        ...(await this.outbound.setListeners(workload.outbound)),
+        ...((await this.captured?.open()) ?? []),
+      ];
       for (const problem of problems) if (!this.listenProblems.includes(problem)) this.log.error(problem);
       if (problems.length === 0 && this.listenProblems.length > 0) {
         this.log.info('listening', { inbound: workload.inbound.length, outbound: workload.outbound.length });
@@ -204,12 +245,14 @@ export class Sidecar {
     };
   }
 
-  private poolContext(): PoolContext {
+  private poolContext(localAddressFor: (address: string) => string | undefined): PoolContext {
     return {
       clock: this.clock,
       wallClock: this.around.wallClock,
-      dial: (endpoint, onOpen, onError) =>
-        dial(endpoint, ALPN_HTTP2, this.credentials, this.clock, this.around.wallClock, { onOpen, onError }),
+      dial: ({ address, port, identity }, onOpen, onError) => {
+        const target = { address, port, identity, localAddress: localAddressFor(address) };
+        return dial(target, ALPN_HTTP2, this.credentials, this.clock, this.around.wallClock, { onOpen, onError });
+      },
       opened: () => {
         this.metrics.upstreamConnections++;
       },

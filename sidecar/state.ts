@@ -2,7 +2,8 @@
 // Each resource is taken or refused alone; a refused one leaves the last good in place.
 
 import type { Resource } from '#core/gen/weft/v1/config_pb.ts';
-import type { Endpoints, Service, ServiceAddress, Workload } from '#core/gen/weft/v1/mesh_pb.ts';
+import type { Endpoints, PodAddress, Service, Workload } from '#core/gen/weft/v1/mesh_pb.ts';
+import { AddressIndex } from './address-index.ts';
 import { compileService } from './config/compile.ts';
 import type { PortHandle } from './forward/proxy.ts';
 import type { Upstreams } from './forward/upstreams.ts';
@@ -19,14 +20,17 @@ export interface Refusal {
 export interface StateListener {
   /** The pod's own configuration is new: listeners, mTLS mode. */
   workload(workload: Workload): void;
+  /** Who is at an address that was asked about. */
+  pod(answer: PodAddress): void;
 }
 
 export class MeshState {
   workload: Workload | null = null;
+  /** Which address is which Service's. */
+  readonly addresses = new AddressIndex();
   private readonly handles = new Map<string, PortHandle>();
   private readonly services = new Map<string, Service>();
   private readonly endpoints = new Map<string, Endpoints>();
-  private readonly addresses = new Map<string, ServiceAddress>();
   private readonly upstreams: Upstreams;
   private readonly listener: StateListener;
   private readonly seed: number;
@@ -52,7 +56,7 @@ export class MeshState {
   /** Takes new versions and removals. Endpoints first, so that a route never points to a backend whose endpoints are still to come. */
   apply(resources: readonly Resource[], removed: readonly string[]): Refusal[] {
     const refusals: Refusal[] = [];
-    const order = { endpoints: 0, address: 1, service: 2, workload: 3, trust: 4 } as const;
+    const order = { endpoints: 0, address: 1, service: 2, workload: 3, pod: 4, trust: 5 } as const;
     const rank = (resource: Resource): number => (resource.body.case === undefined ? 9 : order[resource.body.case]);
     for (const resource of [...resources].sort((a, b) => rank(a) - rank(b))) {
       try {
@@ -66,12 +70,12 @@ export class MeshState {
   }
 
   /** All that is in force, for the admin's configuration dump. */
-  dump(): { workload: Workload | null; services: Service[]; endpoints: Endpoints[]; addresses: ServiceAddress[] } {
+  dump(): { workload: Workload | null; services: Service[]; endpoints: Endpoints[]; addresses: object } {
     return {
       workload: this.workload,
       services: [...this.services.values()],
       endpoints: [...this.endpoints.values()],
-      addresses: [...this.addresses.values()],
+      addresses: this.addresses.dump(),
     };
   }
 
@@ -79,7 +83,8 @@ export class MeshState {
     const { body } = resource;
     if (body.case === 'service') this.takeService(body.value);
     else if (body.case === 'endpoints') this.takeEndpoints(body.value);
-    else if (body.case === 'address') this.addresses.set(`${body.value.namespace}/${body.value.name}`, body.value);
+    else if (body.case === 'address') this.addresses.take(body.value);
+    else if (body.case === 'pod') this.listener.pod(body.value);
     else if (body.case === 'workload') {
       this.workload = body.value;
       this.listener.workload(body.value);
@@ -123,7 +128,7 @@ export class MeshState {
       for (const { port } of endpoints?.ports ?? [])
         this.upstreams.update(newServicePortRef(endpoints!.namespace, endpoints!.name, port), []);
     } else if (kind === 'address') {
-      this.addresses.delete(name);
+      this.addresses.remove(name);
     }
   }
 }

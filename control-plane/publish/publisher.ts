@@ -1,16 +1,16 @@
 // Brings each change of the objects to the sidecars that it concerns, and knows what each of them runs.
-import type { Hello, SubscribeResponse, TrustBundle } from '#core/gen/weft/v1/config_pb.ts';
-import type { Workload } from '#core/gen/weft/v1/mesh_pb.ts';
+import type { Ack, Hello, SubscribeResponse, TrustBundle } from '#core/gen/weft/v1/config_pb.ts';
+import type { PodAddress, Workload } from '#core/gen/weft/v1/mesh_pb.ts';
 import type { Logger } from '#core/log.ts';
 import type { Timers } from '#core/timers.ts';
 import type { Translation } from '../translate/index.ts';
 import { Catalogue } from './catalogue.ts';
-import { parseResourceName, type Sized, TRUST, trustResource, WORKLOAD, workloadResource } from './resources.ts';
+import { parseResourceName, podResource, resourceName, type Sized, TRUST, trustResource, WORKLOAD, workloadResource } from './resources.ts';
 import { Rounds } from './rounds.ts';
 import { Siblings } from './siblings.ts';
 import { type Peer, type Standing, Subscriber } from './subscriber.ts';
 
-/** Services that one sidecar may want. */
+/** Services and addresses that one sidecar may want. */
 export const MOST_WANTS = 10_000;
 // Translating many Services in one go would leave the streams unserved meanwhile.
 const SLICE_MS = 20;
@@ -21,9 +21,16 @@ export interface PublisherSettings {
   /** The pod as its sidecar should know it; undefined: nothing is known of such a pod. Asked again after workloadsChanged(). */
   readonly workloadOf: (peer: Peer) => Workload | undefined;
   readonly trust: () => TrustBundle;
+  /** Who is at an IP address, as it is when it is called. */
+  readonly podAt: (address: string) => PodAddress;
+  /** Called often; what it does must be little. */
+  readonly onProgress?: (what: Progress) => void;
   readonly timers: Timers;
   readonly log: Logger;
 }
+
+/** `translated`: a round of changes was translated. `standing`: a sidecar came, went or answered. */
+export type Progress = 'translated' | 'standing';
 
 /** How a sidecar is told that its stream is over. */
 export type Ending =
@@ -61,6 +68,9 @@ interface Connected {
 export interface Connection {
   readonly subscriber: Subscriber;
   want(keys: readonly string[]): void;
+  /** @returns the rejections that are new */
+  acknowledge(ack: Ack): { name: string; version: string; reason: string }[];
+  wantAddresses(addresses: readonly string[], dropped: readonly string[]): void;
   detach(): void;
 }
 
@@ -72,6 +82,8 @@ export class Publisher {
   private readonly siblings = new Siblings();
   private readonly connected = new Map<string, Connected>();
   private readonly workloads = new Map<string, Sized | null>();
+  /** "namespace/pod" → its keys in `connected`; several only where certificates of different accounts claim one pod. */
+  private readonly byPod = new Map<string, Set<string>>();
   private trust: Sized;
   private queue = new Set<string>();
   private changed = new Set<string>();
@@ -104,15 +116,40 @@ export class Publisher {
   /** workloadOf() may answer differently, for any pod. */
   workloadsChanged(): void {
     this.workloads.clear();
-    for (const { subscriber, line } of [...this.connected.values()]) {
-      const refusal = this.refusalOf(subscriber.peer);
-      if (refusal !== null) {
-        this.settings.log.warn('a sidecar is not of the pod that it says', { pod: podOf(subscriber.peer), reason: refusal });
-        line.end({ reason: 'not its pod', detail: refusal });
-        continue;
-      }
-      subscriber.noteOwn(WORKLOAD);
-      subscriber.flush();
+    for (const connected of [...this.connected.values()]) this.reviewWorkload(connected);
+  }
+
+  /** The same for one pod; costs what it touches. */
+  podChanged(namespace: string, pod: string): void {
+    for (const key of [...(this.byPod.get(`${namespace}/${pod}`) ?? [])]) {
+      this.workloads.delete(key);
+      this.reviewWorkload(this.connected.get(key)!);
+    }
+  }
+
+  /** The same for the pods of a namespace. */
+  namespaceChanged(namespace: string): void {
+    for (const [key, connected] of [...this.connected]) {
+      if (connected.subscriber.peer.namespace !== namespace) continue;
+      this.workloads.delete(key);
+      this.reviewWorkload(connected);
+    }
+  }
+
+  /** A pod got a new certificate. @param notAfterMs Unix ms */
+  certified(namespace: string, pod: string, notAfterMs: number): void {
+    for (const key of this.byPod.get(`${namespace}/${pod}`) ?? []) {
+      const { subscriber } = this.connected.get(key)!;
+      subscriber.certificateNotAfterMs = Math.max(subscriber.certificateNotAfterMs, notAfterMs);
+    }
+  }
+
+  /** Somebody else may be at these IP addresses now. */
+  addressesChanged(addresses: readonly string[]): void {
+    for (const { subscriber } of this.connected.values()) {
+      let concerned = false;
+      for (const address of addresses) if (subscriber.noteAddress(address)) concerned = true;
+      if (concerned) subscriber.flush();
     }
   }
 
@@ -154,12 +191,17 @@ export class Publisher {
       catalogue: this.catalogue,
       workload: (of: Peer) => this.workload(of),
       trust: () => this.trust,
+      podAt: (address: string) => podResource(this.settings.podAt(address)),
       now: this.settings.timers.now,
     };
     const subscriber = new Subscriber(peer, hello, wanted, surroundings, (response) => line.send(response));
     subscriber.certificateNotAfterMs = certificateNotAfterMs;
     const connected: Connected = { subscriber, line };
     this.connected.set(pod, connected);
+    const place = `${peer.namespace}/${peer.pod}`;
+    const keys = this.byPod.get(place) ?? new Set();
+    this.byPod.set(place, keys.add(pod));
+    this.progress('standing');
     this.siblings.note(workload, wanted);
     return {
       subscriber,
@@ -171,11 +213,23 @@ export class Publisher {
         subscriber.want(keys);
         this.siblings.note(this.workloadName(peer), keys);
       },
+      wantAddresses: (addresses, dropped) => {
+        if (subscriber.wantedCount + addresses.length > MOST_WANTS) line.end({ reason: 'too many wants' });
+        else subscriber.wantAddresses(addresses, dropped);
+      },
+      acknowledge: (ack) => {
+        const rejections = subscriber.acknowledge(ack);
+        this.progress('standing');
+        return rejections;
+      },
       detach: () => {
         this.counters.responses += subscriber.responses;
         if (this.connected.get(pod) !== connected) return;
         this.connected.delete(pod);
         this.workloads.delete(pod);
+        keys.delete(pod);
+        if (keys.size === 0) this.byPod.delete(place);
+        this.progress('standing');
       },
     };
   }
@@ -190,10 +244,26 @@ export class Publisher {
       if (standing.state === 'unwanted') continue;
       want++;
       if (standing.state === 'applied') applied++;
-      else if (standing.state === 'rejected')
-        rejected.push({ pod: `${subscriber.peer.namespace}/${subscriber.peer.pod}`, version: standing.version, reason: standing.reason });
+      else if (standing.state === 'rejected') rejected.push(rejectionBy(subscriber.peer, standing));
     }
     return { want, applied, rejected };
+  }
+
+  /** The same for every Service that a sidecar wants; costs what the sidecars want, not Services times sidecars. */
+  appliedOnServices(): Map<string, AppliedOn> {
+    const counts = new Map<string, { want: number; applied: number; rejected: { pod: string; version: string; reason: string }[] }>();
+    for (const { subscriber } of this.connected.values()) {
+      for (const key of subscriber.wanted()) {
+        const standing = subscriber.standing(resourceName('service', key));
+        if (standing.state === 'unwanted') continue;
+        let count = counts.get(key);
+        if (count === undefined) counts.set(key, (count = { want: 0, applied: 0, rejected: [] }));
+        count.want++;
+        if (standing.state === 'applied') count.applied++;
+        else if (standing.state === 'rejected') count.rejected.push(rejectionBy(subscriber.peer, standing));
+      }
+    }
+    return counts;
   }
 
   /** The pod of a connected sidecar as it is known; null: not at all. */
@@ -250,18 +320,40 @@ export class Publisher {
     this.slicing = false;
     const { changed } = this;
     this.changed = new Set();
-    if (changed.size === 0) return;
-    this.counters.rounds++;
-    for (const { subscriber } of this.connected.values()) {
-      for (const key of changed) subscriber.noteService(key);
-      subscriber.flush();
+    if (changed.size > 0) {
+      this.counters.rounds++;
+      for (const { subscriber } of this.connected.values()) {
+        for (const key of changed) subscriber.noteService(key);
+        subscriber.flush();
+      }
     }
+    // A verdict on a route may be another although no sidecar sees a difference.
+    this.progress('translated');
+  }
+
+  private reviewWorkload({ subscriber, line }: Connected): void {
+    const refusal = this.refusalOf(subscriber.peer);
+    if (refusal !== null) {
+      this.settings.log.warn('a sidecar is not of the pod that it says', { pod: podOf(subscriber.peer), reason: refusal });
+      line.end({ reason: 'not its pod', detail: refusal });
+      return;
+    }
+    subscriber.noteOwn(WORKLOAD);
+    subscriber.flush();
+  }
+
+  private progress(what: Progress): void {
+    this.settings.onProgress?.(what);
   }
 }
 
 /** `<namespace>/<pod>` with the ServiceAccount: another account's sidecar cannot take a pod's place. */
 function podOf(peer: Peer): string {
   return `${peer.namespace}/${peer.pod} (${peer.serviceAccount})`;
+}
+
+function rejectionBy(peer: Peer, { version, reason }: { version: string; reason: string }) {
+  return { pod: `${peer.namespace}/${peer.pod}`, version, reason };
 }
 
 function countNew(subscriber: Subscriber, keys: readonly string[]): number {

@@ -5,6 +5,8 @@ import { type Resource, ResourceSchema, type TrustBundle, TrustBundleSchema } fr
 import {
   type Endpoints,
   EndpointsSchema,
+  type PodAddress,
+  PodAddressSchema,
   type Service,
   type ServiceAddress,
   ServiceAddressSchema,
@@ -17,6 +19,18 @@ export const WORKLOAD = 'workload';
 export const TRUST = 'trust';
 
 export type ServiceResourceKind = 'address' | 'endpoints' | 'service';
+
+const POD_PREFIX = 'pod/';
+
+/** The name of the resource that tells who is at an IP address. */
+export function podResourceName(address: string): string {
+  return POD_PREFIX + address;
+}
+
+/** The reverse; null: not such a name. */
+export function addressOfPodResource(name: string): string | null {
+  return name.startsWith(POD_PREFIX) ? name.slice(POD_PREFIX.length) : null;
+}
 
 /** The name of a Service's resource: `service/<namespace>/<name>`; `key` is `<namespace>/<name>`. */
 export function resourceName(kind: ServiceResourceKind, key: string): string {
@@ -31,7 +45,7 @@ export function parseResourceName(name: string): { kind: ServiceResourceKind; ke
 }
 
 // Endpoints are there before the Service that sends to them (make before break); what the sidecar needs to start comes first of all.
-const ORDER: Readonly<Record<string, number>> = { trust: 0, workload: 1, endpoints: 2, service: 3, address: 4 };
+const ORDER: Readonly<Record<string, number>> = { trust: 0, workload: 1, endpoints: 2, service: 3, pod: 4, address: 5 };
 
 /** Sorts resources into the order of a response; equal kinds by name. */
 export function inOrder(a: Resource, b: Resource): number {
@@ -69,4 +83,8 @@ export function serviceResource(key: string, service: Service): Sized {
 
 export function endpointsResource(key: string, endpoints: Endpoints): Sized {
   return sized(resourceName('endpoints', key), { case: 'endpoints', value: endpoints }, toBinary(EndpointsSchema, endpoints));
+}
+
+export function podResource(pod: PodAddress): Sized {
+  return sized(podResourceName(pod.address), { case: 'pod', value: pod }, toBinary(PodAddressSchema, pod));
 }

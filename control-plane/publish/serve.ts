@@ -100,9 +100,12 @@ class SubscribeCall {
     if (message.case === 'hello') this.hello(message.value);
     else if (this.connection === null) this.end(status.INVALID_ARGUMENT, 'the first message must be hello');
     else if (message.case === 'want') {
-      if (this.namesAreSane(message.value.services)) this.connection.want(message.value.services);
+      const { services, addresses, dropped } = message.value;
+      if (!this.namesAreSane(services) || !this.namesAreSane(addresses) || !this.namesAreSane(dropped)) return;
+      if (services.length > 0) this.connection.want(services);
+      if (addresses.length + dropped.length > 0) this.connection?.wantAddresses(addresses, dropped);
     } else if (message.case === 'ack') {
-      for (const rejection of this.connection.subscriber.acknowledge(message.value)) {
+      for (const rejection of this.connection.acknowledge(message.value)) {
         this.settings.publisher.counters.rejections++;
         this.log.warn('a sidecar cannot use a resource: it keeps the last good one', {
           resource: rejection.name,
@@ -121,9 +124,11 @@ class SubscribeCall {
     if (hello.namespace !== namespace)
       return this.deny(`it says namespace ${JSON.stringify(hello.namespace.slice(0, 63))}, its certificate ${namespace}`);
     if (hello.pod === '' || hello.pod.length > LONGEST_NAME) return this.end(status.INVALID_ARGUMENT, 'hello must name the pod');
-    if (hello.services.length > MOST_WANTS) return this.end(status.RESOURCE_EXHAUSTED, CODE_OF_ENDING['too many wants'].details);
+    if (hello.services.length + hello.addresses.length > MOST_WANTS)
+      return this.end(status.RESOURCE_EXHAUSTED, CODE_OF_ENDING['too many wants'].details);
     if (hello.held.length > MOST_HELD) return this.end(status.RESOURCE_EXHAUSTED, `more than ${MOST_HELD} resources held`);
-    if (!this.namesAreSane(hello.services) || !this.namesAreSane(hello.held.map(({ name }) => name))) return undefined;
+    if (!this.namesAreSane(hello.services) || !this.namesAreSane(hello.addresses) || !this.namesAreSane(hello.held.map(({ name }) => name)))
+      return undefined;
     const refusal = this.settings.publisher.refusalOf(peer);
     if (refusal !== null) return this.deny(refusal);
     this.cancelHelloTimer();

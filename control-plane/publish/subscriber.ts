@@ -3,7 +3,16 @@ import { create } from '@bufbuild/protobuf';
 import { type Ack, type Hello, type Resource, type SubscribeResponse, SubscribeResponseSchema } from '#core/gen/weft/v1/config_pb.ts';
 import { neededBy } from '../scope.ts';
 import type { Catalogue } from './catalogue.ts';
-import { inOrder, parseResourceName, resourceName, type Sized, TRUST, WORKLOAD } from './resources.ts';
+import {
+  addressOfPodResource,
+  inOrder,
+  parseResourceName,
+  podResourceName,
+  resourceName,
+  type Sized,
+  TRUST,
+  WORKLOAD,
+} from './resources.ts';
 
 /** Who is at the other end, as its certificate says; the pod as it says itself. */
 export interface Peer {
@@ -18,6 +27,8 @@ export interface Surroundings {
   /** Null: nothing is known of the pod (yet). */
   workload(peer: Peer): Sized | null;
   trust(): Sized;
+  /** Who is at an IP address. */
+  podAt(address: string): Sized;
   /** Unix ms. */
   now(): number;
 }
@@ -66,6 +77,8 @@ export class Subscriber {
   private readonly users = new Map<string, number>();
   /** Resource → version that the sidecar has. */
   private readonly inForce: Map<string, string>;
+  /** IP addresses that it sends to directly. */
+  private readonly addresses: Set<string>;
   private readonly rejections = new Map<string, { version: string; reason: string }>();
   private readonly stale = new Set<string>();
   private readonly missing = new Set<string>();
@@ -80,6 +93,8 @@ export class Subscriber {
     this.connectedSinceMs = surroundings.now();
     this.send = send;
     this.inForce = new Map(hello.held.map(({ name, version }) => [name, version]));
+    this.addresses = new Set(hello.addresses);
+    for (const address of this.addresses) this.stale.add(podResourceName(address));
     for (const name of [TRUST, WORKLOAD, ...this.inForce.keys()]) this.stale.add(name);
     for (const key of surroundings.catalogue.keys()) this.stale.add(resourceName('address', key));
     for (const key of wanted) this.addWant(key);
@@ -93,7 +108,27 @@ export class Subscriber {
   }
 
   get wantedCount(): number {
-    return this.wants.size;
+    return this.wants.size + this.addresses.size;
+  }
+
+  /** It sends to these addresses from now on, and to those not any more: it has forgotten what it knew of them. */
+  wantAddresses(addresses: Iterable<string>, dropped: Iterable<string>): void {
+    for (const address of dropped) {
+      this.addresses.delete(address);
+      this.inForce.delete(podResourceName(address));
+    }
+    for (const address of addresses) {
+      this.addresses.add(address);
+      this.stale.add(podResourceName(address));
+    }
+    this.flush();
+  }
+
+  /** Somebody else may be at this address now. @returns whether that concerns this sidecar */
+  noteAddress(address: string): boolean {
+    if (!this.addresses.has(address)) return false;
+    this.stale.add(podResourceName(address));
+    return true;
   }
 
   /** It sends to these from now on. They go out at once, if nothing is under way. */
@@ -235,6 +270,8 @@ export class Subscriber {
   private current(name: string): Sized | null {
     if (name === TRUST) return this.surroundings.trust();
     if (name === WORKLOAD) return this.surroundings.workload(this.peer);
+    const address = addressOfPodResource(name);
+    if (address !== null) return this.addresses.has(address) ? this.surroundings.podAt(address) : null;
     const parsed = parseResourceName(name);
     if (parsed === null) return null;
     const { catalogue } = this.surroundings;

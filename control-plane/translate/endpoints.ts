@@ -1,6 +1,14 @@
 // The endpoints of a Service: who is ready to take its calls, where, and who that is.
 import { create, type MessageInitShape } from '@bufbuild/protobuf';
-import { type Endpoint, EndpointPortSchema, EndpointSchema, type Endpoints, EndpointsSchema } from '#core/gen/weft/v1/mesh_pb.ts';
+import {
+  type Endpoint,
+  EndpointPortSchema,
+  EndpointSchema,
+  type Endpoints,
+  EndpointsSchema,
+  type PodAddress,
+  PodAddressSchema,
+} from '#core/gen/weft/v1/mesh_pb.ts';
 import { isNamespace, isServiceAccount, workloadSpiffeId } from '#core/identity.ts';
 import { ANNOTATION_STATUS } from '#core/names.ts';
 import type { EndpointSlice, Pod, Service, SliceEndpoint } from '../kube/types.ts';
@@ -91,6 +99,13 @@ function podAt(address: string, objects: ObjectView): Pod | undefined {
     .podsAt(address)
     .filter(({ spec, status }) => fieldsOf(spec).hostNetwork !== true && !['Succeeded', 'Failed'].includes(fieldsOf(status).phase ?? ''))
     .sort((a, b) => (podKeyOf(a) < podKeyOf(b) ? -1 : 1))[0];
+}
+
+/** Who is at an IP address; without identity: nobody with a sidecar, as far as is known. */
+export function podAddress(address: string, objects: ObjectView, trustDomain: string): PodAddress {
+  const pod = podAt(address, objects);
+  if (pod === undefined) return create(PodAddressSchema, { address });
+  return create(PodAddressSchema, { address, identity: identityOf(pod, trustDomain), pod: podKeyOf(pod) });
 }
 
 function podKeyOf(pod: Pod): string {

@@ -1,13 +1,13 @@
-// The explicit listeners of one direction, as the configuration wants them now.
+// The listeners of one direction, as the configuration wants them now.
 import type { Clock } from '../http2/clock.ts';
-import { type ConnectionHandler, Listener } from './listener.ts';
+import { type ConnectionHandler, type HandlerOf, Listener } from './listener.ts';
 
 export interface WantedListener {
   /** What it is for, for people; a listener with the same key stays open. */
   readonly key: string;
   readonly address: string;
   readonly port: number;
-  readonly handler: () => ConnectionHandler;
+  readonly handler: () => ConnectionHandler | HandlerOf;
 }
 
 export class ListenerSet {

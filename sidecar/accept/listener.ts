@@ -17,6 +17,9 @@ export interface ConnectionHandler {
   onProtocol(stream: ByteStream, protocol: Exclude<Detected, 'more'>, first: Buffer): void;
 }
 
+/** Who serves an accepted connection, where that depends on the connection (its original destination); null: nobody, it is closed. */
+export type HandlerOf = (socket: net.Socket) => ConnectionHandler | null;
+
 export interface ListenerAddress {
   readonly address: string;
   readonly port: number;
@@ -25,12 +28,12 @@ export interface ListenerAddress {
 export class Listener {
   private readonly server: net.Server;
   private readonly at: ListenerAddress;
-  private readonly handler: ConnectionHandler;
+  private readonly handlerOf: HandlerOf;
   private readonly clock: Clock;
 
-  constructor(at: ListenerAddress, handler: ConnectionHandler, clock: Clock) {
+  constructor(at: ListenerAddress, handler: ConnectionHandler | HandlerOf, clock: Clock) {
     this.at = at;
-    this.handler = handler;
+    this.handlerOf = typeof handler === 'function' ? handler : () => handler;
     this.clock = clock;
     this.server = net.createServer(
       { pauseOnConnect: true, allowHalfOpen: true, noDelay: true, keepAlive: true, keepAliveInitialDelay: KEEPALIVE_MS },
@@ -63,15 +66,17 @@ export class Listener {
 
   private accept(socket: net.Socket): void {
     this.clock.update();
+    const handler = this.handlerOf(socket);
+    if (handler === null) return void socket.destroy();
     const stream = new ByteStream(socket, this.clock);
-    this.handler.onAccept(stream, () => {
-      if (!socket.destroyed) this.classify(stream);
+    handler.onAccept(stream, () => {
+      if (!socket.destroyed) this.classify(stream, handler);
     });
   }
 
-  private classify(stream: ByteStream): void {
-    if (this.handler.assumed() === 'tcp') {
-      this.handler.onProtocol(stream, 'tcp', Buffer.alloc(0));
+  private classify(stream: ByteStream, handler: ConnectionHandler): void {
+    if (handler.assumed() === 'tcp') {
+      handler.onProtocol(stream, 'tcp', Buffer.alloc(0));
       stream.start();
       return;
     }
@@ -80,7 +85,7 @@ export class Listener {
       clearTimeout(timer);
       stream.onClosed = () => {};
       stream.onEnd = () => {};
-      this.handler.onProtocol(stream, protocol, octets);
+      handler.onProtocol(stream, protocol, octets);
     };
     // Silence means that the server speaks first: the octets are passed as TCP (T25).
     const timer = setTimeout(() => settle('tcp', first ?? Buffer.alloc(0)), HANDSHAKE_TIMEOUT_MS);

@@ -53,6 +53,11 @@ export function compilePort(service: Service, port: ServicePort, seed = 0): Comp
   };
 }
 
+/** A port without rules, whose calls go to its own endpoints: of a pod that is called directly. */
+export function plainPort(self: ServicePortRef): CompiledPort {
+  return { service: self, table: null, fallback: fallbackRule(self), headersThatMatter: new Set(), protocol: Protocol.UNSPECIFIED };
+}
+
 function fallbackRule(self: ServicePortRef): RuleRecord {
   const backend: BackendRecord = { ref: self, weight: 1, invalid: '', requestEdits: null, responseEdits: null, mirrors: [] };
   return { route: null, index: 0, name: '', invalid: '', backends: [backend], cumulative: [1], totalWeight: 1, mirrors: [], turn: 0 };

@@ -167,24 +167,14 @@ export class GrpcConnection {
       process.nextTick(() => events.ended(new GrpcError(STATUS.unavailable, this.why)));
       return { call: { send: () => {}, cancel: () => {} }, finish: () => {} };
     }
-    const stream = this.session.request({
-      ...metadata,
-      ':method': 'POST',
-      ':path': `/${method.parent.typeName}/${method.name}`,
-      'content-type': 'application/grpc+proto',
-      te: 'trailers',
-      'user-agent': 'weft-sidecar',
-    });
+    const path = `/${method.parent.typeName}/${method.name}`;
+    const stream = this.session.request({ ...metadata, ...requestHeaders(path, 'weft-sidecar') });
     const parse = (bytes: Uint8Array): MessageShape<M['output']> => fromBinary(method.output, bytes) as MessageShape<M['output']>;
     readCall(stream, parse, events, () => this.why);
     return {
       call: {
         send: (message) => {
-          if (!stream.writable) return;
-          const bytes = toBinary(method.input, message);
-          const prefix = Buffer.alloc(5);
-          prefix.writeUInt32BE(bytes.length, 1);
-          stream.write(Buffer.concat([prefix, bytes]));
+          if (stream.writable) stream.write(framed(toBinary(method.input, message)));
         },
         cancel: () => stream.close(http2.constants.NGHTTP2_CANCEL),
       },
@@ -211,6 +201,61 @@ export class GrpcConnection {
       });
     });
   }
+}
+
+export interface PlaintextCall {
+  readonly host: string;
+  readonly port: number;
+  /** "/package.Service/Method". */
+  readonly path: string;
+  readonly request: Uint8Array;
+  readonly userAgent: string;
+  readonly timeoutMs: number;
+  readonly timers: Timers;
+}
+
+/**
+ * One unary call over a plaintext connection of its own, with encoded messages: for asking an application of our own pod, never the control plane.
+ * @returns the answer's octets
+ * @throws GrpcError for any outcome but one OK message
+ */
+export function callPlaintext({ host, port, path, request, userAgent, timeoutMs, timers }: PlaintextCall): Promise<Uint8Array> {
+  return new Promise((resolve, reject) => {
+    let answer: Uint8Array | null = null;
+    let why = '';
+    const session = http2.connect(`http://${host.includes(':') ? `[${host}]` : host}:${port}`);
+    const finish = (error: GrpcError): void => {
+      stopTimer();
+      session.destroy();
+      if (error.code !== STATUS.ok) reject(error);
+      else if (answer === null) reject(new GrpcError(STATUS.internal, 'OK without an answer'));
+      else resolve(answer);
+    };
+    const stopTimer = timers.after(timeoutMs, () => finish(new GrpcError(STATUS.deadlineExceeded, `no answer within ${timeoutMs} ms`)));
+    session.on('error', (error: NodeJS.ErrnoException) => {
+      why = error.code ?? error.message;
+    });
+    const stream = session.request(requestHeaders(path, userAgent));
+    const events = { message: (octets: Uint8Array) => void (answer = Buffer.from(octets)), ended: finish };
+    readCall(
+      stream,
+      (octets) => octets,
+      events,
+      () => why || 'connection closed',
+    );
+    stream.end(framed(request));
+  });
+}
+
+function requestHeaders(path: string, userAgent: string): http2.OutgoingHttpHeaders {
+  return { ':method': 'POST', ':path': path, 'content-type': 'application/grpc+proto', te: 'trailers', 'user-agent': userAgent };
+}
+
+/** A message as gRPC sends it: not compressed, its length, its octets. */
+function framed(message: Uint8Array): Buffer {
+  const prefix = Buffer.alloc(5);
+  prefix.writeUInt32BE(message.length, 1);
+  return Buffer.concat([prefix, message]);
 }
 
 /** Reads one call's answer: messages as they are complete, then exactly one end. */

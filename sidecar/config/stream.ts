@@ -8,6 +8,7 @@ import {
   type SubscribeRequest,
   SubscribeRequestSchema,
   type SubscribeResponse,
+  WantSchema,
 } from '#core/gen/weft/v1/config_pb.ts';
 import { type Logger, silentLogger } from '#core/log.ts';
 import { backoffMs } from '#core/renewal.ts';
@@ -36,6 +37,8 @@ export interface ConfigStreamSettings {
   readonly version: string;
   readonly namespace: string;
   readonly pod: string;
+  /** Addresses that the workload sends to directly, for a new stream; absent: none. */
+  readonly addresses?: () => string[];
   /** Puts resources into force and takes others out; what it returns keeps its last good version. */
   readonly apply: (resources: readonly Resource[], removed: readonly string[]) => readonly Refused[];
   readonly timers: Timers;
@@ -124,8 +127,24 @@ export class ConfigStream {
    */
   want(service: string): Promise<'present' | 'absent'> {
     const { answer, isNew } = this.wants.ask(service, this.held.has(`service/${service}`));
-    if (isNew) this.send({ case: 'want', value: { $typeName: 'weft.v1.Want', services: [service] } });
+    if (isNew) this.send({ case: 'want', value: create(WantSchema, { services: [service] }) });
     return answer;
+  }
+
+  /** Asks who is at an IP address; the answer is the resource pod/<address>, at once and whenever it changes. */
+  askAddress(address: string): void {
+    this.send({ case: 'want', value: create(WantSchema, { addresses: [address] }) });
+  }
+
+  /** These addresses have been forgotten. */
+  dropAddresses(addresses: readonly string[]): void {
+    for (const address of addresses) this.held.delete(`pod/${address}`);
+    this.send({ case: 'want', value: create(WantSchema, { dropped: [...addresses] }) });
+  }
+
+  /** The control plane has answered on the stream that is open now. */
+  get connected(): boolean {
+    return this.answered;
   }
 
   status(): ConfigStreamStatus {
@@ -174,6 +193,7 @@ export class ConfigStream {
         namespace,
         pod,
         services: this.wants.all(),
+        addresses: this.settings.addresses?.() ?? [],
         held: [...this.held].map(([name, heldVersion]) => ({ $typeName: 'weft.v1.HeldResource', name, version: heldVersion })),
       },
     });

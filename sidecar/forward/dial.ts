@@ -23,6 +23,8 @@ export interface DialTarget {
   readonly port: number;
   /** SPIFFE id; '' dials plaintext. */
   readonly identity: string;
+  /** Own address to come from; see hairpin in sidecar/captured.ts. */
+  readonly localAddress?: string;
 }
 
 export interface DialResult {
@@ -41,7 +43,8 @@ export function dial(
   wallClock: () => number,
   result: DialResult,
 ): () => void {
-  const socket = net.connect({ host: target.address, port: target.port, allowHalfOpen: true, noDelay: true });
+  const { address: host, port, localAddress } = target;
+  const socket = net.connect({ host, port, localAddress, allowHalfOpen: true, noDelay: true });
   let secure: tls.TLSSocket | null = null;
   let done = false;
   const fail = (error: ProxyError, detail: string): void => {

@@ -42,6 +42,12 @@ export class Upstreams {
     for (const left of upstream.set.update(endpoints)) if (left.connections !== null) this.retire(left);
   }
 
+  /** Nobody sends to this Service port any more: its record goes. */
+  forget(ref: ServicePortRef): void {
+    this.update(ref, []);
+    this.byKey.delete(ref.key);
+  }
+
   poolOf(endpoint: EndpointState): EndpointPool {
     if (endpoint.connections === null) {
       const pool = new EndpointPool(endpoint, this.context);

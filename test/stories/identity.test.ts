@@ -53,17 +53,31 @@ describe('identity', () => {
     expect((await echo.callerOf('caller', 'v2').unary()).answer?.pod).to.equal('v2');
   });
 
-  for (const alpn of [[ALPN_HTTP2], []]) {
-    it(`refuses TLS without a client certificate, ALPN ${alpn.join() || 'none'}`, async () => {
-      const [connections, before] = [echo.apps.get('v1')!.connections, await refusals('v1')];
-      const socket = tls.connect({ host: echo.mesh.podAddress('v1'), port: PORT, ALPNProtocols: alpn, rejectUnauthorized: false });
-      socket.on('error', () => {});
-      socket.on('secureConnect', () => socket.write('PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n'));
-      await new Promise((resolve) => socket.once('close', resolve));
-      await until(async () => (await refusals('v1')) === before + 1, 'the refusal is counted');
-      expect(echo.apps.get('v1')!.connections).to.equal(connections);
+  function helloTo(pod: string, alpn: string[]): Promise<void> {
+    const socket = tls.connect({ host: echo.mesh.podAddress(pod), port: PORT, ALPNProtocols: alpn, rejectUnauthorized: false });
+    socket.on('error', () => {});
+    socket.on('secureConnect', () => socket.write('PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n'));
+    return new Promise((resolve) => socket.once('close', () => resolve()));
+  }
+
+  for (const [what, pod, alpn] of [
+    ['TLS of a sidecar without a client certificate', 'v1', [ALPN_HTTP2]],
+    ['TLS that is not of the mesh where STRICT', 'v2', []],
+  ] as const) {
+    it(`refuses ${what}`, async () => {
+      const [connections, before] = [echo.apps.get(pod)!.connections, await refusals(pod)];
+      await helloTo(pod, [...alpn]);
+      await until(async () => (await refusals(pod)) === before + 1, 'the refusal is counted');
+      expect(echo.apps.get(pod)!.connections).to.equal(connections);
     });
   }
+
+  it('PERMISSIVE hands TLS that is not of the mesh to the application, which may speak it', async () => {
+    const [connections, before] = [echo.apps.get('v1')!.connections, await refusals('v1')];
+    await helloTo('v1', []);
+    expect(echo.apps.get('v1')!.connections).to.equal(connections + 1);
+    expect(await refusals('v1')).to.equal(before);
+  });
 
   it('an endpoint with the certificate of another ServiceAccount gets no call (T54)', async () => {
     const { code, details } = await echo.callerOf('caller', 'impostor').unary();

@@ -33,7 +33,7 @@ export interface SidecarDump {
     readonly rejected: Readonly<Record<string, string>>;
   };
   readonly services: readonly { readonly namespace: string; readonly name: string }[];
-  readonly addresses: readonly { readonly name: string; readonly addresses: readonly string[] }[];
+  readonly addresses: Readonly<Record<string, { readonly name: string }>>;
 }
 
 /** A pod: an optional application behind it, and the Services it calls. */
@@ -163,7 +163,7 @@ export class TestMesh {
     for (const pod of this.sidecars.keys()) {
       await until(async () => {
         const { addresses } = await this.dump(pod);
-        return addresses.some(({ name, addresses: all }) => name === EPOCH && all.includes(address));
+        return addresses[address]?.name === EPOCH;
       }, `the sidecar of ${pod} has the newest configuration`);
     }
   }
@@ -207,6 +207,11 @@ export class TestMesh {
       logLevel: 'off',
       logFormat: 'json',
       drainMs: 2000,
+      trustRoots: '',
+      capture: false,
+      podIps: [],
+      opaquePorts: [],
+      probes: new Map(),
     } as const;
     const mutable = { ...settings, drainMs: settings.drainMs as number };
     const around = { now: () => performance.now(), wallClock: Date.now, random: Math.random };

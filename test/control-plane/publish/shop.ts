@@ -9,6 +9,7 @@ import {
   ConsumerRoutesSchema,
   EndpointsSchema,
   MatchSchema,
+  PodAddressSchema,
   RouteKind,
   RouteRefSchema,
   RouteTableSchema,
@@ -93,6 +94,8 @@ export class Shop {
   readonly clock = new HandClock();
   readonly services = new Map<string, Spec>();
   readonly workloads = new Map<string, Workload>();
+  /** IP address → identity. */
+  readonly pods = new Map<string, string>();
   readonly publisher: Publisher;
   translations = 0;
   roots = 'root 1';
@@ -101,6 +104,7 @@ export class Shop {
     this.publisher = new Publisher({
       translate: (key) => this.translate(key),
       workloadOf: (peer) => this.workloads.get(`${peer.namespace}/${peer.pod}`),
+      podAt: (address) => create(PodAddressSchema, { address, identity: this.pods.get(address) ?? '' }),
       trust: () => create(TrustBundleSchema, { trustDomain: 'test', roots: [Buffer.from(this.roots)] }),
       timers: this.clock,
       log,

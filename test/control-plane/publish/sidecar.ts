@@ -44,12 +44,12 @@ export class Sidecar {
     const heldResources = held.map((one) => ({ $typeName: 'weft.v1.HeldResource' as const, ...one }));
     return this.send({
       case: 'hello',
-      value: { $typeName: 'weft.v1.Hello', version: 'test', namespace, pod: podName, services, held: heldResources },
+      value: { $typeName: 'weft.v1.Hello', version: 'test', namespace, pod: podName, services, addresses: [], held: heldResources },
     });
   }
 
   want(...services: string[]): this {
-    return this.send({ case: 'want', value: { $typeName: 'weft.v1.Want', services } });
+    return this.send({ case: 'want', value: { $typeName: 'weft.v1.Want', services, addresses: [], dropped: [] } });
   }
 
   answer(response: SubscribeResponse): void {

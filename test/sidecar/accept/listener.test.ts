@@ -2,23 +2,28 @@
 import net from 'node:net';
 import { expect } from 'chai';
 import fc from 'fast-check';
+import { ALPN_HTTP2 } from '#core/names.ts';
 import type { ByteStream } from '#sidecar/accept/byte-stream.ts';
 import { detect } from '#sidecar/accept/detect.ts';
 import { Listener } from '#sidecar/accept/listener.ts';
 import { newClock } from '#sidecar/http2/clock.ts';
 import { PREFACE } from '#sidecar/http2/codes.ts';
 import { HANDSHAKE_TIMEOUT_MS } from '#sidecar/http2/limits.ts';
+import { clientHello } from '#test/support/client-hello.ts';
 import { TestProxy } from '#test/support/proxy.ts';
 import { RawPeer, RawServer, settings } from '#test/support/raw-peer.ts';
 import { until } from '#test/support/until.ts';
 
-const HELLO = Buffer.from('160301', 'hex');
+const HELLO = await clientHello([ALPN_HTTP2]);
+const APP_HELLO = await clientHello(['http/1.1']);
 
 describe('detect', () => {
   it('knows TLS, HTTP/2 and the rest by their first octets', () => {
     const cases: [Buffer | string, string][] = [
       [HELLO, 'tls'],
       [HELLO.subarray(0, 1), 'more'],
+      [HELLO.subarray(0, -1), 'more'],
+      [APP_HELLO, 'tcp'],
       [Buffer.from([0x16, 0x02]), 'tcp'],
       [PREFACE, 'http2'],
       [Buffer.concat([PREFACE, settings()]), 'http2'],
@@ -108,7 +113,8 @@ describe('Listener', () => {
       [[HELLO.toString('latin1'), 'more'], 'tls'],
       [[...PREFACE.toString('latin1'), 'more'], 'http2'],
       [['PRI * HTTP/2.0\r\n\r\n', 'SM\r\n\r\nand', 'more'], 'http2'],
-      [['\x16', '\x03', 'more'], 'tls'],
+      [[HELLO.toString('latin1', 0, 2), HELLO.toString('latin1', 2)], 'tls'],
+      [[APP_HELLO.toString('latin1', 0, 40), APP_HELLO.toString('latin1', 40), 'more'], 'tcp'],
     ];
     for (const [writes, protocol] of cases) {
       seen.length = 0;

@@ -7,7 +7,7 @@
 
 import type { GenFile, GenMessage, GenService } from "@bufbuild/protobuf/codegenv2";
 import { fileDesc, messageDesc, serviceDesc } from "@bufbuild/protobuf/codegenv2";
-import type { Endpoints, Service, ServiceAddress, Workload } from "./mesh_pb.ts";
+import type { Endpoints, PodAddress, Service, ServiceAddress, Workload } from "./mesh_pb.ts";
 import { file_weft_v1_mesh } from "./mesh_pb.ts";
 import type { Message } from "@bufbuild/protobuf";
 
@@ -15,7 +15,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file weft/v1/config.proto.
  */
 export const file_weft_v1_config: GenFile = /*@__PURE__*/
-  fileDesc("ChR3ZWZ0L3YxL2NvbmZpZy5wcm90bxIHd2VmdC52MSJ6ChBTdWJzY3JpYmVSZXF1ZXN0Eh8KBWhlbGxvGAEgASgLMg4ud2VmdC52MS5IZWxsb0gAEh0KBHdhbnQYAiABKAsyDS53ZWZ0LnYxLldhbnRIABIbCgNhY2sYAyABKAsyDC53ZWZ0LnYxLkFja0gAQgkKB21lc3NhZ2UibwoFSGVsbG8SDwoHdmVyc2lvbhgBIAEoCRIRCgluYW1lc3BhY2UYAiABKAkSCwoDcG9kGAMgASgJEhAKCHNlcnZpY2VzGAQgAygJEiMKBGhlbGQYBSADKAsyFS53ZWZ0LnYxLkhlbGRSZXNvdXJjZSItCgxIZWxkUmVzb3VyY2USDAoEbmFtZRgBIAEoCRIPCgd2ZXJzaW9uGAIgASgJIhgKBFdhbnQSEAoIc2VydmljZXMYASADKAkiOgoDQWNrEg0KBW5vbmNlGAEgASgJEiQKCHJlamVjdGVkGAIgAygLMhIud2VmdC52MS5SZWplY3Rpb24iOgoJUmVqZWN0aW9uEgwKBG5hbWUYASABKAkSDwoHdmVyc2lvbhgCIAEoCRIOCgZyZWFzb24YAyABKAkiaQoRU3Vic2NyaWJlUmVzcG9uc2USDQoFbm9uY2UYASABKAkSJAoJcmVzb3VyY2VzGAIgAygLMhEud2VmdC52MS5SZXNvdXJjZRIPCgdyZW1vdmVkGAMgAygJEg4KBmFic2VudBgEIAMoCSL5AQoIUmVzb3VyY2USDAoEbmFtZRgBIAEoCRIPCgd2ZXJzaW9uGAIgASgJEiUKCHdvcmtsb2FkGAMgASgLMhEud2VmdC52MS5Xb3JrbG9hZEgAEioKB2FkZHJlc3MYBCABKAsyFy53ZWZ0LnYxLlNlcnZpY2VBZGRyZXNzSAASIwoHc2VydmljZRgFIAEoCzIQLndlZnQudjEuU2VydmljZUgAEicKCWVuZHBvaW50cxgGIAEoCzISLndlZnQudjEuRW5kcG9pbnRzSAASJQoFdHJ1c3QYByABKAsyFC53ZWZ0LnYxLlRydXN0QnVuZGxlSABCBgoEYm9keSIyCgtUcnVzdEJ1bmRsZRIUCgx0cnVzdF9kb21haW4YASABKAkSDQoFcm9vdHMYAiADKAwyUAoGQ29uZmlnEkYKCVN1YnNjcmliZRIZLndlZnQudjEuU3Vic2NyaWJlUmVxdWVzdBoaLndlZnQudjEuU3Vic2NyaWJlUmVzcG9uc2UoATABYgZwcm90bzM", [file_weft_v1_mesh]);
+  fileDesc("ChR3ZWZ0L3YxL2NvbmZpZy5wcm90bxIHd2VmdC52MSJ6ChBTdWJzY3JpYmVSZXF1ZXN0Eh8KBWhlbGxvGAEgASgLMg4ud2VmdC52MS5IZWxsb0gAEh0KBHdhbnQYAiABKAsyDS53ZWZ0LnYxLldhbnRIABIbCgNhY2sYAyABKAsyDC53ZWZ0LnYxLkFja0gAQgkKB21lc3NhZ2UiggEKBUhlbGxvEg8KB3ZlcnNpb24YASABKAkSEQoJbmFtZXNwYWNlGAIgASgJEgsKA3BvZBgDIAEoCRIQCghzZXJ2aWNlcxgEIAMoCRIjCgRoZWxkGAUgAygLMhUud2VmdC52MS5IZWxkUmVzb3VyY2USEQoJYWRkcmVzc2VzGAYgAygJIi0KDEhlbGRSZXNvdXJjZRIMCgRuYW1lGAEgASgJEg8KB3ZlcnNpb24YAiABKAkiPAoEV2FudBIQCghzZXJ2aWNlcxgBIAMoCRIRCglhZGRyZXNzZXMYAiADKAkSDwoHZHJvcHBlZBgDIAMoCSI6CgNBY2sSDQoFbm9uY2UYASABKAkSJAoIcmVqZWN0ZWQYAiADKAsyEi53ZWZ0LnYxLlJlamVjdGlvbiI6CglSZWplY3Rpb24SDAoEbmFtZRgBIAEoCRIPCgd2ZXJzaW9uGAIgASgJEg4KBnJlYXNvbhgDIAEoCSJpChFTdWJzY3JpYmVSZXNwb25zZRINCgVub25jZRgBIAEoCRIkCglyZXNvdXJjZXMYAiADKAsyES53ZWZ0LnYxLlJlc291cmNlEg8KB3JlbW92ZWQYAyADKAkSDgoGYWJzZW50GAQgAygJIp0CCghSZXNvdXJjZRIMCgRuYW1lGAEgASgJEg8KB3ZlcnNpb24YAiABKAkSJQoId29ya2xvYWQYAyABKAsyES53ZWZ0LnYxLldvcmtsb2FkSAASKgoHYWRkcmVzcxgEIAEoCzIXLndlZnQudjEuU2VydmljZUFkZHJlc3NIABIjCgdzZXJ2aWNlGAUgASgLMhAud2VmdC52MS5TZXJ2aWNlSAASJwoJZW5kcG9pbnRzGAYgASgLMhIud2VmdC52MS5FbmRwb2ludHNIABIlCgV0cnVzdBgHIAEoCzIULndlZnQudjEuVHJ1c3RCdW5kbGVIABIiCgNwb2QYCCABKAsyEy53ZWZ0LnYxLlBvZEFkZHJlc3NIAEIGCgRib2R5IjIKC1RydXN0QnVuZGxlEhQKDHRydXN0X2RvbWFpbhgBIAEoCRINCgVyb290cxgCIAMoDDJQCgZDb25maWcSRgoJU3Vic2NyaWJlEhkud2VmdC52MS5TdWJzY3JpYmVSZXF1ZXN0Ghoud2VmdC52MS5TdWJzY3JpYmVSZXNwb25zZSgBMAFiBnByb3RvMw", [file_weft_v1_mesh]);
 
 /**
  * @generated from message weft.v1.SubscribeRequest
@@ -88,6 +88,13 @@ export type Hello = Message<"weft.v1.Hello"> & {
    * @generated from field: repeated weft.v1.HeldResource held = 5;
    */
   held: HeldResource[];
+
+  /**
+   * IP addresses wanted from the start
+   *
+   * @generated from field: repeated string addresses = 6;
+   */
+  addresses: string[];
 };
 
 /**
@@ -120,15 +127,31 @@ export const HeldResourceSchema: GenMessage<HeldResource> = /*@__PURE__*/
   messageDesc(file_weft_v1_config, 2);
 
 /**
- * The workload sends to these Services from now on: "<namespace>/<name>".
+ * The workload sends to these from now on.
  *
  * @generated from message weft.v1.Want
  */
 export type Want = Message<"weft.v1.Want"> & {
   /**
+   * "<namespace>/<name>"
+   *
    * @generated from field: repeated string services = 1;
    */
   services: string[];
+
+  /**
+   * IP addresses that are no Service's: answered by "pod/<address>", also where no pod is
+   *
+   * @generated from field: repeated string addresses = 2;
+   */
+  addresses: string[];
+
+  /**
+   * addresses that it does not send to any more: it has forgotten their resources
+   *
+   * @generated from field: repeated string dropped = 3;
+   */
+  dropped: string[];
 };
 
 /**
@@ -276,6 +299,12 @@ export type Resource = Message<"weft.v1.Resource"> & {
      */
     value: TrustBundle;
     case: "trust";
+  } | {
+    /**
+     * @generated from field: weft.v1.PodAddress pod = 8;
+     */
+    value: PodAddress;
+    case: "pod";
   } | { case: undefined; value?: undefined };
 };
 
