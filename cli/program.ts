@@ -6,6 +6,7 @@ import { EXIT_FAILED, EXIT_USAGE, Failure, UsageError } from './failure.ts';
 import { installCommand } from './install/command.ts';
 import { runCommand } from './run/command.ts';
 import type { Terminal } from './terminal.ts';
+import { uninstallCommand } from './uninstall/command.ts';
 import { versionCommand } from './version/command.ts';
 
 /**
@@ -21,6 +22,7 @@ export async function runProgram(words: readonly string[], terminal: Terminal): 
     .addCommand(runCommand())
     .addCommand(explainCommand(terminal))
     .addCommand(installCommand(terminal))
+    .addCommand(uninstallCommand(terminal))
     .addCommand(versionCommand(terminal));
   for (const command of [program, ...program.commands]) {
     command

@@ -1,0 +1,39 @@
+// What an installation consists of, in the order in which it goes away. Pure.
+import { AUTHORITY_SECRET, CONTROL_PLANE_NAME, SYSTEM_NAMESPACE, TRUST_CONFIG_MAP } from '#core/names.ts';
+import { SERVING_SECRET } from '#injector/serving-certificate.ts';
+import { KINDS, type ResourceKind } from '#kube/api.ts';
+import { apiVersionOf, CHART_KINDS } from '../install/chart-kinds.ts';
+import { install } from '../install/install.ts';
+
+/** An object by its name; `where` is for asking, `kind` for printing. */
+export interface Target {
+  readonly where: ResourceKind;
+  readonly kind: string;
+  readonly namespace?: string;
+  readonly name: string;
+}
+
+/**
+ * Everything that the chart may render, the webhook first: so that no pod waits for an injector that is gone. Then the programs and their rights,
+ * so that nothing is made anew; then what they have made (`made`: what was found besides, in other namespaces or cluster-wide); the namespace last.
+ */
+export function removalOrder(made: readonly Target[] = []): Target[] {
+  const chart = install({ ha: true, files: [], set: [] })
+    .map(({ kind, metadata: { name, namespace } }): Target => ({ where: CHART_KINDS.get(kind) as ResourceKind, kind, namespace, name }))
+    .reverse();
+  const own = (where: ResourceKind, kind: string, name: string): Target => ({ where, kind, namespace: SYSTEM_NAMESPACE, name });
+  return [
+    ...chart.filter(({ kind }) => kind !== 'Namespace'),
+    own(KINDS.Lease, 'Lease', CONTROL_PLANE_NAME),
+    own(KINDS.Secret, 'Secret', SERVING_SECRET),
+    own(KINDS.Secret, 'Secret', AUTHORITY_SECRET),
+    own(KINDS.ConfigMap, 'ConfigMap', TRUST_CONFIG_MAP),
+    ...made,
+    ...chart.filter(({ kind }) => kind === 'Namespace'),
+  ];
+}
+
+/** As much of the object as `kubectl delete -f -` needs. */
+export function toIdentity({ where, kind, namespace, name }: Target) {
+  return { apiVersion: apiVersionOf(where), kind, metadata: { name, ...(namespace === undefined ? {} : { namespace }) } };
+}
