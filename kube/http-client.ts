@@ -104,10 +104,9 @@ export class HttpKubeClient implements KubeClient {
       options.onOpen?.();
       await readLines(response, what, options, silence);
     } catch (error) {
-      if (error instanceof KubeError) throw error;
-      if (idle.signal.aborted && !options.signal.aborted)
-        throw new KubeError(`${what}: silent for ${options.idleMs} ms, the connection counts as dead`, 0, 'Idle');
-      throw noAnswer(what, error, options.signal);
+      if (options.signal.aborted) throw noAnswer(what, error, options.signal);
+      if (idle.signal.aborted) throw new KubeError(`${what}: silent for ${options.idleMs} ms, the connection counts as dead`, 0, 'Idle');
+      throw error instanceof KubeError ? error : noAnswer(what, error);
     } finally {
       clearTimeout(silence);
     }
@@ -121,7 +120,6 @@ export class HttpKubeClient implements KubeClient {
     const options: https.RequestOptions = {
       method: call.method,
       agent: credentials.agent ?? call.agent,
-      signal: call.signal,
       ...credentials.tls,
       headers: {
         accept: 'application/json',
@@ -131,7 +129,7 @@ export class HttpKubeClient implements KubeClient {
       },
     };
     for (let attempt = 0; ; attempt++) {
-      const sent = await exchange(url, options, call.body);
+      const sent = await exchange(url, options, call);
       if (sent.response !== undefined) return sent.response;
       const stale = sent.reused && (sent.error as NodeJS.ErrnoException).code === 'ECONNRESET' && call.method === 'GET';
       if (!stale || attempt === MAX_IDLE_SOCKETS || call.signal.aborted) throw sent.error;
@@ -145,11 +143,18 @@ interface Sent {
   readonly reused: boolean;
 }
 
-function exchange(url: URL, options: https.RequestOptions, body: string | undefined): Promise<Sent> {
+// The signal is not given to node: it destroys the request with an error, which nobody hears where the response has just ended.
+function exchange(url: URL, options: https.RequestOptions, { body, signal }: Call): Promise<Sent> {
   return new Promise((resolve) => {
+    if (signal.aborted) return resolve({ error: signal.reason, reused: false });
     const request = (url.protocol === 'http:' ? http : https).request(url, options);
+    let response: IncomingMessage | undefined;
+    signal.addEventListener('abort', () => (response ?? request).destroy(), { once: true });
     request.on('socket', (socket) => socket.setKeepAlive(true, KEEPALIVE_DELAY_MS));
-    request.on('response', (response) => resolve({ response, reused: request.reusedSocket }));
+    request.on('response', (received) => {
+      response = received;
+      resolve({ response, reused: request.reusedSocket });
+    });
     request.on('error', (error) => resolve({ error, reused: request.reusedSocket }));
     request.end(body);
   });

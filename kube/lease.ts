@@ -56,6 +56,9 @@ export class LeaseElector {
   /** As last read or written. */
   private lease: LeaseObject | undefined;
   private leaseSeen: Moment;
+  /** Who held it when it was last seen, '' for nobody, and when it was then found deleted: its holder may not know that yet. */
+  private lastHolder = '';
+  private gone: Moment | null = null;
   /** When the last renewal that succeeded was sent; null: this replica does not hold the lease. */
   private renewed: Moment | null = null;
   private told = false;
@@ -160,6 +163,8 @@ export class LeaseElector {
         this.see(await client.request('GET', this.path, { timeoutMs, signal }));
       } catch (error) {
         if (!(error instanceof KubeError && error.status === 404)) throw error;
+        this.gone ??= this.moment();
+        if (this.lastHolder !== '' && this.lastHolder !== identity && this.since(this.gone) < this.durationMs) return false;
         const now = this.microTime();
         const spec = {
           holderIdentity: identity,
@@ -191,6 +196,8 @@ export class LeaseElector {
     // Another's clock is never compared with ours: what counts is how long the object has not changed before our eyes.
     if (lease.metadata.resourceVersion !== this.lease?.metadata.resourceVersion) this.leaseSeen = this.moment();
     this.lease = lease;
+    this.lastHolder = lease.spec.holderIdentity ?? '';
+    this.gone = null;
   }
 
   private lose(): void {

@@ -185,7 +185,10 @@ export class Reflector {
     if (livedMs >= STABLE_MS || error.status === 0 || error.status === 200) this.refusals = 0;
     else this.refusals++;
     // 410 is how an old version is told; that is no fault, so nobody hears of it unless it goes on.
-    if (error.status === 410 && this.failures++ === 0) return { next: 'list', waitMs: 0 };
+    if (error.status === 410 && this.failures === 0) {
+      this.failures = 1;
+      return { next: 'list', waitMs: 0 };
+    }
     const relist = error.status === 410 || error.status === 404 || this.refusals >= RELIST_AFTER_REFUSALS;
     if (relist) this.refusals = 0;
     return { next: relist ? 'list' : 'watch', waitMs: this.failed(error) };
