@@ -1,0 +1,118 @@
+// The objects of a cluster: one reflector for each kind, into the object store. The counterpart of files/directory-source.ts.
+
+import type { Logger } from '#core/log.ts';
+import type { Timers } from '#core/timers.ts';
+import { KINDS, type KubeClient } from '#kube/api.ts';
+import { Reflector, type ReflectorStatus } from '#kube/reflector.ts';
+import type { ObjectStore } from '../objects.ts';
+import { identify, type StoredKind } from '../stored-kinds.ts';
+import { splitKey } from '../translate/references.ts';
+import { project } from './project.ts';
+import type { KubeObject } from './types.ts';
+
+/** Who learns of the objects: the store itself while nothing is served, the control plane (over the same store) afterwards. */
+export interface ObjectSink {
+  apply(object: KubeObject): unknown;
+  remove(kind: string, namespace: string | undefined, name: string): unknown;
+}
+
+/** A kind's reflector; tests put their own in its place. */
+export interface Following {
+  start(): void;
+  stop(): void;
+  status(): ReflectorStatus;
+}
+
+export interface ClusterSourceSettings {
+  readonly client: KubeClient;
+  readonly store: ObjectStore;
+  readonly timers: Timers;
+  /** In [0, 1). */
+  readonly random: () => number;
+  readonly log: Logger;
+  /** After each change and each list, with the object that came (not on removal); for what watches besides the control plane. */
+  readonly onChange?: (kind: StoredKind, object: KubeObject | undefined) => void;
+}
+
+/** The kinds that are followed, in the order of a report. */
+export const FOLLOWED: readonly StoredKind[] = ['Service', 'EndpointSlice', 'Pod', 'Namespace', 'GRPCRoute', 'ReferenceGrant'];
+
+export class ClusterSource {
+  private readonly settings: ClusterSourceSettings;
+  private readonly reflectors: ReadonlyMap<StoredKind, Following>;
+  private sink: ObjectSink;
+
+  constructor(settings: ClusterSourceSettings) {
+    this.settings = settings;
+    this.sink = settings.store;
+    this.reflectors = new Map(FOLLOWED.map((kind) => [kind, this.follow(kind)]));
+  }
+
+  start(): void {
+    for (const reflector of this.reflectors.values()) reflector.start();
+  }
+
+  stop(): void {
+    for (const reflector of this.reflectors.values()) reflector.stop();
+  }
+
+  /** From now on changes go there. It must hold the same store. */
+  feed(sink: ObjectSink): void {
+    this.sink = sink;
+  }
+
+  status(): { readonly kind: StoredKind; readonly status: ReflectorStatus }[] {
+    return [...this.reflectors].map(([kind, reflector]) => ({ kind, status: reflector.status() }));
+  }
+
+  /** Kinds that are served but not known in full yet: while there is one, what is missing would look removed. */
+  waitingFor(): { readonly kind: StoredKind; readonly error: string }[] {
+    return this.status().flatMap(({ kind, status }) => (status.synced || status.missing ? [] : [{ kind, error: status.lastError }]));
+  }
+
+  /** Kinds that the API server does not serve; they count as empty until it does. */
+  missingKinds(): StoredKind[] {
+    return this.status().flatMap(({ kind, status }) => (status.missing ? [kind] : []));
+  }
+
+  private follow(kind: StoredKind): Following {
+    const { client, timers, random, log } = this.settings;
+    return new Reflector({
+      client,
+      kind: KINDS[kind],
+      project: (raw) => project(kind, raw),
+      handler: {
+        synced: (objects) => this.replace(kind, objects),
+        applied: (object) => this.apply(kind, object),
+        removed: ({ metadata }) => this.remove(kind, metadata?.namespace, metadata?.name ?? ''),
+      },
+      timers,
+      random,
+      log: log.child('reflector', { kind }),
+    });
+  }
+
+  /** After a list: what it names is there, the rest is gone. What is equal to before touches nothing, as the store sees to. */
+  private replace(kind: StoredKind, objects: readonly KubeObject[]): void {
+    const gone = new Set(this.settings.store.keysOf(kind));
+    for (const object of objects) {
+      gone.delete(identify(object)?.key ?? '');
+      this.apply(kind, object);
+    }
+    for (const key of gone) {
+      const [namespace, name] = kind === 'Namespace' ? [undefined, key] : splitKey(key);
+      this.remove(kind, namespace, name);
+    }
+    this.settings.onChange?.(kind, undefined);
+  }
+
+  private apply(kind: StoredKind, object: KubeObject): void {
+    this.sink.apply(object);
+    this.settings.onChange?.(kind, object);
+  }
+
+  private remove(kind: StoredKind, namespace: string | undefined, name: string): void {
+    this.sink.remove(kind, namespace, name);
+    this.settings.onChange?.(kind, undefined);
+  }
+}
