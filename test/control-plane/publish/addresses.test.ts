@@ -1,0 +1,68 @@
+// Addresses that a sidecar sends to directly: answered, followed, forgotten.
+import { create } from '@bufbuild/protobuf';
+import { expect } from 'chai';
+import { HelloSchema, type Resource, type SubscribeResponse } from '#core/gen/weft/v1/config_pb.ts';
+import { Shop } from './shop.ts';
+
+function connect(shop: Shop, addresses: string[] = []) {
+  const responses: SubscribeResponse[] = [];
+  let ended = '';
+  const peer = { namespace: 'shop', serviceAccount: 'default', pod: 'a' };
+  const hello = create(HelloSchema, { namespace: 'shop', pod: 'a', addresses });
+  const connection = shop.publisher.connect(peer, hello, {
+    send: (response) => responses.push(response),
+    end: ({ reason }) => (ended = reason),
+  });
+  const acknowledge = () => {
+    const { nonce } = responses.at(-1)!;
+    connection.subscriber.acknowledge({ $typeName: 'weft.v1.Ack', nonce, rejected: [] });
+  };
+  const identities = () => {
+    const all = responses.flatMap(({ resources }) => resources);
+    const of = ({ name, body }: Resource) => (body.case === 'pod' ? [[name, body.value.identity]] : []);
+    return Object.fromEntries(all.flatMap(of));
+  };
+  return { connection, responses, acknowledge, identities, ended: () => ended };
+}
+
+describe('pod addresses on the stream', () => {
+  it('are answered also where no pod is, and again when somebody else is there', () => {
+    const shop = new Shop();
+    shop.pods.set('10.0.0.1', 'spiffe://a');
+    const { connection, acknowledge, identities, responses } = connect(shop);
+    acknowledge();
+    connection.wantAddresses(['10.0.0.1', '192.0.2.1'], []);
+    expect(identities()).to.deep.equal({ 'pod/10.0.0.1': 'spiffe://a', 'pod/192.0.2.1': '' });
+    acknowledge();
+    const before = responses.length;
+    shop.pods.set('10.0.0.2', 'spiffe://other');
+    shop.publisher.addressesChanged(['10.0.0.2']);
+    shop.publisher.addressesChanged(['10.0.0.1']);
+    expect(responses).to.have.length(before);
+    shop.pods.set('10.0.0.1', 'spiffe://b');
+    shop.publisher.addressesChanged(['10.0.0.1']);
+    expect(identities()['pod/10.0.0.1']).to.equal('spiffe://b');
+  });
+
+  it('that are dropped are neither told of nor removed; those of the hello are answered', () => {
+    const shop = new Shop();
+    const { connection, acknowledge, identities, responses } = connect(shop, ['10.0.0.1']);
+    expect(identities()).to.deep.equal({ 'pod/10.0.0.1': '' });
+    acknowledge();
+    connection.wantAddresses([], ['10.0.0.1']);
+    shop.pods.set('10.0.0.1', 'spiffe://a');
+    shop.publisher.addressesChanged(['10.0.0.1']);
+    expect(responses).to.have.length(1);
+    connection.wantAddresses(['10.0.0.1'], []);
+    expect(identities()['pod/10.0.0.1']).to.equal('spiffe://a');
+  });
+
+  it('count as wants', () => {
+    const { connection, ended } = connect(new Shop());
+    connection.wantAddresses(
+      Array.from({ length: 10_001 }, (_, i) => `10.0.${i >> 8}.${i & 255}`),
+      [],
+    );
+    expect(ended()).to.equal('too many wants');
+  });
+});
