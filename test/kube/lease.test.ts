@@ -181,7 +181,7 @@ describe('kube lease', () => {
     atMostOne();
     await pass(40_000, atMostOne);
     api.edit({ holderIdentity: 'stranger', leaseDurationSeconds: 15 });
-    await pass(5_000);
+    await pass(9_000);
     expect(all.some(({ leading }) => leading)).to.equal(false);
     await pass(40_000, atMostOne);
     expect(all.filter(({ leading }) => leading)).to.have.length(1);
