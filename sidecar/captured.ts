@@ -4,7 +4,9 @@ import type { ByteStream } from './accept/byte-stream.ts';
 import type { ConnectionHandler } from './accept/listener.ts';
 import { ListenerSet } from './accept/listener-set.ts';
 import { originalDestination, originalDestinationProblem } from './accept/original-dst.ts';
+import { CAPTURE_ANSWER, checkCapture } from './capture/check.ts';
 import { includesPort, type PortRange } from './capture/port-ranges.ts';
+import { connectPlain } from './forward/dial.ts';
 import type { Clock } from './http2/clock.ts';
 import type { OriginalDestination } from './outbound.ts';
 
@@ -33,8 +35,16 @@ export class Captured {
     this.sides = sides;
   }
 
-  /** Opens the two ports. @returns what could not be opened, and why */
+  /** Opens the two ports, and makes sure that connections are redirected to them. @returns what is not as it must be, and why */
   async open(): Promise<string[]> {
+    const problems = await this.listen();
+    const podAddress = this.settings.podIps[0];
+    if (problems.length > 0 || podAddress === undefined) return problems;
+    const problem = await checkCapture({ podAddress, inboundPort: SIDECAR_INBOUND_PORT, connect: connectPlain });
+    return problem === '' ? [] : [problem];
+  }
+
+  private async listen(): Promise<string[]> {
     const problem = originalDestinationProblem();
     if (problem !== '') return [problem];
     const hasV6 = this.settings.podIps.some((address) => address.includes(':'));
@@ -82,7 +92,7 @@ export class Captured {
 /** Our own question whether the rules are in force (capture/check.ts): whoever gets this answer was redirected. */
 class CheckHandler implements ConnectionHandler {
   onAccept(stream: ByteStream): void {
-    stream.write(Buffer.from('weft\n'), () => {});
+    stream.write(Buffer.from(CAPTURE_ANSWER), () => {});
     stream.end();
     stream.start();
   }

@@ -34,6 +34,11 @@ export interface DialResult {
   onError(error: ProxyError, detail: string): void;
 }
 
+/** A plain connection from an address of our own: for questions to our own pod. */
+export function connectPlain(to: { host: string; port: number; localAddress: string }): net.Socket {
+  return net.connect(to);
+}
+
 /** Dials a target; exactly one of the result's functions is called, later. @returns a function that gives up */
 export function dial(
   target: DialTarget,
