@@ -14,6 +14,8 @@ const RETRY_SHARE = 1 / 15;
 const DEADLINE_SHARE = 2 / 3;
 /** Each wait ± this share. */
 const JITTER = 0.2;
+/** As other electors write a lease that is given back. */
+const RELEASED_SECONDS = 1;
 const RELEASE_TIMEOUT_MS = 2_000;
 
 export interface LeaseElectorOptions {
@@ -108,7 +110,7 @@ export class LeaseElector {
   }
 
   private async release(held: LeaseObject): Promise<void> {
-    const spec = { ...held.spec, holderIdentity: '', leaseDurationSeconds: 1, renewTime: this.microTime() };
+    const spec = { ...held.spec, holderIdentity: '', leaseDurationSeconds: RELEASED_SECONDS, renewTime: this.microTime() };
     await this.options.client.request('PUT', this.path, { body: { ...held, spec }, timeoutMs: RELEASE_TIMEOUT_MS });
   }
 
@@ -180,10 +182,9 @@ export class LeaseElector {
     }
     const { metadata, spec } = this.lease!;
     const holder = spec.holderIdentity ?? '';
-    if (holder !== identity && holder !== '') {
-      const promisedMs = Math.max(this.durationMs, (spec.leaseDurationSeconds ?? 0) * 1000);
-      if (this.since(this.leaseSeen) < promisedMs) return false;
-    }
+    // Without a holder it was given back (see release), or someone has edited it: then a leader may not know yet.
+    const free = holder === identity || (holder === '' && spec.leaseDurationSeconds === RELEASED_SECONDS);
+    if (!free && this.since(this.leaseSeen) < Math.max(this.durationMs, (spec.leaseDurationSeconds ?? 0) * 1000)) return false;
     const now = this.microTime();
     const changed = holder === identity ? {} : { acquireTime: now, leaseTransitions: (spec.leaseTransitions ?? 0) + 1 };
     const next = { ...spec, ...changed, holderIdentity: identity, leaseDurationSeconds: this.seconds(), renewTime: now };
