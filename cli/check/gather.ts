@@ -1,0 +1,175 @@
+// Reads the facts of a cluster: everything at once, each read with its own fate, all within one time limit.
+import { AUTHORITY_SECRET, CONTROL_PLANE_NAME, INJECTOR_NAME, SIDECAR_ADMIN_PORT, SYSTEM_NAMESPACE, WEBHOOK_PORT } from '#core/names.ts';
+import { hasSidecar } from '#injector/decide.ts';
+import { KINDS, type KubeClient, KubeError, type ResourcePath } from '#kube/api.ts';
+import { listAll } from '#kube/list.ts';
+import type { Cluster } from '../status/cluster.ts';
+import { askPod, type OpenPort } from '../status/reach.ts';
+import { askReplicas } from '../status/replicas.ts';
+import type { Crd, Deployment, EndpointSlice, Facts, Handshake, Namespace, Pod, Read, Route, WebhookConfiguration } from './facts.ts';
+import { handshakeVerdict } from './handshake.ts';
+import { bundlesOf } from './injector-checks.ts';
+import { isLive, keyOf, podsOf } from './pods.ts';
+import { projectCrd, projectPod } from './project.ts';
+import { sidecarTrouble } from './sidecar-checks.ts';
+
+/** Everything; what has not been read by then is missing. */
+export const TIME_LIMIT_MS = 25_000;
+/** The first question tells whether there is an API server at all. */
+const VERSION_TIMEOUT_MS = 6000;
+const HANDSHAKE_TIMEOUT_MS = 6000;
+const READYZ_TIMEOUT_MS = 4000;
+/** So many injectors show their certificate, and so many sidecars that are not ready are asked why. */
+const MOST_HANDSHAKES = 3;
+const MOST_SIDECARS_ASKED = 5;
+
+export interface GatherSettings {
+  readonly cluster: Cluster;
+  readonly version: string;
+  readonly now: () => number;
+}
+
+/** Never throws: what could not be read says why. */
+export async function gather({ cluster: { client, open }, version, now }: GatherSettings): Promise<Facts> {
+  const limit = AbortSignal.timeout(TIME_LIMIT_MS);
+  const read = <T>(what: string, action: () => Promise<T>): Promise<Read<T>> => reading(what, action, limit);
+  const list = <T>(path: ResourcePath, project = (raw: Record<string, unknown>) => raw as T, query: Record<string, string> = {}) =>
+    read(`list ${path.kind.plural}`, () => listed(client, path, project, query, limit));
+
+  const kubernetes = await read('the API server', () =>
+    client.request<{ gitVersion: string }>('GET', '/version', { timeoutMs: VERSION_TIMEOUT_MS, signal: limit }),
+  );
+  if (!kubernetes.ok) return nothing(client.server, version, now(), kubernetes);
+
+  const system = { namespace: SYSTEM_NAMESPACE };
+  const slicesOf = { labelSelector: `kubernetes.io/service-name=${INJECTOR_NAME}` };
+  const [crds, namespaces, pods, deployments, webhook, injectorEndpoints, authority, grpcRoutes] = await Promise.all([
+    list<Crd>({ kind: KINDS.CustomResourceDefinition }, projectCrd),
+    list<Namespace>({ kind: KINDS.Namespace }),
+    list<Pod>({ kind: KINDS.Pod }, projectPod),
+    list<Deployment>({ kind: KINDS.Deployment, ...system }),
+    read('the webhook', () =>
+      found<WebhookConfiguration>(client, { kind: KINDS.MutatingWebhookConfiguration, name: INJECTOR_NAME }, limit),
+    ),
+    list<EndpointSlice>({ kind: KINDS.EndpointSlice, ...system }, undefined, slicesOf),
+    read(
+      'the authority',
+      async () => (await found(client, { kind: KINDS.Secret, ...system, name: AUTHORITY_SECRET }, limit)) !== undefined,
+    ),
+    list<Route>({ kind: KINDS.GRPCRoute }),
+  ]);
+  const all = pods.ok ? pods.value : [];
+  const running = (deployment: string) =>
+    podsOf(all, deployment)
+      .filter((pod) => isLive(pod) && pod.status?.phase === 'Running')
+      .map(({ metadata }) => metadata?.name ?? '');
+  const [answers, handshakes, sidecarWords] = await Promise.all([
+    askReplicas(open, running(CONTROL_PLANE_NAME)),
+    shakeHands(open, running(INJECTOR_NAME), webhook.ok ? webhook.value : undefined),
+    askSidecars(open, all),
+  ]);
+  return {
+    nowMs: now(),
+    version,
+    server: client.server,
+    kubernetes,
+    crds,
+    namespaces,
+    pods,
+    deployments,
+    webhook,
+    injectorEndpoints,
+    handshakes,
+    authority,
+    grpcRoutes,
+    answers,
+    sidecarWords,
+  };
+}
+
+/** The facts when there is no API server, or not even a configuration that names one. */
+export function nothing(server: string, version: string, nowMs: number, failure: { ok: false; error: string }): Facts {
+  const reads = { kubernetes: failure, crds: failure, namespaces: failure, pods: failure, deployments: failure, webhook: failure };
+  const more = {
+    injectorEndpoints: failure,
+    authority: failure,
+    grpcRoutes: failure,
+    handshakes: [],
+    answers: [],
+    sidecarWords: new Map(),
+  };
+  return { nowMs, version, server, ...reads, ...more };
+}
+
+async function reading<T>(what: string, action: () => Promise<T>, limit: AbortSignal): Promise<Read<T>> {
+  try {
+    return { ok: true, value: await action() };
+  } catch (error) {
+    if (limit.aborted) return { ok: false, error: `${what}: not read within ${TIME_LIMIT_MS / 1000} s` };
+    return { ok: false, error: (error as Error).message };
+  }
+}
+
+async function listed<T>(
+  client: KubeClient,
+  path: ResourcePath,
+  project: (raw: Record<string, unknown>) => T,
+  query: Record<string, string>,
+  signal: AbortSignal,
+): Promise<T[]> {
+  let items: T[] = [];
+  await listAll(client, path, { query, signal, item: (raw) => void items.push(project(raw)), restart: () => void (items = []) });
+  return items;
+}
+
+async function found<T>(client: KubeClient, path: ResourcePath, signal: AbortSignal): Promise<T | undefined> {
+  try {
+    return await client.request<T>('GET', path, { signal });
+  } catch (error) {
+    if (error instanceof KubeError && error.status === 404) return undefined;
+    throw error;
+  }
+}
+
+async function shakeHands(open: OpenPort, pods: readonly string[], webhook: WebhookConfiguration | undefined): Promise<Handshake[]> {
+  const bundles = [...new Set(webhook === undefined ? [] : bundlesOf(webhook).map(([, bundle]) => bundle))].filter(
+    (bundle) => bundle !== '',
+  );
+  if (bundles.length === 0) return [];
+  return Promise.all(
+    pods.slice(0, MOST_HANDSHAKES).map(async (pod): Promise<Handshake> => {
+      try {
+        const way = await open(SYSTEM_NAMESPACE, pod, WEBHOOK_PORT);
+        try {
+          const verdicts = await Promise.all(bundles.map((bundle) => handshakeVerdict(way.localPort, bundle, HANDSHAKE_TIMEOUT_MS)));
+          return { pod, verdict: { ok: true, value: verdicts.find((verdict) => verdict !== '') ?? '' } };
+        } catch (error) {
+          return { pod, verdict: { ok: false, error: way.lastError() || (error as Error).message } };
+        } finally {
+          way.close();
+        }
+      } catch (error) {
+        return { pod, verdict: { ok: false, error: (error as Error).message } };
+      }
+    }),
+  );
+}
+
+async function askSidecars(open: OpenPort, pods: readonly Pod[]): Promise<Map<string, string>> {
+  const unready = pods.filter(
+    (pod) => isLive(pod) && hasSidecar(pod) && pod.status?.phase !== undefined && sidecarTrouble(pod) === 'runs, but is not ready',
+  );
+  const words = new Map<string, string>();
+  await Promise.all(
+    unready.slice(0, MOST_SIDECARS_ASKED).map(async (pod) => {
+      const { namespace = '', name = '' } = pod.metadata ?? {};
+      try {
+        const { body } = await askPod(open, { namespace, name, port: SIDECAR_ADMIN_PORT }, '/readyz', READYZ_TIMEOUT_MS);
+        words.set(keyOf(pod), body.trim().slice(0, 300));
+      } catch {
+        // It is known already that it is not ready; that it says nothing adds nothing.
+      }
+    }),
+  );
+  return words;
+}

@@ -1,0 +1,69 @@
+// Which namespaces are meshed, and labels that mean nothing. Pure.
+import { LABEL_INJECT, LABEL_MTLS } from '#core/names.ts';
+import { nearest } from '#core/nearest.ts';
+import { EXCLUDED_NAMESPACES, meaningOf } from '#injector/decide.ts';
+import { type Check, checksOf, counted } from './check.ts';
+import type { Facts, Namespace, Pod } from './facts.ts';
+import { isLive, keyOf } from './pods.ts';
+
+const VALUES: Readonly<Record<string, readonly string[]>> = {
+  [LABEL_INJECT]: ['enabled', 'disabled'],
+  [LABEL_MTLS]: ['permissive', 'strict'],
+};
+const checks = checksOf('Namespaces');
+
+/** The namespaces whose pods get sidecars, and each label with a value or a key that Weft does not know. */
+export function namespaceChecks({ namespaces, pods }: Facts): Check[] {
+  if (!namespaces.ok) return [checks.skipped('namespaces', 'the namespaces could not be read', { details: [namespaces.error] })];
+  const made: Check[] = [];
+  const wrong = [
+    ...namespaces.value.flatMap((namespace) => wrongLabels(namespace, `namespace ${namespace.metadata?.name}`)),
+    ...(pods.ok ? pods.value.filter(isLive).flatMap((pod) => wrongLabels(pod, `pod ${keyOf(pod)}`)) : []),
+  ];
+  if (wrong.length > 0) {
+    made.push(
+      checks.failed('labels', `${counted(wrong.length, 'label')} with a value that means nothing`, {
+        details: wrong.map(({ text }) => text),
+        hint: wrong[0].hint,
+      }),
+    );
+  }
+  const idle = namespaces.value.filter(({ metadata }) => isLabelled({ metadata }) && EXCLUDED_NAMESPACES.includes(metadata?.name ?? ''));
+  if (idle.length > 0) {
+    const details = idle.map(({ metadata }) => `${metadata?.name}`);
+    made.push(checks.warning('system-namespaces', `${LABEL_INJECT} has no effect on system namespaces`, { details }));
+  }
+  const meshed = namespaces.value.filter(({ metadata }) => isMeshed({ metadata })).map(({ metadata }) => metadata?.name ?? '');
+  if (meshed.length > 0) made.push(checks.ok('namespaces', `${counted(meshed.length, 'namespace')} meshed: ${nameList(meshed)}`));
+  else {
+    const hint = `kubectl label namespace NAME ${LABEL_INJECT}=enabled, then kubectl -n NAME rollout restart deployment`;
+    made.push(checks.warning('namespaces', 'no namespace is meshed', { hint }));
+  }
+  return made;
+}
+
+/** Whether a namespace's pods get a sidecar by default. */
+export function isMeshed(namespace: Namespace): boolean {
+  return isLabelled(namespace) && !EXCLUDED_NAMESPACES.includes(namespace.metadata?.name ?? '');
+}
+
+function isLabelled({ metadata }: Namespace): boolean {
+  return metadata?.labels?.[LABEL_INJECT] === 'enabled';
+}
+
+function wrongLabels({ metadata }: Namespace | Pod, who: string): { text: string; hint: string }[] {
+  return Object.entries(VALUES).flatMap(([label, values]) => {
+    const value = metadata?.labels?.[label];
+    if (value === undefined || values.includes(value)) return [];
+    const meant = label === LABEL_INJECT ? meaningOf(value) : nearest(value, values);
+    const text = `${who}: ${label}=${value} is not one of ${values.join(', ')}${meant === undefined ? '' : `; did you mean "${meant}"?`}`;
+    const what = metadata?.namespace === undefined ? `namespace ${metadata?.name}` : `-n ${metadata.namespace} pod ${metadata.name}`;
+    return [{ text, hint: `kubectl label --overwrite ${what} ${label}=${meant ?? values[0]}` }];
+  });
+}
+
+const MOST_NAMES = 8;
+
+function nameList(names: readonly string[]): string {
+  return names.length <= MOST_NAMES ? names.join(', ') : `${names.slice(0, MOST_NAMES).join(', ')} and ${names.length - MOST_NAMES} more`;
+}

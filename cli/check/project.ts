@@ -1,0 +1,39 @@
+// What is kept of large objects: a cluster's pods and CRDs are read whole, and only what is judged stays in memory.
+import type { Container } from '#injector/pod.ts';
+import type { Crd, Pod } from './facts.ts';
+
+/** Keeps of a pod what decide() and the verdicts read. */
+export function projectPod(raw: Record<string, unknown>): Pod {
+  const { metadata = {}, spec = {}, status = {} } = raw as Pod;
+  const { name, namespace, labels, annotations, ownerReferences, creationTimestamp, deletionTimestamp } = metadata;
+  return {
+    metadata: { name, namespace, labels, annotations, ownerReferences, creationTimestamp, deletionTimestamp },
+    spec: {
+      hostNetwork: spec.hostNetwork,
+      os: spec.os,
+      securityContext: spec.securityContext,
+      initContainers: (spec.initContainers ?? []).map(projectContainer),
+      containers: (spec.containers ?? []).map(projectContainer),
+      volumes: (spec.volumes ?? []).map((volume) => ({ name: volume.name })),
+    },
+    status: {
+      phase: status.phase,
+      conditions: status.conditions,
+      containerStatuses: status.containerStatuses,
+      initContainerStatuses: status.initContainerStatuses,
+    },
+  };
+}
+
+function projectContainer({ name, restartPolicy, securityContext }: Container): Container {
+  return { name, restartPolicy, securityContext };
+}
+
+/** Keeps of a CRD its annotations and versions; the schemas are most of it. */
+export function projectCrd(raw: Record<string, unknown>): Crd {
+  const { metadata, spec } = raw as Crd;
+  return {
+    metadata: { name: metadata?.name, annotations: metadata?.annotations },
+    spec: { versions: (spec?.versions ?? []).map(({ name, served }) => ({ name, served })) },
+  };
+}

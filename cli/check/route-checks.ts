@@ -1,0 +1,71 @@
+// Routes on Services: what their statuses say, and whether anybody has judged them. Pure.
+import { parentServiceOf } from '#control-plane/translate/references.ts';
+import { CONTROLLER_NAME } from '#core/names.ts';
+import { type Check, checksOf, counted } from './check.ts';
+import type { Facts, KubeCondition, Route } from './facts.ts';
+import { keyOf } from './pods.ts';
+
+const checks = checksOf('Routes');
+
+/** Each GRPCRoute with a Service as its parent: a mistake in it is a warning here, for the mesh itself is well. */
+export function routeChecks({ grpcRoutes }: Facts): Check[] {
+  if (!grpcRoutes.ok) return [checks.skipped('routes', 'the routes could not be read', { details: [grpcRoutes.error] })];
+  const ours = grpcRoutes.value.filter((route) => parentsOf(route).length > 0);
+  if (ours.length === 0) return [checks.ok('routes', 'no GRPCRoute is attached to a Service')];
+  const mistakes = ours.flatMap(mistakesOf);
+  const pending = ours.filter(isPending).map((route) => `GRPCRoute ${keyOf(route)}`);
+  const made: Check[] = [];
+  if (mistakes.length > 0) {
+    made.push(
+      checks.warning('routes', 'routes with mistakes', {
+        details: mistakes,
+        hint: 'weft status routes; weft explain says what becomes of a call',
+      }),
+    );
+  }
+  if (pending.length > 0) {
+    const hint = 'the leading control plane writes statuses within a second; its log says what keeps it';
+    made.push(
+      checks.warning('routes-pending', `${counted(pending.length, 'route')} whose latest version has no status yet`, {
+        details: pending,
+        hint,
+      }),
+    );
+  }
+  if (made.length === 0)
+    made.push(checks.ok('routes', `${counted(ours.length, 'GRPCRoute')} on Services, all accepted, all references resolved`));
+  return made;
+}
+
+function parentsOf(route: Route): { key: string; port?: number }[] {
+  return (route.spec?.parentRefs ?? []).flatMap((ref) => {
+    const key = parentServiceOf(ref, route.metadata?.namespace ?? '');
+    return key === undefined ? [] : [{ key, port: ref.port }];
+  });
+}
+
+function entriesOf(route: Route) {
+  return (route.status?.parents ?? []).filter(({ controllerName }) => controllerName === CONTROLLER_NAME);
+}
+
+function isPending(route: Route): boolean {
+  const entries = entriesOf(route);
+  const generation = route.metadata?.generation ?? 0;
+  if (entries.length < new Set(parentsOf(route).map(({ key, port }) => `${key}:${port ?? ''}`)).size) return true;
+  return entries.some(({ conditions }) => (conditions ?? []).every(({ observedGeneration = 0 }) => observedGeneration < generation));
+}
+
+function mistakesOf(route: Route): string[] {
+  return entriesOf(route).flatMap(({ parentRef, conditions }) => {
+    const port = parentRef?.port === undefined ? '' : `:${parentRef.port}`;
+    const where = `GRPCRoute ${keyOf(route)} on Service ${parentRef?.name ?? ''}${port}`;
+    return (conditions ?? [])
+      .filter(isMistake)
+      .map(({ type, status, reason, message }) => `${where}: ${type}=${status} ${reason}: ${message}`);
+  });
+}
+
+/** PartiallyInvalid is the one that is good when it is not there. */
+function isMistake({ type, status }: KubeCondition): boolean {
+  return type === 'PartiallyInvalid' ? status === 'True' : (type === 'Accepted' || type === 'ResolvedRefs') && status !== 'True';
+}

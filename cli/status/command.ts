@@ -1,0 +1,75 @@
+// `weft status`: what the mesh really runs, from every replica of the control plane.
+import { Argument, Command, Option } from 'commander';
+import { CONTROL_PLANE_NAME, SYSTEM_NAMESPACE } from '#core/names.ts';
+import { KINDS, type KubeClient } from '#kube/api.ts';
+import type { Pod } from '../check/facts.ts';
+import { isLive, podsOf, podTrouble } from '../check/pods.ts';
+import { Failure } from '../failure.ts';
+import { styleFor } from '../style.ts';
+import type { Terminal } from '../terminal.ts';
+import { type ClusterOptions, connectCluster, withClusterOptions } from './cluster.ts';
+import { type MeshStatus, mergeAnswers } from './merge.ts';
+import { askReplicas } from './replicas.ts';
+import { ofNamespace, textOf, type What } from './text.ts';
+
+interface Options extends ClusterOptions {
+  readonly namespace?: string;
+  readonly output: 'table' | 'wide' | 'json';
+}
+
+const EXAMPLE = `
+APPLIED 37/40: of the 40 connected sidecars that use the Service, 37 have said that they run its newest rules.
+
+Examples:
+  weft status
+  weft status routes -n shop
+  weft status sidecars -o wide`;
+
+/** The verb `status`. Its action throws Failure. */
+export function statusCommand({ stdout, stderr, env }: Pick<Terminal, 'stdout' | 'stderr' | 'env'>): Command {
+  return withClusterOptions(new Command('status'))
+    .description('Say which routes are in force on how many sidecars, and how each sidecar is.')
+    .addArgument(new Argument('[what]', 'only these').choices(['routes', 'sidecars']))
+    .option('-n, --namespace <name>', 'of one namespace (default: of all)')
+    .addOption(new Option('-o, --output <format>', 'how to print').choices(['table', 'wide', 'json']).default('table'))
+    .addHelpText('after', EXAMPLE)
+    .action(async (what: What | undefined, options: Options) => {
+      const { client, open } = await connectCluster(options, env);
+      const status = mergeAnswers(await askReplicas(open, await replicasOf(client)));
+      if (status.replicas === 0) throw new Failure(`no control plane answers: ${status.unreachable.join('; ')}`);
+      for (const line of status.unreachable) stderr.write(`weft: a control plane did not answer, its sidecars are missing here: ${line}\n`);
+      const shown = ofNamespace(status, options.namespace);
+      stdout.write(`${options.output === 'json' ? jsonOf(shown, what) : tables(shown, what, options)}\n`);
+    });
+
+  function tables(status: MeshStatus, what: What | undefined, { output, namespace }: Options): string {
+    const layout = { what: what === undefined ? (['routes', 'sidecars'] as const) : [what], wide: output === 'wide', namespace };
+    return textOf(status, { ...layout, nowMs: Date.now(), style: styleFor(stdout, env) }).join('\n');
+  }
+}
+
+function jsonOf({ routes, sidecars, unreachable, problems }: MeshStatus, what: What | undefined): string {
+  const shown = what === 'routes' ? { routes } : what === 'sidecars' ? { sidecars } : { routes, sidecars };
+  return JSON.stringify({ ...shown, unreachable, problems }, null, 2);
+}
+
+/** Names of the control plane's pods that run. @throws Failure when there are none, with the reason */
+async function replicasOf(client: KubeClient): Promise<string[]> {
+  let pods: Pod[];
+  try {
+    const list = await client.request<{ items?: Pod[] }>('GET', { kind: KINDS.Pod, namespace: SYSTEM_NAMESPACE });
+    pods = [...podsOf(list.items ?? [], CONTROL_PLANE_NAME)].filter(isLive);
+  } catch (error) {
+    throw new Failure((error as Error).message);
+  }
+  if (pods.length === 0) {
+    throw new Failure(`no control plane runs in namespace ${SYSTEM_NAMESPACE}: weft install | kubectl apply -f -, or weft check for more`);
+  }
+  const running = pods.filter(({ status }) => status?.phase === 'Running');
+  if (running.length === 0) {
+    throw new Failure(
+      `no control plane runs yet: ${pods.map((pod) => `${pod.metadata?.name}: ${podTrouble(pod)}`).join('; ')}; weft check says more`,
+    );
+  }
+  return running.map(({ metadata }) => metadata?.name ?? '');
+}

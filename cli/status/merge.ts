@@ -1,0 +1,55 @@
+// One picture from several replicas of the control plane: each knows all routes, and the sidecars that are connected to it. Pure.
+import type { ParentReport, RouteReport, SidecarReport } from '#control-plane/view/status.ts';
+import type { Answer } from './replicas.ts';
+
+export interface MeshStatus {
+  readonly routes: readonly RouteReport[];
+  readonly sidecars: readonly SidecarReport[];
+  /** "pod: why", of replicas that did not answer: their sidecars are missing here. */
+  readonly unreachable: readonly string[];
+  /** How many replicas answered. */
+  readonly replicas: number;
+  readonly problems: readonly string[];
+}
+
+/** Sums over replicas. A sidecar that two of them hold (it has just changed over) counts as the younger connection's. */
+export function mergeAnswers(answers: readonly Answer[]): MeshStatus {
+  const reports = answers.flatMap(({ report }) => (report.ok ? [report.value] : []));
+  const sidecars = new Map<string, SidecarReport>();
+  for (const sidecar of reports.flatMap((report) => report.sidecars)) {
+    const key = `${sidecar.namespace}/${sidecar.pod}`;
+    const known = sidecars.get(key);
+    if (known === undefined || known.connectedSinceMs < sidecar.connectedSinceMs) sidecars.set(key, sidecar);
+  }
+  const routes = new Map<string, RouteReport>();
+  for (const route of reports.flatMap((report) => report.routes)) {
+    const key = `${route.namespace}/${route.name} ${route.kind}`;
+    const known = routes.get(key);
+    routes.set(key, known === undefined ? route : mergeRoutes(known, route));
+  }
+  return {
+    routes: [...routes].sort(byKey).map(([, route]) => route),
+    sidecars: [...sidecars].sort(byKey).map(([, sidecar]) => sidecar),
+    unreachable: answers.flatMap(({ pod, report }) => (report.ok ? [] : [`${pod}: ${report.error}`])),
+    replicas: reports.length,
+    problems: [...new Set(reports.flatMap(({ problems }) => problems))],
+  };
+}
+
+function byKey([a]: [string, unknown], [b]: [string, unknown]): number {
+  return a < b ? -1 : a > b ? 1 : 0;
+}
+
+/** Conditions are those of the newer generation; who runs it adds up. */
+function mergeRoutes(a: RouteReport, b: RouteReport): RouteReport {
+  const [newer, other] = b.generation > a.generation ? [b, a] : [a, b];
+  const parents = newer.parents.map((parent): ParentReport => {
+    const twin = other.parents.find((one) => one.parent === parent.parent && one.port === parent.port);
+    return twin === undefined ? parent : { ...parent, applied: addApplied(parent.applied, twin.applied) };
+  });
+  return { ...newer, parents };
+}
+
+function addApplied(a: ParentReport['applied'], b: ParentReport['applied']): ParentReport['applied'] {
+  return { want: a.want + b.want, applied: a.applied + b.applied, rejected: [...a.rejected, ...b.rejected] };
+}

@@ -1,0 +1,97 @@
+// What `weft status` says of routes and sidecars, as rows of a table. Pure.
+import type { ParentReport, RouteReport, SidecarReport } from '#control-plane/view/status.ts';
+import { spanText } from './span.ts';
+import type { Cell } from './table.ts';
+
+export const ROUTE_TITLES = ['NAMESPACE', 'ROUTE', 'SERVICE', 'ACCEPTED', 'REFS', 'APPLIED', 'MESSAGE'] as const;
+export const WIDE_ROUTE_TITLES = ['NAMESPACE', 'ROUTE', 'KIND', 'GENERATION', 'SERVICE', 'ACCEPTED', 'REFS', 'APPLIED', 'MESSAGE'] as const;
+export const SIDECAR_TITLES = [
+  'NAMESPACE',
+  'POD',
+  'WORKLOAD',
+  'VERSION',
+  'CONNECTED',
+  'CONFIG AGE',
+  'CERTIFICATE',
+  'PENDING',
+  'REJECTED',
+] as const;
+export const WIDE_SIDECAR_TITLES = [...SIDECAR_TITLES.slice(0, 7), 'RESOURCES', 'PENDING', 'REJECTED', 'REASON'] as const;
+
+/** A certificate with less than this left is shown as a bad one. */
+const CERTIFICATE_SOON_MS = 300_000;
+const NOTHING = '–';
+
+/** One row for each parent of each route. */
+export function routeRows(routes: readonly RouteReport[], wide: boolean): Cell[][] {
+  return routes.flatMap((route) =>
+    route.parents.map((parent) => {
+      const service = serviceText(parent, route.namespace);
+      const known = [
+        conditionCell(parent, 'Accepted'),
+        conditionCell(parent, 'ResolvedRefs'),
+        appliedCell(parent),
+        messageOf(parent, wide),
+      ];
+      return wide
+        ? [route.namespace, route.name, route.kind, String(route.generation), service, ...known]
+        : [route.namespace, route.name, service, ...known];
+    }),
+  );
+}
+
+/** A Service of the route's own namespace goes by its name. */
+function serviceText({ parent, port }: ParentReport, namespace: string): string {
+  const name = parent.startsWith(`${namespace}/`) ? parent.slice(namespace.length + 1) : parent;
+  return port === undefined ? name : `${name}:${port}`;
+}
+
+function conditionCell({ conditions }: ParentReport, type: string): Cell {
+  const found = conditions.find((condition) => condition.type === type);
+  if (found === undefined) return { text: 'Unknown', bad: true };
+  return { text: found.status, bad: found.status !== 'True' };
+}
+
+function appliedCell({ applied: { want, applied, rejected } }: ParentReport): Cell {
+  return want === 0 ? NOTHING : { text: `${applied}/${want}`, bad: rejected.length > 0 };
+}
+
+function messageOf({ conditions, applied: { rejected } }: ParentReport, wide: boolean): string {
+  const wrong = conditions
+    .filter(({ type, status }) => (type === 'PartiallyInvalid' ? status === 'True' : status !== 'True'))
+    .map(({ reason, message }) => `${reason}: ${message}`);
+  const refused = rejected.map(({ pod, reason }) => `${pod} refuses it: ${reason}`);
+  const all = [...wrong, ...refused];
+  if (wide || all.length <= 1) return all.join('; ');
+  return `${all[0]} (and ${all.length - 1} more; -o wide)`;
+}
+
+/** One row for each connected sidecar. @param nowMs Unix ms */
+export function sidecarRows(sidecars: readonly SidecarReport[], nowMs: number, wide: boolean): Cell[][] {
+  return sidecars.map((sidecar) => {
+    const { namespace, pod, workload, version, resources, pending, rejected } = sidecar;
+    const start: Cell[] = [
+      namespace,
+      pod,
+      workload || NOTHING,
+      version || NOTHING,
+      age(sidecar.connectedSinceMs, nowMs),
+      age(sidecar.lastAckMs, nowMs),
+      certificateCell(sidecar.certificateNotAfterMs, nowMs),
+    ];
+    const end: Cell[] = [String(pending), { text: String(rejected.length), bad: rejected.length > 0 }];
+    if (!wide) return [...start, ...end];
+    return [...start, String(resources), ...end, rejected.map(({ name, reason }) => `${name}: ${reason}`).join('; ')];
+  });
+}
+
+/** Clocks of two machines differ a little: nothing is younger than now. */
+function age(sinceMs: number, nowMs: number): string {
+  return sinceMs === 0 ? NOTHING : spanText(Math.max(0, nowMs - sinceMs));
+}
+
+function certificateCell(notAfterMs: number, nowMs: number): Cell {
+  if (notAfterMs === 0) return NOTHING;
+  const leftMs = notAfterMs - nowMs;
+  return leftMs > 0 ? { text: spanText(leftMs), bad: leftMs < CERTIFICATE_SOON_MS } : { text: 'expired', bad: true };
+}

@@ -1,0 +1,30 @@
+// Columns of text, as wide as their widest cell. Pure.
+import { harmless, pad } from '../run/view/words.ts';
+import type { Style } from '../style.ts';
+
+/** Between columns, as kubectl has it. */
+const GAP = '   ';
+
+/** A row's cells; one that needs attention is marked. */
+export type Cell = string | { readonly text: string; readonly bad: boolean };
+
+/** The table's lines, its titles first. Names come from objects that anybody may have written: control characters are dropped. */
+export function tableLines(titles: readonly string[], rows: readonly (readonly Cell[])[], style: Style): string[] {
+  const texts = rows.map((row) => row.map((cell) => harmless(typeof cell === 'string' ? cell : cell.text).replace(/\s*\n\s*/g, ' ')));
+  const widths = titles.map((title, column) => Math.max(title.length, ...texts.map((row) => [...row[column]].length)));
+  const line = (cells: readonly string[], paint: (column: number, text: string) => string): string =>
+    cells
+      // The last column is not filled up: no spaces at the line's end.
+      .map((text, column) => paint(column, column === cells.length - 1 ? text : pad(text, widths[column])))
+      .join(GAP)
+      .trimEnd();
+  return [
+    style.dim(line(titles, (_, text) => text)),
+    ...texts.map((row, i) =>
+      line(row, (column, text) => {
+        const cell = rows[i][column];
+        return typeof cell !== 'string' && cell.bad ? style.bad(text) : text;
+      }),
+    ),
+  ];
+}

@@ -1,0 +1,58 @@
+// Lays the mesh's status out for people: tables, or what an empty one means. Pure.
+import { LABEL_INJECT } from '#core/names.ts';
+import type { Style } from '../style.ts';
+import type { MeshStatus } from './merge.ts';
+import { ROUTE_TITLES, routeRows, SIDECAR_TITLES, sidecarRows, WIDE_ROUTE_TITLES, WIDE_SIDECAR_TITLES } from './rows.ts';
+import { tableLines } from './table.ts';
+
+export type What = 'routes' | 'sidecars';
+
+export interface Layout {
+  /** Both, in this order, when there are several. */
+  readonly what: readonly What[];
+  readonly wide: boolean;
+  /** Absent: all. */
+  readonly namespace?: string;
+  /** Unix ms. */
+  readonly nowMs: number;
+  readonly style: Style;
+}
+
+/** Lines without line ends. */
+export function textOf(status: MeshStatus, layout: Layout): string[] {
+  return layout.what.flatMap((what, i) => {
+    const lines = what === 'routes' ? routeLines(status, layout) : sidecarLines(status, layout);
+    return i === 0 ? lines : ['', ...lines];
+  });
+}
+
+function routeLines({ routes }: MeshStatus, { wide, style, namespace }: Layout): string[] {
+  if (routes.length === 0) {
+    const where = namespace === undefined ? '' : ` in namespace ${namespace}`;
+    return [`no route is attached to a Service${where}: calls go to the Services' own endpoints`];
+  }
+  return tableLines(wide ? WIDE_ROUTE_TITLES : ROUTE_TITLES, routeRows(routes, wide), style);
+}
+
+function sidecarLines({ sidecars }: MeshStatus, { wide, style, namespace, nowMs }: Layout): string[] {
+  if (sidecars.length === 0) {
+    const name = namespace ?? 'NAME';
+    return [
+      `no sidecar is connected${namespace === undefined ? '' : ` from namespace ${namespace}`}`,
+      `to mesh a namespace: kubectl label namespace ${name} ${LABEL_INJECT}=enabled, then kubectl -n ${name} rollout restart deployment`,
+    ];
+  }
+  return tableLines(wide ? WIDE_SIDECAR_TITLES : SIDECAR_TITLES, sidecarRows(sidecars, nowMs, wide), style);
+}
+
+/** The part of one namespace: its routes, and routes on its Services; its sidecars. */
+export function ofNamespace(status: MeshStatus, namespace: string | undefined): MeshStatus {
+  if (namespace === undefined) return status;
+  return {
+    ...status,
+    routes: status.routes.filter(
+      (route) => route.namespace === namespace || route.parents.some(({ parent }) => parent.startsWith(`${namespace}/`)),
+    ),
+    sidecars: status.sidecars.filter((sidecar) => sidecar.namespace === namespace),
+  };
+}
