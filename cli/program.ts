@@ -1,10 +1,13 @@
 // The `weft` command: its verbs, and what becomes of wrong words.
 import { Command, CommanderError } from 'commander';
 import { VERSION } from '#core/version.ts';
+import { checkCommand } from './check/command.ts';
 import { explainCommand } from './explain/command.ts';
 import { EXIT_FAILED, EXIT_USAGE, Failure, UsageError } from './failure.ts';
+import { injectCommand } from './inject/command.ts';
 import { installCommand } from './install/command.ts';
 import { runCommand } from './run/command.ts';
+import { statusCommand } from './status/command.ts';
 import type { Terminal } from './terminal.ts';
 import { uninstallCommand } from './uninstall/command.ts';
 import { versionCommand } from './version/command.ts';
@@ -22,7 +25,10 @@ export async function runProgram(words: readonly string[], terminal: Terminal): 
     .addCommand(runCommand())
     .addCommand(explainCommand(terminal))
     .addCommand(installCommand(terminal))
+    .addCommand(injectCommand(terminal))
     .addCommand(uninstallCommand(terminal))
+    .addCommand(checkCommand(terminal))
+    .addCommand(statusCommand(terminal))
     .addCommand(versionCommand(terminal));
   for (const command of [program, ...program.commands]) {
     command

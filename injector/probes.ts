@@ -21,6 +21,9 @@ export interface RewrittenProbes {
   readonly warnings: readonly string[];
 }
 
+/** What the sidecar accepts; nobody's application answers a probe later. */
+const LONGEST_TIMEOUT_SECONDS = 600;
+
 const KINDS = ['startup', 'readiness', 'liveness'] as const;
 
 /**
@@ -69,7 +72,7 @@ function targetOf(probe: Probe, container: Container, skipInbound: readonly Port
   const port = portOf(handler.port, container);
   if (port === null) return `container declares no port named ${JSON.stringify(handler.port)}; the probe is left as it is`;
   if (port === SIDECAR_ADMIN_PORT || containsPort(skipInbound, port)) return null;
-  const timeoutMs = 1000 * (probe.timeoutSeconds || 1);
+  const timeoutMs = 1000 * Math.min(probe.timeoutSeconds || 1, LONGEST_TIMEOUT_SECONDS);
   if (tcpSocket) return { timeoutMs, tcp: { port } };
   if (grpc) return { timeoutMs, grpc: { port, service: grpc.service ?? '' } };
   const headers = (httpGet!.httpHeaders ?? []).map(({ name = '', value = '' }) => ({ name, value }));

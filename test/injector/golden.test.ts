@@ -57,8 +57,8 @@ function expectKept(golden: GoldenCase, after: { metadata?: Record<string, never
     delete before.spec[list];
   }
   expect(JSON.stringify(rest.spec)).to.equal(JSON.stringify(before.spec));
-  const { annotations: added, ...metadata } = (rest.metadata ?? {}) as { annotations: Record<string, string> };
-  const { annotations: old, ...oldMetadata } = (before.metadata ?? {}) as { annotations?: Record<string, string> | null };
+  const { annotations: added, ...metadata } = (rest.metadata ?? {}) as unknown as { annotations: Record<string, string> };
+  const { annotations: old, ...oldMetadata } = (before.metadata ?? {}) as unknown as { annotations?: Record<string, string> | null };
   expect(JSON.stringify(metadata)).to.equal(JSON.stringify(oldMetadata));
   for (const [key, value] of Object.entries(old ?? {})) if (key !== 'weft.dev/status') expect(added[key]).to.equal(value);
 }
