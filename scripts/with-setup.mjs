@@ -1,4 +1,4 @@
-// Runs one of the project's verbs (start, test, bench, weft) on a machine that has only some Node (18 or newer) and npm:
+// Runs one of the project's verbs (start, test, test:cluster, cluster, bench, weft) on a machine that has only some Node (18 or newer) and npm:
 // installs the packages when the lock file is newer than they are, builds when sources are newer, then uses Node 24 from node_modules.
 // Standard output belongs to the verb alone: everything said here goes to standard error.
 import { spawn } from 'node:child_process';
@@ -9,7 +9,19 @@ import { fileURLToPath } from 'node:url';
 
 const ROOT = join(dirname(fileURLToPath(import.meta.url)), '..');
 const NODE = join(ROOT, 'node_modules', 'node', 'bin', process.platform === 'win32' ? 'node.exe' : 'node');
-const SOURCES = ['core', 'certs', 'control-plane', 'sidecar', 'injector', 'cli', 'examples', 'scripts', 'package-lock.json'];
+const SOURCES = [
+  'core',
+  'certs',
+  'kube',
+  'control-plane',
+  'sidecar',
+  'injector',
+  'cli',
+  'manifests',
+  'examples',
+  'scripts',
+  'package-lock.json',
+];
 
 const SIGNALS = ['SIGINT', 'SIGTERM', 'SIGHUP'];
 
@@ -118,6 +130,12 @@ async function test(args) {
     if (code === 0) passed++;
     else failed++;
   }
+  const ran = await mocha(args);
+  return summarize({ passed: passed + ran.passed, failed: failed + ran.failed, skipped: ran.skipped });
+}
+
+/** @returns {Promise<{ passed: number, failed: number, skipped: number }>} what mocha's own summary says */
+async function mocha(args) {
   let tail = '';
   const { code } = await run(NODE, ['node_modules/mocha/bin/mocha.js', ...args], {
     onStdout: (data) => {
@@ -126,10 +144,12 @@ async function test(args) {
     },
   });
   const sum = (word) => [...tail.matchAll(new RegExp(`^\\s*(\\d+) ${word}\\b`, 'gm'))].map((match) => Number(match[1])).at(-1) ?? 0;
-  passed += sum('passing');
   // A crash of the runner itself has no count of failures, but is one.
-  failed += Math.max(sum('failing'), code === 0 ? 0 : 1);
-  const skipped = sum('pending');
+  return { passed: sum('passing'), failed: Math.max(sum('failing'), code === 0 ? 0 : 1), skipped: sum('pending') };
+}
+
+/** The last line of each kind of tests. @returns {number} exit code */
+function summarize({ passed, failed, skipped }) {
   process.stdout.write(`${skipped ? `${skipped} skipped\n` : ''}${passed} passed, ${failed} failed\n`);
   return failed === 0 ? 0 : 1;
 }
@@ -145,10 +165,17 @@ if (verb === 'start' || verb === 'weft') {
 } else if (verb === 'test') {
   await buildIfStale();
   code = await test(args);
+} else if (verb === 'test:cluster') {
+  await buildIfStale();
+  code = summarize(await mocha(['--config', join('test', 'cluster', '.mocharc.cluster.json'), ...args]));
+} else if (verb === 'cluster') {
+  // Taking down and looking need no build, and work while one is broken.
+  if (args[0] === 'up' || args[0] === 'load' || args[0] === 'install') await buildIfStale();
+  code = (await run(NODE, [join('test', 'cluster', 'main.ts'), ...args])).code;
 } else if (verb === 'bench') {
   await buildIfStale();
   code = (await run(NODE, [join('bench', 'main.ts'), ...args])).code;
 } else {
-  say('usage: node scripts/with-setup.mjs start|test|bench|weft [arguments]');
+  say('usage: node scripts/with-setup.mjs start|test|test:cluster|cluster|bench|weft [arguments]');
 }
 process.exit(code);

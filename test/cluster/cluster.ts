@@ -20,7 +20,7 @@ import { removeLeftovers, removeTasks, whatIsLeft } from './leftovers.ts';
 import { createNetwork, inNetwork, KUBERNETES_SERVICE_ADDRESS, networkName, removeNetwork } from './network.ts';
 import { ensurePackages, programPath } from './packages.ts';
 import { writePki } from './pki.ts';
-import { isRunning, lastLines, recordOf, records, startProcess, stopProcess } from './processes.ts';
+import { isRunning, lastLines, type ProcessRecord, recordOf, records, startProcess, statOf, stopProcess } from './processes.ts';
 
 const ROOT = path.resolve(import.meta.dirname, '..', '..');
 /** Where a clone's cluster keeps its state; git ignores it. */
@@ -32,6 +32,8 @@ const POLL_MS = 100;
 export interface ClusterSettings {
   readonly directory?: string;
   readonly log: (line: string) => void;
+  /** The cluster is for this process only: one that it leaves behind is stale. */
+  readonly temporary?: boolean;
 }
 
 export interface RunningCluster {
@@ -53,9 +55,12 @@ interface Saved {
   readonly network: string;
   readonly nodeAddress: string;
   readonly kubectl: string;
+  /** The test run it is for; absent: it stays until someone takes it down. */
+  readonly run?: Pick<ProcessRecord, 'pid' | 'startTime'>;
 }
 
 const savedFile = (directory: string) => path.join(directory, 'cluster.json');
+const stoppedFile = (directory: string, name: Component) => path.join(directory, `${name}.stopped`);
 
 async function until(what: string, directory: string, component: Component, condition: () => Promise<boolean>): Promise<void> {
   const deadline = Date.now() + READY_WITHIN_MS;
@@ -81,16 +86,16 @@ function runningCluster(directory: string, saved: Saved): RunningCluster {
     network: saved.network,
     async stopProcess(name, signal) {
       const record = recordOf(directory, name);
-      await stopProcess(directory, name, signal);
       // Kept for the start that follows.
-      if (record) writeFileSync(path.join(directory, `${name}.stopped`), JSON.stringify(record));
+      if (record) writeFileSync(stoppedFile(directory, name), JSON.stringify(record));
+      await stopProcess(directory, name, signal);
     },
     async startProcess(name) {
-      const kept = path.join(directory, `${name}.stopped`);
+      const kept = stoppedFile(directory, name);
       if (!existsSync(kept)) throw new Error(`${name} was not stopped: there is nothing to start again`);
       const { argv, env } = JSON.parse(readFileSync(kept, 'utf8'));
-      rmSync(kept);
       await startProcess(directory, name, argv, env);
+      rmSync(kept);
       if (name === 'apiserver') await apiServerReady(cluster);
     },
   };
@@ -103,14 +108,22 @@ async function apiServerReady({ directory, kubectl, kubeconfig }: RunningCluster
   });
 }
 
-/** The cluster of this directory, if all of its programs run. */
+/** The cluster of this directory, if all of its programs run, but those stopped on purpose; not one that an ended test run left behind. */
 export function findCluster(directory = CLUSTER_DIRECTORY): RunningCluster | undefined {
   if (!existsSync(savedFile(directory))) return undefined;
+  const saved = JSON.parse(readFileSync(savedFile(directory), 'utf8')) as Saved;
+  if (saved.run && !isRunning(saved.run)) return undefined;
   const alive = COMPONENTS.every((name) => {
     const record = recordOf(directory, name);
-    return record !== undefined && isRunning(record);
+    return existsSync(stoppedFile(directory, name)) || (record !== undefined && isRunning(record));
   });
-  return alive ? runningCluster(directory, JSON.parse(readFileSync(savedFile(directory), 'utf8')) as Saved) : undefined;
+  return alive ? runningCluster(directory, saved) : undefined;
+}
+
+/** A cluster made for this test run stays up when it has ended. */
+export function keepCluster(directory = CLUSTER_DIRECTORY): void {
+  const { run: _, ...saved } = JSON.parse(readFileSync(savedFile(directory), 'utf8')) as Saved;
+  writeFileSync(savedFile(directory), `${JSON.stringify(saved)}\n`);
 }
 
 /** Which programs run. */
@@ -150,7 +163,7 @@ async function startAll(directory: string, places: Places, saved: Saved, log: Cl
  * taken away first.
  * @throws Error that says what is missing, or which program failed with its last lines
  */
-export async function up({ directory = CLUSTER_DIRECTORY, log }: ClusterSettings): Promise<RunningCluster> {
+export async function up({ directory = CLUSTER_DIRECTORY, log, temporary = false }: ClusterSettings): Promise<RunningCluster> {
   if (process.platform !== 'linux' || process.getuid?.() !== 0) {
     throw new Error('a test cluster needs Linux and root; without them set WEFT_TEST_KUBECONFIG to the kubeconfig of any other cluster');
   }
@@ -169,7 +182,8 @@ export async function up({ directory = CLUSTER_DIRECTORY, log }: ClusterSettings
   for (const name of ['pki', 'logs', 'run', 'cni', 'kubelet']) mkdirSync(path.join(directory, name), { recursive: true });
   try {
     const network = await createNetwork(directory);
-    const saved: Saved = { network: network.name, nodeAddress: network.nodeAddress, kubectl: programs.kubectl };
+    const run = temporary ? { run: { pid: process.pid, startTime: statOf(process.pid)?.startTime ?? '' } } : {};
+    const saved: Saved = { network: network.name, nodeAddress: network.nodeAddress, kubectl: programs.kubectl, ...run };
     writeFileSync(savedFile(directory), `${JSON.stringify(saved)}\n`);
     const file = (name: string) => path.join(directory, name);
     await writePki({
@@ -206,7 +220,7 @@ export async function down({
   await removeTasks(directory);
   await Promise.all(['apiserver', 'etcd', 'containerd'].map(stop));
   await Promise.all(records(directory).map(({ name }) => stop(name)));
-  await removeLeftovers(directory, network);
+  await removeLeftovers(directory);
   await removeNetwork(network);
   const left = whatIsLeft(directory, network);
   if (left.length > 0) throw new Error(`the cluster is not down, left are: ${left.join(', ')}`);

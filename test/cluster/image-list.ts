@@ -59,13 +59,11 @@ function node(): Promise<Layer> {
 function koffi(): Layer {
   const modules = path.join(ROOT, 'node_modules');
   const native = `@koromix/koffi-linux-${process.arch}`;
-  const files = [
-    ...['package.json', 'index.js', 'index.cjs', 'src/koffi/index.js', 'src/koffi/index.cjs'].map((file) => `koffi/${file}`),
-    ...['package.json', 'index.js', `linux_${process.arch}/koffi.node`].map((file) => `${native}/${file}`),
-  ];
-  return files
-    .filter((file) => existsSync(path.join(modules, file)))
-    .map((file) => ({ path: `weft/node_modules/${file}`, data: readFileSync(path.join(modules, file)) }));
+  const own = readdirSync(path.join(modules, 'koffi'), { recursive: true, encoding: 'utf8' })
+    .filter((file) => /^(package\.json|(index|indirect)\.c?js|src\/koffi\/.*\.c?js)$/.test(file))
+    .map((file) => `koffi/${file}`);
+  const files = [...own.sort(), ...['package.json', 'index.js', `linux_${process.arch}/koffi.node`].map((file) => `${native}/${file}`)];
+  return files.map((file) => ({ path: `weft/node_modules/${file}`, data: readFileSync(path.join(modules, file)) }));
 }
 
 function bundles(from: string, to: string): Layer {

@@ -118,13 +118,17 @@ function isLinkInto(directory: string, file: string): boolean {
   }
 }
 
-/** Takes everything away that is left once containerd has ended. `podNetwork`: the CNI network's name. */
-export async function removeLeftovers(directory: string, podNetwork: string): Promise<void> {
+/** Takes everything away that is left once containerd has ended. */
+export async function removeLeftovers(directory: string): Promise<void> {
   await killContainers(directory);
   const containers = removeShimTraces(directory);
   await unmountAll(directory);
   removeCgroups(containers);
-  for (const name of list(CNI_RESULTS)) if (name.startsWith(`${podNetwork}-`)) rmSync(path.join(CNI_RESULTS, name), { force: true });
+  for (const name of list(CNI_RESULTS)) {
+    const file = path.join(CNI_RESULTS, name);
+    // CNI remembers for each pod the network namespace it was for: ours lie below our directory.
+    if (readFileSync(file, 'utf8').includes(`${directory}/`)) rmSync(file, { force: true });
+  }
   for (const name of list(CONTAINER_LOGS)) {
     const file = path.join(CONTAINER_LOGS, name);
     if (isLinkInto(directory, file)) rmSync(file, { force: true });

@@ -4,6 +4,8 @@ import { BINARIES, binary } from './binaries.ts';
 import { CLUSTER_DIRECTORY, componentStates, down, findCluster, type RunningCluster, up } from './cluster.ts';
 import { COMPONENTS, containerdSocket } from './configuration.ts';
 import { exec } from './exec.ts';
+import { WEFT_IMAGE } from './image-list.ts';
+import { installWeft } from './install.ts';
 import { logFile } from './processes.ts';
 import { loadOwnImages, provision } from './provision.ts';
 
@@ -12,6 +14,7 @@ const USAGE = `Usage: npm run cluster -- <verb>
   up               a Kubernetes with CoreDNS, the Gateway API's CRDs and the images of this work tree
   down             takes it down; nothing is left on the machine
   load             loads the images of Weft and of the shop again, after a change
+  install [<…>]    loads, and installs Weft with them; arguments are those of \`weft install\`
   kubeconfig       prints the path of its kubeconfig
   status           what runs
   logs <component> prints what ${COMPONENTS.join(', ')} said
@@ -56,6 +59,14 @@ const VERBS: Readonly<Record<string, (args: readonly string[]) => Promise<number
   },
   async load() {
     await loadOwnImages(running().directory, say);
+    return 0;
+  },
+  async install(args) {
+    const { directory, kubectl, kubeconfig } = running();
+    await loadOwnImages(directory, say);
+    const startedAt = Date.now();
+    await installWeft({ kubectl, kubeconfig, image: WEFT_IMAGE, args });
+    say(`Weft installed in ${((Date.now() - startedAt) / 1000).toFixed(1)} s`);
     return 0;
   },
   async kubeconfig() {
