@@ -64,6 +64,7 @@ export class LeaseElector {
   /** When the last renewal that succeeded was sent; null: this replica does not hold the lease. */
   private renewed: Moment | null = null;
   private told = false;
+  private complaint = '';
   private standDown = (): void => {};
 
   constructor(options: LeaseElectorOptions) {
@@ -132,10 +133,10 @@ export class LeaseElector {
       if (!(error instanceof KubeError)) throw error;
       // Another was faster, or the object is not as it was: look before the next step.
       if (error.status === 409 || error.status === 404) this.lease = undefined;
-      else if (!this.stopped.signal.aborted)
-        this.options.log.warn('cannot reach the lease that decides who leads', { lease: this.options.name, error });
+      else this.complain(error);
       return this.durationMs * RETRY_SHARE;
     }
+    this.complaint = '';
     if (!won) {
       this.lose();
       return this.durationMs * LOOK_SHARE;
@@ -199,6 +200,13 @@ export class LeaseElector {
     this.lease = lease;
     this.lastHolder = lease.spec.holderIdentity ?? '';
     this.gone = null;
+  }
+
+  // Once for each cause, not for each second that it lasts.
+  private complain(error: KubeError): void {
+    if (this.stopped.signal.aborted || this.complaint === error.reason) return;
+    this.complaint = error.reason;
+    this.options.log.warn('cannot reach the lease that decides who leads', { lease: this.options.name, error });
   }
 
   private lose(): void {

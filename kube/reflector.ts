@@ -81,6 +81,8 @@ export class Reflector {
   private version = '';
   private failures = 0;
   private refusals = 0;
+  /** The last watch ended with 410, before it had lived for long. */
+  private expired = false;
   private listFailed = false;
   private readonly state = { synced: false, lastEventMs: 0, lists: 0, watches: 0, lastError: '', missing: false };
 
@@ -174,19 +176,19 @@ export class Reflector {
     } catch (error) {
       return this.watchFailed(inStream ?? (error as KubeError), timers.now() - beganMs);
     }
-    if (timers.now() - beganMs >= STABLE_MS) this.failures = 0;
+    if (timers.now() - beganMs >= STABLE_MS) this.settled();
     // The server ended it in good order. Only one that does so again and again at once is kept at a distance.
     const waitMs = this.failures++ === 0 ? 0 : backoffMs(this.failures, BACKOFF_BASE_MS, BACKOFF_CAP_MS, random());
     return { next: 'watch', waitMs };
   }
 
   private watchFailed(error: KubeError, livedMs: number): Outcome {
-    if (livedMs >= STABLE_MS) this.failures = 0;
+    if (livedMs >= STABLE_MS) this.settled();
     if (livedMs >= STABLE_MS || error.status === 0 || error.status === 200) this.refusals = 0;
     else this.refusals++;
     // 410 is how an old version is told; that is no fault, so nobody hears of it unless it goes on.
-    if (error.status === 410 && this.failures === 0) {
-      this.failures = 1;
+    if (error.status === 410 && !this.expired) {
+      this.expired = true;
       return { next: 'list', waitMs: 0 };
     }
     const relist = error.status === 410 || error.status === 404 || this.refusals >= RELIST_AFTER_REFUSALS;
@@ -237,6 +239,11 @@ export class Reflector {
     if (missing) return MISSING_POLL_MS.least + MISSING_POLL_MS.spread * random();
     const asked = Math.min(error.retryAfterMs ?? 0, MAX_RETRY_AFTER_MS);
     return asked + backoffMs(this.failures++, BACKOFF_BASE_MS, BACKOFF_CAP_MS, random());
+  }
+
+  private settled(): void {
+    this.failures = 0;
+    this.expired = false;
   }
 
   private heard(): void {

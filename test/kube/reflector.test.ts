@@ -175,7 +175,7 @@ describe('kube reflector', () => {
     });
     const reflector = start();
     await until(() => reflector.status().lists > 6, 'several lists');
-    expect(timers.asked.slice(0, 4)).to.deep.equal([250, 500, 1000, 2000]);
+    expect(timers.asked.slice(0, 4)).to.deep.equal([125, 250, 500, 1000]);
     expect(reflector.status().lastError).to.contain('410');
   });
 
