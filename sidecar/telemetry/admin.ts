@@ -1,9 +1,19 @@
 // The admin server: probes and metrics for anyone who can reach it, the inner life for loopback only.
 import type http from 'node:http';
+import { didYouMean } from '#core/nearest.ts';
+import { systemTimers, type Timers } from '#core/timers.ts';
+import type { ProbeTarget } from '../probe/targets.ts';
 import type { RequestSeries } from './request-series.ts';
 
 // An import would read every property of the module, among them getters that load undici: 2 MB of the sidecar's memory (Node 24).
 const { createServer } = process.getBuiltinModule('node:http');
+
+/** /readyz?wait answers no later: the kubelet's probe, which would ask again a second later, has 2 s. */
+export const READY_WAIT_MS = 1500;
+/** So often a held answer looks whether it can be given. */
+const READY_LOOK_MS = 20;
+/** The kubelet asks for one of a kind at a time; more than this is not the kubelet. */
+export const MAX_PROBES_IN_FLIGHT = 32;
 
 export interface AdminSource {
   /** '' when ready, else what is missing. */
@@ -12,6 +22,8 @@ export interface AdminSource {
   /** The configuration in force; no secrets. */
   configDump(): unknown;
   series(): Iterable<RequestSeries>;
+  /** The application's probes that were pointed at us, and where it is asked; absent: none. */
+  readonly probes?: { readonly targets: ReadonlyMap<string, ProbeTarget>; readonly podAddress: string };
 }
 
 /** One series as /stats shows it; cumulative since the start. `weft run` reads this. */
@@ -34,9 +46,15 @@ export interface StatsSeries {
 
 export class AdminServer {
   private readonly server: http.Server;
+  private readonly source: AdminSource;
+  private readonly timers: Timers;
+  private probesInFlight = 0;
+  private closed = false;
 
-  constructor(source: AdminSource) {
-    this.server = createServer({ requestTimeout: 10_000, headersTimeout: 5000 }, (request, response) => answer(source, request, response));
+  constructor(source: AdminSource, timers: Timers = systemTimers) {
+    this.source = source;
+    this.timers = timers;
+    this.server = createServer({ requestTimeout: 10_000, headersTimeout: 5000 }, (request, response) => this.answer(request, response));
     this.server.maxConnections = 128;
   }
 
@@ -59,30 +77,63 @@ export class AdminServer {
   }
 
   close(): void {
+    this.closed = true;
     this.server.close();
     this.server.closeAllConnections();
   }
+
+  private answer(request: http.IncomingMessage, response: http.ServerResponse): void {
+    const { source } = this;
+    const [path = '/', query = ''] = (request.url ?? '/').split('?', 2);
+    if (request.method !== 'GET' && request.method !== 'HEAD') return send(response, 405, TEXT, 'only GET\n');
+    if (path === '/livez') return send(response, 200, TEXT, 'ok\n');
+    if (path === '/readyz' || path === '/healthz')
+      return this.answerReady(response, new URLSearchParams(query).has('wait') ? this.timers.now() + READY_WAIT_MS : 0);
+    if (path === '/metrics') return send(response, 200, 'text/plain; version=0.0.4; charset=utf-8', source.metrics());
+    if (path.startsWith('/probe/')) return void this.answerProbe(path.slice('/probe/'.length), request, response);
+    if (isLoopback(request.socket.remoteAddress ?? '')) {
+      if (path === '/stats') return send(response, 200, 'application/json', JSON.stringify({ series: [...source.series()].map(statsOf) }));
+      if (path === '/config_dump') return send(response, 200, 'application/json', `${JSON.stringify(source.configDump(), plain, 2)}\n`);
+    }
+    return send(response, 404, TEXT, 'no such page\n');
+  }
+
+  /** Says whether we are ready: at once when we are, else at that time, Unix ms. */
+  private answerReady(response: http.ServerResponse, latestMs: number): void {
+    const missing = this.source.notReady();
+    if (missing === '') return send(response, 200, TEXT, 'ok\n');
+    if (this.timers.now() >= latestMs) return send(response, 503, TEXT, `${missing}\n`);
+    this.timers.after(READY_LOOK_MS, () => {
+      if (!this.closed && !response.destroyed) this.answerReady(response, latestMs);
+    });
+  }
+
+  private async answerProbe(name: string, request: http.IncomingMessage, response: http.ServerResponse): Promise<void> {
+    const { targets = new Map<string, ProbeTarget>(), podAddress = '' } = this.source.probes ?? {};
+    const target = targets.get(name);
+    if (target === undefined) {
+      const known = targets.size === 0 ? 'there are none' : `there are ${[...targets.keys()].join(', ')}`;
+      return send(response, 404, TEXT, `no probe ${JSON.stringify(name)}${didYouMean(name, targets.keys())}; ${known}\n`);
+    }
+    if (this.probesInFlight >= MAX_PROBES_IN_FLIGHT)
+      return send(response, 503, TEXT, `more than ${MAX_PROBES_IN_FLIGHT} probes at a time\n`);
+    this.probesInFlight++;
+    try {
+      const { runProbe } = await import('../probe/run.ts');
+      const { ok, detail, status } = await runProbe(target, podAddress, this.timers, request.headers['user-agent']);
+      // The kubelet's Event names the status and nothing else: the application's own says the most.
+      send(response, ok ? 200 : status >= 400 ? status : 503, TEXT, `${detail}\n`);
+    } finally {
+      this.probesInFlight--;
+    }
+  }
 }
 
-function answer(source: AdminSource, request: http.IncomingMessage, response: http.ServerResponse): void {
-  const send = (status: number, type: string, body: string): void => {
-    response.writeHead(status, { 'content-type': type, 'content-length': Buffer.byteLength(body) });
-    response.end(body);
-  };
-  const text = 'text/plain; charset=utf-8';
-  const path = (request.url ?? '/').split('?')[0];
-  if (request.method !== 'GET' && request.method !== 'HEAD') return send(405, text, 'only GET\n');
-  if (path === '/livez') return send(200, text, 'ok\n');
-  if (path === '/readyz' || path === '/healthz') {
-    const missing = source.notReady();
-    return missing === '' ? send(200, text, 'ok\n') : send(503, text, `${missing}\n`);
-  }
-  if (path === '/metrics') return send(200, 'text/plain; version=0.0.4; charset=utf-8', source.metrics());
-  if (isLoopback(request.socket.remoteAddress ?? '')) {
-    if (path === '/stats') return send(200, 'application/json', JSON.stringify({ series: [...source.series()].map(statsOf) }));
-    if (path === '/config_dump') return send(200, 'application/json', `${JSON.stringify(source.configDump(), plain, 2)}\n`);
-  }
-  return send(404, text, 'no such page\n');
+const TEXT = 'text/plain; charset=utf-8';
+
+function send(response: http.ServerResponse, status: number, type: string, body: string): void {
+  response.writeHead(status, { 'content-type': type, 'content-length': Buffer.byteLength(body) });
+  response.end(body);
 }
 
 function isLoopback(address: string): boolean {

@@ -1,9 +1,12 @@
 // The admin server over real sockets: probes for all, the inner life for loopback, nothing else.
 import http from 'node:http';
+import type { AddressInfo } from 'node:net';
 import os from 'node:os';
 import { expect } from 'chai';
-import { AdminServer } from '#sidecar/telemetry/admin.ts';
+import { AdminServer, READY_WAIT_MS } from '#sidecar/telemetry/admin.ts';
 import { RequestStats, type SeriesKey } from '#sidecar/telemetry/request-series.ts';
+import { ManualTimers } from '#test/support/manual-timers.ts';
+import { until } from '#test/support/until.ts';
 
 const KEY: SeriesKey = {
   direction: 'outbound',
@@ -46,22 +49,41 @@ function outsideAddress(): string | undefined {
 describe('admin server', () => {
   const stats = new RequestStats();
   let missing = '';
+  const targets = new Map(
+    ['app/readiness', 'app/liveness', 'app/startup'].map((name) => [
+      name,
+      { timeoutMs: 2000, http: { port: 1, path: `/${name}`, scheme: 'HTTP' as const } },
+    ]),
+  );
   const server = new AdminServer({
     notReady: () => missing,
     metrics: () => '# TYPE a gauge\na 1\n',
     configDump: () => ({ $typeName: 'weft.v1.Service', name: 'payment', generation: 12n, inner: [{ $typeName: 'x', port: 80 }] }),
     series: () => stats.all(),
+    probes: { podAddress: '127.0.0.1', targets },
+  });
+  const app = http.createServer((request, response) => {
+    const agent = request.headers['user-agent'];
+    response.statusCode = request.url === '/app/readiness' ? 204 : 418;
+    if (request.url === '/app/startup') request.socket.destroy();
+    else response.end(agent);
   });
 
   before(async () => {
     await server.listen('0.0.0.0', 0);
+    await new Promise<void>((resolve) => app.listen(0, '127.0.0.1', resolve));
+    const { port } = app.address() as AddressInfo;
+    for (const { http: asked } of targets.values()) asked.port = port;
     const series = stats.seriesFor(KEY, true);
     for (const ms of [1, 1, 100]) series.ended(0, ms);
     series.ended(14, 5);
     series.inFlight = 2;
   });
 
-  after(() => server.close());
+  after(() => {
+    server.close();
+    app.close();
+  });
 
   const get = (path: string, method?: string): Promise<Answer> => ask('127.0.0.1', server.port, path, method);
 
@@ -72,6 +94,56 @@ describe('admin server', () => {
     expect(await get('/readyz')).to.include({ status: 503, body: 'no certificate yet\n' });
     expect(await get('/livez')).to.include({ status: 200 });
     missing = '';
+  });
+
+  it('/readyz?wait answers as soon as we are ready, and at last that we are not', async () => {
+    const timers = new ManualTimers();
+    let looks = 0;
+    let lacking = 'no certificate yet';
+    const notReady = (): string => {
+      looks++;
+      return lacking;
+    };
+    const waiting = new AdminServer({ notReady, metrics: () => '', configDump: () => null, series: () => [] }, timers);
+    await waiting.listen('127.0.0.1', 0);
+    try {
+      const held = ask('127.0.0.1', waiting.port, '/readyz?wait');
+      await until(() => looks === 1, 'the first look');
+      timers.advance(READY_WAIT_MS - 1);
+      lacking = '';
+      timers.advance(20);
+      expect(await held).to.include({ status: 200, body: 'ok\n' });
+
+      lacking = 'no certificate yet';
+      looks = 0;
+      const vain = ask('127.0.0.1', waiting.port, '/readyz?wait');
+      await until(() => looks === 1, 'the first look');
+      timers.advance(READY_WAIT_MS + 20);
+      expect(await vain).to.include({ status: 503, body: 'no certificate yet\n' });
+
+      expect(await ask('127.0.0.1', waiting.port, '/readyz')).to.include({ status: 503 });
+    } finally {
+      waiting.close();
+    }
+  });
+
+  it('/probe asks the application and passes its answer on', async () => {
+    const ready = await get('/probe/app/readiness');
+    expect(ready).to.include({ status: 200 });
+    expect(ready.body).to.match(/^http:\/\/127\.0\.0\.1:\d+\/app\/readiness: HTTP 204\n$/);
+    const alive = await get('/probe/app/liveness');
+    expect(alive).to.include({ status: 418 });
+    expect(alive.body).to.contain('HTTP 418: kube-probe/1');
+    const started = await get('/probe/app/startup');
+    expect(started).to.include({ status: 503 });
+    expect(started.body).to.contain('ECONNRESET');
+  });
+
+  it('/probe of a name that is not there lists those that are', async () => {
+    expect(await get('/probe/app/readyness')).to.include({
+      status: 404,
+      body: 'no probe "app/readyness", did you mean "app/readiness"?; there are app/readiness, app/liveness, app/startup\n',
+    });
   });
 
   it("/metrics has the text format's type", async () => {
