@@ -1,5 +1,5 @@
 // The functions that the chart's templates may call: each as Go, Sprig or Helm has it, for the types that a chart's values have.
-import { stringify } from 'yaml';
+import { Document, Scalar, visit } from 'yaml';
 
 /** What values are: YAML's types, and integers that `int` has made. */
 export type Value = string | number | bigint | boolean | null | readonly Value[] | { readonly [name: string]: Value };
@@ -33,7 +33,7 @@ export const FUNCTIONS: ReadonlyMap<string, { readonly arity: readonly [least: n
   ['eq', { arity: [2, 2], call: ([a, b]) => same(a, b) }],
   ['ne', { arity: [2, 2], call: ([a, b]) => !same(a, b) }],
   ['default', { arity: [2, 2], call: ([otherwise, value]) => (isTrue(value) ? value : otherwise) }],
-  ['quote', { arity: [1, 1], call: ([value]) => (value === null ? '' : JSON.stringify(printed(value))) }],
+  ['quote', { arity: [1, 1], call: ([value]) => (value === null ? '' : escaped(JSON.stringify(printed(value)))) }],
   ['int', { arity: [1, 1], call: ([value]) => integer(value) }],
   ['toYaml', { arity: [1, 1], call: ([value]) => yamlOf(value) }],
   ['nindent', { arity: [2, 2], call: ([spaces, text]) => `\n${indented(Number(integer(spaces)), textOf(text))}` }],
@@ -74,9 +74,23 @@ function listOf(value: Value): readonly Value[] {
   return value;
 }
 
+/** Line breaks to YAML 1.1 and what no parser shows: in YAML only as escapes. The `yaml` package would write them as they are. */
+const UNPRINTABLE = /[\u007f-\u00a0\u2028\u2029\ufeff\ufffe\uffff]/g;
+
 /** YAML 1.1, for that is what Helm and kubectl read: `yes` is quoted. */
 export function yamlOf(value: unknown): string {
-  return stringify(value, { version: '1.1', lineWidth: 0, aliasDuplicateObjects: false }).trimEnd();
+  const document = new Document(value, { version: '1.1', aliasDuplicateObjects: false });
+  visit(document, {
+    Scalar: (_, scalar) => {
+      if (typeof scalar.value === 'string' && scalar.value.search(UNPRINTABLE) !== -1) scalar.type = Scalar.QUOTE_DOUBLE;
+    },
+  });
+  return escaped(document.toString({ lineWidth: 0 })).trimEnd();
+}
+
+/** Only for text in which unprintable characters are within double quotes. */
+function escaped(text: string): string {
+  return text.replace(UNPRINTABLE, (char) => `\\u${char.charCodeAt(0).toString(16).padStart(4, '0')}`);
 }
 
 function indented(spaces: number, text: string): string {
