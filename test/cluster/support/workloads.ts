@@ -1,10 +1,10 @@
 // What the stories run in a cluster: echo servers of the conformance suite, Services, routes, and the caller's pod, as objects.
 import { readFileSync } from 'node:fs';
+import { ECHO_IMAGE, WEFT_IMAGE } from '../image-list.ts';
 import type { Item } from './objects.ts';
 
-export const ECHO_IMAGE = 'registry.k8s.io/gateway-api/echo-advanced:v1.5.1';
 /** Has Node; the caller's script comes as a ConfigMap. */
-export const WEFT_IMAGE = process.env.WEFT_TEST_IMAGE ?? 'localhost/weft:dev';
+export const CALLER_IMAGE = process.env.WEFT_TEST_IMAGE ?? WEFT_IMAGE;
 export const GRPC_PORT = 7070;
 const AGENT_FILES = ['agent.mjs', 'calls.mjs', 'load.mjs', 'poll.mjs'];
 /** Not the sidecar's user, whose traffic is not captured. */
@@ -110,7 +110,7 @@ export function callerPod(namespace: string, name: string, labels: Record<string
         containers: [
           {
             name: 'agent',
-            image: WEFT_IMAGE,
+            image: CALLER_IMAGE,
             imagePullPolicy: 'IfNotPresent',
             command: ['node', '/agent/agent.mjs'],
             securityContext: { runAsUser: APPLICATION_USER, runAsGroup: APPLICATION_USER, allowPrivilegeEscalation: false },
