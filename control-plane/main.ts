@@ -1,52 +1,64 @@
-// The control plane as a program of its own, fed from a directory of manifests: for trying Weft without a cluster, sidecars started by hand.
-import { promises as fs } from 'node:fs';
-import { join } from 'node:path';
+// The control plane as a program: of a cluster, or with --dir from a directory of manifests. Environment, signals and exit codes are here.
+import { hostname } from 'node:os';
 import { parseArgs } from 'node:util';
-import { Authority } from '#certs/authority.ts';
 import { createLogger, isLogLevel, LOG_LEVELS, type Logger } from '#core/log.ts';
-import { CONTROL_PLANE_GRPC_PORT, CONTROL_PLANE_VIEW_PORT, DEFAULT_TRUST_DOMAIN } from '#core/names.ts';
-import { type ControlPlane, ControlPlaneStartError, startControlPlane } from './assemble.ts';
-import { DirectoryError, DirectorySource } from './files/directory-source.ts';
-import { TokenIssuer } from './issue/token.ts';
-import type { Pod } from './kube/types.ts';
-import { startView } from './view/server.ts';
+import { CONTROL_PLANE_GRPC_PORT, CONTROL_PLANE_VIEW_PORT, DEFAULT_TRUST_DOMAIN, SYSTEM_NAMESPACE } from '#core/names.ts';
+import { systemTimers } from '#core/timers.ts';
+import { connectKube } from '#kube/client.ts';
+import { ControlPlaneStartError } from './assemble.ts';
+import { DirectoryError } from './files/directory-source.ts';
+import { startDirectoryProgram } from './files/program.ts';
+import { ClusterProgram } from './kube/program.ts';
 
-const USAGE = `usage: control-plane --dir DIR [options]
+const USAGE = `usage: control-plane [options]
 
-  --dir DIR            manifests (*.yaml, *.yml, *.json), followed as they change
-  --secrets DIR        writes roots.pem and a token <namespace>_<pod>.token for each Pod there, for sidecars started by hand
-  --host ADDRESS       where to listen, default 127.0.0.1
+  Without --dir: the control plane of the cluster that it runs in, or that $KUBECONFIG names.
+
+  --dir DIR            manifests (*.yaml, *.yml, *.json) instead, followed as they change; for trying Weft without a cluster
+  --secrets DIR        with --dir: writes roots.pem and a token <namespace>_<pod>.token for each Pod there, for sidecars started by hand
+  --host ADDRESS       where to listen, default $WEFT_HOST, or :: (with --dir 127.0.0.1)
   --port PORT          gRPC, default ${CONTROL_PLANE_GRPC_PORT}
-  --view-port PORT     /readyz /livez /metrics /debug/resources, default ${CONTROL_PLANE_VIEW_PORT}
-  --trust-domain NAME  default ${DEFAULT_TRUST_DOMAIN}
+  --view-port PORT     /readyz /livez /metrics; on loopback /status /debug/resources; default ${CONTROL_PLANE_VIEW_PORT}
+  --trust-domain NAME  default $WEFT_TRUST_DOMAIN, or ${DEFAULT_TRUST_DOMAIN}
 
-  environment: WEFT_LOG_LEVEL (${LOG_LEVELS.join(', ')}), WEFT_LOG_FORMAT (json, text)
+  environment: WEFT_LOG_LEVEL (${LOG_LEVELS.join(', ')}), WEFT_LOG_FORMAT (json, text); in a cluster also WEFT_POD_NAME, WEFT_POD_NAMESPACE,
+  WEFT_MESH_NAME (of the XMesh object, default weft), WEFT_LEAF_SECONDS (life of workloads' certificates, 60 to 604800, default 43200)
 `;
 
-const TOKEN_LIFETIME_MS = 24 * 3600_000;
 const EXIT_FAILED = 1;
 const EXIT_USAGE = 2;
+const DEFAULT_MESH_NAME = 'weft';
+const LEAF_SECONDS = { least: 60, most: 7 * 24 * 3600 };
+/** Stopping takes no longer; then the process ends whatever still holds it. */
+const STOP_WITHIN_MS = 5000;
 
 interface Options {
-  readonly dir: string;
+  readonly dir: string | undefined;
   readonly secrets: string | undefined;
-  readonly host: string;
+  readonly host: string | undefined;
   readonly port: number;
   readonly viewPort: number;
   readonly trustDomain: string;
+  readonly leafLifetimeMs: number | undefined;
 }
 
-function readOptions(args: readonly string[]): Options | string {
+function readOptions(args: readonly string[], environment: NodeJS.ProcessEnv): Options | string {
   const text = { type: 'string' } as const;
   const options = { dir: text, secrets: text, host: text, port: text, 'view-port': text, 'trust-domain': text };
   try {
     const { values } = parseArgs({ args: [...args], options, strict: true });
-    if (values.dir === undefined) return '--dir is missing';
     const port = portOf(values.port, CONTROL_PLANE_GRPC_PORT);
     const viewPort = portOf(values['view-port'], CONTROL_PLANE_VIEW_PORT);
     if (port === null || viewPort === null) return 'a port is a number from 0 to 65535';
-    const { dir, secrets, host = '127.0.0.1', 'trust-domain': trustDomain = DEFAULT_TRUST_DOMAIN } = values;
-    return { dir, secrets, host, port, viewPort, trustDomain };
+    const { dir, secrets } = values;
+    if (secrets !== undefined && dir === undefined) return '--secrets needs --dir: in a cluster tokens come from the API server';
+    const host = values.host ?? (environment.WEFT_HOST || undefined);
+    const trustDomain = values['trust-domain'] ?? (environment.WEFT_TRUST_DOMAIN || DEFAULT_TRUST_DOMAIN);
+    const seconds = environment.WEFT_LEAF_SECONDS || undefined;
+    const { least, most } = LEAF_SECONDS;
+    if (seconds !== undefined && !(/^[0-9]{1,7}$/.test(seconds) && Number(seconds) >= least && Number(seconds) <= most))
+      return `WEFT_LEAF_SECONDS is a number from ${least} to ${most}, not ${JSON.stringify(seconds)}`;
+    return { dir, secrets, host, port, viewPort, trustDomain, leafLifetimeMs: seconds === undefined ? undefined : Number(seconds) * 1000 };
   } catch (error) {
     return (error as Error).message;
   }
@@ -57,59 +69,30 @@ function portOf(word: string | undefined, otherwise: number): number | null {
   return /^[0-9]{1,5}$/.test(word) && Number(word) <= 65535 ? Number(word) : null;
 }
 
-async function run(options: Options, log: Logger): Promise<() => Promise<void>> {
-  const tokens = new TokenIssuer({ now: Date.now });
-  const authority = await Authority.create({ trustDomain: options.trustDomain, now: Date.now });
-  let controlPlane: ControlPlane | null = null;
-  const objects = () => source.objects().map(({ object }) => object);
-  const secrets = async (): Promise<void> => {
-    if (options.secrets !== undefined) await writeSecrets(options.secrets, authority, tokens, objects());
-  };
-  const fail = (error: unknown): void => log.error('tokens cannot be written', { error });
-  const source = new DirectorySource({
-    dir: options.dir,
-    log: log.child('files'),
-    onChange: () => {
-      controlPlane?.setObjects(objects());
-      secrets().catch(fail);
-    },
-  });
-  await source.start();
-  await secrets();
-  controlPlane = await startControlPlane({
-    authority,
-    verifyToken: tokens.verify,
-    host: options.host,
-    port: options.port,
-    objects: objects(),
-    log,
-  });
-  const view = await startView({ host: options.host, port: options.viewPort, controlPlane, ready: () => true });
-  const renewal = setInterval(() => void secrets().catch(fail), TOKEN_LIFETIME_MS / 2);
-  log.info('the control plane serves', {
-    address: `${options.host}:${controlPlane.port}`,
-    view: `${options.host}:${view.port}`,
-    dir: options.dir,
-  });
-  return async () => {
-    clearInterval(renewal);
-    source.stop();
-    await view.close();
-    await controlPlane.close();
-  };
-}
+type Stop = () => Promise<void>;
 
-async function writeSecrets(dir: string, authority: Authority, tokens: TokenIssuer, objects: readonly { kind: string }[]): Promise<void> {
-  await fs.mkdir(dir, { recursive: true, mode: 0o700 });
-  await fs.writeFile(join(dir, 'roots.pem'), authority.rootsPem());
-  for (const object of objects) {
-    if (object.kind !== 'Pod') continue;
-    const { metadata, spec } = object as Pod;
-    const identity = { namespace: metadata!.namespace!, serviceAccount: spec?.serviceAccountName || 'default', pod: metadata!.name! };
-    const token = tokens.sign({ ...identity, lifetimeMs: TOKEN_LIFETIME_MS });
-    // A name with a slash is no pod's; it must not become a path.
-    const file = `${identity.namespace}_${identity.pod}.token`.replaceAll('/', '_');
-    await fs.writeFile(join(dir, file), token, { mode: 0o600 });
+/** Begins; `started` is told how to stop as soon as there is something to stop. */
+async function run(options: Options, environment: NodeJS.ProcessEnv, log: Logger, started: (stop: Stop) => void): Promise<void> {
+  const { dir, secrets, host, port, viewPort, trustDomain, leafLifetimeMs } = options;
+  if (dir !== undefined) {
+    started(await startDirectoryProgram({ dir, secrets, host: host ?? '127.0.0.1', port, viewPort, trustDomain, log }));
+    return;
+  }
+  const client = await connectKube({ ...(environment.KUBECONFIG ? { kubeconfig: environment.KUBECONFIG } : {}), environment });
+  const pod = { namespace: environment.WEFT_POD_NAMESPACE || SYSTEM_NAMESPACE, name: environment.WEFT_POD_NAME || hostname() };
+  const meshName = environment.WEFT_MESH_NAME || DEFAULT_MESH_NAME;
+  const settings = { client, pod, trustDomain, meshName, leafLifetimeMs, port, viewPort, timers: systemTimers, random: Math.random, log };
+  const begin = async (on: string): Promise<void> => {
+    const program = new ClusterProgram({ ...settings, host: on });
+    started(() => program.stop());
+    await program.start();
+  };
+  try {
+    await begin(host ?? '::');
+  } catch (error) {
+    // A node whose kernel has no IPv6.
+    if (host !== undefined || (error as NodeJS.ErrnoException).code !== 'EAFNOSUPPORT') throw error;
+    await begin('0.0.0.0');
   }
 }
 
@@ -121,24 +104,27 @@ const log = createLogger({
   write: (line) => process.stderr.write(`${line}\n`),
   now: Date.now,
 });
-const options = readOptions(process.argv.slice(2));
+const options = readOptions(process.argv.slice(2), process.env);
 if (typeof options === 'string') {
   process.stderr.write(`${options}\n\n${USAGE}`);
   process.exitCode = EXIT_USAGE;
 } else {
-  run(options, log).then(
-    (stop) => {
-      for (const signal of ['SIGINT', 'SIGTERM'] as const)
-        process.once(signal, () => {
-          log.info('stopping', { signal });
-          void stop();
-        });
-    },
-    (error: unknown) => {
-      const known = error instanceof DirectoryError || error instanceof ControlPlaneStartError || error instanceof RangeError;
-      if (known || (error as NodeJS.ErrnoException).code === 'EADDRINUSE') log.error((error as Error).message);
-      else log.error('the control plane failed', { error: (error as Error).stack });
-      process.exit(EXIT_FAILED);
-    },
-  );
+  let stop: Stop = async () => {};
+  for (const signal of ['SIGINT', 'SIGTERM'] as const)
+    process.once(signal, () => {
+      log.info('stopping', { signal });
+      setTimeout(() => process.exit(EXIT_FAILED), STOP_WITHIN_MS).unref();
+      void stop().then(() => process.exit());
+    });
+  run(options, process.env, log, (how) => {
+    stop = how;
+  }).catch((error: unknown) => {
+    const known = error instanceof DirectoryError || error instanceof ControlPlaneStartError || error instanceof RangeError;
+    const { code, syscall } = error as NodeJS.ErrnoException;
+    if (known || code === 'EADDRINUSE') log.error((error as Error).message);
+    else if (syscall === undefined && code === undefined && !(error instanceof TypeError))
+      log.error('the control plane cannot start', { error });
+    else log.error('the control plane failed', { error: (error as Error).stack });
+    process.exit(EXIT_FAILED);
+  });
 }

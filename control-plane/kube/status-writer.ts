@@ -33,6 +33,8 @@ export interface StatusWriterSettings {
   readonly states: () => readonly RouteState[];
   /** The name of this replica, for people. */
   readonly replica: string;
+  /** Asked before each write: a process that was frozen learns late that another leads (T88). */
+  readonly stillLeading: () => boolean;
   readonly timers: Timers;
   /** In [0, 1). */
   readonly random: () => number;
@@ -189,7 +191,7 @@ export class StatusWriter {
     const { timers } = this.settings;
     try {
       let plan: Plan | null = first;
-      for (let attempt = 0; plan !== null && this.leading; attempt++) {
+      for (let attempt = 0; plan !== null && this.leading && this.settings.stillLeading(); attempt++) {
         const { apiVersion, metadata } = plan.route;
         const { resourceVersion } = metadata ?? {};
         // Of a status subresource the API server takes the status alone.

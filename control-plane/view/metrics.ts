@@ -1,16 +1,21 @@
 // The control plane's metrics as Prometheus text (exposition format 0.0.4).
 import type { ControlPlane } from '../assemble.ts';
 
-interface Family {
+/** One metric with its samples. */
+export interface Family {
   readonly name: string;
   readonly type: 'gauge' | 'counter';
   readonly help: string;
   readonly samples: readonly { readonly labels?: Readonly<Record<string, string>>; readonly value: number }[];
 }
 
-/** The text of GET /metrics. */
-export function metricsText(controlPlane: ControlPlane): string {
-  return familiesOf(controlPlane).map(formatFamily).join('');
+/**
+ * The text of GET /metrics.
+ * @param controlPlane null: it does not serve yet
+ * @param more of what stands around it
+ */
+export function metricsText(controlPlane: ControlPlane | null, more: readonly Family[] = []): string {
+  return [...(controlPlane === null ? [] : familiesOf(controlPlane)), ...more].map(formatFamily).join('');
 }
 
 function familiesOf({ publisher, issued, authorityNotAfterMs }: ControlPlane): Family[] {
@@ -48,7 +53,8 @@ function familiesOf({ publisher, issued, authorityNotAfterMs }: ControlPlane): F
   ];
 }
 
-function gauge(name: string, help: string, value: number): Family {
+/** A gauge with one sample. */
+export function gauge(name: string, help: string, value: number): Family {
   return { name, type: 'gauge', help, samples: [{ value }] };
 }
 

@@ -2,15 +2,20 @@
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import type { ControlPlane } from '../assemble.ts';
-import { metricsText } from './metrics.ts';
+import { type Family, metricsText } from './metrics.ts';
+import { type Surroundings, statusReport } from './status.ts';
 
 export interface ViewSettings {
   readonly host: string;
   /** 0: a free one. */
   readonly port: number;
-  readonly controlPlane: ControlPlane;
+  /** null: it does not serve yet. */
+  readonly controlPlane: () => ControlPlane | null;
   /** Whether configuration is served; a reason when it is not. */
   readonly ready: () => true | string;
+  /** Of what stands around the control plane; its own metrics and problems come by themselves. */
+  readonly metrics?: () => readonly Family[];
+  readonly around: () => Surroundings;
 }
 
 export interface View {
@@ -26,7 +31,7 @@ interface Page {
 
 const TEXT = 'text/plain; charset=utf-8';
 
-/** Serves /livez, /readyz, /metrics, and on loopback /debug/resources. @throws Error when the address is taken */
+/** Serves /livez, /readyz, /metrics, and on loopback /status and /debug/resources. @throws Error when the address is taken */
 export async function startView(settings: ViewSettings): Promise<View> {
   const server = createServer(
     { requestTimeout: 10_000, headersTimeout: 5000, keepAliveTimeout: 5000, maxHeaderSize: 8192 },
@@ -52,27 +57,35 @@ export async function startView(settings: ViewSettings): Promise<View> {
   };
 }
 
-function pageOf(request: IncomingMessage, { controlPlane, ready }: ViewSettings): Page {
+function pageOf(request: IncomingMessage, settings: ViewSettings): Page {
+  const controlPlane = settings.controlPlane();
   if (request.method !== 'GET' && request.method !== 'HEAD') return { status: 405, type: TEXT, body: 'only GET\n' };
   switch ((request.url ?? '').split('?')[0]) {
     case '/livez':
       return { status: 200, type: TEXT, body: 'ok\n' };
     case '/readyz': {
-      const verdict = ready();
-      return verdict === true ? { status: 200, type: TEXT, body: 'ok\n' } : { status: 503, type: TEXT, body: `${verdict}\n` };
+      const verdict = settings.ready();
+      return verdict === true
+        ? { status: 200, type: TEXT, body: ['ok', ...settings.around().problems].join('\n').concat('\n') }
+        : { status: 503, type: TEXT, body: `${verdict}\n` };
     }
     case '/metrics':
-      return { status: 200, type: 'text/plain; version=0.0.4; charset=utf-8', body: metricsText(controlPlane) };
+      return { status: 200, type: 'text/plain; version=0.0.4; charset=utf-8', body: metricsText(controlPlane, settings.metrics?.()) };
+    // These name every Service and pod: for whoever is on this machine already, or has the right to forward a port to this pod.
+    case '/status':
+      return isLoopback(request.socket.remoteAddress) ? json(statusReport(controlPlane, settings.around())) : NOT_FOUND;
     case '/debug/resources':
-      // It names every Service and pod: for whoever is on this machine already.
-      if (!isLoopback(request.socket.remoteAddress)) return NOT_FOUND;
-      return { status: 200, type: 'application/json', body: `${JSON.stringify(dump(controlPlane), null, 2)}\n` };
+      return isLoopback(request.socket.remoteAddress) && controlPlane !== null ? json(dump(controlPlane)) : NOT_FOUND;
     default:
       return NOT_FOUND;
   }
 }
 
 const NOT_FOUND: Page = { status: 404, type: TEXT, body: 'not found\n' };
+
+function json(value: unknown): Page {
+  return { status: 200, type: 'application/json', body: `${JSON.stringify(value, null, 2)}\n` };
+}
 
 function dump(controlPlane: ControlPlane): unknown {
   const { publisher } = controlPlane;

@@ -4,12 +4,23 @@ import { expect } from 'chai';
 import { Authority } from '#certs/authority.ts';
 import { type ControlPlane, startControlPlane } from '#control-plane/assemble.ts';
 import { startView, type View } from '#control-plane/view/server.ts';
+import type { Surroundings } from '#control-plane/view/status.ts';
 import { silentLogger } from '#core/log.ts';
 
 describe('control-plane/view', () => {
   let controlPlane: ControlPlane;
   let view: View;
   let ready: true | string = true;
+
+  const problems: string[] = [];
+  const around = (): Surroundings => ({
+    replica: 'weft-0',
+    leader: true,
+    trustDomain: 'test.local',
+    missingKinds: [],
+    problems,
+    reflectors: [{ kind: 'Service', synced: true, lastEventMs: 5, lastError: '' }],
+  });
 
   before(async () => {
     controlPlane = await startControlPlane({
@@ -20,7 +31,7 @@ describe('control-plane/view', () => {
       objects: [{ apiVersion: 'v1', kind: 'Service', metadata: { name: 'payment', namespace: 'shop' } }],
       log: silentLogger,
     });
-    view = await startView({ host: '127.0.0.1', port: 0, controlPlane, ready: () => ready });
+    view = await startView({ host: '127.0.0.1', port: 0, controlPlane: () => controlPlane, ready: () => ready, around });
   });
 
   after(async () => {
