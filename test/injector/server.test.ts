@@ -1,0 +1,147 @@
+// The webhook's server: what is refused before anybody reads it, and a certificate that changes under way (T67).
+
+import type { X509Certificate } from 'node:crypto';
+import https from 'node:https';
+import { gzipSync } from 'node:zlib';
+import { expect } from 'chai';
+import { generateServingAuthority, issueServing, type ServingPair } from '#certs/serving.ts';
+import { startHealth } from '#injector/health.ts';
+import { LARGEST_REVIEW_BYTES, startWebhookServer, type WebhookServer } from '#injector/server.ts';
+
+const NAME = 'weft-injector.weft-system.svc';
+
+describe('the webhook’s server', () => {
+  let authority: ServingPair;
+  let server: WebhookServer;
+  const seen: string[] = [];
+  const refused: number[] = [];
+
+  before(async () => {
+    authority = await generateServingAuthority(NAME, Date.now(), 3600_000);
+    const { certificate: cert, key } = await issueServing(authority, [NAME], Date.now(), 1000_000);
+    server = await startWebhookServer({
+      host: '127.0.0.1',
+      port: 0,
+      identity: { cert, key },
+      review: async (body) => {
+        seen.push(body);
+        return { status: 200, body: '{"ok":true}' };
+      },
+      onRefused: (status) => void refused.push(status),
+    });
+  });
+
+  after(() => server.close());
+
+  function call(
+    options: https.RequestOptions,
+    body: string | Buffer | Buffer[] = '',
+    ca = authority.certificate,
+  ): Promise<{ status: number; text: string; headers: Record<string, unknown>; serial: string }> {
+    return new Promise((resolve, reject) => {
+      const request = https.request(
+        { host: '127.0.0.1', port: server.port, servername: NAME, ca, method: 'POST', path: '/inject', agent: false, ...options },
+        (response) => {
+          let text = '';
+          const serial = (response.socket as unknown as { getPeerX509Certificate(): X509Certificate }).getPeerX509Certificate()
+            .serialNumber;
+          response.on('data', (chunk) => (text += chunk));
+          response.on('end', () => resolve({ status: response.statusCode!, text, headers: response.headers, serial }));
+        },
+      );
+      // A refused body may not be read to its end.
+      request.on('error', (error) => setImmediate(() => reject(error)));
+      if (Array.isArray(body)) for (const part of body) request.write(part);
+      else if (body.length > 0) request.write(body);
+      request.end();
+    });
+  }
+
+  const json = { 'content-type': 'application/json' };
+
+  it('hands over a review, with a query and parameters of the type', async () => {
+    const { status, text, headers } = await call(
+      { path: '/inject?timeout=5s', headers: { 'content-type': 'application/json; charset=utf-8' } },
+      '{"ü":1}',
+    );
+    expect({ status, text }).to.deep.equal({ status: 200, text: '{"ok":true}' });
+    expect(headers['content-type']).to.equal('application/json');
+    expect(seen.at(-1)).to.equal('{"ü":1}');
+  });
+
+  it('refuses other methods, paths, types and encodings unread', async () => {
+    const before = seen.length;
+    expect((await call({ method: 'GET' })).status).to.equal(405);
+    expect((await call({ method: 'GET' })).headers.allow).to.equal('POST');
+    expect((await call({ path: '/' })).status).to.equal(404);
+    expect((await call({ path: '/inject/x', headers: json }, '{}')).status).to.equal(404);
+    expect((await call({ headers: { 'content-type': 'text/plain' } }, '{}')).status).to.equal(415);
+    expect((await call({}, '{}')).status).to.equal(415);
+    expect((await call({ headers: { ...json, 'content-encoding': 'gzip' } }, gzipSync('{}'))).status).to.equal(415);
+    expect(seen.length).to.equal(before);
+    expect(refused).to.include.members([404, 405, 415]);
+  });
+
+  it('refuses what is too large, told or found out, with 413', async () => {
+    const before = seen.length;
+    const told = await call({ headers: { ...json, 'content-length': LARGEST_REVIEW_BYTES + 1 } }).catch((error: Error) => error);
+    if (!(told instanceof Error)) expect(told.status).to.equal(413);
+    const count = refused.length;
+    const parts = Array.from({ length: 9 }, () => Buffer.alloc(1024 * 1024, 0x20));
+    const found = await call({ headers: json }, parts).catch((error: Error) => error);
+    if (!(found instanceof Error)) expect(found.status).to.equal(413);
+    expect(refused.slice(count)).to.deep.equal([413]);
+    expect(seen.length).to.equal(before);
+    expect((await call({ headers: json }, '{}')).status).to.equal(200);
+  });
+
+  it('takes 3 MiB and more, in pieces', async () => {
+    const parts = Array.from({ length: 7 }, () => Buffer.alloc(1024 * 1024, 0x20));
+    expect((await call({ headers: json }, parts)).status).to.equal(200);
+    expect(seen.at(-1)).to.have.length(LARGEST_REVIEW_BYTES);
+  });
+
+  it('speaks no TLS older than 1.2, and no plaintext', async () => {
+    const old = await call({ headers: json, maxVersion: 'TLSv1.1', minVersion: 'TLSv1' }, '{}').catch((error: Error) => error);
+    expect(old).to.be.instanceOf(Error);
+    expect((await call({ headers: json, maxVersion: 'TLSv1.2' }, '{}')).status).to.equal(200);
+    await fetch(`http://127.0.0.1:${server.port}/inject`).then(
+      () => expect.fail('plaintext was answered'),
+      () => {},
+    );
+    expect((await call({ headers: json }, '{}')).status).to.equal(200);
+  });
+
+  it('serves another certificate from one connection to the next', async () => {
+    const before = await call({ headers: json }, '{}');
+    const next = await generateServingAuthority(NAME, Date.now(), 3600_000);
+    const { certificate: cert, key } = await issueServing(next, [NAME], Date.now(), 1000_000);
+    server.setIdentity({ cert, key });
+    const after = await call({ headers: json }, '{}', authority.certificate + next.certificate);
+    expect(after.status).to.equal(200);
+    expect(after.serial).to.not.equal(before.serial);
+    const old = await call({ headers: json }, '{}').catch((error: Error) => error);
+    expect(old).to.be.instanceOf(Error);
+    const wrongName = await call({ headers: json, servername: 'other.svc' }, '{}', next.certificate).catch((error: Error) => error);
+    expect(String(wrongName)).to.include('other.svc');
+  });
+});
+
+describe('the injector’s health port', () => {
+  it('says what is missing', async () => {
+    let missing = 'roots';
+    const health = await startHealth({ host: '127.0.0.1', port: 0, notReady: () => missing, metrics: () => 'm 1\n' });
+    const get = async (path: string, method = 'GET') => {
+      const response = await fetch(`http://127.0.0.1:${health.port}${path}`, { method });
+      return `${response.status} ${await response.text()}`;
+    };
+    expect(await get('/livez')).to.equal('200 ok\n');
+    expect(await get('/readyz')).to.equal('503 roots\n');
+    missing = '';
+    expect(await get('/readyz?x')).to.equal('200 ok\n');
+    expect(await get('/metrics')).to.equal('200 m 1\n');
+    expect(await get('/other')).to.equal('404 not found\n');
+    expect(await get('/livez', 'POST')).to.equal('405 only GET\n');
+    await health.close();
+  });
+});
