@@ -1,7 +1,10 @@
 // Runs inside a network namespace of the capture test. `listen PORTS`: answers each connection with where it arrived and where it was going.
 // `connect UID JSON`: makes connections as that user, one after the other, and prints what each was answered.
+// `check UID ADDRESS`: asks as that user whether the pod is captured, and prints the answer.
 import net from 'node:net';
+import { SIDECAR_CHECK_PORT, SIDECAR_INBOUND_PORT } from '#core/names.ts';
 import { originalDestination, originalDestinationProblem } from '#sidecar/accept/original-dst.ts';
+import { CAPTURE_ANSWER, checkCapture } from '#sidecar/capture/check.ts';
 
 /** What a listener saw of one connection. */
 export interface Arrival {
@@ -34,7 +37,7 @@ function listen(ports: number[]): void {
         from: socket.remoteAddress ?? '',
       };
       socket.on('error', () => {});
-      socket.end(JSON.stringify(arrival));
+      socket.end(port === SIDECAR_INBOUND_PORT && original?.port === SIDECAR_CHECK_PORT ? CAPTURE_ANSWER : JSON.stringify(arrival));
     });
     server.listen(port, '::', () => {
       if (--left === 0) process.stdout.write('listening\n');
@@ -54,12 +57,21 @@ function attempt({ host, port, source }: Attempt): Promise<Arrival | string> {
   });
 }
 
-const [mode, first, second] = process.argv.slice(2);
-if (mode === 'listen') listen(first!.split(',').map(Number));
+function become(uid: number): void {
+  process.setgid!(uid);
+  process.setuid!(uid);
+}
+
+const [mode, first = '', second = ''] = process.argv.slice(2);
+if (mode === 'listen') listen(first.split(',').map(Number));
 if (mode === 'connect') {
-  process.setgid!(Number(first));
-  process.setuid!(Number(first));
+  become(Number(first));
   const answers: (Arrival | string)[] = [];
-  for (const wanted of JSON.parse(second!) as Attempt[]) answers.push(await attempt(wanted));
+  for (const wanted of JSON.parse(second) as Attempt[]) answers.push(await attempt(wanted));
   process.stdout.write(`${JSON.stringify(answers)}\n`);
+}
+if (mode === 'check') {
+  become(Number(first));
+  const problem = await checkCapture({ podAddress: second, inboundPort: SIDECAR_INBOUND_PORT, connect: (to) => net.connect(to) });
+  process.stdout.write(`${JSON.stringify(problem)}\n`);
 }

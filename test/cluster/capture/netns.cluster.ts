@@ -3,13 +3,13 @@ import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import path from 'node:path';
 import { expect } from 'chai';
-import { parsePortRanges } from '#sidecar/capture/port-ranges.ts';
-import { CAPTURE_TABLE, captureRules } from '#sidecar/capture/rules.ts';
+import { CAPTURE_TABLE } from '#sidecar/capture/rules.ts';
 import type { Arrival, Attempt } from './namespace-peer.ts';
 
 const POD = `weft-pod-${process.pid}`;
 const PEER = `weft-peer-${process.pid}`;
 const SCRIPT = path.join(import.meta.dirname, 'namespace-peer.ts');
+const CAPTURE_PROGRAM = path.resolve(import.meta.dirname, '../../../sidecar/capture/main.ts');
 const ROOT = path.resolve(import.meta.dirname, '../../..');
 const SIDECAR = 2102;
 const APPLICATION = 1000;
@@ -27,8 +27,8 @@ function ip(...args: string[]): void {
   execFileSync('ip', args, { stdio: ['ignore', 'ignore', 'inherit'] });
 }
 
-function inNamespace(name: string, command: string, args: string[], input = ''): string {
-  return execFileSync('ip', ['netns', 'exec', name, command, ...args], { input, encoding: 'utf8', cwd: ROOT });
+function inNamespace(name: string, command: string, args: string[], env: Record<string, string> = {}): string {
+  return execFileSync('ip', ['netns', 'exec', name, command, ...args], { encoding: 'utf8', cwd: ROOT, env: { ...process.env, ...env } });
 }
 
 function connect(namespace: string, uid: number, ...attempts: Attempt[]): (Arrival | string)[] {
@@ -38,12 +38,13 @@ function connect(namespace: string, uid: number, ...attempts: Attempt[]): (Arriv
   )[];
 }
 
+function check(address: string): string {
+  return JSON.parse(inNamespace(POD, process.execPath, [SCRIPT, 'check', `${SIDECAR}`, address])) as string;
+}
+
+/** As the init container does it. */
 function loadRules(skipInbound: string, skipOutbound: string): void {
-  const rules = captureRules({
-    skipInbound: parsePortRanges('', skipInbound).ranges,
-    skipOutbound: parsePortRanges('', skipOutbound).ranges,
-  });
-  inNamespace(POD, 'nft', ['-f', '-'], rules);
+  inNamespace(POD, process.execPath, [CAPTURE_PROGRAM], { WEFT_SKIP_INBOUND_PORTS: skipInbound, WEFT_SKIP_OUTBOUND_PORTS: skipOutbound });
 }
 
 describe('capture rules in a network namespace', function () {
@@ -99,16 +100,9 @@ describe('capture rules in a network namespace', function () {
 
     describe(name, () => {
       it('a connection to any port of the pod arrives at the inbound side, which learns the port', () => {
-        const [app, unused, reserved] = connect(
-          PEER,
-          APPLICATION,
-          { host: pod, port: 8080 },
-          { host: pod, port: 9 },
-          { host: pod, port: 15021 },
-        );
+        const [app, unused] = connect(PEER, APPLICATION, { host: pod, port: 8080 }, { host: pod, port: 9 });
         expect(app).to.deep.equal({ at: 15006, original: `${pod}|8080`, from });
         expect(unused).to.deep.equal({ at: 15006, original: `${pod}|9`, from });
-        expect(reserved).to.deep.equal({ at: 15006, original: `${pod}|15021`, from });
       });
 
       it('the admin port is reached as it is', () => {
@@ -133,16 +127,23 @@ describe('capture rules in a network namespace', function () {
       });
 
       it('the sidecar calling its own pod from loopback arrives at the inbound side', () => {
-        const [hairpin, reserved, own] = connect(
-          POD,
-          SIDECAR,
-          { host: pod, port: 8080, source: loopback },
-          { host: pod, port: 15021, source: loopback },
-          { host: loopback, port: 8080, source: loopback },
-        );
+        const own = [8080, 9].map((port) => ({ host: pod, port, source: loopback }));
+        const [hairpin, unused, aside] = connect(POD, SIDECAR, ...own, { host: loopback, port: 8080, source: loopback });
         expect(hairpin).to.deep.include({ at: 15006, original: `${pod}|8080` });
-        expect(reserved).to.deep.include({ at: 15006, original: `${pod}|15021` });
-        expect(own).to.deep.include({ at: 8080 });
+        expect(unused).to.deep.include({ at: 15006, original: `${pod}|9` });
+        expect(aside).to.deep.include({ at: 8080 });
+      });
+
+      it('the sidecar finds out whether it is captured', () => {
+        expect(check(pod)).to.equal('');
+        inNamespace(POD, 'nft', ['delete', 'table', ...CAPTURE_TABLE.split(' ')]);
+        try {
+          expect(check(pod)).to.match(
+            /^traffic is not captured: .*:15021 did not reach port 15006 \((ECONNREFUSED|no answer within 1000 ms)\)/,
+          );
+        } finally {
+          loadRules('', '');
+        }
       });
 
       it('the application calling itself is left alone', () => {
