@@ -81,10 +81,7 @@ function readyChecks({ sidecarWords, nowMs }: Facts, injected: readonly Pod[]): 
   const made: Check[] = [];
   if (broken.length > 0) {
     const { namespace, name } = broken[0].metadata ?? {};
-    const container =
-      initContainer(broken[0], SIDECAR_CONTAINER)?.started === undefined && captureTrouble(broken[0])
-        ? CAPTURE_CONTAINER
-        : SIDECAR_CONTAINER;
+    const container = captureTrouble(broken[0]) === undefined ? SIDECAR_CONTAINER : CAPTURE_CONTAINER;
     made.push(
       checks.failed('ready', `${counted(broken.length, 'sidecar')} not ready or not capturing`, {
         details: lines(broken),

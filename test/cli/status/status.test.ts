@@ -1,0 +1,167 @@
+// `weft status`: several replicas as one picture, tables for people, and replicas asked over real HTTP.
+import { createServer, type Server } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { expect } from 'chai';
+import { mergeAnswers } from '#cli/status/merge.ts';
+import type { OpenPort } from '#cli/status/reach.ts';
+import { askReplicas } from '#cli/status/replicas.ts';
+import { spanText } from '#cli/status/span.ts';
+import { ofNamespace, textOf, type What } from '#cli/status/text.ts';
+import { PLAIN } from '#cli/style.ts';
+import type { ParentReport, RouteReport } from '#control-plane/view/status.ts';
+import { ACCEPTED, NOW_MS, ok, RESOLVED, report, sidecar, unread } from '../check/facts.ts';
+
+const conditions = [ACCEPTED, RESOLVED] as ParentReport['conditions'];
+
+function route(applied: ParentReport['applied'], change: Partial<RouteReport> = {}, parent: Partial<ParentReport> = {}): RouteReport {
+  return {
+    kind: 'GRPCRoute',
+    namespace: 'shop',
+    name: 'payment',
+    generation: 2,
+    parents: [{ parent: 'shop/payment', port: 8080, conditions, applied, ...parent }],
+    ...change,
+  };
+}
+
+const answer = (change: Parameters<typeof report>[0], pod = 'a') => ({ pod, report: ok(report(change)) });
+
+const lines = (answers: Parameters<typeof mergeAnswers>[0], what: What, wide = false, namespace?: string) =>
+  textOf(ofNamespace(mergeAnswers(answers), namespace), { what: [what], wide, namespace, nowMs: NOW_MS, style: PLAIN });
+
+describe('weft status', () => {
+  it('adds up what replicas count, and keeps who is missing', () => {
+    const rejected = [{ pod: 'shop/c', version: '2', reason: 'bad pattern' }];
+    const merged = mergeAnswers([
+      answer({ routes: [route({ want: 20, applied: 20, rejected: [] })], sidecars: [sidecar('a'), sidecar('both')] }),
+      answer({
+        routes: [route({ want: 20, applied: 17, rejected })],
+        sidecars: [{ ...sidecar('both'), connectedSinceMs: NOW_MS, pending: 1 }, sidecar('b')],
+      }),
+      { pod: 'weft-control-plane-3', report: unread('no answer within 6 s') },
+    ]);
+    expect(merged.routes).to.have.length(1);
+    expect(merged.routes[0].parents[0].applied).to.deep.equal({ want: 40, applied: 37, rejected });
+    expect(merged.sidecars.map(({ pod, pending }) => [pod, pending])).to.deep.equal([
+      ['a', 0],
+      ['b', 0],
+      ['both', 1],
+    ]);
+    expect(merged.unreachable).to.deep.equal(['weft-control-plane-3: no answer within 6 s']);
+    expect(merged.replicas).to.equal(2);
+  });
+
+  it('takes the conditions of the replica that has seen the newer generation', () => {
+    const old = route({ want: 1, applied: 1, rejected: [] }, { generation: 1 }, { conditions: [] });
+    for (const pair of [
+      [old, route({ want: 1, applied: 0, rejected: [] })],
+      [route({ want: 1, applied: 0, rejected: [] }), old],
+    ]) {
+      const [merged] = mergeAnswers(pair.map((one) => answer({ routes: [one] }))).routes;
+      expect(merged.generation).to.equal(2);
+      expect(merged.parents[0]).to.deep.include({ conditions, applied: { want: 2, applied: 1, rejected: [] } });
+    }
+  });
+
+  it('shows routes as a table', () => {
+    const missing = { ...RESOLVED, status: 'False' as const, reason: 'BackendNotFound', message: 'there is no Service "shop/payment-v3"' };
+    const routes = [
+      route({ want: 40, applied: 37, rejected: [] }),
+      route(
+        { want: 0, applied: 0, rejected: [] },
+        { namespace: 'web', name: 'all' },
+        { port: undefined, conditions: [ACCEPTED as never, missing] },
+      ),
+    ];
+    expect(lines([answer({ routes })], 'routes')).to.deep.equal([
+      'NAMESPACE   ROUTE     SERVICE        ACCEPTED   REFS    APPLIED   MESSAGE',
+      'shop        payment   payment:8080   True       True    37/40',
+      'web         all       shop/payment   True       False   –         BackendNotFound: there is no Service "shop/payment-v3"',
+    ]);
+  });
+
+  it('shows sidecars as a table, also wide', () => {
+    const late = { ...sidecar('b'), workload: '', lastAckMs: 0, certificateNotAfterMs: NOW_MS - 1, pending: 2 };
+    const refusing = { ...late, rejected: [{ name: 'service/shop/payment', reason: 'bad pattern' }] };
+    expect(lines([answer({ sidecars: [sidecar('a'), refusing] })], 'sidecars')).to.deep.equal([
+      'NAMESPACE   POD   WORKLOAD   VERSION   CONNECTED   CONFIG AGE   CERTIFICATE   PENDING   REJECTED',
+      'shop        a     payment    0.1.0     1h          1m           11h           0         0',
+      'shop        b     –          0.1.0     1h          –            expired       2         1',
+    ]);
+    expect(lines([answer({ sidecars: [refusing] })], 'sidecars', true)[1]).to.match(/ 5 +2 +1 +service\/shop\/payment: bad pattern$/);
+  });
+
+  it('says what an empty table means', () => {
+    expect(lines([answer({ sidecars: [] })], 'routes')[0]).to.match(/^no route is attached to a Service: /);
+    expect(lines([answer({ sidecars: [sidecar('a')] })], 'sidecars', false, 'web')).to.deep.equal([
+      'no sidecar is connected from namespace web',
+      'to mesh a namespace: kubectl label namespace web weft.dev/inject=enabled, then kubectl -n web rollout restart deployment',
+    ]);
+  });
+
+  it('keeps of a namespace its routes, routes on its Services, and its sidecars', () => {
+    const applied = { want: 1, applied: 1, rejected: [] };
+    const routes = [
+      route(applied),
+      route(applied, { namespace: 'web' }),
+      route(applied, { namespace: 'web', name: 'own' }, { parent: 'web/own' }),
+    ];
+    const merged = mergeAnswers([answer({ routes })]);
+    expect(ofNamespace(merged, 'shop').routes.map(({ namespace, name }) => `${namespace}/${name}`)).to.deep.equal([
+      'shop/payment',
+      'web/payment',
+    ]);
+    expect(ofNamespace(merged, 'web').sidecars).to.deep.equal([]);
+  });
+
+  it('lets no name drive a terminal', () => {
+    const routes = [route({ want: 0, applied: 0, rejected: [] }, { name: 'a\u001b[2Jb\u0007' })];
+    expect(lines([answer({ routes })], 'routes')[1]).to.match(/^shop +ab +payment:8080/);
+  });
+
+  it('speaks of time as kubectl does', () => {
+    const spans = [0, 999, 59_000, 61_000, 250_000, 601_000, 3_600_000, 5_400_000, 86_400_000 * 400].map(spanText);
+    expect(spans).to.deep.equal(['0s', '0s', '59s', '1m1s', '4m10s', '10m', '1h', '1h30m', '400d']);
+  });
+});
+
+describe('weft status, asking', () => {
+  const servers: Server[] = [];
+  afterEach(() => {
+    for (const server of servers.splice(0)) {
+      server.closeAllConnections();
+      server.close();
+    }
+  });
+
+  async function replica(status: number, body: string): Promise<number> {
+    const server = createServer((request, response) => response.writeHead(request.url === '/status' ? status : 404).end(body));
+    servers.push(server);
+    await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+    return (server.address() as AddressInfo).port;
+  }
+
+  it('asks each replica, and says of each that fails why', async () => {
+    const ports: Record<string, number> = {
+      good: await replica(200, JSON.stringify(report())),
+      older: await replica(200, JSON.stringify({ version: '0.0.9', leader: true })),
+      starting: await replica(503, 'waiting for: GRPCRoute\n'),
+      other: await replica(200, '[]'),
+    };
+    let closed = 0;
+    const open: OpenPort = async (namespace, pod, port) => {
+      expect([namespace, port]).to.deep.equal(['weft-system', 15014]);
+      if (pod === 'forbidden') throw new Error('cannot create pods/portforward');
+      // Nobody listens at port 1: the way itself knows better why.
+      return { localPort: ports[pod] ?? 1, lastError: () => (pod === 'gone' ? 'pods "gone" not found' : ''), close: () => void closed++ };
+    };
+    const [good, older, starting, other, gone, forbidden] = await askReplicas(open, [...Object.keys(ports), 'gone', 'forbidden']);
+    expect(good).to.deep.equal({ pod: 'good', report: { ok: true, value: report() } });
+    expect(older.report).to.deep.nested.include({ 'value.sidecars': [], 'value.version': '0.0.9' });
+    expect(starting.report).to.deep.equal({ ok: false, error: '/status answers 503 waiting for: GRPCRoute' });
+    expect(other.report).to.deep.equal({ ok: false, error: '/status is not a report: it has no version' });
+    expect(gone.report).to.deep.equal({ ok: false, error: 'pods "gone" not found' });
+    expect(forbidden.report).to.deep.equal({ ok: false, error: 'cannot create pods/portforward' });
+    expect(closed).to.equal(5);
+  });
+});
