@@ -149,11 +149,18 @@ export class LeaseElector {
       this.lose();
       return 0;
     }
-    this.standDown = this.options.timers.after(this.durationMs * DEADLINE_SHARE - this.since(sent), () => {
-      if (!this.leading) this.lose();
-    });
+    this.watchDeadline(sent);
     this.tell(true);
     return this.durationMs * RENEW_SHARE;
+  }
+
+  // A timer may fire a little before its time, by the clock that counts here: then it waits for the rest.
+  private watchDeadline(sent: Moment): void {
+    const leftMs = Math.max(1, this.durationMs * DEADLINE_SHARE - this.since(sent));
+    this.standDown = this.options.timers.after(leftMs, () => {
+      if (this.leading) this.watchDeadline(sent);
+      else this.lose();
+    });
   }
 
   /** One step towards the lease. @returns whether it is ours */

@@ -142,6 +142,16 @@ describe('kube lease', () => {
     expect(a.leading).to.equal(false);
   });
 
+  it('stands down although its timers fire a little early', async () => {
+    const early = { now: () => timers.now() - 0.4, after: (ms: number, then: () => void) => timers.after(Math.max(1, ms - 2), then) };
+    const a = elector('a', { timers: early });
+    await settle();
+    api.unreachable.add('a');
+    await pass(10_000);
+    expect(heard).to.deep.equal(['a true', 'a false']);
+    expect(a.leading).to.equal(false);
+  });
+
   it('gives the lease back when it stops; the next need not wait', async () => {
     const a = elector('a');
     await settle();
