@@ -108,6 +108,14 @@ function removeCgroups(containers: readonly string[]): void {
     }
   };
   if (wanted.size > 0 && existsSync(CGROUPS)) search(CGROUPS, 4);
+  // Above them is a folder that all clusters of the machine share: the last one takes it away.
+  for (const above of [CGROUPS, ...list(CGROUPS).map((name) => path.join(CGROUPS, name))]) {
+    try {
+      rmdirSync(path.join(above, 'k8s.io'));
+    } catch {
+      // Not there, or in use.
+    }
+  }
 }
 
 function isLinkInto(directory: string, file: string): boolean {
