@@ -59,7 +59,7 @@ export async function startInjector(settings: InjectorSettings, surroundings: In
       if (server === undefined) serve({ cert, key });
       else void server.then((running) => running.setIdentity({ cert, key }));
     },
-    onBundle: () => keeper.check(),
+    onChecked: () => keeper.check(),
     timers,
     random,
     log: log.child('certificate'),

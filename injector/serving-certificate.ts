@@ -38,8 +38,8 @@ export interface ServingCertificateOptions {
   readonly trusted: () => string;
   /** A leaf to serve from now on. */
   readonly onLeaf: (leaf: ServingLeaf) => void;
-  /** The bundle changed. */
-  readonly onBundle: () => void;
+  /** The Secret was looked at: the bundle may be another. */
+  readonly onChecked: () => void;
   readonly timers: Timers;
   /** In [0, 1). */
   readonly random: () => number;
@@ -99,7 +99,6 @@ export class ServingCertificate {
 
   private async look(): Promise<void> {
     if (this.stopped) return;
-    const before = this.bundle();
     try {
       await this.settle();
       await this.renewLeaf();
@@ -109,7 +108,8 @@ export class ServingCertificate {
       this.failures++;
       this.options.log.warn("cannot look after the webhook's certificate; what is served stays", { secret: SERVING_SECRET, error });
     }
-    if (!this.stopped && this.bundle() !== before) this.options.onBundle();
+    // Each time: a bundle also changes when an old authority ends.
+    if (!this.stopped) this.options.onChecked();
   }
 
   /** Brings the Secret and what we know of it together, one step at a time. */

@@ -34,6 +34,8 @@ export class BundleKeeper {
   private readonly options: BundleKeeperOptions;
   private found: WebhookConfiguration | undefined;
   private asserted = false;
+  /** The caBundle that we wrote last, base64. */
+  private written = '';
   private busy = false;
   private failures = 0;
   private stopped = false;
@@ -92,11 +94,14 @@ export class BundleKeeper {
     try {
       if (this.asserted) await refresh();
       if (!this.stopped && this.found !== undefined && !this.isRight()) {
-        if (this.asserted) log.warn('the caBundle of the webhook was not what it must be; set it again', { name: INJECTOR_NAME });
+        if (this.isEdited()) log.warn('the caBundle of the webhook was edited; set it again', { name: INJECTOR_NAME });
+        else log.info("set the webhook's caBundle", { name: INJECTOR_NAME });
+        const wanted = this.wanted();
         this.lastPatchMs = timers.now();
         const path = { kind: KINDS.MutatingWebhookConfiguration, name: INJECTOR_NAME };
-        const result = await client.request('PATCH', path, { patch: 'json', body: this.patch(this.found) });
+        const result = await client.request('PATCH', path, { patch: 'json', body: patchOf(this.found, wanted) });
         this.found = projectConfiguration(result);
+        this.written = wanted;
         onPatched();
       }
       this.failures = 0;
@@ -117,22 +122,26 @@ export class BundleKeeper {
     return Buffer.from(this.options.bundle()).toString('base64');
   }
 
-  /** The tests make sure that the list has not been reordered in between. */
-  private patch({ webhooks }: WebhookConfiguration): unknown[] {
-    const value = this.wanted();
-    return webhooks.flatMap(({ name, caBundle }, i) =>
-      caBundle === value
-        ? []
-        : [
-            { op: 'test', path: `/webhooks/${i}/name`, value: name },
-            { op: 'add', path: `/webhooks/${i}/clientConfig/caBundle`, value },
-          ],
-    );
+  /** Whether somebody else changed what we had written; our own authority's rotation is no edit. */
+  private isEdited(): boolean {
+    return this.written !== '' && this.found!.webhooks.some(({ caBundle }) => caBundle !== this.written);
   }
 
   private backoff(): number {
     return backoffMs(this.failures, RETRY_BASE_MS, RETRY_CAP_MS, this.options.random());
   }
+}
+
+/** The tests make sure that the list has not been reordered in between. */
+function patchOf({ webhooks }: WebhookConfiguration, value: string): unknown[] {
+  return webhooks.flatMap(({ name, caBundle }, i) =>
+    caBundle === value
+      ? []
+      : [
+          { op: 'test', path: `/webhooks/${i}/name`, value: name },
+          { op: 'add', path: `/webhooks/${i}/clientConfig/caBundle`, value },
+        ],
+  );
 }
 
 /** Keeps of a configuration the names of its webhooks and whom they trust. */
