@@ -36,9 +36,12 @@ export function loadKubeconfig(files: string, context?: string): KubeConfig {
     const has = names.length === 0 ? 'has no contexts' : `has the contexts ${names.join(', ')}`;
     throw new Error(`kubeconfig ${files}: current-context is ${JSON.stringify(config.getCurrentContext() ?? '')}; the file ${has}`);
   }
-  if (!config.getCurrentCluster()?.server) {
+  const cluster = config.getCurrentCluster();
+  if (!cluster?.server) {
     throw new Error(`kubeconfig ${files}: the cluster of context ${JSON.stringify(config.getCurrentContext())} has no server`);
   }
+  // client-node makes an agent for plain HTTP only where TLS checks are off; there is nothing to check without TLS.
+  if (cluster.server.startsWith('http:')) Object.assign(cluster, { skipTLSVerify: true });
   return config;
 }
 
@@ -52,16 +55,14 @@ export function kubeconfigCredentials(files: string, context: string | undefined
     server,
     async current() {
       if (known !== undefined && Math.abs(now() - known.atMs) < FRESH_MS) return known.value;
-      known = { value: await ask(config, server.startsWith('https:')), atMs: now() };
+      known = { value: await ask(config), atMs: now() };
       return known.value;
     },
   };
 }
 
-async function ask(config: KubeConfig, secure: boolean): Promise<RequestCredentials> {
+async function ask(config: KubeConfig): Promise<RequestCredentials> {
   const options: RequestOptions = {};
-  // client-node makes an agent for plain HTTP only where TLS checks are off; there is nothing to check without TLS.
-  if (!secure) Object.assign(config.getCurrentCluster()!, { skipTLSVerify: true });
   await config.applyToHTTPSOptions(options);
   const headers: Record<string, string> = {};
   for (const [name, value] of Object.entries(options.headers ?? {})) headers[name.toLowerCase()] = String(value).trim();
