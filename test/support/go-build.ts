@@ -25,7 +25,7 @@ export interface GoRecipe {
 
 /** The Go language version that throw-away modules say; a newer toolchain is fetched when a requirement wants it. */
 const GO_LANGUAGE = '1.24';
-const LOCK_POLL_MS = 500;
+const LOCK_POLL_MS = 100;
 /** A lock directory in which no process has put its number after this time was left by one that died between the two steps. */
 const LOCK_NAMELESS_MS = 10_000;
 

@@ -1,0 +1,101 @@
+// The cache of programs built from Go modules, without Go.
+import { existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import os from 'node:os';
+import path from 'node:path';
+import { expect } from 'chai';
+import { type GoRecipe, goBuild, recipeDirectory } from './go-build.ts';
+import { until } from './until.ts';
+
+const RECIPE: GoRecipe = {
+  name: 'tool',
+  version: '1.0.0',
+  require: { 'example.test/tool': 'v1.0.0' },
+  programs: { tool: 'example.test/tool' },
+};
+
+/** A process number that no process has: above the kernel's greatest. */
+const NOBODY = 2 ** 22 + 1;
+
+describe('programs built from Go modules', () => {
+  let cache: string;
+  const kept = { PATH: process.env.PATH, XDG_CACHE_HOME: process.env.XDG_CACHE_HOME };
+  beforeEach(() => {
+    cache = mkdtempSync(path.join(os.tmpdir(), 'weft-go-build-'));
+    process.env.XDG_CACHE_HOME = cache;
+  });
+  afterEach(() => {
+    process.env.PATH = kept.PATH;
+    if (kept.XDG_CACHE_HOME === undefined) delete process.env.XDG_CACHE_HOME;
+    else process.env.XDG_CACHE_HOME = kept.XDG_CACHE_HOME;
+    rmSync(cache, { recursive: true, force: true });
+  });
+
+  /** A `go` that knows its version, tidies, and "builds" by writing the file after -o. */
+  function fakeGo(build: string): void {
+    const bin = path.join(cache, 'bin');
+    mkdirSync(bin);
+    const script = `#!/bin/sh\ncase "$1" in\nbuild) while [ "$1" != "-o" ]; do shift; done; ${build} ;;\nesac\n`;
+    writeFileSync(path.join(bin, 'go'), script, { mode: 0o755 });
+    process.env.PATH = `${bin}:${kept.PATH}`;
+  }
+
+  it('are found by version and recipe', async () => {
+    mkdirSync(recipeDirectory(RECIPE), { recursive: true });
+    process.env.PATH = cache;
+    expect(await goBuild(RECIPE)).to.equal(recipeDirectory(RECIPE));
+    expect(recipeDirectory({ ...RECIPE, version: '1.0.1' })).to.not.equal(recipeDirectory(RECIPE));
+    expect(recipeDirectory({ ...RECIPE, linkFlags: '-s' })).to.not.equal(recipeDirectory(RECIPE));
+  });
+
+  it('need Go, and say so', async () => {
+    process.env.PATH = cache;
+    const message = await goBuild(RECIPE).then(
+      () => 'built',
+      (error: Error) => error.message,
+    );
+    expect(message).to.equal('tool needs Go to be built, and there is no "go" on the PATH');
+  });
+
+  it('are built once for all who want them', async () => {
+    fakeGo(`echo x >> "${'$'}{0%/*}/../built"; echo program > "$2"`);
+    const said: string[] = [];
+    const directories = await Promise.all([1, 2, 3].map(() => goBuild(RECIPE, (line) => said.push(line))));
+    expect(new Set(directories)).to.deep.equal(new Set([recipeDirectory(RECIPE)]));
+    expect(existsSync(path.join(recipeDirectory(RECIPE), 'tool'))).to.equal(true);
+    expect(said.filter((line) => line.startsWith('building'))).to.have.length(1);
+  });
+
+  it('that cannot be built leave nothing, and the reason', async () => {
+    fakeGo('echo "no such module" >&2; exit 1');
+    const message = await goBuild(RECIPE).then(
+      () => 'built',
+      (error: Error) => error.message,
+    );
+    expect(message).to.match(/^tool 1\.0\.0 could not be built: go build .*no such module/);
+    expect(existsSync(recipeDirectory(RECIPE))).to.equal(false);
+    expect(existsSync(`${recipeDirectory(RECIPE)}.lock`)).to.equal(false);
+  });
+
+  it('whose builder died are built by the next', async () => {
+    fakeGo('echo program > "$2"');
+    const lock = `${recipeDirectory(RECIPE)}.lock`;
+    mkdirSync(lock, { recursive: true });
+    writeFileSync(path.join(lock, 'pid'), String(NOBODY));
+    await goBuild(RECIPE);
+    expect(existsSync(path.join(recipeDirectory(RECIPE), 'tool'))).to.equal(true);
+  });
+
+  it('wait for a builder that lives', async () => {
+    const lock = `${recipeDirectory(RECIPE)}.lock`;
+    fakeGo('echo program > "$2"');
+    mkdirSync(lock, { recursive: true });
+    writeFileSync(path.join(lock, 'pid'), String(process.pid));
+    let done = false;
+    const building = goBuild(RECIPE).then(() => (done = true));
+    await new Promise((resolve) => setTimeout(resolve, 50));
+    expect(done).to.equal(false);
+    rmSync(lock, { recursive: true });
+    await building;
+    await until(() => existsSync(path.join(recipeDirectory(RECIPE), 'tool')), 'it is built');
+  });
+});
