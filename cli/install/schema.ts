@@ -92,7 +92,8 @@ function checkObject(value: Record<string, unknown>, schema: Schema, path: strin
 
 /** Another key of the same block, or the same key in another block. */
 function suggestion(at: string, key: string, schema: Schema, path: string, known: readonly string[]): string {
-  const sibling = nearest(key, Object.keys(schema.properties ?? {}));
+  const siblings = Object.keys(schema.properties ?? {});
+  const sibling = nearest(key, siblings) ?? siblings.find((one) => one.startsWith(key));
   if (sibling !== undefined) return `, did you mean "${path === '' ? sibling : `${path}.${sibling}`}"?`;
   const elsewhere = known.filter((one) => one === key || one.endsWith(`.${key}`));
   if (elsewhere.length > 0) return `, did you mean ${elsewhere.map((one) => `"${one}"`).join(' or ')}?`;
