@@ -27,6 +27,7 @@ export async function startSidecar(settings: SidecarSettings, version: string, l
     ...shared,
     tokenFile: settings.tokenFile,
     trustBundleFile: settings.trustBundleFile,
+    trustRoots: settings.trustRoots,
     trustDomain: settings.trustDomain,
     log: log.child('credentials'),
   });
@@ -50,6 +51,7 @@ export async function startSidecar(settings: SidecarSettings, version: string, l
   const sidecar = new Sidecar(log, around, metrics, credentials, questions, capture);
   const admin = new AdminServer({
     notReady: () => sidecar.notReady(),
+    probes: { targets: settings.probes, podAddress: settings.podIps[0] ?? '127.0.0.1' },
     metrics: () => {
       const status = stream.status();
       return metrics.render({
