@@ -241,6 +241,14 @@ describe('kube client', () => {
     expect(await second).to.include({ status: 0, reason: 'Aborted' });
   });
 
+  it('a stream that ends within a line says so', () => {
+    const lines = new JsonLines('watch pods');
+    lines.push(Buffer.from('{"type":"ADDED","object":{}}\n{"type":'));
+    expect(lines.next()).to.deep.equal({ type: 'ADDED', object: {} });
+    expect(lines.next()).to.equal(null);
+    expect(lines.atEnd()).to.include({ reason: 'Truncated', message: 'watch pods: ended in the middle of a line of 8 bytes' });
+  });
+
   it('lines of a watch come out whole, however they are cut', () => {
     const event = fc.record({ type: fc.string(), object: fc.dictionary(fc.string({ unit: 'grapheme' }), fc.string({ unit: 'grapheme' })) });
     fc.assert(

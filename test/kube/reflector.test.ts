@@ -320,6 +320,23 @@ describe('kube reflector', () => {
     expect(lines.filter((line) => line.includes('does not serve this kind'))).to.have.length(1);
   });
 
+  it('a kind that is no longer served: its objects stay until it is back', async () => {
+    server.put(PODS, 'a');
+    const reflector = start();
+    await following(reflector);
+    server.faults.push((_seen, response) => {
+      refuse(response, 404, 'NotFound', 'the server could not find the requested resource');
+      return true;
+    });
+    server.endWatches();
+    await until(() => reflector.status().missing && reflector.status().lists >= 3, 'it is missed');
+    expect(reflector.status().watches).to.equal(2);
+    expect(known.names).to.equal('a');
+    server.delete(PODS, 'a');
+    server.faults.length = 0;
+    await until(() => known.names === '', 'it is listed again');
+  });
+
   it('lists anew when its version is refused again and again', async () => {
     let refused = 0;
     server.faults.push((seen, response) => {
