@@ -1,7 +1,7 @@
 // The injector's entry: the environment, signals, the exit code.
 import { createLogger } from '#core/log.ts';
 import { systemTimers } from '#core/timers.ts';
-import { connectKube } from '#kube/client.ts';
+import { connectInCluster } from '#kube/in-cluster.ts';
 import { startInjector } from './program.ts';
 import { readSettings } from './settings.ts';
 
@@ -27,7 +27,7 @@ const fail = (error: Error): void => {
 };
 
 try {
-  const client = await connectKube({ kubeconfig: process.env.KUBECONFIG, environment: process.env });
+  const client = connectInCluster(process.env);
   const injector = await startInjector(settings, { client, timers: systemTimers, random: Math.random, log, onFatal: fail });
   for (const signal of ['SIGINT', 'SIGTERM'] as const) {
     process.once(signal, () => {
