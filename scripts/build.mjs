@@ -1,7 +1,7 @@
-// Bundles each program into one ES module under dist/, and the example's services into examples/shop/dist/.
-// One file per program: the sidecar's image never holds the Kubernetes client, and a bundle starts faster and smaller than stripped sources.
-import { existsSync, readdirSync, readFileSync } from 'node:fs';
-import { dirname, join, relative, sep } from 'node:path';
+// Bundles each program into an ES module under dist/, and the example's services into examples/shop/dist/. What a program imports only when it
+// needs it is in files beside it, <program>-<hash>.mjs. A bundle starts faster and smaller than stripped sources.
+import { existsSync, readdirSync, readFileSync, rmSync } from 'node:fs';
+import { basename, dirname, join, relative, sep } from 'node:path';
 import { fileURLToPath, pathToFileURL } from 'node:url';
 import { build } from 'esbuild';
 
@@ -30,32 +30,45 @@ function chartFiles(directory) {
   );
 }
 
+/** Bundles one program. Files that an earlier build left beside it and that it no longer loads are removed. */
+async function bundleProgram(root, bundle) {
+  const name = basename(bundle.out, '.mjs');
+  const directory = dirname(bundle.out);
+  const { metafile } = await build({
+    absWorkingDir: root,
+    entryPoints: { [name]: bundle.entry },
+    outdir: directory,
+    outExtension: { '.js': '.mjs' },
+    bundle: true,
+    // Without it esbuild initializes modules of a program with dynamic imports in another order than the language does, which breaks some.
+    splitting: true,
+    chunkNames: `${name}-[hash]`,
+    metafile: true,
+    minify: bundle.minify ?? false,
+    platform: 'node',
+    format: 'esm',
+    target: 'node24',
+    sourcemap: 'linked',
+    legalComments: 'none',
+    logLevel: 'warning',
+    external: ['koffi'],
+    define: bundle.chart === undefined ? {} : { WEFT_CHART_FILES: JSON.stringify(chartFiles(join(root, bundle.chart))) },
+    // CommonJS dependencies (grpc-js) call require(), which an ES module does not have.
+    banner: {
+      js: "import { createRequire as weftCreateRequire } from 'node:module'; const require = weftCreateRequire(import.meta.url);",
+    },
+  });
+  const written = new Set(Object.keys(metafile.outputs).map((file) => basename(file)));
+  const ours = new RegExp(`^${name}-[A-Z0-9]{8}\\.mjs(\\.map)?$`);
+  for (const file of readdirSync(join(root, directory))) {
+    if (ours.test(file) && !written.has(file)) rmSync(join(root, directory, file), { force: true });
+  }
+}
+
 /** @returns {Promise<string[]>} the bundles written, relative to the repository */
 export async function buildAll(root = ROOT) {
   const present = BUNDLES.filter((bundle) => existsSync(join(root, bundle.entry)));
-  await Promise.all(
-    present.map((bundle) =>
-      build({
-        absWorkingDir: root,
-        entryPoints: [bundle.entry],
-        outfile: bundle.out,
-        bundle: true,
-        minify: bundle.minify ?? false,
-        platform: 'node',
-        format: 'esm',
-        target: 'node24',
-        sourcemap: 'linked',
-        legalComments: 'none',
-        logLevel: 'warning',
-        external: ['koffi'],
-        define: bundle.chart === undefined ? {} : { WEFT_CHART_FILES: JSON.stringify(chartFiles(join(root, bundle.chart))) },
-        // CommonJS dependencies (grpc-js) call require(), which an ES module does not have.
-        banner: {
-          js: "import { createRequire as weftCreateRequire } from 'node:module'; const require = weftCreateRequire(import.meta.url);",
-        },
-      }),
-    ),
-  );
+  await Promise.all(present.map((bundle) => bundleProgram(root, bundle)));
   return present.map((bundle) => bundle.out);
 }
 
