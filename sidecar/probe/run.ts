@@ -1,5 +1,4 @@
 // Asks the application what the kubelet's probe would have asked it, and judges the answer as the kubelet does (kubernetes pkg/probe/{http,tcp,grpc}).
-// Loaded by the first probe: a pod without rewritten probes does not pay for it.
 import type http from 'node:http';
 import net from 'node:net';
 import type { Timers } from '#core/timers.ts';

@@ -2,6 +2,7 @@
 import type http from 'node:http';
 import { didYouMean } from '#core/nearest.ts';
 import { systemTimers, type Timers } from '#core/timers.ts';
+import { runProbe } from '../probe/run.ts';
 import type { ProbeTarget } from '../probe/targets.ts';
 import type { RequestSeries } from './request-series.ts';
 
@@ -119,7 +120,6 @@ export class AdminServer {
       return send(response, 503, TEXT, `more than ${MAX_PROBES_IN_FLIGHT} probes at a time\n`);
     this.probesInFlight++;
     try {
-      const { runProbe } = await import('../probe/run.ts');
       const { ok, detail, status } = await runProbe(target, podAddress, this.timers, request.headers['user-agent']);
       // The kubelet's Event names the status and nothing else: the application's own says the most.
       send(response, ok ? 200 : status >= 400 ? status : 503, TEXT, `${detail}\n`);
