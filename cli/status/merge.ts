@@ -12,18 +12,21 @@ export interface MeshStatus {
   readonly problems: readonly string[];
 }
 
+/** Sorts before every character of a name: web before web-two. */
+const SEPARATOR = '\u0000';
+
 /** Sums over replicas. A sidecar that two of them hold (it has just changed over) counts as the younger connection's. */
 export function mergeAnswers(answers: readonly Answer[]): MeshStatus {
   const reports = answers.flatMap(({ report }) => (report.ok ? [report.value] : []));
   const sidecars = new Map<string, SidecarReport>();
   for (const sidecar of reports.flatMap((report) => report.sidecars)) {
-    const key = `${sidecar.namespace}/${sidecar.pod}`;
+    const key = `${sidecar.namespace}${SEPARATOR}${sidecar.pod}`;
     const known = sidecars.get(key);
     if (known === undefined || known.connectedSinceMs < sidecar.connectedSinceMs) sidecars.set(key, sidecar);
   }
   const routes = new Map<string, RouteReport>();
   for (const route of reports.flatMap((report) => report.routes)) {
-    const key = `${route.namespace}/${route.name} ${route.kind}`;
+    const key = [route.namespace, route.name, route.kind].join(SEPARATOR);
     const known = routes.get(key);
     routes.set(key, known === undefined ? route : mergeRoutes(known, route));
   }
@@ -43,8 +46,10 @@ function byKey([a]: [string, unknown], [b]: [string, unknown]): number {
 /** Conditions are those of the newer generation; who runs it adds up. */
 function mergeRoutes(a: RouteReport, b: RouteReport): RouteReport {
   const [newer, other] = b.generation > a.generation ? [b, a] : [a, b];
-  const parents = newer.parents.map((parent): ParentReport => {
-    const twin = other.parents.find((one) => one.parent === parent.parent && one.port === parent.port);
+  const parents = newer.parents.map((parent, i): ParentReport => {
+    const same = (one: ParentReport | undefined) => one !== undefined && one.parent === parent.parent && one.port === parent.port;
+    // Parents that differ in their sectionName only look alike here: the one at the same place, if there is one.
+    const twin = same(other.parents[i]) ? other.parents[i] : other.parents.find(same);
     return twin === undefined ? parent : { ...parent, applied: addApplied(parent.applied, twin.applied) };
   });
   return { ...newer, parents };

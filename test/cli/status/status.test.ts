@@ -51,6 +51,19 @@ describe('weft status', () => {
     expect(merged.replicas).to.equal(2);
   });
 
+  it('sorts by namespace, then by name', () => {
+    const sidecars = [
+      { ...sidecar('b'), namespace: 'web-two' },
+      { ...sidecar('z'), namespace: 'web' },
+      { ...sidecar('a'), namespace: 'web' },
+    ];
+    expect(mergeAnswers([answer({ sidecars })]).sidecars.map(({ namespace, pod }) => `${namespace}/${pod}`)).to.deep.equal([
+      'web/a',
+      'web/z',
+      'web-two/b',
+    ]);
+  });
+
   it('takes the conditions of the replica that has seen the newer generation', () => {
     const old = route({ want: 1, applied: 1, rejected: [] }, { generation: 1 }, { conditions: [] });
     for (const pair of [
