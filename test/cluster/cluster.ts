@@ -1,6 +1,7 @@
 // A real single-node Kubernetes from binaries, inside one network namespace, on a Linux machine with root: up, down, and single programs of it.
 import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
+import { locked } from '../support/go-build.ts';
 import { binaries } from './binaries.ts';
 import {
   COMPONENTS,
@@ -59,8 +60,22 @@ interface Saved {
   readonly run?: Pick<ProcessRecord, 'pid' | 'startTime'>;
 }
 
+/** Two that bring one cluster up or down at the same time do it one after the other. */
+const lockOf = (directory: string) => `${directory}.lock`;
 const savedFile = (directory: string) => path.join(directory, 'cluster.json');
 const stoppedFile = (directory: string, name: Component) => path.join(directory, `${name}.stopped`);
+
+/** A program that a test ended, and will start again if that test still runs. */
+interface Stopped extends Pick<ProcessRecord, 'argv' | 'env'> {
+  readonly by: Pick<ProcessRecord, 'pid' | 'startTime'>;
+}
+
+const self = () => ({ pid: process.pid, startTime: statOf(process.pid)?.startTime ?? '' });
+
+function isStoppedOnPurpose(directory: string, name: Component): boolean {
+  const file = stoppedFile(directory, name);
+  return existsSync(file) && isRunning((JSON.parse(readFileSync(file, 'utf8')) as Stopped).by);
+}
 
 async function until(what: string, directory: string, component: Component, condition: () => Promise<boolean>): Promise<void> {
   const deadline = Date.now() + READY_WITHIN_MS;
@@ -87,13 +102,14 @@ function runningCluster(directory: string, saved: Saved): RunningCluster {
     async stopProcess(name, signal) {
       const record = recordOf(directory, name);
       // Kept for the start that follows.
-      if (record) writeFileSync(stoppedFile(directory, name), JSON.stringify(record));
+      if (record)
+        writeFileSync(stoppedFile(directory, name), JSON.stringify({ argv: record.argv, env: record.env, by: self() } satisfies Stopped));
       await stopProcess(directory, name, signal);
     },
     async startProcess(name) {
       const kept = stoppedFile(directory, name);
       if (!existsSync(kept)) throw new Error(`${name} was not stopped: there is nothing to start again`);
-      const { argv, env } = JSON.parse(readFileSync(kept, 'utf8'));
+      const { argv, env } = JSON.parse(readFileSync(kept, 'utf8')) as Stopped;
       await startProcess(directory, name, argv, env);
       rmSync(kept);
       if (name === 'apiserver') await apiServerReady(cluster);
@@ -115,7 +131,7 @@ export function findCluster(directory = CLUSTER_DIRECTORY): RunningCluster | und
   if (saved.run && !isRunning(saved.run)) return undefined;
   const alive = COMPONENTS.every((name) => {
     const record = recordOf(directory, name);
-    return existsSync(stoppedFile(directory, name)) || (record !== undefined && isRunning(record));
+    return isStoppedOnPurpose(directory, name) || (record !== undefined && isRunning(record));
   });
   return alive ? runningCluster(directory, saved) : undefined;
 }
@@ -163,10 +179,15 @@ async function startAll(directory: string, places: Places, saved: Saved, log: Cl
  * taken away first.
  * @throws Error that says what is missing, or which program failed with its last lines
  */
-export async function up({ directory = CLUSTER_DIRECTORY, log, temporary = false }: ClusterSettings): Promise<RunningCluster> {
+export async function up(settings: ClusterSettings): Promise<RunningCluster> {
   if (process.platform !== 'linux' || process.getuid?.() !== 0) {
     throw new Error('a test cluster needs Linux and root; without them set WEFT_TEST_KUBECONFIG to the kubeconfig of any other cluster');
   }
+  const { directory = CLUSTER_DIRECTORY } = settings;
+  return locked(lockOf(directory), () => bringUp({ ...settings, directory }));
+}
+
+async function bringUp({ directory, log, temporary = false }: ClusterSettings & { directory: string }): Promise<RunningCluster> {
   const found = findCluster(directory);
   if (found) return found;
   await ensurePackages(log);
@@ -176,13 +197,13 @@ export async function up({ directory = CLUSTER_DIRECTORY, log, temporary = false
   );
   if (existsSync(directory) && readdirSync(directory).length > 0) {
     log('taking down what an earlier run left');
-    await down({ directory, log });
+    await takeDown({ directory, log });
   }
   const startedAt = Date.now();
   for (const name of ['pki', 'logs', 'run', 'cni', 'kubelet']) mkdirSync(path.join(directory, name), { recursive: true });
   try {
     const network = await createNetwork(directory);
-    const run = temporary ? { run: { pid: process.pid, startTime: statOf(process.pid)?.startTime ?? '' } } : {};
+    const run = temporary ? { run: self() } : {};
     const saved: Saved = { network: network.name, nodeAddress: network.nodeAddress, kubectl: programs.kubectl, ...run };
     writeFileSync(savedFile(directory), `${JSON.stringify(saved)}\n`);
     const file = (name: string) => path.join(directory, name);
@@ -202,17 +223,18 @@ export async function up({ directory = CLUSTER_DIRECTORY, log, temporary = false
     log(`cluster up in ${((Date.now() - startedAt) / 1000).toFixed(1)} s`);
     return cluster;
   } catch (error) {
-    await down({ directory, log, keepLogs: true });
+    await takeDown({ directory, log, keepLogs: true });
     throw error;
   }
 }
 
-/** Takes the cluster of `directory` down, whatever state it is in; nothing of it is left on the machine. `keepLogs`: but its logs. */
-export async function down({
-  directory = CLUSTER_DIRECTORY,
-  log,
-  keepLogs = false,
-}: ClusterSettings & { keepLogs?: boolean }): Promise<void> {
+/** Takes the cluster of `directory` down, whatever state it is in. @throws Error naming what is left on the machine nevertheless */
+export function down({ directory = CLUSTER_DIRECTORY, log }: ClusterSettings): Promise<void> {
+  return locked(lockOf(directory), () => takeDown({ directory, log }));
+}
+
+/** `keepLogs`: what its programs said stays, to find out why it did not come up. */
+async function takeDown({ directory, log, keepLogs = false }: ClusterSettings & { directory: string; keepLogs?: boolean }): Promise<void> {
   const startedAt = Date.now();
   const network = networkName(directory);
   const stop = (name: string) => stopProcess(directory, name);

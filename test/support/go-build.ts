@@ -119,8 +119,8 @@ function isAlive(pid: number): boolean {
   }
 }
 
-/** Holds `lock` (a directory with the holder's pid in it) while `work` runs; a holder that died is succeeded. */
-async function locked(lock: string, work: () => Promise<void>): Promise<void> {
+/** Holds `lock` (a directory with the holder's pid in it) while `work` runs, waiting for who holds it; a holder that died is succeeded. */
+export async function locked<T>(lock: string, work: () => Promise<T>): Promise<T> {
   for (;;) {
     try {
       mkdirSync(lock);
@@ -139,7 +139,7 @@ async function locked(lock: string, work: () => Promise<void>): Promise<void> {
   }
   try {
     writeFileSync(path.join(lock, 'pid'), String(process.pid));
-    await work();
+    return await work();
   } finally {
     rmSync(lock, { recursive: true, force: true });
   }
