@@ -1,6 +1,5 @@
-// The two containers that injection adds, and the volume that the sidecar reads.
+// The container that injection adds, and the volume that it reads.
 import {
-  CAPTURE_CONTAINER,
   SIDECAR_ADMIN_PORT,
   SIDECAR_CONTAINER,
   SIDECAR_USER_ID,
@@ -29,59 +28,34 @@ export interface InjectionSettings extends SidecarOptions {
   readonly version: string;
 }
 
-/** The init container that sets the capture rules of the pod's network namespace. */
-export function captureContainer(settings: InjectionSettings): Container {
-  const env = [];
-  if (settings.skipInboundPorts !== '') env.push({ name: 'WEFT_SKIP_INBOUND_PORTS', value: settings.skipInboundPorts });
-  if (settings.skipOutboundPorts !== '') env.push({ name: 'WEFT_SKIP_OUTBOUND_PORTS', value: settings.skipOutboundPorts });
-  return container({
-    name: CAPTURE_CONTAINER,
-    image: settings.image,
-    imagePullPolicy: settings.imagePullPolicy,
-    command: ['node', '/weft/capture.mjs'],
-    env,
-    // The sidecar's, too: init containers that end are not added up, and a quota that demands limits is met.
-    ...resourcesOf(settings.resources),
-    securityContext: {
-      // nft(8) speaks netlink as root with NET_ADMIN; it needs no raw sockets.
-      runAsUser: 0,
-      runAsGroup: 0,
-      runAsNonRoot: false,
-      allowPrivilegeEscalation: false,
-      readOnlyRootFilesystem: true,
-      capabilities: { drop: ['ALL'], add: ['NET_ADMIN'] },
-      seccompProfile: { type: 'RuntimeDefault' },
-    },
-  });
-}
+/** Frugal: for a proxy that allocates little per call. */
+const NODE_FLAGS = ['--max-semi-space-size=1', '--optimize-for-size', '--v8-pool-size=1', '--expose-gc'];
 
-/** The sidecar: a native one, so that it starts before and ends after everything else, and a Job can end. */
+/**
+ * The sidecar: a native one, so that it starts before and ends after everything else, and a Job can end. It begins as root to load the capture
+ * rules, then becomes its own user for good. The kubelet starts the next container when the postStart command has ended; it looks at startup
+ * probes only at its own pace, which would cost each pod a second or two (docs/decisions/0011).
+ */
 export function sidecarContainer(settings: InjectionSettings, probes: Readonly<Record<string, ProbeTarget>>): Container {
   return container({
     name: SIDECAR_CONTAINER,
     image: settings.image,
     imagePullPolicy: settings.imagePullPolicy,
     restartPolicy: 'Always',
-    // A small young generation and code space for a proxy that allocates little per call.
-    command: ['node', '--max-semi-space-size=1', '--optimize-for-size', '--v8-pool-size=1', '--expose-gc', '/weft/sidecar.mjs'],
+    command: ['node', '/weft/capture.mjs', '--', ...NODE_FLAGS, '/weft/sidecar.mjs'],
     env: sidecarEnvironment(settings, probes),
     ports: [{ name: 'weft-admin', containerPort: SIDECAR_ADMIN_PORT, protocol: 'TCP' }],
-    // The application starts when this has succeeded: once a second, the answer held back until ready, two minutes at most.
-    startupProbe: {
-      httpGet: { port: SIDECAR_ADMIN_PORT, path: '/readyz?wait' },
-      periodSeconds: 1,
-      timeoutSeconds: 2,
-      failureThreshold: 120,
-    },
+    lifecycle: { postStart: { exec: { command: ['node', '/weft/ready.mjs'] } } },
     livenessProbe: { httpGet: { port: SIDECAR_ADMIN_PORT, path: '/livez' }, periodSeconds: 10, timeoutSeconds: 2, failureThreshold: 3 },
     ...resourcesOf(settings.resources),
     securityContext: {
-      runAsUser: SIDECAR_USER_ID,
+      // nft(8) speaks netlink as root with NET_ADMIN; the other two are for becoming the sidecar's user, and all three are gone then.
+      runAsUser: 0,
       runAsGroup: SIDECAR_USER_ID,
-      runAsNonRoot: true,
+      runAsNonRoot: false,
       allowPrivilegeEscalation: false,
       readOnlyRootFilesystem: true,
-      capabilities: { drop: ['ALL'] },
+      capabilities: { drop: ['ALL'], add: ['NET_ADMIN', 'SETGID', 'SETUID'] },
       seccompProfile: { type: 'RuntimeDefault' },
     },
     volumeMounts: [{ name: IDENTITY_VOLUME, mountPath: IDENTITY_PATH, readOnly: true }],
@@ -93,8 +67,8 @@ export function identityVolume(): { name: string } & Record<string, unknown> {
   return {
     name: IDENTITY_VOLUME,
     projected: {
-      // The kubelet gives a projected token to a user only where all containers share runAsUser, which weft-init and weft-proxy never do; else
-      // the mode decides, and the sidecar's user is "other". With fsGroup the kubelet narrows it to 0640 and that group, which it has.
+      // The kubelet gives a projected token to a user only where all containers share runAsUser; else the mode decides, and the sidecar's user
+      // is "other". With fsGroup the kubelet narrows it to 0640 and that group, which the sidecar keeps.
       defaultMode: 0o644,
       sources: [
         { serviceAccountToken: { audience: TOKEN_AUDIENCE, expirationSeconds: TOKEN_SECONDS, path: 'token' } },
@@ -118,6 +92,8 @@ function sidecarEnvironment(settings: InjectionSettings, probes: Readonly<Record
     { name: 'WEFT_ADMIN_ADDRESS', value: `[::]:${SIDECAR_ADMIN_PORT}` },
     { name: 'WEFT_CAPTURE', value: 'enabled' },
   ];
+  if (settings.skipInboundPorts !== '') env.push({ name: 'WEFT_SKIP_INBOUND_PORTS', value: settings.skipInboundPorts });
+  if (settings.skipOutboundPorts !== '') env.push({ name: 'WEFT_SKIP_OUTBOUND_PORTS', value: settings.skipOutboundPorts });
   if (settings.opaquePorts !== '') env.push({ name: 'WEFT_OPAQUE_PORTS', value: settings.opaquePorts });
   // The kubelet replaces $(NAME) in values, which it does not do in a probe's path or headers.
   if (Object.keys(probes).length > 0) env.push({ name: 'WEFT_PROBES', value: JSON.stringify(probes).replaceAll('$', '$$$$') });

@@ -1,5 +1,5 @@
 // Whether a pod gets a sidecar, and if not, why. Pure; shared by the webhook and `weft inject`.
-import { CAPTURE_CONTAINER, LABEL_INJECT, SIDECAR_CONTAINER, SIDECAR_USER_ID, SYSTEM_NAMESPACE } from '#core/names.ts';
+import { LABEL_INJECT, SIDECAR_CONTAINER, SIDECAR_USER_ID, SYSTEM_NAMESPACE } from '#core/names.ts';
 import { nearest } from '#core/nearest.ts';
 import type { Container, Pod } from './pod.ts';
 
@@ -106,7 +106,7 @@ function userProblem(pod: Pod): string {
 function collision(pod: Pod): string {
   for (const [list, containers] of containerLists(pod)) {
     for (const { name } of containers)
-      if (name === SIDECAR_CONTAINER || name === CAPTURE_CONTAINER)
+      if (name === SIDECAR_CONTAINER)
         return `spec.${list} has a container named ${name}, a name that injection uses; rename it`;
   }
   return (pod.spec?.volumes ?? []).some(({ name }) => name === IDENTITY_VOLUME)

@@ -1,8 +1,8 @@
 // Pod in, pod with a sidecar out. Pure; shared by the webhook and `weft inject`. Untouched parts of the pod are the very same objects.
-import { ANNOTATION_STATUS, CAPTURE_CONTAINER, LABEL_MTLS, SIDECAR_ADMIN_PORT, SIDECAR_CONTAINER } from '#core/names.ts';
+import { ANNOTATION_STATUS, LABEL_MTLS, SIDECAR_ADMIN_PORT, SIDECAR_CONTAINER } from '#core/names.ts';
 import { nearest } from '#core/nearest.ts';
 import { applyAnnotations } from './annotations.ts';
-import { captureContainer, type InjectionSettings, identityVolume, sidecarContainer } from './containers.ts';
+import { type InjectionSettings, identityVolume, sidecarContainer } from './containers.ts';
 import type { NamespaceFacts } from './decide.ts';
 import type { Pod } from './pod.ts';
 import { parsePortList } from './port-list.ts';
@@ -18,7 +18,7 @@ export interface Injected {
   readonly warnings: readonly string[];
 }
 
-/** Adds sidecar, capture, volume and annotations to a pod for which `decide` said yes. Given its own result it would add them again. */
+/** Adds sidecar, volume and annotations to a pod for which `decide` said yes. Given its own result it would add them again. */
 export function inject(pod: Pod, namespace: NamespaceFacts, settings: InjectionSettings): Injected {
   const { options, warnings } = applyAnnotations(settings, namespace.annotations, pod.metadata?.annotations ?? {});
   const effective: InjectionSettings = { ...settings, ...options };
@@ -30,7 +30,7 @@ export function inject(pod: Pod, namespace: NamespaceFacts, settings: InjectionS
       metadata: { ...pod.metadata, annotations: annotationsOf(pod, settings) },
       spec: {
         ...spec,
-        initContainers: [captureContainer(effective), sidecarContainer(effective, probes.targets), ...(probes.initContainers ?? [])],
+        initContainers: [sidecarContainer(effective, probes.targets), ...(probes.initContainers ?? [])],
         containers: probes.containers,
         volumes: [...(spec.volumes ?? []), identityVolume()],
       },
@@ -50,7 +50,7 @@ function annotationsOf(pod: Pod, { version }: InjectionSettings): Record<string,
     const [scrape, port, path] = PROMETHEUS;
     Object.assign(added, { [scrape]: 'true', [port]: String(SIDECAR_ADMIN_PORT), [path]: '/metrics' });
   }
-  added[ANNOTATION_STATUS] = JSON.stringify({ version, containers: [CAPTURE_CONTAINER, SIDECAR_CONTAINER] });
+  added[ANNOTATION_STATUS] = JSON.stringify({ version, containers: [SIDECAR_CONTAINER] });
   return { ...own, ...added };
 }
 

@@ -1,0 +1,205 @@
+// `weft inject`: manifests in and out, by way of the command line.
+import fs from 'node:fs';
+import os from 'node:os';
+import path from 'node:path';
+import { Writable } from 'node:stream';
+import { expect } from 'chai';
+import { parseAllDocuments } from 'yaml';
+import { injectCommand } from '#cli/inject/command.ts';
+import { injectManifests } from '#cli/inject/manifests.ts';
+import { KINDS } from '#kube/api.ts';
+import { SETTINGS } from '#test/injector/golden-case.ts';
+import { MemoryApi } from '#test/injector/memory-api.ts';
+
+const ROOTS = '-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n';
+const options = { namespace: 'default', settings: SETTINGS };
+const SPEC = 'spec: { containers: [ { name: app, image: "app:1" } ] }';
+
+type Value = Record<string, never> & { spec: { template: { spec: { initContainers: { name: string }[] } } } };
+
+function injected(text: string): { values: Value[]; text: string; report: string[] } {
+  const { text: out, entries, others } = injectManifests(text, 'in.yaml', options);
+  return {
+    values: parseAllDocuments(out).map((document) => document.toJS()),
+    text: out,
+    report: [...entries.map(({ object, outcome, message }) => `${object}: ${outcome}${message && `: ${message}`}`), `${others} others`],
+  };
+}
+
+describe('injectManifests', () => {
+  it('finds the pods of every kind of workload', () => {
+    const template = `spec: { template: { ${SPEC} } }`;
+    const kinds = [
+      ['apps/v1', 'Deployment', template],
+      ['apps/v1', 'StatefulSet', template],
+      ['apps/v1', 'DaemonSet', template],
+      ['apps/v1', 'ReplicaSet', template],
+      ['v1', 'ReplicationController', template],
+      ['batch/v1', 'Job', template],
+      ['batch/v1', 'CronJob', `spec: { jobTemplate: { ${template} } }`],
+      ['v1', 'Pod', SPEC],
+    ];
+    for (const [apiVersion, kind, body] of kinds) {
+      const { text, report } = injected(`apiVersion: ${apiVersion}\nkind: ${kind}\nmetadata: { name: web, namespace: shop }\n${body}\n`);
+      expect(report).to.deep.equal([`${kind} shop/web: injected`, '0 others']);
+      expect(text.match(/name: weft-proxy/g), kind).to.have.length(1);
+      // What came out goes in again unchanged, octet by octet.
+      expect(injected(text).text).to.equal(text);
+    }
+  });
+
+  it('goes through lists, and passes on what has no pods', () => {
+    const list = (items: string) => `apiVersion: v1\nkind: List\nitems:\n${items}`;
+    const pod = `- { apiVersion: v1, kind: Pod, metadata: { name: a }, ${SPEC} }\n`;
+    const { values, report } = injected(
+      `${list(`${pod}- { apiVersion: v1, kind: Service, metadata: { name: s } }\n${pod}`)}---\nkind: Odd\n`,
+    );
+    expect(report).to.deep.equal(['Pod default/a: injected', 'Pod default/a: injected', '2 others']);
+    const { items } = values[0] as never as { items: { spec?: { initContainers: unknown[] } }[] };
+    expect(items.map(({ spec }) => spec?.initContainers.length)).to.deep.equal([2, undefined, 2]);
+    expect(values[1]).to.deep.equal({ kind: 'Odd' });
+  });
+
+  it('keeps comments, and texts without workloads to the octet', () => {
+    const before = '# top\n\napiVersion: v1\nkind:   Service # odd spaces\n---\n# two\nkind: X\n...\n';
+    expect(injected(before).text).to.equal(before);
+    for (const empty of ['', '# nothing\n', '---\n---\n']) expect(injected(empty).text).to.equal(empty);
+    const { text } = injected(
+      `# top\n${before}---\n# a pod\napiVersion: v1\nkind: Pod # kind\nmetadata:\n  name: a # name\nspec:\n  # why\n  containers:\n    - name: app # first\n`,
+    );
+    for (const comment of ['# top', '# odd spaces', '# two', '# a pod', '# kind', '# name', '# why', '# first'])
+      expect(text).to.include(comment);
+    expect(parseAllDocuments(text)).to.have.length(3);
+  });
+
+  it('quotes words that kubectl would read as booleans', () => {
+    const { text } = injected(`apiVersion: v1\nkind: Pod\nmetadata: { name: a, annotations: { weft.dev/log-level: "off" } }\n${SPEC}\n`);
+    expect(text).to.match(/name: WEFT_LOG_LEVEL,?\s+value: "off"/);
+  });
+
+  it('changes one of two places that share an anchor', () => {
+    const { values } = injected(
+      `apiVersion: v1\nkind: Pod\nmetadata: { name: a, labels: &l { app: a } }\nspec:\n  containers:\n  - &c { name: a, livenessProbe: &p { httpGet: { port: 80 } } }\n  - { <<: *c, name: b }\n`,
+    );
+    const { containers } = (
+      values[0] as never as { spec: { containers: { name: string; livenessProbe: { httpGet: { path: string } } }[] } }
+    ).spec;
+    expect(containers.map(({ name, livenessProbe }) => `${name} ${livenessProbe.httpGet.path}`)).to.deep.equal([
+      'a /probe/a/liveness',
+      'b /probe/b/liveness',
+    ]);
+  });
+
+  it('knows the namespaces of the same text', () => {
+    const namespace = (labels: string) =>
+      `kind: Namespace\nmetadata: { name: shop, labels: ${labels}, annotations: { weft.dev/drain-seconds: "7" } }\n---\n`;
+    const pod = `apiVersion: v1\nkind: Pod\nmetadata: { name: a, namespace: shop }\n${SPEC}\n`;
+    expect(injected(namespace('{}') + pod).text).to.match(/WEFT_DRAIN_SECONDS,?\s+value: "7"/);
+    expect(injected(namespace('{ weft.dev/inject: disabled }') + pod).report[0]).to.match(
+      /^Pod shop\/a: skipped: the namespace shop has the label/,
+    );
+  });
+
+  it('says what cannot be injected', () => {
+    expect(injected('apiVersion: apps/v1\nkind: Deployment\nmetadata: { name: a }\n').report[0]).to.equal(
+      'Deployment default/a: failed: spec.template: the pod must be an object',
+    );
+    expect(injected('apiVersion: v1\nkind: Pod\nspec: { containers: [ {} ] }\n').report[0]).to.equal(
+      'Pod default/(without a name): failed: spec.containers[0].name must be a string',
+    );
+    expect(() => injected('a: [\n')).to.throw(/^in\.yaml:2:1: /);
+    expect(() => injected('a: 1\na: 2\n')).to.throw(/^in\.yaml:2:1: /);
+  });
+});
+
+describe('weft inject', () => {
+  const dir = fs.mkdtempSync(path.join(os.tmpdir(), 'weft-inject-'));
+  const file = path.join(dir, 'pod.yaml');
+  const roots = path.join(dir, 'roots.pem');
+  const pod = (labels = '{}') => `apiVersion: v1\nkind: Pod\nmetadata: { name: a, labels: ${labels} }\n${SPEC}\n`;
+  let api: MemoryApi;
+
+  before(() => {
+    fs.writeFileSync(file, pod());
+    fs.writeFileSync(roots, ROOTS);
+  });
+
+  beforeEach(() => {
+    api = new MemoryApi();
+  });
+
+  after(() => fs.rmSync(dir, { recursive: true }));
+
+  async function weft(words: string[], stdin = ''): Promise<{ out: string; err: string; error?: Error }> {
+    const said = { out: '', err: '' };
+    const into = (where: 'out' | 'err') =>
+      new Writable({
+        write(chunk, _, done) {
+          said[where] += chunk;
+          done();
+        },
+      });
+    const command = injectCommand(
+      { stdout: into('out'), stderr: into('err'), env: {} },
+      { stdin: async () => stdin, connect: async () => api },
+    );
+    try {
+      await command.exitOverride().parseAsync(words, { from: 'user' });
+      return said;
+    } catch (error) {
+      return { ...said, error: error as Error };
+    }
+  }
+
+  it('needs no cluster when all is given', async () => {
+    const { out, err } = await weft(['-f', file, '-f', '-', '--image', 'weft:9', '--trust-roots', roots, '-n', 'shop'], pod());
+    expect(err).to.equal('Pod shop/a: injected\nPod shop/a: injected\n');
+    expect(out.match(/image: weft:9/g)).to.have.length(4);
+    expect(parseAllDocuments(out)).to.have.length(2);
+    expect(api.requests).to.deep.equal([]);
+  });
+
+  it('asks the cluster for the rest', async () => {
+    api.put({ kind: KINDS.ConfigMap, namespace: 'weft-system', name: 'weft-trust' }, { data: { 'roots.pem': ROOTS } });
+    const env = [
+      { name: 'WEFT_IMAGE', value: 'registry/weft:2' },
+      { name: 'WEFT_DRAIN_SECONDS', value: '3' },
+      { name: 'WEFT_POD_NAME', valueFrom: {} },
+    ];
+    api.put(
+      { kind: KINDS.Deployment, namespace: 'weft-system', name: 'weft-injector' },
+      { spec: { template: { spec: { containers: [{ env }] } } } },
+    );
+    const { out } = await weft(['-f', file]);
+    expect(out)
+      .to.include('image: registry/weft:2')
+      .and.to.match(/WEFT_DRAIN_SECONDS,?\s+value: "3"/);
+    expect(out).to.include('BEGIN CERTIFICATE');
+    expect((await weft(['-f', file, '--image', 'mine:1'])).out)
+      .to.include('image: mine:1')
+      .and.to.match(/WEFT_DRAIN_SECONDS,?\s+value: "3"/);
+  });
+
+  it('says how to do without a cluster', async () => {
+    const { out, error } = await weft(['-f', file]);
+    expect(out).to.equal('');
+    expect(error?.message).to.match(/cannot read Weft's settings from the cluster: not found\ngive --image and --trust-roots FILE/);
+  });
+
+  it('writes nothing when one workload cannot be injected', async () => {
+    const bad = 'apiVersion: v1\nkind: Pod\nmetadata: { name: b }\nspec: { securityContext: { runAsUser: 2102 }, containers: [] }\n';
+    const { out, err, error } = await weft(['-f', '-', '--image', 'weft:9', '--trust-roots', roots], `${pod()}---\n${bad}`);
+    expect(out).to.equal('');
+    expect(err).to.include('Pod default/a: injected').and.to.include('Pod default/b: cannot be injected: spec.securityContext.runAsUser');
+    expect(error?.message).to.equal('1 of 2 workloads cannot be injected; nothing was written');
+  });
+
+  it('refuses wrong words', async () => {
+    const given = ['--image', 'weft:9', '--trust-roots', roots];
+    expect((await weft([])).error?.message).to.include('-f FILE');
+    expect((await weft(['-f', '-', '-f', '-', ...given])).error?.message).to.include('stdin');
+    expect((await weft(['-f', path.join(dir, 'none'), ...given])).error?.message).to.match(/-f .*none: ENOENT/);
+    expect((await weft(['-f', file, '--image', 'weft:9', '--trust-roots', file])).error?.message).to.include('holds no PEM certificate');
+    expect((await weft(['-f', file, '--image', 'not an image', '--trust-roots', roots])).error?.message).to.match(/^--image: /);
+  });
+});

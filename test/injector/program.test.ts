@@ -1,0 +1,175 @@
+// The whole injector on loopback, against an API server's memory: when it is ready, whom it believes, and that it stops.
+import https from 'node:https';
+import { expect } from 'chai';
+import { applyPatch } from 'rfc6902';
+import { silentLogger } from '#core/log.ts';
+import { systemTimers } from '#core/timers.ts';
+import { type Injector, startInjector } from '#injector/program.ts';
+import { readSettings } from '#injector/settings.ts';
+import { KINDS } from '#kube/api.ts';
+import { until } from '#test/support/until.ts';
+import { MemoryApi } from './memory-api.ts';
+
+const NAME = 'weft-injector.weft-system.svc';
+const ROOTS = '-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n';
+const TRUST = { kind: KINDS.ConfigMap, namespace: 'weft-system', name: 'weft-trust' };
+const WEBHOOK = { kind: KINDS.MutatingWebhookConfiguration, name: 'weft-injector' };
+const WEBHOOK_PATH = '/apis/admissionregistration.k8s.io/v1/mutatingwebhookconfigurations/weft-injector';
+const shop = { kind: KINDS.Namespace, name: 'shop' };
+
+describe('the injector', () => {
+  let api: MemoryApi;
+  let injector: Injector;
+
+  beforeEach(async () => {
+    api = new MemoryApi();
+    const read = readSettings({ WEFT_IMAGE: 'weft:1', WEFT_HOST: '127.0.0.1' });
+    if ('problems' in read) throw new Error(read.problems.join());
+    // Time is the system's, but nothing waits a minute, or lingers.
+    const timers = { ...systemTimers, after: (ms: number, then: () => void) => systemTimers.after(Math.min(ms, 50), then) };
+    const onFatal = (error: Error): never => {
+      throw error;
+    };
+    injector = await startInjector(
+      { ...read.settings, webhookPort: 0, healthPort: 0 },
+      { client: api, timers, random: () => 0.5, log: silentLogger, onFatal },
+    );
+  });
+
+  afterEach(() => injector.stop());
+
+  function ready(): Promise<string> {
+    return fetch(`http://127.0.0.1:${injector.healthPort}/readyz`).then((response) => response.text());
+  }
+
+  /** As the API server does: by the caBundle that stands in the configuration. */
+  function review(pod: object, namespace = 'shop'): Promise<{ allowed: boolean; patch?: string; status?: { message: string } }> {
+    const { webhooks } = api.objects.get(WEBHOOK_PATH) as never as { webhooks: { clientConfig: { caBundle: string } }[] };
+    const body = JSON.stringify({
+      apiVersion: 'admission.k8s.io/v1',
+      kind: 'AdmissionReview',
+      request: { uid: 'u', kind: { kind: 'Pod' }, operation: 'CREATE', namespace, object: pod },
+    });
+    return new Promise((resolve, reject) => {
+      const options = {
+        host: '127.0.0.1',
+        port: injector.webhookPort(),
+        servername: NAME,
+        path: '/inject?timeout=5s',
+        method: 'POST',
+        agent: false,
+        ca: Buffer.from(webhooks[0].clientConfig.caBundle, 'base64').toString(),
+        headers: { 'content-type': 'application/json' },
+      };
+      const request = https.request(options, (response) => {
+        let text = '';
+        response.on('data', (chunk) => (text += chunk));
+        response.on('end', () => resolve(JSON.parse(text).response));
+      });
+      request.on('error', reject);
+      request.end(body);
+    });
+  }
+
+  async function install(): Promise<void> {
+    api.put(WEBHOOK, { webhooks: [{ name: 'w', clientConfig: {} }] });
+    await until(async () => (await ready()).includes('roots are not known'), 'only the roots are missing');
+  }
+
+  it('is ready when namespaces and roots are known and the API server trusts it', async () => {
+    await until(async () => (await ready()).includes('ConfigMap weft-system/weft-trust'), 'the roots are missing');
+    api.put(TRUST, { data: { 'roots.pem': `# comment\n${ROOTS}` } });
+    await until(async () => (await ready()).includes('MutatingWebhookConfiguration weft-injector is not there'), 'the webhook is missing');
+    api.put(WEBHOOK, { webhooks: [{ name: 'w', clientConfig: {} }] });
+    await until(async () => (await ready()) === 'ok\n', 'it is ready');
+    // What is known stays known.
+    api.remove(TRUST);
+    api.remove(WEBHOOK);
+    expect(await ready()).to.equal('ok\n');
+  });
+
+  it('injects with the roots of the moment, by labels that may have changed a moment ago', async () => {
+    await install();
+    const pod = { metadata: {}, spec: { containers: [{ name: 'app' }] } };
+    api.put(shop, { metadata: { labels: { 'weft.dev/inject': 'enabled' } } });
+    expect((await review(pod)).status?.message).to.include('try again');
+    api.put(TRUST, { data: { 'roots.pem': ROOTS } });
+    await until(async () => (await ready()) === 'ok\n', 'it is ready');
+    const { patch } = await review(pod);
+    applyPatch(pod, JSON.parse(Buffer.from(patch!, 'base64').toString()));
+    const sidecar = (pod.spec as never as { initContainers: { env?: { name: string; value?: string }[] }[] }).initContainers[1];
+    expect(sidecar.env?.find(({ name }) => name === 'WEFT_TRUST_ROOTS')?.value).to.equal(ROOTS);
+    api.put(shop, { metadata: { labels: {} } });
+    expect((await review({ spec: { containers: [] } })).patch).to.equal(undefined);
+    expect(await review({ spec: { containers: [] } }, 'nowhere')).to.deep.equal({ uid: 'u', allowed: true });
+    expect((await review({ spec: { containers: [] } }, 'weft-system')).allowed).to.equal(true);
+  });
+
+  it('repairs an edited caBundle and serves on', async () => {
+    await install();
+    const { webhooks } = api.objects.get(WEBHOOK_PATH) as never as { webhooks: { clientConfig: { caBundle: string } }[] };
+    const right = webhooks[0].clientConfig.caBundle;
+    api.put(WEBHOOK, { webhooks: [{ name: 'w', clientConfig: { caBundle: 'AAAA' } }] });
+    await until(() => {
+      const found = api.objects.get(WEBHOOK_PATH) as never as typeof api.objects & { webhooks: { clientConfig: { caBundle: string } }[] };
+      return found.webhooks[0].clientConfig.caBundle === right;
+    }, 'it is repaired');
+    expect((await review({ spec: { containers: [] } })).allowed).to.equal(true);
+    const metrics = await (await fetch(`http://127.0.0.1:${injector.healthPort}/metrics`)).text();
+    expect(metrics).to.match(/^weft_injector_ca_bundle_patches_total 2$/m);
+    expect(metrics).to.match(/^weft_injector_certificate_expiry_timestamp_seconds \d{10}/m);
+  });
+
+  it('writes an Event about a pod that it leaves alone', async () => {
+    await install();
+    api.put(shop, { metadata: { labels: { 'weft.dev/inject': 'enabled' } } });
+    await review({ metadata: { name: 'web' }, spec: { hostNetwork: true, containers: [] } });
+    await until(() => api.requests.includes('POST /api/v1/namespaces/shop/events'), 'there is an Event');
+  });
+});
+
+describe('the injector’s settings', () => {
+  it('have defaults for all but the image', () => {
+    const read = readSettings({ WEFT_IMAGE: 'weft:1' });
+    if ('problems' in read) throw new Error(read.problems.join());
+    expect(read.settings).to.include({
+      namespace: 'weft-system',
+      logLevel: 'info',
+      logFormat: 'json',
+      host: '::',
+      webhookPort: 9443,
+      healthPort: 15014,
+    });
+    expect(read.settings.injection).to.include({
+      image: 'weft:1',
+      imagePullPolicy: 'IfNotPresent',
+      trustDomain: 'cluster.local',
+      drainSeconds: 30,
+    });
+    expect(read.settings.injection.opaquePorts).to.match(/^25,587,3306/);
+  });
+
+  it('tell all mistakes together', () => {
+    const read = readSettings({
+      WEFT_IMAGE_PULL_POLICY: 'always',
+      WEFT_SIDECAR_LOG_LEVEL: 'dbug',
+      WEFT_DRAIN_SECONDS: '-1',
+      WEFT_OPAQUE_PORTS: 'x',
+      WEFT_SIDECAR_CPU_REQUEST: 'much',
+      WEFT_LOG_LEVEL: 'loud',
+      WEFT_LOG_FORMAT: 'xml',
+    });
+    const problems = 'problems' in read ? read.problems.join('\n') : '';
+    for (const part of [
+      'WEFT_IMAGE is not set',
+      'did you mean "Always"?',
+      'did you mean debug?',
+      'WEFT_DRAIN_SECONDS',
+      'WEFT_OPAQUE_PORTS',
+      'WEFT_SIDECAR_CPU_REQUEST',
+      'WEFT_LOG_LEVEL',
+      'WEFT_LOG_FORMAT',
+    ])
+      expect(problems).to.include(part);
+  });
+});
