@@ -30,8 +30,8 @@ export function appliedCondition({ want, applied, rejected }: AppliedOn, generat
 }
 
 export type AppliedDecision =
-  /** `condition` null: it is to be absent. */
-  | { readonly write: true; readonly condition: Condition | null }
+  /** `condition` null: it is to be absent. `paced`: tell wrote() when it was written. */
+  | { readonly write: true; readonly condition: Condition | null; readonly paced: boolean }
   /** As it stands, until then at least (Unix ms); Infinity: until something changes. */
   | { readonly write: false; readonly lookAgainMs: number };
 
@@ -63,10 +63,10 @@ export class AppliedPace {
     if (wanted === null ? stored === undefined : sameCondition(stored, wanted)) return { write: false, lookAgainMs: Infinity };
     // The route is written anyway: a count for an older generation would look as if it were of this one.
     if (stored !== undefined && stored.observedGeneration !== wanted?.observedGeneration && wanted !== null)
-      return { write: true, condition: wanted };
+      return { write: true, condition: wanted, paced: false };
     const onlyCounts = stored !== undefined && stored.status === wanted?.status && stored.reason === wanted?.reason;
     const dueMs = Math.max(memory.sinceMs + SETTLED_AFTER_MS, memory.writtenMs + (onlyCounts ? COUNTS_EVERY_MS : APPLIED_EVERY_MS));
-    return nowMs >= dueMs ? { write: true, condition: wanted } : { write: false, lookAgainMs: dueMs };
+    return nowMs >= dueMs ? { write: true, condition: wanted, paced: true } : { write: false, lookAgainMs: dueMs };
   }
 
   /** The condition was written. */

@@ -9,7 +9,7 @@ import type { RouteState } from '../assemble.ts';
 import { RateLimit } from '../issue/rate-limit.ts';
 import { entriesOf, fieldsOf } from '../translate/fields.ts';
 import { keyOf, splitKey } from '../translate/references.ts';
-import { AppliedPace, appliedCondition } from './applied.ts';
+import { AppliedPace, appliedCondition, SETTLED_AFTER_MS } from './applied.ts';
 import { APPLIED, nextParents, type WantedParent } from './next-parents.ts';
 import type { GRPCRoute, RouteParentEntry } from './types.ts';
 
@@ -53,7 +53,7 @@ export interface StatusCounts {
 interface Plan {
   readonly route: GRPCRoute;
   readonly parents: readonly RouteParentEntry[];
-  /** Parents whose Applied condition this write changes. */
+  /** Parents whose Applied condition this write changes for its own sake. */
   readonly counted: readonly string[];
 }
 
@@ -176,7 +176,8 @@ export class StatusWriter {
         againMs = Math.min(againMs, decision.lookAgainMs);
         return { parentRef: state.parentRef, conditions: state.conditions, keep: [APPLIED] };
       }
-      counted.push(parent);
+      if (decision.paced) counted.push(parent);
+      else againMs = Math.min(againMs, nowMs + SETTLED_AFTER_MS);
       return {
         parentRef: state.parentRef,
         conditions: [...state.conditions, ...(decision.condition === null ? [] : [decision.condition])],

@@ -1,0 +1,111 @@
+// An API server of a few objects in memory, behind the interface that the control plane uses: lists, watches, versions that count up, conflicts.
+import { KINDS, type KubeClient, KubeError, pathOf, type RequestOptions, type ResourcePath, type WatchOptions } from '#kube/api.ts';
+
+export interface Stored extends Record<string, unknown> {
+  metadata: { namespace?: string; name: string; resourceVersion?: string; uid?: string; generation?: number };
+}
+
+export interface Asked {
+  readonly method: string;
+  readonly path: string;
+  readonly body: Record<string, unknown> | undefined;
+}
+
+const PLURALS = new Set<string>(Object.values(KINDS).map(({ plural }) => plural));
+
+export class FakeApi implements KubeClient {
+  readonly server = 'https://fake.test';
+  readonly asked: Asked[] = [];
+  /** Path → object. */
+  readonly objects = new Map<string, Stored>();
+  /** Answers instead of the store: what it returns, or the KubeError that it throws; undefined lets the store answer. */
+  intercept: (asked: Asked) => unknown = () => undefined;
+  private version = 100;
+  private readonly watchers = new Set<(type: string, path: string, object: Stored) => void>();
+
+  async request<T = Record<string, unknown>>(method: string, path: ResourcePath | string, options: RequestOptions = {}): Promise<T> {
+    const asked: Asked = {
+      method,
+      path: typeof path === 'string' ? path : pathOf(path),
+      body: options.body as Record<string, unknown> | undefined,
+    };
+    this.asked.push(asked);
+    await Promise.resolve();
+    return structuredClone((await this.intercept(asked)) ?? this.answer(asked, options.query?.fieldSelector)) as T;
+  }
+
+  watch(path: ResourcePath, { query, signal, onOpen, onEvent }: WatchOptions): Promise<void> {
+    const collection = pathOf(path);
+    const watcher = (type: string, of: string, object: Stored): void => {
+      if (isIn(of, collection, query.fieldSelector)) onEvent({ type, object: structuredClone(object) });
+    };
+    this.watchers.add(watcher);
+    onOpen?.();
+    return new Promise((resolve) =>
+      signal.addEventListener('abort', () => {
+        this.watchers.delete(watcher);
+        resolve();
+      }),
+    );
+  }
+
+  /** As if another client had written it. */
+  put(path: ResourcePath, object: Record<string, unknown>): Stored {
+    return this.keep(pathOf(path), {
+      ...object,
+      metadata: { name: path.name!, namespace: path.namespace, ...(object.metadata as object) },
+    } as Stored);
+  }
+
+  get(path: ResourcePath): Stored | undefined {
+    return this.objects.get(pathOf(path));
+  }
+
+  drop(path: ResourcePath): void {
+    this.answer({ method: 'DELETE', path: pathOf(path), body: undefined });
+  }
+
+  /** Requests that change something. */
+  get writes(): Asked[] {
+    return this.asked.filter(({ method }) => method !== 'GET');
+  }
+
+  private answer({ method, path, body }: Asked, selector?: string): unknown {
+    const collection = PLURALS.has(path.split('/').at(-1)!);
+    if (collection && method === 'GET') {
+      const items = [...this.objects].filter(([of]) => isIn(of, path, selector)).map(([, object]) => object);
+      return { metadata: { resourceVersion: String(this.version) }, items };
+    }
+    const key = collection ? `${path}/${(body as Stored).metadata.name}` : path.replace(/\/status$/, '');
+    const stored = this.objects.get(key);
+    if (collection && stored !== undefined) throw new KubeError('409 it exists', 409, 'AlreadyExists');
+    if (collection) return this.keep(key, body as Stored);
+    if (stored === undefined) throw new KubeError('404 not found', 404, 'NotFound');
+    if (method === 'GET') return stored;
+    if (method === 'DELETE') {
+      this.objects.delete(key);
+      for (const watcher of [...this.watchers]) watcher('DELETED', key, stored);
+      return stored;
+    }
+    const { resourceVersion } = (body as Stored).metadata;
+    if (resourceVersion !== undefined && resourceVersion !== stored.metadata.resourceVersion)
+      throw new KubeError('409 the object has been modified', 409, 'Conflict');
+    return this.keep(key, path.endsWith('/status') ? { ...stored, status: body!.status } : (body as Stored));
+  }
+
+  private keep(key: string, object: Stored): Stored {
+    const stored = structuredClone(object);
+    stored.metadata = { ...stored.metadata, resourceVersion: String(++this.version) };
+    const type = this.objects.has(key) ? 'MODIFIED' : 'ADDED';
+    this.objects.set(key, stored);
+    for (const watcher of [...this.watchers]) watcher(type, key, stored);
+    return stored;
+  }
+}
+
+function isIn(path: string, collection: string, selector: string | undefined): boolean {
+  const name = path.slice(path.lastIndexOf('/') + 1);
+  const parent = path.slice(0, path.lastIndexOf('/'));
+  const inside = parent === collection || parent.replace(/\/namespaces\/[^/]+/, '') === collection;
+  return inside && (selector === undefined || selector === `metadata.name=${name}`);
+}
