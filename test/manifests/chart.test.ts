@@ -134,6 +134,15 @@ describe('the chart', () => {
       expect(failurePolicy).to.equal('Fail');
   });
 
+  it('says nothing that the API server would not store: kubectl apply would find a difference each time', () => {
+    for (const ha of [false, true]) {
+      const all = install({ ha, files: [], set: [] });
+      expect(all.flatMap((one) => emptyFields(one, `${one.kind} ${one.metadata.name}`))).to.deep.equal([]);
+      // kubectl retains the keys of a strategy, so the default type has to be among them.
+      for (const { kind, spec } of all as Loose[]) if (kind === 'Deployment') expect(spec.strategy.type).to.equal('RollingUpdate');
+    }
+  });
+
   it('has a schema without keywords that our checker would not see, closed, and complete for the defaults', () => {
     const schema = JSON.parse(readFileSync(path.join(CHART_DIRECTORY, 'values.schema.json'), 'utf8')) as Schema;
     walk(schema, (part) => {
@@ -143,6 +152,16 @@ describe('the chart', () => {
     expect(LOG_LEVELS).to.include.members(schema.properties?.sidecar.properties?.logLevel.enum as string[]);
   });
 });
+
+/** Paths of fields whose value is empty. */
+function emptyFields(value: unknown, at: string): string[] {
+  if (typeof value !== 'object' || value === null) return [];
+  return Object.entries(value).flatMap(([key, part]) => {
+    const isEmpty = part === null || (typeof part === 'object' && Object.keys(part).length === 0);
+    // In a list "" is an element: the core group.
+    return isEmpty || (part === '' && !Array.isArray(value)) ? [`${at}.${key}`] : emptyFields(part, `${at}.${key}`);
+  });
+}
 
 function walk(schema: Schema, visit: (part: Schema) => void): void {
   visit(schema);

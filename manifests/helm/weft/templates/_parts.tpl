@@ -23,10 +23,17 @@ app.kubernetes.io/component: {{ .component }}
 {{- end -}}
 {{- end }}
 
-{{/* Where pods may run; the arguments: component, settings (the program's block of values). */}}
+{{/*
+Where pods may run; the arguments: component, settings (the program's block of values).
+What is empty is left out: the API server does not store it, and kubectl would find a difference each time.
+*/}}
 {{- define "weft.scheduling" -}}
-nodeSelector: {{- toYaml .settings.nodeSelector | nindent 2 }}
-tolerations: {{- toYaml .settings.tolerations | nindent 2 }}
+{{- with .settings.nodeSelector }}
+nodeSelector: {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- with .settings.tolerations }}
+tolerations: {{- toYaml . | nindent 2 }}
+{{- end }}
 {{- if .settings.priorityClassName }}
 priorityClassName: {{ .settings.priorityClassName | quote }}
 {{- end }}
