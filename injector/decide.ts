@@ -106,8 +106,7 @@ function userProblem(pod: Pod): string {
 function collision(pod: Pod): string {
   for (const [list, containers] of containerLists(pod)) {
     for (const { name } of containers)
-      if (name === SIDECAR_CONTAINER)
-        return `spec.${list} has a container named ${name}, a name that injection uses; rename it`;
+      if (name === SIDECAR_CONTAINER) return `spec.${list} has a container named ${name}, a name that injection uses; rename it`;
   }
   return (pod.spec?.volumes ?? []).some(({ name }) => name === IDENTITY_VOLUME)
     ? `spec.volumes has a volume named ${IDENTITY_VOLUME}, a name that injection uses; rename it`

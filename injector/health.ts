@@ -2,6 +2,7 @@
 import { createServer } from 'node:http';
 
 export interface HealthSettings {
+  /** '': all addresses there are. */
   readonly host: string;
   /** 0: a free one. */
   readonly port: number;
@@ -31,7 +32,7 @@ export async function startHealth(settings: HealthSettings): Promise<HealthServe
   server.maxConnections = 100;
   await new Promise<void>((resolve, reject) => {
     server.once('error', reject);
-    server.listen(settings.port, settings.host, () => {
+    server.listen({ port: settings.port, ...(settings.host !== '' && { host: settings.host }) }, () => {
       server.off('error', reject);
       resolve();
     });

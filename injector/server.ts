@@ -13,9 +13,12 @@ export const MOST_CONNECTIONS = 1000;
 const REQUEST_TIMEOUT_MS = 10_000;
 const HEADERS_TIMEOUT_MS = 5000;
 const KEEP_ALIVE_MS = 60_000;
+/** Answers take milliseconds; whoever has none by then has gone. */
+const CLOSE_TIMEOUT_MS = 5000;
 const JSON_TYPE = 'application/json';
 
 export interface WebhookServerSettings {
+  /** '': all addresses there are, IPv6 only where the machine has it. */
   readonly host: string;
   /** 0: a free one. */
   readonly port: number;
@@ -31,7 +34,7 @@ export interface WebhookServer {
   readonly port: number;
   /** From now on, for new connections. @throws Error when certificate and key do not fit */
   setIdentity(identity: { cert: string; key: string }): void;
-  /** Takes no more connections, and resolves when the last answer is out. */
+  /** Takes no more connections, and resolves when the last answer is out, or after five seconds. */
   close(): Promise<void>;
 }
 
@@ -58,7 +61,7 @@ export async function startWebhookServer(settings: WebhookServerSettings): Promi
   server.on('tlsClientError', (_error, socket) => socket.destroy());
   await new Promise<void>((resolve, reject) => {
     server.once('error', reject);
-    server.listen(settings.port, settings.host, () => {
+    server.listen({ port: settings.port, ...(settings.host !== '' && { host: settings.host }) }, () => {
       server.off('error', reject);
       server.on('error', () => {});
       resolve();
@@ -72,6 +75,7 @@ export async function startWebhookServer(settings: WebhookServerSettings): Promi
       new Promise((resolve) => {
         server.close(() => resolve());
         server.closeIdleConnections();
+        setTimeout(() => server.closeAllConnections(), CLOSE_TIMEOUT_MS).unref();
       }),
   };
 }

@@ -25,7 +25,7 @@ export interface InjectorSettings {
   /** WEFT_LOG_LEVEL, WEFT_LOG_FORMAT: of the injector itself. */
   readonly logLevel: LogLevel | 'off';
   readonly logFormat: LogFormat;
-  /** WEFT_HOST: the address to listen on; default :: (all, IPv4 too). */
+  /** WEFT_HOST: the address to listen on; default: all there are, which also works where IPv6 is off. */
   readonly host: string;
   readonly webhookPort: number;
   readonly healthPort: number;
@@ -53,7 +53,7 @@ export function readSettings(env: Environment): { settings: InjectorSettings } |
       namespace: env.WEFT_POD_NAMESPACE || SYSTEM_NAMESPACE,
       logLevel: level as LogLevel,
       logFormat: format as LogFormat,
-      host: env.WEFT_HOST || '::',
+      host: env.WEFT_HOST ?? '',
       webhookPort: WEBHOOK_PORT,
       healthPort: CONTROL_PLANE_VIEW_PORT,
       injection: injection.injection,

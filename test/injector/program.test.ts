@@ -97,7 +97,7 @@ describe('the injector', () => {
     await until(async () => (await ready()) === 'ok\n', 'it is ready');
     const { patch } = await review(pod);
     applyPatch(pod, JSON.parse(Buffer.from(patch!, 'base64').toString()));
-    const sidecar = (pod.spec as never as { initContainers: { env?: { name: string; value?: string }[] }[] }).initContainers[1];
+    const sidecar = (pod.spec as never as { initContainers: { env?: { name: string; value?: string }[] }[] }).initContainers[0];
     expect(sidecar.env?.find(({ name }) => name === 'WEFT_TRUST_ROOTS')?.value).to.equal(ROOTS);
     api.put(shop, { metadata: { labels: {} } });
     expect((await review({ spec: { containers: [] } })).patch).to.equal(undefined);
@@ -136,7 +136,7 @@ describe('the injector’s settings', () => {
       namespace: 'weft-system',
       logLevel: 'info',
       logFormat: 'json',
-      host: '::',
+      host: '',
       webhookPort: 9443,
       healthPort: 15014,
     });

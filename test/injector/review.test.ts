@@ -60,7 +60,7 @@ describe('answerReview', () => {
     expect(answer.response).to.include({ uid: 'u-1', allowed: true, patchType: 'JSONPatch' });
     const pod = structuredClone(POD) as { spec: { initContainers?: { name: string }[] } };
     applyPatch(pod, JSON.parse(Buffer.from(answer.response.patch, 'base64').toString()));
-    expect(pod.spec.initContainers?.map(({ name }) => name)).to.deep.equal(['weft-init', 'weft-proxy']);
+    expect(pod.spec.initContainers?.map(({ name }) => name)).to.deep.equal(['weft-proxy']);
     expect(events).to.deep.equal([]);
     expect(metrics.text()).to.include('weft_injector_reviews_total{result="injected",reason=""} 1');
     // Given its own result, nothing more (T71).
