@@ -12,6 +12,7 @@ import { LOG_LEVELS } from '#core/log.ts';
 import * as names from '#core/names.ts';
 import { VERSION } from '#core/version.ts';
 import { EXCLUDED_NAMESPACES } from '#injector/decide.ts';
+import { SERVING_SECRET } from '#injector/serving-certificate.ts';
 import { CHART_CASES } from './chart-cases.ts';
 import { CHART_DIRECTORY, renderedByHelm } from './helm.ts';
 
@@ -85,7 +86,7 @@ describe('the chart', () => {
     const resourceNames = all.flatMap(({ rules }) =>
       ((rules ?? []) as { resourceNames?: string[] }[]).flatMap((rule) => rule.resourceNames ?? []),
     );
-    for (const name of resourceNames) expect(NAMES.has(name) || name === 'weft-injector-tls', name).to.equal(true);
+    for (const name of resourceNames) expect(NAMES.has(name) || name === SERVING_SECRET, name).to.equal(true);
   });
 
   it('gives nobody more than named objects where names can be given, and no wildcard', () => {
