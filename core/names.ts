@@ -19,9 +19,8 @@ export const TRUST_KEY = 'roots.pem';
 /** Secret of the authority, in the system namespace. */
 export const AUTHORITY_SECRET = 'weft-authority';
 
-/** Names of what injection adds to a pod. */
+/** What injection adds to a pod. */
 export const SIDECAR_CONTAINER = 'weft-proxy';
-export const CAPTURE_CONTAINER = 'weft-init';
 export const SIDECAR_USER_ID = 2102;
 
 export const SIDECAR_OUTBOUND_PORT = 15001;

@@ -30,7 +30,7 @@ const ONLY_IN: readonly { what: RegExp; where: RegExp; why: string }[] = [
   { what: /^@peculiar\/x509|^reflect-metadata/, where: /^certs\//, why: 'certificates are issued in certs/' },
   {
     what: /^node:(net|tls)$/,
-    where: /^(sidecar\/(accept|capture|forward|probe)\/|sidecar\/config\/|control-plane\/|certs\/|cli\/|core\/)/,
+    where: /^(sidecar\/(accept|capture|forward|probe)\/|sidecar\/config\/|kube\/port-forward\.ts|control-plane\/|certs\/|cli\/|core\/)/,
     why: 'sockets are opened in accept/, by the dialler, and by what asks our own pod',
   },
   { what: /^node:http2$/, where: /^sidecar\/config\/grpc-call\.ts$/, why: 'the data plane has its own engine (decision 1)' },

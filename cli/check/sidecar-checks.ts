@@ -1,5 +1,5 @@
 // Every pod that should have a sidecar: does it, is it ready, is it connected, is its certificate good? Pure.
-import { CAPTURE_CONTAINER, CONTROL_PLANE_NAME, SIDECAR_CONTAINER } from '#core/names.ts';
+import { CONTROL_PLANE_NAME, SIDECAR_CONTAINER } from '#core/names.ts';
 import { decide, hasSidecar } from '#injector/decide.ts';
 import { spanText } from '../status/span.ts';
 import { type Check, checksOf, counted } from './check.ts';
@@ -81,11 +81,10 @@ function readyChecks({ sidecarWords, nowMs }: Facts, injected: readonly Pod[]): 
   const made: Check[] = [];
   if (broken.length > 0) {
     const { namespace, name } = broken[0].metadata ?? {};
-    const container = captureTrouble(broken[0]) === undefined ? SIDECAR_CONTAINER : CAPTURE_CONTAINER;
     made.push(
       checks.failed('ready', `${counted(broken.length, 'sidecar')} not ready or not capturing`, {
         details: lines(broken),
-        hint: `kubectl -n ${namespace} logs ${name} -c ${container}`,
+        hint: `kubectl -n ${namespace} logs ${name} -c ${SIDECAR_CONTAINER}`,
       }),
     );
   }
@@ -105,16 +104,8 @@ function readyChecks({ sidecarWords, nowMs }: Facts, injected: readonly Pod[]): 
 export function sidecarTrouble(pod: Pod): string | undefined {
   const sidecar = initContainer(pod, SIDECAR_CONTAINER);
   if (sidecar?.ready === true && sidecar.started !== false) return undefined;
-  const capture = captureTrouble(pod);
-  if (capture !== undefined) return `capture (${CAPTURE_CONTAINER}): ${capture}`;
   if (sidecar === undefined || sidecar.state?.waiting?.reason === 'PodInitializing') return 'its containers have not started';
   return troubleOf(sidecar) || 'runs, but is not ready';
-}
-
-function captureTrouble(pod: Pod): string | undefined {
-  const capture = initContainer(pod, CAPTURE_CONTAINER);
-  if (capture === undefined || capture.ready === true || capture.state?.terminated?.exitCode === 0) return undefined;
-  return troubleOf(capture) || undefined;
 }
 
 function connectedChecks({ answers }: Facts, injected: readonly Pod[]): Check[] {

@@ -1,6 +1,6 @@
 // Whether the capture rules of this pod are in force: a connection to a port of our own where nobody listens must arrive at our inbound side.
 import type net from 'node:net';
-import { CAPTURE_CONTAINER, SIDECAR_CHECK_PORT } from '#core/names.ts';
+import { SIDECAR_CHECK_PORT } from '#core/names.ts';
 import { CAPTURE_TABLE } from './rules.ts';
 
 /** What the inbound side writes, before it closes, to whoever was going to SIDECAR_CHECK_PORT. */
@@ -35,7 +35,7 @@ export function checkCapture({ podAddress, inboundPort, connect, timeoutMs = ANS
         wrong === ''
           ? ''
           : `traffic is not captured: a connection to this pod's ${bracketed(podAddress)}:${SIDECAR_CHECK_PORT} did not reach port ${inboundPort} (${wrong}); ` +
-              `see the logs of the init container ${CAPTURE_CONTAINER}, which loads nftables' table ${CAPTURE_TABLE}`,
+              `nftables' table ${CAPTURE_TABLE}, which this container loads before the sidecar starts, is not in force`,
       );
     };
     const timer = setTimeout(() => settle(`no answer within ${timeoutMs} ms`), timeoutMs);

@@ -1,5 +1,7 @@
-// The program of the init container: loads the capture rules of its pod and ends.
+// What the sidecar's container starts with: loads the capture rules of its pod, gives up every right that this took, and becomes the sidecar.
+// In one container, because each further one costs a pod a second or more until it is Ready (docs/decisions/0011).
 import { spawn } from 'node:child_process';
+import { SIDECAR_USER_ID } from '#core/names.ts';
 import { type CommandOutcome, runCapture } from './program.ts';
 
 /** nft answers in milliseconds; this only ends a start that hangs. */
@@ -26,6 +28,22 @@ function load(rules: string): Promise<CommandOutcome> {
   });
 }
 
+const [mark, ...node] = process.argv.slice(2);
+if (mark !== undefined && mark !== '--') {
+  process.stderr.write(`weft capture: unknown argument ${mark}: after "--" come Node's arguments of the sidecar\n`);
+  process.exit(2);
+}
 const { code, lines } = await runCapture(process.env, load);
 for (const line of lines) process[code === 0 ? 'stdout' : 'stderr'].write(`${line}\n`);
 process.exitCode = code;
+if (code === 0 && mark !== undefined) become(node);
+
+/** Never returns: this process goes on as Node with these arguments, as the sidecar's user, without capabilities. */
+function become(args: readonly string[]): never {
+  // Other groups stay: with fsGroup it is one of them that may read the token.
+  process.setgroups!([SIDECAR_USER_ID, ...process.getgroups!().filter((group) => group !== 0 && group !== SIDECAR_USER_ID)]);
+  process.setgid!(SIDECAR_USER_ID);
+  process.setuid!(SIDECAR_USER_ID); // from root to another user: the kernel clears all capabilities (capabilities(7))
+  process.execve!(process.execPath, [process.execPath, ...args], process.env);
+  throw new Error('the sidecar cannot be started'); // execve returns only when it failed
+}

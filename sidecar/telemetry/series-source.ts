@@ -1,7 +1,7 @@
 // Finds the counters of a planned call: the bridge between forwarding and the series.
 import type { Plan } from '../forward/plan.ts';
 import type { CallSeries, SeriesSource } from '../forward/series.ts';
-import type { BackendRecord } from '../route/records.ts';
+import type { BackendRecord, ServicePortRef } from '../route/records.ts';
 import type { SidecarMetrics } from './metrics.ts';
 
 /** Who calls, and over what: fixed for a direction and peer. */
@@ -22,11 +22,11 @@ export function newSeriesSource(metrics: SidecarMetrics, origin: SeriesOrigin): 
         {
           direction: origin.direction,
           caller: origin.caller(),
-          service: port.service.key,
+          service: labelOf(port.service),
           route: route === null ? '' : `${route.kind}/${route.namespace}/${route.name}`,
           rule: route === null ? '' : rule!.name || `${rule!.index}`,
           method,
-          backend: backend === null ? '' : backend.ref.key,
+          backend: backend === null ? '' : labelOf(backend.ref),
           mtls: origin.mtls ?? mtls,
           grpc,
         },
@@ -38,4 +38,9 @@ export function newSeriesSource(metrics: SidecarMetrics, origin: SeriesOrigin): 
       metrics.retries++;
     },
   };
+}
+
+/** By name, never by address: of a pod's own port that is its workload. */
+function labelOf({ namespace, name, port }: ServicePortRef): string {
+  return `${namespace}/${name}:${port}`;
 }

@@ -25,12 +25,9 @@ const withPods = (...pods: Pod[]): Partial<Facts> => {
   return { pods: ok([...(healthy.ok ? healthy.value.slice(0, 2) : []), ...pods]) };
 };
 
-const notReady = (state: object, capture: object = { terminated: { exitCode: 0 } }): Pod => {
+const notReady = (state: object): Pod => {
   const pod = shopPod('payment-7f6d-aaaaa');
-  pod.status!.initContainerStatuses = [
-    { name: 'weft-init', ready: 'terminated' in capture, state: capture },
-    { name: 'weft-proxy', ready: false, started: false, state },
-  ];
+  pod.status!.initContainerStatuses = [{ name: 'weft-proxy', ready: false, started: false, state }];
   return pod;
 };
 
@@ -190,11 +187,11 @@ describe('weft check, verdicts', () => {
     ],
     [
       'capture that fails',
-      withPods(notReady({ waiting: { reason: 'PodInitializing' } }, { waiting: { reason: 'CrashLoopBackOff', message: 'back-off 10s' } })),
+      withPods(notReady({ waiting: { reason: 'CrashLoopBackOff', message: 'back-off 10s' } })),
       'ready',
       'failed',
       /not capturing/,
-      /-c weft-init$/,
+      /-c weft-proxy$/,
     ],
     ['a sidecar that is not connected', answered({ sidecars: [] }), 'connected', 'warning', /1 sidecar not connected/, /15012/],
     [
@@ -265,13 +262,10 @@ describe('weft check, verdicts', () => {
     expect(find(running, 'ready').details).to.deep.equal([
       'shop/payment-7f6d-aaaaa: runs, but is not ready; it says: connections are not captured',
     ]);
-    const capture = notReady(
-      { waiting: { reason: 'PodInitializing' } },
-      { waiting: { reason: 'CrashLoopBackOff', message: 'back-off 10s' } },
-    );
+    const capture = notReady({ waiting: { reason: 'CrashLoopBackOff', message: 'back-off 10s' } });
     const check = find(evaluate(facts(withPods(capture))), 'ready');
-    expect(check.details).to.deep.equal(['shop/payment-7f6d-aaaaa: capture (weft-init): CrashLoopBackOff: back-off 10s']);
-    expect(check.hint).to.equal('kubectl -n shop logs payment-7f6d-aaaaa -c weft-init');
+    expect(check.details).to.deep.equal(['shop/payment-7f6d-aaaaa: CrashLoopBackOff: back-off 10s']);
+    expect(check.hint).to.equal('kubectl -n shop logs payment-7f6d-aaaaa -c weft-proxy');
   });
 
   it('gives a new pod time, and leaves pods alone that are done, leaving, opted out or on the host network', () => {

@@ -44,18 +44,13 @@ export function shopPod(name: string, change: { meshed?: boolean; labels?: Recor
     },
     spec: {
       hostNetwork: change.hostNetwork,
-      initContainers: meshed ? [{ name: 'weft-init' }, { name: 'weft-proxy', restartPolicy: 'Always' }] : [],
+      initContainers: meshed ? [{ name: 'weft-proxy', restartPolicy: 'Always' }] : [],
       containers: [{ name: 'payment' }],
     },
     status: {
       phase: 'Running',
       conditions: [{ type: 'Ready', status: 'True' }],
-      initContainerStatuses: meshed
-        ? [
-            { name: 'weft-init', ready: true, state: { terminated: { exitCode: 0, reason: 'Completed' } } },
-            { name: 'weft-proxy', ready: true, started: true, state: { running: {} } },
-          ]
-        : [],
+      initContainerStatuses: meshed ? [{ name: 'weft-proxy', ready: true, started: true, state: { running: {} } }] : [],
     },
   };
 }

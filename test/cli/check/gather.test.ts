@@ -82,7 +82,7 @@ describe('weft check, reading', () => {
     const statusPort = await listen(createHttpServer((_, response) => response.end(JSON.stringify(status))));
     const sidecarPort = await listen(createHttpServer((_, response) => response.writeHead(503).end('waiting for: a certificate\n')));
     const unready = shopPod('slow');
-    unready.status!.initContainerStatuses![1] = { name: 'weft-proxy', ready: false, state: { running: {} } };
+    unready.status!.initContainerStatuses![0] = { name: 'weft-proxy', ready: false, state: { running: {} } };
     const answers = healthyAnswers(caBundle);
     answers['/api/v1/pods'] = listOf([...(answers['/api/v1/pods'] as { items: unknown[] }).items, unready]);
     const found = await read(clientOf(answers), {

@@ -1,6 +1,6 @@
 // Who gets a sidecar and who does not, what people are told, and what happens without the webhook.
 import { expect } from 'chai';
-import { ANNOTATION_STATUS, CAPTURE_CONTAINER, INJECTOR_NAME, SIDECAR_CONTAINER, SYSTEM_NAMESPACE } from '#core/names.ts';
+import { ANNOTATION_STATUS, INJECTOR_NAME, SIDECAR_CONTAINER, SYSTEM_NAMESPACE } from '#core/names.ts';
 import { ECHO_IMAGE } from '../image-list.ts';
 import { type EventItem, eventually, type Item, type PodItem } from '../support/objects.ts';
 import { scene } from '../support/scene.ts';
@@ -23,13 +23,13 @@ describe('Injection', () => {
     await stage.objects.rolledOut(ON, 'strict');
   });
 
-  it('adds a native sidecar, first of all but capture, in a namespace that is labelled', async () => {
+  it('adds a native sidecar, first of all, in a namespace that is labelled', async () => {
     const [created] = await stage.objects.list<PodItem>('pods', ON, 'version=strict');
     const names = created!.spec.initContainers!.map(({ name }) => name);
-    expect(names).to.have.members([CAPTURE_CONTAINER, SIDECAR_CONTAINER]);
+    expect(names).to.have.members([SIDECAR_CONTAINER]);
     expect(created!.status.initContainerStatuses!.find(({ name }) => name === SIDECAR_CONTAINER)!.ready).to.equal(true);
     const status = JSON.parse(created!.metadata.annotations![ANNOTATION_STATUS]!) as { containers: string[] };
-    expect(status.containers).to.deep.equal([CAPTURE_CONTAINER, SIDECAR_CONTAINER]);
+    expect(status.containers).to.deep.equal([SIDECAR_CONTAINER]);
   });
 
   it('goes by the pod’s own label first', async () => {

@@ -50,7 +50,7 @@ describe('capture check', () => {
     const refused = await checkCapture({ podAddress: '127.0.0.1', inboundPort: 15006, connect: () => net.connect(1, '127.0.0.1') });
     expect(refused).to.equal(
       "traffic is not captured: a connection to this pod's 127.0.0.1:15021 did not reach port 15006 (ECONNREFUSED); " +
-        "see the logs of the init container weft-init, which loads nftables' table inet weft",
+        "nftables' table inet weft, which this container loads before the sidecar starts, is not in force",
     );
     expect((await check((socket) => socket.end('HTTP/1.1 400 Bad Request\r\n'))).said).to.contain('(somebody else answered)');
     server?.close();
