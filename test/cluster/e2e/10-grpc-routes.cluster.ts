@@ -156,15 +156,6 @@ describe('GRPCRoutes', () => {
     const parent = { name: 'echo', namespace: NS, port: 7070 };
     const rules = [{ filters: [answerHeader('x-route', 'consumer')], backendRefs: [backend('echo-v2', undefined, { namespace: NS })] }];
     await stage.objects.apply(grpcRoute(CONSUMER, 'consumer', parent, rules));
-    await stage.objects.apply({
-      apiVersion: 'gateway.networking.k8s.io/v1beta1',
-      kind: 'ReferenceGrant',
-      metadata: { name: 'consumer', namespace: NS },
-      spec: {
-        from: [{ group: 'gateway.networking.k8s.io', kind: 'GRPCRoute', namespace: CONSUMER }],
-        to: [{ group: '', kind: 'Service' }],
-      },
-    });
     const answer = await consumer.until('the consumer route', ECHO, shows('consumer'));
     expect(deploymentOf(answer)).to.equal('echo-v2');
     const own = await caller.grpc(ECHO);

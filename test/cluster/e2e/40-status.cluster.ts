@@ -72,9 +72,14 @@ const TABLE: readonly {
     says: 'Bucket',
   },
   {
-    name: 'not-granted',
+    name: 'without-grant', // a mesh route gives its clients nothing that they could not reach themselves
     rules: [{ backendRefs: [backend('echo', undefined, { namespace: ELSEWHERE })] }],
-    expected: { Accepted: ['True', 'Accepted'], ResolvedRefs: ['False', 'RefNotPermitted'] },
+    expected: { Accepted: ['True', 'Accepted'], ResolvedRefs: ['True', 'ResolvedRefs'] },
+  },
+  {
+    name: 'missing-elsewhere',
+    rules: [{ backendRefs: [backend('nowhere', undefined, { namespace: ELSEWHERE })] }],
+    expected: { Accepted: ['True', 'Accepted'], ResolvedRefs: ['False', 'BackendNotFound'] },
     says: ELSEWHERE,
   },
   {
@@ -134,16 +139,11 @@ describe('Status', () => {
     await conditionBecomes('missing-parent', 'Accepted', 'False', 1);
   });
 
-  it('follows a ReferenceGrant that comes and goes', async () => {
-    await stage.objects.apply({
-      apiVersion: 'gateway.networking.k8s.io/v1beta1',
-      kind: 'ReferenceGrant',
-      metadata: { name: 'status', namespace: ELSEWHERE },
-      spec: { from: [{ group: 'gateway.networking.k8s.io', kind: 'GRPCRoute', namespace: NS }], to: [{ group: '', kind: 'Service' }] },
-    });
-    await conditionBecomes('not-granted', 'ResolvedRefs', 'True', 1);
-    await stage.objects.delete('referencegrant', 'status', ELSEWHERE);
-    await conditionBecomes('not-granted', 'ResolvedRefs', 'False', 1);
+  it('follows a Service of another namespace that comes and goes', async () => {
+    await stage.objects.apply(service(ELSEWHERE, 'nowhere'));
+    await conditionBecomes('missing-elsewhere', 'ResolvedRefs', 'True', 1);
+    await stage.objects.delete('service', 'nowhere', ELSEWHERE);
+    await conditionBecomes('missing-elsewhere', 'ResolvedRefs', 'False', 1);
   });
 
   it('leaves the entry of another controller alone, and takes its own away with the parentRef', async () => {
