@@ -1,7 +1,7 @@
 // The container that injection adds, and the volume that it reads.
 import { SIDECAR_ADMIN_PORT, SIDECAR_CONTAINER, SIDECAR_USER_ID, TOKEN_AUDIENCE, TRUST_CONFIG_MAP, TRUST_KEY } from '#core/names.ts';
 import type { SidecarOptions, SidecarResources } from './annotations.ts';
-import { IDENTITY_VOLUME } from './decide.ts';
+import { IDENTITY_VOLUME, TOKEN_CONTAINER } from './decide.ts';
 import type { Container } from './pod.ts';
 import type { ProbeTarget } from './probes.ts';
 
@@ -55,13 +55,37 @@ export function sidecarContainer(settings: InjectionSettings, probes: Readonly<R
   });
 }
 
+/**
+ * A container that ends at once, for pods that are root all over: there the kubelet would make the projected token root's alone (mode 0600), which
+ * the sidecar no longer is when it reads it anew. One container of another user keeps it from doing so (FsUserFrom in Kubernetes'
+ * pkg/volume/util/util.go).
+ */
+export function tokenContainer(settings: InjectionSettings): Container {
+  return container({
+    name: TOKEN_CONTAINER,
+    image: settings.image,
+    imagePullPolicy: settings.imagePullPolicy,
+    command: ['node', '--version'],
+    ...resourcesOf(settings.resources),
+    securityContext: {
+      runAsUser: SIDECAR_USER_ID,
+      runAsGroup: SIDECAR_USER_ID,
+      runAsNonRoot: true,
+      allowPrivilegeEscalation: false,
+      readOnlyRootFilesystem: true,
+      capabilities: { drop: ['ALL'] },
+      seccompProfile: { type: 'RuntimeDefault' },
+    },
+  });
+}
+
 /** The volume with the pod's token for Weft and the roots by which the sidecar knows the control plane. Only the sidecar mounts it. */
 export function identityVolume(): { name: string } & Record<string, unknown> {
   return {
     name: IDENTITY_VOLUME,
     projected: {
-      // The kubelet gives a projected token to a user only where all containers share runAsUser; else the mode decides, and the sidecar's user
-      // is "other". With fsGroup the kubelet narrows it to 0640 and that group, which the sidecar keeps.
+      // The kubelet gives a projected token to a user only where all containers share runAsUser, which tokenContainer() prevents; else the mode
+      // decides, and the sidecar's user is "other". With fsGroup the kubelet narrows it to 0640 and that group, which the sidecar keeps.
       defaultMode: 0o644,
       sources: [
         { serviceAccountToken: { audience: TOKEN_AUDIENCE, expirationSeconds: TOKEN_SECONDS, path: 'token' } },

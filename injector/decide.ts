@@ -5,6 +5,8 @@ import type { Container, Pod } from './pod.ts';
 
 /** The volume that injection adds. */
 export const IDENTITY_VOLUME = 'weft-identity';
+/** The container that injection adds to pods in which every container is root. */
+export const TOKEN_CONTAINER = 'weft-token';
 
 /** Namespaces whose pods never get a sidecar, whatever their labels: the cluster must be able to start without Weft, and Weft without itself. */
 export const EXCLUDED_NAMESPACES: readonly string[] = [SYSTEM_NAMESPACE, 'kube-system', 'kube-public', 'kube-node-lease'];
@@ -106,7 +108,8 @@ function userProblem(pod: Pod): string {
 function collision(pod: Pod): string {
   for (const [list, containers] of containerLists(pod)) {
     for (const { name } of containers)
-      if (name === SIDECAR_CONTAINER) return `spec.${list} has a container named ${name}, a name that injection uses; rename it`;
+      if (name === SIDECAR_CONTAINER || name === TOKEN_CONTAINER)
+        return `spec.${list} has a container named ${name}, a name that injection uses; rename it`;
   }
   return (pod.spec?.volumes ?? []).some(({ name }) => name === IDENTITY_VOLUME)
     ? `spec.volumes has a volume named ${IDENTITY_VOLUME}, a name that injection uses; rename it`

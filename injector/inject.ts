@@ -2,8 +2,8 @@
 import { ANNOTATION_STATUS, LABEL_MTLS, SIDECAR_ADMIN_PORT, SIDECAR_CONTAINER } from '#core/names.ts';
 import { nearest } from '#core/nearest.ts';
 import { applyAnnotations } from './annotations.ts';
-import { type InjectionSettings, identityVolume, sidecarContainer } from './containers.ts';
-import type { NamespaceFacts } from './decide.ts';
+import { type InjectionSettings, identityVolume, sidecarContainer, tokenContainer } from './containers.ts';
+import { type NamespaceFacts, TOKEN_CONTAINER } from './decide.ts';
 import type { Pod } from './pod.ts';
 import { parsePortList } from './port-list.ts';
 import { rewriteProbes } from './probes.ts';
@@ -30,13 +30,26 @@ export function inject(pod: Pod, namespace: NamespaceFacts, settings: InjectionS
       metadata: { ...pod.metadata, annotations: annotationsOf(pod, settings) },
       spec: {
         ...spec,
-        initContainers: [sidecarContainer(effective, probes.targets), ...(probes.initContainers ?? [])],
+        initContainers: [
+          ...(isRootAllOver(pod) ? [tokenContainer(effective)] : []),
+          sidecarContainer(effective, probes.targets),
+          ...(probes.initContainers ?? []),
+        ],
         containers: probes.containers,
         volumes: [...(spec.volumes ?? []), identityVolume()],
       },
     },
     warnings: [...warnings, ...probes.warnings, ...mtlsWarning(pod), ...portWarnings(pod)],
   };
+}
+
+/** Whether the pod says of each of its containers that it runs as root; an image's own user does not count. */
+function isRootAllOver({ spec }: Pod): boolean {
+  const containers = [...(spec?.initContainers ?? []), ...(spec?.containers ?? [])];
+  return (
+    containers.length > 0 &&
+    containers.every(({ securityContext }) => (securityContext?.runAsUser ?? spec?.securityContext?.runAsUser) === 0)
+  );
 }
 
 function annotationsOf(pod: Pod, { version }: InjectionSettings): Record<string, string> {
@@ -50,7 +63,10 @@ function annotationsOf(pod: Pod, { version }: InjectionSettings): Record<string,
     const [scrape, port, path] = PROMETHEUS;
     Object.assign(added, { [scrape]: 'true', [port]: String(SIDECAR_ADMIN_PORT), [path]: '/metrics' });
   }
-  added[ANNOTATION_STATUS] = JSON.stringify({ version, containers: [SIDECAR_CONTAINER] });
+  added[ANNOTATION_STATUS] = JSON.stringify({
+    version,
+    containers: isRootAllOver(pod) ? [TOKEN_CONTAINER, SIDECAR_CONTAINER] : [SIDECAR_CONTAINER],
+  });
   return { ...own, ...added };
 }
 

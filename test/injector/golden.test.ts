@@ -50,7 +50,7 @@ function expectKept(golden: GoldenCase, after: { metadata?: Record<string, never
   if (JSON.stringify(before) === JSON.stringify(rest)) return;
   expect(Object.keys((rest as never as { spec: object }).spec)).to.include.members(Object.keys(before.spec));
   for (const list of ['initContainers', 'volumes', 'containers']) {
-    const own = (rest.spec[list] as { name: string }[]).filter(({ name }) => !['weft-proxy', 'weft-identity'].includes(name));
+    const own = (rest.spec[list] as { name: string }[]).filter(({ name }) => !['weft-token', 'weft-proxy', 'weft-identity'].includes(name));
     const old = (before.spec[list] ?? []) as { name: string }[];
     expect(own.map(withoutProbes)).to.deep.equal(old.map(withoutProbes));
     delete rest.spec[list];

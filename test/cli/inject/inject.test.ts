@@ -56,7 +56,7 @@ describe('injectManifests', () => {
     );
     expect(report).to.deep.equal(['Pod default/a: injected', 'Pod default/a: injected', '2 others']);
     const { items } = values[0] as never as { items: { spec?: { initContainers: unknown[] } }[] };
-    expect(items.map(({ spec }) => spec?.initContainers.length)).to.deep.equal([2, undefined, 2]);
+    expect(items.map(({ spec }) => spec?.initContainers.length)).to.deep.equal([1, undefined, 1]);
     expect(values[1]).to.deep.equal({ kind: 'Odd' });
   });
 
@@ -154,7 +154,7 @@ describe('weft inject', () => {
   it('needs no cluster when all is given', async () => {
     const { out, err } = await weft(['-f', file, '-f', '-', '--image', 'weft:9', '--trust-roots', roots, '-n', 'shop'], pod());
     expect(err).to.equal('Pod shop/a: injected\nPod shop/a: injected\n');
-    expect(out.match(/image: weft:9/g)).to.have.length(4);
+    expect(out.match(/image: weft:9/g)).to.have.length(2);
     expect(parseAllDocuments(out)).to.have.length(2);
     expect(api.requests).to.deep.equal([]);
   });
