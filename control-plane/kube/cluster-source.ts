@@ -34,6 +34,9 @@ export interface ClusterSourceSettings {
   readonly onChange?: (kind: StoredKind, object: KubeObject | undefined) => void;
 }
 
+/** An API server that has just started denies kinds that it will serve in a moment: only after so long is a kind believed to be missing. */
+export const MISSING_AFTER_MS = 6000;
+
 /** The kinds that are followed, in the order of a report. */
 export const FOLLOWED: readonly StoredKind[] = ['Service', 'EndpointSlice', 'Pod', 'Namespace', 'GRPCRoute', 'ReferenceGrant'];
 
@@ -41,6 +44,8 @@ export class ClusterSource {
   private readonly settings: ClusterSourceSettings;
   private readonly reflectors: ReadonlyMap<StoredKind, Following>;
   private sink: ObjectSink;
+  /** Kind → when it was first found missing, Unix ms; while waitingFor() is asked. */
+  private readonly missingSince = new Map<StoredKind, number>();
 
   constructor(settings: ClusterSourceSettings) {
     this.settings = settings;
@@ -67,7 +72,14 @@ export class ClusterSource {
 
   /** Kinds that are served but not known in full yet: while there is one, what is missing would look removed. */
   waitingFor(): { readonly kind: StoredKind; readonly error: string }[] {
-    return this.status().flatMap(({ kind, status }) => (status.synced || status.missing ? [] : [{ kind, error: status.lastError }]));
+    const nowMs = this.settings.timers.now();
+    return this.status().flatMap(({ kind, status }) => {
+      if (status.synced) return [];
+      if (!status.missing) this.missingSince.delete(kind);
+      else if (!this.missingSince.has(kind)) this.missingSince.set(kind, nowMs);
+      const sinceMs = this.missingSince.get(kind);
+      return sinceMs !== undefined && nowMs - sinceMs >= MISSING_AFTER_MS ? [] : [{ kind, error: status.lastError }];
+    });
   }
 
   /** Kinds that the API server does not serve; they count as empty until it does. */

@@ -1,0 +1,65 @@
+// The XMesh object: what is done about it as it stands, and that it comes to rest.
+import { expect } from 'chai';
+import { MeshObject, nextMesh, SUPPORTED_FEATURES } from '#control-plane/kube/mesh-object.ts';
+import { silentLogger } from '#core/log.ts';
+import { CONTROLLER_NAME } from '#core/names.ts';
+import { systemTimers } from '#core/timers.ts';
+import { KINDS } from '#kube/api.ts';
+import { until } from '../../support/until.ts';
+import { FakeApi } from './fake-api.ts';
+
+const NOW = '2026-01-01T00:00:00Z';
+const MESH = { kind: KINDS.XMesh, name: 'weft' };
+const ours = (more: object = {}) => ({ metadata: { name: 'weft', generation: 1 }, spec: { controllerName: CONTROLLER_NAME }, ...more });
+
+describe('control-plane/kube: mesh-object', () => {
+  it('claims features in the order that the API wants', () => {
+    expect(SUPPORTED_FEATURES).to.deep.equal([...SUPPORTED_FEATURES].sort());
+    expect(SUPPORTED_FEATURES).to.not.match(/HTTP/);
+  });
+
+  it('makes what is missing and leaves alone what is of others', () => {
+    expect(nextMesh(undefined, NOW)).to.deep.equal({ do: 'create' });
+    expect(nextMesh(ours({ spec: { controllerName: 'example.com/mesh' } }), NOW)).to.deep.equal({ do: 'nothing' });
+    expect(nextMesh(ours({ spec: undefined }), NOW)).to.deep.equal({ do: 'nothing' });
+  });
+
+  it('accepts its own in place of the preset, keeps the conditions of others, then rests', () => {
+    const preset = {
+      type: 'Accepted',
+      status: 'Unknown',
+      reason: 'Pending',
+      message: 'Waiting',
+      lastTransitionTime: '1970-01-01T00:00:00Z',
+    };
+    const other = { type: 'Programmed', status: 'Unknown', reason: 'Pending', message: '', lastTransitionTime: '1970-01-01T00:00:00Z' };
+    const deed = nextMesh(ours({ status: { conditions: [preset, other] } }), NOW);
+    if (deed.do !== 'status') throw new Error(deed.do);
+    const [accepted, second] = deed.status.conditions!;
+    expect(accepted).to.include({ type: 'Accepted', status: 'True', observedGeneration: 1, lastTransitionTime: NOW });
+    expect(second).to.equal(other);
+    expect(nextMesh(ours({ status: deed.status }), '2027-01-01T00:00:00Z')).to.deep.equal({ do: 'nothing' });
+    const edited = nextMesh({ ...ours({ status: deed.status }), metadata: { name: 'weft', generation: 2 } }, '2027-01-01T00:00:00Z');
+    expect(edited.do === 'status' && edited.status.conditions![0]).to.include({ observedGeneration: 2, lastTransitionTime: NOW });
+  });
+
+  it('is made by the leader alone, gets its status, and is looked after', async () => {
+    const api = new FakeApi();
+    const mesh = new MeshObject({ client: api, name: 'weft', timers: systemTimers, random: () => 0.5, log: silentLogger });
+    mesh.start();
+    await until(() => mesh.status().synced, 'the list is there');
+    expect(api.writes).to.have.length(0);
+    mesh.lead(true);
+    const features = () => (api.get(MESH)?.status as { supportedFeatures?: unknown[] } | undefined)?.supportedFeatures?.length;
+    await until(() => features() === SUPPORTED_FEATURES.length, 'the status is written');
+    expect(api.writes[0]!.body!.spec).to.deep.equal({ controllerName: CONTROLLER_NAME });
+    api.put(MESH, { ...api.get(MESH)!, status: {} });
+    await until(() => features() === SUPPORTED_FEATURES.length, 'the status is written again');
+    const before = api.writes.length;
+    api.put(MESH, ours({ spec: { controllerName: 'example.com/mesh' }, status: {} }));
+    await until(() => mesh.problem !== '', 'it is told that the object is of another');
+    expect(mesh.problem).to.include('example.com/mesh');
+    expect(api.writes).to.have.length(before);
+    mesh.stop();
+  });
+});

@@ -1,0 +1,80 @@
+// What is kept of an object is all that Weft reads of it, and not more.
+import { expect } from 'chai';
+import { project } from '#control-plane/kube/project.ts';
+import type { Pod } from '#control-plane/kube/types.ts';
+import { identify, type StoredKind, sameForUs } from '#control-plane/stored-kinds.ts';
+import { workloadOfPod } from '#control-plane/workload.ts';
+import { ANNOTATION_STATUS } from '#core/names.ts';
+
+const META = { name: 'a', namespace: 'shop', uid: 'u', resourceVersion: '7', managedFields: [{}], ownerReferences: [{}] };
+const RAW: Readonly<Record<StoredKind, Record<string, unknown>>> = {
+  Service: {
+    apiVersion: 'v1',
+    metadata: META,
+    spec: { type: 'ClusterIP', clusterIP: '10.0.0.1', clusterIPs: ['10.0.0.1'], ipFamilies: ['IPv4'], ports: [{ name: 'grpc', port: 80 }] },
+    status: { loadBalancer: {} },
+  },
+  EndpointSlice: {
+    apiVersion: 'discovery.k8s.io/v1',
+    metadata: { ...META, labels: { 'kubernetes.io/service-name': 'payment' } },
+    addressType: 'IPv4',
+    ports: [{ name: 'grpc', port: 8080, protocol: 'TCP' }],
+    endpoints: [
+      { addresses: ['10.1.0.1'], conditions: { ready: true }, targetRef: { kind: 'Pod', namespace: 'shop', name: 'p' }, zone: 'z' },
+    ],
+  },
+  Pod: {
+    apiVersion: 'v1',
+    metadata: { ...META, labels: { 'weft.dev/mtls': 'strict', 'pod-template-hash': 'x' }, annotations: { [ANNOTATION_STATUS]: '{}' } },
+    spec: { serviceAccountName: 'checkout', hostNetwork: false },
+    status: { phase: 'Running', podIP: '10.1.0.1', podIPs: [{ ip: '10.1.0.1' }] },
+  },
+  Namespace: { apiVersion: 'v1', metadata: { name: 'shop', labels: { 'weft.dev/inject': 'enabled' } } },
+  GRPCRoute: {
+    apiVersion: 'gateway.networking.k8s.io/v1',
+    metadata: { ...META, generation: 3, creationTimestamp: '2026-01-01T00:00:00Z' },
+    spec: { parentRefs: [{ group: '', kind: 'Service', name: 'payment' }], rules: [] },
+    status: { parents: [{ controllerName: 'x/y', parentRef: { name: 'z' } }] },
+  },
+  ReferenceGrant: { apiVersion: 'gateway.networking.k8s.io/v1beta1', metadata: META, spec: { from: [], to: [] } },
+};
+
+describe('control-plane/kube: project', () => {
+  for (const [kind, raw] of Object.entries(RAW) as [StoredKind, Record<string, unknown>][]) {
+    it(`keeps of a ${kind} what a translation reads, and knows its kind as lists do not tell it`, () => {
+      const { apiVersion: _, ...asInLists } = raw;
+      const kept = project(kind, asInLists);
+      expect(identify(kept)).to.deep.equal({ kind, key: kind === 'Namespace' ? 'shop' : 'shop/a' });
+      expect(sameForUs(kind, kept, { ...raw, kind })).to.equal(true);
+      expect(JSON.stringify(kept)).to.not.match(/managedFields|ownerReferences|loadBalancer/);
+    });
+  }
+
+  it('drops what only others read of a pod', () => {
+    const labels = Object.fromEntries(Array.from({ length: 20 }, (_, i) => [`app.example/${i}`, 'x'.repeat(60)]));
+    const raw = RAW.Pod as unknown as Pod;
+    const pod = project('Pod', {
+      ...raw,
+      metadata: { ...raw.metadata, labels: { ...labels, ...raw.metadata!.labels } },
+      spec: { ...raw.spec, containers: [{}] },
+    } as never) as Pod;
+    expect(JSON.stringify(pod)).to.have.length.below(400);
+    expect(pod.metadata!.uid).to.equal('u');
+    expect(workloadOfPod(pod, undefined, 'test.local')).to.deep.equal(workloadOfPod(raw, undefined, 'test.local'));
+  });
+
+  it('keeps all entries of a status, for they are written back as one', () => {
+    expect(project('GRPCRoute', RAW.GRPCRoute)).to.have.deep.property('status', RAW.GRPCRoute.status);
+  });
+
+  it('takes whatever stands there', () => {
+    for (const kind of Object.keys(RAW) as StoredKind[]) {
+      for (const raw of [
+        {},
+        { metadata: null, spec: 7, status: [], endpoints: 'x', ports: null },
+        { metadata: { name: 'a', labels: 3, annotations: [] } },
+      ])
+        expect(() => project(kind, raw as never)).to.not.throw();
+    }
+  });
+});
