@@ -100,7 +100,7 @@ describe('Injection', () => {
     for (const namespace of [SYSTEM_NAMESPACE, 'kube-system']) {
       const shown = await stage.objects.must(
         ['apply', '--dry-run=server', '-o', 'json', '-f', '-'],
-        JSON.stringify(pod(namespace, 'e2e-labelled', INJECT)),
+        JSON.stringify(pod(namespace, 'e2e-labelled', INJECT, RESTRICTED)),
       );
       expect(JSON.parse(shown).metadata.annotations ?? {}, namespace).not.to.have.property(ANNOTATION_STATUS);
     }
@@ -170,7 +170,7 @@ describe('Injection', () => {
       });
       expect(said).to.contain('weft');
       for (const namespace of [SYSTEM_NAMESPACE, 'kube-system', OFF]) {
-        await stage.objects.must(['create', '--dry-run=server', '-f', '-'], JSON.stringify(pod(namespace, 'e2e-allowed')));
+        await stage.objects.must(['create', '--dry-run=server', '-f', '-'], JSON.stringify(pod(namespace, 'e2e-allowed', {}, RESTRICTED)));
       }
     });
 
@@ -212,6 +212,12 @@ describe('Injection', () => {
 function idle(): Record<string, unknown> {
   return { name: 'echo', image: ECHO_IMAGE, imagePullPolicy: 'IfNotPresent' };
 }
+
+/** What weft-system's own Pod Security asks of a pod. */
+const RESTRICTED = {
+  containers: [{ ...idle(), securityContext: { allowPrivilegeEscalation: false, capabilities: { drop: ['ALL'] } } }],
+  securityContext: { runAsNonRoot: true, runAsUser: 1000, seccompProfile: { type: 'RuntimeDefault' } },
+};
 
 function pod(namespace: string, name: string, labels: Record<string, string> = {}, spec: Record<string, unknown> = {}): Item {
   return {

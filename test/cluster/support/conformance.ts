@@ -13,6 +13,11 @@ export const MESH_NAMESPACES = ['gateway-conformance-mesh', 'gateway-conformance
 /** The suite 1.6 waits for pods in them even when only a mesh is tested, and makes none itself. */
 const GATEWAY_NAMESPACES = ['gateway-conformance-app-backend', 'gateway-conformance-web-backend'];
 
+/** The XMesh object; a value of the chart. */
+const MESH_NAME = 'weft';
+/** For clusters with the standard channel, which has no XMesh. */
+const MESH_GRPC_FEATURES = ['Mesh', 'GRPCRoute'];
+
 export const MESH_HTTP_FEATURES = [
   'Mesh',
   'HTTPRoute',
@@ -80,6 +85,7 @@ export async function runSuite(objects: Objects, { profile, name, features, cons
   await mkdir(REPORTS, { recursive: true });
   const reportFile = path.join(REPORTS, `${name}.yaml`);
   await rm(reportFile, { force: true });
+  const hasMesh = (await objects.run(['get', 'xmesh', MESH_NAME])).code === 0;
   const { stdout, stderr } = await runProgram(
     await binary('conformance.test'),
     [
@@ -87,7 +93,8 @@ export async function runSuite(objects: Objects, { profile, name, features, cons
       '-test.timeout=60m',
       '-gateway-class=',
       `-conformance-profiles=${profile}`,
-      `-supported-features=${(features ?? ['Mesh', 'GRPCRoute']).join(',')}`,
+      // What the mesh itself says that it supports, in the status of its XMesh; or what is given.
+      hasMesh && features === undefined ? `-mesh-name=${MESH_NAME}` : `-supported-features=${(features ?? MESH_GRPC_FEATURES).join(',')}`,
       `-namespace-labels=${LABEL_INJECT}=${INJECT[LABEL_INJECT]}`,
       '-cleanup-base-resources=false',
       '-organization=weft',
