@@ -169,6 +169,11 @@ export class ClusterProgram {
     log.info('the control plane serves', { address: `${host}:${controlPlane.port}`, services: [...store.keysOf('Service')].length });
   }
 
+  /** Where probes are answered; 0 before it listens. */
+  get viewPort(): number {
+    return this.view?.port ?? 0;
+  }
+
   /** Not ready any more, streams ended, the lease given back. */
   async stop(): Promise<void> {
     if (this.stopping) return;

@@ -1,0 +1,137 @@
+// The control plane of a cluster as a whole, on an API server in memory: waits, serves, leads, and stops.
+import { request } from 'node:http';
+import { expect } from 'chai';
+import { ClusterProgram } from '#control-plane/kube/program.ts';
+import type { StatusReport } from '#control-plane/view/status.ts';
+import { silentLogger } from '#core/log.ts';
+import { AUTHORITY_SECRET, TRUST_CONFIG_MAP } from '#core/names.ts';
+import { systemTimers } from '#core/timers.ts';
+import { KINDS, KubeError } from '#kube/api.ts';
+import { until } from '../../support/until.ts';
+import { FakeApi } from './fake-api.ts';
+
+const SECRET = { kind: KINDS.Secret, namespace: 'weft-system', name: AUTHORITY_SECRET };
+const ROUTE = { kind: KINDS.GRPCRoute, namespace: 'shop', name: 'canary' };
+
+describe('control-plane/kube: the program', () => {
+  let api: FakeApi;
+  let program: ClusterProgram;
+
+  beforeEach(() => {
+    api = new FakeApi();
+    api.put({ kind: KINDS.Namespace, name: 'shop' }, { metadata: { labels: { 'weft.dev/inject': 'enabled' } } });
+    api.put(
+      { kind: KINDS.Service, namespace: 'shop', name: 'payment' },
+      { spec: { clusterIP: '10.0.0.1', ports: [{ name: 'grpc', port: 7070 }] } },
+    );
+    api.put(ROUTE, {
+      metadata: { generation: 1 },
+      spec: { parentRefs: [{ group: '', kind: 'Service', name: 'payment' }], rules: [{ backendRefs: [{ name: 'payment', port: 7070 }] }] },
+    });
+    program = new ClusterProgram({
+      client: api,
+      pod: { namespace: 'weft-system', name: 'weft-0' },
+      trustDomain: 'test.local',
+      meshName: 'weft',
+      leafLifetimeMs: 60_000,
+      host: '127.0.0.1',
+      port: 0,
+      viewPort: 0,
+      timers: systemTimers,
+      random: () => 0.5,
+      log: silentLogger,
+    });
+  });
+
+  afterEach(() => program.stop());
+
+  function ask(path: string): Promise<{ status: number; body: string }> {
+    return new Promise((resolve, reject) => {
+      const call = request({ host: '127.0.0.1', port: program.viewPort, path }, (response) => {
+        let body = '';
+        response.on('data', (part) => (body += part));
+        response.on('end', () => resolve({ status: response.statusCode!, body }));
+      });
+      call.on('error', reject);
+      call.end();
+    });
+  }
+
+  const report = async () => JSON.parse((await ask('/status')).body) as StatusReport;
+
+  it('serves when it knows everything, makes the authority and writes what a leader writes', async () => {
+    await program.start();
+    expect(await ask('/readyz')).to.deep.equal({ status: 200, body: 'ok\n' });
+    expect(api.get(SECRET)).to.not.equal(undefined);
+    await until(
+      () => api.get({ kind: KINDS.ConfigMap, namespace: 'shop', name: TRUST_CONFIG_MAP }) !== undefined,
+      'the roots are in the namespace',
+    );
+    await until(() => api.get(ROUTE)!.status !== undefined, 'the status is written');
+    const { routes, reflectors, ...rest } = await report();
+    expect(rest).to.deep.include({
+      replica: 'weft-0',
+      leader: true,
+      trustDomain: 'test.local',
+      missingKinds: [],
+      problems: [],
+      sidecars: [],
+    });
+    expect(routes).to.have.length(1);
+    expect(routes[0]!.parents[0]).to.deep.include({ parent: 'shop/payment', applied: { want: 0, applied: 0, rejected: [] } });
+    expect(reflectors.map(({ kind, synced }) => `${kind} ${synced}`))
+      .to.include('Service true')
+      .and.have.length(6);
+    const { body } = await ask('/metrics');
+    expect(body).to.include('weft_control_plane_leader 1\n').and.include('weft_control_plane_reflector_synced{kind="Pod"} 1\n');
+    expect(body).to.match(/^weft_control_plane_status_writes_total\{result="written"\} 1$/m);
+  });
+
+  it('follows a change, and a route that goes', async () => {
+    await program.start();
+    api.put(ROUTE, {
+      ...api.get(ROUTE)!,
+      metadata: { generation: 2 },
+      spec: { parentRefs: [{ group: '', kind: 'Service', name: 'paymnt' }] },
+    });
+    await until(async () => (await report()).routes[0]?.parents[0]?.conditions[0]?.status === 'False', 'the new verdict is known');
+    api.drop(ROUTE);
+    await until(async () => (await report()).routes.length === 0, 'the route is gone');
+  });
+
+  it('is not ready, and says why, while the API server keeps something back', async () => {
+    let held = true;
+    api.intercept = ({ path }) => {
+      if (held && path.endsWith('/pods')) throw new KubeError('403 pods is forbidden', 403, 'Forbidden');
+      return undefined;
+    };
+    const starting = program.start();
+    await until(() => program.viewPort !== 0, 'the view listens');
+    await until(async () => (await ask('/readyz')).body.includes('Pod (403 pods is forbidden)'), 'it says what it waits for');
+    expect((await ask('/livez')).status).to.equal(200);
+    expect((await report()).authorityNotAfterMs).to.equal(0);
+    held = false;
+    await starting;
+    expect((await ask('/readyz')).status).to.equal(200);
+  });
+
+  it('stops while it still waits', async () => {
+    api.intercept = () => {
+      throw new KubeError('nothing listens there', 0, 'ECONNREFUSED');
+    };
+    const starting = program.start();
+    await until(() => program.viewPort !== 0, 'the view listens');
+    await program.stop();
+    await starting;
+  });
+
+  it('gives the lease back when it stops', async () => {
+    await program.start();
+    const lease = () =>
+      (api.get({ kind: KINDS.Lease, namespace: 'weft-system', name: 'weft-control-plane' })?.spec as { holderIdentity?: string })
+        ?.holderIdentity;
+    await until(() => lease() === 'weft-0', 'it leads');
+    await program.stop();
+    expect(lease()).to.equal('');
+  });
+});
