@@ -42,13 +42,13 @@ export function sidecarContainer(settings: InjectionSettings, probes: Readonly<R
     livenessProbe: { httpGet: { port: SIDECAR_ADMIN_PORT, path: '/livez' }, periodSeconds: 10, timeoutSeconds: 2, failureThreshold: 3 },
     ...resourcesOf(settings.resources),
     securityContext: {
-      // nft(8) speaks netlink as root with NET_ADMIN; the other two are for becoming the sidecar's user, and all three are gone then.
+      // nft(8) speaks netlink as root with NET_ADMIN; SETUID is for becoming the sidecar's user. Both are gone then.
       runAsUser: 0,
       runAsGroup: SIDECAR_USER_ID,
       runAsNonRoot: false,
       allowPrivilegeEscalation: false,
       readOnlyRootFilesystem: true,
-      capabilities: { drop: ['ALL'], add: ['NET_ADMIN', 'SETGID', 'SETUID'] },
+      capabilities: { drop: ['ALL'], add: ['NET_ADMIN', 'SETUID'] },
       seccompProfile: { type: 'RuntimeDefault' },
     },
     volumeMounts: [{ name: IDENTITY_VOLUME, mountPath: IDENTITY_PATH, readOnly: true }],

@@ -40,9 +40,7 @@ if (code === 0 && mark !== undefined) become(node);
 
 /** Never returns: this process goes on as Node with these arguments, as the sidecar's user, without capabilities. */
 function become(args: readonly string[]): never {
-  // Other groups stay: with fsGroup it is one of them that may read the token.
-  process.setgroups!([SIDECAR_USER_ID, ...process.getgroups!().filter((group) => group !== 0 && group !== SIDECAR_USER_ID)]);
-  process.setgid!(SIDECAR_USER_ID);
+  // Groups stay: the container's is the sidecar's already (runAsGroup), and with fsGroup it is one of the others that may read the token.
   process.setuid!(SIDECAR_USER_ID); // from root to another user: the kernel clears all capabilities (capabilities(7))
   process.execve!(process.execPath, [process.execPath, ...args], process.env);
   throw new Error('the sidecar cannot be started'); // execve returns only when it failed
