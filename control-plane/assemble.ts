@@ -110,7 +110,7 @@ export async function startControlPlane(settings: ControlPlaneSettings): Promise
   const issue = new IssueService({
     authority: () => authority,
     verifyToken: settings.verifyToken,
-    now: timers.now,
+    now: () => timers.now(),
     onIssued: ({ namespace, pod }, notAfterMs) => {
       if (pod !== undefined) publisher.certified(namespace, pod, notAfterMs);
     },

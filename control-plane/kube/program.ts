@@ -81,12 +81,12 @@ export class ClusterProgram {
       log: log.child('authority'),
       authority: {
         trustDomain,
-        now: timers.now,
+        now: () => timers.now(),
         ...(leafLifetimeMs === undefined ? {} : { leafLifetimeMs, maxLeafLifetimeMs: leafLifetimeMs }),
       },
       onTrouble: (reason, message) => this.warnOfAuthority(reason, message),
     });
-    this.reviewer = new TokenReviewer({ client, podOf: (key) => store.pod(key), now: timers.now });
+    this.reviewer = new TokenReviewer({ client, podOf: (key) => store.pod(key), now: () => timers.now() });
     this.statuses = new StatusWriter({
       ...around,
       log: log.child('status'),

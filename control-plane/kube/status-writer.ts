@@ -77,7 +77,7 @@ export class StatusWriter {
 
   constructor(settings: StatusWriterSettings) {
     this.settings = settings;
-    this.limit = new RateLimit(WRITES_PER_MINUTE, WRITES_BURST, settings.timers.now);
+    this.limit = new RateLimit(WRITES_PER_MINUTE, WRITES_BURST, () => settings.timers.now());
   }
 
   lead(leading: boolean): void {

@@ -192,7 +192,7 @@ export class Publisher {
       workload: (of: Peer) => this.workload(of),
       trust: () => this.trust,
       podAt: (address: string) => podResource(this.settings.podAt(address)),
-      now: this.settings.timers.now,
+      now: () => this.settings.timers.now(),
     };
     const subscriber = new Subscriber(peer, hello, wanted, surroundings, (response) => line.send(response));
     subscriber.certificateNotAfterMs = certificateNotAfterMs;

@@ -6,7 +6,8 @@ import { create, type MessageInitShape } from '@bufbuild/protobuf';
 import * as x509 from '@peculiar/x509';
 import { expect } from 'chai';
 import type { Authority } from '#certs/authority.ts';
-import { TokenIssuer } from '#control-plane/issue/token.ts';
+import { BAD_TOKENS_BURST, BAD_TOKENS_PER_MINUTE } from '#control-plane/issue/service.ts';
+import { TokenIssuer, type VerifyToken } from '#control-plane/issue/token.ts';
 import { Certificates, IssueRequestSchema, type IssueResponse } from '#core/gen/weft/v1/certificates_pb.ts';
 import { validateSvid } from '#core/svid.ts';
 import { systemTimers } from '#core/timers.ts';
@@ -240,6 +241,24 @@ describe('control-plane/issue/service', () => {
     nowMs += 10_000; // six a minute: one more
     expect(await outcome('a')).to.equal(STATUS.ok);
     expect(await outcome('a')).to.equal(STATUS.resourceExhausted);
+  });
+
+  it('T52 stops looking at the tokens of an address that shows bad ones, for a while', async () => {
+    let nowMs = 1_000_000;
+    let verified = 0;
+    const verifyToken: VerifyToken = async (token) => {
+      verified++;
+      return token === 'good' ? { namespace: 'shop', serviceAccount: 'checkout' } : { error: 'bad' };
+    };
+    await open({ issue: { verifyToken, now: () => nowMs } });
+    for (let i = 0; i < BAD_TOKENS_BURST; i++) expect((await refusal(goodRequest(), `bad-${i}`)).code).to.equal(STATUS.unauthenticated);
+    for (let i = 0; i < 20; i++) expect((await refusal(goodRequest(), 'bad')).code).to.equal(STATUS.resourceExhausted);
+    expect(verified).to.equal(BAD_TOKENS_BURST);
+    nowMs += 60_000 / BAD_TOKENS_PER_MINUTE;
+    // One more is looked at; a good one costs nothing.
+    for (let i = 0; i < 3; i++) expect((await ask(goodRequest(), { authorization: 'Bearer good' })).chain).to.have.length(1);
+    expect((await refusal(goodRequest(), 'bad')).code).to.equal(STATUS.unauthenticated);
+    expect((await refusal(goodRequest(), 'bad')).code).to.equal(STATUS.resourceExhausted);
   });
 });
 

@@ -22,6 +22,10 @@ export class FakeApi implements KubeClient {
   intercept: (asked: Asked) => unknown = () => undefined;
   private version = 100;
   private readonly watchers = new Set<(type: string, path: string, object: Stored) => void>();
+  private readonly breakers = new Set<(error: KubeError) => void>();
+  /** What new watches end with at once; null: they open. */
+  private watchError: KubeError | null = null;
+  private quiet = false;
 
   async request<T = Record<string, unknown>>(method: string, path: ResourcePath | string, options: RequestOptions = {}): Promise<T> {
     const asked: Asked = {
@@ -39,14 +43,32 @@ export class FakeApi implements KubeClient {
     const watcher = (type: string, of: string, object: Stored): void => {
       if (isIn(of, collection, query.fieldSelector)) onEvent({ type, object: structuredClone(object) });
     };
+    if (this.watchError?.status === 0) return Promise.reject(this.watchError);
     this.watchers.add(watcher);
     onOpen?.();
-    return new Promise((resolve) =>
-      signal.addEventListener('abort', () => {
+    return new Promise((resolve, reject) => {
+      const end = (then: () => void): void => {
         this.watchers.delete(watcher);
-        resolve();
-      }),
-    );
+        this.breakers.delete(fail);
+        then();
+      };
+      const fail = (error: KubeError): void => end(() => reject(error));
+      this.breakers.add(fail);
+      signal.addEventListener('abort', () => end(resolve));
+    });
+  }
+
+  /** All watches end so; where nobody answers (status 0) new ones too. */
+  breakWatches(error: KubeError): void {
+    this.watchError = error;
+    for (const fail of [...this.breakers]) fail(error);
+  }
+
+  /** No watch tells of what is done meanwhile. */
+  quietly(what: () => void): void {
+    this.quiet = true;
+    what();
+    this.quiet = false;
   }
 
   /** As if another client had written it. */
@@ -84,7 +106,7 @@ export class FakeApi implements KubeClient {
     if (method === 'GET') return stored;
     if (method === 'DELETE') {
       this.objects.delete(key);
-      for (const watcher of [...this.watchers]) watcher('DELETED', key, stored);
+      this.tell('DELETED', key, stored);
       return stored;
     }
     const { resourceVersion } = (body as Stored).metadata;
@@ -98,8 +120,12 @@ export class FakeApi implements KubeClient {
     stored.metadata = { ...stored.metadata, resourceVersion: String(++this.version) };
     const type = this.objects.has(key) ? 'MODIFIED' : 'ADDED';
     this.objects.set(key, stored);
-    for (const watcher of [...this.watchers]) watcher(type, key, stored);
+    this.tell(type, key, stored);
     return stored;
+  }
+
+  private tell(type: string, key: string, object: Stored): void {
+    if (!this.quiet) for (const watcher of [...this.watchers]) watcher(type, key, object);
   }
 }
 

@@ -1,5 +1,7 @@
 // What each sidecar is sent and when: only what changed, only what it wants, the latest version once.
+import { create } from '@bufbuild/protobuf';
 import { expect } from 'chai';
+import { WorkloadSchema } from '#core/gen/weft/v1/mesh_pb.ts';
 import { Shop } from './shop.ts';
 
 const ADDRESSES = ['address/shop/ledger', 'address/shop/payment', 'address/shop/payment-v1', 'address/shop/payment-v2'];
@@ -136,6 +138,65 @@ describe('control-plane/publish', () => {
       shop.roots = 'root 2';
       shop.publisher.trustChanged();
       expect(sidecar.news()).to.deep.equal(['trust']);
+    });
+
+    it('looks only at the pod, or the namespace, that changed', () => {
+      const [a, b] = [shop.connect('a'), shop.connect('b')];
+      a.ack();
+      b.ack();
+      a.news();
+      b.news();
+      for (const pod of ['a', 'b']) {
+        shop.workloads.set(`shop/${pod}`, create(WorkloadSchema, { namespace: 'shop', pod, name: 'checkout', serviceAccount: 'default' }));
+      }
+      shop.publisher.podChanged('shop', 'a');
+      shop.publisher.podChanged('other', 'b');
+      shop.publisher.namespaceChanged('other');
+      expect([a.news(), b.news()]).to.deep.equal([['workload'], []]);
+      shop.publisher.namespaceChanged('shop');
+      expect([a.news(), b.news()]).to.deep.equal([[], ['workload']]);
+      shop.workloads.set('shop/a', create(WorkloadSchema, { namespace: 'shop', pod: 'a', serviceAccount: 'another' }));
+      shop.publisher.podChanged('shop', 'b');
+      expect(a.endings).to.deep.equal([]);
+      shop.publisher.podChanged('shop', 'a');
+      expect(a.endings).to.have.length(1);
+      shop.publisher.podChanged('shop', 'a');
+    });
+
+    it('is counted over all Services as for each', () => {
+      const wants = [['payment', 'ledger'], ['payment'], []];
+      const sidecars = wants.map((services, i) => shop.connect(`pod-${i}`, { services }));
+      sidecars[0]!.ack({ 'service/shop/payment': 'bad pattern' });
+      const all = shop.publisher.appliedOnServices();
+      expect([...all.keys()].sort()).to.deep.equal(['shop/ledger', 'shop/payment']);
+      for (const [key, counted] of all) expect(counted).to.deep.equal(shop.publisher.appliedOn(`service/${key}`));
+      expect(all.get('shop/payment')).to.deep.include({ want: 2, applied: 0 });
+      expect(all.get('shop/payment')!.rejected).to.have.length(1);
+    });
+
+    it('tells when a round was translated, though no sidecar sees a difference, and when a sidecar comes, answers and goes', () => {
+      shop.progress.length = 0;
+      const sidecar = shop.connect('a');
+      sidecar.ack();
+      shop.set('ledger', {});
+      shop.clock.pass(1);
+      sidecar.connection.detach();
+      expect(shop.progress).to.deep.equal(['standing', 'standing', 'translated', 'standing']);
+    });
+
+    it('shows of a sidecar since when it is there, when it answered last, and until when it is certified', () => {
+      const sidecar = shop.connect('a');
+      const startMs = shop.clock.now();
+      const { subscriber } = sidecar.connection;
+      expect(subscriber).to.include({ connectedSinceMs: startMs, lastAckMs: 0, certificateNotAfterMs: 0 });
+      expect(subscriber.counts).to.deep.equal({ inForce: 0, pending: 1 + ADDRESSES.length });
+      shop.clock.pass(50);
+      sidecar.ack();
+      shop.publisher.certified('shop', 'a', 7);
+      shop.publisher.certified('shop', 'b', 9);
+      shop.publisher.certified('shop', 'a', 5);
+      expect(subscriber).to.include({ lastAckMs: startMs + 50, certificateNotAfterMs: 7 });
+      expect(subscriber.counts).to.deep.equal({ inForce: 1 + ADDRESSES.length, pending: 0 });
     });
 
     it('leaves the others alone when one Service cannot be translated, and keeps its last good version', () => {

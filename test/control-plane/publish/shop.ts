@@ -1,6 +1,6 @@
 // A small mesh for the tests of publishing: Services by hand, a clock by hand, sidecars that can be slow.
 import { create } from '@bufbuild/protobuf';
-import { type Connection, type Ending, Publisher } from '#control-plane/publish/publisher.ts';
+import { type Connection, type Ending, type Progress, Publisher } from '#control-plane/publish/publisher.ts';
 import type { Peer } from '#control-plane/publish/subscriber.ts';
 import type { Translation } from '#control-plane/translate/index.ts';
 import { AckSchema, HelloSchema, type Resource, type SubscribeResponse, TrustBundleSchema } from '#core/gen/weft/v1/config_pb.ts';
@@ -98,6 +98,7 @@ export class Shop {
   readonly pods = new Map<string, string>();
   readonly publisher: Publisher;
   translations = 0;
+  readonly progress: Progress[] = [];
   roots = 'root 1';
 
   constructor(log: Logger = silentLogger) {
@@ -106,6 +107,7 @@ export class Shop {
       workloadOf: (peer) => this.workloads.get(`${peer.namespace}/${peer.pod}`),
       podAt: (address) => create(PodAddressSchema, { address, identity: this.pods.get(address) ?? '' }),
       trust: () => create(TrustBundleSchema, { trustDomain: 'test', roots: [Buffer.from(this.roots)] }),
+      onProgress: (what) => this.progress.push(what),
       timers: this.clock,
       log,
     });
@@ -180,7 +182,7 @@ export class FakeSidecar {
     for (const resource of response.resources) if (!Object.hasOwn(rejected, resource.name)) this.inForce.set(resource.name, resource);
     for (const name of response.removed) this.inForce.delete(name);
     const rejections = Object.entries(rejected).map(([name, reason]) => ({ name, reason }));
-    this.connection.subscriber.acknowledge(create(AckSchema, { nonce: response.nonce, rejected: rejections }));
+    this.connection.acknowledge(create(AckSchema, { nonce: response.nonce, rejected: rejections }));
   }
 
   want(...names: string[]): void {

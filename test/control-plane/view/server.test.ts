@@ -6,6 +6,7 @@ import { type ControlPlane, startControlPlane } from '#control-plane/assemble.ts
 import { startView, type View } from '#control-plane/view/server.ts';
 import type { Surroundings } from '#control-plane/view/status.ts';
 import { silentLogger } from '#core/log.ts';
+import { VERSION } from '#core/version.ts';
 
 describe('control-plane/view', () => {
   let controlPlane: ControlPlane;
@@ -72,6 +73,25 @@ describe('control-plane/view', () => {
     const { body, type } = await ask('/debug/resources');
     expect(type).to.equal('application/json');
     expect(JSON.parse(body)).to.deep.equal({ services: ['shop/payment'], routes: [], problems: [], sidecars: [] });
+  });
+
+  it('gives a report of everything', async () => {
+    problems.push('XMesh weft belongs to another');
+    const { body } = await ask('/status');
+    expect(JSON.parse(body)).to.deep.equal({
+      version: VERSION,
+      replica: 'weft-0',
+      leader: true,
+      trustDomain: 'test.local',
+      authorityNotAfterMs: controlPlane.authorityNotAfterMs,
+      missingKinds: [],
+      problems: ['XMesh weft belongs to another'],
+      routes: [],
+      sidecars: [],
+      reflectors: [{ kind: 'Service', synced: true, lastEventMs: 5, lastError: '' }],
+    });
+    expect((await ask('/readyz')).body).to.equal('ok\nXMesh weft belongs to another\n');
+    problems.pop();
   });
 
   it('refuses everything else', async () => {
