@@ -42,9 +42,6 @@ describe('Bad input', () => {
       'a header that is the protocol’s': {
         filters: [{ type: 'RequestHeaderModifier', requestHeaderModifier: { set: [{ name: 'te', value: 'x' }] } }],
       },
-      'a header value with a line break': {
-        filters: [{ type: 'RequestHeaderModifier', requestHeaderModifier: { set: [{ name: 'x-a', value: 'a\r\nx-b: 1' }] } }],
-      },
       'a header that is set and removed': {
         filters: [{ type: 'RequestHeaderModifier', requestHeaderModifier: { set: [{ name: 'x-a', value: '1' }], remove: ['x-a'] } }],
       },
@@ -73,6 +70,8 @@ describe('Bad input', () => {
     it('is refused by the API server itself where its schema says so', async () => {
       const unknown = grpcRoute(NS, 'unknown', 'good', [{ filters: [{ type: 'NoSuchFilter' }] }]);
       expect(await stage.objects.refused(unknown)).to.contain('NoSuchFilter');
+      const split = { type: 'RequestHeaderModifier', requestHeaderModifier: { set: [{ name: 'x-a', value: 'a\r\nx-b: 1' }] } };
+      expect(await stage.objects.refused(grpcRoute(NS, 'split', 'good', [{ filters: [split] }]))).to.contain('x-b: 1');
     });
   });
 
