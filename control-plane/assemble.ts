@@ -38,7 +38,7 @@ export interface ControlPlaneSettings {
   /** The pod as its sidecar should know it; absent: by the Pod objects. Asked again after workloadsChanged(). */
   readonly workloadOf?: (peer: Peer) => Workload | undefined;
   readonly strictReferenceGrants?: boolean;
-  /** Called when changes were translated, and when a sidecar's state is another: see Publisher. */
+  /** Called when routes are judged otherwise, and when a sidecar's state is another: see Publisher. */
   readonly onProgress?: (what: Progress) => void;
   readonly log: Logger;
   /** Default: the system's. */

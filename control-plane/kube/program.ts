@@ -153,7 +153,7 @@ export class ClusterProgram {
       host,
       port,
       store,
-      onProgress: (what) => this.statuses.touch(what === 'translated' ? 'routes' : 'counts'),
+      onProgress: (what) => this.statuses.touch(what === 'verdicts' ? 'routes' : 'counts'),
       log,
       timers,
       random,
@@ -166,7 +166,10 @@ export class ClusterProgram {
     this.mesh.start();
     this.elector.start();
     this.checkAuthority();
-    log.info('the control plane serves', { address: `${host}:${controlPlane.port}`, services: [...store.keysOf('Service')].length });
+    log.info('the control plane serves', {
+      address: `${host.includes(':') ? `[${host}]` : host}:${controlPlane.port}`,
+      services: [...store.keysOf('Service')].length,
+    });
   }
 
   /** Where probes are answered; 0 before it listens. */

@@ -1,4 +1,5 @@
 // All Services as translated last, and the resources that follow from each for a client namespace; only what changed is made anew.
+import { isDeepStrictEqual } from 'node:util';
 import type { Service } from '#core/gen/weft/v1/mesh_pb.ts';
 import type { Logger } from '#core/log.ts';
 import { neededBy, scopeService, serviceAddress } from '../scope.ts';
@@ -30,6 +31,8 @@ export interface TranslationFailure {
 }
 
 export class Catalogue {
+  /** Counts the changes of verdicts on routes; most translations bring none, as endpoints come and go. */
+  verdicts = 0;
   private readonly translate: (key: string) => Translation;
   private readonly log: Logger;
   private readonly entries = new Map<string, Entry>();
@@ -95,6 +98,7 @@ export class Catalogue {
   private take(key: string, translation: Translation): boolean {
     const before = this.entries.get(key);
     const { service, endpoints } = translation;
+    if (!isDeepStrictEqual(before?.translation.statuses ?? [], translation.statuses)) this.verdicts++;
     const entry: Entry = {
       translation,
       version: service === undefined ? '' : serviceResource(key, service).resource.version,

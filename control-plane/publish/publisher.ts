@@ -29,8 +29,8 @@ export interface PublisherSettings {
   readonly log: Logger;
 }
 
-/** `translated`: a round of changes was translated. `standing`: a sidecar came, went or answered. */
-export type Progress = 'translated' | 'standing';
+/** `verdicts`: some routes are judged otherwise than before. `standing`: a sidecar came, went or answered. */
+export type Progress = 'verdicts' | 'standing';
 
 /** How a sidecar is told that its stream is over. */
 export type Ending =
@@ -87,6 +87,7 @@ export class Publisher {
   private trust: Sized;
   private queue = new Set<string>();
   private changed = new Set<string>();
+  private toldVerdicts = 0;
   private slicing = false;
   private closed = false;
 
@@ -327,8 +328,10 @@ export class Publisher {
         subscriber.flush();
       }
     }
-    // A verdict on a route may be another although no sidecar sees a difference.
-    this.progress('translated');
+    // Also where no sidecar sees a difference.
+    if (this.catalogue.verdicts === this.toldVerdicts) return;
+    this.toldVerdicts = this.catalogue.verdicts;
+    this.progress('verdicts');
   }
 
   private reviewWorkload({ subscriber, line }: Connected): void {

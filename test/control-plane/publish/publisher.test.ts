@@ -174,14 +174,21 @@ describe('control-plane/publish', () => {
       expect(all.get('shop/payment')!.rejected).to.have.length(1);
     });
 
-    it('tells when a round was translated, though no sidecar sees a difference, and when a sidecar comes, answers and goes', () => {
+    it('tells when a verdict on a route is another, though no sidecar sees a difference, and when a sidecar comes, answers and goes', () => {
       shop.progress.length = 0;
       const sidecar = shop.connect('a');
       sidecar.ack();
-      shop.set('ledger', {});
-      shop.clock.pass(1);
+      shop.set('ledger', { endpoints: ['10.1.0.7'] });
+      shop.clock.pass(1000);
+      sidecar.ack();
+      expect(shop.progress.splice(0)).to.deep.equal(['standing', 'standing', 'standing']);
+      for (const judged of [true, true, false]) {
+        shop.set('ledger', { endpoints: ['10.1.0.7'], judged });
+        shop.clock.pass(1000);
+      }
+      expect(shop.progress.splice(0)).to.deep.equal(['verdicts', 'verdicts']);
       sidecar.connection.detach();
-      expect(shop.progress).to.deep.equal(['standing', 'standing', 'translated', 'standing']);
+      expect(shop.progress).to.deep.equal(['standing']);
     });
 
     it('shows of a sidecar since when it is there, when it answered last, and until when it is certified', () => {

@@ -59,6 +59,8 @@ export interface Spec {
   readonly consumer?: { readonly namespace: string; readonly sends: readonly string[] };
   readonly endpoints?: readonly string[];
   readonly broken?: boolean;
+  /** There is a verdict on a route. */
+  readonly judged?: boolean;
 }
 
 function table(sends: readonly string[]) {
@@ -143,7 +145,9 @@ export class Shop {
     return {
       service: serviceOf(name, spec),
       endpoints: create(EndpointsSchema, { namespace: 'shop', name, ports: [{ port: 80, endpoints }] }),
-      statuses: [],
+      statuses: spec.judged
+        ? [{ route: { kind: 'GRPCRoute', namespace: 'shop', name }, generation: 1, parentRef: {}, conditions: [] }]
+        : [],
     };
   }
 }
