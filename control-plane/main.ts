@@ -5,8 +5,6 @@ import { createLogger, isLogLevel, LOG_LEVELS, type Logger } from '#core/log.ts'
 import { CONTROL_PLANE_GRPC_PORT, CONTROL_PLANE_VIEW_PORT, DEFAULT_TRUST_DOMAIN, SYSTEM_NAMESPACE } from '#core/names.ts';
 import { systemTimers } from '#core/timers.ts';
 import { connectKube } from '#kube/client.ts';
-import { ControlPlaneStartError } from './assemble.ts';
-import { DirectoryError } from './files/directory-source.ts';
 import { startDirectoryProgram } from './files/program.ts';
 import { ClusterProgram } from './kube/program.ts';
 
@@ -119,12 +117,9 @@ if (typeof options === 'string') {
   run(options, process.env, log, (how) => {
     stop = how;
   }).catch((error: unknown) => {
-    const known = error instanceof DirectoryError || error instanceof ControlPlaneStartError || error instanceof RangeError;
-    const { code, syscall } = error as NodeJS.ErrnoException;
-    if (known || code === 'EADDRINUSE') log.error((error as Error).message);
-    else if (syscall === undefined && code === undefined && !(error instanceof TypeError))
-      log.error('the control plane cannot start', { error });
-    else log.error('the control plane failed', { error: (error as Error).stack });
+    // A defect of ours needs its stack; what a person can put right does not.
+    const defect = error instanceof TypeError || error instanceof ReferenceError;
+    log.error(defect ? 'the control plane failed' : (error as Error).message, defect ? { error: error.stack } : {});
     process.exit(EXIT_FAILED);
   });
 }
