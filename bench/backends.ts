@@ -12,31 +12,37 @@ export interface Backends {
   stop(): Promise<void>;
 }
 
-/** @param file name of the one file that is served, the path that the load calls without its slash */
-export async function startBackends(core: number, directory: string, file: string, certificates: Certificates): Promise<Backends> {
-  const nghttpd = findProgram('nghttpd');
-  if (nghttpd === null) throw new Error('nghttpd is not installed: apt-get install nghttp2-server nghttp2-client');
+/** Makes the directory that a backend serves: one file, an empty gRPC message (five octets of prefix). @param file the path that the load calls without its slash */
+export function writeAnswer(directory: string, file: string): string {
   const root = path.join(directory, 'www');
   mkdirSync(path.dirname(path.join(root, file)), { recursive: true });
-  // An empty gRPC message: five octets of prefix.
   writeFileSync(path.join(root, file), Buffer.alloc(5));
+  return root;
+}
+
+/** A backend: nghttpd with a gRPC trailer. @param behind command that it is started by @throws when nghttpd is not installed */
+export function startBackend(
+  core: number,
+  root: string,
+  port: number,
+  options: readonly string[] = [],
+  behind: readonly string[] = [],
+): Program {
+  const nghttpd = findProgram('nghttpd');
+  if (nghttpd === null) throw new Error('nghttpd is not installed: apt-get install nghttp2-server nghttp2-client');
+  const fixed = ['--no-tls', '-d', root, '--trailer', 'grpc-status: 0', '-n1', '--max-concurrent-streams=1000'];
+  return new Program('nghttpd', core, [...behind, nghttpd, ...fixed, ...options, `${port}`]);
+}
+
+/** @param file name of the one file that is served, the path that the load calls without its slash */
+export async function startBackends(core: number, directory: string, file: string, certificates: Certificates): Promise<Backends> {
+  const root = writeAnswer(directory, file);
   const programs: Program[] = [];
   const ports: number[] = [];
   for (let i = 0; i < 2; i++) {
     const port = await freePort();
-    const program = new Program('nghttpd', core, [
-      nghttpd,
-      '--no-tls',
-      // One address only: a sidecar has the same ports on another.
-      '--address=127.0.0.1',
-      '-d',
-      root,
-      '--trailer',
-      'grpc-status: 0',
-      '-n1',
-      '--max-concurrent-streams=1000',
-      `${port}`,
-    ]);
+    // One address only: a sidecar has the same ports on another.
+    const program = startBackend(core, root, port, ['--address=127.0.0.1']);
     await program.listening(port);
     programs.push(program);
     ports.push(port);

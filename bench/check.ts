@@ -1,29 +1,38 @@
 // Proof that a proxy hands on whole gRPC answers: h2load counts statuses but does not look at trailers, so a client of another make does, before and after each load.
+import { execFileSync } from 'node:child_process';
 import http2 from 'node:http2';
+import path from 'node:path';
 
 const PROBES = 40;
 const TIMEOUT_MS = 5000;
+const PROGRAM = path.join(import.meta.dirname, 'probe.ts');
 
 /**
  * Sends calls one after the other over one connection.
  * @returns how many were not answered with status 200, the body and the trailer grpc-status 0
  */
-export async function probe(host: string, port: number, path: string, body: Buffer): Promise<number> {
+export async function probe(host: string, port: number, url: string, body: Buffer): Promise<number> {
   const session = http2.connect(`http://${host}:${port}`);
   session.on('error', () => {});
   let wrong = 0;
   try {
-    for (let i = 0; i < PROBES; i++) if (!(await isWhole(session, path, body))) wrong++;
+    for (let i = 0; i < PROBES; i++) if (!(await isWhole(session, url, body))) wrong++;
   } finally {
     session.destroy();
   }
   return wrong;
 }
 
-function isWhole(session: http2.ClientHttp2Session, path: string, body: Buffer): Promise<boolean> {
+/** The same from a process that `behind` starts, for another network. @throws when that process fails */
+export function probeBehind(behind: readonly string[], host: string, port: number, url: string, body: Buffer): number {
+  const [command, ...args] = [...behind, process.execPath, PROGRAM, host, `${port}`, url, body.toString('base64')];
+  return Number(execFileSync(command, args, { encoding: 'utf8', timeout: PROBES * TIMEOUT_MS }));
+}
+
+function isWhole(session: http2.ClientHttp2Session, url: string, body: Buffer): Promise<boolean> {
   return new Promise((resolve) => {
     if (session.destroyed) return resolve(false);
-    const stream = session.request({ ':method': 'POST', ':path': path, 'content-type': 'application/grpc', te: 'trailers' });
+    const stream = session.request({ ':method': 'POST', ':path': url, 'content-type': 'application/grpc', te: 'trailers' });
     let status = 0;
     let octets = 0;
     let grpcStatus = '';

@@ -21,6 +21,8 @@ export interface LoadResult {
 export interface LoadSettings {
   readonly h2load: string;
   readonly core: number;
+  /** Command that load and probes are started by, such as nsenter into a pod's network. */
+  readonly behind?: readonly string[];
   readonly host: string;
   readonly port: number;
   readonly path: string;
@@ -38,6 +40,7 @@ export function runLoad(settings: LoadSettings, shape: Shape, requests: number):
   const args = [
     '-c',
     `${settings.core}`,
+    ...(settings.behind ?? []),
     settings.h2load,
     '-n',
     `${requests}`,

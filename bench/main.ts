@@ -5,7 +5,7 @@ import os from 'node:os';
 import path from 'node:path';
 import { type Backends, startBackends } from './backends.ts';
 import { makeCertificates } from './certificates.ts';
-import type { LoadSettings, Shape } from './load.ts';
+import type { LoadSettings } from './load.ts';
 import { combine, type Measurement, measure, shapeName } from './measure.ts';
 import { idleRows, type MemoryRow, measureGrowth } from './memory.ts';
 import { type Options, readOptions, USAGE } from './options.ts';
@@ -16,25 +16,10 @@ import { weft } from './peers/weft.ts';
 import { findProgram } from './processes.ts';
 import { saveOutcome } from './results.ts';
 import { renderText } from './table.ts';
+import { FIRST_WARM_SECONDS, LOAD_BODY, LOAD_CORE, LOAD_PATH, METHODS, PROXY_CORE, SHAPES, WARM_SECONDS } from './work.ts';
 
 const PEERS: readonly Peer[] = [weft, envoy, ...cProxies];
-const SHAPES: readonly Shape[] = [
-  { connections: 4, streams: 50 },
-  { connections: 32, streams: 1 },
-  { connections: 1, streams: 1 },
-];
 const SCENARIOS: readonly Scenario[] = ['plain', 'mtls', 'pair'];
-const PROXY_CORE = 0;
-const LOAD_CORE = 1;
-/** Warm-up of a proxy's first measurement of a shape, and of later ones, in seconds. */
-const FIRST_WARM_SECONDS = 2;
-const WARM_SECONDS = 0.5;
-
-/** The eight methods that the GRPCRoute names; the load calls the last. */
-const METHODS = ['Authorize', 'Capture', 'Refund', 'Void', 'Quote', 'History', 'Balance', 'Charge'].map(
-  (name) => `/bench.PaymentService/${name}`,
-);
-const LOAD_PATH = METHODS[METHODS.length - 1];
 
 interface Runner {
   readonly peer: string;
@@ -85,11 +70,9 @@ try {
   execFileSync('taskset', ['-a', '-c', '-p', `${LOAD_CORE}`, `${process.pid}`]);
   const trust = await makeCertificates(directory);
   backends = await startBackends(LOAD_CORE, directory, LOAD_PATH.slice(1), trust.certificates);
-  // A gRPC message of 95 octets behind its prefix.
-  const body = Buffer.concat([Buffer.from([0, 0, 0, 0, 95]), Buffer.alloc(95)]);
   const bodyFile = path.join(directory, 'body');
-  writeFileSync(bodyFile, body);
-  const load = { h2load, core: LOAD_CORE, path: LOAD_PATH, body, bodyFile, logFile: path.join(directory, 'h2load.log') };
+  writeFileSync(bodyFile, LOAD_BODY);
+  const load = { h2load, core: LOAD_CORE, path: LOAD_PATH, body: LOAD_BODY, bodyFile, logFile: path.join(directory, 'h2load.log') };
   for (const scenario of SCENARIOS.filter((name) => options.scenarios.includes(name))) await runScenario(scenario, backends, trust, load);
 } finally {
   await cleanUp();

@@ -1,5 +1,5 @@
 // One measurement: a proxy, a shape, some seconds of load; CPU from /proc around it.
-import { probe } from './check.ts';
+import { probe, probeBehind } from './check.ts';
 import { type LoadResult, type LoadSettings, runLoad, type Shape } from './load.ts';
 import type { Running, Scenario } from './peers/peer.ts';
 
@@ -39,7 +39,9 @@ export async function measure(
 ): Promise<Measurement> {
   const { host, port } = running;
   const settings = { ...load, host, port };
-  let errors = await probe(host, port, load.path, load.body);
+  const prove = async (): Promise<number> =>
+    load.behind === undefined ? probe(host, port, load.path, load.body) : probeBehind(load.behind, host, port, load.path, load.body);
+  let errors = await prove();
   const sounding = await runLoad(settings, about.shape, SOUNDING[shapeName(about.shape)] ?? 2000);
   const within = (seconds: number): number => Math.min(MOST_REQUESTS, Math.max(500, Math.round(sounding.requestsPerSecond * seconds)));
   const warm = await runLoad(settings, about.shape, within(length.warmSeconds));
@@ -47,7 +49,7 @@ export async function measure(
   const before = running.programs.map((program) => program.cpuUs());
   const result = await runLoad(settings, about.shape, requests);
   const cpuUs = running.programs.map((program, i) => (program.cpuUs() - before[i]) / requests);
-  errors += await probe(host, port, load.path, load.body);
+  errors += await prove();
   const memory = running.programs.map((program) => program.memory());
   return {
     ...about,

@@ -26,7 +26,21 @@ export interface Memory {
   readonly anonymousMiB: number;
 }
 
-export class Program {
+/** A program as a measurement reads it. */
+export interface Measured {
+  readonly name: string;
+  /** User and system CPU time so far, in µs. */
+  cpuUs(): number;
+  /** Resident and anonymous memory, in MiB. */
+  memory(): Memory;
+}
+
+/** A process that something else started and will end. */
+export function watch(name: string, pid: number): Measured {
+  return { name, cpuUs: () => cpuUsOf([pid]), memory: () => memoryOf([pid]) };
+}
+
+export class Program implements Measured {
   readonly name: string;
   readonly child: ChildProcess;
   private output = '';
@@ -59,28 +73,12 @@ export class Program {
     throw new Error(`${this.name} does not listen on ${port}: ${this.lastWords()}`);
   }
 
-  /** User and system CPU time so far, in µs. */
   cpuUs(): number {
-    let ticks = 0;
-    for (const pid of this.pids) {
-      const fields = readFileSync(`/proc/${pid}/stat`, 'utf8')
-        .replace(/^.*\) /, '')
-        .split(' ');
-      ticks += Number(fields[11]) + Number(fields[12]);
-    }
-    return (ticks * 1e6) / TICKS_PER_SECOND;
+    return cpuUsOf(this.pids);
   }
 
-  /** Resident and anonymous memory, in MiB. */
   memory(): Memory {
-    let rss = 0;
-    let anonymous = 0;
-    for (const pid of this.pids) {
-      const text = readFileSync(`/proc/${pid}/smaps_rollup`, 'utf8');
-      rss += Number(/^Rss:\s+(\d+)/m.exec(text)![1]);
-      anonymous += Number(/^Anonymous:\s+(\d+)/m.exec(text)![1]);
-    }
-    return { rssMiB: rss / 1024, anonymousMiB: anonymous / 1024 };
+    return memoryOf(this.pids);
   }
 
   /** The last lines that it wrote. */
@@ -96,6 +94,28 @@ export class Program {
     await gone;
     clearTimeout(timer);
   }
+}
+
+function cpuUsOf(pids: readonly number[]): number {
+  let ticks = 0;
+  for (const pid of pids) {
+    const fields = readFileSync(`/proc/${pid}/stat`, 'utf8')
+      .replace(/^.*\) /, '')
+      .split(' ');
+    ticks += Number(fields[11]) + Number(fields[12]);
+  }
+  return (ticks * 1e6) / TICKS_PER_SECOND;
+}
+
+function memoryOf(pids: readonly number[]): Memory {
+  let rss = 0;
+  let anonymous = 0;
+  for (const pid of pids) {
+    const text = readFileSync(`/proc/${pid}/smaps_rollup`, 'utf8');
+    rss += Number(/^Rss:\s+(\d+)/m.exec(text)![1]);
+    anonymous += Number(/^Anonymous:\s+(\d+)/m.exec(text)![1]);
+  }
+  return { rssMiB: rss / 1024, anonymousMiB: anonymous / 1024 };
 }
 
 function childrenOf(pid: number): number[] {

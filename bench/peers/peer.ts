@@ -1,6 +1,6 @@
 // What a proxy under test has to offer: find itself, and start for a piece of work.
 import type { Authority } from '#certs/authority.ts';
-import type { Program } from '../processes.ts';
+import type { Measured } from '../processes.ts';
 
 /** 'plain' and 'mtls': one proxy towards the backends. 'pair': a client-side and a server-side proxy with mTLS between. */
 export type Scenario = 'plain' | 'mtls' | 'pair';
@@ -35,7 +35,7 @@ export interface Running {
   readonly host: string;
   readonly port: number;
   /** Client side first. */
-  readonly programs: readonly Program[];
+  readonly programs: readonly Measured[];
   stop(): Promise<void>;
 }
 
