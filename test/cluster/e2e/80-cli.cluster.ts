@@ -140,8 +140,11 @@ describe('The command line on a cluster', () => {
       const annotate = (version: string) =>
         stage.objects.patch('crd', GRPC_ROUTES, undefined, { metadata: { annotations: { [BUNDLE]: version } } });
       await withoutUpgradePolicy(async () => {
-        await annotate('v0.8.1');
         try {
+          await eventually('the policy to be out of force', async () => {
+            await annotate('v0.8.1');
+            return true;
+          });
           const broken = await failing('gateway-api');
           expect(broken.text).to.contain('v0.8.1');
           expect(broken.hint).to.contain('kubectl apply');

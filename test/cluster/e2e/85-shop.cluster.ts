@@ -33,7 +33,7 @@ describe('The shop on Kubernetes', () => {
     expect(pods.length).to.be.greaterThan(2);
     for (const pod of pods) expect(pod.metadata.annotations, pod.metadata.name).to.have.property('weft.dev/status');
     await eventually('the route in force', async () =>
-      / (\d+)\/\1 /.test((await weft(stage.objects, ['status', 'routes', '-n', NS])).stdout),
+      / ([1-9]\d*)\/\1\b/.test((await weft(stage.objects, ['status', 'routes', '-n', NS])).stdout),
     );
   });
 
