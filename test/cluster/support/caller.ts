@@ -148,9 +148,9 @@ export class Caller {
     };
   }
 
-  /** Asks all the time on kept connections; `shows` gives the time (ms since the epoch) from which on all of them show a header's value. */
+  /** Asks all the time on kept connections; `shows` gives the time (ms since the epoch) from which on all of them show a header's value, or the name of the pod that answers. */
   async poll(
-    order: Call & { header: string; connections?: number; everyMs?: number },
+    order: Call & { header?: string; connections?: number; everyMs?: number },
   ): Promise<{ shows(value: string): Promise<number>; stop(): Promise<void> }> {
     const { task } = await this.#ask('poll', order);
     return {

@@ -7,7 +7,7 @@ export class Poll {
   #stopped = false;
   #waiting;
 
-  /** @param order { to, header: the response header to watch, connections?, everyMs?, path?, headers? } */
+  /** @param order { to, header?: the response header to watch; without: the pod that answers, connections?, everyMs?, path?, headers? } */
   constructor(order) {
     this.#order = order;
     this.#connections = Array.from({ length: order.connections ?? 4 }, () => ({ kept: new Kept(order.to), value: undefined, sinceMs: 0 }));
@@ -17,7 +17,7 @@ export class Poll {
   async #ask(connection) {
     while (!this.#stopped) {
       const result = await grpcCall(connection.kept.session, this.#order);
-      const value = result.headers?.[this.#order.header];
+      const value = this.#order.header === undefined ? result.hostname : result.headers?.[this.#order.header];
       if (value !== connection.value) {
         connection.value = value;
         connection.sinceMs = performance.timeOrigin + performance.now();
