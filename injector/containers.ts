@@ -39,6 +39,8 @@ export function sidecarContainer(settings: InjectionSettings, probes: Readonly<R
     env: sidecarEnvironment(settings, probes),
     ports: [{ name: 'weft-admin', containerPort: SIDECAR_ADMIN_PORT, protocol: 'TCP' }],
     lifecycle: { postStart: { exec: { command: ['node', '/weft/ready.mjs'] } } },
+    // Once a second, or a pod whose sidecar became ready would wait for the next look. Its answer does not depend on the control plane being there.
+    readinessProbe: { httpGet: { port: SIDECAR_ADMIN_PORT, path: '/readyz' }, periodSeconds: 1, timeoutSeconds: 2, failureThreshold: 3 },
     livenessProbe: { httpGet: { port: SIDECAR_ADMIN_PORT, path: '/livez' }, periodSeconds: 10, timeoutSeconds: 2, failureThreshold: 3 },
     ...resourcesOf(settings.resources),
     securityContext: {

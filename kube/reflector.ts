@@ -16,7 +16,7 @@ const WATCH_SECONDS = { least: 240, spread: 300 };
  * With bookmarks the API server breaks the silence each minute, so a shorter limit would end healthy watches of quiet kinds. It is for a peer that
  * answers on TCP and forwards nothing; one that is gone is noticed within 25 s by the probes of the connection (http-client.ts).
  */
-const IDLE_MS = 75_000;
+const IDLE_MS = 150_000;
 const BACKOFF_BASE_MS = 250;
 /** Short, so that an API server that comes back is followed again within 10 s. */
 const BACKOFF_CAP_MS = 5_000;
