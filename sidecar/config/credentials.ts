@@ -12,6 +12,8 @@ import { type Leaf, newIssueRequest, newSecureContext, readIssued, readPemRoots,
 
 const RETRY_BASE_MS = 200;
 const RETRY_CAP_MS = 20_000;
+/** Without any certificate the pod waits: it must be ready within 10 s of the control plane's return (T82). */
+const FIRST_RETRY_CAP_MS = 5_000;
 const ISSUE_TIMEOUT_MS = 10_000;
 
 /** Asks for a certificate once. @throws Error when there is none */
@@ -136,7 +138,8 @@ export class Credentials {
       if (!this.started) return;
       this.failures++;
       this.lastError = (error as Error).message;
-      const waitMs = backoffMs(this.failuresInARow++, RETRY_BASE_MS, RETRY_CAP_MS, random());
+      const capMs = this.current() === null ? FIRST_RETRY_CAP_MS : RETRY_CAP_MS;
+      const waitMs = backoffMs(this.failuresInARow++, RETRY_BASE_MS, capMs, random());
       const expired = this.leaf !== null && this.leaf.notAfterMs <= timers.now();
       this.log.warn(expired ? 'no new certificate, and the old one has expired' : 'no new certificate', {
         error,
