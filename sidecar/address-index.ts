@@ -12,7 +12,10 @@ export interface IndexedService {
 
 export class AddressIndex {
   private readonly byAddress = new Map<string, IndexedService>();
-  private readonly addressesOf = new Map<string, readonly string[]>();
+  /** By `<namespace>/<name>`; nearly always there is one. */
+  private readonly addressesOf = new Map<string, string | readonly string[]>();
+  /** The newest taken: the next one often has the same namespace and ports, and then shares them. */
+  private newest: IndexedService = { namespace: '', name: '', ports: [], concerns: false };
 
   /** The newest of a Service. */
   take({ namespace, name, addresses, ports, routed, meshed }: ServiceAddress): void {
@@ -20,14 +23,23 @@ export class AddressIndex {
     this.remove(key);
     // Headless: nobody can send to it.
     if (addresses.length === 0) return;
-    const service: IndexedService = { namespace, name, ports, concerns: routed || meshed };
-    this.addressesOf.set(key, addresses);
+    const { newest } = this;
+    const service: IndexedService = {
+      namespace: namespace === newest.namespace ? newest.namespace : namespace,
+      name,
+      // A copy is as long as it has to be; a list that was filled by decoding has room for more.
+      ports: isSame(ports, newest.ports) ? newest.ports : ports.slice(),
+      concerns: routed || meshed,
+    };
+    this.newest = service;
+    this.addressesOf.set(key, addresses.length === 1 ? addresses[0] : addresses.slice());
     for (const address of addresses) this.byAddress.set(address, service);
   }
 
   /** @param key `<namespace>/<name>` */
   remove(key: string): void {
-    for (const address of this.addressesOf.get(key) ?? []) {
+    const addresses = this.addressesOf.get(key) ?? [];
+    for (const address of typeof addresses === 'string' ? [addresses] : addresses) {
       const service = this.byAddress.get(address)!;
       // The address may have gone to another Service already.
       if (`${service.namespace}/${service.name}` === key) this.byAddress.delete(address);
@@ -47,4 +59,8 @@ export class AddressIndex {
   dump(): Record<string, IndexedService> {
     return Object.fromEntries(this.byAddress);
   }
+}
+
+function isSame(a: readonly number[], b: readonly number[]): boolean {
+  return a.length === b.length && a.every((each, i) => each === b[i]);
 }

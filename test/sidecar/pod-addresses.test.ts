@@ -1,8 +1,7 @@
-// Who is at an address: asked once, told of changes, forgotten when idle; and the index of the Services' addresses.
+// Who is at an address: asked once, told of changes, forgotten when idle.
 import { create } from '@bufbuild/protobuf';
 import { expect } from 'chai';
-import { type PodAddress, PodAddressSchema, ServiceAddressSchema } from '#core/gen/weft/v1/mesh_pb.ts';
-import { AddressIndex } from '#sidecar/address-index.ts';
+import { type PodAddress, PodAddressSchema } from '#core/gen/weft/v1/mesh_pb.ts';
 import { MOST_ADDRESSES, PodAddresses } from '#sidecar/pod-addresses.ts';
 
 const POD = (address: string, identity: string) => create(PodAddressSchema, { address, identity, pod: 'shop/a' });
@@ -70,33 +69,5 @@ describe('PodAddresses', () => {
     pods.ask('room again', 2, () => {});
     expect(asked.at(-1)).to.equal('room again');
     expect(pods.all()).to.deep.equal(['room again']);
-  });
-});
-
-describe('AddressIndex', () => {
-  const address = (name: string, addresses: string[], more: object = {}) =>
-    create(ServiceAddressSchema, { namespace: 'shop', name, addresses, ports: [80], ...more });
-
-  it('finds the Service of an address, of both families, and whether it concerns the mesh', () => {
-    const index = new AddressIndex();
-    index.take(address('plain', ['10.96.0.1', 'fd00::1']));
-    index.take(address('routed', ['10.96.0.2'], { routed: true }));
-    index.take(address('meshed', ['10.96.0.3'], { meshed: true }));
-    index.take(address('headless', []));
-    expect(index.at('fd00::1')).to.deep.equal({ namespace: 'shop', name: 'plain', ports: [80], concerns: false });
-    expect(index.at('10.96.0.2')?.concerns).to.equal(true);
-    expect(index.at('10.96.0.3')?.concerns).to.equal(true);
-    expect(index.size).to.equal(4);
-  });
-
-  it('keeps an address that went to another Service when the first one leaves', () => {
-    const index = new AddressIndex();
-    index.take(address('old', ['10.96.0.1']));
-    index.take(address('new', ['10.96.0.1']));
-    index.remove('shop/old');
-    expect(index.at('10.96.0.1')?.name).to.equal('new');
-    index.remove('shop/new');
-    index.remove('shop/never');
-    expect(index.size).to.equal(0);
   });
 });
