@@ -165,8 +165,13 @@ describe('The command line on a cluster', () => {
       const broken = await failing('injected');
       expect(broken.details.join()).to.contain(`${NS}/bare-`);
       expect(broken.hint).to.contain(`kubectl -n ${NS} rollout restart deployment/bare`);
-      await stage.objects.must(['rollout', 'restart', 'deployment/bare', '-n', NS]);
-      await stage.objects.rolledOut(NS, 'bare');
+      // A Ready injector is reached through its Service only when the node's rules know it; until then pods start without.
+      await eventually('a restart that is injected', async () => {
+        await stage.objects.must(['rollout', 'restart', 'deployment/bare', '-n', NS]);
+        await stage.objects.rolledOut(NS, 'bare');
+        const { checks } = await check();
+        return checks.some(({ id, state }) => id === 'injected' && state === 'ok');
+      });
       await mended();
     });
 
