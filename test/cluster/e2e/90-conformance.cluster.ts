@@ -9,7 +9,7 @@ const ROUNDS = Number(process.env.WEFT_CONFORMANCE_ROUNDS ?? 5);
 const MESH_GRPC_TESTS = ['MeshBasic', 'MeshGRPCRouteWeight'];
 const ROUND_MS = 15 * 60_000;
 /** HTTPRoute is not served, so waiting the full 30 s for each of its cases would only take half an hour to tell the same. */
-const HTTP_CONSISTENCY_SECONDS = 3;
+const HTTP_CONSISTENCY_SECONDS = 1;
 
 describe('The Gateway API conformance suite', () => {
   const stage = scene({});
