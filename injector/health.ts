@@ -34,6 +34,8 @@ export async function startHealth(settings: HealthSettings): Promise<HealthServe
     server.once('error', reject);
     server.listen({ port: settings.port, ...(settings.host !== '' && { host: settings.host }) }, () => {
       server.off('error', reject);
+      // Of single connections that could not be taken, such as for want of file descriptors.
+      server.on('error', () => {});
       resolve();
     });
   });

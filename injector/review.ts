@@ -1,7 +1,8 @@
 // One AdmissionReview: octets in, status and octets out. No socket, so that every malformed one can be tried (T67).
 import type { Logger } from '#core/log.ts';
+import { LABEL_INJECT } from '#core/names.ts';
 import type { InjectionSettings } from './containers.ts';
-import { decide, EXCLUDED_NAMESPACES, type NamespaceFacts } from './decide.ts';
+import { decide, EXCLUDED_NAMESPACES, type NamespaceFacts, type SkipReason } from './decide.ts';
 import { inject } from './inject.ts';
 import type { InjectorMetrics } from './metrics.ts';
 import { patchOf } from './patch.ts';
@@ -12,6 +13,8 @@ const API_VERSION = 'admission.k8s.io/v1';
 const LONGEST_WARNING = 250;
 const MOST_WARNINGS = 15;
 const LONGEST_UID = 256;
+/** Why a namespace's label, or its absence, leaves a pod without a sidecar. */
+const LABEL_REASONS: readonly SkipReason[] = ['NamespaceNotLabelled', 'OptedOut', 'WrongLabelValue'];
 
 /** An Event to be written about whatever owns the pod. */
 export interface InjectionEvent {
@@ -45,16 +48,23 @@ interface Request {
   readonly pod: Pod | null;
 }
 
-/** Answers a review. Never rejects; a request that is none gets 400, with its uid where it has one. */
+/** Answers a review. Never rejects; a request that is none gets 400, with its uid where it has one, a defect of ours 500. */
 export async function answerReview(body: string, sources: ReviewSources): Promise<Answer> {
-  const { metrics } = sources;
+  const { metrics, log } = sources;
   const request = readRequest(body);
   if ('problem' in request) {
     metrics.count('failed', 'BadRequest');
     return { status: 400, body: responseBody(request.uid ?? '', { allowed: false, status: { code: 400, message: request.problem } }) };
   }
-  const response = await respond(request, sources);
-  return { status: 200, body: responseBody(request.uid, response) };
+  try {
+    return { status: 200, body: responseBody(request.uid, await respond(request, sources)) };
+  } catch (error) {
+    // The API server takes it for a call that failed: the failurePolicy decides about the pod.
+    metrics.count('failed', 'Defect');
+    log.error('a review failed', { namespace: request.namespace, error: (error as Error).stack });
+    const message = 'weft: the injector failed; its log says where';
+    return { status: 500, body: responseBody(request.uid, { allowed: false, status: { code: 500, message } }) };
+  }
 }
 
 interface Response {
@@ -81,8 +91,13 @@ async function respond({ namespace: name, dryRun, pod }: Request, sources: Revie
   try {
     namespace = await sources.namespaceOf(name);
     decision = decide(pod, namespace ?? nothingOf(name));
-    // The API server asks about labelled namespaces only: one that seems not to be was labelled a moment ago.
-    if ('inject' in decision && !decision.inject && decision.reason === 'NamespaceNotLabelled') {
+    // The API server asks about labelled pods and namespaces only: a namespace that seems not to be was labelled a moment ago.
+    if (
+      'inject' in decision &&
+      !decision.inject &&
+      pod.metadata?.labels?.[LABEL_INJECT] === undefined &&
+      LABEL_REASONS.includes(decision.reason)
+    ) {
       namespace = await sources.namespaceOf(name, true);
       decision = decide(pod, namespace ?? nothingOf(name));
     }

@@ -5,14 +5,15 @@ import type { Answer } from './review.ts';
 
 /** The API server takes objects of up to 3 MiB, and a review holds them with their surroundings; controller-runtime draws the line here, too. */
 export const LARGEST_REVIEW_BYTES = 7 * 1024 * 1024;
-/** Of all requests together: what a flood may hold in memory. */
-export const MOST_BUFFERED_BYTES = 64 * 1024 * 1024;
+/** Of all requests together, each until it is answered: what a flood may hold. As objects they take several times as much (256Mi is the default limit). */
+export const MOST_BUFFERED_BYTES = 32 * 1024 * 1024;
 /** An API server opens a connection per review under way. */
 export const MOST_CONNECTIONS = 1000;
 /** Longer than any answer is waited for: webhooks have 5 seconds here, 30 at most. */
 const REQUEST_TIMEOUT_MS = 10_000;
 const HEADERS_TIMEOUT_MS = 5000;
-const KEEP_ALIVE_MS = 60_000;
+/** Longer than the API server's 90 s: whoever closes first may close on a review under way, which a client does not send again, for it is a POST. */
+const KEEP_ALIVE_MS = 120_000;
 /** Answers take milliseconds; whoever has none by then has gone. */
 const CLOSE_TIMEOUT_MS = 5000;
 const JSON_TYPE = 'application/json';
@@ -105,6 +106,7 @@ async function serve(
   if (body === 'too large') return refuse(413, `larger than ${LARGEST_REVIEW_BYTES} bytes\n`);
   if (body === 'too many') return refuse(503, 'too many reviews at once\n');
   const answer = await review(body.toString('utf8'));
+  buffered.bytes -= body.length;
   if (response.destroyed) return;
   response.writeHead(answer.status, { ...headersFor(answer.body), 'content-type': JSON_TYPE });
   response.end(answer.body);
@@ -114,16 +116,21 @@ function headersFor(body: string): Record<string, string | number> {
   return { 'content-type': 'text/plain; charset=utf-8', 'content-length': Buffer.byteLength(body), 'x-content-type-options': 'nosniff' };
 }
 
+/** The body; it counts as buffered until the caller says otherwise, anything else does not. */
 function read(request: IncomingMessage, buffered: { bytes: number }): Promise<Buffer | 'gone' | 'too large' | 'too many'> {
   return new Promise((resolve) => {
     if (Number(request.headers['content-length'] ?? '0') > LARGEST_REVIEW_BYTES) return resolve('too large');
     const chunks: Buffer[] = [];
     let bytes = 0;
+    let ended = false;
     const end = (result: Buffer | 'gone' | 'too large' | 'too many'): void => {
-      buffered.bytes -= bytes;
-      bytes = 0;
+      if (ended) return;
+      ended = true;
       request.removeAllListeners('data');
-      if (typeof result === 'string') request.pause();
+      if (typeof result === 'string') {
+        buffered.bytes -= bytes;
+        request.pause();
+      }
       resolve(result);
     };
     request.on('data', (chunk: Buffer) => {

@@ -209,6 +209,37 @@ describe('answerReview', () => {
     expect((await ask(review(POD), from)).review.response.patch).to.be.a('string');
   });
 
+  it('asks again when the label was put right a moment ago', async () => {
+    for (const before of ['disabled', 'true']) {
+      const lookups: boolean[] = [];
+      const from = sources({
+        namespaceOf: async (_, fresh = false) => {
+          lookups.push(fresh);
+          return fresh ? SHOP : { ...SHOP, labels: { 'weft.dev/inject': before } };
+        },
+      });
+      expect((await ask(review(POD), from)).review.response, before).to.include({ allowed: true, patchType: 'JSONPatch' });
+      expect(lookups).to.deep.equal([false, true]);
+    }
+    // What the pod itself says needs no second look.
+    const own = sources();
+    await ask(review({ ...POD, metadata: { labels: { 'weft.dev/inject': 'disabled' } } }), own);
+    expect(own.lookups).to.deep.equal(['shop']);
+  });
+
+  it('leaves a pod to the failurePolicy when there is a defect, and goes on', async () => {
+    const from = sources({
+      settings: () => {
+        throw new TypeError('of our own making');
+      },
+    });
+    const { status, review: answer, metrics } = await ask(review(POD), from);
+    expect(status).to.equal(500);
+    expect(answer.response).to.deep.include({ uid: 'u-1', allowed: false });
+    expect(JSON.stringify(answer)).to.not.include('our own making');
+    expect(metrics.text()).to.include('weft_injector_reviews_total{result="failed",reason="Defect"} 1');
+  });
+
   it('refuses for now, and lets nothing slip in without its sidecar, while it cannot know', async () => {
     const blind = sources({ namespaceOf: () => Promise.reject(new Error('API server away')) });
     const waiting = sources({ settings: () => 'no roots yet' });

@@ -6,7 +6,9 @@ import { gzipSync } from 'node:zlib';
 import { expect } from 'chai';
 import { generateServingAuthority, issueServing, type ServingPair } from '#certs/serving.ts';
 import { startHealth } from '#injector/health.ts';
-import { LARGEST_REVIEW_BYTES, startWebhookServer, type WebhookServer } from '#injector/server.ts';
+import { LARGEST_REVIEW_BYTES, MOST_BUFFERED_BYTES, startWebhookServer, type WebhookServer } from '#injector/server.ts';
+
+import { until } from '#test/support/until.ts';
 
 const NAME = 'weft-injector.weft-system.svc';
 
@@ -32,6 +34,13 @@ describe('the webhook’s server', () => {
   });
 
   after(() => server.close());
+
+  async function startSlow(answers: (() => void)[]): Promise<WebhookServer> {
+    const { certificate: cert, key } = await issueServing(authority, [NAME], Date.now(), 1000_000);
+    const review = () =>
+      new Promise<{ status: number; body: string }>((resolve) => answers.push(() => resolve({ status: 200, body: '{}' })));
+    return startWebhookServer({ host: '127.0.0.1', port: 0, identity: { cert, key }, review, onRefused: () => {} });
+  }
 
   function call(
     options: https.RequestOptions,
@@ -93,6 +102,32 @@ describe('the webhook’s server', () => {
     expect(refused.slice(count)).to.deep.equal([413]);
     expect(seen.length).to.equal(before);
     expect((await call({ headers: json }, '{}')).status).to.equal(200);
+  });
+
+  it('keeps a silent connection longer than the API server does, so that no review meets a connection that is being closed', async () => {
+    const agent = new https.Agent({ keepAlive: true });
+    const { headers } = await call({ headers: json, agent }, '{}');
+    agent.destroy();
+    // client-go's transport gives idle connections up after 90 s (IdleConnTimeout of Go's default transport).
+    expect(Number(/timeout=(\d+)/.exec(String(headers['keep-alive']))?.[1])).to.be.above(90);
+  });
+
+  it('counts what it holds until it is answered, not only until it is read', async () => {
+    const largest = Buffer.alloc(LARGEST_REVIEW_BYTES, ' ');
+    const fit = Math.floor(MOST_BUFFERED_BYTES / LARGEST_REVIEW_BYTES);
+    const answers: (() => void)[] = [];
+    const slow = await startSlow(answers);
+    const to = { port: slow.port, headers: json };
+    const held = Array.from({ length: fit }, () => call(to, largest));
+    await until(() => answers.length === fit);
+    expect((await call(to, largest)).status).to.equal(503);
+    for (const answer of answers) answer();
+    for (const { status } of await Promise.all(held)) expect(status).to.equal(200);
+    const next = call(to, largest);
+    await until(() => answers.length === fit + 1);
+    answers[fit]();
+    expect((await next).status).to.equal(200);
+    await slow.close();
   });
 
   it('takes 3 MiB and more, in pieces', async () => {
