@@ -13,8 +13,8 @@ const ECHO: Call = { to: 'echo:7070' };
 const RATE = 200;
 const AWAY_SECONDS = Number(process.env.WEFT_AWAY_SECONDS ?? 120);
 const API_AWAY_SECONDS = Number(process.env.WEFT_API_AWAY_SECONDS ?? 60);
-/** At 200 calls/s over three pods that take a few ms each: more than are ever in one pod at a time, far fewer than one second's. */
-const CUT_CALLS = 5;
+/** A tenth of a second's calls: more are not under way at a time, even on a busy machine. */
+const CUT_CALLS = RATE / 10;
 const LEAF_SECONDS = 60;
 const ROTATIONS = 5;
 /** At half of its life a leaf is renewed. */
