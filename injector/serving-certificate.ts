@@ -129,8 +129,7 @@ export class ServingCertificate {
     const { client, timers, trusted, log } = this.options;
     const secret = await this.read();
     if (secret === null) {
-      // Deleted while we run: the authority that the API server trusts goes on.
-      const state = this.state ?? { current: await this.fresh() };
+      const state = await this.known();
       await client.request('POST', { ...this.path, name: undefined }, { body: this.secretOf(state) });
       this.state = state;
       log.info("made the webhook's authority", { secret: SERVING_SECRET });
@@ -141,8 +140,8 @@ export class ServingCertificate {
       state = decodeState(secret.data ?? {});
     } catch (error) {
       if (!(error instanceof AuthorityError)) throw error;
-      log.warn("the webhook's authority is unusable and is made anew", { secret: SERVING_SECRET, error });
-      await this.replace({ current: await this.fresh() }, secret);
+      log.warn("the webhook's authority is unusable and is written anew", { secret: SERVING_SECRET, error });
+      await this.replace(await this.known(), secret);
       return;
     }
     const { next } = state;
@@ -167,6 +166,11 @@ export class ServingCertificate {
       if (error instanceof KubeError && error.status === 404) return null;
       throw error;
     }
+  }
+
+  /** Deleted or spoilt while we run: the authority that the API server trusts goes on. */
+  private async known(): Promise<ServingState> {
+    return this.state ?? { current: await this.fresh() };
   }
 
   private fresh() {

@@ -99,8 +99,10 @@ export class BundleKeeper {
         const wanted = this.wanted();
         this.lastPatchMs = timers.now();
         const path = { kind: KINDS.MutatingWebhookConfiguration, name: INJECTOR_NAME };
-        const result = await client.request('PATCH', path, { patch: 'json', body: patchOf(this.found, wanted) });
-        this.found = projectConfiguration(result);
+        const before = this.found;
+        const result = await client.request('PATCH', path, { patch: 'json', body: patchOf(before, wanted) });
+        // What the watch has said meanwhile may be younger than the answer; if it is older, we write once more than needed.
+        if (this.found === before) this.found = projectConfiguration(result);
         this.written = wanted;
         onPatched();
       }

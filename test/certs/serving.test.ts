@@ -1,7 +1,8 @@
 // Serving certificates: what stands in them, and that TLS clients take them for the names they hold (server.test.ts of the injector does so live).
-import { X509Certificate } from 'node:crypto';
+import { webcrypto, X509Certificate } from 'node:crypto';
+import * as x509 from '@peculiar/x509';
 import { expect } from 'chai';
-import { AuthorityError } from '#certs/authority.ts';
+import { AuthorityError, toPem } from '#certs/authority.ts';
 import { checkServingAuthority, generateServingAuthority, issueServing, notAfterOf } from '#certs/serving.ts';
 
 const NOW = Date.UTC(2026, 0, 1);
@@ -44,5 +45,24 @@ describe('serving certificates', () => {
     for (const pair of [leaf, { ...authority, key: other.key }, { certificate: '', key: '' }, { ...authority, key: 'x' }])
       expect(() => checkServingAuthority(pair)).to.throw(AuthorityError);
     expect(notAfterOf('x')).to.equal(0);
+  });
+
+  it('refuse an authority with a key that they cannot sign with, such as one that somebody else has put there', async () => {
+    for (const algorithm of [
+      { name: 'ECDSA', namedCurve: 'P-384', hash: 'SHA-384' },
+      { name: 'RSASSA-PKCS1-v1_5', hash: 'SHA-256', publicExponent: new Uint8Array([1, 0, 1]), modulusLength: 2048 },
+    ]) {
+      const keys = await webcrypto.subtle.generateKey(algorithm, true, ['sign', 'verify']);
+      const certificate = await x509.X509CertificateGenerator.createSelfSigned({
+        name: 'CN=other',
+        keys,
+        signingAlgorithm: algorithm,
+        notBefore: new Date(NOW),
+        notAfter: new Date(NOW + DAY_MS),
+        extensions: [new x509.BasicConstraintsExtension(true, 0, true)],
+      });
+      const key = toPem('PRIVATE KEY', Buffer.from(await webcrypto.subtle.exportKey('pkcs8', keys.privateKey)));
+      expect(() => checkServingAuthority({ certificate: certificate.toString('pem'), key })).to.throw(AuthorityError, 'P-256');
+    }
   });
 });

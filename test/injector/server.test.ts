@@ -119,12 +119,12 @@ describe('the webhook’s server', () => {
     const slow = await startSlow(answers);
     const to = { port: slow.port, headers: json };
     const held = Array.from({ length: fit }, () => call(to, largest));
-    await until(() => answers.length === fit);
+    await until(() => answers.length === fit, 'all that fit to be read');
     expect((await call(to, largest)).status).to.equal(503);
     for (const answer of answers) answer();
     for (const { status } of await Promise.all(held)) expect(status).to.equal(200);
     const next = call(to, largest);
-    await until(() => answers.length === fit + 1);
+    await until(() => answers.length === fit + 1, 'room again');
     answers[fit]();
     expect((await next).status).to.equal(200);
     await slow.close();

@@ -187,7 +187,7 @@ describe('the webhook’s certificate', () => {
     expect(leaf.verify(new X509Certificate(first).publicKey)).to.equal(true);
   });
 
-  it('survives the loss of its Secret, and replaces one that is spoilt', async () => {
+  it('survives the loss of its Secret, and one that is spoilt: what the API server trusts goes on', async () => {
     api.put(WEBHOOK, configuration([undefined]));
     const [one] = start();
     await settled(one);
@@ -199,8 +199,40 @@ describe('the webhook’s certificate', () => {
     api.put(SECRET, { data: { 'ca.crt': 'AAAA' } });
     await one.certificate.refresh();
     await settled(one);
-    expect(one.certificate.bundle()).to.not.equal(first);
-    expect(one.leaves).to.have.length(2);
+    expect(one.certificate.bundle()).to.equal(first);
+    expect(one.leaves).to.have.length(1);
+    const [two] = start();
+    await settled(one, two);
+    expect(two.certificate.bundle()).to.equal(first);
+  });
+
+  it('replaces a Secret that is spoilt from the start', async () => {
+    api.put(WEBHOOK, configuration([undefined]));
+    api.put(SECRET, { data: { 'ca.crt': 'AAAA' } });
+    const [one] = start();
+    await settled(one);
+    expect(one.certificate.bundle()).to.include('BEGIN CERTIFICATE');
+    expect(one.leaves).to.have.length(1);
+  });
+
+  it('is repaired when the edit comes between our write and its answer (T74)', async () => {
+    api.put(WEBHOOK, configuration([undefined]));
+    const request = api.request.bind(api);
+    let edits = 0;
+    api.request = (async (method: 'PATCH', path: never, options: never) => {
+      const answer = await request(method, path, options);
+      if (method !== 'PATCH' || edits++ > 0) return answer;
+      api.put(WEBHOOK, configuration([Buffer.from('evil').toString('base64')]));
+      // The watch is faster than the answer.
+      await new Promise((resolve) => setImmediate(() => setImmediate(resolve)));
+      return answer;
+    }) as never;
+    const [one] = start();
+    await until(() => edits === 1, 'it was written');
+    await until(() => {
+      timers.advance(100);
+      return bundlesOf(api)[0] === one.certificate.bundle();
+    }, 'it is repaired');
   });
 
   it('goes on serving while the API server is away', async () => {
