@@ -1,6 +1,6 @@
 // Which application protocols a TLS client offers, from its ClientHello (pure; RFC 8446 §4.1.2, RFC 7301): tells our sidecars from applications that speak TLS.
 
-/** A ClientHello longer than this is nobody's of ours. */
+/** A ClientHello longer than this, the headers of its records included, is nobody's of ours; nor is more kept of a connection while it is looked at. */
 export const LARGEST_CLIENT_HELLO = 16 * 1024;
 
 const RECORD_HEADER = 5;
@@ -59,6 +59,11 @@ class Cursor {
  * @returns the offered protocols, none of them for a ClientHello without ALPN; 'more' while octets are missing; null: not a ClientHello
  */
 export function offeredProtocols(octets: Buffer): string[] | 'more' | null {
+  const offered = protocolsOf(octets.subarray(0, LARGEST_CLIENT_HELLO));
+  return offered === 'more' && octets.length >= LARGEST_CLIENT_HELLO ? null : offered;
+}
+
+function protocolsOf(octets: Buffer): string[] | 'more' | null {
   const message = handshakeOctets(octets);
   if (message === null || message === 'more') return message;
   if (message.length > 0 && message[0] !== CLIENT_HELLO) return null;

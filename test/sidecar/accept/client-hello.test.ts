@@ -1,7 +1,7 @@
 // The ClientHello of real clients, whole, cut, spread over records, and spoilt.
 import { expect } from 'chai';
 import fc from 'fast-check';
-import { offeredProtocols } from '#sidecar/accept/client-hello.ts';
+import { LARGEST_CLIENT_HELLO, offeredProtocols } from '#sidecar/accept/client-hello.ts';
 import { clientHello } from '#test/support/client-hello.ts';
 
 /** The same message in records of at most so many octets (RFC 8446 §5.1 allows it). */
@@ -39,6 +39,18 @@ describe('offeredProtocols', () => {
     expect(offeredProtocols(Buffer.from('16030100050200000100', 'hex'))).to.equal(null); // a ServerHello
     expect(offeredProtocols(Buffer.from('160301000401ffffff', 'hex'))).to.equal(null); // 16 MiB
     expect(offeredProtocols(Buffer.from('hello, world'))).to.equal(null);
+  });
+
+  it('keeps no more than a ClientHello can be long, whatever its records pretend', () => {
+    const empty = Buffer.from('1603010000', 'hex');
+    const records = (count: number): Buffer => Buffer.concat(Array.from({ length: count }, () => empty));
+    expect(offeredProtocols(records(100))).to.equal('more');
+    expect(offeredProtocols(records(Math.ceil(LARGEST_CLIENT_HELLO / empty.length)))).to.equal(null);
+    // One octet of the message per record, and one that never ends.
+    const slow = inRecordsOf(1, Buffer.concat([Buffer.alloc(5), Buffer.from('01003000', 'hex'), Buffer.alloc(LARGEST_CLIENT_HELLO)]));
+    expect(offeredProtocols(slow.subarray(0, LARGEST_CLIENT_HELLO - 1))).to.equal('more');
+    expect(offeredProtocols(slow.subarray(0, LARGEST_CLIENT_HELLO))).to.equal(null);
+    expect(offeredProtocols(slow)).to.equal(null);
   });
 
   it('survives a spoilt one', async () => {
