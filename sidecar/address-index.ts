@@ -40,9 +40,9 @@ export class AddressIndex {
   remove(key: string): void {
     const addresses = this.addressesOf.get(key) ?? [];
     for (const address of typeof addresses === 'string' ? [addresses] : addresses) {
-      const service = this.byAddress.get(address)!;
-      // The address may have gone to another Service already.
-      if (`${service.namespace}/${service.name}` === key) this.byAddress.delete(address);
+      const service = this.byAddress.get(address);
+      // The address may have gone to another Service already, and with it.
+      if (service !== undefined && `${service.namespace}/${service.name}` === key) this.byAddress.delete(address);
     }
     this.addressesOf.delete(key);
   }

@@ -41,6 +41,19 @@ describe('sidecar: index of addresses', () => {
     expect(index.size).to.equal(0);
   });
 
+  it('forgets two Services that had the same address, in either order', () => {
+    for (const [first, second] of [
+      ['shop/cart', 'shop/payment'],
+      ['shop/payment', 'shop/cart'],
+    ] as const) {
+      index.take(service('cart', ['10.96.0.1']));
+      index.take(service('payment', ['10.96.0.1']));
+      index.remove(first);
+      index.remove(second);
+      expect(index.size).to.equal(0);
+    }
+  });
+
   it('does not list a Service without addresses', () => {
     index.take(service('cart', ['10.96.0.1']));
     index.take(service('cart', []));
