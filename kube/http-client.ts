@@ -149,7 +149,10 @@ function exchange(url: URL, options: https.RequestOptions, { body, signal }: Cal
     if (signal.aborted) return resolve({ error: signal.reason, reused: false });
     const request = (url.protocol === 'http:' ? http : https).request(url, options);
     let response: IncomingMessage | undefined;
-    signal.addEventListener('abort', () => (response ?? request).destroy(), { once: true });
+    const stop = (): void => void (response ?? request).destroy();
+    signal.addEventListener('abort', stop, { once: true });
+    // A composite signal that somebody listens to lives as long as its longest-lived part, and holds the listener: a watch's buffers for good.
+    request.on('close', () => signal.removeEventListener('abort', stop));
     request.on('socket', (socket) => socket.setKeepAlive(true, KEEPALIVE_DELAY_MS));
     request.on('response', (received) => {
       response = received;

@@ -4,6 +4,7 @@ import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { queryObjects } from 'node:v8';
 import { expect } from 'chai';
 import fc from 'fast-check';
 import { KINDS, KubeError, pathOf } from '#kube/api.ts';
@@ -239,6 +240,27 @@ describe('kube client', () => {
     await until(() => server.watching === 1 && opened === 2, 'it is open');
     stop.abort();
     expect(await second).to.include({ status: 0, reason: 'Aborted' });
+  });
+
+  it('nothing of a watch that is over stays behind the signal that outlives it', async () => {
+    class Watched {}
+    const client = server.client();
+    const stop = new AbortController();
+    // As the reflector does: the one signal is of its whole life.
+    const watch = async (): Promise<void> => {
+      const watched = new Watched();
+      const onEvent = (): void => void expect(watched).to.be.instanceOf(Watched);
+      const signal = AbortSignal.any([stop.signal, new AbortController().signal]);
+      let opened = false;
+      const onOpen = (): void => void (opened = true);
+      const over = client.watch({ kind: KINDS.Pod }, { query: {}, idleMs: 10_000, signal, onOpen, onEvent });
+      await until(() => opened, 'it is open');
+      server.endWatches();
+      await over;
+    };
+    for (let i = 0; i < 5; i++) await watch();
+    await until(() => queryObjects(Watched) <= 1, 'they are freed');
+    stop.abort();
   });
 
   it('a stream that ends within a line says so', () => {
