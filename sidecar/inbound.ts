@@ -9,6 +9,7 @@ import { ListenerSet } from './accept/listener-set.ts';
 import { acceptTls, type ServerCredentials, type TlsPeer } from './accept/tls.ts';
 import { type ClientCredentials, dial } from './forward/dial.ts';
 import { DownstreamOwner, type ProxyContext } from './forward/proxy.ts';
+import type { Connection } from './http2/connection.ts';
 import { MAX_STREAMS_MESH_PEER, MAX_STREAMS_PLAINTEXT_PEER } from './http2/limits.ts';
 import { newServicePortRef, type OriginalDestination } from './outbound.ts';
 import type { CompiledPort, HeaderEdit, ServicePortRef } from './route/records.ts';
@@ -47,17 +48,26 @@ interface AppPort {
 }
 
 /** Ports whose records are kept though nobody is connected to them: a scan of all ports must not cost a record each. */
-const MOST_IDLE_PORTS = 64;
+export const MOST_IDLE_PORTS = 64;
+/** Calls in plaintext that are under way when STRICT begins may go on for so long, in ms. */
+const STRICT_DRAIN_MS = 5000;
 
 export class Inbound {
   private readonly context: InboundContext;
   private readonly listeners: ListenerSet;
   /** Ports that redirected connections were for, by "address:port"; the one used last stands last. */
   private readonly captured = new Map<string, InboundHandler>();
+  /** Connections that came in plaintext, and what ends each. */
+  private readonly plaintext: Plaintext = new Map();
 
   constructor(context: InboundContext) {
     this.context = context;
     this.listeners = new ListenerSet(context.proxyFor('').clock);
+  }
+
+  /** STRICT holds from now on, for what is open too. */
+  endPlaintext(): void {
+    for (const end of this.plaintext.values()) end();
   }
 
   /** Who serves a connection that was redirected to us. */
@@ -66,11 +76,11 @@ export class Inbound {
     let handler = this.captured.get(key);
     if (handler === undefined) {
       const protocol = this.context.isOpaque(port) ? Protocol.TCP : Protocol.UNSPECIFIED;
-      handler = new InboundHandler(this.context, { port, appAddress: address, protocol }, key);
+      handler = new InboundHandler(this.context, this.plaintext, { port, appAddress: address, protocol }, key);
     }
     this.captured.delete(key);
-    this.captured.set(key, handler);
     this.forgetIdlePorts();
+    this.captured.set(key, handler);
     return handler;
   }
 
@@ -83,15 +93,14 @@ export class Inbound {
           key: `inbound ${at.listenAddress}:${at.port} to ${at.appAddress} ${at.protocol}`,
           address: at.listenAddress,
           port: at.port,
-          handler: () => new InboundHandler(this.context, at),
+          handler: () => new InboundHandler(this.context, this.plaintext, at),
         })),
     );
   }
 
   private forgetIdlePorts(): void {
-    if (this.captured.size <= MOST_IDLE_PORTS) return;
     for (const [key, handler] of this.captured) {
-      if (this.captured.size <= MOST_IDLE_PORTS) return;
+      if (this.captured.size < MOST_IDLE_PORTS) return;
       if (handler.connections > 0) continue;
       this.captured.delete(key);
       handler.forget();
@@ -103,16 +112,20 @@ export class Inbound {
   }
 }
 
+type Plaintext = Map<ByteStream, () => void>;
+
 class InboundHandler implements ConnectionHandler {
   private readonly context: InboundContext;
+  private readonly plaintext: Plaintext;
   private readonly at: AppPort;
   private readonly ref: ServicePortRef;
   /** Connections from acceptance to their end. */
   connections = 0;
 
   /** @param key of the records behind it; default: those of the port */
-  constructor(context: InboundContext, at: AppPort, key?: string) {
+  constructor(context: InboundContext, plaintext: Plaintext, at: AppPort, key?: string) {
     this.context = context;
+    this.plaintext = plaintext;
     this.at = at;
     const { namespace, name } = context.workload();
     const ref = newServicePortRef(namespace, name, at.port);
@@ -161,9 +174,14 @@ class InboundHandler implements ConnectionHandler {
       context.tlsRefused('plaintext');
       return stream.destroy();
     }
-    if (protocol === 'http2' && this.at.protocol !== Protocol.TCP)
-      this.serve(stream, first, '', MAX_STREAMS_PLAINTEXT_PEER, Number.POSITIVE_INFINITY);
-    else this.passTcp(stream, first);
+    stream.socket.once('close', () => this.plaintext.delete(stream));
+    if (protocol === 'http2' && this.at.protocol !== Protocol.TCP) {
+      const connection = this.serve(stream, first, '', MAX_STREAMS_PLAINTEXT_PEER, Number.POSITIVE_INFINITY);
+      this.plaintext.set(stream, () => connection.drain(context.proxyFor('').clock.nowMs + STRICT_DRAIN_MS));
+    } else {
+      this.plaintext.set(stream, () => stream.reset());
+      this.passTcp(stream, first);
+    }
   }
 
   private onSecure(stream: ByteStream, peer: TlsPeer): void {
@@ -172,11 +190,11 @@ class InboundHandler implements ConnectionHandler {
     stream.start();
   }
 
-  private serve(stream: ByteStream, first: Buffer, caller: string, maxStreams: number, notAfterMs: number): void {
+  private serve(stream: ByteStream, first: Buffer, caller: string, maxStreams: number, notAfterMs: number): Connection {
     const owner = new DownstreamOwner(this.context.proxyFor(caller), { current: inboundPort(this.ref, caller) }, (_connection, reason) =>
       this.context.closed(reason),
     );
-    this.context.connections.serve(stream, first, owner, maxStreams, notAfterMs);
+    return this.context.connections.serve(stream, first, owner, maxStreams, notAfterMs);
   }
 
   private passTcp(stream: ByteStream, first: Buffer): void {

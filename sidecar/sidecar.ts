@@ -102,7 +102,7 @@ export class Sidecar {
     this.directs = new DirectPorts(this.outboundUpstreams, questions);
     this.state = new MeshState(
       this.outboundUpstreams,
-      { workload: (workload) => this.listen(workload), pod: (answer) => this.directs.take(answer) },
+      { workload: (workload) => this.take(workload), pod: (answer) => this.directs.take(answer) },
       around.random(),
     );
     const tcpConnection = (_ref: unknown, sent: number, received: number): void => {
@@ -201,6 +201,11 @@ export class Sidecar {
     this.connections.tick(nowMs);
     this.directs.tick(nowMs);
     this.metrics.requests.expire(nowMs);
+  }
+
+  private take(workload: Workload): void {
+    if (workload.mtls === MtlsMode.STRICT) this.inbound.endPlaintext();
+    this.listen(workload);
   }
 
   /** Opens what the pod is to listen on; what fails is tried again until it works or the workload changes. */
