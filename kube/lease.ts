@@ -174,7 +174,7 @@ export class LeaseElector {
       } catch (error) {
         if (!(error instanceof KubeError && error.status === 404)) throw error;
         this.gone ??= this.moment();
-        if (this.lastHolder !== '' && this.lastHolder !== identity && this.since(this.gone) < this.durationMs) return false;
+        if (this.lastHolder !== '' && this.lastHolder !== identity && this.surelySince(this.gone) < this.durationMs) return false;
         const now = this.microTime();
         const spec = {
           holderIdentity: identity,
@@ -192,7 +192,7 @@ export class LeaseElector {
     const holder = spec.holderIdentity ?? '';
     // Without a holder it was given back (see release), or someone has edited it: then a leader may not know yet.
     const free = holder === identity || (holder === '' && spec.leaseDurationSeconds === RELEASED_SECONDS);
-    if (!free && this.since(this.leaseSeen) < Math.max(this.durationMs, (spec.leaseDurationSeconds ?? 0) * 1000)) return false;
+    if (!free && this.surelySince(this.leaseSeen) < Math.max(this.durationMs, (spec.leaseDurationSeconds ?? 0) * 1000)) return false;
     const now = this.microTime();
     const changed = holder === identity ? {} : { acquireTime: now, leaseTransitions: (spec.leaseTransitions ?? 0) + 1 };
     const next = { ...spec, ...changed, holderIdentity: identity, leaseDurationSeconds: this.seconds(), renewTime: now };
@@ -234,10 +234,16 @@ export class LeaseElector {
     return { wallMs: this.options.timers.now(), monotonicMs: (this.options.monotonic ?? monotonicMs)() };
   }
 
-  // The greater of two clocks: the monotonic one stands while the machine sleeps, the other may be set back.
+  // What may have passed, for the leader's doubts: the greater of two clocks, as the monotonic one stands while the machine sleeps, and the other may be
+  // set back.
   private since(moment: Moment): number {
     const now = this.moment();
     return Math.max(now.wallMs - moment.wallMs, now.monotonicMs - moment.monotonicMs);
+  }
+
+  // What has passed for certain, before another's lease is taken: a clock that is set forward by an hour is no hour.
+  private surelySince(moment: Moment): number {
+    return this.moment().monotonicMs - moment.monotonicMs;
   }
 
   private seconds(): number {

@@ -145,6 +145,19 @@ describe('kube lease', () => {
     expect(a.leading).to.equal(false);
   });
 
+  it('a clock that is set forward does not take the lease of another', async () => {
+    const a = elector('a');
+    await settle();
+    let setForwardMs = 0;
+    const skewed = { now: () => timers.now() + setForwardMs, after: (ms: number, then: () => void) => timers.after(ms, then) };
+    const b = elector('b', { timers: skewed });
+    await settle();
+    await pass(6_000);
+    setForwardMs = 3600_000;
+    await pass(60_000, () => expect([a.leading, b.leading]).to.deep.equal([true, false]));
+    expect(heard).to.deep.equal(['a true']);
+  });
+
   it('stands down although its timers fire a little early', async () => {
     const early = { now: () => timers.now() - 0.4, after: (ms: number, then: () => void) => timers.after(Math.max(1, ms - 2), then) };
     const a = elector('a', { timers: early });
