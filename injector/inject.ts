@@ -1,5 +1,12 @@
 // Pod in, pod with a sidecar out. Pure; shared by the webhook and `weft inject`. Untouched parts of the pod are the very same objects.
-import { ANNOTATION_STATUS, LABEL_MTLS, SIDECAR_ADMIN_PORT, SIDECAR_CONTAINER } from '#core/names.ts';
+import {
+  ANNOTATION_STATUS,
+  LABEL_MTLS,
+  SIDECAR_ADMIN_PORT,
+  SIDECAR_CONTAINER,
+  SIDECAR_INBOUND_PORT,
+  SIDECAR_OUTBOUND_PORT,
+} from '#core/names.ts';
 import { nearest } from '#core/nearest.ts';
 import { applyAnnotations } from './annotations.ts';
 import { type InjectionSettings, identityVolume, sidecarContainer, tokenContainer } from './containers.ts';
@@ -79,11 +86,14 @@ function mtlsWarning(pod: Pod): string[] {
   ];
 }
 
+const SIDECAR_PORTS = [SIDECAR_OUTBOUND_PORT, SIDECAR_INBOUND_PORT, SIDECAR_ADMIN_PORT];
+
 /** A container that listens where the sidecar does makes one of the two fail. */
-function portWarnings(pod: Pod): string[] {
-  return (pod.spec?.containers ?? []).flatMap(({ name, ports }) =>
+function portWarnings({ spec }: Pod): string[] {
+  const staying = (spec?.initContainers ?? []).filter(({ restartPolicy }) => restartPolicy === 'Always');
+  return [...staying, ...(spec?.containers ?? [])].flatMap(({ name, ports }) =>
     (ports ?? [])
-      .filter(({ containerPort }) => containerPort === SIDECAR_ADMIN_PORT)
-      .map(() => `container ${name}: port ${SIDECAR_ADMIN_PORT} is the sidecar's; one of the two will not start`),
+      .filter(({ containerPort = 0 }) => SIDECAR_PORTS.includes(containerPort))
+      .map(({ containerPort }) => `container ${name}: port ${containerPort} is the sidecar's; one of the two will not start`),
   );
 }

@@ -24,11 +24,16 @@ export interface RewrittenProbes {
 /** What the sidecar accepts; nobody's application answers a probe later. */
 const LONGEST_TIMEOUT_SECONDS = 600;
 
+const SCHEMES = ['HTTP', 'HTTPS'];
+/** apimachinery's IsHTTPHeaderName. */
+const HEADER_NAME = /^[-A-Za-z0-9]+$/;
+
 const KINDS = ['startup', 'readiness', 'liveness'] as const;
 
 /**
  * Rewrites all HTTP, TCP and gRPC probes of a pod. Left alone: exec; ports that are not captured (`skipInbound`); probes with a `host`, which go
- * elsewhere than to the pod; named ports that the container does not declare (the kubelet would fail on them too; a warning says so).
+ * elsewhere than to the pod; named ports that the container does not declare (the kubelet would fail on them too; a warning says so); what the API
+ * server refuses, for it sees the pod after us and must find it.
  */
 export function rewriteProbes(pod: Pod, skipInbound: readonly PortRange[]): RewrittenProbes {
   const targets: Record<string, ProbeTarget> = {};
@@ -71,11 +76,13 @@ function targetOf(probe: Probe, container: Container, skipInbound: readonly Port
   if (httpGet?.host || tcpSocket?.host) return null;
   const port = portOf(handler.port, container);
   if (port === null) return `container declares no port named ${JSON.stringify(handler.port)}; the probe is left as it is`;
+  if (!Number.isInteger(port) || port < 1 || port > 65_535) return null;
   if (port === SIDECAR_ADMIN_PORT || containsPort(skipInbound, port)) return null;
   const timeoutMs = 1000 * Math.min(probe.timeoutSeconds || 1, LONGEST_TIMEOUT_SECONDS);
   if (tcpSocket) return { timeoutMs, tcp: { port } };
   if (grpc) return { timeoutMs, grpc: { port, service: grpc.service ?? '' } };
   const headers = (httpGet!.httpHeaders ?? []).map(({ name = '', value = '' }) => ({ name, value }));
+  if (!SCHEMES.includes(httpGet!.scheme || 'HTTP') || headers.some(({ name }) => !HEADER_NAME.test(name))) return null;
   const http = { port, path: httpGet!.path || '/', scheme: httpGet!.scheme === 'HTTPS' ? ('HTTPS' as const) : ('HTTP' as const) };
   return { timeoutMs, http: headers.length === 0 ? http : { ...http, headers } };
 }
