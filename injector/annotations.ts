@@ -113,7 +113,8 @@ export function applyAnnotations(
   return { options: { ...defaults, ...others, resources }, warnings };
 }
 
-function exceeds(request: string, limit: string): boolean {
+/** Whether a request is above its limit; '' is none. */
+export function exceeds(request: string, limit: string): boolean {
   return request !== '' && limit !== '' && parseQuantity(request)! > parseQuantity(limit)!;
 }
 

@@ -10,7 +10,7 @@ import {
 } from '#core/names.ts';
 import { didYouMean } from '#core/nearest.ts';
 import { VERSION } from '#core/version.ts';
-import { type OptionField, parseOption } from './annotations.ts';
+import { exceeds, type OptionField, parseOption } from './annotations.ts';
 import type { InjectionSettings } from './containers.ts';
 
 /** Protocols whose server speaks first, or that look like others: SMTP, MySQL, PostgreSQL, Galera, Redis, Elasticsearch, Memcached. */
@@ -101,5 +101,11 @@ export function readInjection(env: Environment): { injection: Omit<InjectionSett
       memoryLimit: option<string>('WEFT_SIDECAR_MEMORY_LIMIT', 'memoryLimit', ''),
     },
   };
+  if (problems.length > 0) return { problems };
+  for (const what of ['cpu', 'memory'] as const) {
+    const { [`${what}Request` as const]: request, [`${what}Limit` as const]: limit } = injection.resources;
+    const name = `WEFT_SIDECAR_${what.toUpperCase()}`;
+    if (exceeds(request, limit)) problems.push(`${name}_REQUEST must not exceed ${name}_LIMIT: ${request} is more than ${limit}`);
+  }
   return problems.length > 0 ? { problems } : { injection };
 }

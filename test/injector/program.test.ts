@@ -149,6 +149,13 @@ describe('the injector’s settings', () => {
     expect(read.settings.injection.opaquePorts).to.match(/^25,587,3306/);
   });
 
+  it('refuse a request above its limit, with which the API server would refuse every pod', () => {
+    const read = readSettings({ WEFT_IMAGE: 'weft:1', WEFT_SIDECAR_MEMORY_REQUEST: '1Gi', WEFT_SIDECAR_MEMORY_LIMIT: '512Mi' });
+    expect('problems' in read && read.problems).to.deep.equal([
+      'WEFT_SIDECAR_MEMORY_REQUEST must not exceed WEFT_SIDECAR_MEMORY_LIMIT: 1Gi is more than 512Mi',
+    ]);
+  });
+
   it('tell all mistakes together', () => {
     const read = readSettings({
       WEFT_IMAGE_PULL_POLICY: 'always',
