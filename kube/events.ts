@@ -51,8 +51,10 @@ interface Remembered {
   readonly firstMs: number;
   lastMs: number;
   count: number;
-  /** Name of the object in the API, once it was written. */
-  name: string | null;
+  /** Of the object in the API. */
+  name: string;
+  /** As far as is known here. */
+  exists: boolean;
   writtenMs: number;
   waiting: boolean;
 }
@@ -79,7 +81,17 @@ export class EventRecorder {
       entry.count++;
       entry.lastMs = now;
     } else {
-      entry = { key, content, firstMs: now, lastMs: now, count: 1, name: null, writtenMs: Number.NEGATIVE_INFINITY, waiting: false };
+      entry = {
+        key,
+        content,
+        firstMs: now,
+        lastMs: now,
+        count: 1,
+        name: eventName(regarding),
+        exists: false,
+        writtenMs: Number.NEGATIVE_INFINITY,
+        waiting: false,
+      };
       this.remember(entry);
     }
     if (!entry.waiting) this.enqueue(entry);
@@ -127,14 +139,16 @@ export class EventRecorder {
   private async write(entry: Remembered): Promise<void> {
     for (let attempt = 1; ; attempt++) {
       try {
-        await (entry.name === null ? this.create(entry) : this.recount(entry, entry.name));
+        await (entry.exists ? this.recount(entry) : this.create(entry));
         entry.writtenMs = this.options.timers.now();
         return;
       } catch (error) {
         const { status, retryAfterMs } = error instanceof KubeError ? error : { status: 0, retryAfterMs: undefined };
         // It expired, or someone deleted it.
-        if (status === 404 && entry.name !== null) entry.name = null;
-        else if (attempt === ATTEMPTS || (status >= 400 && status < 500 && status !== 429 && status !== 409)) {
+        if (status === 404 && entry.exists) {
+          entry.exists = false;
+          entry.name = eventName(entry.content.regarding);
+        } else if (attempt >= ATTEMPTS || (status >= 400 && status < 500 && status !== 429 && status !== 409)) {
           this.dropped++;
           const { reason, regarding } = entry.content;
           this.options.log.warn('an event could not be written', { reason, regarding: `${regarding.kind} ${regarding.name ?? ''}`, error });
@@ -148,33 +162,30 @@ export class EventRecorder {
   private async create(entry: Remembered): Promise<void> {
     const { regarding, type, reason, message } = entry.content;
     const namespace = regarding.namespace ?? 'default';
-    const name = eventName(regarding.name ?? regarding.kind);
-    await this.options.client.request(
-      'POST',
-      { kind: KINDS.Event, namespace },
-      {
-        body: {
-          apiVersion: 'v1',
-          kind: 'Event',
-          metadata: { name, namespace },
-          involvedObject: { ...regarding },
-          type,
-          reason,
-          message: cut(message),
-          source: { component: this.options.component },
-          reportingComponent: this.options.component,
-          firstTimestamp: seconds(entry.firstMs),
-          lastTimestamp: seconds(entry.lastMs),
-          count: entry.count,
-        },
-      },
-    );
-    entry.name = name;
+    const body = {
+      apiVersion: 'v1',
+      kind: 'Event',
+      metadata: { name: entry.name, namespace },
+      involvedObject: { ...regarding },
+      type,
+      reason,
+      message: cut(message),
+      source: { component: this.options.component },
+      reportingComponent: this.options.component,
+      firstTimestamp: seconds(entry.firstMs),
+      lastTimestamp: seconds(entry.lastMs),
+      count: entry.count,
+    };
+    await this.options.client.request('POST', { kind: KINDS.Event, namespace }, { body }).catch((error: unknown) => {
+      // Nobody else has this name: an earlier try was written, and its answer was lost.
+      if (!(error instanceof KubeError && error.status === 409)) throw error;
+    });
+    entry.exists = true;
   }
 
-  private async recount(entry: Remembered, name: string): Promise<void> {
-    const namespace = entry.content.regarding.namespace ?? 'default';
-    const body = { count: entry.count, lastTimestamp: seconds(entry.lastMs) };
+  private async recount({ name, content, count, lastMs }: Remembered): Promise<void> {
+    const namespace = content.regarding.namespace ?? 'default';
+    const body = { count, lastTimestamp: seconds(lastMs) };
     await this.options.client.request('PATCH', { kind: KINDS.Event, namespace, name }, { body, patch: 'merge' });
   }
 
@@ -184,9 +195,9 @@ export class EventRecorder {
 }
 
 // As metadata.generateName would, but known before the answer, so that a request that is repeated cannot make two.
-function eventName(about: string): string {
+function eventName({ name, kind }: Regarding): string {
   const suffix = `.${randomBytes(8).toString('hex')}`;
-  const clean = about
+  const clean = (name ?? kind)
     .toLowerCase()
     .replace(/[^a-z0-9.-]+/g, '-')
     .slice(0, MAX_NAME - suffix.length);

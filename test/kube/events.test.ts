@@ -109,6 +109,30 @@ describe('kube events', () => {
     expect(written[2].body.count).to.equal(2);
   });
 
+  it('an event whose answer was lost is not written twice', async () => {
+    refusals.push(new KubeError('no answer', 0, 'Timeout'), new KubeError('exists', 409, 'AlreadyExists'));
+    recorder.record(CONTENT);
+    await pass(20_000);
+    expect(written.map(({ method }) => method)).to.deep.equal(['POST', 'POST']);
+    expect(nameOf(written[1])).to.equal(nameOf(written[0]));
+    recorder.record(CONTENT);
+    await pass(20_000);
+    expect(written.at(-1)!).to.have.property('method', 'PATCH');
+    expect(written.at(-1)!.path.name).to.equal(nameOf(written[0]));
+    expect(recorder.dropped).to.equal(0);
+  });
+
+  it('gives up also where the event has expired and the server is unwell', async () => {
+    recorder.record(CONTENT);
+    await pass(20_000);
+    const unwell = (): KubeError => new KubeError('x', 500, 'InternalError');
+    refusals.push(unwell(), unwell(), new KubeError('gone', 404, 'NotFound'), ...Array.from({ length: 20 }, unwell));
+    recorder.record(CONTENT);
+    await pass(60_000);
+    expect(recorder.dropped).to.equal(1);
+    expect(written).to.have.length(5);
+  });
+
   it('a flood is bounded, and what is left out is counted', async () => {
     for (let i = 0; i < 1000; i++) recorder.record({ ...CONTENT, message: `number ${i}` });
     await pass(60_000);
