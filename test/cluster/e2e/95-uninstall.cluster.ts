@@ -48,14 +48,14 @@ describe('Uninstalling', () => {
       expect((await stage.objects.list('configmaps')).filter(({ metadata }) => metadata.name === TRUST_CONFIG_MAP)).to.deep.equal([]);
       const again = await weft(stage.objects, ['uninstall']);
       expect([again.code, again.stdout.trim()]).to.deep.equal([0, '']);
+      const { total } = await load.stop();
+      expect(total.ok).to.be.greaterThan(0);
+      expect(total.failed, JSON.stringify(total.errors)).to.equal(0);
       await stage.objects.must(['rollout', 'restart', 'deployment/echo', '-n', NS]);
       await stage.objects.rolledOut(NS, 'echo');
     } finally {
       await install(stage.objects);
     }
-    const { total } = await load.stop();
-    expect(total.ok, JSON.stringify(total.errors)).to.be.greaterThan(0);
-
     await stage.objects.must(['label', 'namespace', NS, `${LABEL_INJECT}=enabled`]);
     await eventually('a meshed pod', async () => {
       await stage.objects.must(['rollout', 'restart', 'deployment/echo', '-n', NS]);
