@@ -1,4 +1,5 @@
 // Captured traffic: the two ports that the pod's rules redirect connections to, and who serves each connection by where it was going.
+import os from 'node:os';
 import { SIDECAR_CHECK_PORT, SIDECAR_INBOUND_PORT, SIDECAR_OUTBOUND_PORT } from '#core/names.ts';
 import type { ByteStream } from './accept/byte-stream.ts';
 import type { ConnectionHandler } from './accept/listener.ts';
@@ -61,9 +62,10 @@ export class Captured {
     });
     const outbound = (to: OriginalDestination) => this.sides.outbound(to);
     return this.listeners.become([
-      listener('inbound', hasV6 ? '::' : '0.0.0.0', SIDECAR_INBOUND_PORT, (to) =>
-        to.port === SIDECAR_CHECK_PORT ? new CheckHandler() : this.sides.inbound(to),
-      ),
+      listener('inbound', hasV6 ? '::' : '0.0.0.0', SIDECAR_INBOUND_PORT, (to) => {
+        if (!isOwnAddress(to.address, this.settings.podIps)) return null;
+        return to.port === SIDECAR_CHECK_PORT ? new CheckHandler() : this.sides.inbound(to);
+      }),
       // Redirection of what the pod itself sends goes to loopback.
       listener('outbound', LOOPBACK, SIDECAR_OUTBOUND_PORT, outbound),
       ...(hasV6 ? [listener('outbound', LOOPBACK_V6, SIDECAR_OUTBOUND_PORT, outbound)] : []),
@@ -87,6 +89,20 @@ export class Captured {
     if (!this.settings.podIps.includes(address)) return undefined;
     return address.includes(':') ? LOOPBACK_V6 : LOOPBACK;
   }
+}
+
+/**
+ * Whether a connection that came in may be for us. Redirection comes before the kernel drops what is not: a neighbour on the pod's network can
+ * send packets for any address, 127.0.0.1 too, and we would dial it in its stead, past network policies and to what trusts loopback.
+ * @param podIps as Kubernetes knows them; further interfaces of a pod have addresses that it does not know
+ */
+export function isOwnAddress(
+  address: string,
+  podIps: readonly string[],
+  interfaces: () => ReturnType<typeof os.networkInterfaces> = os.networkInterfaces,
+): boolean {
+  if (podIps.includes(address)) return true;
+  return Object.values(interfaces()).some((each) => each?.some((own) => !own.internal && own.address === address));
 }
 
 /** Our own question whether the rules are in force (capture/check.ts): whoever gets this answer was redirected. */
