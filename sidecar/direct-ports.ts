@@ -46,8 +46,8 @@ export class DirectPorts {
   }
 
   /** See PodAddresses.use(). */
-  use(address: string): (nowMs: number) => void {
-    return this.pods.use(address);
+  use(address: string, gone: () => void): (nowMs: number) => void {
+    return this.pods.use(address, gone);
   }
 
   tick(nowMs: number): void {

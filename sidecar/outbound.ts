@@ -148,7 +148,7 @@ class OutboundHandler implements ConnectionHandler {
     upstream.set.onStart(endpoint);
     joinTcp(this.context, stream, first, endpoint, this.ref, (failed) => {
       if (failed) upstream.set.onConnectFailure(endpoint, proxy.clock.nowMs, proxy.random);
-      else upstream.set.onCancel(endpoint);
+      upstream.set.onCancel(endpoint);
     });
   }
 }
@@ -159,18 +159,21 @@ class DirectHandler implements ConnectionHandler {
   private readonly to: OriginalDestination;
   /** null: pass it on as it is. */
   private direct: DirectPort | null = null;
+  /** Somebody else is at the address. */
+  private gone: () => void = () => {};
 
   constructor(context: CapturedContext, to: OriginalDestination) {
     this.context = context;
     this.to = to;
   }
 
-  onAccept(_stream: ByteStream, ready: () => void): void {
+  onAccept(stream: ByteStream, ready: () => void): void {
     const { context, to } = this;
     if (!context.connected() && !context.directs.knows(to.address)) return ready();
     within(CONFIG_WAIT_MS, ready, (done) =>
       context.directs.find(to, context.proxy.clock.nowMs, (direct) => {
         this.direct = direct;
+        if (direct !== null) this.use(stream);
         done();
       }),
     );
@@ -183,18 +186,23 @@ class DirectHandler implements ConnectionHandler {
   onProtocol(stream: ByteStream, protocol: 'tls' | 'http2' | 'tcp', first: Buffer): void {
     const { context, direct, to } = this;
     if (direct === null) return passThrough(context, stream, first, to);
-    const done = context.directs.use(to.address);
-    const ended = (): void => done(context.proxy.clock.nowMs);
     if (protocol === 'http2') {
-      const owner = new DownstreamOwner(context.proxy, direct.handle, (_connection, reason) => {
-        ended();
-        context.closed(reason);
-      });
-      context.connections.serve(stream, first, owner, MAX_STREAMS_OWN_APP, Number.POSITIVE_INFINITY);
+      const owner = new DownstreamOwner(context.proxy, direct.handle, (_connection, reason) => context.closed(reason));
+      const connection = context.connections.serve(stream, first, owner, MAX_STREAMS_OWN_APP, Number.POSITIVE_INFINITY);
+      // The pod is gone, its connection would be too: the client must look for another address, not fail on this one for ever.
+      this.gone = () => connection.drain(Number.POSITIVE_INFINITY);
       return;
     }
     stream.pause();
-    joinTcp(context, stream, first, { ...to, identity: direct.identity }, direct.ref, ended);
+    joinTcp(context, stream, first, { ...to, identity: direct.identity }, direct.ref, () => {});
+  }
+
+  private use(stream: ByteStream): void {
+    if (stream.socket.destroyed) return;
+    const { context, to } = this;
+    this.gone = () => stream.reset();
+    const ended = context.directs.use(to.address, () => this.gone());
+    stream.socket.once('close', () => ended(context.proxy.clock.nowMs));
   }
 }
 
@@ -214,7 +222,7 @@ function within(ms: number, ready: () => void, begin: (done: () => void) => () =
   if (!over) giveUp = stop;
 }
 
-/** Dials and relays octets over mTLS, or plaintext where nobody speaks it. `done` is called once when it has ended. */
+/** Dials and relays octets over mTLS, or plaintext where nobody speaks it. `done` is called once, when it has ended or there was no connection. */
 function joinTcp(
   context: OutboundContext,
   stream: ByteStream,
@@ -235,6 +243,7 @@ function joinTcp(
       stream.resume();
     },
     onError: (error, detail) => {
+      stream.onClosed = () => {};
       done(true);
       proxy.stats.proxyError(error.label);
       log.info('TCP connection failed', { service: ref.key, error: error.label, detail });

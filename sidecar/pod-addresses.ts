@@ -10,7 +10,8 @@ const IDLE_MS = 60_000;
 interface Entry {
   answer: PodAddress | null;
   waiting: ((answer: PodAddress | null) => void)[];
-  connections: number;
+  /** Of the connections to it: what each does when somebody else is there. */
+  users: Set<{ readonly gone: () => void }>;
   idleSinceMs: number;
 }
 
@@ -54,9 +55,10 @@ export class PodAddresses {
         then(null);
         return () => {};
       }
-      this.entries.set(address, (entry = { answer: null, waiting: [], connections: 0, idleSinceMs: nowMs }));
+      this.entries.set(address, (entry = { answer: null, waiting: [], users: new Set(), idleSinceMs: nowMs }));
       this.questions.ask(address);
     }
+    entry.idleSinceMs = nowMs;
     const { answer, waiting } = entry;
     if (answer !== null) {
       then(answer);
@@ -69,13 +71,18 @@ export class PodAddresses {
     };
   }
 
-  /** A connection to this address begins. @returns to be called when it has ended, with the time */
-  use(address: string): (nowMs: number) => void {
+  /**
+   * A connection to this address begins.
+   * @param gone called when somebody else is at the address
+   * @returns to be called when it has ended, with the time
+   */
+  use(address: string, gone: () => void): (nowMs: number) => void {
     const entry = this.entries.get(address);
     if (entry === undefined) return () => {};
-    entry.connections++;
+    const user = { gone };
+    entry.users.add(user);
     return (nowMs) => {
-      entry.connections--;
+      entry.users.delete(user);
       entry.idleSinceMs = nowMs;
     };
   }
@@ -85,7 +92,10 @@ export class PodAddresses {
     if (entry === undefined) return;
     const before = entry.answer;
     entry.answer = answer;
-    if (before !== null && before.identity !== answer.identity) this.changed(answer.address, answer);
+    if (before !== null && before.identity !== answer.identity) {
+      this.changed(answer.address, answer);
+      for (const { gone } of [...entry.users]) gone();
+    }
     for (const then of entry.waiting.splice(0)) then(answer);
   }
 
@@ -97,7 +107,7 @@ export class PodAddresses {
   private forgetIdle(nowMs: number, idleMs: number): void {
     const dropped: string[] = [];
     for (const [address, entry] of this.entries) {
-      if (entry.connections > 0 || entry.waiting.length > 0 || nowMs - entry.idleSinceMs < idleMs) continue;
+      if (entry.users.size > 0 || entry.waiting.length > 0 || nowMs - entry.idleSinceMs < idleMs) continue;
       this.entries.delete(address);
       dropped.push(address);
       if (entry.answer !== null) this.changed(address, null);

@@ -44,11 +44,36 @@ describe('PodAddresses', () => {
     expect(pods.all()).to.deep.equal(['10.0.0.1']);
   });
 
+  it('tells connections that somebody else is at their address, until they have ended', () => {
+    const { pods } = setup();
+    let gone = 0;
+    pods.ask('10.0.0.1', 0, () => {});
+    pods.take(POD('10.0.0.1', 'spiffe://a'));
+    const done = pods.use('10.0.0.1', () => gone++);
+    pods.take(POD('10.0.0.1', 'spiffe://a'));
+    expect(gone).to.equal(0);
+    pods.take(POD('10.0.0.1', ''));
+    expect(gone).to.equal(1);
+    done(1);
+    pods.take(POD('10.0.0.1', 'spiffe://b'));
+    expect(gone).to.equal(1);
+  });
+
+  it('does not forget an address while it is asked for again and again', () => {
+    const { pods, asked } = setup();
+    for (let nowMs = 0; nowMs < 600_000; nowMs += 30_000) {
+      pods.ask('198.51.100.1', nowMs, () => {});
+      pods.take(POD('198.51.100.1', ''));
+      pods.tick(nowMs + 1000);
+    }
+    expect(asked).to.deep.equal(['198.51.100.1']);
+  });
+
   it('forgets what nobody uses, but nothing that is in use or asked for', () => {
     const { pods, dropped } = setup();
     for (const address of ['used', 'idle', 'waiting']) pods.ask(address, 0, () => {});
     for (const address of ['used', 'idle']) pods.take(POD(address, 'x'));
-    const done = pods.use('used');
+    const done = pods.use('used', () => {});
     pods.tick(120_000);
     expect(dropped).to.deep.equal(['idle']);
     done(120_000);

@@ -1,0 +1,101 @@
+// Captured connections to the address of a pod: while they are open the address is known, and they end when somebody else gets it.
+import net from 'node:net';
+import { create } from '@bufbuild/protobuf';
+import { expect } from 'chai';
+import { PodAddressSchema } from '#core/gen/weft/v1/mesh_pb.ts';
+import { silentLogger } from '#core/log.ts';
+import { DownstreamConnections } from '#sidecar/accept/connections.ts';
+import { Listener } from '#sidecar/accept/listener.ts';
+import { AddressIndex } from '#sidecar/address-index.ts';
+import { DirectPorts } from '#sidecar/direct-ports.ts';
+import { PREFACE } from '#sidecar/http2/codes.ts';
+import { capturedOutbound } from '#sidecar/outbound.ts';
+import { TestProxy } from '#test/support/proxy.ts';
+import { settings } from '#test/support/raw-peer.ts';
+import { until } from '#test/support/until.ts';
+
+const ADDRESS = '127.0.0.1';
+/** Later than any idle address is kept. */
+const LATER_MS = 1e9;
+
+describe('captured connections to a pod', () => {
+  let surroundings: TestProxy;
+  let connections: DownstreamConnections;
+  let directs: DirectPorts;
+  let listener: Listener;
+  let client: net.Socket;
+  let heard: Buffer;
+  let closed: boolean;
+
+  const isAt = (identity: string): void => directs.take(create(PodAddressSchema, { address: ADDRESS, identity, pod: 'shop/a' }));
+
+  beforeEach(async () => {
+    surroundings = await TestProxy.start({ endpoints: [] });
+    const { clock, proxy } = surroundings;
+    connections = new DownstreamConnections(clock, Date.now);
+    directs = new DirectPorts(proxy.upstreams, { ask: () => {}, drop: () => {} });
+    const context = {
+      proxy,
+      credentials: { tlsClientContext: () => null, trustDomain: () => 'cluster.local' },
+      connections,
+      log: silentLogger,
+      wallClock: Date.now,
+      port: () => ({ current: null }),
+      want: async () => {},
+      tcpConnection: () => {},
+      closed: () => {},
+      connected: () => true,
+      isOpaque: () => false,
+      hairpin: () => undefined,
+      addresses: new AddressIndex(),
+      directs,
+    };
+    listener = new Listener({ address: '127.0.0.1', port: 0 }, () => capturedOutbound(context, { address: ADDRESS, port: 9 }), clock);
+    await listener.listen();
+    heard = Buffer.alloc(0);
+    closed = false;
+    client = net.connect({ host: '127.0.0.1', port: listener.port });
+    client.on('error', () => {});
+    client.on('data', (octets) => (heard = Buffer.concat([heard, octets])));
+    client.on('close', () => (closed = true));
+    await until(() => directs.addresses().length === 1, 'the address is asked about');
+  });
+  afterEach(() => {
+    client.destroy();
+    listener.close();
+    connections.destroy();
+    surroundings.close();
+  });
+
+  it('HTTP/2 is told to go when somebody else is there, and the address is forgotten when it has gone (T96)', async () => {
+    isAt('spiffe://cluster.local/ns/shop/sa/a');
+    client.write(Buffer.concat([PREFACE, settings()]));
+    await until(() => connections.size === 1 && heard.length > 0, 'the connection is served');
+    directs.tick(LATER_MS);
+    expect(directs.addresses()).to.deep.equal([ADDRESS]);
+    isAt('spiffe://cluster.local/ns/shop/sa/b');
+    // GOAWAY: type 7 on stream 0.
+    await until(() => heard.includes(Buffer.from([7, 0, 0, 0, 0, 0])), 'GOAWAY');
+    client.destroy();
+    await until(() => {
+      directs.tick(LATER_MS);
+      return directs.addresses().length === 0;
+    }, 'the address is forgotten');
+  });
+
+  it('one that has said nothing yet is reset when somebody else is there', async () => {
+    isAt('spiffe://cluster.local/ns/shop/sa/a');
+    await new Promise(setImmediate);
+    isAt('');
+    await until(() => closed, 'the connection is closed');
+  });
+
+  it('one that cannot be joined leaves nothing in use, and never goes on in plaintext', async () => {
+    isAt('spiffe://cluster.local/ns/shop/sa/a');
+    client.write('GET / HTTP/1.1\r\n\r\n');
+    await until(() => closed, 'the connection is closed');
+    expect(heard.length).to.equal(0);
+    directs.tick(LATER_MS);
+    expect(directs.addresses()).to.deep.equal([]);
+  });
+});
