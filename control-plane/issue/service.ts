@@ -1,4 +1,5 @@
 // weft.v1.Certificates/Issue: a ServiceAccount token and a public key in, a certificate out. The identity comes from the token alone.
+import { createHash } from 'node:crypto';
 import { create } from '@bufbuild/protobuf';
 import { type handleUnaryCall, type Metadata, type ServiceError, status, type UntypedServiceImplementation } from '@grpc/grpc-js';
 import { type Authority, AuthorityError } from '#certs/authority.ts';
@@ -11,7 +12,7 @@ import { LARGEST_TOKEN, type TokenIdentity, type VerifyToken } from './token.ts'
 /** Certificates that one pod may ask for: so many per minute, and so many at once. */
 export const DEFAULT_ISSUE_PER_MINUTE = 60;
 export const DEFAULT_ISSUE_BURST = 30;
-/** Bad tokens that one address may show: so many per minute, and so many at once. Beyond, its tokens are not looked at (T52). */
+/** Calls with a bad token or none that one address may make: so many per minute, and so many at once. Beyond, nothing of it is looked at (T52). */
 export const BAD_TOKENS_PER_MINUTE = 60;
 export const BAD_TOKENS_BURST = 30;
 /** The same words for every token that is not taken: whoever guesses learns nothing. */
@@ -55,11 +56,15 @@ export class IssueService {
   private readonly log: Logger;
   private readonly limit: RateLimit;
   private readonly badTokens: RateLimit;
+  /** By the token's hash: to verify one asks the API server, so a pod's calls must be limited before it is known whose they are. */
+  private readonly tokens: RateLimit;
 
   constructor(settings: IssueSettings) {
     this.settings = settings;
     this.log = settings.log ?? silentLogger;
-    this.limit = new RateLimit(settings.perMinute ?? DEFAULT_ISSUE_PER_MINUTE, settings.burst ?? DEFAULT_ISSUE_BURST, settings.now);
+    const { perMinute = DEFAULT_ISSUE_PER_MINUTE, burst = DEFAULT_ISSUE_BURST } = settings;
+    this.limit = new RateLimit(perMinute, burst, settings.now);
+    this.tokens = new RateLimit(perMinute, burst, settings.now);
     this.badTokens = new RateLimit(BAD_TOKENS_PER_MINUTE, BAD_TOKENS_BURST, settings.now);
   }
 
@@ -81,11 +86,8 @@ export class IssueService {
   private async issue(metadata: Metadata, request: IssueRequest, peer: string): Promise<IssueResponse> {
     const caller = await this.authenticate(metadata, peer);
     const who = { namespace: caller.namespace, serviceAccount: caller.serviceAccount, pod: caller.pod, peer };
-    if (!this.limit.take(`${caller.namespace}/${caller.serviceAccount}/${caller.uid ?? caller.pod ?? ''}`)) {
-      this.counts.limited++;
-      this.log.warn('certificate refused', { ...who, reason: 'asked too often' });
-      throw new Refusal(status.RESOURCE_EXHAUSTED, 'certificates are asked for too often');
-    }
+    if (!this.limit.take(`${caller.namespace}/${caller.serviceAccount}/${caller.uid ?? caller.pod ?? ''}`))
+      throw this.limited(who, 'asked too often');
     const read = await readIssueRequest(request);
     if (!read.ok) throw this.invalid(who, read.reason);
     const authority = this.settings.authority();
@@ -111,27 +113,32 @@ export class IssueService {
   }
 
   private async authenticate(metadata: Metadata, peer: string): Promise<TokenIdentity> {
+    if (!this.badTokens.has(addressOf(peer))) throw this.limited({ peer }, 'too many bad tokens from this address');
     const values = metadata.get('authorization');
     const match = values.length === 1 ? /^bearer +(\S+)$/i.exec(String(values[0])) : null;
     if (match === null) throw this.unauthenticated(peer, values.length === 0 ? 'no token' : 'not one bearer token');
     const token = match[1]!;
     if (token.length > LARGEST_TOKEN) throw this.unauthenticated(peer, 'token too large');
-    if (!this.badTokens.has(addressOf(peer))) {
-      this.counts.limited++;
-      this.log.debug('certificate refused', { peer, reason: 'too many bad tokens from this address' });
-      throw new Refusal(status.RESOURCE_EXHAUSTED, 'certificates are asked for too often');
-    }
+    if (!this.tokens.take(createHash('sha256').update(token).digest('base64')))
+      throw this.limited({ peer }, 'this token was shown too often');
     const verdict = await this.settings.verifyToken(token);
     if (!('error' in verdict)) return verdict;
     if (verdict.unavailable) throw this.unavailable({ peer }, `tokens cannot be verified now: ${verdict.error}`);
-    this.badTokens.take(addressOf(peer));
     throw this.unauthenticated(peer, verdict.error);
   }
 
   private unauthenticated(peer: string, reason: string): Refusal {
     this.counts.unauthenticated++;
+    this.badTokens.take(addressOf(peer));
     this.log.warn('certificate refused: bad token', { peer, reason });
     return new Refusal(status.UNAUTHENTICATED, BAD_TOKEN);
+  }
+
+  /** Whoever asks without measure shall not fill the log either. */
+  private limited(who: object, reason: string): Refusal {
+    this.counts.limited++;
+    this.log.debug('certificate refused', { ...who, reason });
+    return new Refusal(status.RESOURCE_EXHAUSTED, 'certificates are asked for too often');
   }
 
   private invalid(who: object, reason: string): Refusal {

@@ -243,6 +243,37 @@ describe('control-plane/issue/service', () => {
     expect(await outcome('a')).to.equal(STATUS.resourceExhausted);
   });
 
+  it('T52 asks nobody about a good token that is shown without measure', async () => {
+    let verified = 0;
+    const verifyToken: VerifyToken = async (token) => {
+      verified++;
+      return { namespace: 'shop', serviceAccount: token, pod: token, uid: token };
+    };
+    await open({ issue: { verifyToken, perMinute: 6, burst: 3, now: () => 1_000_000 } });
+    const shown = await Promise.all(
+      Array.from({ length: 50 }, () => ask(goodRequest(), { authorization: 'Bearer flood' }).catch((e: GrpcError) => e)),
+    );
+    expect(shown.filter((one) => !(one instanceof GrpcError))).to.have.length(3);
+    expect(verified).to.equal(3);
+    expect((await ask(goodRequest(), { authorization: 'Bearer other' })).chain).to.have.length(1);
+  });
+
+  it('T52 writes no more lines about callers without a token than about bad ones', async () => {
+    await open({ issue: { now: () => 1_000_000 } });
+    const codes: number[] = [];
+    for (let i = 0; i < BAD_TOKENS_BURST + 20; i++) {
+      codes.push(
+        await ask(goodRequest(), {}).then(
+          () => STATUS.ok,
+          (error: GrpcError) => error.code,
+        ),
+      );
+    }
+    expect(codes.filter((code) => code === STATUS.unauthenticated)).to.have.length(BAD_TOKENS_BURST);
+    expect(codes.at(-1)).to.equal(STATUS.resourceExhausted);
+    expect(lines.filter(({ level }) => level === 'warn')).to.have.length(BAD_TOKENS_BURST);
+  });
+
   it('T52 stops looking at the tokens of an address that shows bad ones, for a while', async () => {
     let nowMs = 1_000_000;
     let verified = 0;
