@@ -1,6 +1,13 @@
 // Reads the facts of a cluster: everything at once, each read with its own fate, all within one time limit.
-import { AUTHORITY_SECRET, CONTROL_PLANE_NAME, INJECTOR_NAME, SIDECAR_ADMIN_PORT, SYSTEM_NAMESPACE, WEBHOOK_PORT } from '#core/names.ts';
-import { hasSidecar } from '#injector/decide.ts';
+import {
+  AUTHORITY_SECRET,
+  CONTROL_PLANE_NAME,
+  INJECTOR_NAME,
+  SIDECAR_ADMIN_PORT,
+  SIDECAR_CONTAINER,
+  SYSTEM_NAMESPACE,
+  WEBHOOK_PORT,
+} from '#core/names.ts';
 import { KINDS, type KubeClient, KubeError, type ResourcePath } from '#kube/api.ts';
 import { listAll } from '#kube/list.ts';
 import type { Cluster } from '../status/cluster.ts';
@@ -9,7 +16,7 @@ import { askReplicas } from '../status/replicas.ts';
 import type { Crd, Deployment, EndpointSlice, Facts, Handshake, Namespace, Pod, Read, Route, WebhookConfiguration } from './facts.ts';
 import { handshakeVerdict } from './handshake.ts';
 import { bundlesOf } from './injector-checks.ts';
-import { isLive, keyOf, podsOf } from './pods.ts';
+import { initContainer, isLive, keyOf, podsOf } from './pods.ts';
 import { projectCrd, projectPod } from './project.ts';
 import { sidecarTrouble } from './sidecar-checks.ts';
 
@@ -157,7 +164,7 @@ async function shakeHands(open: OpenPort, pods: readonly string[], webhook: Webh
 
 async function askSidecars(open: OpenPort, pods: readonly Pod[]): Promise<Map<string, string>> {
   const unready = pods.filter(
-    (pod) => isLive(pod) && hasSidecar(pod) && pod.status?.phase !== undefined && sidecarTrouble(pod) === 'runs, but is not ready',
+    (pod) => isLive(pod) && initContainer(pod, SIDECAR_CONTAINER)?.state?.running !== undefined && sidecarTrouble(pod) !== undefined,
   );
   const words = new Map<string, string>();
   await Promise.all(

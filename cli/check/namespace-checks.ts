@@ -57,8 +57,13 @@ function wrongLabels({ metadata }: Namespace | Pod, who: string): { text: string
     if (value === undefined || values.includes(value)) return [];
     const meant = label === LABEL_INJECT ? meaningOf(value) : nearest(value, values);
     const text = `${who}: ${label}=${value} is not one of ${values.join(', ')}${meant === undefined ? '' : `; did you mean "${meant}"?`}`;
-    const what = metadata?.namespace === undefined ? `namespace ${metadata?.name}` : `-n ${metadata.namespace} pod ${metadata.name}`;
-    return [{ text, hint: `kubectl label --overwrite ${what} ${label}=${meant ?? values[0]}` }];
+    const right = meant ?? values[0];
+    const hint =
+      metadata?.namespace === undefined
+        ? `kubectl label --overwrite namespace ${metadata?.name} ${label}=${right}`
+        : // Injection has passed for this one, and the next one is made from the template.
+          `put it into the template of its workload: ${label}: ${right}`;
+    return [{ text, hint }];
   });
 }
 

@@ -1,5 +1,7 @@
 // Asks a cluster what is left of an installation, and who still depends on it.
-import { ANNOTATION_STATUS, CONTROLLER_NAME, SYSTEM_NAMESPACE, TRUST_CONFIG_MAP } from '#core/names.ts';
+import { CONTROLLER_NAME, SYSTEM_NAMESPACE, TRUST_CONFIG_MAP } from '#core/names.ts';
+import { hasSidecar } from '#injector/decide.ts';
+import type { Container } from '#injector/pod.ts';
 import { KINDS, type KubeClient, KubeError, type ResourcePath } from '#kube/api.ts';
 import { listAll } from '#kube/list.ts';
 import { removalOrder, type Target } from './removal.ts';
@@ -21,9 +23,8 @@ interface Seen {
     readonly name?: string;
     readonly namespace?: string;
     readonly labels?: Readonly<Record<string, string>>;
-    readonly annotations?: Readonly<Record<string, string>>;
   };
-  readonly spec?: { readonly controllerName?: string };
+  readonly spec?: { readonly controllerName?: string; readonly initContainers?: Container[] };
   readonly status?: { readonly phase?: string };
 }
 
@@ -31,7 +32,7 @@ interface Seen {
 export async function survey(client: KubeClient): Promise<Survey> {
   const signal = AbortSignal.timeout(TIMEOUT_MS);
   const [pods, bundles, meshes] = await Promise.all([
-    list(client, { kind: KINDS.Pod }, signal, {}, (pod) => pod.metadata?.annotations?.[ANNOTATION_STATUS] !== undefined && !hasEnded(pod)),
+    list(client, { kind: KINDS.Pod }, signal, {}, (pod) => hasSidecar(pod) && !hasEnded(pod)),
     list(client, { kind: KINDS.ConfigMap }, signal, { fieldSelector: `metadata.name=${TRUST_CONFIG_MAP}` }, () => true),
     list(client, { kind: KINDS.XMesh }, signal, {}, (mesh) => mesh.spec?.controllerName === CONTROLLER_NAME),
   ]);

@@ -250,6 +250,9 @@ describe('weft check, verdicts', () => {
       'pod shop/p: weft.dev/inject=disable is not one of enabled, disabled; did you mean "disabled"?',
     ]);
     expect(check.hint).to.equal('kubectl label --overwrite namespace shop weft.dev/inject=enabled');
+    // Injection does not read the label of a pod that is there any more.
+    const ofPod = find(evaluate(facts(withPods(shopPod('p', { labels: { 'weft.dev/inject': 'disable' } })))), 'labels');
+    expect(ofPod.hint).to.equal('put it into the template of its workload: weft.dev/inject: disabled');
   });
 
   it('says what a broken sidecar says itself, and why its container does not run', () => {

@@ -83,12 +83,16 @@ describe('weft check, reading', () => {
     const sidecarPort = await listen(createHttpServer((_, response) => response.writeHead(503).end('waiting for: a certificate\n')));
     const unready = shopPod('slow');
     unready.status!.initContainerStatuses![0] = { name: 'weft-proxy', ready: false, state: { running: {} } };
+    const restarted = shopPod('restarted');
+    const lastState = { terminated: { exitCode: 1, reason: 'Error' } };
+    restarted.status!.initContainerStatuses![0] = { name: 'weft-proxy', ready: false, restartCount: 1, state: { running: {} }, lastState };
     const answers = healthyAnswers(caBundle);
-    answers['/api/v1/pods'] = listOf([...(answers['/api/v1/pods'] as { items: unknown[] }).items, unready]);
+    answers['/api/v1/pods'] = listOf([...(answers['/api/v1/pods'] as { items: unknown[] }).items, unready, restarted]);
     const found = await read(clientOf(answers), {
       'weft-control-plane-5d9c-abcde:15014': statusPort,
       'weft-injector-5d9c-abcde:9443': port,
       'slow:15020': sidecarPort,
+      'restarted:15020': sidecarPort,
     });
     expect(found).to.deep.include({
       nowMs: 5,
@@ -97,10 +101,13 @@ describe('weft check, reading', () => {
     });
     expect(found.answers).to.deep.equal([{ pod: 'weft-control-plane-5d9c-abcde', report: { ok: true, value: status } }]);
     expect(found.handshakes).to.deep.equal([{ pod: 'weft-injector-5d9c-abcde', verdict: { ok: true, value: '' } }]);
-    expect([...found.sidecarWords]).to.deep.equal([['shop/slow', 'waiting for: a certificate']]);
+    expect([...found.sidecarWords]).to.deep.equal([
+      ['shop/slow', 'waiting for: a certificate'],
+      ['shop/restarted', 'waiting for: a certificate'],
+    ]);
     expect(found.authority).to.deep.equal({ ok: true, value: true });
     expect(JSON.stringify(found), "secrets' values are not kept").not.to.include('c2VjcmV0');
-    expect(found.pods.ok && found.pods.value.length).to.equal(4);
+    expect(found.pods.ok && found.pods.value.length).to.equal(5);
   });
 
   it('keeps the fate of each read: absent, forbidden, and pods that cannot be asked', async () => {

@@ -55,7 +55,8 @@ function installed(more: Readonly<Record<string, readonly Stored[]>> = {}): Reco
 }
 
 function pod(namespace: string, name: string, injected: boolean, phase = 'Running'): Stored {
-  return { metadata: { namespace, name, annotations: injected ? { 'weft.dev/status': '{}' } : {} }, status: { phase } };
+  const sidecar = { name: 'weft-proxy', restartPolicy: 'Always' };
+  return { metadata: { namespace, name }, spec: { initContainers: injected ? [sidecar] : [] }, status: { phase } };
 }
 
 const named = ({ kind, namespace, name }: Target): string => `${kind} ${namespace === undefined ? '' : `${namespace}/`}${name}`;
@@ -136,6 +137,11 @@ describe('weft uninstall', () => {
     expect(targets.length).to.be.greaterThan(10);
     expect(said).to.deep.equal(['5 pods with a sidecar: they go on with their last configuration, until their certificates expire']);
     expect(refusal(new Map([['a', ['p']]]))).to.match(/^1 pod still/);
+  });
+
+  it('goes by the container, not by an annotation that may be a copy', async () => {
+    const copy = { metadata: { namespace: 'shop', name: 'copy', annotations: { 'weft.dev/status': '{}' } }, spec: {}, status: {} };
+    expect((await run(clusterWith(installed({ pods: [copy] })))).targets).to.not.be.empty;
   });
 
   it('leaves a namespace that somebody else has made, and says that Helm keeps a record', async () => {
