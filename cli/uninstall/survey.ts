@@ -36,15 +36,17 @@ export async function survey(client: KubeClient): Promise<Survey> {
     list(client, { kind: KINDS.ConfigMap }, signal, { fieldSelector: `metadata.name=${TRUST_CONFIG_MAP}` }, () => true),
     list(client, { kind: KINDS.XMesh }, signal, {}, (mesh) => mesh.spec?.controllerName === CONTROLLER_NAME),
   ]);
-  const order = removalOrder([
+  const made = [
     ...bundles
       .map(
         ({ metadata }): Target => ({ where: KINDS.ConfigMap, kind: 'ConfigMap', namespace: metadata?.namespace, name: TRUST_CONFIG_MAP }),
       )
       .filter(({ namespace }) => namespace !== SYSTEM_NAMESPACE),
     ...meshes.map(({ metadata }): Target => ({ where: KINDS.XMesh, kind: 'XMesh', name: metadata?.name ?? '' })),
-  ]);
-  const found = await Promise.all(order.map((target) => read(client, target, signal)));
+  ];
+  const order = removalOrder(made);
+  const listed = new Set(made);
+  const found = await Promise.all(order.map((target) => (listed.has(target) ? ({} as Seen) : read(client, target, signal))));
   return {
     injected: byNamespace(pods),
     // A namespace that somebody else has made is not ours to remove.

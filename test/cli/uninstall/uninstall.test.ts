@@ -144,6 +144,14 @@ describe('weft uninstall', () => {
     expect((await run(clusterWith(installed({ pods: [copy] })))).targets).to.not.be.empty;
   });
 
+  it('does not ask again, one by one, for what it has listed', async () => {
+    const configmaps = Array.from({ length: 300 }, (_, i) => ({ metadata: { namespace: `n${i}`, name: 'weft-trust' } }));
+    const asked: string[] = [];
+    const cluster = clusterWith(installed({ configmaps }), (path) => void asked.push(path) as undefined);
+    expect((await run(cluster)).targets.filter(({ kind }) => kind === 'ConfigMap')).to.have.length(300);
+    expect(asked.length).to.be.below(50);
+  });
+
   it('leaves a namespace that somebody else has made, and says that Helm keeps a record', async () => {
     const objects = installed();
     objects.namespaces = [{ metadata: { name: system } }];
