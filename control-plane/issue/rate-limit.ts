@@ -21,12 +21,6 @@ export class RateLimit {
     this.now = now;
   }
 
-  /** Whether one could be taken; takes none. */
-  has(key: string): boolean {
-    const bucket = this.buckets.get(key);
-    return bucket === undefined || this.filled(bucket, this.now()) >= 1;
-  }
-
   /** Takes one; false: not now. */
   take(key: string): boolean {
     const nowMs = this.now();
@@ -40,6 +34,12 @@ export class RateLimit {
     if (bucket.tokens < 1) return false;
     bucket.tokens -= 1;
     return true;
+  }
+
+  /** One that was taken after all was for nothing. */
+  giveBack(key: string): void {
+    const bucket = this.buckets.get(key);
+    if (bucket !== undefined) bucket.tokens = Math.min(this.burst, bucket.tokens + 1);
   }
 
   private filled({ tokens, atMs }: Bucket, nowMs: number): number {

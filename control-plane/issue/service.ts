@@ -113,15 +113,20 @@ export class IssueService {
   }
 
   private async authenticate(metadata: Metadata, peer: string): Promise<TokenIdentity> {
-    if (!this.badTokens.has(addressOf(peer))) throw this.limited({ peer }, 'too many bad tokens from this address');
+    // Taken before it is known whether the token is bad: of calls that come at the same time, too, only so many are looked at.
+    const address = addressOf(peer);
+    if (!this.badTokens.take(address)) throw this.limited({ peer }, 'too many bad tokens from this address');
     const values = metadata.get('authorization');
     const match = values.length === 1 ? /^bearer +(\S+)$/i.exec(String(values[0])) : null;
     if (match === null) throw this.unauthenticated(peer, values.length === 0 ? 'no token' : 'not one bearer token');
     const token = match[1]!;
     if (token.length > LARGEST_TOKEN) throw this.unauthenticated(peer, 'token too large');
-    if (!this.tokens.take(createHash('sha256').update(token).digest('base64')))
+    if (!this.tokens.take(createHash('sha256').update(token).digest('base64'))) {
+      this.badTokens.giveBack(address);
       throw this.limited({ peer }, 'this token was shown too often');
+    }
     const verdict = await this.settings.verifyToken(token);
+    if (!('error' in verdict) || verdict.unavailable) this.badTokens.giveBack(address);
     if (!('error' in verdict)) return verdict;
     if (verdict.unavailable) throw this.unavailable({ peer }, `tokens cannot be verified now: ${verdict.error}`);
     throw this.unauthenticated(peer, verdict.error);
@@ -129,7 +134,6 @@ export class IssueService {
 
   private unauthenticated(peer: string, reason: string): Refusal {
     this.counts.unauthenticated++;
-    this.badTokens.take(addressOf(peer));
     this.log.warn('certificate refused: bad token', { peer, reason });
     return new Refusal(status.UNAUTHENTICATED, BAD_TOKEN);
   }

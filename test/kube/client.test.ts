@@ -259,7 +259,7 @@ describe('kube client', () => {
       await over;
     };
     for (let i = 0; i < 5; i++) await watch();
-    await until(() => queryObjects(Watched) <= 1, 'they are freed');
+    await until(() => queryObjects(Watched, { format: 'count' }) <= 1, 'they are freed');
     stop.abort();
   });
 

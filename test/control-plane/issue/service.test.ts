@@ -20,6 +20,7 @@ import {
   startIssuingServer,
   TRUST_DOMAIN,
 } from '#test/support/issuing-server.ts';
+import { until } from '#test/support/until.ts';
 
 const INVALID_ARGUMENT = 3;
 const HOUR_MS = 3600_000;
@@ -256,6 +257,22 @@ describe('control-plane/issue/service', () => {
     expect(shown.filter((one) => !(one instanceof GrpcError))).to.have.length(3);
     expect(verified).to.equal(3);
     expect((await ask(goodRequest(), { authorization: 'Bearer other' })).chain).to.have.length(1);
+  });
+
+  it('T52 looks at no more bad tokens of an address where they come all at once', async () => {
+    let verified = 0;
+    const judged: (() => void)[] = [];
+    const verifyToken: VerifyToken = async () => {
+      verified++;
+      await new Promise<void>((resolve) => judged.push(resolve));
+      return { error: 'bad' };
+    };
+    await open({ issue: { verifyToken, now: () => 1_000_000 } });
+    const all = Array.from({ length: BAD_TOKENS_BURST + 40 }, (_, i) => refusal(goodRequest(), `bad-${i}`));
+    await until(() => server.issue.counts.limited === 40, 'the rest is refused at once');
+    expect(verified).to.equal(BAD_TOKENS_BURST);
+    for (const judge of judged) judge();
+    await Promise.all(all);
   });
 
   it('T52 writes no more lines about callers without a token than about bad ones', async () => {
