@@ -59,7 +59,7 @@ export class TrustBundle {
   private readonly writing = new Set<string>();
   /** Namespace → when to try again. */
   private readonly failed = new Map<string, { readonly failures: number; readonly untilMs: number }>();
-  private cancel: (() => void) | null = null;
+  private looking: { readonly atMs: number; readonly cancel: () => void } | null = null;
   private leading = false;
   private stopped = false;
 
@@ -98,7 +98,7 @@ export class TrustBundle {
 
   stop(): void {
     this.stopped = true;
-    this.cancel?.();
+    this.looking?.cancel();
     this.reflector.stop();
   }
 
@@ -116,12 +116,17 @@ export class TrustBundle {
     this.lookIn(LOOK_EVERY_MS);
   }
 
+  /** The earliest of what is asked for counts: a namespace that has to wait must not make the others wait. */
   private lookIn(ms: number): void {
-    if (this.stopped || this.cancel !== null) return;
-    this.cancel = this.settings.timers.after(ms, () => {
-      this.cancel = null;
+    const { timers } = this.settings;
+    const atMs = timers.now() + ms;
+    if (this.stopped || (this.looking !== null && this.looking.atMs <= atMs)) return;
+    this.looking?.cancel();
+    const cancel = timers.after(ms, () => {
+      this.looking = null;
       this.look();
     });
+    this.looking = { atMs, cancel };
   }
 
   private note({ metadata, data }: ConfigMap): void {

@@ -6,6 +6,7 @@ import { silentLogger } from '#core/log.ts';
 import { ANNOTATION_STATUS, TRUST_CONFIG_MAP, TRUST_KEY } from '#core/names.ts';
 import { systemTimers, type Timers } from '#core/timers.ts';
 import { KINDS, KubeError } from '#kube/api.ts';
+import { ManualTimers } from '../../support/manual-timers.ts';
 import { until } from '../../support/until.ts';
 import { FakeApi } from './fake-api.ts';
 
@@ -29,17 +30,21 @@ describe('control-plane/kube: trust-bundle', () => {
     store = new ObjectStore();
     leading = true;
     roots = 'ROOTS';
-    bundle = new TrustBundle({
+    bundle = bundleWith(HASTY);
+  });
+
+  function bundleWith(timers: Timers): TrustBundle {
+    return new TrustBundle({
       client: api,
       store,
       systemNamespace: 'weft-system',
       roots: () => roots,
       stillLeading: () => leading,
-      timers: HASTY,
+      timers,
       random: () => 0.5,
       log: silentLogger,
     });
-  });
+  }
 
   afterEach(() => bundle.stop());
 
@@ -95,5 +100,31 @@ describe('control-plane/kube: trust-bundle', () => {
     bundle.lead(true);
     await until(() => ['b', 'c', 'd', 'e', 'f'].every((name) => held(name) === 'ROOTS'), 'the others have theirs');
     expect(held('a')).to.equal(undefined);
+  });
+
+  it('does not make a new namespace wait for the next try of one that refuses', async () => {
+    const timers = new ManualTimers();
+    const subject = bundleWith(timers);
+    const settle = async (): Promise<void> => {
+      for (let i = 0; i < 50; i++) await Promise.resolve();
+    };
+    store.apply(namespace('a', 'enabled'));
+    api.intercept = ({ method, path }) => {
+      if (method === 'POST' && path.includes('/a/')) throw new KubeError('403 the namespace is being terminated', 403, 'Forbidden');
+      return undefined;
+    };
+    subject.start();
+    subject.lead(true);
+    for (let i = 0; i < 200; i++) {
+      timers.advance(250);
+      await settle();
+    }
+    expect(timers.nextInMs()).to.be.above(2000);
+    store.apply(namespace('b', 'enabled'));
+    subject.touch();
+    timers.advance(500);
+    await settle();
+    expect(held('b')).to.equal('ROOTS');
+    subject.stop();
   });
 });
