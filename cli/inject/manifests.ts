@@ -7,6 +7,7 @@ import { inject } from '#injector/inject.ts';
 import { type Operation, patchOf } from '#injector/patch.ts';
 import { isObject, type Pod, podProblem } from '#injector/pod.ts';
 import { Failure } from '../failure.ts';
+import { KUBECTL_YAML } from '../kubectl-yaml.ts';
 import { countObjects, type Workload, workloadsOf } from './templates.ts';
 import { editDocument } from './yaml-edit.ts';
 
@@ -40,7 +41,7 @@ export interface ManifestOptions {
  * @throws Failure when the text is not YAML
  */
 export function injectManifests(text: string, source: string, options: ManifestOptions): InjectedManifests {
-  const documents = parseAllDocuments(text, { merge: true, uniqueKeys: true });
+  const documents = parseAllDocuments(text, KUBECTL_YAML);
   // An empty text is an empty list with a mark, not a document.
   const parsed: Document[] = Array.isArray(documents) ? [...documents] : [];
   for (const { errors } of parsed) {

@@ -1,10 +1,8 @@
 // A JSON Patch applied to a YAML document, so that comments and the form of everything else stay.
 import { applyPatch } from 'rfc6902';
-import { Document, isAlias, isScalar, isSeq, type Node, visit } from 'yaml';
+import { Document, isSeq, visit } from 'yaml';
 import type { Operation } from '#injector/patch.ts';
-
-// kubectl's parser reads these as booleans (YAML 1.1); the one here writes them without quotes.
-const BOOLEAN_WORD = /^(?:y|n|yes|no|on|off)$/i;
+import { KUBECTL_YAML } from '../kubectl-yaml.ts';
 
 /**
  * Applies the operations.
@@ -22,9 +20,7 @@ export function editDocument(document: Document, operations: readonly Operation[
     // Parsed from text, so that no two places are one object.
     const value = JSON.parse(JSON.stringify(document.toJS()));
     applyPatch(value, structuredClone(operations) as Parameters<typeof applyPatch>[1]);
-    const rebuilt = new Document(value, { aliasDuplicateObjects: false });
-    quoteWords(rebuilt.contents as Node);
-    return rebuilt;
+    return new Document(value, { ...KUBECTL_YAML, aliasDuplicateObjects: false });
   }
   for (const operation of operations) edit(document, operation);
   return document;
@@ -40,15 +36,7 @@ function edit(document: Document, operation: Operation): void {
     return;
   }
   const node = document.createNode(operation.value, { aliasDuplicateObjects: false });
-  quoteWords(node);
   const parent = document.getIn(path.slice(0, -1), true);
   if (operation.op === 'add' && isSeq(parent)) parent.items.splice(Number(path.at(-1)), 0, node);
   else document.setIn(path, node);
-}
-
-function quoteWords(node: Node): void {
-  visit(node, (_, inner) => {
-    if (isScalar(inner) && !isAlias(inner) && typeof inner.value === 'string' && BOOLEAN_WORD.test(inner.value))
-      inner.type = 'QUOTE_DOUBLE';
-  });
 }

@@ -1,5 +1,6 @@
 // The values that the chart is rendered with: its own, then files, then --set, each on top of the last as Helm lays them.
 import { parseDocument } from 'yaml';
+import { KUBECTL_YAML } from '../kubectl-yaml.ts';
 import { type Schema, schemaAt, typesOf } from './schema.ts';
 
 export type Values = Readonly<Record<string, unknown>>;
@@ -12,19 +13,13 @@ export class ValuesError extends Error {
 /** Parts of a key path. */
 const MAX_DEPTH = 16;
 
-/** Tags of YAML 1.1 that Helm's parser does not have, or that are no JSON. */
-const FOREIGN_TAGS = /:(timestamp|binary|set|omap|pairs)$/;
-
 /**
- * A values file, or the chart's defaults. YAML 1.1, for that is what Helm reads.
+ * A values file, or the chart's defaults.
  * @param file for messages
  * @throws ValuesError
  */
 export function parseValues(text: string, file: string): Values {
-  const document = parseDocument(text, {
-    version: '1.1',
-    customTags: (tags) => tags.filter((tag) => typeof tag === 'string' || (!FOREIGN_TAGS.test(tag.tag) && tag.format !== 'TIME')),
-  });
+  const document = parseDocument(text, KUBECTL_YAML);
   const [error] = document.errors;
   if (error !== undefined) throw new ValuesError(`${file}: ${error.message.split('\n')[0].replace(/:$/, '')}`);
   const values: unknown = document.toJS();

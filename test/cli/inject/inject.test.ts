@@ -77,6 +77,23 @@ describe('injectManifests', () => {
     expect(text).to.match(/name: WEFT_LOG_LEVEL,?\s+value: "off"/);
   });
 
+  it('leaves scalars as kubectl reads them, by YAML 1.1', () => {
+    const volumes = 'volumes: [ { name: keys, secret: { secretName: k, defaultMode: 0400 } } ]';
+    const env = 'env: [ { name: A, value: "0400" }, { name: B, value: "1_000" }, { name: C, value: "yes" }, { name: D, value: "0b11" } ]';
+    const flags = 'stdin: yes, tty: off, ports: [ { containerPort: 8_080 } ]';
+    for (const anchor of ['', '&a ']) {
+      const alias = anchor === '' ? '{ app: a }' : '*a';
+      const meta = `metadata: { name: a, labels: ${anchor}{ app: a }, annotations: ${alias} }`;
+      const { text } = injected(
+        `apiVersion: v1\nkind: Pod\n${meta}\nspec: { containers: [ { name: app, image: "app:1", ${flags}, ${env} } ], ${volumes} }\n`,
+      );
+      const pod = parseAllDocuments(text, { version: '1.1' })[0].toJS();
+      expect(pod.spec.volumes[0].secret.defaultMode, text).to.equal(0o400);
+      expect(pod.spec.containers[0]).to.deep.include({ stdin: true, tty: false, ports: [{ containerPort: 8080 }] });
+      expect(pod.spec.containers[0].env.map(({ value }: { value: string }) => value)).to.deep.equal(['0400', '1_000', 'yes', '0b11']);
+    }
+  });
+
   it('changes one of two places that share an anchor', () => {
     const { values } = injected(
       `apiVersion: v1\nkind: Pod\nmetadata: { name: a, labels: &l { app: a } }\nspec:\n  containers:\n  - &c { name: a, livenessProbe: &p { httpGet: { port: 80 } } }\n  - { <<: *c, name: b }\n`,
