@@ -112,6 +112,8 @@ export class AuthorityKeeper {
     for (let failures = 0; !this.stopped; failures++) {
       try {
         const authority = await bootstrapAuthority(this.remembering(), settings);
+        if (authority.notAfterMs <= settings.now())
+          throw new AuthorityError(`its certificate expired at ${new Date(authority.notAfterMs).toISOString()}`);
         this.problem = '';
         this.watch();
         return authority;
@@ -176,8 +178,9 @@ export class AuthorityKeeper {
     let why = '';
     try {
       const pem = pemOf(secret);
-      const same = pem.certificate.trim() === this.inUse?.certificate.trim() && pem.key.trim() === this.inUse?.key.trim();
-      if (!same) why = 'it holds another authority than the one in use';
+      const same = (key: keyof AuthorityPem): boolean => (pem[key] ?? '').trim() === (this.inUse?.[key] ?? '').trim();
+      if (!same('certificate') || !same('key')) why = 'it holds another authority than the one in use';
+      else if (!same('extraRoots')) why = `its ${EXTRA_ROOTS_KEY} are others than those in use, and count from the next start`;
     } catch (error) {
       why = (error as Error).message;
     }

@@ -91,6 +91,19 @@ describe('control-plane/kube: authority-store', () => {
     expect(subject.problem).to.equal('');
   });
 
+  it('T61 waits for another where the one that is kept has expired, and says so', async () => {
+    const longAgo = () => Date.now() - 48 * 3600_000;
+    api.put(SECRET, secretOf(await Authority.generate({ trustDomain: 'test.local', now: longAgo, lifetimeMs: 24 * 3600_000 })));
+    const subject = keeper();
+    const loading = subject.load();
+    await until(() => told.length > 0, 'the trouble is told');
+    expect(told[0]).to.match(/^AuthorityUnusable: .*cannot be used: its certificate expired at 20/);
+    expect(api.writes).to.have.length(0);
+    const good = await Authority.generate(SETTINGS);
+    api.put(SECRET, secretOf(good));
+    expect((await loading)!.rootsPem().trim()).to.equal(good.certificate.trim());
+  });
+
   it('names the key that a Secret lacks', async () => {
     api.put(SECRET, { data: { 'tls.crt': base64('x') } });
     const subject = keeper();
@@ -129,6 +142,9 @@ describe('control-plane/kube: authority-store', () => {
     expect(told[0]).to.match(/^AuthorityReplaced: .*another authority than the one in use/);
     api.put(SECRET, { data: {} });
     await until(() => told.length === 2, 'an empty Secret is told of too');
+    api.put(SECRET, { data: { ...(before.data as object), 'extra-roots.pem': base64('x') } });
+    await until(() => told.length === 3, 'so are other roots');
+    expect(told[2]).to.match(/extra-roots\.pem .*count from the next start/);
     api.put(SECRET, { data: before.data });
     await until(() => subject.problem === '', 'all is well again');
     expect(api.writes.filter(({ method }) => method !== 'POST')).to.have.length(0);
