@@ -49,7 +49,7 @@ export function injectManifests(text: string, source: string, options: ManifestO
     const { linePos, message } = errors[0];
     throw new Failure(`${source}${linePos === undefined ? '' : `:${linePos[0].line}:${linePos[0].col}`}: ${message.split('\n')[0]}`);
   }
-  const values = parsed.map((document) => document.toJS() as unknown);
+  const values = parsed.map((document) => plainOf(document, source));
   const namespaces = namespacesOf(values);
   const entries: Entry[] = [];
   let others = 0;
@@ -67,6 +67,15 @@ export function injectManifests(text: string, source: string, options: ManifestO
     return editDocument(document, operations);
   });
   return { text: changed ? write(made) : text, entries, others };
+}
+
+/** Aliases that grow too much, or name nothing, are found out here only. */
+function plainOf(document: Document, source: string): unknown {
+  try {
+    return document.toJS();
+  } catch (error) {
+    throw new Failure(`${source}: ${(error as Error).message}`);
+  }
 }
 
 function injectWorkload(

@@ -5,6 +5,7 @@ import path from 'node:path';
 import { Writable } from 'node:stream';
 import { expect } from 'chai';
 import { parseAllDocuments } from 'yaml';
+import { Failure } from '#cli/failure.ts';
 import { injectCommand } from '#cli/inject/command.ts';
 import { injectManifests } from '#cli/inject/manifests.ts';
 import { KINDS } from '#kube/api.ts';
@@ -92,6 +93,22 @@ describe('injectManifests', () => {
       expect(pod.spec.containers[0]).to.deep.include({ stdin: true, tty: false, ports: [{ containerPort: 8080 }] });
       expect(pod.spec.containers[0].env.map(({ value }: { value: string }) => value)).to.deep.equal(['0400', '1_000', 'yes', '0b11']);
     }
+  });
+
+  it('refuses what is nested too deeply, or grows by its anchors', () => {
+    expect(() => injected(`a: ${'['.repeat(5000)}`)).to.throw(Failure, 'in.yaml:1:');
+    const lines = Array.from(
+      { length: 20 },
+      (_, i) =>
+        `a${i}: &a${i} [${
+          i === 0
+            ? 'x'
+            : Array(10)
+                .fill(`*a${i - 1}`)
+                .join(', ')
+        }]`,
+    );
+    expect(() => injected(lines.join('\n'))).to.throw(Failure, /^in\.yaml: .*alias/);
   });
 
   it('changes one of two places that share an anchor', () => {
