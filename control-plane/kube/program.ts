@@ -158,6 +158,7 @@ export class ClusterProgram {
       timers,
       random,
     });
+    if (this.stopping) return controlPlane.close();
     this.controlPlane = controlPlane;
     this.source.feed(controlPlane);
     controlPlane.publisher.servicesChanged(meanwhile);
@@ -237,7 +238,9 @@ export class ClusterProgram {
   private changed(kind: StoredKind, object: KubeObject | undefined): void {
     if (kind === 'GRPCRoute') this.statuses.touch();
     if (kind === 'Namespace' || kind === 'Pod') this.trust.touch();
-    if (kind === 'Namespace' && object !== undefined) this.judgeLabels(object);
+    if (kind !== 'Namespace') return;
+    if (object !== undefined) this.judgeLabels(object);
+    else for (const name of this.toldMistakes.keys()) if (this.store.namespace(name) === undefined) this.toldMistakes.delete(name);
   }
 
   private lead(leading: boolean): void {
@@ -273,14 +276,16 @@ export class ClusterProgram {
     return leftMs < AUTHORITY_WARNING_MS ? `the authority's certificate expires at ${at}` : undefined;
   }
 
-  private checkAuthority(): void {
-    const problem = this.authorityEnd();
-    if (problem !== undefined) {
-      this.settings.log.error(problem);
+  /** Says it each day, and once more at the end itself. */
+  private checkAuthority(told = '', toldMs = 0): void {
+    const { timers, log } = this.settings;
+    const problem = this.authorityEnd() ?? '';
+    if (problem !== '' && (problem !== told || timers.now() - toldMs >= DAY_MS)) {
+      log.error(problem);
       this.warnOfAuthority('AuthorityExpires', problem);
+      toldMs = timers.now();
     }
-    // An equal Event within ten minutes is counted into the same.
-    this.cancelCheck = this.settings.timers.after(problem === undefined ? AUTHORITY_CHECK_MS : DAY_MS, () => this.checkAuthority());
+    this.cancelCheck = timers.after(AUTHORITY_CHECK_MS, () => this.checkAuthority(problem, toldMs));
   }
 
   private warnOfAuthority(reason: string, message: string): void {

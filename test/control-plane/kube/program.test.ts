@@ -1,16 +1,18 @@
 // The control plane of a cluster as a whole, on an API server in memory: waits, serves, leads, and stops.
 import { request } from 'node:http';
 import { expect } from 'chai';
+import { Authority } from '#certs/authority.ts';
 import { ClusterProgram } from '#control-plane/kube/program.ts';
 import type { StatusReport } from '#control-plane/view/status.ts';
 import { silentLogger } from '#core/log.ts';
 import { AUTHORITY_SECRET, TRUST_CONFIG_MAP } from '#core/names.ts';
-import { systemTimers } from '#core/timers.ts';
+import { systemTimers, type Timers } from '#core/timers.ts';
 import { KINDS, KubeError } from '#kube/api.ts';
 import { until } from '../../support/until.ts';
 import { FakeApi } from './fake-api.ts';
 
 const SECRET = { kind: KINDS.Secret, namespace: 'weft-system', name: AUTHORITY_SECRET };
+const HOUR_MS = 3600_000;
 const ROUTE = { kind: KINDS.GRPCRoute, namespace: 'shop', name: 'canary' };
 
 describe('control-plane/kube: the program', () => {
@@ -28,7 +30,11 @@ describe('control-plane/kube: the program', () => {
       metadata: { generation: 1 },
       spec: { parentRefs: [{ group: '', kind: 'Service', name: 'payment' }], rules: [{ backendRefs: [{ name: 'payment', port: 7070 }] }] },
     });
-    program = new ClusterProgram({
+    program = programWith(systemTimers);
+  });
+
+  function programWith(timers: Timers): ClusterProgram {
+    return new ClusterProgram({
       client: api,
       pod: { namespace: 'weft-system', name: 'weft-0' },
       trustDomain: 'test.local',
@@ -37,11 +43,14 @@ describe('control-plane/kube: the program', () => {
       host: '127.0.0.1',
       port: 0,
       viewPort: 0,
-      timers: systemTimers,
+      timers,
       random: () => 0.5,
       log: silentLogger,
     });
-  });
+  }
+
+  const eventsOf = (reason: string): string[] =>
+    api.writes.filter(({ path, body }) => path.endsWith('/events') && body?.reason === reason).map(({ body }) => String(body!.message));
 
   afterEach(() => program.stop());
 
@@ -123,6 +132,51 @@ describe('control-plane/kube: the program', () => {
     await until(() => program.viewPort !== 0, 'the view listens');
     await program.stop();
     await starting;
+  });
+
+  it('T61 tells of an authority that ends, and when it has ended; then it is not ready', async () => {
+    const pem = await Authority.generate({ trustDomain: 'test.local', now: Date.now, lifetimeMs: 20 * 24 * HOUR_MS });
+    const base64 = (text: string) => Buffer.from(text).toString('base64');
+    api.put(SECRET, { data: { 'tls.crt': base64(pem.certificate), 'tls.key': base64(pem.key) } });
+    let aheadMs = 0;
+    // A minute passes in a moment; what waits for an hour waits for ever.
+    const after: Timers['after'] = (ms, then) => (ms >= HOUR_MS ? () => {} : systemTimers.after(ms >= 30_000 ? 20 : ms, then));
+    program = programWith({ now: () => Date.now() + aheadMs, after });
+    await program.start();
+    await until(() => eventsOf('AuthorityExpires').length > 0, 'it is told weeks before');
+    expect((await ask('/readyz')).status).to.equal(200);
+    expect((await report()).problems.join()).to.match(/expires at/);
+    aheadMs = 21 * 24 * HOUR_MS;
+    await until(() => eventsOf('AuthorityExpires').length > 1, 'it is told at the end');
+    expect(eventsOf('AuthorityExpires')[1]).to.match(/expired at .*: no certificates are issued/);
+    expect(await ask('/readyz')).to.include({ status: 503 });
+    expect((await ask('/livez')).status).to.equal(200);
+  });
+
+  it('tells of a wrong label again where the namespace was made anew', async () => {
+    const odd = { kind: KINDS.Namespace, name: 'odd' };
+    await program.start();
+    api.put(odd, { metadata: { uid: 'one', labels: { 'weft.dev/inject': 'true' } } });
+    await until(() => eventsOf('UnusableLabel').length === 1, 'it is told');
+    api.drop(odd);
+    api.put(odd, { metadata: { uid: 'two', labels: { 'weft.dev/inject': 'true' } } });
+    await until(() => eventsOf('UnusableLabel').length === 2, 'it is told again');
+  });
+
+  it('leaves nothing behind when it is stopped while it starts to serve', async () => {
+    const listening = (): number => process.getActiveResourcesInfo().filter((what) => what === 'TCPServerWrap').length;
+    const before = listening();
+    let stopped: Promise<void> | undefined;
+    const after: Timers['after'] = (ms, then) => {
+      // The first wait of its own certificate: the last thing before it listens.
+      if (ms > 25_000) stopped ??= program.stop();
+      return systemTimers.after(ms, then);
+    };
+    program = programWith({ now: Date.now, after });
+    await program.start();
+    await stopped;
+    expect(stopped).to.not.equal(undefined);
+    await until(() => listening() === before, 'its ports are free', 3000);
   });
 
   it('gives the lease back when it stops', async () => {
