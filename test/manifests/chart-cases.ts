@@ -41,6 +41,8 @@ const EVERYTHING = {
   },
   injector: {
     replicas: 2,
+    // Defaults of ours: given anew, and taken away.
+    podAnnotations: { 'prometheus.io/scrape': 'false', 'prometheus.io/path': '', 'kubectl.kubernetes.io/default-container': 'other' },
     failurePolicy: 'Fail',
     resources: { requests: {}, limits: {} },
     affinity: { podAntiAffinity: { requiredDuringSchedulingIgnoredDuringExecution: [{ topologyKey: 'zone', labelSelector: {} }] } },

@@ -40,6 +40,7 @@ export const FUNCTIONS: ReadonlyMap<string, { readonly arity: readonly [least: n
   ['join', { arity: [2, 2], call: ([separator, list]) => listOf(list).map(printed).join(textOf(separator)) }],
   ['hasPrefix', { arity: [2, 2], call: ([prefix, text]) => textOf(text).startsWith(textOf(prefix)) }],
   ['printf', { arity: [1, 9], call: ([format, ...args]) => formatted(textOf(format), args) }],
+  ['hasKey', { arity: [2, 2], call: ([map, key]) => Object.hasOwn(mapOf(map), textOf(key)) }],
   ['dict', { arity: [0, 16], call: (args) => dictionary(args) }],
   [
     'fail',
@@ -72,6 +73,11 @@ function textOf(value: Value): string {
 function listOf(value: Value): readonly Value[] {
   if (!Array.isArray(value)) throw new Error(`a list is needed, not ${value === null ? 'nothing' : typeof value}`);
   return value;
+}
+
+function mapOf(value: Value): { readonly [name: string]: Value } {
+  if (typeof value !== 'object' || value === null || Array.isArray(value)) throw new Error(`a map is needed, not ${JSON.stringify(value)}`);
+  return value as { readonly [name: string]: Value };
 }
 
 /** Line breaks to YAML 1.1 and what no parser shows: in YAML only as escapes. The `yaml` package would write them as they are. */

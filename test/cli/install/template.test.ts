@@ -37,6 +37,7 @@ describe('templates', () => {
     ['{{ include "t" (dict "b" (printf "%s-%s" .a.b "y")) }}{{ define "t" }}{{ .b }}{{ end }}', 'x-y'],
     ['{{ .a.b | default "d" | quote }}{{ "" | default "d" }}', '"x"d'],
     ['{{ eq .a.b "x" }}{{ ne "a" "b" }}{{ not .no }}', 'truetruetrue'],
+    ['{{ hasKey .a "b" }}{{ hasKey .a "c" }}', 'truefalse'],
     ['{{ int .zero | quote }}{{ join "," .list }}{{ hasPrefix "x" .a.b }}', '"0"p,qtrue'],
     ['k:{{ toYaml .map | nindent 2 }}', 'k:\n  z: 1\n  m: 2'],
     ['{{ $x := 1 }}{{ if .yes }}{{ $x := 2 }}{{ $x }}{{ end }}{{ $x }}', '21'],

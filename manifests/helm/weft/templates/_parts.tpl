@@ -58,6 +58,20 @@ affinity:
 {{- end }}
 {{- end }}
 
+{{/* Annotations of a program's pods: the values' own win. The arguments: component, settings. */}}
+{{- define "weft.podAnnotations" -}}
+{{- $own := .settings.podAnnotations }}
+{{- $defaults := dict "kubectl.kubernetes.io/default-container" .component "prometheus.io/scrape" "true" "prometheus.io/port" "15014" "prometheus.io/path" "/metrics" }}
+{{- range $name, $value := $defaults }}
+{{- if not (hasKey $own $name) }}
+{{ $name | quote }}: {{ $value | quote }}
+{{- end }}
+{{- end }}
+{{- range $name, $value := $own }}
+{{ $name | quote }}: {{ $value | quote }}
+{{- end }}
+{{- end }}
+
 {{/* Who the pods run as: the "restricted" Pod Security Standard. */}}
 {{- define "weft.podSecurity" -}}
 securityContext:
