@@ -105,7 +105,7 @@ function nextCondition(stored: StoredCondition, wanted: Condition, now: string):
 }
 
 /** Two parentRefs with the same key after defaulting are the same parent. */
-function keyOfParent(ref: Partial<ParentReference>, routeNamespace: string): string {
+export function keyOfParent(ref: Partial<ParentReference>, routeNamespace: string): string {
   const { group, kind, namespace, name, sectionName, port } = ref;
   // The core group is written both ways (gamma.md §7.19).
   const ofGroup = isCoreGroup(group) ? '' : (group ?? GATEWAY_GROUP);

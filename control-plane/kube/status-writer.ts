@@ -10,7 +10,7 @@ import { RateLimit } from '../issue/rate-limit.ts';
 import { entriesOf, fieldsOf } from '../translate/fields.ts';
 import { keyOf, splitKey } from '../translate/references.ts';
 import { AppliedPace, appliedCondition, SETTLED_AFTER_MS } from './applied.ts';
-import { APPLIED, nextParents, type WantedParent } from './next-parents.ts';
+import { APPLIED, keyOfParent, nextParents, type WantedParent } from './next-parents.ts';
 import type { GRPCRoute, RouteParentEntry } from './types.ts';
 
 /** Writes under way at once, and how many there may be: so many at once after a rest, so many per minute. */
@@ -25,6 +25,8 @@ const CONFLICT_RETRIES = 5;
 const ECHO_WITHIN_MS = 10_000;
 const RETRY_BASE_MS = 500;
 const RETRY_CAP_MS = 30_000;
+/** A server may ask for more patience than we have. */
+const MAX_RETRY_AFTER_MS = 60_000;
 
 export interface StatusWriterSettings {
   readonly client: KubeClient;
@@ -115,10 +117,12 @@ export class StatusWriter {
     const nowMs = this.settings.timers.now();
     this.lookedMs = nowMs;
     const states = this.statesByRoute();
+    const routes = new Set<string>();
     const known = new Set<string>();
     let nextMs = Infinity;
     for (const route of this.settings.routes()) {
       const key = routeKey(route);
+      routes.add(key);
       const { plan, againMs, parents } = this.plan(key, route, states.get(key) ?? [], nowMs);
       for (const parent of parents) known.add(parent);
       nextMs = Math.min(nextMs, againMs);
@@ -132,6 +136,7 @@ export class StatusWriter {
       void this.write(key, plan);
     }
     this.pace.retain(known);
+    for (const memory of [this.written, this.refused, this.full]) for (const key of memory.keys()) if (!routes.has(key)) memory.delete(key);
     this.lookAt(nextMs);
   }
 
@@ -171,7 +176,7 @@ export class StatusWriter {
       const parent = parentKey(key, state);
       const condition = appliedCondition(state.applied, state.generation, this.settings.replica);
       const verdict = JSON.stringify(state.conditions);
-      const decision = this.pace.decide(parent, verdict, storedApplied(route, state), condition, nowMs);
+      const decision = this.pace.decide(parent, verdict, storedApplied(route, splitKey(key)[0], state), condition, nowMs);
       if (!decision.write) {
         againMs = Math.min(againMs, decision.lookAgainMs);
         return { parentRef: state.parentRef, conditions: state.conditions, keep: [APPLIED] };
@@ -234,7 +239,10 @@ export class StatusWriter {
       onTrouble?.(route, 'StatusRefused', `the status cannot be written: ${error.message}`);
       return;
     }
-    const waitMs = Math.max(error.retryAfterMs ?? 0, backoffMs(this.failures++, RETRY_BASE_MS, RETRY_CAP_MS, random()));
+    const waitMs = Math.max(
+      Math.min(error.retryAfterMs ?? 0, MAX_RETRY_AFTER_MS),
+      backoffMs(this.failures++, RETRY_BASE_MS, RETRY_CAP_MS, random()),
+    );
     this.pausedUntilMs = timers.now() + waitMs;
     log.warn('statuses cannot be written now', { route: key, error, waitMs: Math.round(waitMs) });
   }
@@ -258,16 +266,10 @@ function parentKey(route: string, { parent, parentRef }: RouteState): string {
   return `${route} ${parent} ${parentRef.sectionName ?? ''} ${parentRef.port ?? ''}`;
 }
 
-function storedApplied(route: GRPCRoute, { parentRef }: RouteState) {
-  const entry = entriesOf(fieldsOf(route.status).parents).find((one) => {
-    const ref = fieldsOf(fieldsOf(one).parentRef);
-    return (
-      fieldsOf(one).controllerName === CONTROLLER_NAME &&
-      ref.name === parentRef.name &&
-      (ref.namespace ?? '') === (parentRef.namespace ?? '') &&
-      (ref.sectionName ?? '') === (parentRef.sectionName ?? '') &&
-      (ref.port ?? 0) === (parentRef.port ?? 0)
-    );
+function storedApplied({ status }: GRPCRoute, namespace: string, { parentRef }: RouteState) {
+  const entry = entriesOf(fieldsOf(status).parents).find((one) => {
+    const { controllerName, parentRef: ref } = fieldsOf(one);
+    return controllerName === CONTROLLER_NAME && keyOfParent(fieldsOf(ref), namespace) === keyOfParent(parentRef, namespace);
   });
   return entriesOf(fieldsOf(entry).conditions).find(({ type }) => type === APPLIED);
 }

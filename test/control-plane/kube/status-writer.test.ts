@@ -83,7 +83,7 @@ describe('control-plane/kube: status-writer', () => {
   const entries = () => (api.get(CANARY) as GRPCRoute).status!.parents!;
   const echo = () => sees(structuredClone(api.get(CANARY)) as GRPCRoute);
 
-  it('writes the verdict once, to the status alone, with the version that it saw', async () => {
+  it('T89 writes the verdict once, to the status alone, with the version that it saw', async () => {
     await lead();
     expect(api.writes).to.have.length(1);
     expect(api.writes[0]).to.deep.include({
@@ -120,7 +120,7 @@ describe('control-plane/kube: status-writer', () => {
     expect(api.writes).to.have.length(1);
   });
 
-  it('writes nothing unless it leads, also when it learns late that it does not', async () => {
+  it('T88 writes nothing unless it leads, also when it learns late that it does not', async () => {
     writer.touch();
     await pass(1000);
     leading = false;
@@ -128,7 +128,7 @@ describe('control-plane/kube: status-writer', () => {
     expect(api.asked).to.have.length(0);
   });
 
-  it('leaves routes alone that have no Service for a parent', async () => {
+  it('T89 leaves routes alone that have no Service for a parent', async () => {
     states = [];
     sees(stored({ parents: [FOREIGN] }));
     await lead();
@@ -154,7 +154,7 @@ describe('control-plane/kube: status-writer', () => {
     expect(entries()[0]!.conditions![0]!.observedGeneration).to.equal(2);
   });
 
-  it('begins anew with what another wrote meanwhile', async () => {
+  it('T89 begins anew with what another wrote meanwhile', async () => {
     stored({ parents: [FOREIGN] });
     await lead();
     expect(api.asked.map(({ method }) => method)).to.deep.equal(['PUT', 'GET', 'PUT']);
@@ -193,6 +193,43 @@ describe('control-plane/kube: status-writer', () => {
     for (let i = 0; i < 120; i++) await pass(1000);
     expect(trouble).to.deep.equal(['StatusRefused']);
     expect(api.asked.length).to.be.lessThan(20);
+  });
+
+  it('remembers nothing of a route that was deleted: one of the same name begins anew', async () => {
+    const refuse = (): never => {
+      throw new KubeError('422 status.parents[0]: invalid', 422, 'Invalid');
+    };
+    api.intercept = refuse;
+    await lead();
+    for (let i = 0; i < 120; i++) await pass(1000);
+    routes = [];
+    writer.touch();
+    await pass(200);
+    sees(stored({ parents: Array.from({ length: 32 }, (_, i) => ({ ...FOREIGN, parentRef: { name: `edge-${i}` } })) }));
+    writer.touch();
+    await pass(200);
+    routes = [];
+    writer.touch();
+    await pass(200);
+    api.intercept = () => undefined;
+    sees(stored({}));
+    writer.touch();
+    await pass(200);
+    expect(writer.counts.written).to.equal(1);
+    expect(trouble).to.deep.equal(['StatusRefused', 'StatusFull']);
+  });
+
+  it('waits a minute at most, whatever the API server asks for', async () => {
+    api.intercept = () => {
+      throw new KubeError('429 slow down', 429, 'TooManyRequests', 24 * 3600_000);
+    };
+    await lead();
+    expect(writer.counts.failed).to.equal(1);
+    api.intercept = () => undefined;
+    await pass(59_000);
+    expect(writer.counts.written).to.equal(0);
+    await pass(2_000);
+    expect(writer.counts.written).to.equal(1);
   });
 
   it('tells when others have left no room', async () => {
