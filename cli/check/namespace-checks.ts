@@ -10,6 +10,8 @@ const VALUES: Readonly<Record<string, readonly string[]>> = {
   [LABEL_INJECT]: ['enabled', 'disabled'],
   [LABEL_MTLS]: ['permissive', 'strict'],
 };
+/** The label by which the API server's PodSecurity admission goes. */
+const POD_SECURITY = 'pod-security.kubernetes.io/enforce';
 const checks = checksOf('Namespaces');
 
 /** The namespaces whose pods get sidecars, and each label with a value or a key that Weft does not know. */
@@ -33,6 +35,7 @@ export function namespaceChecks({ namespaces, pods }: Facts): Check[] {
     const details = idle.map(({ metadata }) => `${metadata?.name}`);
     made.push(checks.warning('system-namespaces', `${LABEL_INJECT} has no effect on system namespaces`, { details }));
   }
+  made.push(...podSecurityChecks(namespaces.value));
   const meshed = namespaces.value.filter(({ metadata }) => isMeshed({ metadata })).map(({ metadata }) => metadata?.name ?? '');
   if (meshed.length > 0) made.push(checks.ok('namespaces', `${counted(meshed.length, 'namespace')} meshed: ${nameList(meshed)}`));
   else {
@@ -40,6 +43,22 @@ export function namespaceChecks({ namespaces, pods }: Facts): Check[] {
     made.push(checks.warning('namespaces', 'no namespace is meshed', { hint }));
   }
   return made;
+}
+
+/** The sidecar needs NET_ADMIN, which only the level privileged allows: elsewhere the API server refuses the pods, after injection. */
+function podSecurityChecks(namespaces: readonly Namespace[]): Check[] {
+  const strict = namespaces.filter(isMeshed).flatMap(({ metadata }) => {
+    const level = metadata?.labels?.[POD_SECURITY];
+    return level === 'baseline' || level === 'restricted' ? [{ name: metadata?.name, level }] : [];
+  });
+  if (strict.length === 0) return [];
+  const text = `Pod Security refuses the new pods of ${counted(strict.length, 'meshed namespace')}: their sidecars need NET_ADMIN`;
+  return [
+    checks.failed('pod-security', text, {
+      details: strict.map(({ name, level }) => `${name}: enforces ${level}`),
+      hint: `kubectl label --overwrite namespace ${strict[0].name} ${POD_SECURITY}=privileged`,
+    }),
+  ];
 }
 
 /** Whether a namespace's pods get a sidecar by default. */

@@ -255,6 +255,16 @@ describe('weft check, verdicts', () => {
     expect(ofPod.hint).to.equal('put it into the template of its workload: weft.dev/inject: disabled');
   });
 
+  it('names meshed namespaces whose Pod Security refuses every pod with a sidecar', () => {
+    const labels = (level: string) => ({ 'weft.dev/inject': 'enabled', 'pod-security.kubernetes.io/enforce': level });
+    const named = ['privileged', 'baseline', 'restricted'].map((level) => ({ metadata: { name: level, labels: labels(level) } }));
+    const plain = { metadata: { name: 'plain', labels: { 'pod-security.kubernetes.io/enforce': 'restricted' } } };
+    const check = find(evaluate(facts({ namespaces: ok([{ metadata: { name: 'weft-system' } }, ...named, plain]) })), 'pod-security');
+    expect(check.state).to.equal('failed');
+    expect(check.details).to.deep.equal(['baseline: enforces baseline', 'restricted: enforces restricted']);
+    expect(check.hint).to.equal('kubectl label --overwrite namespace baseline pod-security.kubernetes.io/enforce=privileged');
+  });
+
   it('says what a broken sidecar says itself, and why its container does not run', () => {
     const running = evaluate(
       facts({
