@@ -1,6 +1,6 @@
 // The control plane's HTTP port: probes and metrics for all, what it knows for callers on this machine.
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
-import type { AddressInfo } from 'node:net';
+import type { AddressInfo, Socket } from 'node:net';
 import type { ControlPlane } from '../assemble.ts';
 import { type Family, metricsText } from './metrics.ts';
 import { type Surroundings, statusReport } from './status.ts';
@@ -29,6 +29,9 @@ interface Page {
   readonly body: string;
 }
 
+/** Open at once. */
+export const MOST_CONNECTIONS = 100;
+
 const TEXT = 'text/plain; charset=utf-8';
 
 /** Serves /livez, /readyz, /metrics, and on loopback /status and /debug/resources. @throws Error when the address is taken */
@@ -39,7 +42,13 @@ export async function startView(settings: ViewSettings): Promise<View> {
       answer(response, request.method, pageOf(request, settings));
     },
   );
-  server.maxConnections = 100;
+  const open = new Set<Socket>();
+  server.on('connection', (socket) => {
+    open.add(socket);
+    socket.once('close', () => open.delete(socket));
+    // The oldest goes, not the newest: whoever fills the port with idle connections must not keep the kubelet's probe out, and so have us restarted.
+    if (open.size > MOST_CONNECTIONS) for (const oldest of open) return void oldest.destroy();
+  });
   await new Promise<void>((resolve, reject) => {
     server.once('error', reject);
     server.listen(settings.port, settings.host, () => {

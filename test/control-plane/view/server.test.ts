@@ -1,12 +1,16 @@
 // The control plane's HTTP port: probes, metrics that parse, and the dump.
+import { once } from 'node:events';
 import { request } from 'node:http';
+import { connect } from 'node:net';
+import { networkInterfaces } from 'node:os';
 import { expect } from 'chai';
 import { Authority } from '#certs/authority.ts';
 import { type ControlPlane, startControlPlane } from '#control-plane/assemble.ts';
-import { startView, type View } from '#control-plane/view/server.ts';
+import { MOST_CONNECTIONS, startView, type View } from '#control-plane/view/server.ts';
 import type { Surroundings } from '#control-plane/view/status.ts';
 import { silentLogger } from '#core/log.ts';
 import { VERSION } from '#core/version.ts';
+import { until } from '../../support/until.ts';
 
 describe('control-plane/view', () => {
   let controlPlane: ControlPlane;
@@ -42,7 +46,7 @@ describe('control-plane/view', () => {
 
   function ask(path: string, method = 'GET'): Promise<{ status: number; type: string; body: string }> {
     return new Promise((resolve, reject) => {
-      const call = request({ host: '127.0.0.1', port: view.port, path, method }, (response) => {
+      const call = request({ host: '127.0.0.1', port: view.port, path, method, agent: false }, (response) => {
         let body = '';
         response.on('data', (part) => (body += part));
         response.on('end', () => resolve({ status: response.statusCode!, type: response.headers['content-type']!, body }));
@@ -92,6 +96,50 @@ describe('control-plane/view', () => {
     });
     expect((await ask('/readyz')).body).to.equal('ok\nXMesh weft belongs to another\n');
     problems.pop();
+  });
+
+  it('answers a probe though somebody fills the port with idle connections, and holds no more than so many', async () => {
+    const idle = Array.from({ length: MOST_CONNECTIONS + 20 }, () => connect(view.port, '127.0.0.1').on('error', () => {}));
+    await Promise.all(idle.slice(-10).map((socket) => (socket.connecting ? once(socket, 'connect') : undefined)));
+    expect(await ask('/livez')).to.include({ status: 200 });
+    await until(() => idle.filter(({ destroyed }) => destroyed).length >= 20, 'the oldest are gone');
+    expect(idle.at(-1)!.destroyed).to.equal(false);
+    for (const socket of idle) socket.destroy();
+  });
+
+  it('T64 shows to other machines probes and metrics, and nothing else', async function () {
+    const address = Object.values(networkInterfaces())
+      .flat()
+      .find((one) => one !== undefined && !one.internal && one.family === 'IPv4')?.address;
+    // A machine without any network has nobody to hide from.
+    if (address === undefined) return this.skip();
+    const around64 = { host: '0.0.0.0', port: 0, controlPlane: () => controlPlane, ready: () => true as const, around };
+    const exposed = await startView(around64);
+    const statusOf = (host: string, path: string, method = 'GET'): Promise<number> =>
+      new Promise((resolve, reject) => {
+        request({ host, port: exposed.port, path, method }, (response) => resolve(response.resume().statusCode!))
+          .on('error', reject)
+          .end();
+      });
+    try {
+      for (const path of ['/livez', '/readyz', '/metrics']) expect(await statusOf(address, path), path).to.equal(200);
+      for (const path of [
+        '/status',
+        '/debug/resources',
+        '/status?x',
+        '//status',
+        '/debug/pprof',
+        '/config_dump',
+        '/quitquitquit',
+        '/logging',
+        '/',
+      ])
+        expect(await statusOf(address, path), path).to.equal(404);
+      for (const method of ['POST', 'PUT', 'DELETE', 'PATCH']) expect(await statusOf(address, '/status', method), method).to.equal(405);
+      for (const path of ['/status', '/debug/resources']) expect(await statusOf('127.0.0.1', path), path).to.equal(200);
+    } finally {
+      await exposed.close();
+    }
   });
 
   it('refuses everything else', async () => {
