@@ -43,7 +43,11 @@ describe('the injector', () => {
   }
 
   /** As the API server does: by the caBundle that stands in the configuration. */
-  function review(pod: object, namespace = 'shop'): Promise<{ allowed: boolean; patch?: string; status?: { message: string } }> {
+  function review(
+    pod: object,
+    namespace = 'shop',
+    agent: https.Agent | false = false,
+  ): Promise<{ allowed: boolean; patch?: string; status?: { message: string } }> {
     const { webhooks } = api.objects.get(WEBHOOK_PATH) as never as { webhooks: { clientConfig: { caBundle: string } }[] };
     const body = JSON.stringify({
       apiVersion: 'admission.k8s.io/v1',
@@ -57,7 +61,7 @@ describe('the injector', () => {
         servername: NAME,
         path: '/inject?timeout=5s',
         method: 'POST',
-        agent: false,
+        agent,
         ca: Buffer.from(webhooks[0].clientConfig.caBundle, 'base64').toString(),
         headers: { 'content-type': 'application/json' },
       };
@@ -118,6 +122,26 @@ describe('the injector', () => {
     const metrics = await (await fetch(`http://127.0.0.1:${injector.healthPort}/metrics`)).text();
     expect(metrics).to.match(/^weft_injector_ca_bundle_patches_total 2$/m);
     expect(metrics).to.match(/^weft_injector_certificate_expiry_timestamp_seconds \d{10}/m);
+  });
+
+  it('admits a burst of 500 pods, over connections that are kept, with its Secret spoilt in the middle (T74, T75)', async () => {
+    await install();
+    api.put(TRUST, { data: { 'roots.pem': ROOTS } });
+    api.put(shop, { metadata: { labels: { 'weft.dev/inject': 'enabled' } } });
+    await until(async () => (await ready()) === 'ok\n', 'it is ready');
+    const agent = new https.Agent({ keepAlive: true, maxSockets: 50 });
+    const half = () =>
+      Promise.all(Array.from({ length: 250 }, (_, i) => review({ metadata: { name: `p${i}` }, spec: { containers: [] } }, 'shop', agent)));
+    const first = half();
+    api.put({ kind: KINDS.Secret, namespace: 'weft-system', name: 'weft-injector-tls' }, { data: { 'ca.crt': 'AAAA' } });
+    for (const { allowed, patch } of [...(await first), ...(await half())]) {
+      expect(allowed).to.equal(true);
+      expect(patch).to.be.a('string');
+    }
+    agent.destroy();
+    const metrics = await (await fetch(`http://127.0.0.1:${injector.healthPort}/metrics`)).text();
+    expect(metrics).to.match(/^weft_injector_reviews_total\{result="injected",reason=""\} 500$/m);
+    expect(metrics).to.not.include('result="failed"');
   });
 
   it('writes an Event about a pod that it leaves alone', async () => {
