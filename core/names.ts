@@ -8,6 +8,8 @@ export const LABEL_INJECT = 'weft.dev/inject';
 export const LABEL_MTLS = 'weft.dev/mtls';
 /** On an injected pod: JSON of what was done, see injector/. A pod that has it has a sidecar. */
 export const ANNOTATION_STATUS = 'weft.dev/status';
+/** Its field with the inbound ports that are left out of capture, "9999,20000-20100"; absent: none. */
+export const STATUS_SKIP_INBOUND_PORTS = 'skipInboundPorts';
 
 /** Where Weft itself is installed. */
 export const SYSTEM_NAMESPACE = 'weft-system';

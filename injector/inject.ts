@@ -6,6 +6,7 @@ import {
   SIDECAR_CONTAINER,
   SIDECAR_INBOUND_PORT,
   SIDECAR_OUTBOUND_PORT,
+  STATUS_SKIP_INBOUND_PORTS,
 } from '#core/names.ts';
 import { nearest } from '#core/nearest.ts';
 import { applyAnnotations } from './annotations.ts';
@@ -34,7 +35,7 @@ export function inject(pod: Pod, namespace: NamespaceFacts, settings: InjectionS
   return {
     pod: {
       ...pod,
-      metadata: { ...pod.metadata, annotations: annotationsOf(pod, settings) },
+      metadata: { ...pod.metadata, annotations: annotationsOf(pod, effective) },
       spec: {
         ...spec,
         initContainers: [
@@ -59,7 +60,7 @@ function isRootAllOver({ spec }: Pod): boolean {
   );
 }
 
-function annotationsOf(pod: Pod, { version }: InjectionSettings): Record<string, string> {
+function annotationsOf(pod: Pod, { version, skipInboundPorts }: InjectionSettings): Record<string, string> {
   const own = pod.metadata?.annotations ?? {};
   const added: Record<string, string> = {};
   const first = pod.spec?.containers?.[0]?.name;
@@ -73,6 +74,8 @@ function annotationsOf(pod: Pod, { version }: InjectionSettings): Record<string,
   added[ANNOTATION_STATUS] = JSON.stringify({
     version,
     containers: isRootAllOver(pod) ? [TOKEN_CONTAINER, SIDECAR_CONTAINER] : [SIDECAR_CONTAINER],
+    // Callers must know: their sidecars would speak mTLS to it.
+    ...(skipInboundPorts === '' ? {} : { [STATUS_SKIP_INBOUND_PORTS]: skipInboundPorts }),
   });
   return { ...own, ...added };
 }

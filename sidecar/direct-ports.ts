@@ -1,5 +1,6 @@
 // Ports of single pods that this workload sends to directly: their records, made at first use and gone when idle.
 import type { PodAddress } from '#core/gen/weft/v1/mesh_pb.ts';
+import { includesPort } from './capture/port-ranges.ts';
 import { plainPort } from './config/compile.ts';
 import type { PortHandle } from './forward/proxy.ts';
 import type { Upstreams } from './forward/upstreams.ts';
@@ -38,10 +39,14 @@ export class DirectPorts {
     this.pods.take(answer);
   }
 
-  /** @param then gets the port, or null: nobody with a sidecar is there. @returns stops waiting */
+  /** @param then gets the port, or null: no sidecar is there, or it does not see this port. @returns stops waiting */
   find(to: { readonly address: string; readonly port: number }, nowMs: number, then: (port: DirectPort | null) => void): () => void {
     return this.pods.ask(to.address, nowMs, (answer) =>
-      then(answer === null || answer.identity === '' ? null : this.portOf(to.address, to.port, answer)),
+      then(
+        answer === null || answer.identity === '' || includesPort(answer.bypassed, to.port)
+          ? null
+          : this.portOf(to.address, to.port, answer),
+      ),
     );
   }
 

@@ -27,7 +27,7 @@ export class PodAddresses {
   private readonly questions: AddressQuestions;
   private readonly changed: (address: string, answer: PodAddress | null) => void;
 
-  /** @param changed tells that an address has another identity now, or none of interest any more (null) */
+  /** @param changed tells that an address has another identity or other ports now, or none of interest any more (null) */
   constructor(questions: AddressQuestions, changed: (address: string, answer: PodAddress | null) => void) {
     this.questions = questions;
     this.changed = changed;
@@ -92,7 +92,7 @@ export class PodAddresses {
     if (entry === undefined) return;
     const before = entry.answer;
     entry.answer = answer;
-    if (before !== null && before.identity !== answer.identity) {
+    if (before !== null && !isAlike(before, answer)) {
       this.changed(answer.address, answer);
       for (const { gone } of [...entry.users]) gone();
     }
@@ -114,4 +114,8 @@ export class PodAddresses {
     }
     if (dropped.length > 0) this.questions.drop(dropped);
   }
+}
+
+function isAlike(a: PodAddress, b: PodAddress): boolean {
+  return a.identity === b.identity && JSON.stringify(a.bypassed) === JSON.stringify(b.bypassed);
 }

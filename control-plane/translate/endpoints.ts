@@ -1,5 +1,5 @@
 // The endpoints of a Service: who is ready to take its calls, where, and who that is.
-import { create, type MessageInitShape } from '@bufbuild/protobuf';
+import { create } from '@bufbuild/protobuf';
 import {
   type Endpoint,
   EndpointPortSchema,
@@ -8,11 +8,13 @@ import {
   EndpointsSchema,
   type PodAddress,
   PodAddressSchema,
+  type PortRange,
 } from '#core/gen/weft/v1/mesh_pb.ts';
 import { isNamespace, isServiceAccount, workloadSpiffeId } from '#core/identity.ts';
 import { ANNOTATION_STATUS } from '#core/names.ts';
 import type { EndpointSlice, Pod, Service, SliceEndpoint } from '../kube/types.ts';
 import type { ObjectView } from '../objects.ts';
+import { bypassedPorts, includesPort } from './bypassed.ts';
 import { entriesOf, fieldsOf, isAbsent, portOf, textOf } from './fields.ts';
 import { clusterIPsOf, type MeshPort } from './ports.ts';
 import { keyOf, namespaceOf, splitKey } from './references.ts';
@@ -50,7 +52,7 @@ function compareEndpoints(a: Endpoint, b: Endpoint): number {
 /** One slice, its endpoints looked up once for all ports. */
 class NamedSlice {
   private readonly slice: EndpointSlice;
-  private readonly ready: readonly MessageInitShape<typeof EndpointSchema>[];
+  private readonly ready: readonly ReadyEndpoint[];
 
   constructor(slice: EndpointSlice, objects: ObjectView, trustDomain: string) {
     this.slice = slice;
@@ -67,14 +69,23 @@ class NamedSlice {
       for (const ready of this.ready) {
         const place = `${ready.address} ${target}`;
         const known = byAddress.get(place);
-        if (known === undefined || (known.pod === '' && ready.pod !== ''))
-          byAddress.set(place, create(EndpointSchema, { ...ready, port: target }));
+        if (known !== undefined && (known.pod !== '' || ready.pod === '')) continue;
+        const { bypassed, ...endpoint } = ready;
+        const identity = includesPort(bypassed, target) ? '' : ready.identity;
+        byAddress.set(place, create(EndpointSchema, { ...endpoint, identity, port: target }));
       }
     }
   }
 }
 
-function readyEndpoint(endpoint: SliceEndpoint | null, namespace: string, objects: ObjectView, trustDomain: string) {
+type ReadyEndpoint = Pick<Endpoint, 'address' | 'identity' | 'pod' | 'zone'> & { readonly bypassed: readonly PortRange[] };
+
+function readyEndpoint(
+  endpoint: SliceEndpoint | null,
+  namespace: string,
+  objects: ObjectView,
+  trustDomain: string,
+): ReadyEndpoint | undefined {
   const { addresses, conditions, targetRef, zone } = fieldsOf(endpoint);
   // Only the first has a meaning (EndpointSlice API: Endpoint.addresses).
   const address = textOf(entriesOf(addresses)[0]);
@@ -90,6 +101,7 @@ function readyEndpoint(endpoint: SliceEndpoint | null, namespace: string, object
     identity: pod === undefined ? '' : identityOf(pod, trustDomain),
     pod: podKey ?? (pod === undefined ? '' : podKeyOf(pod)),
     zone: textOf(zone) ?? '',
+    bypassed: pod === undefined ? [] : bypassedPorts(pod),
   };
 }
 
@@ -105,7 +117,8 @@ function podAt(address: string, objects: ObjectView): Pod | undefined {
 export function podAddress(address: string, objects: ObjectView, trustDomain: string): PodAddress {
   const pod = podAt(address, objects);
   if (pod === undefined) return create(PodAddressSchema, { address });
-  return create(PodAddressSchema, { address, identity: identityOf(pod, trustDomain), pod: podKeyOf(pod) });
+  const identity = identityOf(pod, trustDomain);
+  return create(PodAddressSchema, { address, identity, pod: podKeyOf(pod), bypassed: identity === '' ? [] : [...bypassedPorts(pod)] });
 }
 
 function podKeyOf(pod: Pod): string {

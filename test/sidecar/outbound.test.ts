@@ -22,6 +22,7 @@ describe('captured connections to a pod', () => {
   let surroundings: TestProxy;
   let connections: DownstreamConnections;
   let directs: DirectPorts;
+  let app: { server: net.Server; port: number };
   let listener: Listener;
   let client: net.Socket;
   let heard: Buffer;
@@ -32,6 +33,9 @@ describe('captured connections to a pod', () => {
   beforeEach(async () => {
     surroundings = await TestProxy.start({ endpoints: [] });
     const { clock, proxy } = surroundings;
+    const server = net.createServer((socket) => socket.on('error', () => {}).end('plain'));
+    await new Promise<void>((resolve) => server.listen(0, ADDRESS, resolve));
+    app = { server, port: (server.address() as net.AddressInfo).port };
     connections = new DownstreamConnections(clock, Date.now);
     directs = new DirectPorts(proxy.upstreams, { ask: () => {}, drop: () => {} });
     const context = {
@@ -50,7 +54,11 @@ describe('captured connections to a pod', () => {
       addresses: new AddressIndex(),
       directs,
     };
-    listener = new Listener({ address: '127.0.0.1', port: 0 }, () => capturedOutbound(context, { address: ADDRESS, port: 9 }), clock);
+    listener = new Listener(
+      { address: '127.0.0.1', port: 0 },
+      () => capturedOutbound(context, { address: ADDRESS, port: app.port }),
+      clock,
+    );
     await listener.listen();
     heard = Buffer.alloc(0);
     closed = false;
@@ -63,6 +71,7 @@ describe('captured connections to a pod', () => {
   afterEach(() => {
     client.destroy();
     listener.close();
+    app.server.close();
     connections.destroy();
     surroundings.close();
   });
@@ -88,6 +97,14 @@ describe('captured connections to a pod', () => {
     await new Promise(setImmediate);
     isAt('');
     await until(() => closed, 'the connection is closed');
+  });
+
+  it('goes on in plaintext to a port that its sidecar does not see', async () => {
+    const bypassed = [{ from: app.port, to: app.port }];
+    directs.take(create(PodAddressSchema, { address: ADDRESS, identity: 'spiffe://cluster.local/ns/shop/sa/a', pod: 'shop/a', bypassed }));
+    client.write('x');
+    await until(() => closed, 'the connection is closed');
+    expect(`${heard}`).to.equal('plain');
   });
 
   it('one that cannot be joined leaves nothing in use, and never goes on in plaintext', async () => {

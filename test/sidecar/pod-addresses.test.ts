@@ -40,6 +40,9 @@ describe('PodAddresses', () => {
     expect(changes).to.deep.equal([]);
     pods.take(POD('10.0.0.1', ''));
     expect(changes).to.deep.equal([['10.0.0.1', '']]);
+    const bypassed = [{ from: 9999, to: 9999 }];
+    for (let i = 0; i < 2; i++) pods.take(create(PodAddressSchema, { address: '10.0.0.1', identity: '', pod: 'shop/b', bypassed }));
+    expect(changes.splice(1)).to.deep.equal([['10.0.0.1', '']]);
     pods.take(POD('10.0.0.9', 'never asked for'));
     expect(pods.all()).to.deep.equal(['10.0.0.1']);
   });

@@ -1,0 +1,31 @@
+// Ports of a meshed pod that its sidecar does not see, by what injection wrote on the pod. They are spoken to in plaintext. Pure.
+import { create } from '@bufbuild/protobuf';
+import { type PortRange, PortRangeSchema } from '#core/gen/weft/v1/mesh_pb.ts';
+import { ANNOTATION_STATUS, SIDECAR_ADMIN_PORT, STATUS_SKIP_INBOUND_PORTS } from '#core/names.ts';
+import type { Pod } from '../kube/types.ts';
+import { fieldsOf } from './fields.ts';
+
+const ADMIN: PortRange = create(PortRangeSchema, { from: SIDECAR_ADMIN_PORT, to: SIDECAR_ADMIN_PORT });
+const ONLY_ADMIN: readonly PortRange[] = [ADMIN];
+
+/** The sidecar's own admin port, and what `weft.dev/skip-inbound-ports` left out. A status annotation that was not written by injection leaves out nothing. */
+export function bypassedPorts(pod: Pod): readonly PortRange[] {
+  const status = fieldsOf(fieldsOf(pod.metadata).annotations)[ANNOTATION_STATUS];
+  // Few pods have any, and each change of endpoints comes by here.
+  if (typeof status !== 'string' || !status.includes(STATUS_SKIP_INBOUND_PORTS)) return ONLY_ADMIN;
+  const matches = textOfStatus(status).matchAll(/(\d{1,5})(?:-(\d{1,5}))?/g);
+  return [ADMIN, ...Array.from(matches, ([, from, to]) => create(PortRangeSchema, { from: Number(from), to: Number(to ?? from) }))];
+}
+
+export function includesPort(ranges: readonly PortRange[], port: number): boolean {
+  return ranges.some(({ from, to }) => from <= port && port <= to);
+}
+
+function textOfStatus(status: string): string {
+  try {
+    const value: unknown = JSON.parse(status)?.[STATUS_SKIP_INBOUND_PORTS];
+    return typeof value === 'string' ? value : '';
+  } catch {
+    return '';
+  }
+}

@@ -1,0 +1,55 @@
+// Who is at an IP address, as sidecars are told of pods that are called directly.
+import { expect } from 'chai';
+import type { KubeObject } from '#control-plane/kube/types.ts';
+import { ObjectStore } from '#control-plane/objects.ts';
+import { podAddress } from '#control-plane/translate/endpoints.ts';
+import { ANNOTATION_STATUS } from '#core/names.ts';
+
+function pod(name: string, podIP: string, status: string | undefined, more: { phase?: string; hostNetwork?: boolean } = {}): KubeObject {
+  return {
+    apiVersion: 'v1',
+    kind: 'Pod',
+    metadata: { name, namespace: 'shop', ...(status === undefined ? {} : { annotations: { [ANNOTATION_STATUS]: status } }) },
+    spec: { serviceAccountName: name, hostNetwork: more.hostNetwork },
+    status: { phase: more.phase ?? 'Running', podIP },
+  } as KubeObject;
+}
+
+describe('podAddress', () => {
+  const store = new ObjectStore();
+  store.replaceAll([
+    pod('meshed', '10.0.0.1', '{}'),
+    pod('skips', '10.0.0.2', '{"skipInboundPorts":"9999,20000-20100"}'),
+    pod('bare', '10.0.0.3', undefined),
+    pod('finished', '10.0.0.4', '{}', { phase: 'Failed' }),
+    pod('heir', '10.0.0.4', '{}'),
+    pod('on-host', '192.168.0.1', '{}', { hostNetwork: true }),
+  ]);
+  const at = (address: string) => {
+    const { identity, pod: name, bypassed } = podAddress(address, store, 'cluster.local');
+    return [identity.slice(identity.lastIndexOf('/') + 1), name, bypassed.map(({ from, to }) => [from, to])];
+  };
+
+  it('names the identity of a pod with a sidecar, and the ports that the sidecar does not see', () => {
+    expect(at('10.0.0.1')).to.deep.equal(['meshed', 'shop/meshed', [[15020, 15020]]]);
+    expect(at('10.0.0.2')).to.deep.equal([
+      'skips',
+      'shop/skips',
+      [
+        [15020, 15020],
+        [9999, 9999],
+        [20000, 20100],
+      ],
+    ]);
+  });
+
+  it('has none for a pod without a sidecar, on the host, or not there', () => {
+    expect(at('10.0.0.3')).to.deep.equal(['', 'shop/bare', []]);
+    expect(at('192.168.0.1')).to.deep.equal(['', '', []]);
+    expect(at('10.0.0.9')).to.deep.equal(['', '', []]);
+  });
+
+  it('knows who has the address of a pod that is finished (T96)', () => {
+    expect(at('10.0.0.4').slice(0, 2)).to.deep.equal(['heir', 'shop/heir']);
+  });
+});
