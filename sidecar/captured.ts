@@ -93,7 +93,7 @@ export class Captured {
 
 /**
  * Whether a connection that came in may be for us. Redirection comes before the kernel drops what is not: a neighbour on the pod's network can
- * send packets for any address, 127.0.0.1 too, and we would dial it in its stead, past network policies and to what trusts loopback.
+ * send packets for any address, and we would dial it in its stead, past the network policies that hold for it.
  * @param podIps as Kubernetes knows them; further interfaces of a pod have addresses that it does not know
  */
 export function isOwnAddress(
