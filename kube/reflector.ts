@@ -30,8 +30,11 @@ const RELIST_AFTER_REFUSALS = 3;
 const MISSING_POLL_MS = { least: 2_000, spread: 2_000 };
 
 export interface ReflectorHandler {
-  /** After each list: all objects there are. The receiver finds out what is new and what is gone. */
-  synced(objects: KubeObject[]): void;
+  /**
+   * After each list: all objects there are. The receiver finds out what is new and what is gone.
+   * @param unread names of those that are there and cannot be read: what is known of them stays
+   */
+  synced(objects: KubeObject[], unread: KubeObject[]): void;
   applied(object: KubeObject): void;
   /** Deleted, or no longer of interest to `project`: then it may never have been known. */
   removed(object: KubeObject): void;
@@ -123,14 +126,19 @@ export class Reflector {
   private async list(): Promise<Outcome> {
     const { client, handler } = this.options;
     const objects: KubeObject[] = [];
+    const unread: KubeObject[] = [];
     let version: string;
     this.state.lists++;
     try {
       const item = (raw: Record<string, unknown>): void => {
         const object = this.project(raw);
         if (object) objects.push(object);
+        else if (object === null) unread.push(nameOf(raw));
       };
-      const restart = (): void => void (objects.length = 0);
+      const restart = (): void => {
+        objects.length = 0;
+        unread.length = 0;
+      };
       version = await listAll(client, this.path, { query: this.selectors, signal: this.stopped.signal, item, restart });
     } catch (error) {
       this.listFailed = true;
@@ -142,7 +150,7 @@ export class Reflector {
     // Where the watch is what fails, a list that works is no recovery.
     if (this.listFailed) this.recovered();
     this.state.synced = true;
-    handler.synced(objects);
+    handler.synced(objects, unread);
     return { next: 'watch', waitMs: 0 };
   }
 

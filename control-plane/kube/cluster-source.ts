@@ -94,7 +94,7 @@ export class ClusterSource {
       kind: KINDS[kind],
       project: (raw) => project(kind, raw),
       handler: {
-        synced: (objects) => this.replace(kind, objects),
+        synced: (objects, unread) => this.replace(kind, objects, unread),
         applied: (object) => this.apply(kind, object),
         removed: ({ metadata }) => this.remove(kind, metadata?.namespace, metadata?.name ?? ''),
       },
@@ -105,8 +105,9 @@ export class ClusterSource {
   }
 
   /** After a list: what it names is there, the rest is gone. What is equal to before touches nothing, as the store sees to. */
-  private replace(kind: StoredKind, objects: readonly KubeObject[]): void {
+  private replace(kind: StoredKind, objects: readonly KubeObject[], unread: readonly KubeObject[]): void {
     const gone = new Set(this.settings.store.keysOf(kind));
+    for (const object of unread) gone.delete(identify(object)?.key ?? '');
     for (const object of objects) {
       gone.delete(identify(object)?.key ?? '');
       this.apply(kind, object);

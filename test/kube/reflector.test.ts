@@ -17,9 +17,10 @@ class Known {
   readonly calls: string[] = [];
   readonly objects = new Map<string, KubeObject>();
 
-  synced(objects: KubeObject[]): void {
+  synced(objects: KubeObject[], unread: KubeObject[]): void {
     this.lists.push(objects.map(({ metadata }) => metadata!.name!));
-    this.objects.clear();
+    const stay = unread.map(({ metadata }) => metadata!.name!);
+    for (const name of this.objects.keys()) if (!stay.includes(name)) this.objects.delete(name);
     for (const object of objects) this.objects.set(object.metadata!.name!, object);
   }
   applied(object: KubeObject): void {
@@ -288,12 +289,22 @@ describe('kube reflector', () => {
     };
     server.put(PODS, 'a');
     server.put(PODS, 'bad', { poison: true });
-    await following(start({ project }));
+    const reflector = start({ project });
+    await following(reflector);
     expect(known.names).to.equal('a');
     server.put(PODS, 'a', { poison: true });
+    await until(() => lines.some((line) => line.includes('object=a')), 'the new form was seen');
+    server.version++;
+    server.compact();
+    server.endWatches();
+    await until(() => reflector.status().lists === 2, 'it lists again');
+    await following(reflector);
+    expect(known.names).to.equal('a');
+    lines.length = 0;
     server.put(PODS, 'b');
     await until(() => known.names === 'a b', 'b came');
-    expect(lines.filter((line) => line.includes('spec.rules is a number'))).to.have.length(2);
+    server.put(PODS, 'a', { poison: true });
+    await until(() => lines.filter((line) => line.includes('spec.rules is a number')).length === 1, 'it is told each time');
     server.put(PODS, 'b', { boring: true });
     await until(() => known.names === 'a', 'what is of no interest any more goes');
     server.put(PODS, 'a', { poison: true });
