@@ -6,6 +6,7 @@ import { readInjection } from '#injector/settings.ts';
 import { rootsOf } from '#injector/trust-roots.ts';
 import { KINDS, type KubeClient } from '#kube/api.ts';
 import { Failure } from '../failure.ts';
+import { type DeploymentLike, environmentOf } from '../install/environment.ts';
 
 export interface SettingsOptions {
   readonly image?: string;
@@ -16,10 +17,6 @@ export interface SettingsOptions {
 const HOW = `give --image and --trust-roots FILE to do without a cluster; the roots are what
   kubectl -n ${SYSTEM_NAMESPACE} get configmap ${TRUST_CONFIG_MAP} -o 'jsonpath={.data.${TRUST_KEY.replace('.', '\\.')}}'
 prints`;
-
-interface Deployment {
-  spec?: { template?: { spec?: { containers?: { env?: { name?: string; value?: string }[] }[] } } };
-}
 
 /**
  * The settings that injection needs. The cluster is asked only for what the options do not give.
@@ -66,7 +63,5 @@ async function clusterRoots(client: KubeClient): Promise<string> {
 
 async function injectorEnvironment(client: KubeClient): Promise<Record<string, string | undefined>> {
   const path = { kind: KINDS.Deployment, namespace: SYSTEM_NAMESPACE, name: INJECTOR_NAME };
-  const { spec } = await client.request<Deployment>('GET', path);
-  const env = (spec?.template?.spec?.containers ?? []).flatMap((container) => container.env ?? []);
-  return Object.fromEntries(env.map(({ name = '', value }) => [name, value]));
+  return environmentOf(await client.request<DeploymentLike>('GET', path));
 }

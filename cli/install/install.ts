@@ -1,5 +1,8 @@
 // What `weft install` decides from its words: the values, checked, and the objects.
+import { INJECTOR_NAME } from '#core/names.ts';
+import { readSettings } from '#injector/settings.ts';
 import { type Chart, weftChart } from './chart.ts';
+import { type DeploymentLike, environmentOf } from './environment.ts';
 import { type Manifest, renderChart } from './render.ts';
 import { problemsOf, type Schema } from './schema.ts';
 import { mergeValues, parseSet, parseValues, type Values, ValuesError } from './values.ts';
@@ -19,7 +22,13 @@ const OWN_DEFAULTS: Values = { namespace: { create: true } };
  * @throws ValuesError that names every wrong value
  */
 export function install(wishes: InstallWishes, chart: Chart = weftChart()): Manifest[] {
-  return renderChart(chart, valuesOf(wishes, chart));
+  const manifests = renderChart(chart, valuesOf(wishes, chart));
+  const injector = manifests.find(({ kind, metadata }) => kind === 'Deployment' && metadata.name === INJECTOR_NAME);
+  // What the schema cannot say, such as a range that ends before it begins: it would keep the injector from starting.
+  const read = readSettings(environmentOf((injector ?? {}) as DeploymentLike));
+  if (injector !== undefined && 'problems' in read)
+    throw new ValuesError(`the injector would refuse to start:\n  ${read.problems.join('\n  ')}`);
+  return manifests;
 }
 
 /** The chart's values, values-ha.yaml if wished, the files, the sets. @throws ValuesError */

@@ -39,6 +39,20 @@ describe('weft install', () => {
     expect(err).to.equal('weft: nothing was installed; pipe this to kubectl: weft install … | kubectl apply -f -\n');
   });
 
+  it('refuses what would keep the injector from starting', async () => {
+    for (const [words, what] of [
+      ['sidecar.opaquePorts={9-5}', /WEFT_OPAQUE_PORTS: "9-5": .*did you mean "5-9"\?/],
+      ['image.repository=a b', /WEFT_IMAGE: "a b:/],
+      ['sidecar.resources.requests.cpu=2,sidecar.resources.limits.cpu=500m', /2 is more than 500m/],
+    ] as const) {
+      const { code, out, err } = await install(['--set', words]);
+      expect({ code, out }).to.deep.equal({ code: 2, out: '' });
+      expect(err)
+        .to.match(/^weft: the injector would refuse to start:\n {2}/)
+        .and.to.match(what);
+    }
+  });
+
   it('takes files and sets', async () => {
     const directory = mkdtempSync(path.join(os.tmpdir(), 'weft-install-'));
     try {
