@@ -198,6 +198,8 @@ describe('weft inject', () => {
     const env = [
       { name: 'WEFT_IMAGE', value: 'registry/weft:2' },
       { name: 'WEFT_DRAIN_SECONDS', value: '3' },
+      // As the API server stores an empty value: no default in its place.
+      { name: 'WEFT_OPAQUE_PORTS' },
       { name: 'WEFT_POD_NAME', valueFrom: {} },
     ];
     api.put(
@@ -208,7 +210,7 @@ describe('weft inject', () => {
     expect(out)
       .to.include('image: registry/weft:2')
       .and.to.match(/WEFT_DRAIN_SECONDS,?\s+value: "3"/);
-    expect(out).to.include('BEGIN CERTIFICATE');
+    expect(out).to.include('BEGIN CERTIFICATE').and.not.include('WEFT_OPAQUE_PORTS');
     expect((await weft(['-f', file, '--image', 'mine:1'])).out)
       .to.include('image: mine:1')
       .and.to.match(/WEFT_DRAIN_SECONDS,?\s+value: "3"/);
