@@ -1,8 +1,9 @@
 // The admin server: probes and metrics for anyone who can reach it, the inner life for loopback only.
 import type http from 'node:http';
+import type { Socket } from 'node:net';
 import { didYouMean } from '#core/nearest.ts';
 import { systemTimers, type Timers } from '#core/timers.ts';
-import { runProbe } from '../probe/run.ts';
+import { type ProbeOutcome, runProbe } from '../probe/run.ts';
 import type { ProbeTarget } from '../probe/targets.ts';
 import type { RequestSeries } from './request-series.ts';
 
@@ -13,8 +14,9 @@ const { createServer } = process.getBuiltinModule('node:http');
 export const READY_WAIT_MS = 1500;
 /** So often a held answer looks whether it can be given. */
 const READY_LOOK_MS = 20;
-/** The kubelet asks for one of a kind at a time; more than this is not the kubelet. */
-export const MAX_PROBES_IN_FLIGHT = 32;
+/** Connections at a time, of all and of one address: nobody else may keep the kubelet out. */
+const MAX_CONNECTIONS = 512;
+export const MAX_CONNECTIONS_PER_ADDRESS = 32;
 
 export interface AdminSource {
   /** '' when ready, else what is missing. */
@@ -49,14 +51,17 @@ export class AdminServer {
   private readonly server: http.Server;
   private readonly source: AdminSource;
   private readonly timers: Timers;
-  private probesInFlight = 0;
+  /** Probes under way, by name: who asks meanwhile gets the same answer, so that nobody can use up the application or the kubelet's turn. */
+  private readonly probing = new Map<string, Promise<ProbeOutcome>>();
+  private readonly connections = new Map<string, number>();
   private closed = false;
 
   constructor(source: AdminSource, timers: Timers = systemTimers) {
     this.source = source;
     this.timers = timers;
     this.server = createServer({ requestTimeout: 10_000, headersTimeout: 5000 }, (request, response) => this.answer(request, response));
-    this.server.maxConnections = 128;
+    this.server.maxConnections = MAX_CONNECTIONS;
+    this.server.on('connection', (socket) => this.count(socket));
   }
 
   /** Resolves when the address is bound. @throws the system's error */
@@ -116,16 +121,26 @@ export class AdminServer {
       const known = targets.size === 0 ? 'there are none' : `there are ${[...targets.keys()].join(', ')}`;
       return send(response, 404, TEXT, `no probe ${JSON.stringify(name)}${didYouMean(name, targets.keys())}; ${known}\n`);
     }
-    if (this.probesInFlight >= MAX_PROBES_IN_FLIGHT)
-      return send(response, 503, TEXT, `more than ${MAX_PROBES_IN_FLIGHT} probes at a time\n`);
-    this.probesInFlight++;
-    try {
-      const { ok, detail, status } = await runProbe(target, podAddress, this.timers, request.headers['user-agent']);
-      // The kubelet's Event names the status and nothing else: the application's own says the most.
-      send(response, ok ? 200 : status >= 400 ? status : 503, TEXT, `${detail}\n`);
-    } finally {
-      this.probesInFlight--;
+    let running = this.probing.get(name);
+    if (running === undefined) {
+      running = runProbe(target, podAddress, this.timers, request.headers['user-agent']).finally(() => this.probing.delete(name));
+      this.probing.set(name, running);
     }
+    const { ok, detail, status } = await running;
+    // The kubelet's Event names the status and nothing else: the application's own says the most.
+    send(response, ok ? 200 : status >= 400 ? status : 503, TEXT, `${detail}\n`);
+  }
+
+  private count(socket: Socket): void {
+    const { remoteAddress: from = '' } = socket;
+    const open = this.connections.get(from) ?? 0;
+    if (open >= MAX_CONNECTIONS_PER_ADDRESS) return void socket.destroy();
+    this.connections.set(from, open + 1);
+    socket.once('close', () => {
+      const left = this.connections.get(from)! - 1;
+      if (left === 0) this.connections.delete(from);
+      else this.connections.set(from, left);
+    });
   }
 }
 

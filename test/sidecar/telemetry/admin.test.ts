@@ -1,9 +1,9 @@
 // The admin server over real sockets: probes for all, the inner life for loopback, nothing else.
 import http from 'node:http';
-import type { AddressInfo } from 'node:net';
+import net, { type AddressInfo } from 'node:net';
 import os from 'node:os';
 import { expect } from 'chai';
-import { AdminServer, READY_WAIT_MS } from '#sidecar/telemetry/admin.ts';
+import { AdminServer, MAX_CONNECTIONS_PER_ADDRESS, READY_WAIT_MS } from '#sidecar/telemetry/admin.ts';
 import { RequestStats, type SeriesKey } from '#sidecar/telemetry/request-series.ts';
 import { ManualTimers } from '#test/support/manual-timers.ts';
 import { until } from '#test/support/until.ts';
@@ -137,6 +137,57 @@ describe('admin server', () => {
     const started = await get('/probe/app/startup');
     expect(started).to.include({ status: 503 });
     expect(started.body).to.contain('ECONNRESET');
+  });
+
+  it('/probe asks the application once for all who ask at the same time', async () => {
+    let asked = 0;
+    let answer = (): void => {};
+    const slow = http.createServer((_, response) => {
+      asked++;
+      answer = () => response.end();
+    });
+    await new Promise<void>((resolve) => slow.listen(0, '127.0.0.1', resolve));
+    const { port } = slow.address() as AddressInfo;
+    const probe = { timeoutMs: 10_000, http: { port, path: '/', scheme: 'HTTP' as const } };
+    targets.set('app/slow', probe);
+    try {
+      const flood = Array.from({ length: MAX_CONNECTIONS_PER_ADDRESS - 4 }, () => get('/probe/app/slow'));
+      await until(() => asked === 1, 'the application is asked');
+      const kubelet = get('/probe/app/slow');
+      await get('/livez');
+      answer();
+      for (const { status } of await Promise.all([...flood, kubelet])) expect(status).to.equal(200);
+      expect(asked).to.equal(1);
+      const again = get('/probe/app/slow');
+      await until(() => asked === 2, 'the application is asked again');
+      answer();
+      expect((await again).status).to.equal(200);
+    } finally {
+      targets.delete('app/slow');
+      slow.close();
+    }
+  });
+
+  it('one address cannot keep others out with its connections', async () => {
+    let refused = 0;
+    const greedy = Array.from({ length: MAX_CONNECTIONS_PER_ADDRESS + 5 }, () => {
+      const socket = net.connect({ host: '127.0.0.1', port: server.port, localAddress: '127.0.0.2' });
+      socket.on('error', () => {});
+      socket.on('close', () => refused++);
+      return socket;
+    });
+    await until(() => refused === 5, 'what is too much is refused');
+    expect(await get('/livez')).to.include({ status: 200 });
+    for (const socket of greedy) socket.destroy();
+    const late = (): Promise<string> =>
+      new Promise((resolve) => {
+        let text = '';
+        const socket = net.connect({ host: '127.0.0.1', port: server.port, localAddress: '127.0.0.2' });
+        socket.on('data', (chunk) => (text += chunk)).on('error', () => {});
+        socket.on('close', () => resolve(text));
+        socket.write('GET /livez HTTP/1.0\r\n\r\n');
+      });
+    await until(async () => (await late()).includes('200 OK'), 'there is room again');
   });
 
   it('/probe of a name that is not there lists those that are', async () => {
