@@ -8,7 +8,7 @@ const WAIT_MS = 30_000;
 /** The admin port is not open yet. */
 const TRY_AGAIN_MS = 10;
 
-const deadlineMs = performance.now() + WAIT_MS;
+let why = '';
 
 function ask(): void {
   const request = get({ host: '127.0.0.1', port: SIDECAR_ADMIN_PORT, path: '/readyz?wait' }, (response) => {
@@ -23,11 +23,13 @@ function ask(): void {
 }
 
 function again(missing: string): void {
-  if (performance.now() > deadlineMs) {
-    process.stderr.write(`the sidecar is not ready: ${missing}\n`);
-    process.exit(0);
-  }
+  why = missing;
   setTimeout(ask, TRY_AGAIN_MS);
 }
 
+// Also when an answer never comes.
+setTimeout(() => {
+  process.stderr.write(`the sidecar is not ready: ${why || 'it does not answer'}\n`);
+  process.exit(0);
+}, WAIT_MS);
 ask();
