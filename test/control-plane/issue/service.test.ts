@@ -9,6 +9,7 @@ import type { Authority } from '#certs/authority.ts';
 import { BAD_TOKENS_BURST, BAD_TOKENS_PER_MINUTE } from '#control-plane/issue/service.ts';
 import { TokenIssuer, type VerifyToken } from '#control-plane/issue/token.ts';
 import { Certificates, IssueRequestSchema, type IssueResponse } from '#core/gen/weft/v1/certificates_pb.ts';
+import { createLogger } from '#core/log.ts';
 import { validateSvid } from '#core/svid.ts';
 import { systemTimers } from '#core/timers.ts';
 import { GrpcConnection, GrpcError, STATUS } from '#sidecar/config/grpc-call.ts';
@@ -129,6 +130,28 @@ describe('control-plane/issue/service', () => {
       ).to.deep.equal([reason]);
     }
     expect(server.issue.counts).to.include({ issued: 0, unauthenticated: cases.length });
+  });
+
+  it('T63 writes no token into the log, whatever becomes of it', async () => {
+    let verify: VerifyToken = (token) => server.tokens.verify(token);
+    const written: string[] = [];
+    const real = createLogger({
+      level: 'debug',
+      format: 'json',
+      component: 'test',
+      write: (line) => void written.push(line),
+      now: Date.now,
+    });
+    await open({ issue: { verifyToken: (token) => verify(token), log: real } });
+    const token = goodToken();
+    await ask(goodRequest(), { authorization: `Bearer ${token}` });
+    await refusal({}, token);
+    await refusal(goodRequest(), `${token}x`);
+    await refusal(goodRequest(), token.repeat(40));
+    verify = async () => ({ error: 'no API server', unavailable: true });
+    await refusal(goodRequest(), token);
+    expect(written).to.have.length(5);
+    for (const part of token.split('.')) expect(written.join('\n')).to.not.include(part);
   });
 
   it('looks at nothing of a caller whose token is bad', async () => {

@@ -4,7 +4,7 @@ import { expect } from 'chai';
 import { Authority } from '#certs/authority.ts';
 import { ClusterProgram } from '#control-plane/kube/program.ts';
 import type { StatusReport } from '#control-plane/view/status.ts';
-import { silentLogger } from '#core/log.ts';
+import { createLogger, type Logger, silentLogger } from '#core/log.ts';
 import { AUTHORITY_SECRET, TRUST_CONFIG_MAP } from '#core/names.ts';
 import { systemTimers, type Timers } from '#core/timers.ts';
 import { KINDS, KubeError } from '#kube/api.ts';
@@ -33,7 +33,7 @@ describe('control-plane/kube: the program', () => {
     program = programWith(systemTimers);
   });
 
-  function programWith(timers: Timers): ClusterProgram {
+  function programWith(timers: Timers, log: Logger = silentLogger): ClusterProgram {
     return new ClusterProgram({
       client: api,
       pod: { namespace: 'weft-system', name: 'weft-0' },
@@ -45,7 +45,7 @@ describe('control-plane/kube: the program', () => {
       viewPort: 0,
       timers,
       random: () => 0.5,
-      log: silentLogger,
+      log,
     });
   }
 
@@ -151,6 +151,28 @@ describe('control-plane/kube: the program', () => {
     expect(eventsOf('AuthorityExpires')[1]).to.match(/expired at .*: no certificates are issued/);
     expect(await ask('/readyz')).to.include({ status: 503 });
     expect((await ask('/livez')).status).to.equal(200);
+  });
+
+  it('T63 keeps its key in the Secret: not in the log, in other objects, or on a page', async () => {
+    const lines: string[] = [];
+    const write = (line: string): void => void lines.push(line);
+    program = programWith(systemTimers, createLogger({ level: 'debug', format: 'json', component: 'test', write, now: Date.now }));
+    await program.start();
+    const { data } = api.get(SECRET)! as unknown as { data: Record<string, string> };
+    const key = Buffer.from(data['tls.key']!, 'base64').toString('utf8');
+    // As a person might spoil it: the key where the certificate belongs.
+    api.put(SECRET, { data: { 'tls.crt': data['tls.key'], 'tls.key': data['tls.crt'] } });
+    await until(() => eventsOf('AuthorityReplaced').length > 0, 'the trouble is told');
+    api.drop(SECRET);
+    await until(() => eventsOf('AuthorityRestored').length > 0, 'it is restored');
+    await until(() => api.get({ kind: KINDS.ConfigMap, namespace: 'shop', name: TRUST_CONFIG_MAP }) !== undefined, 'the roots are out');
+    const pages = await Promise.all(['/status', '/debug/resources', '/metrics', '/readyz'].map(async (path) => (await ask(path)).body));
+    const written = api.writes.filter(({ path }) => !path.endsWith('/namespaces/weft-system/secrets'));
+    expect(written.length).to.be.greaterThan(3);
+    expect(lines.length).to.be.greaterThan(3);
+    const text = JSON.stringify([lines, written, pages]);
+    for (const secret of ['PRIVATE KEY', data['tls.key']!, ...key.split('\n').filter((line) => line.length > 20 && !line.startsWith('-'))])
+      expect(text).to.not.include(secret);
   });
 
   it('tells of a wrong label again where the namespace was made anew', async () => {
