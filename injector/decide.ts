@@ -1,6 +1,6 @@
 // Whether a pod gets a sidecar, and if not, why. Pure; shared by the webhook and `weft inject`.
+import { meantLabelValue } from '#core/labels.ts';
 import { LABEL_INJECT, SIDECAR_CONTAINER, SIDECAR_USER_ID, SYSTEM_NAMESPACE } from '#core/names.ts';
-import { nearest } from '#core/nearest.ts';
 import type { Container, Pod } from './pod.ts';
 
 /** The volume that injection adds. */
@@ -74,24 +74,13 @@ function wishOf(pod: Pod, namespace: NamespaceFacts): 'wanted' | Decision {
   if (value === undefined)
     return skip('NamespaceNotLabelled', `neither the pod nor namespace ${namespace.name} has the label ${LABEL_INJECT}: enabled`, false);
   if (value === 'disabled') return skip('OptedOut', `the ${owner} has the label ${LABEL_INJECT}: disabled`, false);
-  const meant = meaningOf(value);
+  const meant = meantLabelValue(LABEL_INJECT, value);
   const hint = meant === undefined ? '' : `; did you mean ${meant}?`;
   return skip(
     'WrongLabelValue',
     `label ${LABEL_INJECT}: ${JSON.stringify(value)} of the ${owner} must be enabled or disabled${hint}`,
     meant !== 'disabled',
   );
-}
-
-const YES = ['true', 'yes', 'on', '1', 'inject', 'injected', 'enable'];
-const NO = ['false', 'no', 'off', '0', 'none', 'skip', 'disable'];
-
-/** The value of weft.dev/inject that was most likely meant. */
-export function meaningOf(value: string): 'enabled' | 'disabled' | undefined {
-  const lower = value.toLowerCase();
-  if (YES.includes(lower)) return 'enabled';
-  if (NO.includes(lower)) return 'disabled';
-  return nearest(value, ['enabled', 'disabled']) as 'enabled' | 'disabled' | undefined;
 }
 
 /** Capture exempts the sidecar's user id: whatever runs as it escapes the mesh and could reach the sidecar's files. */

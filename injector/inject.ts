@@ -1,4 +1,5 @@
 // Pod in, pod with a sidecar out. Pure; shared by the webhook and `weft inject`. Untouched parts of the pod are the very same objects.
+import { isLabelValue, meantLabelValue } from '#core/labels.ts';
 import {
   ANNOTATION_STATUS,
   LABEL_MTLS,
@@ -8,7 +9,6 @@ import {
   SIDECAR_OUTBOUND_PORT,
   STATUS_SKIP_INBOUND_PORTS,
 } from '#core/names.ts';
-import { nearest } from '#core/nearest.ts';
 import { applyAnnotations } from './annotations.ts';
 import { type InjectionSettings, identityVolume, sidecarContainer, tokenContainer } from './containers.ts';
 import { type NamespaceFacts, TOKEN_CONTAINER } from './decide.ts';
@@ -18,7 +18,6 @@ import { rewriteProbes } from './probes.ts';
 
 const DEFAULT_CONTAINER = 'kubectl.kubernetes.io/default-container';
 const PROMETHEUS = ['prometheus.io/scrape', 'prometheus.io/port', 'prometheus.io/path'];
-const MTLS_MODES = ['permissive', 'strict'];
 
 export interface Injected {
   readonly pod: Pod;
@@ -82,8 +81,8 @@ function annotationsOf(pod: Pod, { version, skipInboundPorts }: InjectionSetting
 
 function mtlsWarning(pod: Pod): string[] {
   const mode = pod.metadata?.labels?.[LABEL_MTLS];
-  if (mode === undefined || MTLS_MODES.includes(mode)) return [];
-  const near = nearest(mode, MTLS_MODES);
+  if (mode === undefined || isLabelValue(LABEL_MTLS, mode)) return [];
+  const near = meantLabelValue(LABEL_MTLS, mode);
   return [
     `pod label ${LABEL_MTLS}: ${JSON.stringify(mode)} must be permissive or strict${near === undefined ? '' : `, did you mean ${near}?`}`,
   ];

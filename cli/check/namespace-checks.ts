@@ -1,15 +1,11 @@
 // Which namespaces are meshed, and labels that mean nothing. Pure.
-import { LABEL_INJECT, LABEL_MTLS } from '#core/names.ts';
-import { nearest } from '#core/nearest.ts';
-import { EXCLUDED_NAMESPACES, meaningOf } from '#injector/decide.ts';
+import { isLabelValue, LABEL_VALUES, meantLabelValue } from '#core/labels.ts';
+import { LABEL_INJECT } from '#core/names.ts';
+import { EXCLUDED_NAMESPACES } from '#injector/decide.ts';
 import { type Check, checksOf, counted } from './check.ts';
 import type { Facts, Namespace, Pod } from './facts.ts';
 import { isLive, keyOf } from './pods.ts';
 
-const VALUES: Readonly<Record<string, readonly string[]>> = {
-  [LABEL_INJECT]: ['enabled', 'disabled'],
-  [LABEL_MTLS]: ['permissive', 'strict'],
-};
 /** The label by which the API server's PodSecurity admission goes. */
 const POD_SECURITY = 'pod-security.kubernetes.io/enforce';
 const checks = checksOf('Namespaces');
@@ -71,10 +67,10 @@ function isLabelled({ metadata }: Namespace): boolean {
 }
 
 function wrongLabels({ metadata }: Namespace | Pod, who: string): { text: string; hint: string }[] {
-  return Object.entries(VALUES).flatMap(([label, values]) => {
+  return Object.entries(LABEL_VALUES).flatMap(([label, values]) => {
     const value = metadata?.labels?.[label];
-    if (value === undefined || values.includes(value)) return [];
-    const meant = label === LABEL_INJECT ? meaningOf(value) : nearest(value, values);
+    if (value === undefined || isLabelValue(label, value)) return [];
+    const meant = meantLabelValue(label, value);
     const text = `${who}: ${label}=${value} is not one of ${values.join(', ')}${meant === undefined ? '' : `; did you mean "${meant}"?`}`;
     const right = meant ?? values[0];
     const hint =

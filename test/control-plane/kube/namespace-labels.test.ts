@@ -16,6 +16,8 @@ describe('control-plane/kube: namespace-labels', () => {
     ['Enabled', 'enabled'],
     ['true', 'enabled'],
     ['off', 'disabled'],
+    ['1', 'enabled'],
+    ['none', 'disabled'],
     ['disbaled', 'disabled'],
   ]) {
     it(`knows that ${value} was to be ${meant}`, () => {
