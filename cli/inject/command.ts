@@ -4,23 +4,22 @@ import { text as readStream } from 'node:stream/consumers';
 import { Command } from 'commander';
 import type { KubeClient } from '#kube/api.ts';
 import { Failure, UsageError } from '../failure.ts';
+import { type ClusterOptions, withClusterOptions } from '../status/cluster.ts';
 import type { Terminal } from '../terminal.ts';
 import { readInstallation } from './installation.ts';
 import { type Entry, injectManifests } from './manifests.ts';
 
-interface Options {
+interface Options extends ClusterOptions {
   readonly filename: readonly string[];
   readonly namespace: string;
   readonly image?: string;
   readonly trustRoots?: string;
-  readonly kubeconfig?: string;
-  readonly context?: string;
 }
 
 /** Where the command reads from, besides files. */
 export interface InjectSources {
   readonly stdin: () => Promise<string>;
-  readonly connect: (options: { kubeconfig?: string; context?: string }) => Promise<KubeClient>;
+  readonly connect: (options: ClusterOptions) => Promise<KubeClient>;
 }
 
 const SOURCES: InjectSources = {
@@ -38,7 +37,7 @@ In a cluster with Weft's webhook a label does this: weft.dev/inject: enabled. Po
 
 /** The verb `inject`. Its action throws Failure and UsageError. */
 export function injectCommand({ stdout, stderr, env }: Terminal, { stdin, connect }: InjectSources = SOURCES): Command {
-  return new Command('inject')
+  return withClusterOptions(new Command('inject'))
     .description('Add the sidecar to Pods, Deployments, Jobs and other workloads of manifests: YAML on stdout, a report on stderr.')
     .option(
       '-f, --filename <file>',
@@ -49,8 +48,6 @@ export function injectCommand({ stdout, stderr, env }: Terminal, { stdin, connec
     .option('-n, --namespace <namespace>', 'of objects that name none', 'default')
     .option('--image <image>', "the sidecar's image; default: that of the installation in the cluster")
     .option('--trust-roots <file>', "PEM file of the mesh's roots; default: those of the installation in the cluster")
-    .option('--kubeconfig <file>', 'default: $KUBECONFIG, else ~/.kube/config')
-    .option('--context <name>', "default: the kubeconfig's current one")
     .addHelpText('after', EXAMPLE)
     .action(async ({ filename, namespace, image, trustRoots, kubeconfig, context }: Options) => {
       if (filename.length === 0) throw new UsageError('inject needs -f FILE, or -f - for stdin; see weft inject --help');

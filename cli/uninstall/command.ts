@@ -5,6 +5,7 @@ import { type KubeClient, KubeError } from '#kube/api.ts';
 import { connectKube } from '#kube/client.ts';
 import { Failure } from '../failure.ts';
 import { toDocuments } from '../install/render.ts';
+import { type ClusterOptions, withClusterOptions } from '../status/cluster.ts';
 import type { Terminal } from '../terminal.ts';
 import { removalOrder, type Target, toIdentity } from './removal.ts';
 import { type Survey, survey } from './survey.ts';
@@ -12,10 +13,8 @@ import { type Survey, survey } from './survey.ts';
 /** Pods that are named for each namespace. */
 const NAMED_PODS = 3;
 
-interface Options {
+interface Options extends ClusterOptions {
   readonly force?: boolean;
-  readonly kubeconfig?: string;
-  readonly context?: string;
 }
 
 const EXAMPLE = `
@@ -26,11 +25,9 @@ It prints what it finds: what was installed, and what Weft has made itself (cert
 
 /** The verb `uninstall`. Its action throws Failure. */
 export function uninstallCommand({ stdout, stderr, env }: Terminal): Command {
-  return new Command('uninstall')
+  return withClusterOptions(new Command('uninstall'))
     .description('Print what has to be removed, for kubectl delete -f -; refused while pods still have a sidecar.')
     .option('--force', 'also while pods have a sidecar, or without a cluster to ask')
-    .option('--kubeconfig <file>', 'default: $KUBECONFIG, else ~/.kube/config')
-    .option('--context <name>', 'default: the current one')
     .addHelpText('after', EXAMPLE)
     .action(async ({ force = false, kubeconfig = env.KUBECONFIG, context }: Options) => {
       const say = (text: string) => stderr.write(`weft: ${text}\n`);
