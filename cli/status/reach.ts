@@ -46,17 +46,12 @@ function answerOf(port: number, path: string, timeoutMs: number): Promise<Answer
         chunks.push(chunk);
         if ((length += chunk.length) > LONGEST_BODY) request.destroy(new Error(`the answer is longer than ${LONGEST_BODY} octets`));
       });
-      response.on('end', () => {
-        clearTimeout(deadline);
-        resolve({ status: response.statusCode ?? 0, body: Buffer.concat(chunks).toString('utf8') });
-      });
+      response.on('end', () => resolve({ status: response.statusCode ?? 0, body: Buffer.concat(chunks).toString('utf8') }));
       response.on('error', reject);
     });
     // The whole exchange, not only a silent socket. Not unref'd: it is what ends the process's wait.
     const deadline = setTimeout(() => request.destroy(new Error(`no answer within ${timeoutMs / 1000} s`)), timeoutMs);
-    request.on('error', (error) => {
-      clearTimeout(deadline);
-      reject(error);
-    });
+    request.on('error', reject);
+    request.on('close', () => clearTimeout(deadline));
   });
 }

@@ -29,6 +29,8 @@ const answer = (change: Parameters<typeof report>[0], pod = 'a') => ({ pod, repo
 const lines = (answers: Parameters<typeof mergeAnswers>[0], what: What, wide = false, namespace?: string) =>
   textOf(ofNamespace(mergeAnswers(answers), namespace), { what: [what], wide, namespace, nowMs: NOW_MS, style: PLAIN });
 
+import { until } from '#test/support/until.ts';
+
 describe('weft status', () => {
   it('adds up what replicas count, and keeps who is missing', () => {
     const rejected = [{ pod: 'shop/c', version: '2', reason: 'bad pattern' }];
@@ -176,5 +178,20 @@ describe('weft status, asking', () => {
     expect(gone.report).to.deep.equal({ ok: false, error: 'pods "gone" not found' });
     expect(forbidden.report).to.deep.equal({ ok: false, error: 'cannot create pods/portforward' });
     expect(closed).to.equal(5);
+  });
+
+  it('leaves no timer behind that would hold the program, also when an answer breaks off', async () => {
+    const server = createServer((_, response) => {
+      response.writeHead(200, { 'content-length': 100 }).write('{');
+      setImmediate(() => response.destroy());
+    });
+    servers.push(server);
+    await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+    const { port } = server.address() as AddressInfo;
+    const timers = () => process.getActiveResourcesInfo().filter((name) => name === 'Timeout').length;
+    const before = timers();
+    const [broken] = await askReplicas(async () => ({ localPort: port, lastError: () => '', close: () => {} }), ['p']);
+    expect(broken.report).to.deep.equal({ ok: false, error: 'aborted' });
+    await until(() => timers() <= before, 'the deadline is gone', 2000);
   });
 });
