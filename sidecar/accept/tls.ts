@@ -66,6 +66,8 @@ export function acceptTls(
   }
   socket.on('error', onError);
   socket.on('close', onClose);
+  // A half-closed connection does not close by itself, and a handshake needs both halves.
+  socket.on('end', onClose);
   socket.on('secure', () => {
     // Node's tls.Server would look at this; a TLSSocket of our own leaves it to us.
     const verifyError = (socket as unknown as { _handle: { verifyError(): Error | null } })._handle.verifyError();
@@ -80,6 +82,7 @@ export function acceptTls(
     clearTimeout(timer);
     socket.removeListener('error', onError);
     socket.removeListener('close', onClose);
+    socket.removeListener('end', onClose);
     clock.update();
     socket.pause();
     secured(new ByteStream(socket, clock), { identity: verdict.identity, alpn, notAfterMs: verdict.notAfterMs });
