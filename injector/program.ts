@@ -129,6 +129,7 @@ export async function startInjector(settings: InjectorSettings, surroundings: In
     notReady,
     async stop() {
       stopping = true;
+      (await server)?.beginStop();
       if (server !== undefined) await new Promise<void>((resolve) => void timers.after(LINGER_MS, resolve));
       certificate.stop();
       keeper.stop();

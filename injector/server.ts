@@ -35,6 +35,8 @@ export interface WebhookServer {
   readonly port: number;
   /** From now on, for new connections. @throws Error when certificate and key do not fit */
   setIdentity(identity: { cert: string; key: string }): void;
+  /** Still takes reviews, but each answer is the last of its connection: API servers make new ones, to other replicas. */
+  beginStop(): void;
   /** Takes no more connections, and resolves when the last answer is out, or after five seconds. */
   close(): Promise<void>;
 }
@@ -42,6 +44,7 @@ export interface WebhookServer {
 /** Serves POST /inject. @throws Error when the address is taken */
 export async function startWebhookServer(settings: WebhookServerSettings): Promise<WebhookServer> {
   const buffered = { bytes: 0 };
+  let stopping = false;
   const server = https.createServer(
     {
       ...settings.identity,
@@ -54,6 +57,7 @@ export async function startWebhookServer(settings: WebhookServerSettings): Promi
       connectionsCheckingInterval: 2000,
     },
     (request, response) => {
+      if (stopping) response.shouldKeepAlive = false;
       void serve(request, response, settings, buffered);
     },
   );
@@ -72,6 +76,9 @@ export async function startWebhookServer(settings: WebhookServerSettings): Promi
   return {
     port: typeof address === 'object' && address !== null ? address.port : 0,
     setIdentity: (identity) => server.setSecureContext({ ...identity, minVersion: 'TLSv1.2' }),
+    beginStop: () => {
+      stopping = true;
+    },
     close: () =>
       new Promise((resolve) => {
         server.close(() => resolve());

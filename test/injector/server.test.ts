@@ -52,8 +52,10 @@ describe('the webhook’s server', () => {
         { host: '127.0.0.1', port: server.port, servername: NAME, ca, method: 'POST', path: '/inject', agent: false, ...options },
         (response) => {
           let text = '';
-          const serial = (response.socket as unknown as { getPeerX509Certificate(): X509Certificate }).getPeerX509Certificate()
-            .serialNumber;
+          const serial =
+            // A resumed session has none.
+            (response.socket as unknown as { getPeerX509Certificate(): X509Certificate | undefined }).getPeerX509Certificate()
+              ?.serialNumber ?? '';
           response.on('data', (chunk) => (text += chunk));
           response.on('end', () => resolve({ status: response.statusCode!, text, headers: response.headers, serial }));
         },
@@ -128,6 +130,24 @@ describe('the webhook’s server', () => {
     answers[fit]();
     expect((await next).status).to.equal(200);
     await slow.close();
+  });
+
+  it('ends each connection with its next answer once it is to stop: nothing is asked on one that is about to be closed', async () => {
+    const answers: (() => void)[] = [];
+    const leaving = await startSlow(answers);
+    const agent = new https.Agent({ keepAlive: true });
+    const to = { port: leaving.port, headers: json, agent };
+    const connectionOf = async (nth: number) => {
+      const answered = call(to, '{}');
+      await until(() => answers.length === nth, 'it was asked');
+      answers[nth - 1]();
+      return (await answered).headers.connection;
+    };
+    expect(await connectionOf(1)).to.equal('keep-alive');
+    leaving.beginStop();
+    expect(await connectionOf(2)).to.equal('close');
+    agent.destroy();
+    await leaving.close();
   });
 
   it('takes 3 MiB and more, in pieces', async () => {
