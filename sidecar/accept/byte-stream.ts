@@ -9,6 +9,9 @@ import type { Transport } from '../http2/output.ts';
 /** Filled and consumed within one callback, so one buffer per thread is enough. */
 const SHARED_BUFFER = Buffer.allocUnsafeSlow(64 * 1024);
 
+/** Silence after which the kernel asks whether the peer is still there, in ms. */
+export const KEEPALIVE_MS = 60_000;
+
 interface UserBufferSymbols {
   buffer: symbol;
   callback: symbol;

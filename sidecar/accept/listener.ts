@@ -2,11 +2,8 @@
 import net from 'node:net';
 import type { Clock } from '../http2/clock.ts';
 import { HANDSHAKE_TIMEOUT_MS } from '../http2/limits.ts';
-import { ByteStream } from './byte-stream.ts';
+import { ByteStream, KEEPALIVE_MS } from './byte-stream.ts';
 import { type Detected, detect } from './detect.ts';
-
-/** Silence after which the kernel asks whether a client is still there, in ms. */
-const KEEPALIVE_MS = 60_000;
 
 /** Who serves a connection once it is classified. `first` holds all octets read so far; the stream goes on reading. */
 export interface ConnectionHandler {

@@ -1,7 +1,7 @@
 // Connections to endpoints: plain TCP, or mTLS whose certificate must be that of the identity the control plane named.
 import net from 'node:net';
 import tls from 'node:tls';
-import { ByteStream } from '../accept/byte-stream.ts';
+import { ByteStream, KEEPALIVE_MS } from '../accept/byte-stream.ts';
 import { validateSvid } from '../accept/svid.ts';
 import type { Clock } from '../http2/clock.ts';
 import { CONNECT_FAILED, CONNECT_TIMEOUT, IDENTITY_MISMATCH, type ProxyError } from './errors.ts';
@@ -49,7 +49,8 @@ export function dial(
   result: DialResult,
 ): () => void {
   const { address: host, port, localAddress } = target;
-  const socket = net.connect({ host, port, localAddress, allowHalfOpen: true, noDelay: true });
+  const keepAlive = { keepAlive: true, keepAliveInitialDelay: KEEPALIVE_MS };
+  const socket = net.connect({ host, port, localAddress, allowHalfOpen: true, noDelay: true, ...keepAlive });
   let secure: tls.TLSSocket | null = null;
   let done = false;
   const fail = (error: ProxyError, detail: string): void => {
