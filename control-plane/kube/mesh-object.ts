@@ -115,6 +115,8 @@ export class MeshObject {
 
   lead(leading: boolean): void {
     this.leading = leading;
+    // The leader's to tell: what this replica last saw of it would stay for good.
+    if (!leading) this.problem = '';
     this.touch();
   }
 
@@ -133,7 +135,6 @@ export class MeshObject {
     const head = { apiVersion: `${group}/${version}`, kind: 'XMesh' };
     while (this.dirty && this.leading) {
       this.dirty = false;
-      this.noteForeign();
       const deed = nextMesh(this.stored, `${new Date(timers.now()).toISOString().slice(0, 19)}Z`);
       try {
         if (deed.do === 'create') {
@@ -146,23 +147,27 @@ export class MeshObject {
           const body = { ...head, metadata, status: deed.status };
           this.stored = await client.request<XMesh & Record<string, unknown>>('PUT', { ...path, subresource: 'status' }, { body });
         }
+        this.note(this.foreign());
       } catch (error) {
         if (!(error instanceof KubeError)) throw error;
         // What somebody else did meanwhile comes by the watch.
-        if (error.status !== 409) log.warn('the mesh object cannot be written', { name, error });
+        if (error.status !== 409) this.note(`XMesh ${name} cannot be written: ${error.message}`);
         this.cancel = timers.after(RETRY_MS, () => this.touch());
       }
     }
     this.busy = false;
   }
 
-  private noteForeign(): void {
+  private foreign(): string {
     const controller = this.stored === undefined ? CONTROLLER_NAME : fieldsOf(this.stored.spec).controllerName;
-    const problem =
-      controller === CONTROLLER_NAME
-        ? ''
-        : `XMesh ${this.settings.name} belongs to ${controller ?? 'no controller'}, not to ${CONTROLLER_NAME}`;
-    if (problem !== '' && problem !== this.problem) this.settings.log.warn(`${problem}: it is left alone`);
+    if (controller === CONTROLLER_NAME) return '';
+    return `XMesh ${this.settings.name} belongs to ${controller ?? 'no controller'}, not to ${CONTROLLER_NAME}: it is left alone`;
+  }
+
+  /** Once for each cause, not for each try. */
+  private note(problem: string): void {
+    if (!this.leading) return;
+    if (problem !== '' && problem !== this.problem) this.settings.log.warn(problem);
     this.problem = problem;
   }
 }

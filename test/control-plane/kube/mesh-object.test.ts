@@ -3,8 +3,8 @@ import { expect } from 'chai';
 import { MeshObject, nextMesh, SUPPORTED_FEATURES } from '#control-plane/kube/mesh-object.ts';
 import { silentLogger } from '#core/log.ts';
 import { CONTROLLER_NAME } from '#core/names.ts';
-import { systemTimers } from '#core/timers.ts';
-import { KINDS } from '#kube/api.ts';
+import { systemTimers, type Timers } from '#core/timers.ts';
+import { KINDS, KubeError } from '#kube/api.ts';
 import { until } from '../../support/until.ts';
 import { FakeApi } from './fake-api.ts';
 
@@ -60,6 +60,30 @@ describe('control-plane/kube: mesh-object', () => {
     await until(() => mesh.problem !== '', 'it is told that the object is of another');
     expect(mesh.problem).to.include('example.com/mesh');
     expect(api.writes).to.have.length(before);
+    mesh.stop();
+  });
+
+  it('names what keeps it from being written, once, until it can be', async () => {
+    const api = new FakeApi();
+    const warned: string[] = [];
+    const log = { ...silentLogger, warn: (message: string) => void warned.push(message), child: () => silentLogger };
+    const hasty: Timers = { now: Date.now, after: (ms, then) => systemTimers.after(Math.min(ms, 2), then) };
+    const mesh = new MeshObject({ client: api, name: 'weft', timers: hasty, random: () => 0.5, log });
+    api.intercept = ({ method }) => {
+      if (method === 'POST') throw new KubeError('403 xmeshes is forbidden', 403, 'Forbidden');
+      return undefined;
+    };
+    mesh.lead(true);
+    mesh.start();
+    await until(() => api.writes.length > 3, 'it is tried again');
+    expect(mesh.problem).to.equal('XMesh weft cannot be written: 403 xmeshes is forbidden');
+    expect(warned).to.deep.equal([mesh.problem]);
+    api.intercept = () => undefined;
+    await until(() => mesh.problem === '' && api.get(MESH)?.status !== undefined, 'all is well');
+    api.put(MESH, ours({ spec: { controllerName: 'example.com/mesh' }, status: {} }));
+    await until(() => mesh.problem.includes('example.com/mesh'), 'it is told that the object is of another');
+    mesh.lead(false);
+    expect(mesh.problem).to.equal('');
     mesh.stop();
   });
 });
