@@ -1,5 +1,8 @@
 // The injector's plain HTTP port: probes and metrics.
 import { createServer } from 'node:http';
+import { boundConnections } from './connections.ts';
+
+const MOST_CONNECTIONS = 100;
 
 export interface HealthSettings {
   /** '': all addresses there are. */
@@ -29,7 +32,7 @@ export async function startHealth(settings: HealthSettings): Promise<HealthServe
       response.end(request.method === 'HEAD' ? undefined : text);
     },
   );
-  server.maxConnections = 100;
+  boundConnections(server, MOST_CONNECTIONS);
   await new Promise<void>((resolve, reject) => {
     server.once('error', reject);
     server.listen({ port: settings.port, ...(settings.host !== '' && { host: settings.host }) }, () => {

@@ -1,6 +1,7 @@
 // The webhook's HTTPS server: bounds, timeouts, one route.
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import https from 'node:https';
+import { boundConnections } from './connections.ts';
 import type { Answer } from './review.ts';
 
 /** The API server takes objects of up to 3 MiB, and a review holds them with their surroundings; controller-runtime draws the line here, too. */
@@ -61,7 +62,7 @@ export async function startWebhookServer(settings: WebhookServerSettings): Promi
       void serve(request, response, settings, buffered);
     },
   );
-  server.maxConnections = MOST_CONNECTIONS;
+  boundConnections(server, MOST_CONNECTIONS);
   // Scanners and dropped connections: no concern of ours, and no reason to end.
   server.on('tlsClientError', (_error, socket) => socket.destroy());
   await new Promise<void>((resolve, reject) => {
