@@ -1,6 +1,5 @@
 // The admin server: probes and metrics for anyone who can reach it, the inner life for loopback only.
 import type http from 'node:http';
-import type { Socket } from 'node:net';
 import { didYouMean } from '#core/nearest.ts';
 import { systemTimers, type Timers } from '#core/timers.ts';
 import { type ProbeOutcome, runProbe } from '../probe/run.ts';
@@ -131,7 +130,7 @@ export class AdminServer {
     send(response, ok ? 200 : status >= 400 ? status : 503, TEXT, `${detail}\n`);
   }
 
-  private count(socket: Socket): void {
+  private count(socket: http.IncomingMessage['socket']): void {
     const { remoteAddress: from = '' } = socket;
     const open = this.connections.get(from) ?? 0;
     if (open >= MAX_CONNECTIONS_PER_ADDRESS) return void socket.destroy();
