@@ -2,7 +2,6 @@
 import { expect } from 'chai';
 import fc from 'fast-check';
 import { Rounds } from '#control-plane/publish/rounds.ts';
-import { Siblings } from '#control-plane/publish/siblings.ts';
 import { HandClock } from './shop.ts';
 
 describe('control-plane/publish: rounds', () => {
@@ -62,17 +61,5 @@ describe('control-plane/publish: rounds', () => {
     under.add(['b']);
     clock.pass(1000);
     expect(runs).to.equal(0);
-  });
-});
-
-describe('control-plane/publish: siblings', () => {
-  it('forgets the workload that was touched longest ago', () => {
-    const siblings = new Siblings(2);
-    siblings.note('shop/a', ['shop/x']);
-    siblings.note('shop/b', ['shop/y']);
-    siblings.note('shop/a', ['shop/z']);
-    siblings.note('shop/c', []);
-    expect([...siblings.of('shop/a')]).to.deep.equal(['shop/x', 'shop/z']);
-    expect([...siblings.of('shop/b')]).to.deep.equal([]);
   });
 });
