@@ -4,8 +4,8 @@ import type { KubeObject } from '#kube/object.ts';
 import type { NamespaceFacts } from './decide.ts';
 
 const PREFIX = 'weft.dev/';
-/** The API server waits five seconds for a webhook's answer; this leaves time for one. */
-const LOOKUP_TIMEOUT_MS = 3000;
+/** The API server waits five seconds for a webhook's answer, and a review may ask twice. */
+const LOOKUP_TIMEOUT_MS = 2000;
 
 export class NamespaceCache {
   private readonly client: KubeClient;
