@@ -64,7 +64,8 @@ export class LeaseElector {
   /** When the last renewal that succeeded was sent; null: this replica does not hold the lease. */
   private renewed: Moment | null = null;
   private told = false;
-  private complaint = '';
+  /** Why the Lease cannot be reached; '' when it can. */
+  problem = '';
   private standDown = (): void => {};
 
   constructor(options: LeaseElectorOptions) {
@@ -136,7 +137,7 @@ export class LeaseElector {
       else this.complain(error);
       return this.durationMs * RETRY_SHARE;
     }
-    this.complaint = '';
+    this.problem = '';
     if (!won) {
       this.lose();
       return this.durationMs * LOOK_SHARE;
@@ -211,8 +212,9 @@ export class LeaseElector {
 
   // Once for each cause, not for each second that it lasts.
   private complain(error: KubeError): void {
-    if (this.stopped.signal.aborted || this.complaint === error.reason) return;
-    this.complaint = error.reason;
+    const problem = `the Lease that decides who leads cannot be reached: ${error.message}`;
+    if (this.stopped.signal.aborted || this.problem === problem) return;
+    this.problem = problem;
     this.options.log.warn('cannot reach the lease that decides who leads', { lease: this.options.name, error });
   }
 

@@ -229,6 +229,10 @@ export class ClusterProgram {
         .map(({ kind, lastError }) => `${kind} cannot be followed: ${lastError}`),
       this.keeper.problem,
       this.authorityEnd() ?? '',
+      this.reviewer.problem,
+      this.elector.problem,
+      this.statuses.problem,
+      this.trust.problem,
       this.mesh.problem,
     ].filter((problem) => problem !== '');
     const { pod, trustDomain } = this.settings;

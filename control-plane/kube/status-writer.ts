@@ -60,6 +60,8 @@ interface Plan {
 }
 
 export class StatusWriter {
+  /** Why statuses could not be written when it was tried last; '' when they could, or others are to write them. */
+  problem = '';
   readonly counts: StatusCounts = { written: 0, conflict: 0, failed: 0 };
   private readonly settings: StatusWriterSettings;
   private readonly pace = new AppliedPace();
@@ -84,6 +86,7 @@ export class StatusWriter {
 
   lead(leading: boolean): void {
     this.leading = leading;
+    this.problem = '';
     if (leading) this.touch();
   }
 
@@ -120,6 +123,7 @@ export class StatusWriter {
     const routes = new Set<string>();
     const known = new Set<string>();
     let nextMs = Infinity;
+    let left = this.writing.size;
     for (const route of this.settings.routes()) {
       const key = routeKey(route);
       routes.add(key);
@@ -127,6 +131,7 @@ export class StatusWriter {
       for (const parent of parents) known.add(parent);
       nextMs = Math.min(nextMs, againMs);
       if (plan === null || this.writing.has(key)) continue;
+      left++;
       if (this.writing.size >= MOST_WRITES) continue;
       if (!this.limit.take('')) {
         nextMs = Math.min(nextMs, nowMs + LOOK_EVERY_MS);
@@ -135,6 +140,8 @@ export class StatusWriter {
       this.writing.add(key);
       void this.write(key, plan);
     }
+    // Such as when the only route that could not be written was deleted.
+    if (left === 0) this.problem = '';
     this.pace.retain(known);
     for (const memory of [this.written, this.refused, this.full]) for (const key of memory.keys()) if (!routes.has(key)) memory.delete(key);
     this.lookAt(nextMs);
@@ -206,6 +213,7 @@ export class StatusWriter {
           await this.settings.client.request('PUT', { ...path, subresource: 'status' }, { body });
           this.counts.written++;
           this.failures = 0;
+          this.problem = '';
           this.refused.delete(key);
           this.written.set(key, { version: resourceVersion, untilMs: timers.now() + ECHO_WITHIN_MS });
           for (const parent of plan.counted) this.pace.wrote(parent, timers.now());
@@ -244,6 +252,7 @@ export class StatusWriter {
       backoffMs(this.failures++, RETRY_BASE_MS, RETRY_CAP_MS, random()),
     );
     this.pausedUntilMs = timers.now() + waitMs;
+    if (this.leading) this.problem = `statuses of routes cannot be written: ${error.message}`;
     log.warn('statuses cannot be written now', { route: key, error, waitMs: Math.round(waitMs) });
   }
 

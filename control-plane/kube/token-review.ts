@@ -15,6 +15,8 @@ export const MOST_WAITING = 512;
 export const REFUSED_FOR_MS = 10_000;
 const MOST_REFUSED = 10_000;
 const REVIEW_TIMEOUT_MS = 5000;
+/** A sidecar that was told to come back does so within this. */
+const FAILURE_COUNTS_MS = 60_000;
 const SERVICE_ACCOUNTS = 'system:serviceaccounts';
 const POD_NAME = 'authentication.kubernetes.io/pod-name';
 const POD_UID = 'authentication.kubernetes.io/pod-uid';
@@ -55,9 +57,17 @@ export class TokenReviewer {
   private readonly refused = new Map<string, { readonly error: string; readonly untilMs: number }>();
   private readonly waiting: (() => void)[] = [];
   private running = 0;
+  /** Why the last review got no answer; null: it got one. */
+  private failure: { readonly error: string; readonly atMs: number } | null = null;
 
   constructor(settings: TokenReviewSettings) {
     this.settings = settings;
+  }
+
+  /** Why tokens cannot be verified; '' while they can. Whoever got no answer asks again soon: an old failure without a new one says nothing. */
+  get problem(): string {
+    if (this.failure === null || this.settings.now() - this.failure.atMs > FAILURE_COUNTS_MS) return '';
+    return `tokens cannot be verified, and no certificates issued: ${this.failure.error}`;
   }
 
   /** Whom a token speaks for. Without an answer of the API server: unavailable, never a guess. */
@@ -80,11 +90,13 @@ export class TokenReviewer {
     this.running++;
     try {
       const verdict = await this.review(token);
+      this.failure = null;
       if ('error' in verdict) this.refuse(hash, verdict.error);
       else this.counts.accepted++;
       return verdict;
     } catch (error) {
       if (!(error instanceof KubeError)) throw error;
+      this.failure = { error: error.message, atMs: this.settings.now() };
       return this.unavailable(error.message);
     } finally {
       this.running--;

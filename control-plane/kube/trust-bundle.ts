@@ -58,7 +58,7 @@ export class TrustBundle {
   private readonly found = new Map<string, string>();
   private readonly writing = new Set<string>();
   /** Namespace → when to try again. */
-  private readonly failed = new Map<string, { readonly failures: number; readonly untilMs: number }>();
+  private readonly failed = new Map<string, { readonly failures: number; readonly untilMs: number; readonly error: KubeError }>();
   private looking: { readonly atMs: number; readonly cancel: () => void } | null = null;
   private leading = false;
   private stopped = false;
@@ -104,6 +104,15 @@ export class TrustBundle {
 
   status(): ReflectorStatus {
     return this.reflector.status();
+  }
+
+  /** Where the leader cannot put the roots, with the reason of one; '' when they are where they should be. */
+  get problem(): string {
+    const left = [...this.failed].filter(([, { error }]) => !isPassing(error));
+    const [first] = left;
+    if (!this.leading || first === undefined) return '';
+    const more = left.length === 1 ? '' : ` and ${left.length - 1} more`;
+    return `the roots cannot be put into namespace ${first[0]}${more}: ${first[1].error.message}`;
   }
 
   lead(leading: boolean): void {
@@ -167,14 +176,18 @@ export class TrustBundle {
       log.info('the roots are in place', { namespace });
     } catch (error) {
       if (!(error instanceof KubeError)) throw error;
-      // It is there already, or not any more: the watch tells in a moment.
       const failures = (this.failed.get(namespace)?.failures ?? 0) + 1;
       const waitMs = backoffMs(failures - 1, RETRY_BASE_MS, RETRY_CAP_MS, random());
-      this.failed.set(namespace, { failures, untilMs: timers.now() + waitMs });
-      if (error.status !== 409 && error.status !== 404) log.warn('the roots cannot be put into a namespace', { namespace, error });
+      this.failed.set(namespace, { failures, untilMs: timers.now() + waitMs, error });
+      if (!isPassing(error)) log.warn('the roots cannot be put into a namespace', { namespace, error });
     } finally {
       this.writing.delete(namespace);
       this.touch();
     }
   }
+}
+
+/** It is there already, or the namespace not any more: the watch tells in a moment. */
+function isPassing({ status }: KubeError): boolean {
+  return status === 409 || status === 404;
 }

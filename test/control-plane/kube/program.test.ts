@@ -124,6 +124,25 @@ describe('control-plane/kube: the program', () => {
     expect((await ask('/readyz')).status).to.equal(200);
   });
 
+  it('names the rights that it lacks as a leader, until it has them', async () => {
+    let denied = /\/(status|configmaps|leases)$/;
+    api.intercept = ({ method, path }) => {
+      if (method !== 'GET' && denied.test(path)) throw new KubeError(`403 ${method} is forbidden`, 403, 'Forbidden');
+      return undefined;
+    };
+    program = programWith({ now: Date.now, after: (ms, then) => systemTimers.after(Math.min(ms, 20), then) });
+    await program.start();
+    const problems = async () => (await report()).problems.join('\n');
+    await until(async () => /the Lease .* cannot be reached: 403/.test(await problems()), 'the Lease is named');
+    denied = /\/(status|configmaps)$/;
+    await until(async () => /statuses of routes cannot be written: 403/.test(await problems()), 'the statuses are named');
+    await until(async () => /the roots cannot be put into namespace \S+ and 1 more: 403/.test(await problems()), 'the roots are named');
+    expect(await problems()).to.not.include('the Lease');
+    expect(await ask('/readyz')).to.include({ status: 200 });
+    denied = /^$/;
+    await until(async () => (await problems()) === '', 'all is well');
+  });
+
   it('stops while it still waits', async () => {
     api.intercept = () => {
       throw new KubeError('nothing listens there', 0, 'ECONNREFUSED');

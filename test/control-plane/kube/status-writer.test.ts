@@ -177,12 +177,24 @@ describe('control-plane/kube: status-writer', () => {
     };
     await lead();
     expect(writer.counts.failed).to.equal(1);
+    expect(writer.problem).to.equal('statuses of routes cannot be written: 503');
     for (let i = 0; i < 60; i++) await pass(1000);
     const tried = api.asked.length;
     expect(tried).to.be.greaterThan(1).and.lessThan(20);
     api.intercept = () => undefined;
     for (let i = 0; i < 40; i++) await pass(1000);
     expect(writer.counts.written).to.equal(1);
+    expect(writer.problem).to.equal('');
+  });
+
+  it('has no problem any more where the route is gone that could not be written', async () => {
+    api.intercept = () => {
+      throw new KubeError('503', 503, 'ServiceUnavailable');
+    };
+    await lead();
+    routes = [];
+    for (let i = 0; i < 60; i++) await pass(1000);
+    expect(writer.problem).to.equal('');
   });
 
   it('tells once of a status that is refused for what it says, and tries seldom', async () => {

@@ -105,8 +105,14 @@ describe('control-plane/kube: token-review', () => {
       throw new KubeError('connect ECONNREFUSED', 0, 'ECONNREFUSED');
     };
     expect(await reviewer.verify(token())).to.deep.equal({ error: 'connect ECONNREFUSED', unavailable: true });
+    expect(reviewer.problem).to.equal('tokens cannot be verified, and no certificates issued: connect ECONNREFUSED');
+    nowMs += 61_000;
+    expect(reviewer.problem, 'nobody asks any more').to.equal('');
+    expect(await reviewer.verify(token())).to.include({ unavailable: true });
+    expect(reviewer.problem).to.not.equal('');
     api.intercept = () => accepted();
     expect(await reviewer.verify(token())).to.include({ pod: 'checkout-1' });
+    expect(reviewer.problem).to.equal('');
   });
 
   it('is unavailable, not refused, when only the pod cannot be asked for', async () => {
