@@ -10,8 +10,10 @@ import { Rounds } from './rounds.ts';
 import { Siblings } from './siblings.ts';
 import { type Peer, type Standing, Subscriber } from './subscriber.ts';
 
-/** Services and addresses that one sidecar may want. */
-export const MOST_WANTS = 10_000;
+/** Services and addresses that one sidecar may want: more than it ever does (sidecar/config/wants.ts, sidecar/pod-addresses.ts), or it could never come back. */
+export const MOST_WANTS = 20_000;
+/** So many Services it is given because its siblings use them; the rest is for what it wants itself. */
+const MOST_OFFERED = 5_000;
 // Translating many Services in one go would leave the streams unserved meanwhile.
 const SLICE_MS = 20;
 
@@ -180,7 +182,7 @@ export class Publisher {
     const workload = this.workloadName(peer);
     const wanted = new Set(hello.services);
     const offer = (key: string): void => {
-      if (this.catalogue.exists(key) && wanted.size < MOST_WANTS) wanted.add(key);
+      if (this.catalogue.exists(key) && wanted.size < hello.services.length + MOST_OFFERED) wanted.add(key);
     };
     // What it holds it goes on getting, also from a replica that does not know its siblings.
     for (const { name } of hello.held) {

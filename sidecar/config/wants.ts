@@ -2,7 +2,7 @@
 
 export type Presence = 'present' | 'absent';
 
-/** The control plane takes so many per sidecar; one more is answered "absent" (L8). */
+/** One more is answered "absent" (L8). The control plane takes twice as many of one sidecar. */
 export const MOST_WANTS = 10_000;
 
 interface Waiting {

@@ -1,7 +1,10 @@
 // Addresses that a sidecar sends to directly: answered, followed, forgotten.
 import { create } from '@bufbuild/protobuf';
 import { expect } from 'chai';
+import { MOST_WANTS } from '#control-plane/publish/publisher.ts';
 import { HelloSchema, type Resource, type SubscribeResponse } from '#core/gen/weft/v1/config_pb.ts';
+import { MOST_WANTS as MOST_SERVICES } from '#sidecar/config/wants.ts';
+import { MOST_ADDRESSES } from '#sidecar/pod-addresses.ts';
 import { Shop } from './shop.ts';
 
 function connect(shop: Shop, addresses: string[] = []) {
@@ -60,9 +63,25 @@ describe('pod addresses on the stream', () => {
   it('count as wants', () => {
     const { connection, ended } = connect(new Shop());
     connection.wantAddresses(
-      Array.from({ length: 10_001 }, (_, i) => `10.0.${i >> 8}.${i & 255}`),
+      Array.from({ length: MOST_WANTS + 1 }, (_, i) => `10.0.${i >> 8}.${i & 255}`),
       [],
     );
     expect(ended()).to.equal('too many wants');
+  });
+
+  it('of a sidecar that wants as much as it ever can do not end its stream', () => {
+    const shop = new Shop();
+    const many = (prefix: string, length = MOST_SERVICES) => Array.from({ length }, (_, i) => `shop/${prefix}${i}`);
+    for (const key of many('sibling', MOST_SERVICES / 2 + 1)) shop.set(key.slice('shop/'.length), {});
+    shop.clock.pass(1000);
+    connect(shop).connection.want(many('sibling', MOST_SERVICES / 2 + 1));
+    const { connection, ended } = connect(shop);
+    connection.want(many('own'));
+    connection.wantAddresses(
+      Array.from({ length: MOST_ADDRESSES }, (_, i) => `10.0.${i >> 8}.${i & 255}`),
+      [],
+    );
+    expect(connection.subscriber.wantedCount).to.be.greaterThan(MOST_SERVICES + MOST_ADDRESSES);
+    expect(ended()).to.equal('');
   });
 });

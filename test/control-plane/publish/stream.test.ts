@@ -4,6 +4,7 @@ import { expect } from 'chai';
 import { Authority } from '#certs/authority.ts';
 import { type ControlPlane, ControlPlaneStartError, startControlPlane } from '#control-plane/assemble.ts';
 import type { KubeObject } from '#control-plane/kube/types.ts';
+import { MOST_WANTS } from '#control-plane/publish/publisher.ts';
 import { silentLogger } from '#core/log.ts';
 import { systemTimers, type Timers } from '#core/timers.ts';
 import { type Certificate, certify, dial, type Sidecar } from './sidecar.ts';
@@ -237,7 +238,7 @@ describe('control-plane: the configuration stream over mTLS', () => {
       expect(await (await connect()).hello('').code()).to.equal(status.INVALID_ARGUMENT);
       expect(await (await connect()).hello('a').hello('a').code()).to.equal(status.INVALID_ARGUMENT);
       expect(await (await connect()).hello('a', ['x'.repeat(1000)]).code()).to.equal(status.INVALID_ARGUMENT);
-      const many = Array.from({ length: 10_001 }, (_, i) => `shop/s${i}`);
+      const many = Array.from({ length: MOST_WANTS + 1 }, (_, i) => `shop/s${i}`);
       expect(await (await connect()).hello('a', many).code()).to.equal(status.RESOURCE_EXHAUSTED);
       expect(
         await (await connect())
