@@ -1,6 +1,6 @@
 // What is kept of each object that the API server sends: the parts that Weft reads, and nothing else. Memory grows with pods and endpoints, so this is
 // where it is saved. Pure.
-import { ANNOTATION_STATUS, LABEL_INJECT, LABEL_MTLS } from '#core/names.ts';
+import { ANNOTATION_STATUS, LABEL_INJECT, LABEL_MTLS, SIDECAR_CONTAINER } from '#core/names.ts';
 import type { StoredKind } from '../stored-kinds.ts';
 import { entriesOf, fieldsOf } from '../translate/fields.ts';
 import {
@@ -28,7 +28,6 @@ const API_VERSION: Readonly<Record<StoredKind, string>> = {
 };
 
 const POD_LABELS = [LABEL_MTLS, 'pod-template-hash', 'statefulset.kubernetes.io/pod-name'];
-const POD_ANNOTATIONS = [ANNOTATION_STATUS, LABEL_MTLS];
 const NAMESPACE_LABELS = [LABEL_INJECT, LABEL_MTLS];
 
 /** The object as the store holds it. Fields of wrong types are kept as they are: translate/ is who judges them. */
@@ -61,9 +60,15 @@ const PARTS: Readonly<Record<StoredKind, Parts>> = {
     const { serviceAccountName, hostNetwork } = fieldsOf((object as Pod).spec);
     const { phase, podIP, podIPs } = fieldsOf((object as Pod).status);
     const labels = some(metadata.labels, POD_LABELS);
-    const annotations = some(metadata.annotations, POD_ANNOTATIONS);
+    const annotations = some(metadata.annotations, [LABEL_MTLS]);
+    const status = sidecarStatus(object as Pod, metadata);
     return {
-      metadata: present({ ...named(metadata), uid: metadata.uid, labels, annotations }),
+      metadata: present({
+        ...named(metadata),
+        uid: metadata.uid,
+        labels,
+        annotations: status === undefined ? annotations : { ...annotations, ...status },
+      }),
       spec: present({ serviceAccountName, hostNetwork }),
       status: present({ phase, podIP, podIPs }),
     } as Pod;
@@ -88,6 +93,16 @@ const PARTS: Readonly<Record<StoredKind, Parts>> = {
   },
   ReferenceGrant: (object, metadata) => ({ metadata: named(metadata), spec: (object as ReferenceGrant).spec }) as ReferenceGrant,
 };
+
+/**
+ * The status annotation of a pod that has a sidecar: the store's pods are known by it. The container decides: the annotation alone may be a copy,
+ * and calls to a pod without a sidecar must not be mTLS; one that was taken away makes no difference.
+ */
+function sidecarStatus({ spec }: Pod, { annotations }: Partial<ObjectMeta>): Record<string, string> | undefined {
+  const containers = entriesOf(fieldsOf(spec).initContainers);
+  if (!containers.some((container) => fieldsOf(container).name === SIDECAR_CONTAINER)) return undefined;
+  return { [ANNOTATION_STATUS]: fieldsOf(annotations)[ANNOTATION_STATUS] ?? '{}' };
+}
 
 function named({ name, namespace }: Partial<ObjectMeta>): ObjectMeta {
   return { name, namespace } as ObjectMeta;

@@ -87,7 +87,7 @@ export const LABEL_SERVICE_NAME = 'kubernetes.io/service-name';
 
 /** v1 */
 export interface Pod extends KubeObject {
-  spec?: { serviceAccountName?: string; hostNetwork?: boolean };
+  spec?: { serviceAccountName?: string; hostNetwork?: boolean; initContainers?: { name?: string }[] };
   status?: {
     /** Pending, Running, Succeeded, Failed, Unknown. */
     phase?: string;

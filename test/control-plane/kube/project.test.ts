@@ -4,7 +4,7 @@ import { project } from '#control-plane/kube/project.ts';
 import type { Pod } from '#control-plane/kube/types.ts';
 import { identify, type StoredKind, sameForUs } from '#control-plane/stored-kinds.ts';
 import { workloadOfPod } from '#control-plane/workload.ts';
-import { ANNOTATION_STATUS } from '#core/names.ts';
+import { ANNOTATION_STATUS, SIDECAR_CONTAINER } from '#core/names.ts';
 
 const META = { name: 'a', namespace: 'shop', uid: 'u', resourceVersion: '7', managedFields: [{}], ownerReferences: [{}] };
 const RAW: Readonly<Record<StoredKind, Record<string, unknown>>> = {
@@ -26,7 +26,7 @@ const RAW: Readonly<Record<StoredKind, Record<string, unknown>>> = {
   Pod: {
     apiVersion: 'v1',
     metadata: { ...META, labels: { 'weft.dev/mtls': 'strict', 'pod-template-hash': 'x' }, annotations: { [ANNOTATION_STATUS]: '{}' } },
-    spec: { serviceAccountName: 'checkout', hostNetwork: false },
+    spec: { serviceAccountName: 'checkout', hostNetwork: false, initContainers: [{ name: SIDECAR_CONTAINER }] },
     status: { phase: 'Running', podIP: '10.1.0.1', podIPs: [{ ip: '10.1.0.1' }] },
   },
   Namespace: { apiVersion: 'v1', metadata: { name: 'shop', labels: { 'weft.dev/inject': 'enabled' } } },
@@ -61,6 +61,14 @@ describe('control-plane/kube: project', () => {
     expect(JSON.stringify(pod)).to.have.length.below(400);
     expect(pod.metadata!.uid).to.equal('u');
     expect(workloadOfPod(pod, undefined, 'test.local')).to.deep.equal(workloadOfPod(raw, undefined, 'test.local'));
+  });
+
+  it('goes by the sidecar, not by the annotation, which may be a copy or taken away', () => {
+    const raw = RAW.Pod as unknown as Pod;
+    const has = (pod: object) => (project('Pod', pod as never) as Pod).metadata!.annotations?.[ANNOTATION_STATUS];
+    expect(has({ ...raw, spec: { ...raw.spec, initContainers: [{ name: 'mine' }] } })).to.equal(undefined);
+    expect(has({ ...raw, metadata: { ...raw.metadata, annotations: {} } })).to.equal('{}');
+    expect(has({ ...raw, spec: { ...raw.spec, initContainers: 'x' } })).to.equal(undefined);
   });
 
   it('keeps all entries of a status, for they are written back as one', () => {
