@@ -1,9 +1,9 @@
 // Weft goes: refused while it is in use, then without a trace and without harm to what runs; and comes back.
 import { expect } from 'chai';
-import { ANNOTATION_STATUS, LABEL_INJECT, SYSTEM_NAMESPACE, TRUST_CONFIG_MAP } from '#core/names.ts';
+import { ANNOTATION_STATUS, CONTROL_PLANE_GRPC_PORT, LABEL_INJECT, SYSTEM_NAMESPACE, TRUST_CONFIG_MAP, TRUST_KEY } from '#core/names.ts';
 import type { Call } from '../support/caller.ts';
 import { install, weft } from '../support/install.ts';
-import { eventually, type PodItem } from '../support/objects.ts';
+import { eventually, type Item, type PodItem } from '../support/objects.ts';
 import { scene } from '../support/scene.ts';
 import { echo, INJECT, service } from '../support/workloads.ts';
 
@@ -12,6 +12,8 @@ const OUTSIDE = 'e2e-uninstall-outside';
 const ECHO: Call = { to: `echo.${NS}:7070` };
 const PART_OF_WEFT = 'app.kubernetes.io/part-of=weft';
 const CLUSTER_WIDE = ['clusterroles', 'clusterrolebindings', 'mutatingwebhookconfigurations'];
+
+const REPLICAS = 3;
 
 describe('Uninstalling', () => {
   const stage = scene({ [NS]: INJECT, [OUTSIDE]: {} });
@@ -22,7 +24,7 @@ describe('Uninstalling', () => {
     await stage.objects.rolledOut(NS, 'echo');
   });
 
-  it('is refused while pods have a sidecar; leaves nothing behind and harms no call; and Weft comes back', async function () {
+  it('is refused while pods have a sidecar; leaves nothing behind and harms no call; and Weft comes back with one authority', async function () {
     this.timeout(400_000);
     const outsider = await stage.caller(OUTSIDE, 'outsider');
     await outsider.until('an answer', ECHO, ({ grpcStatus }) => grpcStatus === 0);
@@ -54,8 +56,10 @@ describe('Uninstalling', () => {
       await stage.objects.must(['rollout', 'restart', 'deployment/echo', '-n', NS]);
       await stage.objects.rolledOut(NS, 'echo');
     } finally {
-      await install(stage.objects);
+      // Three replicas start at once where there is no authority yet (T62).
+      await install(stage.objects, `controlPlane.replicas=${REPLICAS}`);
     }
+    expect(await replicasTrustedBy(await rootsOf())).to.equal(REPLICAS);
     await stage.objects.must(['label', 'namespace', NS, `${LABEL_INJECT}=enabled`]);
     await eventually('a meshed pod', async () => {
       await stage.objects.must(['rollout', 'restart', 'deployment/echo', '-n', NS]);
@@ -66,5 +70,26 @@ describe('Uninstalling', () => {
     const meshed = await stage.caller(NS);
     const answer = await meshed.until('an answer through the new mesh', ECHO, ({ grpcStatus }) => grpcStatus === 0);
     expect(answer.seen['x-forwarded-client-cert']?.join()).to.contain(`ns/${NS}/sa/default`);
+    await install(stage.objects);
   });
+
+  function rootsOf(): Promise<string> {
+    return eventually('the roots', async () => {
+      const bundle = await stage.objects.get<Item & { data?: Record<string, string> }>('configmap', TRUST_CONFIG_MAP, SYSTEM_NAMESPACE);
+      return bundle?.data?.[TRUST_KEY];
+    });
+  }
+
+  /** How many replicas of the control plane show a certificate of these roots. */
+  async function replicasTrustedBy(roots: string): Promise<number> {
+    const script = `const ca = Buffer.from('${Buffer.from(roots).toString('base64')}', 'base64');
+      const to = { host: '127.0.0.1', port: ${CONTROL_PLANE_GRPC_PORT}, ca, ALPNProtocols: ['h2'], checkServerIdentity: () => undefined };
+      require('node:tls').connect(to, () => process.exit(0)).on('error', () => process.exit(1));`;
+    const pods = await stage.objects.list<PodItem>('pods', SYSTEM_NAMESPACE, 'app.kubernetes.io/component=control-plane');
+    const codes = pods.map(async ({ metadata }) => {
+      const { code } = await stage.objects.run(['exec', metadata.name, '-n', SYSTEM_NAMESPACE, '--', 'node', '-e', script]);
+      return code;
+    });
+    return (await Promise.all(codes)).filter((code) => code === 0).length;
+  }
 });
