@@ -5,7 +5,7 @@ import { type handleUnaryCall, type Metadata, type ServiceError, status, type Un
 import { type Authority, AuthorityError } from '#certs/authority.ts';
 import { type IssueRequest, type IssueResponse, IssueResponseSchema } from '#core/gen/weft/v1/certificates_pb.ts';
 import { type Logger, silentLogger } from '#core/log.ts';
-import { RateLimit } from './rate-limit.ts';
+import { addressOf, RateLimit } from './rate-limit.ts';
 import { readIssueRequest } from './request.ts';
 import { LARGEST_TOKEN, type TokenIdentity, type VerifyToken } from './token.ts';
 
@@ -156,11 +156,6 @@ export class IssueService {
     this.log.warn('certificate refused for now', { ...who, reason });
     return new Refusal(status.UNAVAILABLE, 'certificates cannot be issued now');
   }
-}
-
-/** grpc-js says address:port, an IPv6 address without brackets. */
-function addressOf(peer: string): string {
-  return peer.slice(0, Math.max(0, peer.lastIndexOf(':')));
 }
 
 function toServiceError(error: unknown): Partial<ServiceError> {

@@ -5,6 +5,7 @@ import type { WorkloadIdentity } from '#core/identity.ts';
 import type { Logger } from '#core/log.ts';
 import type { Timers } from '#core/timers.ts';
 import { serviceDefinition } from '#core/wire.ts';
+import { addressOf, RateLimit } from '../issue/rate-limit.ts';
 import { type Connection, type Ending, type Line, MOST_WANTS, type Publisher } from './publisher.ts';
 import type { Peer } from './subscriber.ts';
 
@@ -12,6 +13,9 @@ import type { Peer } from './subscriber.ts';
 export const HELLO_WITHIN_MS = 10_000;
 // Kubernetes' own bounds are 63 for a namespace and 253 for a name.
 const LONGEST_NAME = 400;
+/** Refused streams of one address that the log tells of in warnings: so many per minute, so many at once. The others are told in debug. */
+export const REFUSALS_TOLD_PER_MINUTE = 6;
+export const REFUSALS_TOLD_BURST = 10;
 const MOST_HELD = 100_000;
 // Node's timers overflow beyond.
 const LONGEST_TIMER_MS = 2 ** 31 - 1;
@@ -47,7 +51,8 @@ export const configServiceDefinition = serviceDefinition(Config);
 
 /** What Server.addService takes besides the definition. */
 export function configHandlers(settings: ConfigServiceSettings): Record<string, UntypedHandleCall> {
-  return { subscribe: (call: Call) => new SubscribeCall(call, settings).begin() };
+  const told = new RateLimit(REFUSALS_TOLD_PER_MINUTE, REFUSALS_TOLD_BURST, () => settings.timers.now());
+  return { subscribe: (call: Call) => new SubscribeCall(call, settings, told).begin() };
 }
 
 const CODE_OF_ENDING: Readonly<Record<Ending['reason'], { code: status; details: string }>> = {
@@ -60,6 +65,7 @@ const CODE_OF_ENDING: Readonly<Record<Ending['reason'], { code: status; details:
 class SubscribeCall {
   private readonly call: Call;
   private readonly settings: ConfigServiceSettings;
+  private readonly told: RateLimit;
   private connection: Connection | null = null;
   private identity: WorkloadIdentity | null = null;
   private notAfterMs = 0;
@@ -68,9 +74,11 @@ class SubscribeCall {
   private over = false;
   private log: Logger;
 
-  constructor(call: Call, settings: ConfigServiceSettings) {
+  /** @param told limits what the log says of refused streams */
+  constructor(call: Call, settings: ConfigServiceSettings, told: RateLimit) {
     this.call = call;
     this.settings = settings;
+    this.told = told;
     this.log = settings.log.child('publish', { from: call.getPeer() });
   }
 
@@ -81,7 +89,7 @@ class SubscribeCall {
     for (const event of ['cancelled', 'close', 'finish'] as const) call.on(event, () => this.finish());
     const known = settings.identify(call);
     if (!known.ok) {
-      this.log.warn('a configuration stream is refused', { reason: known.reason });
+      this.tellRefusal(known.reason);
       this.end(status.UNAUTHENTICATED, 'a certificate of this mesh is needed');
       return;
     }
@@ -147,8 +155,13 @@ class SubscribeCall {
     return undefined;
   }
 
+  private tellRefusal(reason: string): void {
+    const level = this.told.take(addressOf(this.call.getPeer())) ? 'warn' : 'debug';
+    this.log[level]('a configuration stream is refused', { reason });
+  }
+
   private deny(reason: string): void {
-    this.log.warn('a configuration stream is refused', { reason });
+    this.tellRefusal(reason);
     this.end(status.PERMISSION_DENIED, CODE_OF_ENDING['not its pod'].details);
   }
 

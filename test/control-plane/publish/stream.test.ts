@@ -1,11 +1,13 @@
 // A whole control plane on loopback, real mTLS and grpc-js clients: change a manifest's object, see what each sidecar gets.
+import { EventEmitter } from 'node:events';
 import { status } from '@grpc/grpc-js';
 import { expect } from 'chai';
 import { Authority } from '#certs/authority.ts';
 import { type ControlPlane, ControlPlaneStartError, startControlPlane } from '#control-plane/assemble.ts';
 import type { KubeObject } from '#control-plane/kube/types.ts';
 import { MOST_WANTS } from '#control-plane/publish/publisher.ts';
-import { silentLogger } from '#core/log.ts';
+import { configHandlers, REFUSALS_TOLD_BURST } from '#control-plane/publish/serve.ts';
+import { type Logger, silentLogger } from '#core/log.ts';
 import { systemTimers, type Timers } from '#core/timers.ts';
 import { type Certificate, certify, dial, type Sidecar } from './sidecar.ts';
 
@@ -248,6 +250,23 @@ describe('control-plane: the configuration stream over mTLS', () => {
       ).to.equal(status.RESOURCE_EXHAUSTED);
       const huge = Array.from({ length: 50 }, () => 'x'.repeat(100_000));
       expect(await (await connect()).hello('a', huge).code()).to.equal(status.RESOURCE_EXHAUSTED);
+    });
+
+    it('without filling the log', () => {
+      let warned = 0;
+      const log: Logger = { ...silentLogger, warn: () => void warned++, child: () => log };
+      const identify = () => ({ ok: false, reason: 'no valid client certificate' }) as const;
+      const { publisher } = controlPlane;
+      const { subscribe } = configHandlers({ publisher, identify, timers: { now: () => 0, after: () => () => {} }, log });
+      const refused = (peer: string): void => {
+        const call = new EventEmitter();
+        call.on('error', () => {});
+        (subscribe as (call: unknown) => void)(Object.assign(call, { getPeer: () => peer }));
+      };
+      for (let i = 0; i < 1000; i++) refused(`10.0.0.1:${i}`);
+      expect(warned).to.equal(REFUSALS_TOLD_BURST);
+      refused('fd00::1:5');
+      expect(warned, 'of another address it is told').to.equal(REFUSALS_TOLD_BURST + 1);
     });
 
     it('bytes that are no message, and goes on serving', async () => {
