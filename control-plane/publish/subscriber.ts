@@ -171,7 +171,9 @@ export class Subscriber {
       fresh.push({ name, ...rejection });
     }
     for (const [name, version] of flight.sent) {
-      if (refused.has(name)) continue;
+      // What was dropped while it was on its way is forgotten there.
+      const address = addressOfPodResource(name);
+      if (refused.has(name) || (address !== null && !this.addresses.has(address))) continue;
       this.inForce.set(name, version);
       this.rejections.delete(name);
       const needs = flight.needs.get(name);

@@ -133,6 +133,7 @@ export class ConfigStream {
 
   /** Asks who is at an IP address; the answer is the resource pod/<address>, at once and whenever it changes. */
   askAddress(address: string): void {
+    this.held.delete(`pod/${address}`); // an answer that came after it was dropped last
     this.send({ case: 'want', value: create(WantSchema, { addresses: [address] }) });
   }
 

@@ -60,6 +60,19 @@ describe('pod addresses on the stream', () => {
     expect(identities()['pod/10.0.0.1']).to.equal('spiffe://a');
   });
 
+  it('that were dropped while their answer was on its way are answered when they are wanted again', () => {
+    const shop = new Shop();
+    shop.pods.set('10.0.0.1', 'spiffe://a');
+    const { connection, acknowledge, responses } = connect(shop);
+    acknowledge();
+    connection.wantAddresses(['10.0.0.1'], []);
+    connection.wantAddresses([], ['10.0.0.1']);
+    acknowledge();
+    const before = responses.length;
+    connection.wantAddresses(['10.0.0.1'], []);
+    expect(responses.slice(before).flatMap(({ resources }) => resources.map(({ name }) => name))).to.deep.equal(['pod/10.0.0.1']);
+  });
+
   it('count as wants', () => {
     const { connection, ended } = connect(new Shop());
     connection.wantAddresses(

@@ -12,7 +12,7 @@ import {
   TrustBundleSchema,
   type Want,
 } from '#core/gen/weft/v1/config_pb.ts';
-import { ServiceSchema } from '#core/gen/weft/v1/mesh_pb.ts';
+import { PodAddressSchema, ServiceSchema } from '#core/gen/weft/v1/mesh_pb.ts';
 import { systemTimers } from '#core/timers.ts';
 import { Credentials } from '#sidecar/config/credentials.ts';
 import { ConfigStream, type Refused } from '#sidecar/config/stream.ts';
@@ -117,6 +117,20 @@ describe('sidecar/config/stream', () => {
     await next('hello');
     return call;
   }
+
+  it('does not say that it holds what is at an address of which it asks', async () => {
+    const call = await open();
+    const late = create(ResourceSchema, { name: 'pod/10.0.0.1', version: 'v1', body: { case: 'pod', value: create(PodAddressSchema) } });
+    stream.dropAddresses(['10.0.0.1']);
+    await next('want');
+    respond(call, '1', { resources: [late] });
+    await next('ack');
+    stream.askAddress('10.0.0.1');
+    await next('want');
+    call.end();
+    await calls.next();
+    expect((await next('hello')).held).to.deep.equal([]);
+  });
 
   it('says who it is, applies what comes, and acknowledges it', async () => {
     stream.start();
