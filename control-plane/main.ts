@@ -18,7 +18,7 @@ type Stop = () => Promise<void>;
 
 /** Begins; `started` is told how to stop as soon as there is something to stop. */
 async function run(settings: Settings, environment: NodeJS.ProcessEnv, log: Logger, started: (stop: Stop) => void): Promise<void> {
-  const { dir, secrets, host, port, viewPort, trustDomain, leafLifetimeMs } = settings;
+  const { dir, secrets, host, port, viewPort, trustDomain, leafLifetimeMs, strictReferenceGrants } = settings;
   if (dir !== undefined) {
     started(await startDirectoryProgram({ dir, secrets, host: host ?? '127.0.0.1', port, viewPort, trustDomain, log }));
     return;
@@ -26,7 +26,19 @@ async function run(settings: Settings, environment: NodeJS.ProcessEnv, log: Logg
   const client = await connectKube({ ...(environment.KUBECONFIG ? { kubeconfig: environment.KUBECONFIG } : {}), environment });
   const pod = { namespace: environment.WEFT_POD_NAMESPACE || SYSTEM_NAMESPACE, name: environment.WEFT_POD_NAME || hostname() };
   const meshName = environment.WEFT_MESH_NAME || DEFAULT_MESH_NAME;
-  const around = { client, pod, trustDomain, meshName, leafLifetimeMs, port, viewPort, timers: systemTimers, random: Math.random, log };
+  const around = {
+    client,
+    pod,
+    trustDomain,
+    meshName,
+    leafLifetimeMs,
+    strictReferenceGrants,
+    port,
+    viewPort,
+    timers: systemTimers,
+    random: Math.random,
+    log,
+  };
   const begin = async (on: string): Promise<void> => {
     const program = new ClusterProgram({ ...around, host: on });
     started(() => program.stop());

@@ -17,7 +17,8 @@ export const USAGE = `usage: control-plane [options]
   --trust-domain NAME  default $WEFT_TRUST_DOMAIN, or ${DEFAULT_TRUST_DOMAIN}
 
   environment: WEFT_LOG_LEVEL (${LOG_LEVELS.join(', ')}), WEFT_LOG_FORMAT (json, text); in a cluster also WEFT_POD_NAME, WEFT_POD_NAMESPACE,
-  WEFT_MESH_NAME (of the XMesh object, default weft), WEFT_LEAF_SECONDS (life of workloads' certificates, 60 to 604800, default 43200)
+  WEFT_MESH_NAME (of the XMesh object, default weft), WEFT_LEAF_SECONDS (life of workloads' certificates, 60 to 604800, default 43200),
+  WEFT_STRICT_REFERENCE_GRANTS (true: a backend in another namespace needs a ReferenceGrant; default false)
 `;
 
 const LEAF_SECONDS = { least: 60, most: 7 * 24 * 3600 };
@@ -33,6 +34,8 @@ export interface Settings {
   readonly viewPort: number;
   readonly trustDomain: string;
   readonly leafLifetimeMs: number | undefined;
+  /** Backends in other namespaces count only with a ReferenceGrant. */
+  readonly strictReferenceGrants: boolean;
   readonly logLevel: LogLevel | 'off';
   readonly logFormat: LogFormat;
 }
@@ -60,11 +63,24 @@ export function readSettings(args: readonly string[], environment: Readonly<Reco
   if (seconds !== undefined && !(/^[0-9]{1,7}$/.test(seconds) && Number(seconds) >= least && Number(seconds) <= most))
     return `WEFT_LEAF_SECONDS is a number from ${least} to ${most}, not ${JSON.stringify(seconds)}`;
   const leafLifetimeMs = seconds === undefined ? undefined : Number(seconds) * 1000;
+  const strict = environment.WEFT_STRICT_REFERENCE_GRANTS || 'false';
+  if (strict !== 'true' && strict !== 'false') return `WEFT_STRICT_REFERENCE_GRANTS is true or false, not ${JSON.stringify(strict)}`;
   const logLevel = environment.WEFT_LOG_LEVEL || 'info';
   if (!isLogLevel(logLevel)) return `WEFT_LOG_LEVEL has no level ${JSON.stringify(logLevel)}${didYouMean(logLevel, LOG_LEVELS)}`;
   const logFormat = environment.WEFT_LOG_FORMAT || 'json';
   if (!LOG_FORMATS.includes(logFormat)) return `WEFT_LOG_FORMAT is json or text, not ${JSON.stringify(logFormat)}`;
-  return { dir, secrets, host, port, viewPort, trustDomain, leafLifetimeMs, logLevel, logFormat: logFormat as LogFormat };
+  return {
+    dir,
+    secrets,
+    host,
+    port,
+    viewPort,
+    trustDomain,
+    leafLifetimeMs,
+    strictReferenceGrants: strict === 'true',
+    logLevel,
+    logFormat: logFormat as LogFormat,
+  };
 }
 
 function portOf(word: string | undefined, otherwise: number): number | null {

@@ -40,6 +40,8 @@ export interface ClusterProgramSettings {
   readonly meshName: string;
   /** Of workloads' certificates; undefined: the default. */
   readonly leafLifetimeMs: number | undefined;
+  /** Absent: false. */
+  readonly strictReferenceGrants?: boolean;
   readonly host: string;
   readonly port: number;
   readonly viewPort: number;
@@ -153,6 +155,7 @@ export class ClusterProgram {
       host,
       port,
       store,
+      strictReferenceGrants: this.settings.strictReferenceGrants ?? false,
       onProgress: (what) => this.statuses.touch(what === 'verdicts' ? 'routes' : 'counts'),
       log,
       timers,

@@ -13,6 +13,7 @@ describe('control-plane/settings', () => {
       viewPort: 15014,
       trustDomain: 'cluster.local',
       leafLifetimeMs: undefined,
+      strictReferenceGrants: false,
       logLevel: 'info',
       logFormat: 'json',
     });
@@ -25,6 +26,7 @@ describe('control-plane/settings', () => {
       WEFT_HOST: '::1',
       WEFT_TRUST_DOMAIN: 'a.test',
       WEFT_LEAF_SECONDS: '60',
+      WEFT_STRICT_REFERENCE_GRANTS: 'true',
       WEFT_LOG_LEVEL: 'off',
       WEFT_LOG_FORMAT: 'text',
     };
@@ -35,6 +37,7 @@ describe('control-plane/settings', () => {
       port: 0,
       trustDomain: 'a.test',
       leafLifetimeMs: 60_000,
+      strictReferenceGrants: true,
       logLevel: 'off',
       logFormat: 'text',
     });
@@ -47,6 +50,7 @@ describe('control-plane/settings', () => {
     ['a trust domain that is none', ['--trust-domain', 'Corp/x'], {}, /not a trust domain.*"Corp\/x"/],
     ['the same in the environment', [], { WEFT_TRUST_DOMAIN: 'a b' }, /not a trust domain.*"a b"/],
     ['a life too short', [], { WEFT_LEAF_SECONDS: '59' }, /from 60 to 604800, not "59"/],
+    ['a switch that is neither on nor off', [], { WEFT_STRICT_REFERENCE_GRANTS: 'yes' }, /true or false, not "yes"/],
     ['a level that is none', [], { WEFT_LOG_LEVEL: 'wran' }, /WEFT_LOG_LEVEL has no level "wran", did you mean "warn"\?/],
     ['a format that is none', [], { WEFT_LOG_FORMAT: 'yaml' }, /json or text, not "yaml"/],
   ];

@@ -1,6 +1,7 @@
 // What the API server says of routes: conditions by table, manners towards other controllers, no writes for nothing, and the XMesh.
 import { expect } from 'chai';
 import { CONTROLLER_NAME } from '#core/names.ts';
+import { install } from '../support/install.ts';
 import { type Condition, eventually, type Item } from '../support/objects.ts';
 import { scene } from '../support/scene.ts';
 import { answerHeader, backend, echo, grpcRoute, INJECT, service } from '../support/workloads.ts';
@@ -144,6 +145,30 @@ describe('Status', () => {
     await conditionBecomes('missing-elsewhere', 'ResolvedRefs', 'True', 1);
     await stage.objects.delete('service', 'nowhere', ELSEWHERE);
     await conditionBecomes('missing-elsewhere', 'ResolvedRefs', 'False', 1);
+  });
+
+  it('asks for a ReferenceGrant where the installation does, and follows one that comes and goes (T109)', async function () {
+    this.timeout(300_000);
+    const grant: Item = {
+      apiVersion: 'gateway.networking.k8s.io/v1beta1',
+      kind: 'ReferenceGrant',
+      metadata: { name: 'routes', namespace: ELSEWHERE },
+      spec: {
+        from: [{ group: 'gateway.networking.k8s.io', kind: 'GRPCRoute', namespace: NS }],
+        to: [{ group: '', kind: 'Service' }],
+      },
+    } as Item;
+    await install(stage.objects, 'controlPlane.strictReferenceGrants=true');
+    try {
+      await conditionBecomes('without-grant', 'ResolvedRefs', 'False', 1);
+      await stage.objects.apply(grant);
+      await conditionBecomes('without-grant', 'ResolvedRefs', 'True', 1);
+      await stage.objects.delete('referencegrant', 'routes', ELSEWHERE);
+      await conditionBecomes('without-grant', 'ResolvedRefs', 'False', 1);
+    } finally {
+      await install(stage.objects);
+    }
+    await conditionBecomes('without-grant', 'ResolvedRefs', 'True', 1);
   });
 
   it('leaves the entry of another controller alone, and takes its own away with the parentRef', async () => {
