@@ -2,7 +2,7 @@
 import { isLogLevel, LOG_LEVELS } from '#core/log.ts';
 import { ANNOTATION_STATUS, LABEL_INJECT, LABEL_MTLS } from '#core/names.ts';
 import { nearest } from '#core/nearest.ts';
-import { formatPortList, parsePortList } from './port-list.ts';
+import { formatPortRanges, parsePortRanges } from '#core/port-ranges.ts';
 import { parseQuantity } from './quantity.ts';
 
 const PREFIX = 'weft.dev/';
@@ -130,7 +130,9 @@ function strange(key: string): string {
 }
 
 function ports(text: string): string {
-  return formatPortList(parsePortList(text));
+  const { ranges, problems } = parsePortRanges(text);
+  if (problems.length > 0) throw new RangeError(problems[0]);
+  return formatPortRanges(ranges);
 }
 
 function logLevel(text: string): string {

@@ -1,6 +1,7 @@
 // The injector's plain HTTP port: probes and metrics.
 import { createServer } from 'node:http';
 import { boundConnections } from './connections.ts';
+import { listenOn } from './listen.ts';
 
 const MOST_CONNECTIONS = 100;
 
@@ -33,18 +34,9 @@ export async function startHealth(settings: HealthSettings): Promise<HealthServe
     },
   );
   boundConnections(server, MOST_CONNECTIONS);
-  await new Promise<void>((resolve, reject) => {
-    server.once('error', reject);
-    server.listen({ port: settings.port, ...(settings.host !== '' && { host: settings.host }) }, () => {
-      server.off('error', reject);
-      // Of single connections that could not be taken, such as for want of file descriptors.
-      server.on('error', () => {});
-      resolve();
-    });
-  });
-  const address = server.address();
+  const port = await listenOn(server, settings.host, settings.port);
   return {
-    port: typeof address === 'object' && address !== null ? address.port : 0,
+    port,
     close: () =>
       new Promise((resolve) => {
         server.close(() => resolve());

@@ -9,11 +9,11 @@ import {
   SIDECAR_OUTBOUND_PORT,
   STATUS_SKIP_INBOUND_PORTS,
 } from '#core/names.ts';
+import { parsePortRanges } from '#core/port-ranges.ts';
 import { applyAnnotations } from './annotations.ts';
 import { type InjectionSettings, identityVolume, sidecarContainer, tokenContainer } from './containers.ts';
 import { type NamespaceFacts, TOKEN_CONTAINER } from './decide.ts';
 import type { Pod } from './pod.ts';
-import { parsePortList } from './port-list.ts';
 import { rewriteProbes } from './probes.ts';
 
 const DEFAULT_CONTAINER = 'kubectl.kubernetes.io/default-container';
@@ -29,7 +29,7 @@ export interface Injected {
 export function inject(pod: Pod, namespace: NamespaceFacts, settings: InjectionSettings): Injected {
   const { options, warnings } = applyAnnotations(settings, namespace.annotations, pod.metadata?.annotations ?? {});
   const effective: InjectionSettings = { ...settings, ...options };
-  const probes = rewriteProbes(pod, parsePortList(effective.skipInboundPorts));
+  const probes = rewriteProbes(pod, parsePortRanges(effective.skipInboundPorts).ranges);
   const spec = pod.spec ?? {};
   return {
     pod: {

@@ -1,8 +1,8 @@
 // Probes that reach the application past the mesh: the kubelet asks the sidecar's admin port, and the sidecar asks the application.
 // Under STRICT the kubelet, which has no certificate, would otherwise be refused.
 import { SIDECAR_ADMIN_PORT } from '#core/names.ts';
+import { includesPort, type PortRange } from '#core/port-ranges.ts';
 import type { Container, Pod, Probe } from './pod.ts';
-import { containsPort, type PortRange } from './port-list.ts';
 
 /** Where the sidecar finds the probe's target, as WEFT_PROBES holds it. */
 export interface ProbeTarget {
@@ -77,7 +77,7 @@ function targetOf(probe: Probe, container: Container, skipInbound: readonly Port
   const port = portOf(handler.port, container);
   if (port === null) return `container declares no port named ${JSON.stringify(handler.port)}; the probe is left as it is`;
   if (!Number.isInteger(port) || port < 1 || port > 65_535) return null;
-  if (port === SIDECAR_ADMIN_PORT || containsPort(skipInbound, port)) return null;
+  if (port === SIDECAR_ADMIN_PORT || includesPort(skipInbound, port)) return null;
   const timeoutMs = 1000 * Math.min(probe.timeoutSeconds || 1, LONGEST_TIMEOUT_SECONDS);
   if (tcpSocket) return { timeoutMs, tcp: { port } };
   if (grpc) return { timeoutMs, grpc: { port, service: grpc.service ?? '' } };

@@ -2,6 +2,7 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import https from 'node:https';
 import { boundConnections } from './connections.ts';
+import { listenOn } from './listen.ts';
 import type { Answer } from './review.ts';
 
 /** The API server takes objects of up to 3 MiB, and a review holds them with their surroundings; controller-runtime draws the line here, too. */
@@ -65,17 +66,9 @@ export async function startWebhookServer(settings: WebhookServerSettings): Promi
   boundConnections(server, MOST_CONNECTIONS);
   // Scanners and dropped connections: no concern of ours, and no reason to end.
   server.on('tlsClientError', (_error, socket) => socket.destroy());
-  await new Promise<void>((resolve, reject) => {
-    server.once('error', reject);
-    server.listen({ port: settings.port, ...(settings.host !== '' && { host: settings.host }) }, () => {
-      server.off('error', reject);
-      server.on('error', () => {});
-      resolve();
-    });
-  });
-  const address = server.address();
+  const port = await listenOn(server, settings.host, settings.port);
   return {
-    port: typeof address === 'object' && address !== null ? address.port : 0,
+    port,
     setIdentity: (identity) => server.setSecureContext({ ...identity, minVersion: 'TLSv1.2' }),
     beginStop: () => {
       stopping = true;

@@ -5,8 +5,9 @@ export interface ObjectMeta {
   namespace?: string;
   uid?: string;
   resourceVersion?: string;
+  /** Counts changes of the spec; absent on kinds that have no such count. */
   generation?: number;
-  /** RFC 3339, whole seconds. */
+  /** RFC 3339, whole seconds; absent on objects from files. */
   creationTimestamp?: string;
   deletionTimestamp?: string;
   labels?: Record<string, string>;

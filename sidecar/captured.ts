@@ -1,12 +1,12 @@
 // Captured traffic: the two ports that the pod's rules redirect connections to, and who serves each connection by where it was going.
 import os from 'node:os';
 import { SIDECAR_CHECK_PORT, SIDECAR_INBOUND_PORT, SIDECAR_OUTBOUND_PORT } from '#core/names.ts';
+import { includesPort, type PortRange } from '#core/port-ranges.ts';
 import type { ByteStream } from './accept/byte-stream.ts';
 import type { ConnectionHandler } from './accept/listener.ts';
 import { ListenerSet } from './accept/listener-set.ts';
 import { originalDestination, originalDestinationProblem } from './accept/original-dst.ts';
 import { CAPTURE_ANSWER, checkCapture } from './capture/check.ts';
-import { includesPort, type PortRange } from './capture/port-ranges.ts';
 import { connectPlain } from './forward/dial.ts';
 import type { Clock } from './http2/clock.ts';
 import type { OriginalDestination } from './outbound.ts';

@@ -1,6 +1,6 @@
 // Ports of single pods that this workload sends to directly: their records, made at first use and gone when idle.
 import type { PodAddress } from '#core/gen/weft/v1/mesh_pb.ts';
-import { includesPort } from './capture/port-ranges.ts';
+import { includesPort } from '#core/port-ranges.ts';
 import { plainPort } from './config/compile.ts';
 import type { PortHandle } from './forward/proxy.ts';
 import type { Upstreams } from './forward/upstreams.ts';

@@ -1,7 +1,7 @@
 // The sidecar's settings: every environment name, its default and its meaning in one place. All mistakes are reported together.
 import { isLogLevel, LOG_LEVELS, type LogLevel } from '#core/log.ts';
 import { CONTROL_PLANE_GRPC_PORT, DEFAULT_TRUST_DOMAIN, SIDECAR_ADMIN_PORT } from '#core/names.ts';
-import { type PortRange, parsePortRanges } from './capture/port-ranges.ts';
+import { type PortRange, parsePortRanges } from '#core/port-ranges.ts';
 import { type ProbeTarget, parseProbes } from './probe/targets.ts';
 
 export interface SidecarSettings {
@@ -69,9 +69,9 @@ export function readSettings(env: Readonly<Record<string, string | undefined>>):
   for (const ip of podIps) if (!/^[0-9a-f]*[.:][0-9a-f.:]*$/i.test(ip)) problems.push(`WEFT_POD_IPS: "${ip}" is no IP address`);
   if (capture === 'enabled' && podIps.length === 0)
     problems.push("WEFT_POD_IPS is not set: the pod's addresses, which WEFT_CAPTURE=enabled needs");
-  const opaquePorts = parsePortRanges('WEFT_OPAQUE_PORTS', env.WEFT_OPAQUE_PORTS ?? '');
+  const opaquePorts = parsePortRanges(env.WEFT_OPAQUE_PORTS ?? '');
   const probes = parseProbes(env.WEFT_PROBES ?? '');
-  problems.push(...opaquePorts.problems, ...probes.problems);
+  problems.push(...opaquePorts.problems.map((problem) => `WEFT_OPAQUE_PORTS: ${problem}`), ...probes.problems);
   const settings: SidecarSettings = {
     controlPlane: hostPort('WEFT_CONTROL_PLANE', required('WEFT_CONTROL_PLANE', 'host:port of the control plane'), CONTROL_PLANE_GRPC_PORT),
     tokenFile: required('WEFT_TOKEN_FILE', "the file of the pod's ServiceAccount token"),

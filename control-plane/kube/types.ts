@@ -2,26 +2,9 @@
 // A null counts as an absent field. The types say what a well-formed object holds; translate/ trusts none of it (an object may come from an
 // older or newer CRD than ours, or from a file), see translate/fields.ts.
 
-export interface ObjectMeta {
-  name?: string;
-  namespace?: string;
-  uid?: string;
-  resourceVersion?: string;
-  /** Counts changes of the spec; absent on kinds that have no such count. */
-  generation?: number;
-  /** RFC 3339, whole seconds; absent on objects from files. */
-  creationTimestamp?: string;
-  deletionTimestamp?: string;
-  labels?: Record<string, string>;
-  annotations?: Record<string, string>;
-}
+import type { KubeObject, ObjectMeta } from '#kube/object.ts';
 
-/** Any object of any kind. */
-export interface KubeObject {
-  apiVersion?: string;
-  kind?: string;
-  metadata?: ObjectMeta;
-}
+export type { KubeObject, ObjectMeta };
 
 /** v1. Its annotations and labels only: `weft.dev/inject`, `weft.dev/mtls`. */
 export type Namespace = KubeObject;

@@ -2,6 +2,7 @@
 import { create } from '@bufbuild/protobuf';
 import { type PortRange, PortRangeSchema } from '#core/gen/weft/v1/mesh_pb.ts';
 import { ANNOTATION_STATUS, SIDECAR_ADMIN_PORT, STATUS_SKIP_INBOUND_PORTS } from '#core/names.ts';
+import { parsePortRanges } from '#core/port-ranges.ts';
 import type { Pod } from '../kube/types.ts';
 import { fieldsOf } from './fields.ts';
 
@@ -13,12 +14,7 @@ export function bypassedPorts(pod: Pod): readonly PortRange[] {
   const status = fieldsOf(fieldsOf(pod.metadata).annotations)[ANNOTATION_STATUS];
   // Few pods have any, and each change of endpoints comes by here.
   if (typeof status !== 'string' || !status.includes(STATUS_SKIP_INBOUND_PORTS)) return ONLY_ADMIN;
-  const matches = textOfStatus(status).matchAll(/(\d{1,5})(?:-(\d{1,5}))?/g);
-  return [ADMIN, ...Array.from(matches, ([, from, to]) => create(PortRangeSchema, { from: Number(from), to: Number(to ?? from) }))];
-}
-
-export function includesPort(ranges: readonly PortRange[], port: number): boolean {
-  return ranges.some(({ from, to }) => from <= port && port <= to);
+  return [ADMIN, ...parsePortRanges(textOfStatus(status)).ranges.map((range) => create(PortRangeSchema, range))];
 }
 
 function textOfStatus(status: string): string {

@@ -12,9 +12,10 @@ import {
 } from '#core/gen/weft/v1/mesh_pb.ts';
 import { isNamespace, isServiceAccount, workloadSpiffeId } from '#core/identity.ts';
 import { ANNOTATION_STATUS } from '#core/names.ts';
+import { includesPort } from '#core/port-ranges.ts';
 import type { EndpointSlice, Pod, Service, SliceEndpoint } from '../kube/types.ts';
 import type { ObjectView } from '../objects.ts';
-import { bypassedPorts, includesPort } from './bypassed.ts';
+import { bypassedPorts } from './bypassed.ts';
 import { entriesOf, fieldsOf, isAbsent, portOf, textOf } from './fields.ts';
 import { clusterIPsOf, type MeshPort } from './ports.ts';
 import { keyOf, namespaceOf, splitKey } from './references.ts';

@@ -1,6 +1,6 @@
 // The capture program: settings from the environment, rules to nft(8), one line about the outcome. It runs once, before anything else in the pod.
 import { SIDECAR_INBOUND_PORT, SIDECAR_OUTBOUND_PORT } from '#core/names.ts';
-import { type PortRange, parsePortRanges } from './port-ranges.ts';
+import { formatPortRanges, type PortRange, parsePortRanges } from '#core/port-ranges.ts';
 import { CAPTURE_TABLE, captureRules } from './rules.ts';
 
 /** How a command ended. */
@@ -26,9 +26,12 @@ export async function runCapture(
   env: Readonly<Record<string, string | undefined>>,
   load: LoadRules,
 ): Promise<{ code: number; lines: readonly string[] }> {
-  const inbound = parsePortRanges('WEFT_SKIP_INBOUND_PORTS', env.WEFT_SKIP_INBOUND_PORTS ?? '');
-  const outbound = parsePortRanges('WEFT_SKIP_OUTBOUND_PORTS', env.WEFT_SKIP_OUTBOUND_PORTS ?? '');
-  const problems = [...inbound.problems, ...outbound.problems];
+  const inbound = parsePortRanges(env.WEFT_SKIP_INBOUND_PORTS ?? '');
+  const outbound = parsePortRanges(env.WEFT_SKIP_OUTBOUND_PORTS ?? '');
+  const problems = [
+    ...inbound.problems.map((problem) => `WEFT_SKIP_INBOUND_PORTS: ${problem}`),
+    ...outbound.problems.map((problem) => `WEFT_SKIP_OUTBOUND_PORTS: ${problem}`),
+  ];
   if (problems.length > 0) return { code: 2, lines: problems.map((problem) => `weft capture: ${problem}`) };
   const outcome = await load(captureRules({ skipInbound: inbound.ranges, skipOutbound: outbound.ranges }));
   if (outcome.code !== 0 || outcome.failure !== '') {
@@ -58,5 +61,5 @@ export function whyFailed({ code, stderr, failure }: CommandOutcome): string {
 
 function except(ranges: readonly PortRange[]): string {
   if (ranges.length === 0) return '';
-  return ` except ${ranges.map(({ from, to }) => (from === to ? `${from}` : `${from}-${to}`)).join(',')}`;
+  return ` except ${formatPortRanges(ranges)}`;
 }

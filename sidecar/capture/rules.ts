@@ -1,6 +1,6 @@
 // The rules that bring a pod's TCP connections to its sidecar, as text for nft(8) (pure).
 import { SIDECAR_ADMIN_PORT, SIDECAR_INBOUND_PORT, SIDECAR_OUTBOUND_PORT, SIDECAR_USER_ID } from '#core/names.ts';
-import type { PortRange } from './port-ranges.ts';
+import type { PortRange } from '#core/port-ranges.ts';
 
 /** Family and name of the one table that is ours. */
 export const CAPTURE_TABLE = 'inet weft';

@@ -1,9 +1,9 @@
 // Lists of ports: what people may write, and what they are told when it is wrong.
 import { expect } from 'chai';
 import fc from 'fast-check';
-import { includesPort, parsePortRanges } from '#sidecar/capture/port-ranges.ts';
+import { formatPortRanges, includesPort, parsePortRanges } from '#core/port-ranges.ts';
 
-const read = (text: string) => parsePortRanges('WEFT_X', text);
+const read = parsePortRanges;
 
 describe('port ranges', () => {
   it('are ports and ranges between commas', () => {
@@ -34,13 +34,14 @@ describe('port ranges', () => {
     const { ranges, problems } = read('80,http,0,70000,9-3,,1-2-3');
     expect(ranges).to.deep.equal([{ from: 80, to: 80 }]);
     expect(problems).to.deep.equal([
-      'WEFT_X: "http" is neither a port nor a range; write ports and ranges separated by commas, such as "80,8000-8100"',
-      'WEFT_X: "0": 0 is no port; ports are 1 to 65535',
-      'WEFT_X: "70000": 70000 is no port; ports are 1 to 65535',
-      'WEFT_X: "9-3" ends before it begins; did you mean "3-9"?',
-      'WEFT_X: there is an empty entry; write ports and ranges separated by commas, such as "80,8000-8100"',
-      'WEFT_X: "1-2-3" is neither a port nor a range; write ports and ranges separated by commas, such as "80,8000-8100"',
+      '"http" is neither a port nor a range such as 8000-8100',
+      '"0": ports go from 1 to 65535',
+      '"70000": ports go from 1 to 65535',
+      '"9-3" ends before it begins, did you mean "3-9"?',
+      '"" is neither a port nor a range such as 8000-8100',
+      '"1-2-3" is neither a port nor a range such as 8000-8100',
     ]);
+    expect(read('1,'.repeat(300))).to.deep.equal({ ranges: [], problems: ['more than 200 ports or ranges'] });
   });
 
   it('include the ports that were written and no others', () => {
@@ -50,6 +51,7 @@ describe('port ranges', () => {
         const written = pairs.map(([a, b]) => [Math.min(a, b), Math.max(a, b)] as const);
         const { ranges, problems } = read(written.map(([from, to]) => (from === to ? `${from}` : `${from}-${to}`)).join(','));
         expect(problems).to.deep.equal([]);
+        expect(read(formatPortRanges(ranges))).to.deep.equal({ ranges, problems: [] });
         expect(includesPort(ranges, asked)).to.equal(written.some(([from, to]) => from <= asked && asked <= to));
         for (let i = 1; i < ranges.length; i++) expect(ranges[i]!.from).to.be.greaterThan(ranges[i - 1]!.to + 1);
       }),

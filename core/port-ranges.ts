@@ -6,31 +6,40 @@ export interface PortRange {
   readonly to: number;
 }
 
+const MOST_PORTS = 65_535;
+// A pod's environment carries such lists; nobody needs more.
+const MOST_RANGES = 200;
+
 /**
  * Reads a comma list of ports and ranges; spaces do not matter, an empty list has no ranges.
- * @param name of the setting, for the messages
- * @returns the ranges that can be used, in order, overlapping ones merged; and one message per mistake
+ * @returns the ranges that can be used, in order, overlapping ones merged; and one message per mistake, without the setting's name
  */
-export function parsePortRanges(name: string, text: string): { ranges: PortRange[]; problems: string[] } {
+export function parsePortRanges(text: string): { ranges: PortRange[]; problems: string[] } {
   const ranges: PortRange[] = [];
   const problems: string[] = [];
   if (text.trim() === '') return { ranges, problems };
-  for (const part of text.split(',')) {
+  const parts = text.split(',');
+  if (parts.length > MOST_RANGES) return { ranges, problems: [`more than ${MOST_RANGES} ports or ranges`] };
+  for (const part of parts) {
     const item = part.trim();
+    const shown = JSON.stringify(item);
     const match = /^(\d{1,6})(?:\s*-\s*(\d{1,6}))?$/.exec(item);
     if (match === null) {
-      const what = item === '' ? 'there is an empty entry' : `"${item}" is neither a port nor a range`;
-      problems.push(`${name}: ${what}; write ports and ranges separated by commas, such as "80,8000-8100"`);
+      problems.push(`${shown} is neither a port nor a range such as 8000-8100`);
       continue;
     }
     const from = Number(match[1]);
-    const to = match[2] === undefined ? from : Number(match[2]);
-    const outside = [from, to].find((port) => port < 1 || port > 65535);
-    if (outside !== undefined) problems.push(`${name}: "${item}": ${outside} is no port; ports are 1 to 65535`);
-    else if (from > to) problems.push(`${name}: "${item}" ends before it begins; did you mean "${to}-${from}"?`);
+    const to = Number(match[2] ?? match[1]);
+    if (from < 1 || from > MOST_PORTS || to < 1 || to > MOST_PORTS) problems.push(`${shown}: ports go from 1 to ${MOST_PORTS}`);
+    else if (from > to) problems.push(`${shown} ends before it begins, did you mean "${to}-${from}"?`);
     else ranges.push({ from, to });
   }
   return { ranges: merged(ranges), problems };
+}
+
+/** The shortest text of the same list. */
+export function formatPortRanges(ranges: readonly PortRange[]): string {
+  return ranges.map(({ from, to }) => (from === to ? `${from}` : `${from}-${to}`)).join(',');
 }
 
 /** Whether a port is in one of the ranges. */
