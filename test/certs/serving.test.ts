@@ -1,4 +1,5 @@
 // Serving certificates: what stands in them, and that TLS clients take them for the names they hold (server.test.ts of the injector does so live).
+import 'reflect-metadata';
 import { webcrypto, X509Certificate } from 'node:crypto';
 import * as x509 from '@peculiar/x509';
 import { expect } from 'chai';
