@@ -49,7 +49,7 @@ const EVERYTHING = {
     antiAffinity: 'required',
   },
   sidecar: {
-    resources: { requests: { cpu: 2, memory: '' }, limits: { cpu: '1.5', memory: '256Mi' } },
+    resources: { requests: { cpu: 1, memory: '' }, limits: { cpu: '1.5', memory: '256Mi' } },
     logLevel: 'error',
     drainSeconds: 0,
     opaquePorts: [25, '4000-4010'],
