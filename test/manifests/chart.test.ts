@@ -51,6 +51,10 @@ describe('the chart', () => {
     });
   }
 
+  it('can be installed in each case: the programs would start', () => {
+    for (const [name, wishes] of Object.entries(CHART_CASES)) expect(() => install(wishes), name).not.to.throw();
+  });
+
   it('has a golden file for each case, and no other', () => {
     expect(readdirSync(GOLDEN).sort()).to.deep.equal(
       Object.keys(CHART_CASES)
