@@ -50,6 +50,8 @@ export interface OriginalDestination {
   readonly port: number;
 }
 
+/** The world outside may be far: the kernel repeats a lost SYN after 1, 3, 7 and 15 s. In ms. */
+const OUTSIDE_CONNECT_MS = 30_000;
 /** Traffic that no Service accounts for. */
 const PASSED_THROUGH = newServicePortRef('', 'passthrough', 0);
 
@@ -232,24 +234,31 @@ function joinTcp(
   done: (failed: boolean) => void,
 ): void {
   const { proxy, credentials, wallClock, log } = context;
-  const from = { address: target.address, port: target.port, identity: target.identity, localAddress: context.hairpin(target.address) };
-  const giveUp = dial(from, ALPN_TCP, credentials, proxy.clock, wallClock, {
-    onOpen: (other) => {
-      relay(stream, other, first, (sent, received) => {
-        done(false);
-        context.tcpConnection(ref, sent, received);
-      });
-      other.start();
-      stream.resume();
+  const { address, port, identity, connectTimeoutMs } = target;
+  const giveUp = dial(
+    { address, port, identity, connectTimeoutMs, localAddress: context.hairpin(address) },
+    ALPN_TCP,
+    credentials,
+    proxy.clock,
+    wallClock,
+    {
+      onOpen: (other) => {
+        relay(stream, other, first, (sent, received) => {
+          done(false);
+          context.tcpConnection(ref, sent, received);
+        });
+        other.start();
+        stream.resume();
+      },
+      onError: (error, detail) => {
+        stream.onClosed = () => {};
+        done(true);
+        proxy.stats.proxyError(error.label);
+        log.info('TCP connection failed', { service: ref.key, error: error.label, detail });
+        stream.destroy();
+      },
     },
-    onError: (error, detail) => {
-      stream.onClosed = () => {};
-      done(true);
-      proxy.stats.proxyError(error.label);
-      log.info('TCP connection failed', { service: ref.key, error: error.label, detail });
-      stream.destroy();
-    },
-  });
+  );
   stream.onClosed = () => {
     giveUp();
     done(false);
@@ -259,5 +268,5 @@ function joinTcp(
 /** To where it was going, untouched: neither balanced nor encrypted. */
 function passThrough(context: OutboundContext, stream: ByteStream, first: Buffer, to: OriginalDestination): void {
   stream.pause();
-  joinTcp(context, stream, first, { ...to, identity: '' }, PASSED_THROUGH, () => {});
+  joinTcp(context, stream, first, { ...to, identity: '', connectTimeoutMs: OUTSIDE_CONNECT_MS }, PASSED_THROUGH, () => {});
 }

@@ -25,6 +25,8 @@ export interface DialTarget {
   readonly identity: string;
   /** Own address to come from; see hairpin in sidecar/captured.ts. */
   readonly localAddress?: string;
+  /** For places that are not on the pods' network: default CONNECT_TIMEOUT_MS. */
+  readonly connectTimeoutMs?: number;
 }
 
 export interface DialResult {
@@ -48,7 +50,7 @@ export function dial(
   wallClock: () => number,
   result: DialResult,
 ): () => void {
-  const { address: host, port, localAddress } = target;
+  const { address: host, port, localAddress, connectTimeoutMs = CONNECT_TIMEOUT_MS } = target;
   const keepAlive = { keepAlive: true, keepAliveInitialDelay: KEEPALIVE_MS };
   const socket = net.connect({ host, port, localAddress, allowHalfOpen: true, noDelay: true, ...keepAlive });
   let secure: tls.TLSSocket | null = null;
@@ -61,7 +63,7 @@ export function dial(
     clock.update();
     result.onError(error, `${target.address}:${target.port}: ${detail}`);
   };
-  let timer = setTimeout(() => fail(CONNECT_TIMEOUT, 'no TCP connection within 1 s'), CONNECT_TIMEOUT_MS);
+  let timer = setTimeout(() => fail(CONNECT_TIMEOUT, `no TCP connection within ${connectTimeoutMs / 1000} s`), connectTimeoutMs);
   const onError = (error: NodeJS.ErrnoException): void => fail(CONNECT_FAILED, error.code ?? error.message);
   const open = (opened: net.Socket, peerNotAfterMs: number): void => {
     if (done) {

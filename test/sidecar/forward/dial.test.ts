@@ -1,6 +1,9 @@
 // Connections to endpoints: what the kernel does for them while they are silent.
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
 import { readFileSync } from 'node:fs';
 import net from 'node:net';
+import { expect } from 'chai';
 import type { ByteStream } from '#sidecar/accept/byte-stream.ts';
 import { dial } from '#sidecar/forward/dial.ts';
 import { newClock } from '#sidecar/http2/clock.ts';
@@ -40,6 +43,39 @@ describe('dial', () => {
       stream.destroy();
       for (const socket of accepted) socket.destroy();
       server.close();
+    }
+  });
+
+  it('is as patient as it is told: the world outside may need more than a second', async function () {
+    if (process.platform !== 'linux') return this.skip();
+    // A listener whose queue is full answers no SYN at all.
+    const script =
+      "require('node:net').createServer().listen({ port: 0, host: '127.0.0.1', backlog: 1 }, function () { console.log(this.address().port) })";
+    const deaf = spawn(process.execPath, ['-e', script], { stdio: ['ignore', 'pipe', 'inherit'] });
+    const [line] = (await once(deaf.stdout, 'data')) as [Buffer];
+    const port = Number(line.toString());
+    deaf.kill('SIGSTOP');
+    const fillers = Array.from({ length: 6 }, () => net.connect({ host: '127.0.0.1', port }));
+    for (const filler of fillers) filler.on('error', () => {});
+    try {
+      await until(() => fillers.filter(({ connecting }) => !connecting).length >= 2, 'the queue is full');
+      const credentials = { tlsClientContext: () => null, trustDomain: () => 'cluster.local' };
+      const failure = await new Promise<string>((resolve) => {
+        const target = { address: '127.0.0.1', port, identity: '', connectTimeoutMs: 200 };
+        const result = { onOpen: () => resolve('open'), onError: (_: unknown, detail: string) => resolve(detail) };
+        dial(
+          target,
+          '',
+          credentials,
+          newClock(() => 0),
+          Date.now,
+          result,
+        );
+      });
+      expect(failure).to.equal(`127.0.0.1:${port}: no TCP connection within 0.2 s`);
+    } finally {
+      for (const filler of fillers) filler.destroy();
+      deaf.kill('SIGKILL');
     }
   });
 });
