@@ -7,6 +7,7 @@ import type { DownstreamConnections } from './accept/connections.ts';
 import type { ConnectionHandler } from './accept/listener.ts';
 import { ListenerSet } from './accept/listener-set.ts';
 import type { AddressIndex } from './address-index.ts';
+import type { EndpointState } from './balance/endpoint-state.ts';
 import type { DirectPort, DirectPorts } from './direct-ports.ts';
 import { type ClientCredentials, type DialTarget, dial } from './forward/dial.ts';
 import { DownstreamOwner, type PortHandle, type ProxyContext } from './forward/proxy.ts';
@@ -14,6 +15,8 @@ import { MAX_STREAMS_OWN_APP } from './http2/limits.ts';
 import type { ServicePortRef } from './route/records.ts';
 import { relay } from './tcp/relay.ts';
 
+/** Endpoints that a TCP connection is tried on. */
+const MAX_TCP_ATTEMPTS = 3;
 /** A Service that is not known yet: so long a new connection waits for its configuration, in ms. */
 const CONFIG_WAIT_MS = 2000;
 
@@ -136,21 +139,28 @@ class OutboundHandler implements ConnectionHandler {
     else this.passTcp(stream, first);
   }
 
-  /** To the Service's own endpoints: routes of gRPC and HTTP do not apply to octets. */
-  private passTcp(stream: ByteStream, first: Buffer): void {
+  /**
+   * To the Service's own endpoints: routes of gRPC and HTTP do not apply to octets.
+   * @param tried endpoints that could not be connected to: nothing was sent, so another may be tried
+   */
+  private passTcp(stream: ByteStream, first: Buffer, tried: readonly EndpointState[] = []): void {
     const { proxy, log } = this.context;
     stream.pause();
     const backend = this.handle.current?.fallback.backends[0];
-    const upstream = backend === undefined ? null : proxy.upstreams.get(backend.ref);
-    const endpoint = upstream?.set.pick(proxy.random, proxy.clock.nowMs) ?? null;
-    if (upstream === null || endpoint === null) {
+    const set = backend === undefined ? null : proxy.upstreams.get(backend.ref).set;
+    const endpoint = set?.pickOther(tried, proxy.random, proxy.clock.nowMs) ?? null;
+    if (set === null || endpoint === null) {
       log.debug('TCP connection refused', { service: this.ref.key, reason: 'no ready endpoints' });
       return stream.destroy();
     }
-    upstream.set.onStart(endpoint);
+    set.onStart(endpoint);
     joinTcp(this.context, stream, first, endpoint, this.ref, (failed) => {
-      if (failed) upstream.set.onConnectFailure(endpoint, proxy.clock.nowMs, proxy.random);
-      upstream.set.onCancel(endpoint);
+      if (failed) set.onConnectFailure(endpoint, proxy.clock.nowMs, proxy.random);
+      set.onCancel(endpoint);
+      const all = [...tried, endpoint];
+      const again = failed && all.length < MAX_TCP_ATTEMPTS && set.endpoints.some((other) => !all.includes(other));
+      if (again) this.passTcp(stream, first, all);
+      return again;
     });
   }
 }
@@ -196,7 +206,7 @@ class DirectHandler implements ConnectionHandler {
       return;
     }
     stream.pause();
-    joinTcp(context, stream, first, { ...to, identity: direct.identity }, direct.ref, () => {});
+    joinTcp(context, stream, first, { ...to, identity: direct.identity }, direct.ref, () => false);
   }
 
   private use(stream: ByteStream): void {
@@ -224,41 +234,37 @@ function within(ms: number, ready: () => void, begin: (done: () => void) => () =
   if (!over) giveUp = stop;
 }
 
-/** Dials and relays octets over mTLS, or plaintext where nobody speaks it. `done` is called once, when it has ended or there was no connection. */
+/**
+ * Dials and relays octets over mTLS, or plaintext where nobody speaks it.
+ * @param done called once, when it has ended or there was no connection; true: somebody else goes on with the stream
+ */
 function joinTcp(
   context: OutboundContext,
   stream: ByteStream,
   first: Buffer,
   target: DialTarget,
   ref: ServicePortRef,
-  done: (failed: boolean) => void,
+  done: (failed: boolean) => boolean,
 ): void {
   const { proxy, credentials, wallClock, log } = context;
   const { address, port, identity, connectTimeoutMs } = target;
-  const giveUp = dial(
-    { address, port, identity, connectTimeoutMs, localAddress: context.hairpin(address) },
-    ALPN_TCP,
-    credentials,
-    proxy.clock,
-    wallClock,
-    {
-      onOpen: (other) => {
-        relay(stream, other, first, (sent, received) => {
-          done(false);
-          context.tcpConnection(ref, sent, received);
-        });
-        other.start();
-        stream.resume();
-      },
-      onError: (error, detail) => {
-        stream.onClosed = () => {};
-        done(true);
-        proxy.stats.proxyError(error.label);
-        log.info('TCP connection failed', { service: ref.key, error: error.label, detail });
-        stream.destroy();
-      },
+  const to = { address, port, identity, connectTimeoutMs, localAddress: context.hairpin(address) };
+  const giveUp = dial(to, ALPN_TCP, credentials, proxy.clock, wallClock, {
+    onOpen: (other) => {
+      relay(stream, other, first, (sent, received) => {
+        done(false);
+        context.tcpConnection(ref, sent, received);
+      });
+      other.start();
+      stream.resume();
     },
-  );
+    onError: (error, detail) => {
+      stream.onClosed = () => {};
+      proxy.stats.proxyError(error.label);
+      log.info('TCP connection failed', { service: ref.key, error: error.label, detail });
+      if (!done(true)) stream.destroy();
+    },
+  });
   stream.onClosed = () => {
     giveUp();
     done(false);
@@ -268,5 +274,5 @@ function joinTcp(
 /** To where it was going, untouched: neither balanced nor encrypted. */
 function passThrough(context: OutboundContext, stream: ByteStream, first: Buffer, to: OriginalDestination): void {
   stream.pause();
-  joinTcp(context, stream, first, { ...to, identity: '', connectTimeoutMs: OUTSIDE_CONNECT_MS }, PASSED_THROUGH, () => {});
+  joinTcp(context, stream, first, { ...to, identity: '', connectTimeoutMs: OUTSIDE_CONNECT_MS }, PASSED_THROUGH, () => false);
 }

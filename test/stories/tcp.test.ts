@@ -11,11 +11,11 @@ describe('octets that are not HTTP/2', () => {
   before(async () => {
     mesh = await TestMesh.start({
       pods: [
-        { name: 'caller', calls: ['echo', 'gone'] },
+        { name: 'caller', calls: ['echo', 'gone', 'mixed'] },
         { name: 'server', serves: true },
         { name: 'leaving', serves: true },
       ],
-      services: { echo: ['server'], gone: ['leaving'] },
+      services: { echo: ['server'], gone: ['leaving'], mixed: ['server', 'leaving'] },
     });
     app = net.createServer({ allowHalfOpen: true }, (socket) => {
       let text = '';
@@ -70,5 +70,11 @@ describe('octets that are not HTTP/2', () => {
     await mesh.stopSidecar('leaving');
     expect(await exchange('gone', 'hello there')).to.not.include('got');
     expect(await inFlight('gone')).to.deep.equal([0]);
+  });
+
+  it('go to another endpoint when one cannot be connected to, for nothing was sent', async () => {
+    for (let i = 0; i < 8; i++) expect(await exchange('mixed', 'hello')).to.equal('got 5');
+    expect(await mesh.metric('caller', 'weft_proxy_errors_total{error="connect_failed"}')).to.be.greaterThan(1);
+    expect(await inFlight('mixed')).to.deep.equal([0, 0]);
   });
 });
