@@ -35,6 +35,8 @@ describe('mTLS', () => {
       stage.caller(OUTSIDE, 'outsider'),
       stage.objects.rolledOut(NS, 'permissive', 'strict', 'http-probe', 'grpc-probe', 'tcp-probe'),
     ]);
+    // Callers outside the mesh go by the node's rules, which may be a moment behind a pod that is Ready.
+    await unmeshed.until('an answer', PERMISSIVE, ({ grpcStatus }) => grpcStatus === 0);
   });
 
   it('carries calls between meshed pods, and the application sees the caller’s identity', async () => {

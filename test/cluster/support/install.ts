@@ -1,9 +1,9 @@
 // Weft's own installation, as a person does it: `weft install | kubectl apply -f -`; and `weft` of the build under test.
 import path from 'node:path';
-import { CONTROL_PLANE_NAME, INJECTOR_NAME, SYSTEM_NAMESPACE } from '#core/names.ts';
+import { CONTROL_PLANE_NAME, INJECTOR_NAME, SIDECAR_CONTAINER, SYSTEM_NAMESPACE } from '#core/names.ts';
 import { manifests } from '../install.ts';
-import { type Answer, type Objects, runProgram } from './objects.ts';
-import { CALLER_IMAGE } from './workloads.ts';
+import { type Answer, eventually, type Objects, type PodItem, runProgram } from './objects.ts';
+import { CALLER_IMAGE, echoContainer, INJECT } from './workloads.ts';
 
 const WEFT = path.resolve(import.meta.dirname, '../../../dist/weft.mjs');
 
@@ -12,10 +12,25 @@ export function weft(objects: Objects, args: readonly string[], input?: string):
   return runProgram(process.execPath, [WEFT, ...args], { KUBECONFIG: objects.kubeconfig, NO_COLOR: '1' }, input);
 }
 
-/** Installs, or installs again with other values (`key=value`), and waits until both programs run. @returns what kubectl says of each object */
+/** Installs, or installs again with other values (`key=value`), and waits until both programs run and pods are injected. @returns what kubectl says of each object */
 export async function install(objects: Objects, ...values: string[]): Promise<string> {
   const args = values.flatMap((value) => ['--set', value]);
   const said = await objects.must(['apply', '-f', '-'], await manifests({ image: CALLER_IMAGE, args }));
   await objects.rolledOut(SYSTEM_NAMESPACE, CONTROL_PLANE_NAME, INJECTOR_NAME);
+  await injectionWorks(objects);
   return said;
+}
+
+/** Waits until the API server reaches the webhook: an injector that is Ready is reached only when the node's rules know it, and pods start without until then. */
+export async function injectionWorks(objects: Objects): Promise<void> {
+  const pod = {
+    apiVersion: 'v1',
+    kind: 'Pod',
+    metadata: { name: 'e2e-probe', namespace: 'default', labels: INJECT },
+    spec: { containers: [echoContainer()] },
+  };
+  await eventually('pods to be injected', async () => {
+    const shown = await objects.must(['create', '--dry-run=server', '-o', 'json', '-f', '-'], JSON.stringify(pod));
+    return (JSON.parse(shown) as PodItem).spec.initContainers?.some(({ name }) => name === SIDECAR_CONTAINER);
+  });
 }

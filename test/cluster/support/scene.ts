@@ -1,10 +1,10 @@
 // The frame of a story: namespaces of its own, callers that end with it, and what is worth keeping when a test of it fails.
 import { mkdir, writeFile } from 'node:fs/promises';
 import path from 'node:path';
-import { LABEL_INJECT, SIDECAR_CONTAINER, SYSTEM_NAMESPACE } from '#core/names.ts';
+import { LABEL_INJECT, SYSTEM_NAMESPACE } from '#core/names.ts';
 import { Caller } from './caller.ts';
-import { eventually, type Objects, openObjects, type PodItem } from './objects.ts';
-import { echoContainer, INJECT } from './workloads.ts';
+import { injectionWorks } from './install.ts';
+import { type Objects, openObjects, type PodItem } from './objects.ts';
 
 /** Starting pods on a small machine under load takes its time; nothing is measured with this. */
 const SETUP_MS = 300_000;
@@ -55,20 +55,6 @@ export function scene(namespaces: Readonly<Record<string, Record<string, string>
       return caller;
     },
   };
-}
-
-/** Waits until the API server reaches the webhook: an injector that is Ready is reached only when the node's rules know it, and pods start without until then. */
-async function injectionWorks(objects: Objects): Promise<void> {
-  const pod = {
-    apiVersion: 'v1',
-    kind: 'Pod',
-    metadata: { name: 'e2e-probe', namespace: 'default', labels: INJECT },
-    spec: { containers: [echoContainer()] },
-  };
-  await eventually('pods to be injected', async () => {
-    const shown = await objects.must(['create', '--dry-run=server', '-o', 'json', '-f', '-'], JSON.stringify(pod));
-    return (JSON.parse(shown) as PodItem).spec.initContainers?.some(({ name }) => name === SIDECAR_CONTAINER);
-  });
 }
 
 async function keepEvidence(objects: Objects, title: string, namespaces: readonly string[]): Promise<void> {
