@@ -5,11 +5,10 @@ import { includesPort, type PortRange } from '#core/port-ranges.ts';
 import type { ByteStream } from './accept/byte-stream.ts';
 import type { ConnectionHandler } from './accept/listener.ts';
 import { ListenerSet } from './accept/listener-set.ts';
-import { originalDestination, originalDestinationProblem } from './accept/original-dst.ts';
+import { type OriginalDestination, originalDestination, originalDestinationProblem } from './accept/original-dst.ts';
 import { CAPTURE_ANSWER, checkCapture } from './capture/check.ts';
 import { connectPlain } from './forward/dial.ts';
 import type { Clock } from './http2/clock.ts';
-import type { OriginalDestination } from './outbound.ts';
 
 export interface CaptureSettings {
   /** The pod's addresses, the primary one first. */

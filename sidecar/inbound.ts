@@ -6,12 +6,14 @@ import type { ByteStream } from './accept/byte-stream.ts';
 import type { DownstreamConnections } from './accept/connections.ts';
 import type { ConnectionHandler } from './accept/listener.ts';
 import { ListenerSet } from './accept/listener-set.ts';
+import type { OriginalDestination } from './accept/original-dst.ts';
 import { acceptTls, type ServerCredentials, type TlsPeer } from './accept/tls.ts';
+import { plainPort } from './config/compile.ts';
 import { type ClientCredentials, dial } from './forward/dial.ts';
 import { DownstreamOwner, type ProxyContext } from './forward/proxy.ts';
 import type { Connection } from './http2/connection.ts';
 import { MAX_STREAMS_MESH_PEER, MAX_STREAMS_PLAINTEXT_PEER } from './http2/limits.ts';
-import { newServicePortRef, type OriginalDestination } from './outbound.ts';
+import { newServicePortRef } from './outbound.ts';
 import type { CompiledPort, HeaderEdit, ServicePortRef } from './route/records.ts';
 import { relay } from './tcp/relay.ts';
 
@@ -217,21 +219,5 @@ class InboundHandler implements ConnectionHandler {
 export function inboundPort(ref: ServicePortRef, caller: string): CompiledPort {
   const edits: HeaderEdit[] = SPOOFABLE.map((name) => ({ op: 'remove', name, value: '' }));
   if (caller !== '') edits.push({ op: 'set', name: IDENTITY_HEADER, value: `URI=${caller}` });
-  return {
-    service: ref,
-    table: null,
-    fallback: {
-      route: null,
-      index: 0,
-      name: '',
-      invalid: '',
-      backends: [{ ref, weight: 1, invalid: '', requestEdits: edits, responseEdits: null, mirrors: [] }],
-      cumulative: [1],
-      totalWeight: 1,
-      mirrors: [],
-      turn: 0,
-    },
-    headersThatMatter: new Set(SPOOFABLE),
-    protocol: 0,
-  };
+  return plainPort(ref, edits);
 }

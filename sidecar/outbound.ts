@@ -6,6 +6,7 @@ import type { ByteStream } from './accept/byte-stream.ts';
 import type { DownstreamConnections } from './accept/connections.ts';
 import type { ConnectionHandler } from './accept/listener.ts';
 import { ListenerSet } from './accept/listener-set.ts';
+import type { OriginalDestination } from './accept/original-dst.ts';
 import type { AddressIndex } from './address-index.ts';
 import type { EndpointState } from './balance/endpoint-state.ts';
 import type { DirectPort, DirectPorts } from './direct-ports.ts';
@@ -45,12 +46,6 @@ export interface OutboundContext {
 export interface CapturedContext extends OutboundContext {
   readonly addresses: AddressIndex;
   readonly directs: DirectPorts;
-}
-
-/** Where a connection was going before it was redirected to us. */
-export interface OriginalDestination {
-  readonly address: string;
-  readonly port: number;
 }
 
 /** The world outside may be far: the kernel repeats a lost SYN after 1, 3, 7 and 15 s. In ms. */

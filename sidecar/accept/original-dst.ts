@@ -12,7 +12,8 @@ const SOCKADDR_IN_OCTETS = 16;
 /** struct sockaddr_in6: family, port, flow, address, scope. */
 const SOCKADDR_IN6_OCTETS = 28;
 
-export interface Destination {
+/** Where a connection was going before it was redirected to us. */
+export interface OriginalDestination {
   /** IPv4 dotted, or IPv6 as RFC 5952 writes it. */
   readonly address: string;
   readonly port: number;
@@ -37,7 +38,7 @@ export function originalDestinationProblem(): string {
  * The address a client connected to. Where nothing redirected the connection it is our own address and port.
  * @returns null when the kernel does not know (no rules loaded, socket closed) or cannot be asked (originalDestinationProblem())
  */
-export function originalDestination(socket: net.Socket): Destination | null {
+export function originalDestination(socket: net.Socket): OriginalDestination | null {
   if (originalDestinationProblem() !== '') return null;
   const handle = (socket as unknown as { _handle: { fd?: number } | null })._handle;
   const fd = handle?.fd ?? -1;

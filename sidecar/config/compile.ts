@@ -17,6 +17,7 @@ import type {
   Candidate,
   CompiledPort,
   CompiledTable,
+  HeaderEdit,
   HeaderTest,
   MirrorRecord,
   RuleRecord,
@@ -46,20 +47,24 @@ export function compilePort(service: Service, port: ServicePort, seed = 0): Comp
   return {
     service: self,
     table,
-    fallback: fallbackRule(self),
+    fallback: fallbackRule(self, null),
     headersThatMatter: headersThatMatter(table),
     // A GRPCRoute implies HTTP/2 where nothing else is declared (GEP-1911).
     protocol: table?.kind === 'grpc' && port.protocol === Protocol.UNSPECIFIED ? Protocol.HTTP2 : port.protocol,
   };
 }
 
-/** A port without rules, whose calls go to its own endpoints: of a pod that is called directly. */
-export function plainPort(self: ServicePortRef): CompiledPort {
-  return { service: self, table: null, fallback: fallbackRule(self), headersThatMatter: new Set(), protocol: Protocol.UNSPECIFIED };
+/**
+ * A port without rules, whose calls go to its own endpoints: of a pod that is called directly, or of our own application.
+ * @param requestEdits made to each call; null: none
+ */
+export function plainPort(self: ServicePortRef, requestEdits: readonly HeaderEdit[] | null = null): CompiledPort {
+  const headersThatMatter = new Set((requestEdits ?? []).map(({ name }) => name));
+  return { service: self, table: null, fallback: fallbackRule(self, requestEdits), headersThatMatter, protocol: Protocol.UNSPECIFIED };
 }
 
-function fallbackRule(self: ServicePortRef): RuleRecord {
-  const backend: BackendRecord = { ref: self, weight: 1, invalid: '', requestEdits: null, responseEdits: null, mirrors: [] };
+function fallbackRule(self: ServicePortRef, requestEdits: readonly HeaderEdit[] | null): RuleRecord {
+  const backend: BackendRecord = { ref: self, weight: 1, invalid: '', requestEdits, responseEdits: null, mirrors: [] };
   return { route: null, index: 0, name: '', invalid: '', backends: [backend], cumulative: [1], totalWeight: 1, mirrors: [], turn: 0 };
 }
 
