@@ -1,5 +1,6 @@
 // The API server as the stories use it: by kubectl, as a person would, with its answers as values.
 import { spawn } from 'node:child_process';
+import type { ObjectMeta } from '#kube/object.ts';
 import { binary } from '../binaries.ts';
 import { openCluster } from '../session.ts';
 
@@ -7,17 +8,7 @@ import { openCluster } from '../session.ts';
 export interface Item {
   apiVersion?: string;
   kind?: string;
-  metadata: {
-    name: string;
-    namespace?: string;
-    uid?: string;
-    resourceVersion?: string;
-    generation?: number;
-    creationTimestamp?: string;
-    deletionTimestamp?: string;
-    labels?: Record<string, string>;
-    annotations?: Record<string, string>;
-  };
+  metadata: ObjectMeta & { name: string };
   [field: string]: unknown;
 }
 
