@@ -10,6 +10,7 @@ import { Captured, type CaptureSettings } from './captured.ts';
 import { DirectPorts } from './direct-ports.ts';
 import { DeadlineWheel } from './forward/deadlines.ts';
 import { type ClientCredentials, dial } from './forward/dial.ts';
+import type { CallOrigin, CallTelemetry } from './forward/ended-call.ts';
 import type { PoolContext } from './forward/pool.ts';
 import type { ProxyContext } from './forward/proxy.ts';
 import { ReplayRing } from './forward/replay.ts';
@@ -69,6 +70,7 @@ export class Sidecar {
   private readonly inboundUpstreams: Upstreams;
   private readonly deadlines: DeadlineWheel;
   private readonly replay = new ReplayRing();
+  private readonly telemetry: CallTelemetry = { tracer: null, spans: null, accessLog: null };
   private readonly callers = new Map<string, ProxyContext>();
   /** Opening and closing of listeners, one after the other. */
   private listening: Promise<void> = Promise.resolve();
@@ -114,11 +116,7 @@ export class Sidecar {
     const shared = { credentials, connections: this.connections, log, wallClock: around.wallClock, tcpConnection, isOpaque };
     const outboundContext: CapturedContext = {
       ...shared,
-      proxy: this.proxyContext(
-        this.outboundUpstreams,
-        false,
-        newSeriesSource(metrics, { direction: 'outbound', caller: () => this.caller(), mtls: null }),
-      ),
+      proxy: this.proxyContext(this.outboundUpstreams, false, { direction: 'outbound', caller: () => this.caller(), mtls: null }),
       port: (ref) => this.state.port(ref),
       want: (service) => questions.want(service),
       connected: () => questions.connected(),
@@ -233,19 +231,21 @@ export class Sidecar {
     let context = this.callers.get(caller);
     if (context === undefined) {
       const origin = { direction: 'inbound', caller: () => caller, mtls: caller !== '' } as const;
-      context = this.proxyContext(this.inboundUpstreams, caller !== '', newSeriesSource(this.metrics, origin));
+      context = this.proxyContext(this.inboundUpstreams, caller !== '', origin);
       if (this.callers.size < MAX_CALLERS) this.callers.set(caller, context);
     }
     return context;
   }
 
-  private proxyContext(upstreams: Upstreams, refuseUnprocessed: boolean, stats: ProxyContext['stats']): ProxyContext {
+  private proxyContext(upstreams: Upstreams, refuseUnprocessed: boolean, origin: CallOrigin): ProxyContext {
     return {
       clock: this.clock,
       random: this.around.random,
       upstreams,
       deadlines: this.deadlines,
-      stats,
+      stats: newSeriesSource(this.metrics, origin),
+      origin,
+      telemetry: this.telemetry,
       replay: this.replay,
       refuseUnprocessed,
     };

@@ -1,6 +1,6 @@
 // One call: a downstream stream bound to an upstream attempt. Deadline, retry, mirror and reset logic lives here and nowhere else.
 import type { EndpointState } from '../balance/endpoint-state.ts';
-import { CANCEL, INTERNAL_ERROR, NO_ERROR, REFUSED_STREAM } from '../http2/codes.ts';
+import { CANCEL, ERROR_NAMES, INTERNAL_ERROR, NO_ERROR, REFUSED_STREAM } from '../http2/codes.ts';
 import type { Connection } from '../http2/connection.ts';
 import { type Field, makeField } from '../http2/field.ts';
 import type { HeaderBlock } from '../http2/header-block.ts';
@@ -10,6 +10,7 @@ import type { Chunk, ResetCause, Stream, StreamHandler } from '../http2/stream.t
 import { chooseBackend, shouldMirror } from '../route/choose.ts';
 import type { CompiledPort } from '../route/records.ts';
 import { type Deadline, formatGrpcTimeout, parseGrpcTimeout } from './deadlines.ts';
+import type { CallOrigin, CallTrace, EndedCall } from './ended-call.ts';
 import * as errors from './errors.ts';
 import { MirrorCall } from './mirror.ts';
 import { editWhole, type Plan, planFor, responseSource, seriesOf, touchesVarying, type Variant } from './plan.ts';
@@ -37,24 +38,31 @@ const SENT = 1;
 const RESPONDING = 2;
 const DONE = 3;
 
-export class Exchange implements StreamHandler, Waiter, Deadline {
+export class Exchange implements StreamHandler, Waiter, Deadline, EndedCall {
   deadlineMs = 0;
   wheelNext: Deadline | null = null;
   wheelPrevious: Deadline | null = null;
   wheelSlot = -1;
   private readonly proxy: ProxyContext;
   private readonly down: Stream;
-  private readonly block: HeaderBlock;
-  private readonly startMs: number;
+  readonly block: HeaderBlock;
+  readonly startMs: number;
+  endMs = 0;
   private state = WAITING;
-  private plan: Plan | null = null;
-  private variant: Variant | null = null;
+  plan: Plan | null = null;
+  variant: Variant | null = null;
+  lastEndpoint: EndpointState | null = null;
+  trace: CallTrace | null = null;
+  error: errors.ProxyError | null = null;
+  cancelled = false;
+  requestBytes = 0;
+  responseBytes = 0;
   private series: CallSeries | null = null;
   private endpoint: EndpointState | null = null;
   /** Endpoints of the attempts that failed; null: none has. */
   private tried: EndpointState[] | null = null;
   private up: Stream | null = null;
-  private attempts = 0;
+  attempts = 0;
   private attemptMs = 0;
   /** From the attempt's start to the final response headers; -1: they have not come. */
   private answerMs = -1;
@@ -70,7 +78,8 @@ export class Exchange implements StreamHandler, Waiter, Deadline {
   private mirrors: MirrorCall[] | null = null;
   /** Final response headers came with content-type application/grpc: it must end in a grpc-status. */
   private grpcResponse = false;
-  private httpStatus = 0;
+  httpStatus = 0;
+  grpcStatus = 0;
 
   constructor(proxy: ProxyContext, down: Stream, block: HeaderBlock, endStream: boolean) {
     this.proxy = proxy;
@@ -83,13 +92,15 @@ export class Exchange implements StreamHandler, Waiter, Deadline {
   /** Routes the call and sends it on. */
   start(port: CompiledPort | null): void {
     const { block, proxy } = this;
-    if (port === null) return this.refuse(errors.NO_CONFIG, 'the configuration of this Service has not arrived');
-    const plan = planFor(block, port, proxy.upstreams);
+    const plan = port === null ? null : planFor(block, port, proxy.upstreams);
     this.plan = plan;
+    const { tracer } = proxy.telemetry;
+    if (tracer !== null) this.trace = tracer.begin(block, plan === null ? null : plan.rule);
+    if (plan === null) return this.refuse(errors.NO_CONFIG, 'the configuration of this Service has not arrived');
     if (block.tooLarge) return this.refuse(errors.HEADERS_TOO_LARGE, 'request headers exceed 64 KiB or 100 fields');
     if (block.template.method === 'CONNECT') return this.refuse(errors.NOT_SERVED, 'CONNECT is not served');
     const { rule } = plan;
-    if (rule === null) return this.refuse(errors.NO_ROUTE, `no route of ${port.service.key} matches ${plan.method}`);
+    if (rule === null) return this.refuse(errors.NO_ROUTE, `no route of ${plan.port.service.key} matches ${plan.method}`);
     if (rule.invalid !== '') return this.refuse(errors.INVALID_RULE, rule.invalid);
     if (rule.backends.length === 0) return this.refuse(errors.INVALID_RULE, 'the rule has no backend with weight');
     const variant = plan.variants[chooseBackend(rule)];
@@ -101,9 +112,18 @@ export class Exchange implements StreamHandler, Waiter, Deadline {
       if (timeoutMs >= 0) proxy.deadlines.add(this, this.startMs + timeoutMs);
     }
     for (const { mirror, upstream } of variant.mirrors) {
-      if (shouldMirror(mirror)) (this.mirrors ??= []).push(new MirrorCall(proxy, upstream, variant.source, block.varying, this.bodyEnded));
+      if (!shouldMirror(mirror)) continue;
+      (this.mirrors ??= []).push(new MirrorCall(proxy, upstream, variant.source, this.withTrace(block.varying), this.bodyEnded));
     }
     this.attempt();
+  }
+
+  get origin(): CallOrigin {
+    return this.proxy.origin;
+  }
+
+  private withTrace(varying: readonly Field[]): readonly Field[] {
+    return this.trace === null ? varying : this.trace.outgoing(varying);
   }
 
   // === Attempts
@@ -117,6 +137,7 @@ export class Exchange implements StreamHandler, Waiter, Deadline {
     const endpoint = tried === null ? upstream.set.pick(proxy.random, nowMs) : upstream.set.pickOther(tried, proxy.random, nowMs);
     if (endpoint === null) return this.refuse(errors.NO_ENDPOINTS, `${upstream.ref.key} has no ready endpoints`);
     this.endpoint = endpoint;
+    this.lastEndpoint = endpoint;
     this.attemptMs = nowMs;
     upstream.set.onStart(endpoint);
     if (this.series === null) {
@@ -139,6 +160,7 @@ export class Exchange implements StreamHandler, Waiter, Deadline {
     if (variant.editsVarying) ({ source, varying } = editWhole(block, variant.backend.requestEdits!));
     if (this.wheelSlot >= 0 && this.proxy.clock.nowMs - this.startMs >= 1) varying = this.remainingTime(varying);
     const { body } = this;
+    varying = this.withTrace(varying);
     const bare = body === null && this.bodyEnded && this.trailers === null;
     const up = connection.open(this, source, varying, bare);
     this.up = up;
@@ -161,14 +183,17 @@ export class Exchange implements StreamHandler, Waiter, Deadline {
     this.endpointFailed(false);
     // The one endpoint there is may be another by now: this one has left.
     const { endpoints } = this.variant!.upstream.set;
-    if (this.attempts < MAX_ATTEMPTS && (endpoints.length > 1 || (endpoints.length === 1 && endpoints[0] !== failed))) return this.retry();
+    if (this.attempts < MAX_ATTEMPTS && (endpoints.length > 1 || (endpoints.length === 1 && endpoints[0] !== failed)))
+      return this.retry(error.label);
     // Towards another sidecar a refusal says that nothing was processed: it tries another endpoint, where an error would end the call.
     if (this.proxy.refuseUnprocessed) return this.refuseStream(error);
     this.refuse(error, detail);
   }
 
-  private retry(): void {
+  /** @param reason why the attempt before failed */
+  private retry(reason: string): void {
     this.proxy.stats.retried();
+    this.trace?.retried(this.proxy.clock.nowMs, this.lastEndpoint!.key, reason);
     this.attempt();
   }
 
@@ -204,6 +229,7 @@ export class Exchange implements StreamHandler, Waiter, Deadline {
 
   private onRequestData(buf: Buffer, start: number, end: number, endStream: boolean): void {
     const octets = end - start;
+    this.requestBytes += octets;
     if (endStream) this.bodyEnded = true;
     if (this.mirrors !== null) for (const mirror of this.mirrors) mirror.data(buf, start, end, endStream);
     if (this.state === DONE) return this.down.connection.credit(this.down, octets);
@@ -281,6 +307,7 @@ export class Exchange implements StreamHandler, Waiter, Deadline {
 
   private onResponseData(up: Stream, buf: Buffer, start: number, end: number, endStream: boolean): void {
     const missing = endStream && this.grpcResponse;
+    this.responseBytes += end - start;
     const { down } = this;
     const sent = down.connection.sendData(down, buf, start, end, endStream && !missing);
     up.connection.credit(up, sent);
@@ -331,11 +358,16 @@ export class Exchange implements StreamHandler, Waiter, Deadline {
       if (stream === this.down && this.up !== null) this.up.connection.release(this.up);
       return;
     }
-    if (stream === this.down) return this.cancelled();
+    if (stream === this.down) {
+      this.proxy.stats.reset('client', cause === 'peer' ? (ERROR_NAMES[code] ?? 'unknown') : cause);
+      return this.abandon();
+    }
     if (stream !== this.up) return;
     this.up = null;
     this.endpointFailed(true);
-    if (this.state === SENT && !processed && this.attempts < MAX_ATTEMPTS && this.rewind()) return this.retry();
+    const reason = cause === 'peer' ? (ERROR_NAMES[code] ?? 'unknown') : cause;
+    this.proxy.stats.reset('endpoint', reason);
+    if (this.state === SENT && !processed && this.attempts < MAX_ATTEMPTS && this.rewind()) return this.retry(reason);
     const lost = cause === 'connection' || cause === 'stalled';
     const status = lost ? 14 : cause === 'malformed' ? 13 : errors.grpcStatusOfReset(code);
     if (this.state === SENT) {
@@ -348,7 +380,7 @@ export class Exchange implements StreamHandler, Waiter, Deadline {
             : errors.UPSTREAM_RESET;
       return this.refuse(error, `${this.variant!.upstream.ref.key}: ${error.label}`, status);
     }
-    this.proxy.stats.proxyError(lost ? errors.CONNECTION_LOST.label : errors.UPSTREAM_RESET.label);
+    this.failed(lost ? errors.CONNECTION_LOST : errors.UPSTREAM_RESET);
     if (this.grpcResponse)
       return this.endWithStatus(status, lost ? 'the connection to the endpoint broke' : 'the endpoint reset the stream');
     this.finish(status, true);
@@ -368,7 +400,7 @@ export class Exchange implements StreamHandler, Waiter, Deadline {
     else this.leaveLine();
     this.up = null;
     if (this.state === RESPONDING) {
-      this.proxy.stats.proxyError(errors.DEADLINE.label);
+      this.failed(errors.DEADLINE);
       if (!this.grpcResponse) {
         this.finish(errors.DEADLINE.grpc, false);
         return this.breakOff(CANCEL);
@@ -378,7 +410,9 @@ export class Exchange implements StreamHandler, Waiter, Deadline {
     this.refuse(errors.DEADLINE, 'deadline exceeded');
   }
 
-  private cancelled(): void {
+  /** The client gave up. */
+  private abandon(): void {
+    this.cancelled = true;
     if (this.up !== null) this.up.connection.reset(this.up, CANCEL);
     else this.leaveLine();
     this.finish(1, false);
@@ -388,15 +422,20 @@ export class Exchange implements StreamHandler, Waiter, Deadline {
     if (this.state === WAITING && this.endpoint !== null) this.proxy.upstreams.poolOf(this.endpoint).cancel(this);
   }
 
-  private refuseStream(error: errors.ProxyError): void {
+  private failed(error: errors.ProxyError): void {
+    this.error = error;
     this.proxy.stats.proxyError(error.label);
+  }
+
+  private refuseStream(error: errors.ProxyError): void {
+    this.failed(error);
     this.finish(14, false);
     this.down.connection.reset(this.down, REFUSED_STREAM);
   }
 
   /** Answers with an error of ours. @param grpcStatus if it is another than the error's own */
   private refuse(error: errors.ProxyError, message: string, grpcStatus = error.grpc): void {
-    this.proxy.stats.proxyError(error.label);
+    this.failed(error);
     const grpc = this.block.template.grpc;
     if (this.series === null && this.plan !== null) {
       this.series = seriesOf(
@@ -414,7 +453,9 @@ export class Exchange implements StreamHandler, Waiter, Deadline {
   private finish(grpcStatus: number, failed: boolean): void {
     this.state = DONE;
     this.body = null;
-    const { clock, deadlines, random } = this.proxy;
+    this.grpcStatus = grpcStatus;
+    const { clock, deadlines, random, telemetry } = this.proxy;
+    this.endMs = clock.nowMs;
     deadlines.remove(this);
     const { endpoint, series } = this;
     if (endpoint !== null) {
@@ -426,8 +467,11 @@ export class Exchange implements StreamHandler, Waiter, Deadline {
     }
     if (series !== null) {
       series.inFlight--;
-      series.ended(grpcStatus, clock.nowMs - this.startMs);
+      series.ended(this);
     }
+    const { spans, accessLog } = telemetry;
+    if (spans !== null && this.trace?.recorded === true) spans.ended(this);
+    if (accessLog !== null) accessLog.ended(this);
     if (this.mirrors !== null && !this.bodyEnded) for (const mirror of this.mirrors) mirror.cancel();
     // What the client still sends is dropped, and its window goes back.
     if (this.uncredited > 0) this.creditDown(this.uncredited);

@@ -5,6 +5,7 @@ import type { HeaderBlock } from '../http2/header-block.ts';
 import type { Stream, StreamHandler } from '../http2/stream.ts';
 import type { CompiledPort } from '../route/records.ts';
 import type { DeadlineWheel } from './deadlines.ts';
+import type { CallOrigin, CallTelemetry } from './ended-call.ts';
 import { Exchange } from './exchange.ts';
 import type { ReplayRing } from './replay.ts';
 import type { SeriesSource } from './series.ts';
@@ -17,6 +18,8 @@ export interface ProxyContext {
   readonly upstreams: Upstreams;
   readonly deadlines: DeadlineWheel;
   readonly stats: SeriesSource;
+  readonly origin: CallOrigin;
+  readonly telemetry: CallTelemetry;
   readonly replay: ReplayRing;
   /** The peer is a sidecar: when the application is not there it gets REFUSED_STREAM and tries another endpoint. */
   readonly refuseUnprocessed: boolean;

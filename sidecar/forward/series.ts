@@ -1,5 +1,6 @@
 // The counters that a call touches, as forwarding sees them; telemetry/ implements them.
 import type { BackendRecord } from '../route/records.ts';
+import type { EndedCall } from './ended-call.ts';
 import type { Plan } from './plan.ts';
 
 /** Counters of the calls that share caller, Service, route, method, backend and transport. Plain fields: no work per call but stores. */
@@ -7,8 +8,8 @@ export interface CallSeries {
   inFlight: number;
   /** It was dropped for idleness: ask for a new one. */
   readonly expired: boolean;
-  /** A call ended. @param grpcStatus 0 to 16 @param latencyMs from the request's headers to its end */
-  ended(grpcStatus: number, latencyMs: number): void;
+  /** A call ended; it is not in flight any more. */
+  ended(call: EndedCall): void;
 }
 
 /** Finds the counters once per plan and backend. */
@@ -19,4 +20,6 @@ export interface SeriesSource {
   proxyError(label: string): void;
   /** A call was tried again on another connection or endpoint. */
   retried(): void;
+  /** A stream was reset before its end. @param side who reset it @param reason an error code's name, or what became of the connection */
+  reset(side: 'client' | 'endpoint', reason: string): void;
 }

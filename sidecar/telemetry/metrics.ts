@@ -36,6 +36,16 @@ export class LabelledCounter {
   }
 }
 
+/** Streams reset before their end, by who reset them and why. */
+export class ResetCounter {
+  readonly client = new LabelledCounter();
+  readonly endpoint = new LabelledCounter();
+
+  add(side: 'client' | 'endpoint', reason: string): void {
+    this[side].add(reason);
+  }
+}
+
 /** What is read when somebody asks. */
 export interface Gauges {
   readonly version: string;
@@ -52,6 +62,7 @@ export class SidecarMetrics {
   readonly tlsRefusals = new LabelledCounter();
   readonly upstreamCloses = new LabelledCounter();
   readonly downstreamCloses = new LabelledCounter();
+  readonly streamResets = new ResetCounter();
   upstreamConnections = 0;
   retries = 0;
   tcpConnections = 0;

@@ -1,4 +1,5 @@
 // The counters of calls: one record per direction, caller, Service, route, method, backend and transport. A decision holds its record; a call increments fields.
+import type { EndedCall } from '../forward/ended-call.ts';
 import { labelText } from './exposition.ts';
 import { LatencyHistogram } from './histogram.ts';
 
@@ -50,10 +51,9 @@ export class RequestSeries {
     this.key = key;
   }
 
-  /** A call ended. @param grpcStatus any number that a server may send */
-  ended(grpcStatus: number, latencyMs: number): void {
+  ended({ grpcStatus, startMs, endMs }: EndedCall): void {
     this.statuses[grpcStatus >= 0 && grpcStatus < STATUSES ? grpcStatus : UNKNOWN]++;
-    this.latency.record(latencyMs);
+    this.latency.record(endMs - startMs);
   }
 
   /** The labels of the key for the metrics page; each series has others than all the rest. */

@@ -1,19 +1,11 @@
 // Finds the counters of a planned call: the bridge between forwarding and the series.
+import type { CallOrigin } from '../forward/ended-call.ts';
 import type { Plan } from '../forward/plan.ts';
 import type { CallSeries, SeriesSource } from '../forward/series.ts';
 import type { BackendRecord, ServicePortRef } from '../route/records.ts';
 import type { SidecarMetrics } from './metrics.ts';
 
-/** Who calls, and over what: fixed for a direction and peer. */
-export interface SeriesOrigin {
-  readonly direction: 'outbound' | 'inbound';
-  /** Outbound: this workload. Inbound: the peer's SPIFFE id, '' for plaintext. */
-  caller(): string;
-  /** Inbound: whether the peer came over mTLS; null: the call's own endpoint decides. */
-  readonly mtls: boolean | null;
-}
-
-export function newSeriesSource(metrics: SidecarMetrics, origin: SeriesOrigin): SeriesSource {
+export function newSeriesSource(metrics: SidecarMetrics, origin: CallOrigin): SeriesSource {
   return {
     series(plan: Plan, backend: BackendRecord | null, mtls: boolean): CallSeries {
       const { rule, port, method, grpc } = plan;
@@ -37,6 +29,7 @@ export function newSeriesSource(metrics: SidecarMetrics, origin: SeriesOrigin): 
     retried: () => {
       metrics.retries++;
     },
+    reset: (side, reason) => metrics.streamResets.add(side, reason),
   };
 }
 

@@ -10,6 +10,11 @@ const TOOLS = {
   h2spec: tool('h2spec', 'github.com/summerwind/h2spec', 'v2.2.1+incompatible', 'github.com/summerwind/h2spec/cmd/h2spec'),
   'interop-client': tool('interop-client', 'google.golang.org/grpc', 'v1.85.0', 'google.golang.org/grpc/interop/client'),
   'interop-server': tool('interop-server', 'google.golang.org/grpc', 'v1.85.0', 'google.golang.org/grpc/interop/server'),
+  // The newest version that resolves as a module; it takes OTLP and answers queries, without its web pages.
+  jaeger: {
+    ...tool('jaeger', 'github.com/jaegertracing/jaeger', 'v1.62.0', 'github.com/jaegertracing/jaeger/cmd/all-in-one'),
+    linkFlags: '-s -w',
+  },
 } satisfies Record<string, GoRecipe>;
 
 export type GoToolName = keyof typeof TOOLS;

@@ -5,6 +5,7 @@ import { Listener } from '#sidecar/accept/listener.ts';
 import type { EndpointState } from '#sidecar/balance/endpoint-state.ts';
 import { DeadlineWheel } from '#sidecar/forward/deadlines.ts';
 import { type ClientCredentials, dial } from '#sidecar/forward/dial.ts';
+import type { CallTelemetry } from '#sidecar/forward/ended-call.ts';
 import type { ProxyError } from '#sidecar/forward/errors.ts';
 import { DownstreamOwner, type PortHandle, type ProxyContext } from '#sidecar/forward/proxy.ts';
 import { ReplayRing } from '#sidecar/forward/replay.ts';
@@ -80,7 +81,11 @@ export class TestProxy {
   /** Connections that are open to endpoints, and to clients. */
   readonly up = new Set<Connection>();
   readonly down = new Set<Connection>();
-  readonly series: CallSeries = { inFlight: 0, expired: false, ended: (status) => this.add(`${status}`) };
+  readonly series: CallSeries = { inFlight: 0, expired: false, ended: ({ grpcStatus }) => this.add(`${grpcStatus}`) };
+  /** Streams reset before their end: who, and why. */
+  readonly resets: string[] = [];
+  /** Who hears of calls; nobody unless a test wants it. */
+  readonly telemetry: CallTelemetry = { tracer: null, spans: null, accessLog: null };
   readonly proxy: ProxyContext;
   private readonly connections: DownstreamConnections;
   private readonly listener: Listener;
@@ -108,7 +113,14 @@ export class TestProxy {
       random: Math.random,
       upstreams: this.upstreams,
       deadlines: new DeadlineWheel(now),
-      stats: { series: () => this.series, proxyError: (label) => this.add(label), retried: () => this.add('retried') },
+      stats: {
+        series: () => this.series,
+        proxyError: (label) => this.add(label),
+        retried: () => this.add('retried'),
+        reset: (side, reason) => this.resets.push(`${side} ${reason}`),
+      },
+      origin: { direction: 'outbound', caller: () => 'shop/checkout', mtls: null },
+      telemetry: this.telemetry,
       replay: new ReplayRing(),
       refuseUnprocessed: options.refuseUnprocessed ?? false,
     };

@@ -1,10 +1,12 @@
 // The admin server over real sockets: probes for all, the inner life for loopback, nothing else.
+
 import http from 'node:http';
 import net, { type AddressInfo } from 'node:net';
 import os from 'node:os';
 import { expect } from 'chai';
 import { AdminServer, MAX_CONNECTIONS_PER_ADDRESS, READY_WAIT_MS } from '#sidecar/telemetry/admin.ts';
 import { RequestStats, type SeriesKey } from '#sidecar/telemetry/request-series.ts';
+import { endedCall } from '#test/support/ended-call.ts';
 import { ManualTimers } from '#test/support/manual-timers.ts';
 import { until } from '#test/support/until.ts';
 
@@ -75,8 +77,8 @@ describe('admin server', () => {
     const { port } = app.address() as AddressInfo;
     for (const { http: asked } of targets.values()) asked.port = port;
     const series = stats.seriesFor(KEY, true);
-    for (const ms of [1, 1, 100]) series.ended(0, ms);
-    series.ended(14, 5);
+    for (const ms of [1, 1, 100]) series.ended(endedCall({ latencyMs: ms }));
+    series.ended(endedCall({ grpcStatus: 14, latencyMs: 5 }));
     series.inFlight = 2;
   });
 

@@ -1,8 +1,10 @@
 // The metrics page, read back by a parser written from the format's description.
+
 import { expect } from 'chai';
 import fc from 'fast-check';
 import { type Gauges, SidecarMetrics } from '#sidecar/telemetry/metrics.ts';
 import type { SeriesKey } from '#sidecar/telemetry/request-series.ts';
+import { endedCall } from '#test/support/ended-call.ts';
 
 const GAUGES: Gauges = {
   version: '1.2.3',
@@ -75,11 +77,11 @@ describe('metrics page', () => {
   it('says what was counted, for Weft and under the names of instrumented gRPC programs', () => {
     const metrics = new SidecarMetrics();
     const outbound = metrics.requests.seriesFor(KEY, true);
-    for (const ms of [0.4, 3, 40]) outbound.ended(0, ms);
-    outbound.ended(14, 7);
-    metrics.requests.seriesFor({ ...KEY, backend: 'shop/payment-v2:80' }, true).ended(0, 1);
-    metrics.requests.seriesFor({ ...KEY, direction: 'inbound', backend: '' }, true).ended(5, 1);
-    metrics.requests.seriesFor({ ...KEY, method: 'index.html', grpc: false }, true).ended(0, 1);
+    for (const ms of [0.4, 3, 40]) outbound.ended(endedCall({ latencyMs: ms }));
+    outbound.ended(endedCall({ grpcStatus: 14, latencyMs: 7 }));
+    metrics.requests.seriesFor({ ...KEY, backend: 'shop/payment-v2:80' }, true).ended(endedCall());
+    metrics.requests.seriesFor({ ...KEY, direction: 'inbound', backend: '' }, true).ended(endedCall({ grpcStatus: 5, latencyMs: 1 }));
+    metrics.requests.seriesFor({ ...KEY, method: 'index.html', grpc: false }, true).ended(endedCall());
     metrics.proxyErrors.add('no_route');
     metrics.proxyErrors.add('no_route');
     metrics.retries = 9;
@@ -123,7 +125,7 @@ describe('metrics page', () => {
     fc.assert(
       fc.property(fc.array(key, { maxLength: 8 }), fc.boolean(), (keys, named) => {
         const metrics = new SidecarMetrics();
-        for (const each of keys) metrics.requests.seriesFor(each, named).ended(0, 1);
+        for (const each of keys) metrics.requests.seriesFor(each, named).ended(endedCall());
         const { samples } = parse(metrics.render(GAUGES));
         for (const each of keys) {
           const mine = samples.filter(

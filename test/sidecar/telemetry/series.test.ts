@@ -1,6 +1,8 @@
 // Series: one per key, bounded in number, dropped when idle.
+
 import { expect } from 'chai';
 import { RequestStats, type SeriesKey } from '#sidecar/telemetry/request-series.ts';
+import { endedCall } from '#test/support/ended-call.ts';
 
 const KEY: SeriesKey = {
   direction: 'outbound',
@@ -37,7 +39,7 @@ describe('request series', () => {
 
   it('count a status outside 0 to 16 as UNKNOWN', () => {
     const series = new RequestStats().seriesFor(KEY, true);
-    for (const status of [0, 16, 17, 4294967295, -1, Number.NaN]) series.ended(status, 1);
+    for (const status of [0, 16, 17, 4294967295, -1, Number.NaN]) series.ended(endedCall({ grpcStatus: status, latencyMs: 1 }));
     expect([series.statuses[0], series.statuses[16], series.statuses[2]]).to.deep.equal([1, 1, 4]);
     expect(series.latency.count).to.equal(6);
   });
@@ -72,7 +74,7 @@ describe('request series', () => {
     const waiting = stats.seriesFor({ ...KEY, method: 'x/2' }, false);
     waiting.inFlight++;
     stats.expire(minutes(1));
-    busy.ended(0, 1);
+    busy.ended(endedCall());
     stats.expire(minutes(20));
     stats.expire(minutes(40));
     expect([idle.expired, busy.expired, waiting.expired]).to.deep.equal([true, false, false]);

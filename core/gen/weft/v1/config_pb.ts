@@ -15,7 +15,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file weft/v1/config.proto.
  */
 export const file_weft_v1_config: GenFile = /*@__PURE__*/
-  fileDesc("ChR3ZWZ0L3YxL2NvbmZpZy5wcm90bxIHd2VmdC52MSJ6ChBTdWJzY3JpYmVSZXF1ZXN0Eh8KBWhlbGxvGAEgASgLMg4ud2VmdC52MS5IZWxsb0gAEh0KBHdhbnQYAiABKAsyDS53ZWZ0LnYxLldhbnRIABIbCgNhY2sYAyABKAsyDC53ZWZ0LnYxLkFja0gAQgkKB21lc3NhZ2UiggEKBUhlbGxvEg8KB3ZlcnNpb24YASABKAkSEQoJbmFtZXNwYWNlGAIgASgJEgsKA3BvZBgDIAEoCRIQCghzZXJ2aWNlcxgEIAMoCRIjCgRoZWxkGAUgAygLMhUud2VmdC52MS5IZWxkUmVzb3VyY2USEQoJYWRkcmVzc2VzGAYgAygJIi0KDEhlbGRSZXNvdXJjZRIMCgRuYW1lGAEgASgJEg8KB3ZlcnNpb24YAiABKAkiPAoEV2FudBIQCghzZXJ2aWNlcxgBIAMoCRIRCglhZGRyZXNzZXMYAiADKAkSDwoHZHJvcHBlZBgDIAMoCSI6CgNBY2sSDQoFbm9uY2UYASABKAkSJAoIcmVqZWN0ZWQYAiADKAsyEi53ZWZ0LnYxLlJlamVjdGlvbiI6CglSZWplY3Rpb24SDAoEbmFtZRgBIAEoCRIPCgd2ZXJzaW9uGAIgASgJEg4KBnJlYXNvbhgDIAEoCSJpChFTdWJzY3JpYmVSZXNwb25zZRINCgVub25jZRgBIAEoCRIkCglyZXNvdXJjZXMYAiADKAsyES53ZWZ0LnYxLlJlc291cmNlEg8KB3JlbW92ZWQYAyADKAkSDgoGYWJzZW50GAQgAygJIp0CCghSZXNvdXJjZRIMCgRuYW1lGAEgASgJEg8KB3ZlcnNpb24YAiABKAkSJQoId29ya2xvYWQYAyABKAsyES53ZWZ0LnYxLldvcmtsb2FkSAASKgoHYWRkcmVzcxgEIAEoCzIXLndlZnQudjEuU2VydmljZUFkZHJlc3NIABIjCgdzZXJ2aWNlGAUgASgLMhAud2VmdC52MS5TZXJ2aWNlSAASJwoJZW5kcG9pbnRzGAYgASgLMhIud2VmdC52MS5FbmRwb2ludHNIABIlCgV0cnVzdBgHIAEoCzIULndlZnQudjEuVHJ1c3RCdW5kbGVIABIiCgNwb2QYCCABKAsyEy53ZWZ0LnYxLlBvZEFkZHJlc3NIAEIGCgRib2R5IjIKC1RydXN0QnVuZGxlEhQKDHRydXN0X2RvbWFpbhgBIAEoCRINCgVyb290cxgCIAMoDDJQCgZDb25maWcSRgoJU3Vic2NyaWJlEhkud2VmdC52MS5TdWJzY3JpYmVSZXF1ZXN0Ghoud2VmdC52MS5TdWJzY3JpYmVSZXNwb25zZSgBMAFiBnByb3RvMw", [file_weft_v1_mesh]);
+  fileDesc("ChR3ZWZ0L3YxL2NvbmZpZy5wcm90bxIHd2VmdC52MSKgAQoQU3Vic2NyaWJlUmVxdWVzdBIfCgVoZWxsbxgBIAEoCzIOLndlZnQudjEuSGVsbG9IABIdCgR3YW50GAIgASgLMg0ud2VmdC52MS5XYW50SAASGwoDYWNrGAMgASgLMgwud2VmdC52MS5BY2tIABIkCgVjYWxscxgEIAEoCzITLndlZnQudjEuQ2FsbFJlcG9ydEgAQgkKB21lc3NhZ2UiggEKBUhlbGxvEg8KB3ZlcnNpb24YASABKAkSEQoJbmFtZXNwYWNlGAIgASgJEgsKA3BvZBgDIAEoCRIQCghzZXJ2aWNlcxgEIAMoCRIjCgRoZWxkGAUgAygLMhUud2VmdC52MS5IZWxkUmVzb3VyY2USEQoJYWRkcmVzc2VzGAYgAygJIi0KDEhlbGRSZXNvdXJjZRIMCgRuYW1lGAEgASgJEg8KB3ZlcnNpb24YAiABKAkiPAoEV2FudBIQCghzZXJ2aWNlcxgBIAMoCRIRCglhZGRyZXNzZXMYAiADKAkSDwoHZHJvcHBlZBgDIAMoCSI6CgNBY2sSDQoFbm9uY2UYASABKAkSJAoIcmVqZWN0ZWQYAiADKAsyEi53ZWZ0LnYxLlJlamVjdGlvbiI6CglSZWplY3Rpb24SDAoEbmFtZRgBIAEoCRIPCgd2ZXJzaW9uGAIgASgJEg4KBnJlYXNvbhgDIAEoCSJpChFTdWJzY3JpYmVSZXNwb25zZRINCgVub25jZRgBIAEoCRIkCglyZXNvdXJjZXMYAiADKAsyES53ZWZ0LnYxLlJlc291cmNlEg8KB3JlbW92ZWQYAyADKAkSDgoGYWJzZW50GAQgAygJIp0CCghSZXNvdXJjZRIMCgRuYW1lGAEgASgJEg8KB3ZlcnNpb24YAiABKAkSJQoId29ya2xvYWQYAyABKAsyES53ZWZ0LnYxLldvcmtsb2FkSAASKgoHYWRkcmVzcxgEIAEoCzIXLndlZnQudjEuU2VydmljZUFkZHJlc3NIABIjCgdzZXJ2aWNlGAUgASgLMhAud2VmdC52MS5TZXJ2aWNlSAASJwoJZW5kcG9pbnRzGAYgASgLMhIud2VmdC52MS5FbmRwb2ludHNIABIlCgV0cnVzdBgHIAEoCzIULndlZnQudjEuVHJ1c3RCdW5kbGVIABIiCgNwb2QYCCABKAsyEy53ZWZ0LnYxLlBvZEFkZHJlc3NIAEIGCgRib2R5IjIKC1RydXN0QnVuZGxlEhQKDHRydXN0X2RvbWFpbhgBIAEoCRINCgVyb290cxgCIAMoDCIwCgpDYWxsUmVwb3J0EiIKBWNhbGxzGAEgAygLMhMud2VmdC52MS5UcmFjZWRDYWxsIqcBCgpUcmFjZWRDYWxsEhAKCHRyYWNlX2lkGAEgASgJEg8KB3NlcnZpY2UYAiABKAkSDgoGbWV0aG9kGAMgASgJEg0KBXJvdXRlGAQgASgJEhMKC2dycGNfc3RhdHVzGAUgASgNEhMKC2R1cmF0aW9uX21zGAYgASgBEhAKCGVuZGVkX21zGAcgASgDEg0KBWVycm9yGAggASgJEgwKBGtpbmQYCSABKAkyUAoGQ29uZmlnEkYKCVN1YnNjcmliZRIZLndlZnQudjEuU3Vic2NyaWJlUmVxdWVzdBoaLndlZnQudjEuU3Vic2NyaWJlUmVzcG9uc2UoATABYgZwcm90bzM", [file_weft_v1_mesh]);
 
 /**
  * @generated from message weft.v1.SubscribeRequest
@@ -44,6 +44,12 @@ export type SubscribeRequest = Message<"weft.v1.SubscribeRequest"> & {
      */
     value: Ack;
     case: "ack";
+  } | {
+    /**
+     * @generated from field: weft.v1.CallReport calls = 4;
+     */
+    value: CallReport;
+    case: "calls";
   } | { case: undefined; value?: undefined };
 };
 
@@ -338,6 +344,94 @@ export type TrustBundle = Message<"weft.v1.TrustBundle"> & {
  */
 export const TrustBundleSchema: GenMessage<TrustBundle> = /*@__PURE__*/
   messageDesc(file_weft_v1_config, 8);
+
+/**
+ * Calls whose traces are worth a look: of each Service called since the last report the slowest and the last failed one.
+ *
+ * @generated from message weft.v1.CallReport
+ */
+export type CallReport = Message<"weft.v1.CallReport"> & {
+  /**
+   * @generated from field: repeated weft.v1.TracedCall calls = 1;
+   */
+  calls: TracedCall[];
+};
+
+/**
+ * Describes the message weft.v1.CallReport.
+ * Use `create(CallReportSchema)` to create a new message.
+ */
+export const CallReportSchema: GenMessage<CallReport> = /*@__PURE__*/
+  messageDesc(file_weft_v1_config, 9);
+
+/**
+ * @generated from message weft.v1.TracedCall
+ */
+export type TracedCall = Message<"weft.v1.TracedCall"> & {
+  /**
+   * 32 hex digits
+   *
+   * @generated from field: string trace_id = 1;
+   */
+  traceId: string;
+
+  /**
+   * "<namespace>/<name>:<port>"
+   *
+   * @generated from field: string service = 2;
+   */
+  service: string;
+
+  /**
+   * @generated from field: string method = 3;
+   */
+  method: string;
+
+  /**
+   * "GRPCRoute/<namespace>/<name>", empty without one
+   *
+   * @generated from field: string route = 4;
+   */
+  route: string;
+
+  /**
+   * @generated from field: uint32 grpc_status = 5;
+   */
+  grpcStatus: number;
+
+  /**
+   * @generated from field: double duration_ms = 6;
+   */
+  durationMs: number;
+
+  /**
+   * Unix time
+   *
+   * @generated from field: int64 ended_ms = 7;
+   */
+  endedMs: bigint;
+
+  /**
+   * label of the proxy's own error, empty: the answer is the endpoint's
+   *
+   * @generated from field: string error = 8;
+   */
+  error: string;
+
+  /**
+   * slow, failed
+   *
+   * @generated from field: string kind = 9;
+   */
+  kind: string;
+};
+
+/**
+ * Describes the message weft.v1.TracedCall.
+ * Use `create(TracedCallSchema)` to create a new message.
+ */
+export const TracedCallSchema: GenMessage<TracedCall> = /*@__PURE__*/
+  messageDesc(file_weft_v1_config, 10);
 
 /**
  * @generated from service weft.v1.Config
