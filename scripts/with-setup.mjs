@@ -6,6 +6,7 @@ import { existsSync, readdirSync, statSync, utimesSync } from 'node:fs';
 import { constants } from 'node:os';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { endOf, failureReport, failuresOf, startOf } from './failures.mjs';
 
 const ROOT = join(dirname(fileURLToPath(import.meta.url)), '..');
 const NODE = join(ROOT, 'node_modules', 'node', 'bin', process.platform === 'win32' ? 'node.exe' : 'node');
@@ -28,19 +29,30 @@ const SIGNALS = ['SIGINT', 'SIGTERM', 'SIGHUP'];
 // Of what npm says when it fails; the rest is its usage.
 const MOST_LINES = 30;
 
+// Of what a kind of tests prints; its list of failures is at the end.
+const MOST_KEPT = 1_000_000;
+
+// What a test has left running may hold the pipe that we read from: nobody waits longer for its words.
+const LAST_WORDS_MS = 2000;
+
 const say = (text) => process.stderr.write(`weft: ${text}\n`);
 
-/** Runs a command to its end; signals sent to us reach it, so that Ctrl-C lets it clean up. Resolves with its exit code. */
-function run(command, args, { onStdout = null, env = process.env, quiet = false } = {}) {
+/**
+ * Runs a command to its end; signals sent to us reach it, so that Ctrl-C lets it clean up.
+ * @param {{ env?: NodeJS.ProcessEnv, keep?: boolean, quiet?: boolean }} [options] keep: what it prints is kept too; quiet: kept and not shown
+ * @returns {Promise<{ code: number, talk: string }>} its exit code, and the end of what it printed if that was kept
+ */
+function run(command, args, { env = process.env, keep = false, quiet = false } = {}) {
   return new Promise((resolve) => {
-    const child = spawn(command, args, {
-      cwd: ROOT,
-      env,
-      stdio: ['inherit', onStdout || quiet ? 'pipe' : 'inherit', quiet ? 'pipe' : 'inherit'],
-    });
+    const kept = keep || quiet ? 'pipe' : 'inherit';
+    const child = spawn(command, args, { cwd: ROOT, env, stdio: ['inherit', kept, kept] });
     let talk = '';
-    if (onStdout) child.stdout.on('data', onStdout);
-    else if (quiet) for (const stream of [child.stdout, child.stderr]) stream.on('data', (data) => (talk += data));
+    for (const name of kept === 'pipe' ? ['stdout', 'stderr'] : []) {
+      child[name].setEncoding('utf8').on('data', (text) => {
+        talk = (talk + text).slice(-MOST_KEPT);
+        if (!quiet) process[name].write(text);
+      });
+    }
     // A terminal sends Ctrl-C to the whole group and npm passes it on once more: `weft run` takes several within a second for one.
     const onSignal = (signal) => child.kill(signal);
     for (const signal of SIGNALS) process.on(signal, onSignal);
@@ -56,7 +68,9 @@ function run(command, args, { onStdout = null, env = process.env, quiet = false 
       say(`cannot run ${command}: ${error.message}`);
       finish(1);
     });
-    child.on('close', (code, signal) => finish(code ?? 128 + (constants.signals[signal] ?? 0)));
+    const ended = (code, signal) => finish(code ?? 128 + (constants.signals[signal] ?? 0));
+    child.on('close', ended);
+    child.on('exit', (code, signal) => setTimeout(ended, LAST_WORDS_MS, code, signal).unref());
   });
 }
 
@@ -120,37 +134,38 @@ async function buildIfStale() {
 /** Type check, lint, tests; the last line sums up. All of them run even if one fails, so that one run shows everything. */
 async function test(args) {
   let passed = 0;
-  let failed = 0;
+  const failures = [];
   for (const [name, script, options] of [
     ['type check', 'node_modules/typescript/bin/tsc', ['--noEmit']],
     ['lint', 'node_modules/@biomejs/biome/bin/biome', ['check']],
   ]) {
-    const { code } = await run(NODE, [script, ...options]);
+    const { code, talk } = await run(NODE, [script, ...options], { keep: true });
     say(`${name}: ${code === 0 ? 'fine' : 'failed'}`);
     if (code === 0) passed++;
-    else failed++;
+    else failures.push(startOf(name, talk));
   }
   const ran = await mocha(args);
-  return summarize({ passed: passed + ran.passed, failed: failed + ran.failed, skipped: ran.skipped });
-}
-
-/** @returns {Promise<{ passed: number, failed: number, skipped: number }>} what mocha's own summary says */
-async function mocha(args) {
-  let tail = '';
-  const { code } = await run(NODE, ['node_modules/mocha/bin/mocha.js', ...args], {
-    onStdout: (data) => {
-      process.stdout.write(data);
-      tail = (tail + data).slice(-1_000_000);
-    },
+  return summarize({
+    passed: passed + ran.passed,
+    failed: failures.length + ran.failed,
+    skipped: ran.skipped,
+    failures: [...failures, ...ran.failures],
   });
-  const sum = (word) => [...tail.matchAll(new RegExp(`^\\s*(\\d+) ${word}\\b`, 'gm'))].map((match) => Number(match[1])).at(-1) ?? 0;
-  // A crash of the runner itself has no count of failures, but is one.
-  return { passed: sum('passing'), failed: Math.max(sum('failing'), code === 0 ? 0 : 1), skipped: sum('pending') };
 }
 
-/** The last line of each kind of tests. @returns {number} exit code */
-function summarize({ passed, failed, skipped }) {
-  process.stdout.write(`${skipped ? `${skipped} skipped\n` : ''}${passed} passed, ${failed} failed\n`);
+/** @returns {Promise<{ passed: number, failed: number, skipped: number, failures: import('./failures.mjs').Failure[] }>} what mocha's own summary says */
+async function mocha(args) {
+  const { code, talk } = await run(NODE, ['node_modules/mocha/bin/mocha.js', ...args], { keep: true });
+  const sum = (word) => [...talk.matchAll(new RegExp(`^\\s*(\\d+) ${word}\\b`, 'gm'))].map((match) => Number(match[1])).at(-1) ?? 0;
+  const failures = failuresOf(talk);
+  // A crash of the runner itself has no count of failures, but is one.
+  if (code !== 0 && failures.length === 0) failures.push(endOf(`mocha ended with exit code ${code}`, talk));
+  return { passed: sum('passing'), failed: Math.max(sum('failing'), code === 0 ? 0 : 1), skipped: sum('pending'), failures };
+}
+
+/** The last lines of each kind of tests. @returns {number} exit code */
+function summarize({ passed, failed, skipped, failures }) {
+  process.stdout.write(`${failureReport(failures)}${skipped ? `${skipped} skipped\n` : ''}${passed} passed, ${failed} failed\n`);
   return failed === 0 ? 0 : 1;
 }
 

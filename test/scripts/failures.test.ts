@@ -1,5 +1,5 @@
 // What failed, as the end of a log says it. The lists are made by mocha itself.
-import { execFileSync, spawnSync } from 'node:child_process';
+import { spawnSync } from 'node:child_process';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
@@ -125,8 +125,4 @@ describe('.ci/run', () => {
       }
     });
   }
-
-  it('is a program', () => {
-    expect(execFileSync('bash', ['-n', path.join(ROOT, '.ci', 'run')], { encoding: 'utf8' })).to.equal('');
-  });
 });
