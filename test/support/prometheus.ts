@@ -61,7 +61,7 @@ export interface Prometheus {
   stop(): Promise<void>;
 }
 
-/** Starts it and waits until it answers. @throws Error with `skip` in it, when there is no Prometheus here and none can be fetched */
+/** Starts it and waits until it answers. @throws Error that says why it cannot be had or does not start */
 export async function startPrometheus(settings: PrometheusSettings): Promise<Prometheus> {
   const programs = await prometheusPrograms();
   if ('skip' in programs) throw new Error(programs.skip);
