@@ -4,6 +4,7 @@ import { goTool } from './go-tools.ts';
 import { startServer } from './server-process.ts';
 
 const MOST_TRACES = 5_000;
+const AGENT_PROCESSORS = ['jaeger-binary', 'jaeger-compact', 'zipkin-compact'];
 const START_ATTEMPTS = 3;
 
 /** A trace as Jaeger's query API gives it (`/api/traces/<id>`). */
@@ -75,6 +76,9 @@ async function start(program: string): Promise<Jaeger> {
       `--collector.http-server.host-port=${any}`,
       `--query.http-server.host-port=127.0.0.1:${query}`,
       `--query.grpc-server.host-port=${any}`,
+      // The agent, which nobody here talks to, cannot be turned off.
+      `--http-server.host-port=${any}`,
+      ...AGENT_PROCESSORS.map((name) => `--processor.${name}.server-host-port=${any}`),
       `--admin.http.host-port=127.0.0.1:${admin}`,
     ],
     `http://127.0.0.1:${admin}/`,

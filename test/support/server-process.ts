@@ -1,16 +1,15 @@
 // An outside server that a test runs: started, waited for until it answers, ended with its test.
-import { type ChildProcess, spawn } from 'node:child_process';
+import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 
 const POLL_MS = 50;
-/** A program that does not end by SIGTERM within this time is killed. */
-const STOP_MS = 5_000;
 /** Of what it said, for an error message. */
 const KEPT_CHARACTERS = 4_000;
 
 export interface ServerProcess {
   /** The last it said, both streams. */
   said(): string;
+  /** Kills it: what it holds is the test's, and a polite end waits for open connections. */
   stop(): Promise<void>;
 }
 
@@ -40,7 +39,8 @@ export async function startServer(
   process.once('exit', end);
   const stop = async () => {
     process.off('exit', end);
-    await ended(child, closed);
+    end();
+    await closed;
   };
   const deadline = Date.now() + (settings.withinMs ?? 30_000);
   for (;;) {
@@ -55,13 +55,6 @@ export async function startServer(
     }
     await new Promise((resolve) => setTimeout(resolve, POLL_MS));
   }
-}
-
-async function ended(child: ChildProcess, closed: Promise<unknown>): Promise<void> {
-  if (child.exitCode === null && child.signalCode === null) child.kill('SIGTERM');
-  const timer = setTimeout(() => child.kill('SIGKILL'), STOP_MS);
-  await closed;
-  clearTimeout(timer);
 }
 
 async function statusOf(url: string): Promise<number> {
