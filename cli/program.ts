@@ -9,6 +9,7 @@ import { installCommand } from './install/command.ts';
 import { runCommand } from './run/command.ts';
 import { statusCommand } from './status/command.ts';
 import type { Terminal } from './terminal.ts';
+import { traceCommand } from './trace/command.ts';
 import { uninstallCommand } from './uninstall/command.ts';
 import { versionCommand } from './version/command.ts';
 
@@ -29,6 +30,7 @@ export async function runProgram(words: readonly string[], terminal: Terminal): 
     .addCommand(uninstallCommand(terminal))
     .addCommand(checkCommand(terminal))
     .addCommand(statusCommand(terminal))
+    .addCommand(traceCommand(terminal))
     .addCommand(versionCommand(terminal));
   for (const command of [program, ...program.commands]) {
     command
