@@ -68,6 +68,11 @@ export class SidecarMetrics {
   tcpConnections = 0;
   tcpBytesSent = 0;
   tcpBytesReceived = 0;
+  spansExported = 0;
+  /** By reason: queue_full, export_failed, too_large. */
+  readonly spansDropped = new LabelledCounter();
+  accessLogLines = 0;
+  accessLogDropped = 0;
 
   /** The whole page for /metrics. */
   render(gauges: Gauges): string {
@@ -101,6 +106,14 @@ export class SidecarMetrics {
     counter('weft_tcp_connections_total', 'Connections passed as TCP.', this.tcpConnections);
     counter('weft_tcp_sent_bytes_total', 'Octets from clients to servers on TCP connections.', this.tcpBytesSent);
     counter('weft_tcp_received_bytes_total', 'Octets from servers to clients on TCP connections.', this.tcpBytesReceived);
+    counter('weft_spans_exported_total', 'Spans that the collector took.', this.spansExported);
+    labelled('weft_spans_dropped_total', 'reason', 'Spans that nobody will see, by reason.', this.spansDropped);
+    counter('weft_access_log_lines_total', 'Lines of the access log that were written.', this.accessLogLines);
+    counter(
+      'weft_access_log_dropped_total',
+      'Lines of the access log that were not written because nobody took them in time.',
+      this.accessLogDropped,
+    );
     gauge('weft_upstream_connections', 'Open HTTP/2 connections to endpoints.', this.upstreamConnections);
     gauge('weft_downstream_connections', 'Open HTTP/2 connections of clients.', gauges.downstreamConnections);
     gauge(
