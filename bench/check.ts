@@ -3,7 +3,8 @@ import { execFileSync } from 'node:child_process';
 import http2 from 'node:http2';
 import path from 'node:path';
 
-const PROBES = 40;
+/** Calls of one proof. */
+export const PROBES = 40;
 const TIMEOUT_MS = 5000;
 const PROGRAM = path.join(import.meta.dirname, 'probe.ts');
 

@@ -1,31 +1,30 @@
 // `npm run bench`: the same work through Weft, Envoy, nghttpx, HAProxy and nginx, all in one run, one pinned core for the proxies and one for load and backends.
+// `npm run bench -- --telemetry`: what tracing and metrics cost Weft and Envoy.
 import { execFileSync } from 'node:child_process';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
 import { type Backends, startBackends } from './backends.ts';
 import { makeCertificates } from './certificates.ts';
-import type { LoadSettings } from './load.ts';
-import { combine, type Measurement, measure, shapeName } from './measure.ts';
-import { idleRows, type MemoryRow, measureGrowth } from './memory.ts';
+import { compare } from './compare.ts';
+import { type Measurement, shapeName } from './measure.ts';
+import type { MemoryRow } from './memory.ts';
 import { type Options, readOptions, USAGE } from './options.ts';
 import { cProxies } from './peers/c-proxies.ts';
 import { envoy } from './peers/envoy.ts';
-import type { Peer, Running, Scenario, Work } from './peers/peer.ts';
+import type { Peer, Scenario } from './peers/peer.ts';
 import { weft } from './peers/weft.ts';
 import { findProgram } from './processes.ts';
-import { saveOutcome } from './results.ts';
-import { renderText } from './table.ts';
-import { FIRST_WARM_SECONDS, LOAD_BODY, LOAD_CORE, LOAD_PATH, METHODS, PROXY_CORE, SHAPES, WARM_SECONDS } from './work.ts';
+import { type Outcome, saveOutcome } from './results.ts';
+import { Session } from './session.ts';
+import { asText, comparisonTables } from './table.ts';
+import { measureTelemetry } from './telemetry.ts';
+import { LOAD_BODY, LOAD_CORE, LOAD_PATH, SHAPES } from './work.ts';
 
 const PEERS: readonly Peer[] = [weft, envoy, ...cProxies];
 const SCENARIOS: readonly Scenario[] = ['plain', 'mtls', 'pair'];
 
-interface Runner {
-  readonly peer: string;
-  readonly scenario: Scenario;
-  readonly proxy: Running;
-}
+type Figures = Pick<Outcome, 'figures' | 'tables'> & { readonly valid: boolean };
 
 const say = (text: string): void => void process.stderr.write(`${text}\n`);
 
@@ -44,25 +43,16 @@ if (h2load === null) {
   say('bench: h2load is not installed: apt-get install nghttp2-client nghttp2-server');
   process.exit(1);
 }
-const notes: string[] = [];
-/** Measurements without a result. */
-const failures: string[] = [];
-const present: Peer[] = [];
-for (const peer of PEERS.filter(({ name }) => options.only.includes(name))) {
-  const missing = peer.missing();
-  if (missing === '') present.push(peer);
-  else notes.push(missing);
-}
-for (const note of notes) say(`missing: ${note}`);
+const wanted = PEERS.filter(({ name }) => options.only.includes(name));
+const missing = wanted.map((peer) => peer.missing()).filter((text) => text !== '');
+for (const text of missing) say(`missing: ${text}`);
+const present = wanted.filter((peer) => peer.missing() === '');
 const versions = Object.fromEntries(present.map((peer) => [peer.name, peer.version()]));
 say(Object.entries(versions).flat().join(' '));
 
 const directory = mkdtempSync(path.join(os.tmpdir(), 'weft-bench-'));
-const results: Measurement[] = [];
-const memory: MemoryRow[] = [];
-/** All that runs and must be stopped whatever happens. */
-const running: Runner[] = [];
 let backends: Backends | null = null;
+let session: Session | null = null;
 for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.once(signal, () => void cleanUp().then(() => process.exit(1)));
 
 try {
@@ -73,73 +63,43 @@ try {
   const bodyFile = path.join(directory, 'body');
   writeFileSync(bodyFile, LOAD_BODY);
   const load = { h2load, core: LOAD_CORE, path: LOAD_PATH, body: LOAD_BODY, bodyFile, logFile: path.join(directory, 'h2load.log') };
-  for (const scenario of SCENARIOS.filter((name) => options.scenarios.includes(name))) await runScenario(scenario, backends, trust, load);
+  session = new Session({ options, load, backends, trust, directory });
+  session.notes.push(...missing);
+  const { figures, tables, valid } = options.telemetry ? await telemetry(session) : await comparison(session);
+  const notes = [...session.notes, ...session.failures];
+  process.stdout.write(`\n${asText(tables)}\n`);
+  for (const note of notes) process.stdout.write(`note: ${note}\n`);
+  const kind = options.telemetry ? 'telemetry' : 'latest';
+  if (tables.length > 0)
+    process.stdout.write(`written to ${saveOutcome({ kind, options, versions, figures, tables, notes }, new Date())}\n`);
+  if (!valid || session.failures.length > 0) process.exitCode = 1;
 } finally {
   await cleanUp();
 }
 
-process.stdout.write(`\n${renderText(results, memory)}\n`);
-notes.push(...failures);
-for (const note of notes) process.stdout.write(`note: ${note}\n`);
-if (results.length > 0) process.stdout.write(`written to ${saveOutcome({ options, versions, results, memory, notes }, new Date())}\n`);
-if (results.length === 0 || failures.length > 0 || results.some(({ errors }) => errors > 0)) process.exitCode = 1;
-
-/** Starts the proxies of a scenario and measures them in turns. */
-async function runScenario(
-  scenario: Scenario,
-  { plain, tls }: Backends,
-  trust: Pick<Work, 'authority' | 'certificates'>,
-  load: Omit<LoadSettings, 'host' | 'port'>,
-): Promise<void> {
-  const backendPorts = scenario === 'mtls' ? tls : plain;
-  if (backendPorts === null) {
-    notes.push('mTLS to the backend was left out: HAProxy ends TLS there and is not installed: apt-get install haproxy');
-    return;
+async function comparison(session: Session): Promise<Figures> {
+  const results: Measurement[] = [];
+  const memory: MemoryRow[] = [];
+  for (const scenario of SCENARIOS.filter((name) => options.scenarios.includes(name))) {
+    const part = await compare(session, scenario, present, weft.name);
+    results.push(...part.results);
+    memory.push(...part.memory);
   }
-  const work = { scenario, backendPorts, methods: METHODS, path: LOAD_PATH, ...trust, core: PROXY_CORE, directory };
-  for (const peer of present.filter(({ scenarios }) => scenarios.includes(scenario))) {
-    try {
-      running.push({ peer: peer.name, scenario, proxy: await peer.start(work) });
-    } catch (error) {
-      notes.push(`${peer.name} (${scenario}) did not start: ${(error as Error).message}`);
-    }
-  }
-  const rows = await idleRows(running);
-  memory.push(...rows);
-  for (const shape of SHAPES.filter((each) => options.shapes.includes(shapeName(each)))) {
-    const byPeer = new Map<string, Measurement[]>();
-    for (let round = 0; round < options.rounds; round++) {
-      for (const { peer, proxy } of running) {
-        const warmSeconds = Math.min(options.seconds, round === 0 ? FIRST_WARM_SECONDS : WARM_SECONDS);
-        const result = await measure(load, proxy, { peer, scenario, shape }, { ...options, warmSeconds }).catch((error: Error) => {
-          failures.push(`${peer} (${scenario} ${shapeName(shape)}) failed: ${error.message}`);
-        });
-        if (result === undefined) continue;
-        byPeer.set(peer, [...(byPeer.get(peer) ?? []), result]);
-        say(
-          `  ${scenario} ${shapeName(shape)} ${peer}: ${Math.round(result.requestsPerSecond)} requests/s, ` +
-            `${result.cpuUs.map((us) => us.toFixed(1)).join(' + ')} µs${result.errors > 0 ? `, ${result.errors} ERRORS` : ''}`,
-        );
-      }
-    }
-    for (const all of byPeer.values()) results.push(combine(all));
-  }
-  const programs = running.flatMap(({ proxy }) => proxy.programs);
-  for (const [i, row] of rows.entries()) row.afterLoad = programs[i].memory();
-  if (options.growth > 0) await growthOfWeft(rows, load);
-  for (const { proxy } of running.splice(0)) await proxy.stop();
+  const tables = results.length === 0 ? [] : comparisonTables(results, memory);
+  return { figures: { results, memory }, tables, valid: results.length > 0 && results.every(({ errors }) => errors === 0) };
 }
 
-async function growthOfWeft(rows: readonly MemoryRow[], load: Omit<LoadSettings, 'host' | 'port'>): Promise<void> {
-  const runner = running.find(({ peer }) => peer === weft.name);
-  if (runner === undefined) return;
-  const { growthMiB, errors } = await measureGrowth(load, runner.proxy, options.growth);
-  if (errors > 0) notes.push(`weft (${runner.scenario}): ${errors} errors in the growth measure`);
-  for (const [i, row] of rows.filter(({ peer }) => peer === weft.name).entries()) row.growthMiB = growthMiB[i];
+async function telemetry(session: Session): Promise<Figures> {
+  const peers = present.filter(({ name }) => name === weft.name || name === envoy.name);
+  return measureTelemetry(
+    session,
+    peers,
+    SCENARIOS.filter((name) => options.scenarios.includes(name)),
+  );
 }
 
 async function cleanUp(): Promise<void> {
-  for (const { proxy } of running.splice(0)) await proxy.stop();
+  await session?.stop();
   await backends?.stop();
   backends = null;
   rmSync(directory, { recursive: true, force: true });

@@ -1,5 +1,5 @@
 // One measurement: a proxy, a shape, some seconds of load; CPU from /proc around it.
-import { probe, probeBehind } from './check.ts';
+import { PROBES, probe, probeBehind } from './check.ts';
 import { type LoadResult, type LoadSettings, runLoad, type Shape } from './load.ts';
 import type { Running, Scenario } from './peers/peer.ts';
 
@@ -7,6 +7,8 @@ export interface Measurement extends LoadResult {
   readonly peer: string;
   readonly scenario: Scenario;
   readonly shape: Shape;
+  /** All requests that the proxy got for this figure, with those of proofs and warm-up. */
+  readonly sent: number;
   /** CPU µs per request by proxy, client side first. */
   readonly cpuUs: readonly number[];
   /** Resident and anonymous memory after the load, MiB, by proxy. */
@@ -54,6 +56,7 @@ export async function measure(
   return {
     ...about,
     ...result,
+    sent: 2 * PROBES + sounding.requests + warm.requests + requests,
     errors: errors + sounding.errors + warm.errors + result.errors,
     cpuUs,
     rssMiB: memory.map(({ rssMiB }) => rssMiB),
@@ -68,6 +71,7 @@ export function combine(rounds: readonly Measurement[]): Measurement {
   return {
     ...last,
     requests: rounds.reduce((sum, m) => sum + m.requests, 0),
+    sent: rounds.reduce((sum, m) => sum + m.sent, 0),
     requestsPerSecond: middle((m) => m.requestsPerSecond),
     cpuUs: last.cpuUs.map((_, i) => middle((m) => m.cpuUs[i])),
     p50Ms: middle((m) => m.p50Ms),
@@ -76,7 +80,8 @@ export function combine(rounds: readonly Measurement[]): Measurement {
   };
 }
 
-function median(values: readonly number[]): number {
+/** @param values at least one */
+export function median(values: readonly number[]): number {
   const sorted = [...values].sort((a, b) => a - b);
   const half = sorted.length >> 1;
   return sorted.length % 2 === 1 ? sorted[half] : (sorted[half - 1] + sorted[half]) / 2;

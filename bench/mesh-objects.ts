@@ -9,8 +9,8 @@ export const NAMESPACE = 'bench';
 export const CLIENT_POD = 'client';
 export const BACKEND_POD = 'backend';
 export const BACKEND_ACCOUNT = 'backend';
-const SERVICE = 'payment';
-const SERVICE_PORT = 80;
+export const SERVICE = 'payment';
+export const SERVICE_PORT = 80;
 
 export interface MeshPlan {
   /** "/service/method" each; one GRPCRoute rule names them all. */

@@ -2,9 +2,17 @@
 import { parseArgs } from 'node:util';
 
 export const USAGE =
-  'npm run bench -- [--quick] [--only weft,envoy,…] [--shape 4,50] [--scenario plain,mtls,pair] [--seconds 4] [--rounds 3] [--requests n] [--growth n]';
+  'npm run bench -- [--telemetry] [--quick] [--only weft,envoy,…] [--shape 4,50] [--scenario plain,mtls,pair] [--seconds 4] [--rounds 3] [--requests n] [--growth n]';
+
+/** The telemetry run measures one shape and two scenarios, unless asked for others. */
+const TELEMETRY_SHAPES = ['4,50'];
+const TELEMETRY_SCENARIOS = ['mtls', 'pair'];
+/** Its differences are small: more rounds than the comparison of proxies. */
+const TELEMETRY_ROUNDS = '5';
 
 export interface Options {
+  /** What tracing and metrics cost, instead of the comparison of proxies. */
+  readonly telemetry: boolean;
   readonly only: readonly string[];
   readonly shapes: readonly string[];
   readonly scenarios: readonly string[];
@@ -26,6 +34,7 @@ export function readOptions(
     const { values } = parseArgs({
       args: [...args],
       options: {
+        telemetry: { type: 'boolean', default: false },
         quick: { type: 'boolean', default: false },
         only: { type: 'string' },
         shape: { type: 'string', multiple: true },
@@ -36,12 +45,14 @@ export function readOptions(
         growth: { type: 'string' },
       },
     });
+    const { telemetry } = values;
     return {
+      telemetry,
       only: pick('--only', values.only?.split(','), known.peers),
-      shapes: pick('--shape', values.shape, known.shapes),
-      scenarios: pick('--scenario', values.scenario?.split(','), known.scenarios),
+      shapes: pick('--shape', values.shape ?? (telemetry ? TELEMETRY_SHAPES : undefined), known.shapes),
+      scenarios: pick('--scenario', values.scenario?.split(',') ?? (telemetry ? TELEMETRY_SCENARIOS : undefined), known.scenarios),
       seconds: number('--seconds', values.seconds ?? (values.quick ? '1' : '4'), 0.1, 60),
-      rounds: number('--rounds', values.rounds ?? (values.quick ? '1' : '3'), 1, 20),
+      rounds: number('--rounds', values.rounds ?? (values.quick ? '1' : telemetry ? TELEMETRY_ROUNDS : '3'), 1, 20),
       requests: number('--requests', values.requests ?? '0', 0, 10_000_000),
       growth: number('--growth', values.growth ?? (values.quick ? '0' : '1000000'), 0, 100_000_000),
     };

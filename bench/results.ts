@@ -2,26 +2,37 @@
 import { mkdirSync, writeFileSync } from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
-import type { Measurement } from './measure.ts';
-import type { MemoryRow } from './memory.ts';
 import type { Options } from './options.ts';
-import { renderMarkdown } from './table.ts';
+import { asMarkdown, type Table } from './table.ts';
+
+const HOW = {
+  latest:
+    'c,m: connections, streams at once on each. Proxies share core 0, load and backends core 1: where core 0 is not busy, core 1 was the limit.',
+  telemetry:
+    'Proxies have core 0; load, backends and the server that takes the spans core 1: where core 0 is not busy, core 1 was the limit, and CPU says more than requests/s.',
+} as const;
 
 export interface Outcome {
+  /** 'latest': the comparison of proxies. */
+  readonly kind: 'latest' | 'telemetry';
   readonly options: Options;
   /** Peer → version. */
   readonly versions: Readonly<Record<string, string>>;
-  readonly results: readonly Measurement[];
-  readonly memory: readonly MemoryRow[];
+  /** All figures, for programs. */
+  readonly figures: Readonly<Record<string, unknown>>;
+  /** The same for people. */
+  readonly tables: readonly Table[];
   /** What is missing, and why. */
   readonly notes: readonly string[];
 }
 
-/** Writes results/<date>.json and results/latest.md. @returns the JSON file, from the working directory */
+/** Writes results/<date>.json and results/<kind>.md. @returns the JSON file, from the working directory */
 export function saveOutcome(outcome: Outcome, now: Date): string {
   const directory = path.join(import.meta.dirname, 'results');
   mkdirSync(directory, { recursive: true });
-  const name = `${now.toISOString().slice(0, 16).replace(/[-:]/g, '').replace('T', '-')}.json`;
+  const { kind, options, versions, figures, tables, notes } = outcome;
+  const stamp = now.toISOString().slice(0, 16).replace(/[-:]/g, '').replace('T', '-');
+  const name = kind === 'latest' ? `${stamp}.json` : `${stamp}-${kind}.json`;
   const machine = {
     cpu: os.cpus()[0]?.model ?? '?',
     cores: os.cpus().length,
@@ -29,19 +40,19 @@ export function saveOutcome(outcome: Outcome, now: Date): string {
     kernel: os.release(),
     node: process.version,
   };
-  writeFileSync(path.join(directory, name), `${JSON.stringify({ at: now.toISOString(), machine, ...outcome }, null, 1)}\n`);
-  const { options, versions, results, memory, notes } = outcome;
+  const written = { at: now.toISOString(), machine, options, versions, ...figures, notes };
+  writeFileSync(path.join(directory, name), `${JSON.stringify(written, null, 1)}\n`);
   const programs = Object.entries(versions).map(([peer, version]) => `${peer} ${version}`);
   const head = [
-    '# The newest benchmark',
+    kind === 'latest' ? '# The newest benchmark' : '# What tracing and metrics cost',
     '',
     `${now.toISOString().slice(0, 10)}: ${machine.cpu}, ${machine.cores} cores, Linux ${machine.kernel}, Node ${machine.node}; ${programs.join(', ')}.`,
     `Medians of ${options.rounds} rounds of ${options.requests > 0 ? `${options.requests} requests` : `${options.seconds} s`}, proxies taking turns; all figures: ${name}.`,
-    'c,m: connections, streams at once on each. Proxies share core 0, load and backends core 1: where core 0 is not busy, core 1 was the limit.',
+    HOW[kind],
     '',
     '',
   ].join('\n');
   const tail = notes.map((note) => `\n- ${note}`).join('');
-  writeFileSync(path.join(directory, 'latest.md'), `${head}${renderMarkdown(results, memory)}${tail}${tail === '' ? '' : '\n'}`);
+  writeFileSync(path.join(directory, `${kind}.md`), `${head}${asMarkdown(tables)}${tail}${tail === '' ? '' : '\n'}`);
   return path.relative(process.cwd(), path.join(directory, name));
 }

@@ -2,7 +2,7 @@
 import { type Measurement, shapeName } from './measure.ts';
 import type { MemoryRow } from './memory.ts';
 
-const TITLES = {
+export const SCENARIO_TITLES = {
   plain: 'One proxy, plaintext to the backend',
   mtls: 'One proxy, mTLS to the backend',
   pair: 'Client-side and server-side proxy, mTLS between them, both on one core (CPU: client + server)',
@@ -46,11 +46,12 @@ function speedTables(results: readonly Measurement[]): Table[] {
         result.p99Ms.toFixed(2),
       ]);
     }
-    return { title: TITLES[scenario], rows };
+    return { title: SCENARIO_TITLES[scenario], rows };
   });
 }
 
-function memoryTable(memory: readonly MemoryRow[]): Table {
+/** One row per program. */
+export function memoryTable(memory: readonly MemoryRow[]): Table {
   const rows = memory.map((row) => [
     row.scenario,
     row.program,
@@ -63,13 +64,14 @@ function memoryTable(memory: readonly MemoryRow[]): Table {
   return { title: 'Memory, MiB', rows: [MEMORY_HEAD, ...rows] };
 }
 
-function allTables(results: readonly Measurement[], memory: readonly MemoryRow[]): Table[] {
+/** Speed by scenario, and memory if it was measured. */
+export function comparisonTables(results: readonly Measurement[], memory: readonly MemoryRow[]): Table[] {
   return memory.length === 0 ? speedTables(results) : [...speedTables(results), memoryTable(memory)];
 }
 
 /** Columns lined up for a terminal; numbers to the right. */
-export function renderText(results: readonly Measurement[], memory: readonly MemoryRow[]): string {
-  return allTables(results, memory)
+export function asText(tables: readonly Table[]): string {
+  return tables
     .map(({ title, rows }) => {
       const widths = rows[0].map((_, column) => Math.max(...rows.map((row) => row[column].length)));
       const lines = rows.map((row) => row.map((cell, i) => (i === 1 ? cell.padEnd(widths[i]) : cell.padStart(widths[i]))).join('  '));
@@ -79,12 +81,17 @@ export function renderText(results: readonly Measurement[], memory: readonly Mem
 }
 
 /** The same as Markdown. */
-export function renderMarkdown(results: readonly Measurement[], memory: readonly MemoryRow[]): string {
-  return allTables(results, memory)
+export function asMarkdown(tables: readonly Table[]): string {
+  return tables
     .map(({ title, rows }) => {
       const [head, ...body] = rows;
       const line = (cells: readonly string[]): string => `| ${cells.join(' | ')} |`;
       return `## ${title}\n\n${[line(head), line(head.map((_, i) => (i === 1 ? '---' : '---:'))), ...body.map(line)].join('\n')}\n`;
     })
     .join('\n');
+}
+
+/** The comparison for a terminal. */
+export function renderText(results: readonly Measurement[], memory: readonly MemoryRow[]): string {
+  return asText(comparisonTables(results, memory));
 }

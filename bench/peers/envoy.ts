@@ -2,7 +2,7 @@
 import { execFileSync } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import path from 'node:path';
-import { envoyConfig, type TlsFiles } from '../envoy-config.ts';
+import { type EnvoyWork, envoyConfig, type TlsFiles } from '../envoy-config.ts';
 import { findProgram, freePort, Program } from '../processes.ts';
 import type { Peer, Running, Work } from './peer.ts';
 
@@ -48,6 +48,7 @@ async function start(work: Work): Promise<Running> {
   const binary = find()!;
   const { certificates } = work;
   const tls: TlsFiles = { ...certificates, serverIdentity: certificates.identity };
+  const tracing = (service: string): EnvoyWork['tracing'] => (work.tracing === undefined ? undefined : { ...work.tracing, service });
   const port = await freePort();
   const programs: Program[] = [];
   let backendPorts: readonly number[] = work.backendPorts;
@@ -60,6 +61,7 @@ async function start(work: Work): Promise<Running> {
       methods: [],
       upstreamTls: null,
       downstreamTls: tls,
+      tracing: tracing('backend'),
     });
     const server = new Program('envoy (server side)', work.core, command(binary, config, 7002));
     programs.push(server);
@@ -72,6 +74,7 @@ async function start(work: Work): Promise<Running> {
     methods: work.methods,
     upstreamTls: work.scenario === 'plain' ? null : tls,
     downstreamTls: null,
+    tracing: tracing('client'),
   });
   const client = new Program('envoy', work.core, command(binary, config, 7001));
   programs.unshift(client);

@@ -5,6 +5,12 @@ import type { Measured } from '../processes.ts';
 /** 'plain' and 'mtls': one proxy towards the backends. 'pair': a client-side and a server-side proxy with mTLS between. */
 export type Scenario = 'plain' | 'mtls' | 'pair';
 
+/** What share of the calls is traced, and where spans go: the port of a server for OTLP over HTTP. */
+export interface Tracing {
+  readonly share: number;
+  readonly port: number;
+}
+
 /** What the proxies do in a scenario. */
 export interface Work {
   readonly scenario: Scenario;
@@ -16,6 +22,8 @@ export interface Work {
   readonly certificates: Certificates;
   /** Who signed them. */
   readonly authority: Authority;
+  /** Absent: off. */
+  readonly tracing?: Tracing;
   /** CPU core of the proxies. */
   readonly core: number;
   /** Directory for configuration files of this run. */
@@ -36,6 +44,8 @@ export interface Running {
   readonly port: number;
   /** Client side first. */
   readonly programs: readonly Measured[];
+  /** Spans that the proxies say they dropped; absent where they do not tell. */
+  droppedSpans?(): Promise<number>;
   stop(): Promise<void>;
 }
 

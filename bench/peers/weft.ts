@@ -9,14 +9,22 @@ import { createLogger } from '#core/log.ts';
 import { VERSION } from '#core/version.ts';
 import { BACKEND_ACCOUNT, BACKEND_POD, backendWorkload, CLIENT_POD, clientWorkload, meshObjects, NAMESPACE } from '../mesh-objects.ts';
 import { freePort, Program, sleep } from '../processes.ts';
-import type { Peer, Running, Work } from './peer.ts';
+import type { Peer, Running, Tracing, Work } from './peer.ts';
 
-const PROGRAM = path.join(import.meta.dirname, '..', '..', 'dist', 'sidecar.mjs');
+export const PROGRAM = path.join(import.meta.dirname, '..', '..', 'dist', 'sidecar.mjs');
 const HERE = '127.0.0.1';
 /** Where the serving pod's sidecar listens, on the ports that the application has on HERE. */
 const POD = '127.0.0.2';
+const DROPPED_SPANS = 'weft_spans_dropped_total';
 const READY_WITHIN_MS = 10_000;
 const HOUR_MS = 3600_000;
+
+/** Which sidecar runs. */
+export interface Build {
+  readonly program: string;
+  /** Beside the variables that every sidecar gets. */
+  readonly environment?: Readonly<Record<string, string>>;
+}
 
 interface Mesh {
   readonly plane: ControlPlane;
@@ -53,15 +61,33 @@ async function startMesh(work: Work, listenPort: number): Promise<Mesh> {
   return { plane, tokens };
 }
 
+/** A sidecar that runs: its program, and where its metrics are. */
+interface Sidecar {
+  readonly program: Program;
+  readonly metrics: string;
+}
+
+/** The standard variables that a user would set. */
+function tracingEnvironment(tracing: Tracing | undefined): Record<string, string> {
+  if (tracing === undefined) return {};
+  return {
+    OTEL_EXPORTER_OTLP_ENDPOINT: `http://${HERE}:${tracing.port}`,
+    OTEL_TRACES_SAMPLER: 'parentbased_traceidratio',
+    OTEL_TRACES_SAMPLER_ARG: `${tracing.share}`,
+  };
+}
+
 /** Starts the sidecar of a pod and waits until it is ready. @throws with what it lacks */
-async function startSidecar(work: Work, { plane, tokens }: Mesh, pod: string, account: string): Promise<Program> {
+async function startSidecar(work: Work, { plane, tokens }: Mesh, pod: string, account: string, build: Build): Promise<Sidecar> {
   const tokenFile = path.join(work.directory, `token-${pod}`);
   writeFileSync(tokenFile, tokens.sign({ namespace: NAMESPACE, serviceAccount: account, pod, uid: pod, lifetimeMs: HOUR_MS }), {
     mode: 0o600,
   });
   const adminPort = await freePort();
-  const program = new Program(`weft (${pod})`, work.core, [process.execPath, ...SIDECAR_FLAGS, PROGRAM], {
+  const program = new Program(`weft (${pod})`, work.core, [process.execPath, ...SIDECAR_FLAGS, build.program], {
     ...SIDECAR_ENVIRONMENT,
+    ...tracingEnvironment(work.tracing),
+    ...build.environment,
     WEFT_CONTROL_PLANE: `${HERE}:${plane.port}`,
     WEFT_TOKEN_FILE: tokenFile,
     WEFT_TRUST_BUNDLE_FILE: work.certificates.roots,
@@ -77,7 +103,7 @@ async function startSidecar(work: Work, { plane, tokens }: Mesh, pod: string, ac
     for (;;) {
       const answer = await fetch(`http://${HERE}:${adminPort}/readyz`);
       const text = await answer.text();
-      if (answer.ok) return program;
+      if (answer.ok) return { program, metrics: `http://${HERE}:${adminPort}/metrics` };
       if (Date.now() > deadline) throw new Error(`the sidecar of ${pod} is not ready: ${text.trim()} (${program.lastWords()})`);
       await sleep(50);
     }
@@ -87,29 +113,50 @@ async function startSidecar(work: Work, { plane, tokens }: Mesh, pod: string, ac
   }
 }
 
-async function start(work: Work): Promise<Running> {
+/** Starts the sidecar or the pair of them. */
+async function start(work: Work, build: Build): Promise<Running> {
   const port = await freePort();
   const mesh = await startMesh(work, port);
-  const programs: Program[] = [];
+  const sidecars: Sidecar[] = [];
   const stop = async (): Promise<void> => {
-    for (const program of programs) await program.stop();
+    for (const { program } of sidecars) await program.stop();
     await mesh.plane.close();
   };
   try {
-    if (work.scenario === 'pair') programs.push(await startSidecar(work, mesh, BACKEND_POD, BACKEND_ACCOUNT));
-    programs.unshift(await startSidecar(work, mesh, CLIENT_POD, CLIENT_POD));
-    await programs[0].listening(port);
+    if (work.scenario === 'pair') sidecars.push(await startSidecar(work, mesh, BACKEND_POD, BACKEND_ACCOUNT, build));
+    sidecars.unshift(await startSidecar(work, mesh, CLIENT_POD, CLIENT_POD, build));
+    await sidecars[0].program.listening(port);
   } catch (error) {
     await stop();
     throw error;
   }
-  return { host: HERE, port, programs, stop };
+  return {
+    host: HERE,
+    port,
+    programs: sidecars.map(({ program }) => program),
+    droppedSpans: async () => {
+      const pages = await Promise.all(sidecars.map(async ({ metrics }) => (await fetch(metrics)).text()));
+      return pages.reduce((sum, page) => sum + sumOfSamples(page, DROPPED_SPANS), 0);
+    },
+    stop,
+  };
 }
 
-export const weft: Peer = {
-  name: 'weft',
-  scenarios: ['plain', 'mtls', 'pair'],
-  missing: () => (existsSync(PROGRAM) ? '' : 'dist/sidecar.mjs is not built: npm run build'),
-  version: () => VERSION,
-  start,
-};
+/** The sum of all samples of one name on a metrics page. */
+export function sumOfSamples(page: string, name: string): number {
+  const samples = page.matchAll(new RegExp(`^${name}(?:\\{.*\\})? (\\S+)`, 'gm'));
+  return [...samples].reduce((sum, [, value]) => sum + Number(value), 0);
+}
+
+/** Weft as a peer, of any build of its sidecar. */
+export function weftOf(name: string, build: Build): Peer {
+  return {
+    name,
+    scenarios: ['plain', 'mtls', 'pair'],
+    missing: () => (existsSync(build.program) ? '' : `${path.relative(process.cwd(), build.program)} is not built: npm run build`),
+    version: () => VERSION,
+    start: (work) => start(work, build),
+  };
+}
+
+export const weft: Peer = weftOf('weft', { program: PROGRAM });

@@ -18,6 +18,7 @@ const measurement = (more: Partial<Measurement>): Measurement => ({
   scenario: 'plain',
   shape: { connections: 4, streams: 50 },
   requests: 100,
+  sent: 180,
   requestsPerSecond: 1000,
   p50Ms: 1,
   p99Ms: 2,
@@ -145,6 +146,7 @@ describe('bench: figures', () => {
   it('follow options; what is not known is refused by name', () => {
     const known = { peers: ['weft', 'envoy'], shapes: ['4,50', '1,1'], scenarios: ['plain', 'pair'] };
     expect(readOptions(['--only', 'envoy', '--shape', '1,1', '--quick'], known)).to.deep.equal({
+      telemetry: false,
       only: ['envoy'],
       shapes: ['1,1'],
       scenarios: ['plain', 'pair'],
