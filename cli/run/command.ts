@@ -4,6 +4,7 @@ import { LOG_LEVELS } from '#core/log.ts';
 import { parseDuration } from './duration.ts';
 import { sidecarProgram } from './launch.ts';
 import { type RunOptions, run } from './run.ts';
+import { otlpUrl } from './tracing.ts';
 
 /** The verb for the command line. Sets process.exitCode where the run ends otherwise than well. */
 export function runCommand(): Command {
@@ -17,20 +18,31 @@ export function runCommand(): Command {
     })
     .addOption(new Option('--report <format>', 'print a summary at the end; standard output then has nothing else').choices(['json']))
     .option('--no-view', 'no live view and no lines once a second: only news and logs')
+    .option(
+      '--otlp <url>',
+      'trace all calls, to this OTLP/HTTP collector: http://127.0.0.1:4318 (Jaeger); $OTEL_ settings hold too',
+      otlpUrl,
+    )
     .addOption(new Option('--log-level <level>', 'of the sidecars and the control plane').choices([...LOG_LEVELS]).default('warn'))
     .addOption(new Option('--sidecar <file>', 'another sidecar program').hideHelp())
     .addHelpText('after', HELP)
-    .action(async (directory: string, options: { for?: number; report?: 'json'; view: boolean; logLevel: string; sidecar?: string }) => {
-      const settings: RunOptions = {
-        directory,
-        forMs: options.for ?? null,
-        report: options.report ?? null,
-        view: options.view,
-        logLevel: options.logLevel as RunOptions['logLevel'],
-        sidecarProgram: options.sidecar ?? sidecarProgram(import.meta.url),
-      };
-      await run(settings, { stdout: process.stdout, stderr: process.stderr, env: process.env, signals: process });
-    });
+    .action(
+      async (
+        directory: string,
+        options: { for?: number; report?: 'json'; view: boolean; otlp?: string; logLevel: string; sidecar?: string },
+      ) => {
+        const settings: RunOptions = {
+          directory,
+          forMs: options.for ?? null,
+          report: options.report ?? null,
+          view: options.view,
+          otlp: options.otlp ?? null,
+          logLevel: options.logLevel as RunOptions['logLevel'],
+          sidecarProgram: options.sidecar ?? sidecarProgram(import.meta.url),
+        };
+        await run(settings, { stdout: process.stdout, stderr: process.stderr, env: process.env, signals: process });
+      },
+    );
 }
 
 const HELP = `

@@ -5,6 +5,7 @@ import { fileURLToPath } from 'node:url';
 import { SIDECAR_ADMIN_PORT } from '#core/names.ts';
 import type { PlannedContainer, PlannedPod } from './plan/pods.ts';
 import type { Launch } from './process/supervised.ts';
+import { tracingVariables } from './tracing.ts';
 
 // A small young generation and a small heap: an idle sidecar is to stay small, and its garbage dies young.
 export const SIDECAR_FLAGS = ['--max-semi-space-size=1', '--optimize-for-size', '--v8-pool-size=1', '--expose-gc'];
@@ -32,6 +33,8 @@ export interface SidecarSettings {
   readonly trustDomain: string;
   readonly trustBundleFile: string;
   readonly tokenFile: string;
+  /** URL of a collector of traces; null: what the environment says. */
+  readonly otlp: string | null;
   readonly logLevel: string;
 }
 
@@ -42,7 +45,7 @@ export function sidecarLaunch(pod: PlannedPod, settings: SidecarSettings, base: 
     directory: dirname(settings.program),
     pipeStdin: true,
     env: {
-      ...inherited(base),
+      ...tracingVariables(inherited(base), settings.otlp),
       ...SIDECAR_ENVIRONMENT,
       WEFT_CONTROL_PLANE: settings.controlPlane,
       WEFT_TOKEN_FILE: settings.tokenFile,

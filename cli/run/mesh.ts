@@ -32,6 +32,8 @@ export interface MeshSettings {
   /** As the user named it. */
   readonly directory: string;
   readonly sidecarProgram: string;
+  /** URL of a collector of traces; null: what the environment says. */
+  readonly otlp: string | null;
   readonly logLevel: string;
   readonly log: Logger;
   readonly env: Readonly<Record<string, string | undefined>>;
@@ -106,6 +108,7 @@ export class Mesh {
     this.control = claimed;
     this.secrets.writeTrustBundle(claimed.rootsPem);
     settings.say(`certificate authority and control plane ready on ${claimed.address} in ${seconds(performance.now() - startedAt)}`);
+    if (settings.otlp !== null) settings.say(`traces of all calls go to ${settings.otlp}`);
     this.tokenTimer = setInterval(() => this.renewTokens(), TOKEN_LIFETIME_MS / 2);
     this.tokenTimer.unref();
     this.reload();
@@ -271,6 +274,7 @@ export class Mesh {
       trustDomain: this.planSettings.trustDomain,
       trustBundleFile: secrets.trustBundle,
       tokenFile: secrets.tokenFile(plan),
+      otlp: settings.otlp,
       logLevel: settings.logLevel,
     };
     return new RunningPod(plan, {

@@ -1,5 +1,6 @@
 // The final summary of `weft run --report json`. Pure.
 import { type CallRow, travelled } from './stats/ledger.ts';
+import type { SeenTrace } from './stats/snapshot.ts';
 import { addTally, newTally, percentileMs, statusName, type Tally } from './stats/tally.ts';
 import type { RouteRow } from './view/rows.ts';
 
@@ -27,6 +28,10 @@ export interface ReportCall {
   readonly p99Ms: number | null;
   /** null: none of these calls got as far as a connection. */
   readonly mtls: boolean | null;
+  /** The slowest of the last recorded calls; null: none was recorded. */
+  readonly slowTrace: SeenTrace | null;
+  /** The last recorded call that failed, with its gRPC status by name. */
+  readonly failedTrace: (SeenTrace & { readonly status: string }) | null;
 }
 
 export interface Report {
@@ -73,6 +78,8 @@ export function makeReport(input: ReportInput): Report {
       p50Ms: rounded(percentileMs(row.tally, 0.5)),
       p99Ms: rounded(percentileMs(row.tally, 0.99)),
       mtls: travelled(row),
+      slowTrace: row.traces.slow ?? null,
+      failedTrace: failedTrace(row),
     })),
     routes: input.routes,
     pods: input.pods,
@@ -82,6 +89,12 @@ export function makeReport(input: ReportInput): Report {
 
 function namedStatuses(tally: Tally): Record<string, number> {
   return Object.fromEntries([...tally.statuses].sort(([a], [b]) => a - b).map(([code, count]) => [statusName(code), count]));
+}
+
+function failedTrace({ traces: { failed } }: CallRow): ReportCall['failedTrace'] {
+  if (failed === undefined) return null;
+  const { code, ...seen } = failed;
+  return { ...seen, status: statusName(code) };
 }
 
 // Buckets are about 6 % wide: more digits would say nothing.

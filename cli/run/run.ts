@@ -14,6 +14,8 @@ export interface RunOptions {
   readonly forMs: number | null;
   readonly report: 'json' | null;
   readonly view: boolean;
+  /** URL of a collector of traces; null: what the environment says. */
+  readonly otlp: string | null;
   readonly logLevel: LogLevel | 'off';
   readonly sidecarProgram: string;
 }
@@ -83,6 +85,7 @@ class Course {
     this.mesh = new Mesh({
       directory: options.directory,
       sidecarProgram: options.sidecarProgram,
+      otlp: options.otlp,
       logLevel: options.logLevel,
       log,
       env,

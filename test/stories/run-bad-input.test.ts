@@ -33,7 +33,15 @@ describe('story: weft run with bad input', () => {
     for (const [name, text] of Object.entries(files)) writeFileSync(join(dir, name), text);
     const stdout = new PassThrough();
     const stderr = new PassThrough();
-    const options = { directory, forMs: 100, report: 'json', view: true, logLevel: 'off', sidecarProgram: import.meta.filename } as const;
+    const options = {
+      directory,
+      forMs: 100,
+      report: 'json',
+      view: true,
+      otlp: null,
+      logLevel: 'off',
+      sidecarProgram: import.meta.filename,
+    } as const;
     const outcome = await run(options, { stdout, stderr, env: { PATH: process.env.PATH }, signals: new EventEmitter() }).catch(
       (error: unknown) => error,
     );

@@ -1,6 +1,7 @@
 // Adds up what the sidecars have counted: totals for the report, the last seconds for the view. Sidecars may restart, pods come and go.
 import type { StatsSeries } from './snapshot.ts';
 import { addTally, difference, newTally, type Tally, tallyOf } from './tally.ts';
+import { type NotedTraces, worthALook } from './traces.ts';
 
 /** What distinguishes one row from another. */
 export interface CallKey {
@@ -15,6 +16,7 @@ export interface CallKey {
 
 export interface CallRow extends CallKey {
   readonly tally: Tally;
+  readonly traces: NotedTraces;
 }
 
 // CANCELLED, DEADLINE_EXCEEDED, UNAVAILABLE: how a call ends that may never have got a connection.
@@ -24,6 +26,10 @@ const NOWHERE: ReadonlySet<number> = new Set([1, 4, 14]);
 export function travelled(row: CallRow): boolean | null {
   if (row.mtls) return true;
   return row.backend === '' || [...row.tally.statuses.keys()].every((code) => NOWHERE.has(code)) ? null : false;
+}
+
+interface MutableRow extends CallRow {
+  traces: NotedTraces;
 }
 
 interface Tick {
@@ -36,33 +42,36 @@ const WINDOW_TICKS = 5;
 
 const textOf = (key: CallKey): string => JSON.stringify([key.caller, key.service, key.method, key.backend, key.route, key.rule, key.mtls]);
 
-function add(rows: Map<string, CallRow>, key: CallKey, tally: Tally): void {
+function add(rows: Map<string, MutableRow>, key: CallKey, tally: Tally, traces: NotedTraces): void {
   const text = textOf(key);
   let row = rows.get(text);
   if (!row) {
     const { caller, service, method, backend, route, rule, mtls } = key;
-    rows.set(text, (row = { caller, service, method, backend, route, rule, mtls, tally: newTally() }));
+    rows.set(text, (row = { caller, service, method, backend, route, rule, mtls, tally: newTally(), traces: {} }));
   }
   addTally(row.tally, tally);
+  row.traces = worthALook(row.traces, traces);
 }
 
 const byText = (a: CallRow, b: CallRow): number => (textOf(a) < textOf(b) ? -1 : 1);
 
 export class Ledger {
   private readonly seen = new Map<string, Map<string, Tally>>();
-  private readonly all = new Map<string, CallRow>();
-  private current = new Map<string, CallRow>();
+  private readonly all = new Map<string, MutableRow>();
+  private current = new Map<string, MutableRow>();
   private readonly ticks: Tick[] = [];
 
   /** Takes one pod's reading. Calls are counted where they are made: inbound series repeat them and are left out. */
   ingest(pod: string, series: readonly StatsSeries[]): void {
     const before = this.seen.get(pod);
     const keys = new Map<string, CallKey>();
+    const traces = new Map<string, NotedTraces>();
     const now = new Map<string, Tally>();
     for (const item of series) {
       if (item.direction !== 'outbound') continue;
       const text = textOf(item);
       keys.set(text, item);
+      traces.set(text, worthALook(traces.get(text) ?? {}, item));
       const tally = now.get(text);
       // A row may stand twice in a reading, e.g. for two listeners of one Service.
       if (tally) addTally(tally, tallyOf(item));
@@ -70,7 +79,7 @@ export class Ledger {
     }
     for (const [text, tally] of now) {
       const fresh = difference(tally, before?.get(text));
-      if (fresh.count > 0) for (const rows of [this.all, this.current]) add(rows, keys.get(text)!, fresh);
+      if (fresh.count > 0) for (const rows of [this.all, this.current]) add(rows, keys.get(text)!, fresh, traces.get(text)!);
     }
     this.seen.set(pod, now);
   }
@@ -100,8 +109,8 @@ export class Ledger {
 
   /** The last few closed seconds, summed: enough calls for percentiles. */
   lastSeconds(): CallRow[] {
-    const rows = new Map<string, CallRow>();
-    for (const { calls } of this.ticks) for (const row of calls.values()) add(rows, row, row.tally);
+    const rows = new Map<string, MutableRow>();
+    for (const { calls } of this.ticks) for (const row of calls.values()) add(rows, row, row.tally, row.traces);
     return [...rows.values()].sort(byText);
   }
 }

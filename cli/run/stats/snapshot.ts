@@ -1,5 +1,19 @@
 // What a sidecar's admin endpoint GET /stats answers: cumulative counters since the sidecar's start.
 
+/** A recorded call that is worth a look. */
+export interface SeenTrace {
+  /** 32 hex digits. */
+  readonly traceId: string;
+  readonly ms: number;
+  /** Unix ms. */
+  readonly endedMs: number;
+}
+
+export interface FailedTrace extends SeenTrace {
+  /** gRPC status code. */
+  readonly code: number;
+}
+
 export interface StatsSeries {
   readonly direction: 'outbound' | 'inbound';
   /** "<namespace>/<workload>". */
@@ -20,6 +34,10 @@ export interface StatsSeries {
   readonly count: number;
   /** Counts of the buckets whose upper bounds stand at the same place; empty buckets may be left out. */
   readonly latency: { readonly boundsMs: readonly number[]; readonly counts: readonly number[] };
+  /** A recent slow call whose trace is recorded; absent: there is none. */
+  readonly slow?: SeenTrace;
+  /** The last failed one. */
+  readonly failed?: FailedTrace;
 }
 
 const text = (value: unknown): string => (typeof value === 'string' ? value : typeof value === 'number' ? String(value) : '');
@@ -38,6 +56,8 @@ export function parseStats(body: string): StatsSeries[] | undefined {
   if (!Array.isArray(series)) return undefined;
   return series.flatMap((item): StatsSeries[] => {
     if (item === null || typeof item !== 'object') return [];
+    const slow = traceOf(item.slow);
+    const failed = traceOf(item.failed);
     const latency = (item.latency ?? {}) as { boundsMs?: unknown; counts?: unknown };
     return [
       {
@@ -52,7 +72,14 @@ export function parseStats(body: string): StatsSeries[] | undefined {
         statuses: Object.fromEntries(Object.entries((item.statuses ?? {}) as object).map(([code, value]) => [code, count(value)])),
         count: count(item.count),
         latency: { boundsMs: list(latency.boundsMs).map(Number), counts: list(latency.counts).map(count) },
+        ...(slow && { slow }),
+        ...(failed && { failed: { ...failed, code: count(item.failed.code) } }),
       },
     ];
   });
+}
+
+function traceOf(value: unknown): SeenTrace | undefined {
+  const { traceId, ms, endedMs } = (value ?? {}) as Record<string, unknown>;
+  return typeof traceId === 'string' && /^[0-9a-f]{32}$/.test(traceId) ? { traceId, ms: count(ms), endedMs: count(endedMs) } : undefined;
 }

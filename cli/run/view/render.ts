@@ -1,5 +1,6 @@
 // Draws the state of the mesh as lines of text: the live view of a terminal, and the plain lines where there is none. Pure.
 import type { Style } from '../../style.ts';
+import { statusName } from '../stats/tally.ts';
 import type { MethodRow, RouteCondition, RouteRow } from './rows.ts';
 import { bar, clockText, latencyText, pad, padLeft, rateText, shareText, truncate } from './words.ts';
 
@@ -23,13 +24,14 @@ export interface Size {
 
 const MOST_PROBLEMS = 5;
 
-/** At most `size.rows` lines of at most `size.columns` columns. Backends get lines with bars where there is room, else they share their method's line. */
+/** At most `size.rows` lines of at most `size.columns` columns. Where there is no room, backends share their method's line, then ids of traces are left out. */
 export function renderView(state: MeshState, size: Size, style: Style): string[] {
   const head = [headline(state, style), ''];
   const foot = [...routeLines(state.routes, style), ...problemLines(state.problems, style)];
   const room = size.rows - head.length - foot.length;
-  let body = methodLines(state, size.columns, style, true);
-  if (body.length > room) body = methodLines(state, size.columns, style, false);
+  let body = methodLines(state, size.columns, style, { bars: true, traces: true });
+  if (body.length > room) body = methodLines(state, size.columns, style, { bars: false, traces: true });
+  if (body.length > room) body = methodLines(state, size.columns, style, { bars: false, traces: false });
   let lines = [...head, ...body, ...foot];
   if (lines.length > size.rows) {
     const shown = Math.max(1, room - 1);
@@ -45,7 +47,7 @@ function headline(state: MeshState, style: Style): string {
   return `${style.bold('weft run')} ${state.directory}  ${state.podsReady === state.pods ? style.good(pods) : style.bad(pods)}  ${style.dim(time)}`;
 }
 
-function methodLines(state: MeshState, columns: number, style: Style, bars: boolean): string[] {
+function methodLines(state: MeshState, columns: number, style: Style, shown: { bars: boolean; traces: boolean }): string[] {
   if (state.methods.length === 0) return [style.dim('no calls yet'), ''];
   const methodWidth = Math.min(Math.max(24, ...state.methods.map(({ method }) => method.length + 2)), Math.max(24, columns - 42));
   const nameWidth = Math.max(
@@ -65,16 +67,24 @@ function methodLines(state: MeshState, columns: number, style: Style, bars: bool
       (row.success === 1 ? style.good(ok) : style.bad(ok)) +
       padLeft(latencyText(row.p50Ms), 9) +
       padLeft(latencyText(row.p99Ms), 9);
-    const inline = bars ? '' : `  ${style.dim(splitText(row))}`;
+    const inline = shown.bars ? '' : `  ${style.dim(splitText(row))}`;
     lines.push(pad(truncate(`  ${row.method}`, methodWidth), methodWidth) + numbers + inline);
-    if (!bars) continue;
-    for (const { backend, share, success } of row.backends) {
+    for (const { backend, share, success } of shown.bars ? row.backends : []) {
       const drawn = bar(share, barWidth);
-      const shown = success !== null && success < 1 ? style.bad(drawn) : style.accent(drawn);
-      lines.push(`    ${pad(shortBackend(backend, row.service), nameWidth)} ${padLeft(shareText(share), 7)} ${shown}`);
+      const painted = success !== null && success < 1 ? style.bad(drawn) : style.accent(drawn);
+      lines.push(`    ${pad(shortBackend(backend, row.service), nameWidth)} ${padLeft(shareText(share), 7)} ${painted}`);
     }
+    if (shown.traces) lines.push(...traceLines(row, style));
   }
   return [...lines, ''];
+}
+
+/** The ids whole, so that they can be copied: `weft trace` takes them. */
+function traceLines({ traces: { slow, failed } }: MethodRow, style: Style): string[] {
+  const slowLine = slow && `    slow ${latencyText(slow.ms)}  ${style.dim(`trace ${slow.traceId}`)}`;
+  const failedLine =
+    failed && `    ${style.bad(statusName(failed.code))} ${latencyText(failed.ms)}  ${style.dim(`trace ${failed.traceId}`)}`;
+  return [slowLine, failedLine].filter((line) => line !== undefined);
 }
 
 /** A backend in the Service's own namespace and on its port goes by its name alone. */
@@ -116,6 +126,11 @@ export function renderPlain(state: MeshState): string[] {
   return state.methods.map(
     (row) =>
       `${at} ${row.caller} → ${row.service} ${row.method} ${rateText(row.rate)} ok ${shareText(row.success)} ` +
-      `p50 ${latencyText(row.p50Ms)} p99 ${latencyText(row.p99Ms)} ${row.mtls ? 'mTLS' : 'plaintext'} | ${splitText(row)}`,
+      `p50 ${latencyText(row.p50Ms)} p99 ${latencyText(row.p99Ms)} ${row.mtls ? 'mTLS' : 'plaintext'} | ${splitText(row)}${tracesText(row)}`,
   );
+}
+
+function tracesText({ traces: { slow, failed } }: MethodRow): string {
+  const slowText = slow ? ` | slow ${latencyText(slow.ms)} trace ${slow.traceId}` : '';
+  return failed ? `${slowText} | ${statusName(failed.code)} ${latencyText(failed.ms)} trace ${failed.traceId}` : slowText;
 }

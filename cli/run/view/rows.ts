@@ -1,6 +1,7 @@
 // What the view shows of the calls: one row per caller, Service and method, split by backend. Pure.
 import { type CallRow, type Ledger, travelled } from '../stats/ledger.ts';
 import { addTally, newTally, percentileMs, successShare, type Tally } from '../stats/tally.ts';
+import { type NotedTraces, worthALook } from '../stats/traces.ts';
 
 export interface BackendShare {
   /** "<namespace>/<name>:<port>", or "no backend". */
@@ -21,6 +22,8 @@ export interface MethodRow {
   readonly p99Ms: number | null;
   readonly mtls: boolean;
   readonly backends: readonly BackendShare[];
+  /** Of recent calls; empty where nothing is traced. */
+  readonly traces: NotedTraces;
 }
 
 export interface RouteRow {
@@ -48,6 +51,7 @@ interface Group {
   readonly all: Tally;
   readonly backends: Map<string, Tally>;
   plaintext: boolean;
+  traces: NotedTraces;
 }
 
 function groups(rows: readonly CallRow[]): Map<string, Group> {
@@ -55,12 +59,13 @@ function groups(rows: readonly CallRow[]): Map<string, Group> {
   for (const row of rows) {
     const key = JSON.stringify([row.caller, row.service, row.method]);
     let group = out.get(key);
-    if (!group) out.set(key, (group = { row, all: newTally(), backends: new Map(), plaintext: false }));
+    if (!group) out.set(key, (group = { row, all: newTally(), backends: new Map(), plaintext: false, traces: {} }));
     addTally(group.all, row.tally);
     const backend = row.backend || NO_BACKEND;
     if (!group.backends.has(backend)) group.backends.set(backend, newTally());
     addTally(group.backends.get(backend)!, row.tally);
     if (travelled(row) === false) group.plaintext = true;
+    group.traces = worthALook(group.traces, row.traces);
   }
   return out;
 }
@@ -82,6 +87,7 @@ export function methodRows(ledger: Pick<Ledger, 'lastSecond' | 'lastSeconds'>): 
       p50Ms: percentileMs(window.all, 0.5),
       p99Ms: percentileMs(window.all, 0.99),
       mtls: !window.plaintext,
+      traces: window.traces,
       backends: names.map((backend) => {
         const tally = split.backends.get(backend) ?? newTally();
         return { backend, share: tally.count / split.all.count, success: successShare(tally) };

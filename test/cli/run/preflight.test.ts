@@ -100,11 +100,13 @@ describe('run: launch', () => {
         trustDomain: 'td',
         trustBundleFile: '/r',
         tokenFile: '/t',
+        otlp: null,
         logLevel: 'warn',
       },
       {},
     );
     expect(launch.args.at(-1)).to.equal('/dist/sidecar.mjs');
+    expect(Object.keys(launch.env).join()).to.not.include('OTEL');
     expect(launch.env).to.include({ WEFT_POD_NAME: pod.name, WEFT_ADMIN_ADDRESS: '127.77.1.1:15020', WEFT_TOKEN_FILE: '/t' });
     expect(sidecarProgram('file:///x/dist/weft.mjs')).to.equal('/x/dist/sidecar.mjs');
     expect(sidecarProgram('file:///x/cli/run/command.ts')).to.equal('/x/sidecar/main.ts');

@@ -22,6 +22,16 @@ function canary(): Ledger {
   return ledger;
 }
 
+const SLOW = { traceId: 'a'.repeat(32), ms: 41.2, endedMs: 1_000_000 };
+const FAILED = { traceId: 'b'.repeat(32), ms: 3, endedMs: 1_000_500, code: 14 };
+
+function traced(): Ledger {
+  const ledger = new Ledger();
+  ledger.ingest('a', [series(90, { slow: SLOW }), series(10, { backend: 'shop/payment-v2:8080', failed: FAILED })]);
+  ledger.tick(1);
+  return ledger;
+}
+
 function state(more: Partial<MeshState> = {}): MeshState {
   return {
     directory: 'examples/shop',
@@ -124,6 +134,18 @@ describe('run/view: render', () => {
     expect(renderPlain(state({ methods: [] }))).to.deep.equal(['1:02 no calls, 3/4 pods ready']);
   });
 
+  it('shows the traces of a slow and of a failed call, whole, and leaves them out last', () => {
+    const methods = methodRows(traced());
+    const text = renderView(state({ methods }), { columns: 100, rows: 40 }, PLAIN).join('\n');
+    expect(text).to.include(`    slow 41.2 ms  trace ${SLOW.traceId}\n    UNAVAILABLE 3.00 ms  trace ${FAILED.traceId}\n`);
+    const low = renderView(state({ methods, routes: [], problems: [] }), { columns: 100, rows: 8 }, PLAIN).join('\n');
+    expect(low).to.include(`trace ${SLOW.traceId}`).and.not.include('█');
+    expect(renderView(state({ methods, routes: [], problems: [] }), { columns: 100, rows: 6 }, PLAIN).join('\n')).to.not.include('trace');
+    expect(renderPlain(state({ methods }))[0]).to.match(
+      new RegExp(` \\| slow 41\\.2 ms trace ${SLOW.traceId} \\| UNAVAILABLE 3\\.00 ms trace ${FAILED.traceId}$`),
+    );
+  });
+
   it('redraws in place, keeps logs above and restores the cursor', () => {
     let written = '';
     const screen = liveScreen({ write: (text) => (written += text), isTTY: true, columns: 40, rows: 10 });
@@ -188,6 +210,12 @@ describe('run: report', () => {
       { backend: 'shop/payment-v2:8080', requests: 10, statuses: { OK: 9, UNAVAILABLE: 1 }, mtls: true },
       { backend: null, requests: 40, statuses: { UNAVAILABLE: 40 }, mtls: null },
     ]);
-    expect(report.calls[0]).to.deep.include({ route: 'shop/payment', rule: '1', p50Ms: 1, p99Ms: 4 });
+    expect(report.calls[0]).to.deep.include({ route: 'shop/payment', rule: '1', p50Ms: 1, p99Ms: 4, slowTrace: null, failedTrace: null });
+    const { code: _, ...failed } = FAILED;
+    const { calls } = makeReport({ directory: 'd', seconds: 1, calls: traced().totals(), routes: [], pods: [], problems: [] });
+    expect(calls.map(({ slowTrace, failedTrace }) => ({ slowTrace, failedTrace }))).to.deep.equal([
+      { slowTrace: SLOW, failedTrace: null },
+      { slowTrace: null, failedTrace: { ...failed, status: 'UNAVAILABLE' } },
+    ]);
   });
 });
