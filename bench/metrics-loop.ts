@@ -127,7 +127,8 @@ function counted({ plans, variants, latencies, traces, call }: Prepared, traced:
 
 function measure(): MetricsCost {
   const prepared = prepare();
-  const stats = newSeriesSource(new SidecarMetrics(), origin);
+  const metrics = new SidecarMetrics();
+  const stats = newSeriesSource(metrics, origin);
   const ns: [number[], number[]] = [[], []];
   for (let i = 0; i < REPETITIONS; i++) {
     for (const traced of [false, true]) {
@@ -137,6 +138,8 @@ function measure(): MetricsCost {
       if (i > 0) ns[traced ? 1 : 0].push(whole - base);
     }
   }
+  const series = [...metrics.requests.all()].length;
+  if (series !== METHODS.length * 2) throw new Error(`${series} series instead of one per method and backend`);
   return { ns: median(ns[0]), withExemplarNs: median(ns[1]) };
 }
 

@@ -86,7 +86,9 @@ export function telemetryTables(scenario: Scenario, rows: readonly TelemetryRow[
           ],
         ],
   );
-  const memory = rows.flatMap((row) => row.memory.map((each) => ({ ...each, program: `${each.program}, traced ${shareName(row.share)}` })));
+  const memory = rows.flatMap((row) =>
+    row.memory.map((each) => ({ ...each, program: row.memory.length > 1 ? `${each.peer}: ${each.program}` : each.peer })),
+  );
   const tables: Table[] = [{ title: SCENARIO_TITLES[scenario], rows: [HEAD, ...speed] }];
   if (spans.length > 0) tables.push({ title: `Spans: ${SCENARIO_TITLES[scenario]}`, rows: [SPAN_HEAD, ...spans] });
   return memory.length > 0 ? [...tables, memoryTable(memory)] : tables;
