@@ -3,6 +3,7 @@ import { createLogger } from '#core/log.ts';
 import { VERSION } from '#core/version.ts';
 import { type SidecarProgram, startSidecar } from './program.ts';
 import { readSettings } from './settings.ts';
+import { createLineWriter } from './telemetry/line-writer.ts';
 
 const read = readSettings(process.env);
 if ('problems' in read) {
@@ -10,11 +11,14 @@ if ('problems' in read) {
   process.exit(2);
 }
 const { settings } = read;
+// Log and access log share a descriptor: one writer, so that no line breaks into another and a reader that is stuck stops nobody.
+const lines = createLineWriter(1);
+process.on('exit', () => lines.flushSync());
 const log = createLogger({
   level: settings.logLevel,
   format: settings.logFormat,
   component: 'sidecar',
-  write: (line) => process.stdout.write(`${line}\n`),
+  write: (line) => lines.log(line),
   now: Date.now,
 });
 

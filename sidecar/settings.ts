@@ -1,4 +1,5 @@
 // The sidecar's settings: every environment name, its default and its meaning in one place. All mistakes are reported together.
+import { type AccessLogRule, parseAccessLog } from '#core/access-filter.ts';
 import { isLogLevel, LOG_LEVELS, type LogLevel } from '#core/log.ts';
 import { CONTROL_PLANE_GRPC_PORT, DEFAULT_TRUST_DOMAIN, SIDECAR_ADMIN_PORT } from '#core/names.ts';
 import { type PortRange, parsePortRanges } from '#core/port-ranges.ts';
@@ -24,6 +25,8 @@ export interface SidecarSettings {
   readonly logLevel: LogLevel | 'off';
   /** WEFT_LOG_FORMAT: json or text; default json. */
   readonly logFormat: 'json' | 'text';
+  /** WEFT_ACCESS_LOG: which calls are logged until the control plane says otherwise (docs/reference/access-log.md); null: none, the default. */
+  readonly accessLog: AccessLogRule | null;
   /** WEFT_DRAIN_SECONDS: how long calls may go on after SIGTERM (L9); default 30. */
   readonly drainMs: number;
   /** WEFT_CAPTURE: "enabled" where rules redirect the pod's traffic to us; default disabled (explicit listeners only). */
@@ -57,6 +60,12 @@ export function readSettings(env: Readonly<Record<string, string | undefined>>):
   if (!isLogLevel(level)) problems.push(`WEFT_LOG_LEVEL must be one of ${LOG_LEVELS.join(', ')}, not "${level}"`);
   const format = env.WEFT_LOG_FORMAT ?? 'json';
   if (format !== 'json' && format !== 'text') problems.push(`WEFT_LOG_FORMAT must be json or text, not "${format}"`);
+  let accessLog: AccessLogRule | null = null;
+  try {
+    accessLog = parseAccessLog(env.WEFT_ACCESS_LOG || 'off');
+  } catch (error) {
+    problems.push(`WEFT_ACCESS_LOG: ${(error as RangeError).message}`);
+  }
   const drainSeconds = Number(env.WEFT_DRAIN_SECONDS ?? '30');
   if (!(drainSeconds >= 0 && drainSeconds <= 3600))
     problems.push(`WEFT_DRAIN_SECONDS must be a number from 0 to 3600, not "${env.WEFT_DRAIN_SECONDS}"`);
@@ -83,6 +92,7 @@ export function readSettings(env: Readonly<Record<string, string | undefined>>):
     admin: hostPort('WEFT_ADMIN_ADDRESS', env.WEFT_ADMIN_ADDRESS || '127.0.0.1', SIDECAR_ADMIN_PORT),
     logLevel: isLogLevel(level) ? level : 'info',
     logFormat: format === 'text' ? 'text' : 'json',
+    accessLog,
     drainMs: drainSeconds * 1000,
     capture: capture === 'enabled',
     podIps,

@@ -206,6 +206,7 @@ export class TestMesh {
       admin: { host: this.podAddress(name), port: 15020 },
       logLevel: 'off',
       logFormat: 'json',
+      accessLog: null,
       drainMs: 2000,
       trustRoots: '',
       capture: false,

@@ -1,0 +1,156 @@
+// Lines to a descriptor that may be a pipe nobody reads: never waits for the reader, never cuts a line, keeps a bounded number of them.
+import fs from 'node:fs';
+import net from 'node:net';
+import { systemTimers, type Timers } from '#core/timers.ts';
+
+/** Access lines are written when there are so many characters of them, or after so many ms. */
+const BATCH_CHARS = 32 * 1024;
+const LATEST_FLUSH_MS = 50;
+/** One write takes at most so many characters: the size of a pipe. */
+const WRITE_CHARS = 64 * 1024;
+/** What waits for the reader, in characters; past it lines are dropped. The program's own log has some room of its own. */
+export const MOST_ACCESS_CHARS = 1024 * 1024;
+export const MOST_LOG_CHARS = MOST_ACCESS_CHARS + 256 * 1024;
+/** A full pipe is tried again after 1 ms, then after twice as long each time up to this many. */
+const SLOWEST_RETRY_MS = 50;
+/** At the end of the program the reader gets so long, in ms. */
+const LAST_FLUSH_MS = 500;
+const LAST_LOOK_MS = 5;
+
+const NOTHING = Buffer.alloc(0);
+
+export interface LineWriter {
+  /** A line of the program's log, without its end: written at once, or behind what waits. */
+  log(line: string): void;
+  /** A line of the access log: written with others. @returns false if it was dropped */
+  access(line: string): boolean;
+  /** Writes what waits while the reader takes it, at most half a second: for the end of the program. */
+  flushSync(): void;
+  /** Lines of either kind that were dropped since the start. */
+  readonly dropped: number;
+}
+
+export interface LineWriterSettings {
+  /** Writes a part of the octets at once. @returns how many, 0 if the reader takes none now. @throws the system's error when nobody ever will */
+  readonly write: (octets: Buffer, from: number) => number;
+  readonly timers: Timers;
+  /** Waits. */
+  readonly sleep: (ms: number) => void;
+}
+
+/** A writer to a descriptor of the process; a pipe or socket is switched to not block. */
+export function createLineWriter(fd: number): LineWriter {
+  const stat = fs.fstatSync(fd);
+  // libuv makes the descriptor non-blocking and leaves it alone then: whoever writes to it by itself must expect EAGAIN.
+  if (stat.isFIFO() || stat.isSocket()) new net.Socket({ fd, readable: false, writable: true }).unref();
+  const cell = new Int32Array(new SharedArrayBuffer(4));
+  return newLineWriter({
+    write: (octets, from) => {
+      try {
+        return fs.writeSync(fd, octets, from);
+      } catch (error) {
+        if ((error as NodeJS.ErrnoException).code === 'EAGAIN') return 0;
+        throw error;
+      }
+    },
+    timers: systemTimers,
+    sleep: (ms) => void Atomics.wait(cell, 0, 0, ms),
+  });
+}
+
+/** The same over any `write`. */
+export function newLineWriter({ write, timers, sleep }: LineWriterSettings): LineWriter {
+  const waiting: string[] = [];
+  /** Of `waiting` and of the batch, with line ends. */
+  let keptChars = 0;
+  /** Octets under way, and how many of them were taken. */
+  let batch: Buffer = NOTHING;
+  let batchLines = 0;
+  let batchChars = 0;
+  let taken = 0;
+  /** An error has cut a line: the next one must begin on a new one. */
+  let cut = false;
+  let dropped = 0;
+  let retryMs = 1;
+  let stopTimer: (() => void) | null = null;
+
+  /** Takes the next lines. @returns false if none wait */
+  const nextBatch = (): boolean => {
+    if (waiting.length === 0) return false;
+    let lines = 0;
+    batchChars = 0;
+    while (lines < waiting.length && (lines === 0 || batchChars + waiting[lines].length < WRITE_CHARS)) {
+      batchChars += waiting[lines++].length + 1;
+    }
+    batch = Buffer.from(`${cut ? '\n' : ''}${waiting.splice(0, lines).join('\n')}\n`);
+    cut = false;
+    batchLines = lines;
+    taken = 0;
+    return true;
+  };
+  const finishBatch = (): void => {
+    keptChars -= batchChars;
+    batch = NOTHING;
+    batchChars = 0;
+    taken = 0;
+  };
+  /** @returns whether all was written */
+  const writeAll = (): boolean => {
+    while (taken < batch.length || nextBatch()) {
+      try {
+        const octets = write(batch, taken);
+        if (octets === 0) return false;
+        taken += octets;
+        retryMs = 1;
+      } catch {
+        // Nobody reads any more, or the disk is full: these lines are lost, and later ones find out anew.
+        cut ||= taken > 0 && taken < batch.length && batch[taken - 1] !== 0x0a;
+        dropped += batchLines;
+        taken = batch.length;
+      }
+      if (taken === batch.length) finishBatch();
+    }
+    return true;
+  };
+  const later = (ms: number): void => {
+    stopTimer = timers.after(ms, () => {
+      stopTimer = null;
+      flush();
+    });
+  };
+  const flush = (): void => {
+    if (writeAll()) return;
+    if (stopTimer !== null) return;
+    later(retryMs);
+    retryMs = Math.min(retryMs * 2, SLOWEST_RETRY_MS);
+  };
+  const take = (line: string, most: number): boolean => {
+    if (keptChars + line.length + 1 > most) {
+      dropped++;
+      return false;
+    }
+    waiting.push(line);
+    keptChars += line.length + 1;
+    return true;
+  };
+  return {
+    log(line) {
+      if (take(line, MOST_LOG_CHARS) && batch === NOTHING) flush();
+    },
+    access(line) {
+      if (!take(line, MOST_ACCESS_CHARS)) return false;
+      if (batch !== NOTHING) return true; // the reader is slow: its turn comes by the timer
+      if (keptChars >= BATCH_CHARS) flush();
+      else if (stopTimer === null) later(LATEST_FLUSH_MS);
+      return true;
+    },
+    flushSync() {
+      stopTimer?.();
+      stopTimer = null;
+      for (let waitedMs = 0; !writeAll() && waitedMs < LAST_FLUSH_MS; waitedMs += LAST_LOOK_MS) sleep(LAST_LOOK_MS);
+    },
+    get dropped() {
+      return dropped;
+    },
+  };
+}
