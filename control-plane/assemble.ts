@@ -10,6 +10,7 @@ import type { Workload } from '#core/gen/weft/v1/mesh_pb.ts';
 import type { Logger } from '#core/log.ts';
 import { systemTimers, type Timers } from '#core/timers.ts';
 import { serviceDefinition } from '#core/wire.ts';
+import { annotationProblems } from './annotations.ts';
 import { newServerCredentials, peerOf } from './issue/server-credentials.ts';
 import { type IssueCounts, IssueService } from './issue/service.ts';
 import type { VerifyToken } from './issue/token.ts';
@@ -68,7 +69,7 @@ export interface ControlPlane {
   remove(kind: string, namespace: string | undefined, name: string): void;
   /** workloadOf() may answer differently, for any pod. setObjects, apply and remove see to this themselves. */
   workloadsChanged(): void;
-  /** What went wrong inside, for people: Services that could not be translated, resources that sidecars refuse. */
+  /** For people: Services that could not be translated, resources that sidecars refuse, annotations that cannot be used. */
   problems(): string[];
   routeStates(): RouteState[];
   /** Ends all streams and frees the port. Sidecars keep what they have. */
@@ -150,7 +151,7 @@ export async function startControlPlane(settings: ControlPlaneSettings): Promise
     apply: (object) => changed(store.apply(object), object.kind, object.metadata?.namespace ?? '', object.metadata?.name ?? ''),
     remove: (kind, namespace, name) => changed(store.remove(kind, namespace, name), kind, namespace ?? '', name),
     workloadsChanged: () => publisher.workloadsChanged(),
-    problems: () => problemsOf(publisher),
+    problems: () => problemsOf(publisher, store),
     routeStates: () => routeStatesOf(publisher),
     close: () => (closing ??= close(server, publisher, rotation)),
   };
@@ -186,7 +187,7 @@ async function close(server: Server, publisher: Publisher, rotation: ServerRotat
   });
 }
 
-function problemsOf(publisher: Publisher): string[] {
+function problemsOf(publisher: Publisher, store: ObjectStore): string[] {
   const failures = publisher.catalogue
     .failures()
     .map(({ key, reason }) => `Service ${key} cannot be translated (a defect of Weft): ${reason}`);
@@ -194,7 +195,8 @@ function problemsOf(publisher: Publisher): string[] {
     const { namespace, pod } = sidecar.peer;
     return sidecar.rejected().map(({ name, reason }) => `the sidecar of ${namespace}/${pod} cannot use ${name}: ${reason}`);
   });
-  return [...failures, ...refusals].sort();
+  const ignored = annotationProblems([...store.every('Namespace'), ...store.every('Pod'), ...store.every('GRPCRoute')]);
+  return [...failures, ...refusals, ...ignored].sort();
 }
 
 const ON_NONE: AppliedOn = { want: 0, applied: 0, rejected: [] };

@@ -108,7 +108,7 @@ export class ObjectIndex {
         for (const service of this.partsOfMissing.ownersOf(namespace)) this.collectUsersOf(service, affected);
         break;
       }
-      // Nothing that translate() makes depends on a Namespace object: mTLS modes go out with the workload.
+      // Nothing that translate() makes depends on a Namespace object: mTLS modes and telemetry go out with the workload.
       case 'Namespace':
         break;
     }

@@ -1,5 +1,6 @@
 // The kinds of objects that the store holds: how one is told from another, and which of its parts a translation reads.
 import { isDeepStrictEqual } from 'node:util';
+import { ANNOTATION_TRACE_SAMPLING } from '#core/names.ts';
 import {
   type EndpointSlice,
   GATEWAY_GROUP,
@@ -55,7 +56,7 @@ function readPart(kind: StoredKind, object: KubeObject): unknown {
     case 'ReferenceGrant':
       return (object as Service | ReferenceGrant).spec;
     case 'GRPCRoute':
-      return [generation, creationTimestamp, (object as GRPCRoute).spec];
+      return [generation, creationTimestamp, fieldsOf(annotations)[ANNOTATION_TRACE_SAMPLING], (object as GRPCRoute).spec];
     case 'EndpointSlice': {
       const { addressType, endpoints, ports } = object as EndpointSlice;
       return [fieldsOf(labels)[LABEL_SERVICE_NAME], addressType, endpoints, ports];

@@ -3,6 +3,7 @@ import { create } from '@bufbuild/protobuf';
 import { MtlsMode, type Workload, WorkloadSchema } from '#core/gen/weft/v1/mesh_pb.ts';
 import { isNamespace, isServiceAccount, workloadSpiffeId } from '#core/identity.ts';
 import { LABEL_MTLS } from '#core/names.ts';
+import { telemetryOf } from './annotations.ts';
 import type { Namespace, Pod } from './kube/types.ts';
 import { fieldsOf, textOf } from './translate/fields.ts';
 
@@ -27,6 +28,7 @@ export function workloadOfPod(pod: Pod | undefined, namespace: Namespace | undef
     identity: workloadSpiffeId(trustDomain, inNamespace, serviceAccount),
     mtls: mode ?? MtlsMode.PERMISSIVE,
     name: workloadName(name, textOf(labels['pod-template-hash']), labels['statefulset.kubernetes.io/pod-name'] !== undefined),
+    telemetry: telemetryOf(pod, namespace),
   });
 }
 

@@ -16,7 +16,7 @@ import { AuthorityKeeper } from './authority-store.ts';
 import { ClusterSource } from './cluster-source.ts';
 import { MeshObject } from './mesh-object.ts';
 import { clusterMetrics } from './metrics.ts';
-import { labelMistakes } from './namespace-labels.ts';
+import { namespaceMistakes } from './namespace-mistakes.ts';
 import { StatusWriter } from './status-writer.ts';
 import { TokenReviewer } from './token-review.ts';
 import { TrustBundle } from './trust-bundle.ts';
@@ -62,7 +62,7 @@ export class ClusterProgram {
   private readonly mesh: MeshObject;
   private readonly elector: LeaseElector;
   private readonly events: EventRecorder;
-  /** Namespace → what is wrong with its labels, as it was told last. */
+  /** Namespace → what is wrong with its labels and annotations, as it was told last. */
   private readonly toldMistakes = new Map<string, string>();
   private controlPlane: ControlPlane | null = null;
   private authority: Authority | null = null;
@@ -246,7 +246,7 @@ export class ClusterProgram {
     if (kind === 'GRPCRoute') this.statuses.touch();
     if (kind === 'Namespace' || kind === 'Pod') this.trust.touch();
     if (kind !== 'Namespace') return;
-    if (object !== undefined) this.judgeLabels(object);
+    if (object !== undefined) this.judgeNamespace(object);
     else for (const name of this.toldMistakes.keys()) if (this.store.namespace(name) === undefined) this.toldMistakes.delete(name);
   }
 
@@ -254,22 +254,22 @@ export class ClusterProgram {
     this.statuses.lead(leading);
     this.trust.lead(leading);
     this.mesh.lead(leading);
-    if (leading) for (const namespace of this.store.every('Namespace')) this.judgeLabels(namespace);
+    if (leading) for (const namespace of this.store.every('Namespace')) this.judgeNamespace(namespace);
   }
 
-  private judgeLabels(namespace: KubeObject): void {
+  private judgeNamespace(namespace: KubeObject): void {
     const { name = '', uid } = namespace.metadata ?? {};
-    const mistakes = labelMistakes(namespace);
-    const text = mistakes.join('; ');
+    const mistakes = namespaceMistakes(namespace);
+    const text = mistakes.map(({ message }) => message).join('; ');
     if (!this.elector.leading || (this.toldMistakes.get(name) ?? '') === text) return;
     if (text === '') this.toldMistakes.delete(name);
     else this.toldMistakes.set(name, text);
-    for (const message of mistakes) {
-      this.settings.log.warn('a namespace has a label that means nothing', { namespace: name, message });
+    for (const { reason, message } of mistakes) {
+      this.settings.log.warn('a namespace says something that means nothing', { namespace: name, message });
       this.events.record({
         regarding: { apiVersion: 'v1', kind: 'Namespace', name, uid },
         type: 'Warning',
-        reason: 'UnusableLabel',
+        reason,
         message,
       });
     }

@@ -1,6 +1,13 @@
 // What is kept of each object that the API server sends: the parts that Weft reads, and nothing else. Memory grows with pods and endpoints, so this is
 // where it is saved. Pure.
-import { ANNOTATION_STATUS, LABEL_INJECT, LABEL_MTLS, SIDECAR_CONTAINER } from '#core/names.ts';
+import {
+  ANNOTATION_ACCESS_LOG,
+  ANNOTATION_STATUS,
+  ANNOTATION_TRACE_SAMPLING,
+  LABEL_INJECT,
+  LABEL_MTLS,
+  SIDECAR_CONTAINER,
+} from '#core/names.ts';
 import type { StoredKind } from '../stored-kinds.ts';
 import { entriesOf, fieldsOf } from '../translate/fields.ts';
 import {
@@ -28,7 +35,10 @@ const API_VERSION: Readonly<Record<StoredKind, string>> = {
 };
 
 const POD_LABELS = [LABEL_MTLS, 'pod-template-hash', 'statefulset.kubernetes.io/pod-name'];
+const POD_ANNOTATIONS = [LABEL_MTLS, ANNOTATION_TRACE_SAMPLING, ANNOTATION_ACCESS_LOG];
 const NAMESPACE_LABELS = [LABEL_INJECT, LABEL_MTLS];
+const NAMESPACE_ANNOTATIONS = [ANNOTATION_TRACE_SAMPLING, ANNOTATION_ACCESS_LOG];
+const ROUTE_ANNOTATIONS = [ANNOTATION_TRACE_SAMPLING];
 
 /** The object as the store holds it. Fields of wrong types are kept as they are: translate/ is who judges them. */
 export function project(kind: StoredKind, raw: Record<string, unknown>): KubeObject {
@@ -60,7 +70,7 @@ const PARTS: Readonly<Record<StoredKind, Parts>> = {
     const { serviceAccountName, hostNetwork } = fieldsOf((object as Pod).spec);
     const { phase, podIP, podIPs } = fieldsOf((object as Pod).status);
     const labels = some(metadata.labels, POD_LABELS);
-    const annotations = some(metadata.annotations, [LABEL_MTLS]);
+    const annotations = some(metadata.annotations, POD_ANNOTATIONS);
     const status = sidecarStatus(object as Pod, metadata);
     return {
       metadata: present({
@@ -80,13 +90,21 @@ const PARTS: Readonly<Record<StoredKind, Parts>> = {
         uid: metadata.uid,
         deletionTimestamp: metadata.deletionTimestamp,
         labels: some(metadata.labels, NAMESPACE_LABELS),
+        annotations: some(metadata.annotations, NAMESPACE_ANNOTATIONS),
       }),
     }) as Namespace,
   GRPCRoute: (object, metadata) => {
     const { generation, creationTimestamp, resourceVersion, uid } = metadata;
     const { spec, status } = object as GRPCRoute;
     return {
-      metadata: present({ ...named(metadata), generation, creationTimestamp, resourceVersion, uid }),
+      metadata: present({
+        ...named(metadata),
+        generation,
+        creationTimestamp,
+        resourceVersion,
+        uid,
+        annotations: some(metadata.annotations, ROUTE_ANNOTATIONS),
+      }),
       spec,
       status: statusOf(status),
     } as GRPCRoute;

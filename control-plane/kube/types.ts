@@ -6,7 +6,7 @@ import type { KubeObject, ObjectMeta } from '#kube/object.ts';
 
 export type { KubeObject, ObjectMeta };
 
-/** v1. Its annotations and labels only: `weft.dev/inject`, `weft.dev/mtls`. */
+/** v1. Labels and annotations only: `weft.dev/inject`, `weft.dev/mtls`; `weft.dev/trace-sampling`, `weft.dev/access-log`. */
 export type Namespace = KubeObject;
 
 /** v1 */

@@ -47,7 +47,8 @@ function acceptance(ports: Parameters<typeof listPorts>[0], route: TranslatedRou
   if (route.rules.length === 0) notes.push('the route has no rules, so every call fails with UNIMPLEMENTED');
   // A Service has no hostnames to compare with (gamma.md §4.3).
   if (judged.hasHostnames) notes.push('hostnames have no meaning for a Service and are ignored');
-  return notes.join('; ');
+  // The standard has no condition for what does no harm.
+  return [...notes, ...route.ignored].join('; ');
 }
 
 function resolvedRefs(route: TranslatedRoute): ['True' | 'False', string, string] {

@@ -1,6 +1,7 @@
 // The rules of a GRPCRoute under one parent Service: what each matches, does and sends to, and what is wrong with it.
 import { create } from '@bufbuild/protobuf';
-import { type Backend, BackendSchema, type RouteRef, RouteRefSchema, type Rule, RuleSchema } from '#core/gen/weft/v1/mesh_pb.ts';
+import { type Backend, BackendSchema, RouteRefSchema, type Rule, RuleSchema } from '#core/gen/weft/v1/mesh_pb.ts';
+import { readAnnotations } from '../annotations.ts';
 import type { GRPCBackendRef, GRPCRoute, GRPCRouteRule } from '../kube/types.ts';
 import { type ReferenceContext, resolveReference } from './backends.ts';
 import { fieldsOf, isAbsent, isInteger, isMap, listOf, quote, sentence, textOf } from './fields.ts';
@@ -22,6 +23,8 @@ export interface TranslatedRoute {
   readonly rules: readonly TranslatedRule[];
   /** Of the list of rules itself. */
   readonly faults: readonly RuleFault[];
+  /** What is ignored, and why; the rules are served all the same. */
+  readonly ignored: readonly string[];
 }
 
 const MOST_WEIGHT = 1_000_000;
@@ -34,19 +37,20 @@ export function translateRules(route: GRPCRoute, name: string, context: Referenc
   const findings = new Findings();
   const ref = create(RouteRefSchema, { kind: 'GRPCRoute', namespace: context.routeNamespace, name });
   const rules = listOf(fieldsOf(route.spec).rules, 'rules', MOST_RULES, findings.at(''));
+  const { traceSampling, mistakes } = readAnnotations(route);
   let matchesLeft = MOST_MATCHES;
   const translated = rules.map((rule, index) => {
-    const one = translateRule(rule, index, ref, matchesLeft, context);
+    const one = translateRule(rule, index, { route: ref, traceSampling }, matchesLeft, context);
     matchesLeft -= one.matches.length;
     return one;
   });
-  return { rules: translated, faults: findings.rule };
+  return { rules: translated, faults: findings.rule, ignored: mistakes };
 }
 
 function translateRule(
   rule: GRPCRouteRule | null,
   index: number,
-  route: RouteRef,
+  ofRoute: Pick<Rule, 'route' | 'traceSampling'>,
   mostMatches: number,
   context: ReferenceContext,
 ): TranslatedRule {
@@ -62,7 +66,7 @@ function translateRule(
   const invalid = findings.rule.map(({ message }) => message).join('; ');
   return {
     rule: create(RuleSchema, {
-      route,
+      ...ofRoute,
       index,
       name: textOf(name) ?? '',
       ...(invalid === '' ? { filters: ruleFilters, backends } : { invalid: sentence(invalid, LONGEST_REASON) }),

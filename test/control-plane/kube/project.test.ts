@@ -7,6 +7,7 @@ import { workloadOfPod } from '#control-plane/workload.ts';
 import { ANNOTATION_STATUS, SIDECAR_CONTAINER } from '#core/names.ts';
 
 const META = { name: 'a', namespace: 'shop', uid: 'u', resourceVersion: '7', managedFields: [{}], ownerReferences: [{}] };
+const TELEMETRY = { 'weft.dev/trace-sampling': '5%', 'weft.dev/access-log': 'errors' };
 const RAW: Readonly<Record<StoredKind, Record<string, unknown>>> = {
   Service: {
     apiVersion: 'v1',
@@ -25,14 +26,21 @@ const RAW: Readonly<Record<StoredKind, Record<string, unknown>>> = {
   },
   Pod: {
     apiVersion: 'v1',
-    metadata: { ...META, labels: { 'weft.dev/mtls': 'strict', 'pod-template-hash': 'x' }, annotations: { [ANNOTATION_STATUS]: '{}' } },
+    metadata: {
+      ...META,
+      labels: { 'weft.dev/mtls': 'strict', 'pod-template-hash': 'x' },
+      annotations: { [ANNOTATION_STATUS]: '{}', ...TELEMETRY },
+    },
     spec: { serviceAccountName: 'checkout', hostNetwork: false, initContainers: [{ name: SIDECAR_CONTAINER }] },
     status: { phase: 'Running', podIP: '10.1.0.1', podIPs: [{ ip: '10.1.0.1' }] },
   },
-  Namespace: { apiVersion: 'v1', metadata: { name: 'shop', labels: { 'weft.dev/inject': 'enabled' } } },
+  Namespace: {
+    apiVersion: 'v1',
+    metadata: { name: 'shop', labels: { 'weft.dev/inject': 'enabled' }, annotations: { ...TELEMETRY, other: 'x' } },
+  },
   GRPCRoute: {
     apiVersion: 'gateway.networking.k8s.io/v1',
-    metadata: { ...META, generation: 3, creationTimestamp: '2026-01-01T00:00:00Z' },
+    metadata: { ...META, generation: 3, creationTimestamp: '2026-01-01T00:00:00Z', annotations: { 'weft.dev/trace-sampling': '5%' } },
     spec: { parentRefs: [{ group: '', kind: 'Service', name: 'payment' }], rules: [] },
     status: { parents: [{ controllerName: 'x/y', parentRef: { name: 'z' } }] },
   },
@@ -58,9 +66,13 @@ describe('control-plane/kube: project', () => {
       metadata: { ...raw.metadata, labels: { ...labels, ...raw.metadata!.labels } },
       spec: { ...raw.spec, containers: [{}] },
     } as never) as Pod;
-    expect(JSON.stringify(pod)).to.have.length.below(400);
+    expect(JSON.stringify(pod)).to.have.length.below(480);
     expect(pod.metadata!.uid).to.equal('u');
     expect(workloadOfPod(pod, undefined, 'test.local')).to.deep.equal(workloadOfPod(raw, undefined, 'test.local'));
+    const namespace = project('Namespace', RAW.Namespace);
+    expect(namespace.metadata!.annotations).to.deep.equal(TELEMETRY);
+    const plain = { ...pod, metadata: { ...pod.metadata, annotations: {} } };
+    expect(workloadOfPod(plain, namespace, 'test.local')!.telemetry).to.include({ accessLog: 'errors', traceSampling: 0.05 });
   });
 
   it('goes by the sidecar, not by the annotation, which may be a copy or taken away', () => {

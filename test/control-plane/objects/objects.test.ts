@@ -67,6 +67,14 @@ describe('object store', () => {
     expect(store.allKeys()).to.deep.equal(['a/x', 'a/y']);
   });
 
+  it('of the annotations of a route the one that is read touches its parents', () => {
+    const store = storeOf(service('a/x'), route('a/r', ['a/x'], ['a/x']));
+    const annotated = (annotations: Record<string, string>) =>
+      route('a/r', ['a/x'], ['a/x'], { metadata: { ...named('a/r'), annotations } });
+    expect(sorted(store.apply(annotated({ 'example.dev/note': 'x' })))).to.deep.equal([]);
+    expect(sorted(store.apply(annotated({ 'weft.dev/trace-sampling': '5%' })))).to.deep.equal(['a/x']);
+  });
+
   it('an EndpointSlice touches its Service, and the old one when its label moves', () => {
     const store = storeOf(service('a/x'), service('a/y'), slice('a/s', 'x', []));
     expect(sorted(store.apply(slice('a/s', 'x', [{ addresses: ['10.0.0.1'] }])))).to.deep.equal(['a/x']);

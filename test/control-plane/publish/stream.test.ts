@@ -7,6 +7,7 @@ import { type ControlPlane, ControlPlaneStartError, startControlPlane } from '#c
 import type { KubeObject } from '#control-plane/kube/types.ts';
 import { MOST_WANTS } from '#control-plane/publish/publisher.ts';
 import { configHandlers, REFUSALS_TOLD_BURST } from '#control-plane/publish/serve.ts';
+import type { Service, Workload } from '#core/gen/weft/v1/mesh_pb.ts';
 import { type Logger, silentLogger } from '#core/log.ts';
 import { systemTimers, type Timers } from '#core/timers.ts';
 import { type Certificate, certify, dial, type Sidecar } from './sidecar.ts';
@@ -89,6 +90,35 @@ describe('control-plane: the configuration stream over mTLS', () => {
   async function connect(serviceAccount = 'checkout', namespace = 'shop', issuer = authority): Promise<Sidecar> {
     return open(await certify(issuer, namespace, serviceAccount));
   }
+
+  it('tells a sidecar anew what annotations of its pod, of its namespace and of a route say about telemetry', async () => {
+    const annotated = (object: KubeObject, annotations: Record<string, string>): KubeObject => ({
+      ...object,
+      metadata: { ...object.metadata, annotations },
+    });
+    const namespace: KubeObject = { apiVersion: 'v1', kind: 'Namespace', metadata: { name: 'shop' } };
+    const sidecar = (await connect()).hello('checkout-1');
+    sidecar.want('shop/payment');
+    await sidecar.until(() => sidecar.inForce.has('service/shop/payment'));
+    const telemetry = () => (sidecar.inForce.get('workload')!.body.value as Workload).telemetry;
+    expect(telemetry()).to.equal(undefined);
+    controlPlane.apply(annotated(namespace, { 'weft.dev/access-log': 'errors', 'weft.dev/trace-sampling': '5%' }));
+    await sidecar.until(() => telemetry()?.accessLog === 'errors');
+    expect(telemetry()!.traceSampling).to.equal(0.05);
+    controlPlane.apply(annotated(pod('checkout-1', 'checkout'), { 'weft.dev/access-log': 'all', 'weft.dev/trace-sampling': 'much' }));
+    await sidecar.until(() => telemetry()?.accessLog === 'all');
+    expect(telemetry()!.traceSampling).to.equal(0.05);
+    expect(controlPlane.problems().join()).to.match(/^Pod shop\/checkout-1: annotation weft.dev\/trace-sampling: "much" is ignored: /);
+    controlPlane.apply(pod('checkout-1', 'checkout'));
+    controlPlane.remove('Namespace', undefined, 'shop');
+    await sidecar.until(() => telemetry() === undefined);
+    expect(controlPlane.problems()).to.deep.equal([]);
+    const ofRule = () => (sidecar.inForce.get('service/shop/payment')!.body.value as Service).ports[0].routes!.rules[0].traceSampling;
+    controlPlane.apply(annotated(route('payment-v1'), { 'weft.dev/trace-sampling': '1' }));
+    await sidecar.until(() => ofRule() === 1);
+    controlPlane.apply(route('payment-v1'));
+    await sidecar.until(() => ofRule() === undefined);
+  });
 
   it('sends what a sidecar needs to start, then a wanted Service, then only what changed', async () => {
     const sidecar = (await connect()).hello('checkout-1');

@@ -1,0 +1,78 @@
+// The annotations that sidecars follow as they change: what a pod reports of its calls. A value that cannot be used is as if it were not there. Pure.
+import { create } from '@bufbuild/protobuf';
+import { parseAccessLog } from '#core/access-filter.ts';
+import { type Telemetry, TelemetrySchema } from '#core/gen/weft/v1/mesh_pb.ts';
+import { ANNOTATION_ACCESS_LOG, ANNOTATION_TRACE_SAMPLING } from '#core/names.ts';
+import { parseTraceSampling } from '#core/trace-sampling.ts';
+import type { KubeObject } from './kube/types.ts';
+import { fieldsOf, printable, quote } from './translate/fields.ts';
+
+/** What the annotations of one object say. */
+export interface TelemetryAnnotations {
+  /** 0 to 1; undefined: not said. */
+  readonly traceSampling: number | undefined;
+  /** A text that parseAccessLog() takes; undefined: not said. */
+  readonly accessLog: string | undefined;
+  /** One sentence for each value that is not taken, with the nearest valid form. */
+  readonly mistakes: readonly string[];
+}
+
+/** Reads the annotations of an object that mean something on its kind (a route has no access log of its own), whatever stands in them. */
+export function readAnnotations(object: KubeObject | undefined): TelemetryAnnotations {
+  const annotations = fieldsOf(fieldsOf(object?.metadata).annotations);
+  const mistakes: string[] = [];
+  const read = <T>(name: string, parse: (text: string) => T): T | undefined => {
+    const value: unknown = annotations[name];
+    if (value === undefined || value === null) return undefined;
+    try {
+      if (typeof value !== 'string') throw new RangeError('it must be text');
+      return parse(value);
+    } catch (error) {
+      if (!(error instanceof RangeError)) throw error;
+      mistakes.push(`annotation ${name}: ${quote(value)} is ignored: ${error.message}`);
+      return undefined;
+    }
+  };
+  const traceSampling = read(ANNOTATION_TRACE_SAMPLING, parseTraceSampling);
+  const accessLog = object?.kind === 'GRPCRoute' ? undefined : read(ANNOTATION_ACCESS_LOG, validAccessLog);
+  return { traceSampling, accessLog, mistakes };
+}
+
+function validAccessLog(text: string): string {
+  parseAccessLog(text);
+  return text;
+}
+
+/** What a pod is told of its telemetry: the pod's own word wins over its namespace's. Undefined: nothing is said. */
+export function telemetryOf(pod: KubeObject, namespace: KubeObject | undefined): Telemetry | undefined {
+  const [own, around] = [readAnnotations(pod), readAnnotations(namespace)];
+  const traceSampling = own.traceSampling ?? around.traceSampling;
+  const accessLog = own.accessLog ?? around.accessLog;
+  if (traceSampling === undefined && accessLog === undefined) return undefined;
+  return create(TelemetrySchema, { traceSampling, accessLog: accessLog ?? '' });
+}
+
+/** Problems told at once: of a thousand pods nobody reads each. */
+const MOST_TOLD = 20;
+
+/**
+ * What cannot be used of the annotations of these objects, for people. The pods of a namespace that make the same mistake, as those of a Deployment
+ * do, are one sentence.
+ */
+export function annotationProblems(objects: Iterable<KubeObject>): string[] {
+  const found = new Map<string, { title: string; mistake: string; more: number }>();
+  for (const object of objects) {
+    const { mistakes } = readAnnotations(object);
+    for (const mistake of mistakes) {
+      const { namespace, name } = fieldsOf(object.metadata);
+      const key = `${object.kind} ${namespace ?? ''} ${mistake}`;
+      const same = found.get(key);
+      if (same !== undefined) same.more++;
+      else
+        found.set(key, { title: printable(`${object.kind} ${namespace === undefined ? name : `${namespace}/${name}`}`), mistake, more: 0 });
+    }
+  }
+  const told = [...found.values()].map(({ title, mistake, more }) => `${title}${more === 0 ? '' : ` and ${more} more`}: ${mistake}`);
+  const left = told.length - MOST_TOLD;
+  return left <= 0 ? told : [...told.slice(0, MOST_TOLD), `${left} more annotations of pods, namespaces and routes are ignored`];
+}
