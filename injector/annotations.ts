@@ -1,8 +1,10 @@
 // The annotations by which a namespace or a pod changes what is injected: the pod's wins. A wrong value changes nothing and is told about.
+import { parseAccessLog } from '#core/access-filter.ts';
 import { isLogLevel, LOG_LEVELS } from '#core/log.ts';
-import { ANNOTATION_STATUS, LABEL_INJECT, LABEL_MTLS } from '#core/names.ts';
+import { ANNOTATION_ACCESS_LOG, ANNOTATION_STATUS, ANNOTATION_TRACE_SAMPLING, LABEL_INJECT, LABEL_MTLS } from '#core/names.ts';
 import { nearest } from '#core/nearest.ts';
 import { formatPortRanges, parsePortRanges } from '#core/port-ranges.ts';
+import { parseTraceSampling } from '#core/trace-sampling.ts';
 import { parseQuantity } from './quantity.ts';
 
 const PREFIX = 'weft.dev/';
@@ -62,8 +64,14 @@ export function parseOption(field: OptionField, text: string): string | number {
   return PARSERS[field](text);
 }
 
+/** Sidecars follow these as they change, by way of the control plane: injection only says what is wrong with them. */
+const LIVE: Readonly<Record<string, (text: string) => unknown>> = {
+  [ANNOTATION_TRACE_SAMPLING]: parseTraceSampling,
+  [ANNOTATION_ACCESS_LOG]: parseAccessLog,
+};
+
 /** Named in the design, not there yet. */
-const NOT_YET = ['weft.dev/concurrency', 'weft.dev/trace-sampling'];
+const NOT_YET = ['weft.dev/concurrency'];
 
 /**
  * The defaults as changed by the annotations of namespace and pod.
@@ -82,13 +90,14 @@ export function applyAnnotations(
   ] as const) {
     for (const [key, value] of Object.entries(annotations)) {
       if (!key.startsWith(PREFIX) || key === ANNOTATION_STATUS) continue;
-      if (!Object.hasOwn(ANNOTATIONS, key)) {
+      const live = Object.hasOwn(LIVE, key);
+      if (!live && !Object.hasOwn(ANNOTATIONS, key)) {
         warnings.push(`${owner} annotation ${shown(key)}: ${strange(key)}`);
         continue;
       }
-      const field = ANNOTATIONS[key];
       try {
-        taken[field] = parseOption(field, value);
+        if (live) LIVE[key](value);
+        else taken[ANNOTATIONS[key]] = parseOption(ANNOTATIONS[key], value);
       } catch (error) {
         if (!(error instanceof RangeError)) throw error;
         warnings.push(`${owner} annotation ${key}: ${shown(value)} is ignored: ${error.message}`);
@@ -125,7 +134,7 @@ function pick(taken: Partial<Record<OptionField, string | number>>, fields: read
 function strange(key: string): string {
   if (NOT_YET.includes(key)) return `Weft has no such setting yet, it does nothing`;
   if (key === LABEL_INJECT || key === LABEL_MTLS) return 'it does nothing here, it must be a label';
-  const near = nearest(key, Object.keys(ANNOTATIONS));
+  const near = nearest(key, [...Object.keys(ANNOTATIONS), ...Object.keys(LIVE)]);
   return `Weft knows no such annotation${near === undefined ? '' : `, did you mean ${near}?`}`;
 }
 

@@ -17,6 +17,12 @@ export interface InjectionSettings extends SidecarOptions {
   readonly controlPlane: string;
   /** PEM: the roots at this moment, for pods that start before their namespace has the ConfigMap. */
   readonly trustRoots: string;
+  /** URL of an OTLP/HTTP collector for spans; '': none. */
+  readonly tracingEndpoint: string;
+  /** Share of the traces that begin at a sidecar, 0 to 1; of no meaning without the endpoint. */
+  readonly tracingSampling: number;
+  /** What parseAccessLog() takes: the access log where no annotation says otherwise. */
+  readonly accessLog: string;
   /** Of Weft, for the status annotation. */
   readonly version: string;
 }
@@ -114,9 +120,17 @@ function sidecarEnvironment(settings: InjectionSettings, probes: Readonly<Record
   if (settings.skipInboundPorts !== '') env.push({ name: 'WEFT_SKIP_INBOUND_PORTS', value: settings.skipInboundPorts });
   if (settings.skipOutboundPorts !== '') env.push({ name: 'WEFT_SKIP_OUTBOUND_PORTS', value: settings.skipOutboundPorts });
   if (settings.opaquePorts !== '') env.push({ name: 'WEFT_OPAQUE_PORTS', value: settings.opaquePorts });
-  // The kubelet replaces $(NAME) in values, which it does not do in a probe's path or headers.
+  // The kubelet replaces $(NAME) in values, which it does not do in a probe's path or headers; $$ is a dollar sign.
   if (Object.keys(probes).length > 0) env.push({ name: 'WEFT_PROBES', value: JSON.stringify(probes).replaceAll('$', '$$$$') });
   env.push({ name: 'WEFT_LOG_LEVEL', value: settings.logLevel }, { name: 'WEFT_DRAIN_SECONDS', value: String(settings.drainSeconds) });
+  if (settings.tracingEndpoint !== '') {
+    env.push(
+      { name: 'OTEL_EXPORTER_OTLP_ENDPOINT', value: settings.tracingEndpoint.replaceAll('$', '$$$$') },
+      { name: 'OTEL_TRACES_SAMPLER', value: 'parentbased_traceidratio' },
+      { name: 'OTEL_TRACES_SAMPLER_ARG', value: String(settings.tracingSampling) },
+    );
+  }
+  if (settings.accessLog !== 'off') env.push({ name: 'WEFT_ACCESS_LOG', value: settings.accessLog.replaceAll('$', '$$$$') });
   // One arena instead of one per thread: several megabytes of a small process.
   env.push({ name: 'MALLOC_ARENA_MAX', value: '1' });
   return env;

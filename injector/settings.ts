@@ -1,4 +1,5 @@
 // The injector's settings: every environment name, its default and its meaning in one place. All mistakes are reported together.
+import { parseAccessLog } from '#core/access-filter.ts';
 import { isLogLevel, LOG_LEVELS, type LogFormat, type LogLevel } from '#core/log.ts';
 import {
   CONTROL_PLANE_GRPC_PORT,
@@ -9,12 +10,15 @@ import {
   WEBHOOK_PORT,
 } from '#core/names.ts';
 import { didYouMean } from '#core/nearest.ts';
+import { parseTraceSampling } from '#core/trace-sampling.ts';
 import { VERSION } from '#core/version.ts';
 import { exceeds, type OptionField, parseOption } from './annotations.ts';
 import type { InjectionSettings } from './containers.ts';
 
 /** Protocols whose server speaks first, or that look like others: SMTP, MySQL, PostgreSQL, Galera, Redis, Elasticsearch, Memcached. */
 export const DEFAULT_OPAQUE_PORTS = '25,587,3306,4444,5432,6379,9300,11211';
+/** As in the chart: one trace in a hundred. */
+const DEFAULT_SAMPLING = '0.01';
 const PULL_POLICIES = ['Always', 'IfNotPresent', 'Never'];
 
 export interface InjectorSettings {
@@ -63,20 +67,24 @@ export function readSettings(env: Environment): { settings: InjectorSettings } |
 
 /**
  * Reads what pods get: WEFT_IMAGE (needed), WEFT_IMAGE_PULL_POLICY, WEFT_TRUST_DOMAIN, WEFT_SIDECAR_LOG_LEVEL, WEFT_DRAIN_SECONDS,
- * WEFT_OPAQUE_PORTS, WEFT_SIDECAR_{CPU,MEMORY}_{REQUEST,LIMIT} (empty: none).
+ * WEFT_OPAQUE_PORTS, WEFT_SIDECAR_{CPU,MEMORY}_{REQUEST,LIMIT} (empty: none), WEFT_TRACING_ENDPOINT (empty: no tracing), WEFT_TRACING_SAMPLING,
+ * WEFT_ACCESS_LOG.
  * @returns the settings, or one message per mistake
  */
 export function readInjection(env: Environment): { injection: Omit<InjectionSettings, 'trustRoots'> } | { problems: string[] } {
   const problems: string[] = [];
-  const option = <T extends string | number>(name: string, field: OptionField, byDefault: string): T => {
+  const read = <T>(name: string, byDefault: string, parse: (text: string) => T): T => {
     const text = env[name] ?? byDefault;
     try {
-      return parseOption(field, text) as T;
+      return parse(text);
     } catch (error) {
       problems.push(`${name}: ${JSON.stringify(text)}: ${(error as Error).message}`);
-      return '' as T;
+      // Not used: with a problem there are no settings.
+      return undefined as T;
     }
   };
+  const option = <T extends string | number>(name: string, field: OptionField, byDefault: string): T =>
+    read(name, byDefault, (text) => parseOption(field, text) as T);
   if (!env.WEFT_IMAGE) problems.push('WEFT_IMAGE is not set: the image of the sidecar');
   const imagePullPolicy = env.WEFT_IMAGE_PULL_POLICY || 'IfNotPresent';
   if (!PULL_POLICIES.includes(imagePullPolicy)) {
@@ -92,6 +100,9 @@ export function readInjection(env: Environment): { injection: Omit<InjectionSett
     logLevel: option<string>('WEFT_SIDECAR_LOG_LEVEL', 'logLevel', 'info'),
     drainSeconds: option<number>('WEFT_DRAIN_SECONDS', 'drainSeconds', '30'),
     opaquePorts: option<string>('WEFT_OPAQUE_PORTS', 'opaquePorts', DEFAULT_OPAQUE_PORTS),
+    tracingEndpoint: read('WEFT_TRACING_ENDPOINT', '', collectorUrl),
+    tracingSampling: read('WEFT_TRACING_SAMPLING', DEFAULT_SAMPLING, parseTraceSampling),
+    accessLog: read('WEFT_ACCESS_LOG', 'off', validAccessLog),
     skipInboundPorts: '',
     skipOutboundPorts: '',
     resources: {
@@ -108,4 +119,20 @@ export function readInjection(env: Environment): { injection: Omit<InjectionSett
     if (exceeds(request, limit)) problems.push(`${name}_REQUEST must not exceed ${name}_LIMIT: ${request} is more than ${limit}`);
   }
   return problems.length > 0 ? { problems } : { injection };
+}
+
+function validAccessLog(text: string): string {
+  parseAccessLog(text);
+  return text;
+}
+
+/** An http or https URL, or ''. What stands behind "?" or "#" would end up in the middle of the path of requests. */
+function collectorUrl(text: string): string {
+  if (text === '') return text;
+  const url = URL.canParse(text) ? new URL(text) : null;
+  if (url !== null && /^https?:$/.test(url.protocol) && url.hostname !== '' && url.search === '' && url.hash === '' && !/\s/.test(text))
+    return text;
+  const guess = `http://${text.replace(/^[a-z]*:?\/\/+/i, '').replace(/\s|[?#].*$/g, '')}`;
+  const hint = URL.canParse(guess) ? `did you mean ${guess}?` : 'such as http://jaeger.weft-observability:4318';
+  throw new RangeError(`it must be an http:// or https:// URL, ${hint}`);
 }

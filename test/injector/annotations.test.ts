@@ -2,6 +2,7 @@
 import fs from 'node:fs';
 import path from 'node:path';
 import { expect } from 'chai';
+import { inject } from '#injector/inject.ts';
 import { parseQuantity } from '#injector/quantity.ts';
 import { parseProbes } from '#sidecar/probe/targets.ts';
 import { readCase, runCase } from './golden-case.ts';
@@ -24,6 +25,19 @@ describe('quantities', () => {
     for (const [text, value] of Object.entries(values)) expect(parseQuantity(text), text).to.equal(value);
     for (const text of ['', 'm', '-1', '64MB', '1 Mi', '1K', 'NaN', '0x10', '1,5', 'Infinity', '1'.repeat(30)])
       expect(parseQuantity(text), text).to.equal(null);
+  });
+});
+
+describe('annotations that sidecars follow', () => {
+  it('leave no trace in what is injected', () => {
+    const { pod, settings } = readCase(
+      fs.readFileSync(path.resolve(import.meta.dirname, '../golden/injector/TelemetryAnnotations.yaml'), 'utf8'),
+    );
+    const namespace = { name: 'shop', labels: {}, annotations: { 'weft.dev/access-log': 'all', 'weft.dev/trace-sampling': '1' } };
+    const plain = { ...pod, metadata: { ...pod.metadata, annotations: {} } };
+    const { pod: after, warnings } = inject(pod, namespace, settings);
+    expect(warnings).to.deep.equal([]);
+    expect(after.spec).to.deep.equal(inject(plain, { ...namespace, annotations: {} }, settings).pod.spec);
   });
 });
 

@@ -180,6 +180,28 @@ describe('the injector’s settings', () => {
     ]);
   });
 
+  it('name the collector, the share of traces and the access log; without them there is none', () => {
+    const read = (env: Record<string, string>) => {
+      const made = readSettings({ WEFT_IMAGE: 'weft:1', ...env });
+      if ('problems' in made) return made.problems.join('\n');
+      const { tracingEndpoint, tracingSampling, accessLog } = made.settings.injection;
+      return [tracingEndpoint, tracingSampling, accessLog];
+    };
+    expect(read({})).to.deep.equal(['', 0.01, 'off']);
+    const given = { WEFT_TRACING_ENDPOINT: 'http://jaeger.obs:4318', WEFT_TRACING_SAMPLING: '5%', WEFT_ACCESS_LOG: 'errors' };
+    expect(read(given)).to.deep.equal(['http://jaeger.obs:4318', 0.05, 'errors']);
+    expect(read({ WEFT_TRACING_ENDPOINT: 'jaeger.obs:4318' })).to.include('did you mean http://jaeger.obs:4318?');
+    expect(read({ WEFT_TRACING_ENDPOINT: 'grpc://jaeger.obs:4317' })).to.include('did you mean http://jaeger.obs:4317?');
+    expect(read({ WEFT_TRACING_ENDPOINT: 'http://a/?b' })).to.include('did you mean http://a/?');
+    expect(read({ WEFT_TRACING_ENDPOINT: '::' })).to.include('WEFT_TRACING_ENDPOINT: "::": it must be an http:// or https:// URL, such as');
+    expect(read({ WEFT_TRACING_SAMPLING: '5' }))
+      .to.include('WEFT_TRACING_SAMPLING: "5": it must be a share')
+      .and.include('did you mean 5%?');
+    expect(read({ WEFT_ACCESS_LOG: 'erors' }))
+      .to.include('WEFT_ACCESS_LOG: "erors": ')
+      .and.include('did you mean "errors"?');
+  });
+
   it('tell all mistakes together', () => {
     const read = readSettings({
       WEFT_IMAGE_PULL_POLICY: 'always',

@@ -54,6 +54,8 @@ const EVERYTHING = {
     drainSeconds: 0,
     opaquePorts: [25, '4000-4010'],
   },
+  tracing: { endpoint: 'http://jaeger.weft-observability:4318', sampling: 0.05 },
+  accessLog: 'code!=OK,duration>=250ms',
   pdb: { enabled: true },
 };
 

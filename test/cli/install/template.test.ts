@@ -86,6 +86,8 @@ describe('templates', () => {
     it(`refuses ${JSON.stringify(source)}`, () => expect(() => rendered(source, data)).to.throw(message));
 
   it('refuses numbers that Helm would print with an exponent', () => {
+    expect(rendered('{{ .n | quote }}', { n: 0.0001 })).to.equal(`"0.0001"`);
+    expect(() => rendered('{{ .n }}', { n: 0.00001 })).to.throw(/Helm would print/);
     expect(rendered('{{ .n }}', { n: 999_999 })).to.equal('999999');
     expect(() => rendered('{{ .n }}', { n: 1_000_000 })).to.throw(/Helm would print/);
     expect(rendered('{{ int .n }}', { n: 1_000_000 })).to.equal('1000000');
