@@ -34,6 +34,17 @@ describe('endpoints', () => {
     expect(app(pod).total(), `calls of ${pod}`).to.equal(seen);
   }
 
+  /**
+   * Waits until the pod's sidecar has noticed that a connection of its is gone. Until then it sends calls there, which are in flight on a dead one:
+   * the news is read from another socket than they are, in no order.
+   */
+  async function notices(pod: string, kill: () => void | Promise<void>): Promise<void> {
+    const connections = (): Promise<number> => echo.mesh.metric(pod, 'weft_upstream_connections');
+    const before = await connections();
+    await kill();
+    await until(async () => (await connections()) < before, `the sidecar of ${pod} has noticed`);
+  }
+
   /** What failed had begun before, and could not be known not to have been processed. */
   function onlyInFlight(begun: number): void {
     expect(load.failures.filter(({ number }) => number >= begun)).to.deep.equal([]);
@@ -75,8 +86,8 @@ describe('endpoints', () => {
   });
 
   it('one whose application is killed: only calls in flight on it fail, and it is back when the application is', async () => {
+    await notices('b', () => app('b').kill());
     const begun = load.begun;
-    app('b').kill();
     await load.more(300);
     onlyInFlight(begun);
     const again = await startApp('b', echo.mesh.appAddress('b'));
@@ -89,10 +100,11 @@ describe('endpoints', () => {
   });
 
   it('one that is killed as a whole, sidecar and application: only calls in flight on it fail', async () => {
-    app('b').kill();
-    const stopped = echo.mesh.stopSidecar('b', 0);
+    await notices('caller', () => {
+      app('b').kill();
+      return echo.mesh.stopSidecar('b', 0);
+    });
     const begun = load.begun;
-    await stopped;
     await load.more(300);
     onlyInFlight(begun);
   });
