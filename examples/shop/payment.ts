@@ -8,12 +8,15 @@ import {
   type ServerUnaryCall,
   type ServerWritableStream,
   type sendUnaryData,
+  status,
 } from '@grpc/grpc-js';
 import { type ChargeRequest, type ChargeResponse, ChargeResponseSchema, type HistoryRequest } from './gen/payment/payment_pb.ts';
 import { paymentService } from './service.ts';
 
 const version = process.env.VERSION ?? 'v1';
 const pod = process.env.POD_NAME ?? '';
+/** How many of a hundred charges fail: for trying alerts. */
+const failPercent = Number(process.env.FAIL_PERCENT ?? '0');
 // Not all addresses: under `weft run` many pods share one machine, each with an address of its own.
 const address = `${process.env.POD_IP ?? '127.0.0.1'}:${process.env.PORT ?? '8080'}`;
 
@@ -25,7 +28,8 @@ function answer(request: ChargeRequest, metadata: Metadata): ChargeResponse {
 const server = new Server();
 server.addService(paymentService, {
   charge(call: ServerUnaryCall<ChargeRequest, ChargeResponse>, callback: sendUnaryData<ChargeResponse>) {
-    callback(null, answer(call.request, call.metadata));
+    if (Math.random() * 100 < failPercent) callback({ code: status.INTERNAL, details: 'the card processor answers nonsense' });
+    else callback(null, answer(call.request, call.metadata));
   },
   history(call: ServerWritableStream<HistoryRequest, ChargeResponse>) {
     const count = Math.min(call.request.count, 100);

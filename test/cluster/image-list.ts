@@ -3,6 +3,8 @@ import { existsSync, readdirSync, readFileSync, realpathSync } from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
 import { SIDECAR_USER_ID } from '#core/names.ts';
+import { goTool } from '../support/go-tools.ts';
+import { prometheusPrograms } from '../support/prometheus-program.ts';
 import { binary } from './binaries.ts';
 import { PAUSE_IMAGE } from './configuration.ts';
 import { exec, must } from './exec.ts';
@@ -18,6 +20,9 @@ export const WEFT_IMAGE = 'localhost/weft:dev';
 /** The second name is the one in examples/shop. */
 export const SHOP_IMAGES = ['localhost/weft-shop:dev', 'docker.io/library/weft-shop:latest'];
 export const ECHO_IMAGE = 'registry.k8s.io/gateway-api/echo-advanced:v1.5.1';
+/** As manifests/observability names them; without Jaeger's web pages, which its Go module does not have. */
+export const JAEGER_IMAGE = 'docker.io/jaegertracing/all-in-one:1.62.0';
+export const PROMETHEUS_IMAGE = 'docker.io/prom/prometheus:v2.55.1';
 export const COREDNS_IMAGE = 'localhost/coredns:1.15.0';
 
 const EXECUTABLE = 0o755;
@@ -107,6 +112,21 @@ export async function coreDnsImage(say?: (line: string) => void): Promise<Image>
     layers: [[program('coredns', await binary('coredns', say)), ...ACCOUNTS]],
     entrypoint: ['/coredns'],
   };
+}
+
+/** Where traces go. @throws Error when it cannot be built */
+export async function jaegerImage(): Promise<Image> {
+  const tool = await goTool('jaeger');
+  if ('skip' in tool) throw new Error(tool.skip);
+  return { names: [JAEGER_IMAGE], layers: [[program('jaeger', tool.path), ...ACCOUNTS]], entrypoint: ['/jaeger'] };
+}
+
+/** The Debian package's Prometheus under the name of a newer one of the same major version. @throws Error when it cannot be had */
+export async function prometheusImage(): Promise<Image> {
+  const programs = await prometheusPrograms();
+  if ('skip' in programs) throw new Error(programs.skip);
+  const layer: Layer = [program('bin/prometheus', programs.prometheus), ...(await libraries(programs.prometheus)), ...ACCOUNTS];
+  return { names: [PROMETHEUS_IMAGE], layers: [layer], entrypoint: ['/bin/prometheus'] };
 }
 
 /** First process of each pod. */

@@ -85,20 +85,27 @@ async function start(program: string): Promise<Jaeger> {
     { env: { SPAN_STORAGE_TYPE: 'memory' } },
   );
   const queryUrl = `http://127.0.0.1:${query}`;
+  // For a trace that it does not know it answers 404 with no traces.
+  const tracesAt = async (path: string) => tracesIn(await (await fetch(queryUrl + path)).text());
   return {
     otlpUrl: `http://127.0.0.1:${otlp}`,
     queryUrl,
-    trace: async (id) => (await tracesAt(`${queryUrl}/api/traces/${id}`))[0],
-    traces: (service) => tracesAt(`${queryUrl}/api/traces?limit=200&service=${encodeURIComponent(service)}`),
+    trace: async (id) => (await tracesAt(`/api/traces/${id}`))[0],
+    traces: (service) => tracesAt(`/api/traces?limit=200&service=${encodeURIComponent(service)}`),
     stop,
   };
 }
 
-/** What the query API answers; none for a trace that it does not know. @throws Error with another answer than traces */
-export async function tracesAt(url: string): Promise<JaegerTrace[]> {
-  const answer = await fetch(url);
-  const text = await answer.text();
-  if (answer.status === 404) return [];
-  if (!answer.ok) throw new Error(`${url} answers ${answer.status}: ${text.slice(0, 300)}`);
-  return (JSON.parse(text) as { data: JaegerTrace[] | null }).data ?? [];
+/** The traces in an answer of the query API. @throws Error with another answer than traces */
+export function tracesIn(text: string): JaegerTrace[] {
+  try {
+    return (JSON.parse(text) as { data: JaegerTrace[] | null }).data ?? [];
+  } catch {
+    throw new Error(`Jaeger answers: ${text.slice(0, 300)}`);
+  }
+}
+
+/** Of a span, or of its process: attribute → value. */
+export function tagsOf({ tags = [] }: { readonly tags?: readonly JaegerTag[] }): Record<string, JaegerTag['value']> {
+  return Object.fromEntries(tags.map(({ key, value }) => [key, value]));
 }

@@ -49,7 +49,6 @@ export interface Target {
 }
 
 export interface Prometheus {
-  readonly url: string;
   /** An instant query now. @throws Error with what Prometheus says of the expression */
   query(promql: string): Promise<Sample[]>;
   /** The first sample's value; undefined without samples. */
@@ -93,7 +92,8 @@ async function start(program: string, settings: PrometheusSettings): Promise<Pro
       ],
       `${url}/-/ready`,
     );
-    return client(url, async () => {
+    const get = async (path: string) => (await fetch(url + path)).text();
+    return client(get, async () => {
       await stop();
       remove();
     });
@@ -116,15 +116,24 @@ function configOf({ scrape, rules = [], interval = SCRAPE_INTERVAL }: Prometheus
   };
 }
 
-/** What a Prometheus at `url` answers, wherever it runs. */
-export function client(url: string, stop: () => Promise<void> = async () => {}): Prometheus {
-  const ask = <T>(what: string, query: Record<string, string> = {}) => dataAt<T>(`${url}/api/v1/${what}?${new URLSearchParams(query)}`);
+/** What a Prometheus answers, wherever it runs. @param get the body of a GET of a path with its query; may throw instead of giving an error's body */
+export function client(get: (path: string) => Promise<string>, stop: () => Promise<void> = async () => {}): Prometheus {
+  const ask = async <T>(what: string, query: Record<string, string> = {}): Promise<T> => {
+    const text = await get(`/api/v1/${what}?${new URLSearchParams(query)}`);
+    let body: { status: string; data: T; error?: string };
+    try {
+      body = JSON.parse(text);
+    } catch {
+      throw new Error(`Prometheus answers: ${text.slice(0, 300)}`);
+    }
+    if (body.status !== 'success') throw new Error(body.error ?? text.slice(0, 300));
+    return body.data;
+  };
   const query = async (promql: string) => {
     const { result } = await ask<{ result: { metric: Record<string, string>; value: [number, string] }[] }>('query', { query: promql });
     return result.map(({ metric, value: [, text] }) => ({ metric, value: numberOf(text) }));
   };
   return {
-    url,
     query,
     value: async (promql) => (await query(promql))[0]?.value,
     alerts: async () => (await ask<{ alerts: Alert[] }>('alerts')).alerts,
@@ -140,17 +149,4 @@ export function client(url: string, stop: () => Promise<void> = async () => {}):
 
 function numberOf(text: string): number {
   return text.endsWith('Inf') ? Number(text.replace('Inf', 'Infinity')) : Number(text);
-}
-
-async function dataAt<T>(url: string): Promise<T> {
-  const answer = await fetch(url);
-  const text = await answer.text();
-  let body: { status: string; data: T; error?: string };
-  try {
-    body = JSON.parse(text);
-  } catch {
-    throw new Error(`${url} answers ${answer.status}: ${text.slice(0, 300)}`);
-  }
-  if (body.status !== 'success') throw new Error(body.error ?? text.slice(0, 300));
-  return body.data;
 }
