@@ -23,13 +23,14 @@ APPLIED 37/40: of the 40 connected sidecars that use the Service, 37 have said t
 Examples:
   weft status
   weft status routes -n shop
-  weft status sidecars -o wide`;
+  weft status sidecars -o wide
+  weft status calls      traces of slow and failed calls; weft trace draws one`;
 
 /** The verb `status`. Its action throws Failure. */
 export function statusCommand({ stdout, stderr, env }: Pick<Terminal, 'stdout' | 'stderr' | 'env'>): Command {
   return withClusterOptions(new Command('status'))
-    .description('Say which routes are in force on how many sidecars, and how each sidecar is.')
-    .addArgument(new Argument('[what]', 'only these').choices(['routes', 'sidecars']))
+    .description('Say which routes are in force on how many sidecars, how each sidecar is, and which traces are worth a look.')
+    .addArgument(new Argument('[what]', 'only these').choices(['routes', 'sidecars', 'calls']))
     .option('-n, --namespace <name>', 'of one namespace (default: of all)')
     .addOption(new Option('-o, --output <format>', 'how to print').choices(['table', 'wide', 'json']).default('table'))
     .addHelpText('after', EXAMPLE)
@@ -43,14 +44,16 @@ export function statusCommand({ stdout, stderr, env }: Pick<Terminal, 'stdout' |
     });
 
   function tables(status: MeshStatus, what: What | undefined, { output, namespace }: Options): string {
-    const layout = { what: what === undefined ? (['routes', 'sidecars'] as const) : [what], wide: output === 'wide', namespace };
+    // Without tracing there is nothing to say of calls, unless it is asked.
+    const all: What[] = status.calls.length > 0 ? ['routes', 'sidecars', 'calls'] : ['routes', 'sidecars'];
+    const layout = { what: what === undefined ? all : [what], wide: output === 'wide', namespace };
     return textOf(status, { ...layout, nowMs: Date.now(), style: styleFor(stdout, env) }).join('\n');
   }
 }
 
-function jsonOf({ routes, sidecars, unreachable, problems }: MeshStatus, what: What | undefined): string {
-  const shown = what === 'routes' ? { routes } : what === 'sidecars' ? { sidecars } : { routes, sidecars };
-  return JSON.stringify({ ...shown, unreachable, problems }, null, 2);
+function jsonOf({ routes, sidecars, calls, unreachable, problems }: MeshStatus, what: What | undefined): string {
+  const all = { routes, sidecars, calls };
+  return JSON.stringify({ ...(what === undefined ? all : { [what]: all[what] }), unreachable, problems }, null, 2);
 }
 
 /** Names of the control plane's pods that run. @throws Failure when there are none, with the reason */

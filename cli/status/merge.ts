@@ -1,10 +1,13 @@
 // One picture from several replicas of the control plane: each knows all routes, and the sidecars that are connected to it. Pure.
-import type { ParentReport, RouteReport, SidecarReport } from '#control-plane/view/status.ts';
+import { worthShowing } from '#control-plane/publish/call-reports.ts';
+import type { ParentReport, RouteReport, SidecarReport, TracedCallReport } from '#control-plane/view/status.ts';
 import type { Answer } from './replicas.ts';
 
 export interface MeshStatus {
   readonly routes: readonly RouteReport[];
   readonly sidecars: readonly SidecarReport[];
+  /** By Service, the slow one first; a slow call that failed stands once. */
+  readonly calls: readonly TracedCallReport[];
   /** "pod: why", of replicas that did not answer: their sidecars are missing here. */
   readonly unreachable: readonly string[];
   /** How many replicas answered. */
@@ -33,6 +36,7 @@ export function mergeAnswers(answers: readonly Answer[]): MeshStatus {
   return {
     routes: [...routes].sort(byKey).map(([, route]) => route),
     sidecars: [...sidecars].sort(byKey).map(([, sidecar]) => sidecar),
+    calls: mergeCalls(reports.flatMap((report) => report.calls)),
     unreachable: answers.flatMap(({ pod, report }) => (report.ok ? [] : [`${pod}: ${report.error}`])),
     replicas: reports.length,
     problems: [...new Set(reports.flatMap(({ problems }) => problems))],
@@ -41,6 +45,16 @@ export function mergeAnswers(answers: readonly Answer[]): MeshStatus {
 
 function byKey([a]: [string, unknown], [b]: [string, unknown]): number {
   return a < b ? -1 : a > b ? 1 : 0;
+}
+
+function mergeCalls(all: readonly TracedCallReport[]): TracedCallReport[] {
+  const shown = worthShowing(all);
+  const slow = new Set(shown.flatMap(({ kind, traceId, service }) => (kind === 'slow' ? [`${service} ${traceId}`] : [])));
+  return shown
+    .filter(({ kind, traceId, service }) => kind === 'slow' || !slow.has(`${service} ${traceId}`))
+    .map((call): [string, TracedCallReport] => [`${call.service}${SEPARATOR}${call.kind === 'slow' ? 0 : 1}`, call])
+    .sort(byKey)
+    .map(([, call]) => call);
 }
 
 /** Conditions are those of the newer generation; who runs it adds up. */

@@ -29,7 +29,7 @@ async function askReplica(open: OpenPort, pod: string): Promise<Answer> {
   }
 }
 
-const LISTS = ['missingKinds', 'problems', 'routes', 'sidecars', 'reflectors'] as const;
+const LISTS = ['missingKinds', 'problems', 'routes', 'sidecars', 'calls', 'reflectors'] as const;
 
 /** A control plane of another version may leave lists out. @throws Error when it is no report at all */
 function reportOf(value: unknown): StatusReport {

@@ -1,5 +1,7 @@
 // What `weft status` says of routes and sidecars, as rows of a table. Pure.
-import type { ParentReport, RouteReport, SidecarReport } from '#control-plane/view/status.ts';
+import type { ParentReport, RouteReport, SidecarReport, TracedCallReport } from '#control-plane/view/status.ts';
+import { statusName } from '../run/stats/tally.ts';
+import { latencyText } from '../run/view/words.ts';
 import { spanText } from './span.ts';
 import type { Cell } from './table.ts';
 
@@ -17,6 +19,8 @@ export const SIDECAR_TITLES = [
   'REJECTED',
 ] as const;
 export const WIDE_SIDECAR_TITLES = [...SIDECAR_TITLES.slice(0, 7), 'RESOURCES', 'PENDING', 'REJECTED', 'REASON'] as const;
+export const CALL_TITLES = ['SERVICE', 'METHOD', 'FROM', 'CODE', 'TIME', 'AGE', 'TRACE'] as const;
+export const WIDE_CALL_TITLES = [...CALL_TITLES.slice(0, 2), 'ROUTE', 'FROM', 'CODE', 'ERROR', 'TIME', 'AGE', 'TRACE'] as const;
 
 /** A certificate with less than this left is shown as a bad one. */
 const CERTIFICATE_SOON_MS = 300_000;
@@ -82,6 +86,17 @@ export function sidecarRows(sidecars: readonly SidecarReport[], nowMs: number, w
     const end: Cell[] = [String(pending), { text: String(rejected.length), bad: rejected.length > 0 }];
     if (!wide) return [...start, ...end];
     return [...start, String(resources), ...end, rejected.map(({ name, reason }) => `${name}: ${reason}`).join('; ')];
+  });
+}
+
+/** One row for each call whose trace is worth a look. @param nowMs Unix ms */
+export function callRows(calls: readonly TracedCallReport[], nowMs: number, wide: boolean): Cell[][] {
+  return calls.map(({ service, method, route, from, code, error, ms, endedMs, traceId }) => {
+    const status: Cell = { text: statusName(code), bad: code !== 0 };
+    const times = [latencyText(ms), age(endedMs, nowMs)];
+    return wide
+      ? [service, method, route || NOTHING, from, status, error || NOTHING, ...times, traceId]
+      : [service, method, from, status, ...times, traceId];
   });
 }
 

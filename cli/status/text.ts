@@ -2,13 +2,23 @@
 import { LABEL_INJECT } from '#core/names.ts';
 import type { Style } from '../style.ts';
 import type { MeshStatus } from './merge.ts';
-import { ROUTE_TITLES, routeRows, SIDECAR_TITLES, sidecarRows, WIDE_ROUTE_TITLES, WIDE_SIDECAR_TITLES } from './rows.ts';
+import {
+  CALL_TITLES,
+  callRows,
+  ROUTE_TITLES,
+  routeRows,
+  SIDECAR_TITLES,
+  sidecarRows,
+  WIDE_CALL_TITLES,
+  WIDE_ROUTE_TITLES,
+  WIDE_SIDECAR_TITLES,
+} from './rows.ts';
 import { tableLines } from './table.ts';
 
-export type What = 'routes' | 'sidecars';
+export type What = 'routes' | 'sidecars' | 'calls';
 
 export interface Layout {
-  /** Both, in this order, when there are several. */
+  /** All, in this order, when there are several. */
   readonly what: readonly What[];
   readonly wide: boolean;
   /** Absent: all. */
@@ -21,7 +31,7 @@ export interface Layout {
 /** Lines without line ends. */
 export function textOf(status: MeshStatus, layout: Layout): string[] {
   return layout.what.flatMap((what, i) => {
-    const lines = what === 'routes' ? routeLines(status, layout) : sidecarLines(status, layout);
+    const lines = LINES[what](status, layout);
     return i === 0 ? lines : ['', ...lines];
   });
 }
@@ -45,7 +55,17 @@ function sidecarLines({ sidecars }: MeshStatus, { wide, style, namespace, nowMs 
   return tableLines(wide ? WIDE_SIDECAR_TITLES : SIDECAR_TITLES, sidecarRows(sidecars, nowMs, wide), style);
 }
 
-/** The part of one namespace: its routes, and routes on its Services; its sidecars. */
+function callLines({ calls }: MeshStatus, { wide, style, namespace, nowMs }: Layout): string[] {
+  if (calls.length === 0) {
+    const where = namespace === undefined ? '' : ` to or from namespace ${namespace}`;
+    return [`no recorded call${where} is known: sidecars with tracing tell of a slow and of the last failed call of each Service`];
+  }
+  return tableLines(wide ? WIDE_CALL_TITLES : CALL_TITLES, callRows(calls, nowMs, wide), style);
+}
+
+const LINES = { routes: routeLines, sidecars: sidecarLines, calls: callLines } satisfies Record<What, unknown>;
+
+/** The part of one namespace: its routes, and routes on its Services; its sidecars; calls to and from it. */
 export function ofNamespace(status: MeshStatus, namespace: string | undefined): MeshStatus {
   if (namespace === undefined) return status;
   return {
@@ -54,5 +74,6 @@ export function ofNamespace(status: MeshStatus, namespace: string | undefined): 
       (route) => route.namespace === namespace || route.parents.some(({ parent }) => parent.startsWith(`${namespace}/`)),
     ),
     sidecars: status.sidecars.filter((sidecar) => sidecar.namespace === namespace),
+    calls: status.calls.filter(({ service, from }) => [service, from].some((name) => name.startsWith(`${namespace}/`))),
   };
 }

@@ -1,5 +1,5 @@
 // Brings each change of the objects to the sidecars that it concerns, and knows what each of them runs.
-import type { Ack, Hello, SubscribeResponse, TrustBundle } from '#core/gen/weft/v1/config_pb.ts';
+import type { Ack, CallReport, Hello, SubscribeResponse, TrustBundle } from '#core/gen/weft/v1/config_pb.ts';
 import type { PodAddress, Workload } from '#core/gen/weft/v1/mesh_pb.ts';
 import type { Logger } from '#core/log.ts';
 import type { Timers } from '#core/timers.ts';
@@ -73,6 +73,7 @@ export interface Connection {
   /** @returns the rejections that are new */
   acknowledge(ack: Ack): { name: string; version: string; reason: string }[];
   wantAddresses(addresses: readonly string[], dropped: readonly string[]): void;
+  reportCalls(report: CallReport): void;
   detach(): void;
 }
 
@@ -225,6 +226,7 @@ export class Publisher {
         this.progress('standing');
         return rejections;
       },
+      reportCalls: (report) => subscriber.reportCalls(report),
       detach: () => {
         this.counters.responses += subscriber.responses;
         if (this.connected.get(pod) !== connected) return;

@@ -121,7 +121,7 @@ class SubscribeCall {
           reason: rejection.reason,
         });
       }
-    }
+    } else if (message.case === 'calls') this.connection.reportCalls(message.value);
     // A message of a newer sidecar that is not known here is passed over.
   }
 

@@ -1,7 +1,15 @@
 // One sidecar's end of the configuration stream, without the stream: what it wants, what it has, what goes out next.
 import { create } from '@bufbuild/protobuf';
-import { type Ack, type Hello, type Resource, type SubscribeResponse, SubscribeResponseSchema } from '#core/gen/weft/v1/config_pb.ts';
+import {
+  type Ack,
+  type CallReport,
+  type Hello,
+  type Resource,
+  type SubscribeResponse,
+  SubscribeResponseSchema,
+} from '#core/gen/weft/v1/config_pb.ts';
 import { neededBy } from '../scope.ts';
+import { ReportedCalls } from './call-reports.ts';
 import type { Catalogue } from './catalogue.ts';
 import {
   addressOfPodResource,
@@ -67,6 +75,8 @@ export class Subscriber {
   lastAckMs = 0;
   /** Unix ms: end of the newest certificate that is known of; 0: none is. */
   certificateNotAfterMs = 0;
+  /** Calls of it whose traces are worth a look. */
+  readonly calls = new ReportedCalls();
   private readonly surroundings: Surroundings;
   private readonly send: (response: SubscribeResponse) => void;
   /** Wanted Service → the Services whose endpoints its newest version needs. */
@@ -135,6 +145,11 @@ export class Subscriber {
   want(keys: Iterable<string>): void {
     for (const key of keys) if (!this.wants.has(key)) this.addWant(key);
     this.flush();
+  }
+
+  /** It tells of calls to Services that it wants. */
+  reportCalls(report: CallReport): void {
+    this.calls.take(report, (service) => this.wants.has(service), this.surroundings.now());
   }
 
   /** A Service was translated anew (or came, or went): notes what of it this sidecar gets. */

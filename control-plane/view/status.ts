@@ -2,6 +2,7 @@
 import { VERSION } from '#core/version.ts';
 import type { ControlPlane, RouteState } from '../assemble.ts';
 import type { Condition } from '../kube/types.ts';
+import { type ReportedCall, worthShowing } from '../publish/call-reports.ts';
 import type { AppliedOn } from '../publish/publisher.ts';
 
 /** The JSON of GET /status. Times are Unix ms. One replica's view: it knows of the sidecars that are connected to it. */
@@ -20,6 +21,8 @@ export interface StatusReport {
   readonly problems: readonly string[];
   readonly routes: readonly RouteReport[];
   readonly sidecars: readonly SidecarReport[];
+  /** Of each Service a recent slow call and the last failed one, of those whose traces are recorded. */
+  readonly calls: readonly TracedCallReport[];
   /** Empty where the objects come from files. */
   readonly reflectors: readonly ReflectorReport[];
 }
@@ -61,6 +64,11 @@ export interface SidecarReport {
   readonly rejected: readonly { readonly name: string; readonly reason: string }[];
 }
 
+export interface TracedCallReport extends ReportedCall {
+  /** Who called, "namespace/workload". */
+  readonly from: string;
+}
+
 export interface ReflectorReport {
   readonly kind: string;
   readonly synced: boolean;
@@ -92,6 +100,7 @@ export function statusReport(controlPlane: ControlPlane | null, around: Surround
     problems: [...around.problems, ...(controlPlane?.problems() ?? [])],
     routes: controlPlane === null ? [] : routeReports(controlPlane.routeStates()),
     sidecars: controlPlane === null ? [] : sidecarReports(controlPlane),
+    calls: controlPlane === null ? [] : callReports(controlPlane),
     reflectors: around.reflectors,
   };
 }
@@ -125,6 +134,15 @@ function sidecarReports({ publisher }: ControlPlane): SidecarReport[] {
     };
   });
   return reports.sort((a, b) => compareText(`${a.namespace}/${a.pod}`, `${b.namespace}/${b.pod}`));
+}
+
+function callReports({ publisher }: ControlPlane): TracedCallReport[] {
+  const calls = publisher.sidecars().flatMap(({ peer, calls: told }) => {
+    const { namespace, pod } = peer;
+    const from = `${namespace}/${publisher.workloadOf(peer)?.name || pod}`;
+    return told.all().map((call): TracedCallReport => ({ ...call, from }));
+  });
+  return worthShowing(calls).sort((a, b) => compareText(`${a.service} ${a.kind}`, `${b.service} ${b.kind}`));
 }
 
 function compareText(a: string, b: string): number {

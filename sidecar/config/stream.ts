@@ -1,6 +1,7 @@
 // The sidecar's end of weft.v1.Config/Subscribe: keeps one call open to the control plane, hands over what arrives, and keeps the last good of everything.
 import { create } from '@bufbuild/protobuf';
 import {
+  CallReportSchema,
   Config,
   type Rejection,
   RejectionSchema,
@@ -8,6 +9,7 @@ import {
   type SubscribeRequest,
   SubscribeRequestSchema,
   type SubscribeResponse,
+  type TracedCall,
   WantSchema,
 } from '#core/gen/weft/v1/config_pb.ts';
 import { type Logger, silentLogger } from '#core/log.ts';
@@ -141,6 +143,11 @@ export class ConfigStream {
   dropAddresses(addresses: readonly string[]): void {
     for (const address of addresses) this.held.delete(`pod/${address}`);
     this.send({ case: 'want', value: create(WantSchema, { dropped: [...addresses] }) });
+  }
+
+  /** Tells of calls whose traces are worth a look. A control plane that is older passes over it; without one it is lost. */
+  reportCalls(calls: TracedCall[]): void {
+    this.send({ case: 'calls', value: create(CallReportSchema, { calls }) });
   }
 
   /** The control plane has answered on the stream that is open now. */

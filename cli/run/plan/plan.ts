@@ -1,5 +1,6 @@
 // The whole plan of a run, from manifests: which pods with which addresses, ports and environment; which Services and listeners. Pure.
 import { create } from '@bufbuild/protobuf';
+import { telemetryOf } from '#control-plane/annotations.ts';
 import {
   InboundPortSchema,
   MtlsMode,
@@ -187,6 +188,7 @@ export function workloadOf(pod: PlannedPod, plan: Plan, namespaces: readonly Man
       }),
     ),
     outbound: outboundListeners(pod.slot, plan.services, plan.memory.services, settings),
+    telemetry: telemetryOf({ kind: 'Pod', metadata: { annotations: { ...pod.annotations } } }, namespace),
   });
 }
 

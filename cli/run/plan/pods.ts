@@ -1,5 +1,6 @@
 // Turns Deployments and Pods of a directory into the pods that `weft run` starts.
 import { dirname, isAbsolute, resolve } from 'node:path';
+import { ANNOTATION_ACCESS_LOG, ANNOTATION_TRACE_SAMPLING } from '#core/names.ts';
 import { appAddress, podAddress } from './addresses.ts';
 import { type Container, isTcp, keyOf, type Meta, type PodSpec, type Probe, type SourcedManifest } from './manifests.ts';
 import { podName, shortHash, templateHash } from './names.ts';
@@ -99,16 +100,24 @@ export function wantedPods(manifests: readonly SourcedManifest[], baseDirectory:
     if (object.kind === 'Deployment') {
       const template = object.spec?.template ?? {};
       const replicas = replicaCount(object.spec?.replicas);
-      const hash = templateHash(template);
+      const hash = templateHash(lasting(template));
       const labels = { ...template.metadata?.labels, 'pod-template-hash': hash };
       for (let i = 0; i < replicas; i++) add({ ...template.metadata, labels }, template.spec ?? {}, podName(name, hash, i), name, hash);
     } else if (object.kind === 'Pod') {
-      add(object.metadata ?? {}, object.spec ?? {}, name, name, templateHash({ metadata: object.metadata, spec: object.spec }));
+      add(object.metadata ?? {}, object.spec ?? {}, name, name, templateHash(lasting({ metadata: object.metadata, spec: object.spec })));
     }
   }
   // The same note for each replica is one note.
   const unique = [...new Map(problems.map((problem) => [problem.text, problem])).values()];
   return { pods: [...pods.values()], problems: unique };
+}
+
+/** A template without the annotations that sidecars follow as they change: another value of these is no reason for other pods. */
+function lasting<T extends { metadata?: Meta }>(template: T): T {
+  const { annotations, ...metadata } = template.metadata ?? {};
+  if (annotations?.[ANNOTATION_TRACE_SAMPLING] === undefined && annotations?.[ANNOTATION_ACCESS_LOG] === undefined) return template;
+  const { [ANNOTATION_TRACE_SAMPLING]: _sampling, [ANNOTATION_ACCESS_LOG]: _log, ...others } = annotations;
+  return { ...template, metadata: Object.keys(others).length === 0 ? metadata : { ...metadata, annotations: others } };
 }
 
 function replicaCount(value: unknown): number {

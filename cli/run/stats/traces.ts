@@ -1,4 +1,5 @@
 // Of the traces that sidecars tell of, those that are shown: a recent slow call and the last failed one. Pure.
+import { newerOf, slowerOf } from '#control-plane/publish/call-reports.ts';
 import type { FailedTrace, SeenTrace } from './snapshot.ts';
 
 export interface NotedTraces {
@@ -6,18 +7,9 @@ export interface NotedTraces {
   readonly failed?: FailedTrace;
 }
 
-/** A call that ended so much earlier than another is not shown for being slower, in ms. */
-export const RECENT_MS = 60_000;
-
 /** The slowest of the recent calls, the newest of the failed ones. */
 export function worthALook(a: NotedTraces, b: NotedTraces): NotedTraces {
-  const slow = a.slow && b.slow ? slower(a.slow, b.slow) : (a.slow ?? b.slow);
-  const failed = a.failed && b.failed ? (b.failed.endedMs > a.failed.endedMs ? b.failed : a.failed) : (a.failed ?? b.failed);
+  const slow = a.slow && b.slow ? slowerOf(a.slow, b.slow) : (a.slow ?? b.slow);
+  const failed = a.failed && b.failed ? newerOf(a.failed, b.failed) : (a.failed ?? b.failed);
   return { ...(slow && { slow }), ...(failed && { failed }) };
-}
-
-function slower(a: SeenTrace, b: SeenTrace): SeenTrace {
-  const apartMs = a.endedMs - b.endedMs;
-  if (Math.abs(apartMs) > RECENT_MS) return apartMs > 0 ? a : b;
-  return b.ms > a.ms ? b : a;
 }

@@ -85,6 +85,7 @@ export function report(change: Partial<Report> = {}): Report {
     problems: [],
     routes: [],
     sidecars: [sidecar('payment-7f6d-aaaaa')],
+    calls: [],
     reflectors: [{ kind: 'Service', synced: true, lastEventMs: NOW_MS, lastError: '' }],
     ...change,
   };

@@ -8,7 +8,7 @@ import { askReplicas } from '#cli/status/replicas.ts';
 import { spanText } from '#cli/status/span.ts';
 import { ofNamespace, textOf, type What } from '#cli/status/text.ts';
 import { PLAIN } from '#cli/style.ts';
-import type { ParentReport, RouteReport } from '#control-plane/view/status.ts';
+import type { ParentReport, RouteReport, TracedCallReport } from '#control-plane/view/status.ts';
 import { ACCEPTED, NOW_MS, ok, RESOLVED, report, sidecar, unread } from '../check/facts.ts';
 
 const conditions = [ACCEPTED, RESOLVED] as ParentReport['conditions'];
@@ -106,6 +106,40 @@ describe('weft status', () => {
     expect(lines([answer({ sidecars: [refusing] })], 'sidecars', true)[1]).to.match(/ 5 +2 +1 +service\/shop\/payment: bad pattern$/);
   });
 
+  const call = (change: Partial<TracedCallReport> = {}): TracedCallReport => ({
+    traceId: 'a'.repeat(32),
+    service: 'shop/payment:8080',
+    method: 'payment.PaymentService/Charge',
+    route: 'GRPCRoute/shop/payment',
+    from: 'shop/checkout',
+    code: 0,
+    ms: 41.2,
+    endedMs: NOW_MS - 12_000,
+    error: '',
+    kind: 'slow',
+    ...change,
+  });
+  const failed = call({ traceId: 'b'.repeat(32), code: 14, ms: 3, endedMs: NOW_MS - 2000, error: 'no_endpoints', kind: 'failed' });
+
+  it('shows the traces of slow and of failed calls, the worst of all replicas', () => {
+    const answers = [answer({ calls: [failed, call()] }), answer({ calls: [call({ ms: 7 }), { ...failed, endedMs: NOW_MS - 3000 }] })];
+    expect(lines(answers, 'calls')).to.deep.equal([
+      'SERVICE             METHOD                          FROM            CODE          TIME      AGE   TRACE',
+      `shop/payment:8080   payment.PaymentService/Charge   shop/checkout   OK            41.2 ms   12s   ${'a'.repeat(32)}`,
+      `shop/payment:8080   payment.PaymentService/Charge   shop/checkout   UNAVAILABLE   3.00 ms   2s    ${'b'.repeat(32)}`,
+    ]);
+    expect(lines(answers, 'calls', true)[2]).to.match(
+      /Charge +GRPCRoute\/shop\/payment +shop\/checkout +UNAVAILABLE +no_endpoints +3\.00 ms/,
+    );
+    const slowAndFailed = [answer({ calls: [call({ code: 4 }), { ...failed, traceId: 'a'.repeat(32) }] })];
+    expect(mergeAnswers(slowAndFailed).calls.map(({ kind, code }) => [kind, code])).to.deep.equal([['slow', 4]]);
+    expect(lines(answers, 'calls', false, 'web')).to.deep.equal([
+      'no recorded call to or from namespace web is known: sidecars with tracing tell of a slow and of the last failed call of each Service',
+    ]);
+    expect(lines([answer({ calls: [call({ service: 'bank/ledger:80' })] })], 'calls', false, 'shop')[1]).to.match(/^bank\/ledger:80 /);
+    expect(lines([answer({ calls: [call({ method: 'a\u001b[2Jb' })] })], 'calls')[1]).to.match(/:8080 +ab +shop/);
+  });
+
   it('says what an empty table means', () => {
     expect(lines([answer({ sidecars: [] })], 'routes')[0]).to.match(/^no route is attached to a Service: /);
     expect(lines([answer({ sidecars: [sidecar('a')] })], 'sidecars', false, 'web')).to.deep.equal([
@@ -172,7 +206,7 @@ describe('weft status, asking', () => {
     };
     const [good, older, starting, other, gone, forbidden] = await askReplicas(open, [...Object.keys(ports), 'gone', 'forbidden']);
     expect(good).to.deep.equal({ pod: 'good', report: { ok: true, value: report() } });
-    expect(older.report).to.deep.nested.include({ 'value.sidecars': [], 'value.version': '0.0.9' });
+    expect(older.report).to.deep.nested.include({ 'value.sidecars': [], 'value.calls': [], 'value.version': '0.0.9' });
     expect(starting.report).to.deep.equal({ ok: false, error: '/status answers 503 waiting for: GRPCRoute' });
     expect(other.report).to.deep.equal({ ok: false, error: '/status is not a report: it has no version' });
     expect(gone.report).to.deep.equal({ ok: false, error: 'pods "gone" not found' });

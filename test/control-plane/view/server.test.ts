@@ -92,6 +92,7 @@ describe('control-plane/view', () => {
       problems: ['XMesh weft belongs to another'],
       routes: [],
       sidecars: [],
+      calls: [],
       reflectors: [{ kind: 'Service', synced: true, lastEventMs: 5, lastError: '' }],
     });
     expect((await ask('/readyz')).body).to.equal('ok\nXMesh weft belongs to another\n');

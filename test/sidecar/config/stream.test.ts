@@ -4,11 +4,13 @@ import { expect } from 'chai';
 import { Authority } from '#certs/authority.ts';
 import {
   type Ack,
+  type CallReport,
   type Hello,
   type Resource,
   ResourceSchema,
   type SubscribeRequest,
   SubscribeResponseSchema,
+  TracedCallSchema,
   TrustBundleSchema,
   type Want,
 } from '#core/gen/weft/v1/config_pb.ts';
@@ -100,10 +102,12 @@ describe('sidecar/config/stream', () => {
     for (const one of more.splice(0)) one.close();
   });
 
-  async function next<K extends 'hello' | 'want' | 'ack'>(kind: K): Promise<{ hello: Hello; want: Want; ack: Ack }[K]> {
+  async function next<K extends 'hello' | 'want' | 'ack' | 'calls'>(
+    kind: K,
+  ): Promise<{ hello: Hello; want: Want; ack: Ack; calls: CallReport }[K]> {
     const message = await requests.next();
     expect(message.case).to.equal(kind);
-    return message.value as { hello: Hello; want: Want; ack: Ack }[K];
+    return message.value as { hello: Hello; want: Want; ack: Ack; calls: CallReport }[K];
   }
 
   const respond = (call: Call, nonce: string, fields: { resources?: Resource[]; removed?: string[]; absent?: string[] }): void =>
@@ -130,6 +134,14 @@ describe('sidecar/config/stream', () => {
     call.end();
     await calls.next();
     expect((await next('hello')).held).to.deep.equal([]);
+  });
+
+  it('tells of calls while there is somebody to tell', async () => {
+    const calls = [create(TracedCallSchema, { traceId: 'a'.repeat(32), service: 'shop/payment:80', kind: 'slow', endedMs: 5n })];
+    stream.reportCalls(calls);
+    await open();
+    stream.reportCalls(calls);
+    expect((await next('calls')).calls.map(({ service, endedMs }) => [service, endedMs])).to.deep.equal([['shop/payment:80', 5n]]);
   });
 
   it('says who it is, applies what comes, and acknowledges it', async () => {

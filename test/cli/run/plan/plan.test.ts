@@ -187,6 +187,23 @@ describe('run/plan: what a sidecar is told', () => {
     ]);
   });
 
+  it('reports of its calls what the annotations of namespace and pod say, which makes no other pod of it', () => {
+    const namespace = { kind: 'Namespace', metadata: { name: 'shop', annotations: { 'weft.dev/trace-sampling': '5%' } } };
+    const planWith = (annotations?: Record<string, string>) => {
+      const { object } = deployment('a', { app: 'a' });
+      const { metadata, spec } = object.spec.template;
+      const template = { metadata: { ...metadata, ...(annotations && { annotations }) }, spec };
+      return planMesh([{ object: { ...object, spec: { ...object.spec, template } }, file: '/manifests/all.yaml' }], settings);
+    };
+    const told = (plan: ReturnType<typeof planWith>) => workloadOf(plan.pods[0], plan, [namespace], settings).telemetry!;
+    const plain = planWith();
+    const logged = planWith({ 'weft.dev/access-log': 'all' });
+    expect(told(plain)).to.include({ traceSampling: 0.05, accessLog: '' });
+    expect(told(logged)).to.include({ traceSampling: 0.05, accessLog: 'all' });
+    expect(logged.pods[0].revision).to.equal(plain.pods[0].revision);
+    expect(planWith({ 'weft.dev/access-log': 'all', 'weft.dev/mtls': 'strict' }).pods[0].revision).to.not.equal(plain.pods[0].revision);
+  });
+
   it('is strict where namespace or pod say so, and the pod wins', () => {
     const namespace = { kind: 'Namespace', metadata: { name: 'shop', labels: { 'weft.dev/mtls': 'strict' } } };
     const plan = planMesh([deployment('a', { app: 'a' }), deployment('b', { app: 'b', 'weft.dev/mtls': 'permissive' })], settings);

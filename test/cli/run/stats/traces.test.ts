@@ -2,7 +2,8 @@
 import { expect } from 'chai';
 import { Ledger } from '#cli/run/stats/ledger.ts';
 import { parseStats } from '#cli/run/stats/snapshot.ts';
-import { RECENT_MS, worthALook } from '#cli/run/stats/traces.ts';
+import { worthALook } from '#cli/run/stats/traces.ts';
+import { RECENT_MS } from '#control-plane/publish/call-reports.ts';
 import { series } from './series.ts';
 
 const seen = (letter: string, ms: number, endedMs: number) => ({ traceId: letter.repeat(32), ms, endedMs });

@@ -1,0 +1,86 @@
+// Calls whose traces are worth a look: of each Service that this workload calls the slowest and the last failed one since the last report.
+import { create } from '@bufbuild/protobuf';
+import { type TracedCall, TracedCallSchema } from '#core/gen/weft/v1/config_pb.ts';
+import type { Timers } from '#core/timers.ts';
+import type { EndedCall } from '../forward/ended-call.ts';
+
+/** Services that a report tells of; calls of others are left out until the next one. */
+const MOST_SERVICES = 32;
+/** Between two reports, in ms. */
+export const REPORT_EVERY_MS = 10_000;
+
+interface Noted {
+  slowestMs: number;
+  slow: TracedCall | null;
+  failed: TracedCall | null;
+}
+
+export class TracedCalls {
+  private readonly now: () => number;
+  private noted = new Map<string, Noted>();
+
+  /** @param now Unix ms */
+  constructor(now: () => number) {
+    this.now = now;
+  }
+
+  /** A call ended. Of those whose trace is recorded and that this workload made, notes it if it is slower than all before, or failed. */
+  record(call: EndedCall): void {
+    const { origin, trace, plan } = call;
+    if (origin.direction !== 'outbound' || plan === null || trace === null || !trace.recorded || trace.traceId === '') return;
+    const { key } = plan.port.service;
+    let noted = this.noted.get(key);
+    if (noted === undefined) {
+      if (this.noted.size >= MOST_SERVICES) return;
+      this.noted.set(key, (noted = { slowestMs: -1, slow: null, failed: null }));
+    }
+    const durationMs = call.endMs - call.startMs;
+    if (durationMs > noted.slowestMs) {
+      noted.slowestMs = durationMs;
+      noted.slow = this.copy(call, 'slow');
+    }
+    if (call.grpcStatus !== 0) noted.failed = this.copy(call, 'failed');
+  }
+
+  /** What was noted since it was last taken; null: nothing. */
+  take(): TracedCall[] | null {
+    if (this.noted.size === 0) return null;
+    const calls = [...this.noted.values()].flatMap(({ slow, failed }) => [slow, failed].filter((call) => call !== null));
+    this.noted = new Map();
+    return calls;
+  }
+
+  private copy({ plan, trace, grpcStatus, startMs, endMs, error }: EndedCall, kind: 'slow' | 'failed'): TracedCall {
+    const { port, method, rule } = plan!;
+    const route = rule?.route ?? null;
+    return create(TracedCallSchema, {
+      traceId: trace!.traceId,
+      service: port.service.key,
+      method,
+      route: route === null ? '' : `${route.kind}/${route.namespace}/${route.name}`,
+      grpcStatus,
+      durationMs: endMs - startMs,
+      endedMs: BigInt(Math.round(this.now())),
+      error: error?.label ?? '',
+      kind,
+    });
+  }
+}
+
+/** Where reports go. */
+export interface CallReceiver {
+  readonly connected: boolean;
+  reportCalls(calls: TracedCall[]): void;
+}
+
+/** Reports every REPORT_EVERY_MS, when there is something and somebody to tell. @returns what ends it */
+export function reportTracedCalls(calls: TracedCalls, receiver: CallReceiver, timers: Timers): () => void {
+  let cancel = timers.after(REPORT_EVERY_MS, report);
+  function report(): void {
+    cancel = timers.after(REPORT_EVERY_MS, report);
+    if (!receiver.connected) return;
+    const taken = calls.take();
+    if (taken !== null) receiver.reportCalls(taken);
+  }
+  return () => cancel();
+}
