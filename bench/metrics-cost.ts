@@ -9,6 +9,9 @@ const ROOT = path.join(import.meta.dirname, '..');
 const LOOP = path.join(import.meta.dirname, 'metrics-loop.ts');
 /** Inside the repository, where the sidecar finds its packages. */
 const UNCOUNTED = path.join(import.meta.dirname, '.cache', 'uncounted');
+/** Appended to the series' module. A sidecar whose series are counted by another name does not start with it, rather than count. */
+const COUNT_NOTHING = `if (typeof RequestSeries.prototype.ended !== 'function') throw new Error('series are not counted by ended()');
+RequestSeries.prototype.ended = () => {};`;
 const STUCK_MS = 60_000;
 
 export interface MetricsCost {
@@ -33,6 +36,7 @@ export function measureMetrics(core: number): Promise<MetricsCost> {
 /** Bundles the sidecar with series that count nothing; the product has no switch for it. @returns the program */
 export async function buildUncounted(): Promise<string> {
   const program = path.join(UNCOUNTED, 'sidecar.mjs');
+  let replaced = false;
   await build({
     absWorkingDir: ROOT,
     entryPoints: ['sidecar/main.ts'],
@@ -55,13 +59,14 @@ export async function buildUncounted(): Promise<string> {
       {
         name: 'uncounted',
         setup: ({ onLoad }) => {
-          onLoad({ filter: /sidecar\/telemetry\/request-series\.ts$/ }, async ({ path: file }) => ({
-            contents: `${await readFile(file, 'utf8')}\nRequestSeries.prototype.ended = () => {};\n`,
-            loader: 'ts',
-          }));
+          onLoad({ filter: /sidecar\/telemetry\/request-series\.ts$/ }, async ({ path: file }) => {
+            replaced = true;
+            return { contents: `${await readFile(file, 'utf8')}\n${COUNT_NOTHING}\n`, loader: 'ts' };
+          });
         },
       },
     ],
   });
+  if (!replaced) throw new Error("the module of the series was not found among the sidecar's");
   return program;
 }

@@ -50,7 +50,7 @@ function speedTables(results: readonly Measurement[]): Table[] {
   });
 }
 
-/** One row per program. */
+/** One row per program; without the last column when no growth was measured. */
 export function memoryTable(memory: readonly MemoryRow[]): Table {
   const rows = memory.map((row) => [
     row.scenario,
@@ -61,7 +61,8 @@ export function memoryTable(memory: readonly MemoryRow[]): Table {
     row.afterLoad.anonymousMiB.toFixed(1),
     row.growthMiB.map((mib) => mib.toFixed(1)).join(' → '),
   ]);
-  return { title: 'Memory, MiB', rows: [MEMORY_HEAD, ...rows] };
+  const columns = memory.some(({ growthMiB }) => growthMiB.length > 0) ? MEMORY_HEAD.length : MEMORY_HEAD.length - 1;
+  return { title: 'Memory, MiB', rows: [MEMORY_HEAD, ...rows].map((row) => row.slice(0, columns)) };
 }
 
 /** Speed by scenario, and memory if it was measured. */

@@ -100,8 +100,6 @@ async function measureScenario(session: Session, work: Work, peers: readonly Pee
     }
     rows.push(...fresh.flatMap((each) => rowOf(each, fresh)));
   }
-  for (const { runner, memory: own } of contestants)
-    for (const [i, row] of own.entries()) row.afterLoad = runner.proxy.programs[i].memory();
   await session.stopProxies();
   return rows;
 }
@@ -152,7 +150,14 @@ function rowOf({ peer, share, rounds, spans, memory }: Contestant, all: readonly
       speed: middle((own, other) => own.requestsPerSecond / other.requestsPerSecond),
       cpuMoreUs: middle((own, other) => sum(own.cpuUs) - sum(other.cpuUs)),
       spans,
-      memory,
+      // How much garbage lies about differs from moment to moment.
+      memory: memory.map((row, i) => ({
+        ...row,
+        afterLoad: {
+          rssMiB: median(results.map(({ rssMiB }) => rssMiB[i])),
+          anonymousMiB: median(results.map(({ anonymousMiB }) => anonymousMiB[i])),
+        },
+      })),
     },
   ];
 }
