@@ -92,7 +92,8 @@ export class Publisher {
   private changed = new Set<string>();
   private toldVerdicts = 0;
   private slicing = false;
-  private closed = false;
+  /** It has been closed: no sidecar is taken in any more. */
+  closed = false;
 
   constructor(settings: PublisherSettings) {
     this.settings = settings;

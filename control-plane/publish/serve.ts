@@ -127,6 +127,11 @@ class SubscribeCall {
 
   private hello(hello: Hello): void {
     if (this.connection !== null) return this.end(status.INVALID_ARGUMENT, 'a second hello');
+    // Its connection was made, or its handshake begun, before the port was given up: it would never hear of a change.
+    if (this.settings.publisher.closed) {
+      const { code, details } = CODE_OF_ENDING['shutting down'];
+      return this.end(code, details);
+    }
     const { namespace, serviceAccount } = this.identity!;
     const peer: Peer = { namespace, serviceAccount, pod: hello.pod };
     if (hello.namespace !== namespace)

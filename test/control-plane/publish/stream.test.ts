@@ -307,6 +307,27 @@ describe('control-plane: the configuration stream over mTLS', () => {
     });
   });
 
+  it('takes nobody in once it is closed, also not who had connected before', async () => {
+    const identify = () =>
+      ({
+        ok: true,
+        workload: { trustDomain: 'test.local', namespace: 'shop', serviceAccount: 'checkout' },
+        notAfterMs: Date.now() + 1000,
+      }) as const;
+    const timers: Timers = { now: Date.now, after: () => () => {} };
+    const { subscribe } = configHandlers({ publisher: controlPlane.publisher, identify, timers, log: silentLogger });
+    const call = Object.assign(new EventEmitter(), { getPeer: () => '10.0.0.1:1', write: () => expect.fail('it was served') });
+    const errors: unknown[] = [];
+    (subscribe as (call: unknown) => void)(call);
+    call.on('error', (error) => errors.push(error));
+    await controlPlane.close();
+    call.emit('data', {
+      message: { case: 'hello', value: { version: 'test', namespace: 'shop', pod: 'checkout-1', services: [], addresses: [], held: [] } },
+    });
+    expect(errors).to.deep.equal([{ code: status.UNAVAILABLE, details: 'the control plane is shutting down' }]);
+    expect(controlPlane.publisher.sidecars()).to.deep.equal([]);
+  });
+
   it('says which address is taken', async () => {
     const error = await startControlPlane({
       authority,
