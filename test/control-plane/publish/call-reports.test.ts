@@ -73,7 +73,7 @@ describe('control-plane/publish: reported calls', () => {
     expect(kept(reportOf({ durationMs: -5, endedMs: -1 }))[0]).to.include({ ms: 0, endedMs: 0 });
     expect(kept(reportOf({ durationMs: Number.POSITIVE_INFINITY }))[0].ms).to.equal(0);
     const many = (from: number) =>
-      reportOf(...Array.from({ length: 100_000 }, (_, i) => ({ service: `shop/s${from + i}:80`, endedMs: NOW_MS - 1e6 + from })));
+      reportOf(...Array.from({ length: 1000 }, (_, i) => ({ service: `shop/s${from + i}:80`, endedMs: NOW_MS - 1e6 + from })));
     const all = kept(many(0), many(500_000));
     expect(all).to.have.length(MOST_CALLS);
     expect(
