@@ -28,28 +28,27 @@ describe('identity', () => {
   });
   after(() => echo.close());
 
-  /** Calls a pod as something outside of the mesh does: at its own address, without a sidecar. */
-  async function callInPlaintext(pod: string): Promise<string> {
-    const stranger = new GrpcCaller({ host: echo.mesh.podAddress(pod), port: PORT });
-    const { answer, code } = await stranger.unary();
-    stranger.close();
-    return answer?.pod ?? `status ${code}`;
-  }
   const refusals = async (pod: string): Promise<number> => {
     const lines = (await echo.mesh.admin(pod, '/metrics')).split('\n').filter((line) => line.startsWith('weft_tls_refusals_total{'));
     return lines.reduce((sum, line) => sum + Number(line.slice(line.lastIndexOf(' '))), 0);
   };
 
   it('PERMISSIVE serves plaintext, and says in the counters that nobody was authenticated', async () => {
-    expect(await callInPlaintext('v1')).to.equal('v1');
+    const stranger = new GrpcCaller({ host: echo.mesh.podAddress('v1'), port: PORT });
+    expect((await stranger.unary()).answer?.pod).to.equal('v1');
+    stranger.close();
     const series = (await echo.mesh.stats('v1')).filter(({ direction, mtls }) => direction === 'inbound' && !mtls);
     expect(series.map(({ caller, count }) => ({ caller, count }))).to.deep.equal([{ caller: '', count: 1 }]);
   });
 
   it('STRICT refuses plaintext before a byte reaches the application, and serves the mesh', async () => {
-    expect(await callInPlaintext('v2')).to.equal(`status ${UNAVAILABLE}`);
+    // On one connection: grpc-js makes a second one after it was closed, at a time of its own, and other tests would count that.
+    const stranger = new RawCaller({ host: echo.mesh.podAddress('v2'), port: PORT });
+    const { response } = await stranger.call({}).catch(() => ({ response: [] }));
+    expect(response).to.deep.equal([]);
+    stranger.close();
     expect(echo.apps.get('v2')!.connections).to.equal(0);
-    expect(await echo.mesh.metric('v2', 'weft_tls_refusals_total{reason="plaintext"}')).to.be.greaterThan(0);
+    expect(await echo.mesh.metric('v2', 'weft_tls_refusals_total{reason="plaintext"}')).to.equal(1);
     expect((await echo.callerOf('caller', 'v2').unary()).answer?.pod).to.equal('v2');
   });
 
