@@ -1,4 +1,5 @@
 // A running sidecar: the data plane joined to its certificate, its configuration stream and its admin server.
+import { randomBytes } from 'node:crypto';
 import type { Logger } from '#core/log.ts';
 import { systemTimers } from '#core/timers.ts';
 import { Credentials } from './config/credentials.ts';
@@ -7,6 +8,10 @@ import type { SidecarSettings } from './settings.ts';
 import { type ConfigQuestions, Sidecar, type Surroundings } from './sidecar.ts';
 import { AdminServer } from './telemetry/admin.ts';
 import { SidecarMetrics } from './telemetry/metrics.ts';
+import { CallReports } from './telemetry/reports.ts';
+import { RandomWords } from './tracing/ids.ts';
+import { MAX_EXPORTS } from './tracing/span-exporter.ts';
+import { Tracing } from './tracing/tracing.ts';
 
 export interface SidecarProgram {
   /** Lets calls end, then stops everything. */
@@ -48,23 +53,46 @@ export async function startSidecar(settings: SidecarSettings, version: string, l
     drop: (addresses) => stream.dropAddresses(addresses),
   };
   const capture = settings.capture ? { podIps: settings.podIps, opaquePorts: settings.opaquePorts } : null;
-  const sidecar = new Sidecar(log, around, metrics, credentials, questions, capture);
+  const tracing = new Tracing({
+    settings: settings.tracing,
+    now: around.now,
+    wallClock: around.wallClock,
+    random: new RandomWords(randomBytes(16)),
+    version,
+    workload: () => ({ namespace: settings.namespace, pod: settings.pod, name: sidecar.state.workload?.name ?? '' }),
+    counters: {
+      exported: (spans) => {
+        metrics.spansExported += spans;
+      },
+      dropped: (reason, spans) => metrics.spansDropped.add(reason, spans),
+    },
+    load: async (url) => (await import('./tracing/otlp.ts')).createSpanSender(url, MAX_EXPORTS),
+    log: log.child('tracing'),
+  });
+  const reports = new CallReports(tracing);
+  const sidecar = new Sidecar(log, around, metrics, reports, credentials, questions, capture);
   const admin = new AdminServer({
     notReady: () => sidecar.notReady(),
     probes: { targets: settings.probes, podAddress: settings.podIps[0] ?? '127.0.0.1' },
-    metrics: () => {
+    metrics: (page) => {
       const status = stream.status();
-      return metrics.render({
+      metrics.write(page, {
         version,
         certificateNotAfterMs: credentials.status().notAfterMs,
         connectedToControlPlane: status.connected,
+        connects: status.connects,
+        resources: Object.keys(status.versions).length,
         rejectedResources: Object.keys(status.rejected).length,
-        downstreamConnections: sidecar.connections.size,
+        rejections: status.rejections,
+        lastAppliedMs: status.lastResponseMs,
         configAgeSeconds: status.lastResponseMs === 0 ? Number.NaN : (around.wallClock() - status.lastResponseMs) / 1000,
+        downstreamConnections: sidecar.connections.size,
+        ejectedEndpoints: sidecar.ejectedEndpoints(),
       });
     },
     configDump: () => ({ version, certificate: credentials.status(), stream: stream.status(), ...sidecar.dump() }),
     series: () => metrics.requests.all(),
+    unixMs: metrics.unixMs,
   });
   try {
     await admin.listen(settings.admin.host, settings.admin.port);
@@ -78,6 +106,7 @@ export async function startSidecar(settings: SidecarSettings, version: string, l
     notReady: () => sidecar.notReady(),
     async stop() {
       await sidecar.stop(settings.drainMs);
+      await reports.stop();
       stream.stop();
       credentials.stop();
       admin.close();

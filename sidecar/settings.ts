@@ -4,6 +4,7 @@ import { isLogLevel, LOG_LEVELS, type LogLevel } from '#core/log.ts';
 import { CONTROL_PLANE_GRPC_PORT, DEFAULT_TRUST_DOMAIN, SIDECAR_ADMIN_PORT } from '#core/names.ts';
 import { type PortRange, parsePortRanges } from '#core/port-ranges.ts';
 import { type ProbeTarget, parseProbes } from './probe/targets.ts';
+import { readTracingSettings, type TracingSettings } from './tracing/settings.ts';
 
 export interface SidecarSettings {
   /** WEFT_CONTROL_PLANE: host:port of the control plane's gRPC services. */
@@ -27,6 +28,8 @@ export interface SidecarSettings {
   readonly logFormat: 'json' | 'text';
   /** WEFT_ACCESS_LOG: which calls are logged until the control plane says otherwise (docs/reference/access-log.md); null: none, the default. */
   readonly accessLog: AccessLogRule | null;
+  /** OTEL_…: spans of calls, and where they go. */
+  readonly tracing: TracingSettings;
   /** WEFT_DRAIN_SECONDS: how long calls may go on after SIGTERM (L9); default 30. */
   readonly drainMs: number;
   /** WEFT_CAPTURE: "enabled" where rules redirect the pod's traffic to us; default disabled (explicit listeners only). */
@@ -93,6 +96,7 @@ export function readSettings(env: Readonly<Record<string, string | undefined>>):
     logLevel: isLogLevel(level) ? level : 'info',
     logFormat: format === 'text' ? 'text' : 'json',
     accessLog,
+    tracing: readTracingSettings(env, problems),
     drainMs: drainSeconds * 1000,
     capture: capture === 'enabled',
     podIps,

@@ -4,13 +4,14 @@ import { MtlsMode, type Workload } from '#core/gen/weft/v1/mesh_pb.ts';
 import type { Logger } from '#core/log.ts';
 import { ALPN_HTTP2 } from '#core/names.ts';
 import { DownstreamConnections } from './accept/connections.ts';
+import type { DetectionOutcome } from './accept/listener.ts';
 import type { OriginalDestination } from './accept/original-dst.ts';
 import type { ServerCredentials } from './accept/tls.ts';
 import { Captured, type CaptureSettings } from './captured.ts';
 import { DirectPorts } from './direct-ports.ts';
 import { DeadlineWheel } from './forward/deadlines.ts';
 import { type ClientCredentials, dial } from './forward/dial.ts';
-import type { CallOrigin, CallTelemetry } from './forward/ended-call.ts';
+import type { CallOrigin } from './forward/ended-call.ts';
 import type { PoolContext } from './forward/pool.ts';
 import type { ProxyContext } from './forward/proxy.ts';
 import { ReplayRing } from './forward/replay.ts';
@@ -19,9 +20,11 @@ import { type Clock, newClock } from './http2/clock.ts';
 import { Inbound } from './inbound.ts';
 import { type CapturedContext, capturedOutbound, Outbound } from './outbound.ts';
 import type { AddressQuestions } from './pod-addresses.ts';
+import type { ServicePortRef } from './route/records.ts';
 import { MeshState } from './state.ts';
 import type { SidecarMetrics } from './telemetry/metrics.ts';
-import { newSeriesSource } from './telemetry/series-source.ts';
+import type { CallReports } from './telemetry/reports.ts';
+import { labelOf, newSeriesSource } from './telemetry/series-source.ts';
 
 const TICK_MS = 1000;
 /** A listener that could not be opened is tried again so often, in ms. */
@@ -60,6 +63,7 @@ export class Sidecar {
   private readonly around: Surroundings;
   private readonly clock: Clock;
   private readonly metrics: SidecarMetrics;
+  private readonly reports: CallReports;
   private readonly credentials: SidecarCredentials;
   private readonly outbound: Outbound;
   private readonly inbound: Inbound;
@@ -70,7 +74,6 @@ export class Sidecar {
   private readonly inboundUpstreams: Upstreams;
   private readonly deadlines: DeadlineWheel;
   private readonly replay = new ReplayRing();
-  private readonly telemetry: CallTelemetry = { tracer: null, spans: null, accessLog: null };
   private readonly callers = new Map<string, ProxyContext>();
   /** Opening and closing of listeners, one after the other. */
   private listening: Promise<void> = Promise.resolve();
@@ -84,6 +87,7 @@ export class Sidecar {
     log: Logger,
     around: Surroundings,
     metrics: SidecarMetrics,
+    reports: CallReports,
     credentials: SidecarCredentials,
     questions: ConfigQuestions,
     capture: CaptureSettings | null,
@@ -91,6 +95,7 @@ export class Sidecar {
     this.log = log;
     this.around = around;
     this.metrics = metrics;
+    this.reports = reports;
     this.credentials = credentials;
     this.clock = newClock(around.now);
     this.deadlines = new DeadlineWheel(around.now);
@@ -100,22 +105,26 @@ export class Sidecar {
     this.captured = capture === null ? null : new Captured(capture, this.clock, { outbound, inbound });
     const hairpin = (address: string): string | undefined => this.captured?.hairpin(address);
     const isOpaque = (port: number): boolean => this.captured?.isOpaque(port) ?? false;
-    this.outboundUpstreams = new Upstreams(this.poolContext(hairpin));
-    this.inboundUpstreams = new Upstreams(this.poolContext(() => undefined));
+    const ejected = (ref: ServicePortRef, reason: string): void => metrics.ejections.add({ backend: labelOf(ref), reason });
+    this.outboundUpstreams = new Upstreams(this.poolContext(hairpin), ejected);
+    this.inboundUpstreams = new Upstreams(
+      this.poolContext(() => undefined),
+      ejected,
+    );
     this.directs = new DirectPorts(this.outboundUpstreams, questions);
     this.state = new MeshState(
       this.outboundUpstreams,
       { workload: (workload) => this.take(workload), pod: (answer) => this.directs.take(answer) },
       around.random(),
     );
-    const tcpConnection = (_ref: unknown, sent: number, received: number): void => {
-      metrics.tcpConnections++;
-      metrics.tcpBytesSent += sent;
-      metrics.tcpBytesReceived += received;
-    };
-    const shared = { credentials, connections: this.connections, log, wallClock: around.wallClock, tcpConnection, isOpaque };
+    const shared = { credentials, connections: this.connections, log, wallClock: around.wallClock, isOpaque };
+    const counting = (direction: CallOrigin['direction']) => ({
+      tcpOpened: (ref: ServicePortRef) => metrics.tcp.opened(direction, labelOf(ref)),
+      detected: (outcome: DetectionOutcome) => metrics.detections.add({ direction, outcome }),
+    });
     const outboundContext: CapturedContext = {
       ...shared,
+      ...counting('outbound'),
       proxy: this.proxyContext(this.outboundUpstreams, false, { direction: 'outbound', caller: () => this.caller(), mtls: null }),
       port: (ref) => this.state.port(ref),
       want: (service) => questions.want(service),
@@ -128,6 +137,7 @@ export class Sidecar {
     this.outbound = new Outbound(outboundContext);
     this.inbound = new Inbound({
       ...shared,
+      ...counting('inbound'),
       proxyFor: (caller) => this.inboundContext(caller),
       workload: () => ({ namespace: this.state.workload?.namespace ?? '', name: this.state.workload?.name ?? '' }),
       mtls: () => this.state.workload?.mtls ?? MtlsMode.PERMISSIVE,
@@ -161,6 +171,16 @@ export class Sidecar {
       })),
     }));
     return { ...this.state.dump(), listenProblems: this.listenProblems, backends };
+  }
+
+  /** By backend, "ns/name:port": endpoints that get no calls now. */
+  ejectedEndpoints(): Map<string, number> {
+    const counts = new Map<string, number>();
+    for (const upstreams of [this.outboundUpstreams, this.inboundUpstreams]) {
+      for (const [ref, ejected] of upstreams.ejected(this.around.now()))
+        counts.set(labelOf(ref), (counts.get(labelOf(ref)) ?? 0) + ejected);
+    }
+    return counts;
   }
 
   /** Takes no new connections, lets calls end for so long, then drops what is left. */
@@ -199,11 +219,12 @@ export class Sidecar {
     this.inboundUpstreams.tick(nowMs);
     this.connections.tick(nowMs);
     this.directs.tick(nowMs);
-    this.metrics.requests.expire(nowMs);
+    this.metrics.expire(nowMs);
   }
 
   private take(workload: Workload): void {
     if (workload.mtls === MtlsMode.STRICT) this.inbound.endPlaintext();
+    this.reports.take(workload.telemetry);
     this.listen(workload);
   }
 
@@ -245,7 +266,7 @@ export class Sidecar {
       deadlines: this.deadlines,
       stats: newSeriesSource(this.metrics, origin),
       origin,
-      telemetry: this.telemetry,
+      telemetry: this.reports.calls,
       replay: this.replay,
       refuseUnprocessed,
     };

@@ -65,7 +65,18 @@ export function plainPort(self: ServicePortRef, requestEdits: readonly HeaderEdi
 
 function fallbackRule(self: ServicePortRef, requestEdits: readonly HeaderEdit[] | null): RuleRecord {
   const backend: BackendRecord = { ref: self, weight: 1, invalid: '', requestEdits, responseEdits: null, mirrors: [] };
-  return { route: null, index: 0, name: '', invalid: '', backends: [backend], cumulative: [1], totalWeight: 1, mirrors: [], turn: 0 };
+  return {
+    route: null,
+    index: 0,
+    name: '',
+    invalid: '',
+    backends: [backend],
+    cumulative: [1],
+    totalWeight: 1,
+    mirrors: [],
+    traceSampling: -1,
+    turn: 0,
+  };
 }
 
 function compileTable(routes: RouteTable, self: ServicePortRef, seed: number): CompiledTable {
@@ -97,6 +108,7 @@ function compileRule(rule: Rule, position: number, self: ServicePortRef, seed: n
     cumulative,
     totalWeight,
     mirrors: compileMirrors(rule.filters, what, key, seed),
+    traceSampling: rule.traceSampling ?? -1,
     turn: firstTurn(key, seed),
   };
 }

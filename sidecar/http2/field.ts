@@ -14,6 +14,8 @@ export interface Field {
   readonly fault: string;
   /** Number of this field on its connection, for the hash of a template. */
   readonly id: number;
+  /** Its octets as a literal that is not indexed, where somebody made them already; else null. */
+  readonly encoded: Buffer | null;
 }
 
 /** Names whose values change with nearly every call. */
@@ -44,7 +46,16 @@ export function isVarying(name: string): boolean {
 }
 
 export function makeField(name: string, value: string, never: boolean, id: number): Field {
-  return { name, value, size: name.length + value.length + 32, varying: VARYING.has(name), never, fault: fieldFault(name, value), id };
+  return {
+    name,
+    value,
+    size: name.length + value.length + 32,
+    varying: VARYING.has(name),
+    never,
+    fault: fieldFault(name, value),
+    id,
+    encoded: null,
+  };
 }
 
 /** @returns why RFC 9113 §8.2 forbids the field, or '' */

@@ -81,6 +81,11 @@ export class HpackEncoder {
 
   /** Writes a varying field at out[pos]; the caller made room for varyingRoom(field). @returns the new position */
   static writeVarying(field: Field, out: Buffer, pos: number): number {
+    const { encoded } = field;
+    if (encoded !== null) {
+      out.set(encoded, pos);
+      return pos + encoded.length;
+    }
     const nameIndex = STATIC_NAME_INDEX.get(field.name);
     const flags = field.never ? 0x10 : 0x00;
     if (nameIndex !== undefined) {

@@ -59,6 +59,8 @@ export interface RuleRecord {
   readonly cumulative: readonly number[];
   readonly totalWeight: number;
   readonly mirrors: readonly MirrorRecord[];
+  /** Share of the traces begun by its calls that are recorded, 0 to 1; -1: as for other calls. */
+  readonly traceSampling: number;
   /** State of the low-discrepancy sequence that splits by weight, in [0, 1). */
   turn: number;
 }

@@ -13,6 +13,7 @@ import { silentLogger } from '#core/log.ts';
 import { ANNOTATION_STATUS } from '#core/names.ts';
 import { type SidecarProgram, startSidecar } from '#sidecar/program.ts';
 import type { StatsSeries } from '#sidecar/telemetry/admin.ts';
+import { readTracingSettings } from '#sidecar/tracing/settings.ts';
 import { until } from './until.ts';
 
 const TRUST_DOMAIN = 'cluster.local';
@@ -59,6 +60,8 @@ export interface MeshOptions {
   /** Ports of every Service, all with the applications' port behind them. Default PORT alone. */
   readonly ports?: readonly number[];
   readonly leafLifetimeMs?: number;
+  /** OTEL_ variables of every sidecar. Default: no tracing. */
+  readonly otel?: Readonly<Record<string, string>>;
 }
 
 let meshes = 0;
@@ -207,6 +210,7 @@ export class TestMesh {
       logLevel: 'off',
       logFormat: 'json',
       accessLog: null,
+      tracing: readTracingSettings(this.options.otel ?? {}, []),
       drainMs: 2000,
       trustRoots: '',
       capture: false,

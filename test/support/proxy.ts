@@ -30,7 +30,19 @@ export function mirrorOf(name: string): MirrorRecord {
 export function rule(backends: readonly BackendRecord[], more: Partial<RuleRecord> = {}): RuleRecord {
   let totalWeight = 0;
   const cumulative = backends.map((b) => (totalWeight += b.weight));
-  return { route: null, index: 0, name: '', invalid: '', backends, cumulative, totalWeight, mirrors: [], turn: 0, ...more };
+  return {
+    route: null,
+    index: 0,
+    name: '',
+    invalid: '',
+    backends,
+    cumulative,
+    totalWeight,
+    mirrors: [],
+    traceSampling: -1,
+    turn: 0,
+    ...more,
+  };
 }
 
 /** A Service port whose every call meets one rule. */

@@ -12,7 +12,7 @@ function ruleOf(weights: readonly number[], turn: number): RuleRecord {
   );
   let sum = 0;
   const cumulative = weights.map((weight) => (sum += weight));
-  return { route: null, index: 0, name: '', invalid: '', backends, cumulative, totalWeight: sum, mirrors: [], turn };
+  return { route: null, index: 0, name: '', invalid: '', backends, cumulative, totalWeight: sum, mirrors: [], traceSampling: -1, turn };
 }
 
 function mirrorOf(fraction: number, turn: number): MirrorRecord {

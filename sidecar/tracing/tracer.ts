@@ -1,0 +1,167 @@
+// Decides, before anything else is done, whether a call is recorded, and what trace context goes on with it.
+import type { CallTrace, CallTracer } from '../forward/ended-call.ts';
+import type { Field } from '../http2/field.ts';
+import type { HeaderBlock } from '../http2/header-block.ts';
+import type { RuleRecord } from '../route/records.ts';
+import { IncomingContext } from './context.ts';
+import { putHex, type RandomWords } from './ids.ts';
+import { TraceparentField } from './traceparent-field.ts';
+
+/** OTEL_TRACES_SAMPLER in two numbers. */
+export interface Sampling {
+  /** The caller's decision holds where there is one. */
+  readonly parentBased: boolean;
+  /** Share of the other traces, 0 to 1. */
+  readonly ratio: number;
+}
+
+/** An attempt that failed before the last one. */
+export interface Retry {
+  readonly atMs: number;
+  readonly endpoint: string;
+  readonly reason: string;
+}
+
+/** Retries of a call are at most three; more of them are not kept anyway. */
+const MAX_RETRIES = 8;
+const TWO_32 = 2 ** 32;
+
+/** A call with a span: ours has the parent that came, what goes on has ours. */
+export class RecordedTrace implements CallTrace {
+  readonly recorded = true;
+  retries: Retry[] | null = null;
+  readonly t0: number;
+  readonly t1: number;
+  readonly t2: number;
+  readonly t3: number;
+  readonly s0: number;
+  readonly s1: number;
+  /** The parent span; both 0: the trace begins here. */
+  readonly p0: number;
+  readonly p1: number;
+  readonly tracestate: string;
+  private readonly keepState: boolean;
+  private readonly field: TraceparentField;
+
+  constructor(field: TraceparentField, context: IncomingContext, s0: number, s1: number) {
+    const known = context.found !== 'none';
+    this.field = field;
+    this.t0 = context.t0;
+    this.t1 = context.t1;
+    this.t2 = context.t2;
+    this.t3 = context.t3;
+    this.s0 = s0;
+    this.s1 = s1;
+    this.p0 = known ? context.s0 : 0;
+    this.p1 = known ? context.s1 : 0;
+    this.tracestate = context.tracestate;
+    this.keepState = context.found === 'w3c';
+  }
+
+  get traceId(): string {
+    return traceIdOf(this.t0, this.t1, this.t2, this.t3);
+  }
+
+  outgoing(varying: readonly Field[]): readonly Field[] {
+    const { field } = this;
+    field.write(this.t0, this.t1, this.t2, this.t3, this.s0, this.s1, true);
+    return field.among(varying, this.keepState);
+  }
+
+  retried(atMs: number, endpoint: string, reason: string): void {
+    this.retries ??= [];
+    if (this.retries.length < MAX_RETRIES) this.retries.push({ atMs, endpoint, reason });
+  }
+}
+
+/** A call without a span, by our decision: it goes on, so that nobody behind us decides anew. */
+class UnrecordedTrace implements CallTrace {
+  readonly recorded = false;
+  private readonly keepState: boolean;
+  private readonly field: TraceparentField;
+  private readonly t0: number;
+  private readonly t1: number;
+  private readonly t2: number;
+  private readonly t3: number;
+  private readonly s0: number;
+  private readonly s1: number;
+
+  constructor(field: TraceparentField, { found, t0, t1, t2, t3 }: IncomingContext, s0: number, s1: number) {
+    this.field = field;
+    this.keepState = found === 'w3c';
+    this.t0 = t0;
+    this.t1 = t1;
+    this.t2 = t2;
+    this.t3 = t3;
+    this.s0 = s0;
+    this.s1 = s1;
+  }
+
+  /** For the access log: the application has it too. */
+  get traceId(): string {
+    return traceIdOf(this.t0, this.t1, this.t2, this.t3);
+  }
+
+  outgoing(varying: readonly Field[]): readonly Field[] {
+    const { field } = this;
+    field.write(this.t0, this.t1, this.t2, this.t3, this.s0, this.s1, false);
+    return field.among(varying, this.keepState);
+  }
+
+  retried(): void {}
+}
+
+export class Tracer implements CallTracer {
+  private readonly random: RandomWords;
+  private readonly sampling: Sampling;
+  /** Instead of sampling.ratio; null: not given. */
+  private share: number | null = null;
+  private readonly context = new IncomingContext();
+  private readonly field = new TraceparentField();
+
+  constructor(sampling: Sampling, random: RandomWords) {
+    this.sampling = sampling;
+    this.random = random;
+  }
+
+  /** The share of traces begun here that the control plane wants recorded. @param share 0 to 1; null: as the environment says */
+  setShare(share: number | null): void {
+    this.share = share;
+  }
+
+  begin(block: HeaderBlock, rule: RuleRecord | null): CallTrace | null {
+    const { context, random } = this;
+    context.read(block);
+    const { found } = context;
+    if (found === 'none') {
+      context.t0 = random.next();
+      context.t1 = random.next();
+      context.t2 = random.next();
+      context.t3 = random.next();
+    }
+    if (this.decide(context, rule)) return new RecordedTrace(this.field, context, random.next(), random.next());
+    // What the caller decided against passes as it came.
+    if (found === 'w3c' && context.sampled === false) return null;
+    return found === 'none'
+      ? new UnrecordedTrace(this.field, context, random.next(), random.next())
+      : new UnrecordedTrace(this.field, context, context.s0, context.s1);
+  }
+
+  private decide(context: IncomingContext, rule: RuleRecord | null): boolean {
+    const { sampled } = context;
+    if (sampled !== null && this.sampling.parentBased) return sampled;
+    const share = rule === null || rule.traceSampling < 0 ? (this.share ?? this.sampling.ratio) : rule.traceSampling;
+    // By the trace identifier's last octets, which are random (W3C level 2): all sidecars of a trace decide alike.
+    return (context.t3 >>> 0) / TWO_32 < share;
+  }
+}
+
+const DIGITS = Buffer.alloc(32);
+
+function traceIdOf(t0: number, t1: number, t2: number, t3: number): string {
+  putHex(DIGITS, 0, t0);
+  putHex(DIGITS, 8, t1);
+  putHex(DIGITS, 16, t2);
+  putHex(DIGITS, 24, t3);
+  return DIGITS.latin1Slice(0, 32);
+}

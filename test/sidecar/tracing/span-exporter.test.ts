@@ -1,0 +1,110 @@
+import { randomBytes } from 'node:crypto';
+import { expect } from 'chai';
+import { silentLogger } from '#core/log.ts';
+import { RandomWords } from '#sidecar/tracing/ids.ts';
+import { createSpanSender } from '#sidecar/tracing/otlp.ts';
+import { MAX_EXPORTS, SpanExporter } from '#sidecar/tracing/span-exporter.ts';
+import { SpanQueue } from '#sidecar/tracing/span-queue.ts';
+import { SpanRecorder } from '#sidecar/tracing/span-recorder.ts';
+import { Tracer } from '#sidecar/tracing/tracer.ts';
+import { Collector } from '#test/support/collector.ts';
+import { endedCall } from '#test/support/ended-call.ts';
+import { freePorts } from '#test/support/free-port.ts';
+import { until } from '#test/support/until.ts';
+
+/** Spans recorded here and sent there. */
+class Sending {
+  readonly dropped: Record<string, number> = {};
+  exported = 0;
+  readonly warnings: string[] = [];
+  readonly exporter: SpanExporter;
+  private readonly recorder: SpanRecorder;
+  private readonly tracer = new Tracer({ parentBased: true, ratio: 1 }, new RandomWords(randomBytes(16)));
+
+  constructor(endpoint: string, { maxQueue = 2048, maxBatch = 512 } = {}) {
+    const dropped = (reason: string, spans: number): void => {
+      this.dropped[reason] = (this.dropped[reason] ?? 0) + spans;
+    };
+    const queue = new SpanQueue(maxQueue, maxBatch, () => this.exporter.pump(false));
+    this.recorder = new SpanRecorder(queue, (reason) => dropped(reason, 1));
+    const url = `${endpoint}/v1/traces`;
+    this.exporter = new SpanExporter({
+      queue,
+      load: async () => createSpanSender(url, MAX_EXPORTS),
+      resource: () => ({ 'service.name': 'checkout' }),
+      version: 'test',
+      url,
+      counters: {
+        exported: (spans) => {
+          this.exported += spans;
+        },
+        dropped,
+      },
+      now: () => performance.now(),
+      log: { ...silentLogger, warn: (message) => void this.warnings.push(message) },
+    });
+  }
+
+  record(calls: number): void {
+    for (let i = 0; i < calls; i++) {
+      const call = endedCall();
+      this.recorder.ended({ ...call, trace: this.tracer.begin(call.block, null) });
+    }
+  }
+}
+
+describe('span exporter', () => {
+  let collector: Collector;
+
+  beforeEach(async () => {
+    collector = await Collector.start();
+  });
+
+  afterEach(() => collector.close());
+
+  it('sends full batches at once, and the rest when it is told to', async () => {
+    const sending = new Sending(collector.endpoint, { maxBatch: 100 });
+    sending.record(250);
+    await until(() => collector.spans.length === 200, 'the full batches have arrived');
+    await sending.exporter.flush(5000);
+    expect([collector.spans.length, sending.exported, sending.dropped]).to.deep.equal([250, 250, {}]);
+    expect(collector.requests[0]).to.include({ ':path': '/v1/traces', 'content-type': 'application/x-protobuf' });
+    expect(collector.spans[0].resource).to.deep.equal({ 'service.name': 'checkout' });
+  });
+
+  it('counts what a collector refuses, answers with an error, or takes in a way nobody understands', async () => {
+    const sending = new Sending(collector.endpoint);
+    for (const [behaviour, exported, dropped] of [
+      ['reject-one', 9, { rejected: 1 }],
+      ['fail', 9, { rejected: 1, export_failed: 10 }],
+      ['garbage', 19, { rejected: 1, export_failed: 10 }],
+      ['take', 29, { rejected: 1, export_failed: 10 }],
+    ] as const) {
+      collector.behaviour = behaviour;
+      sending.record(10);
+      await sending.exporter.flush(5000);
+      expect([sending.exported, sending.dropped], behaviour).to.deep.equal([exported, dropped]);
+    }
+    expect(sending.warnings).to.have.length(1);
+  });
+
+  it('holds no more than may wait while a collector hangs, and drops the rest', async () => {
+    collector.behaviour = 'hang';
+    const sending = new Sending(collector.endpoint, { maxQueue: 200, maxBatch: 50 });
+    sending.record(50);
+    await until(() => collector.requests.length === 1, 'the first request is there');
+    sending.record(5000);
+    await until(() => collector.requests.length === MAX_EXPORTS, 'all requests are under way');
+    sending.record(5000);
+    expect(sending.dropped.queue_full).to.be.at.least(10_050 - (MAX_EXPORTS + 1) * 50 - 200);
+    expect(sending.exported).to.equal(0);
+  });
+
+  it('waits for a collector that is not there yet', async () => {
+    const [port] = await freePorts(1);
+    const sending = new Sending(`http://127.0.0.1:${port}`);
+    sending.record(3);
+    await sending.exporter.flush(50);
+    expect([sending.exported, sending.dropped]).to.deep.equal([0, {}]);
+  });
+});
