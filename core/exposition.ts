@@ -20,7 +20,8 @@ export interface Family {
   readonly name: string;
   readonly type: Exclude<FamilyType, 'histogram'>;
   readonly help: string;
-  readonly samples: readonly { readonly labels?: Labels; readonly value: number }[];
+  /** `labels` may be the text of labelText(). */
+  readonly samples: readonly { readonly labels?: Labels | string; readonly value: number }[];
 }
 
 export const CONTENT_TYPES: Readonly<Record<Format, string>> = {
@@ -95,7 +96,7 @@ export class Exposition {
   add(families: Iterable<Family>): void {
     for (const { name, type, help, samples } of families) {
       this.family(name, type, help);
-      for (const { labels, value } of samples) this.sample(name, labels === undefined ? '' : labelText(labels), value);
+      for (const { labels = '', value } of samples) this.sample(name, typeof labels === 'string' ? labels : labelText(labels), value);
     }
   }
 

@@ -4,7 +4,7 @@ import type { Logger } from '#core/log.ts';
 import { ALPN_TCP } from '#core/names.ts';
 import type { ByteStream } from './accept/byte-stream.ts';
 import type { DownstreamConnections } from './accept/connections.ts';
-import type { ConnectionHandler } from './accept/listener.ts';
+import type { ConnectionHandler, DetectionOutcome } from './accept/listener.ts';
 import { ListenerSet } from './accept/listener-set.ts';
 import type { OriginalDestination } from './accept/original-dst.ts';
 import { acceptTls, type ServerCredentials, type TlsPeer } from './accept/tls.ts';
@@ -35,7 +35,9 @@ export interface InboundContext {
   workload(): { namespace: string; name: string };
   mtls(): MtlsMode;
   tlsRefused(reason: string): void;
-  tcpConnection(ref: ServicePortRef, sent: number, received: number): void;
+  /** A connection is passed as TCP. @returns to be called at its end with the octets sent and received */
+  tcpOpened(ref: ServicePortRef): (sent: number, received: number) => void;
+  detected(outcome: DetectionOutcome): void;
   /** An HTTP/2 connection of a client ended. */
   closed(reason: string): void;
   /** Nobody looks into what is sent to this port. */
@@ -157,6 +159,10 @@ class InboundHandler implements ConnectionHandler {
     return null; // even an opaque port is looked at: sidecars send TLS
   }
 
+  detected(outcome: DetectionOutcome): void {
+    this.context.detected(outcome);
+  }
+
   onProtocol(stream: ByteStream, protocol: 'tls' | 'http2' | 'tcp', first: Buffer): void {
     const { context } = this;
     if (protocol === 'tls') {
@@ -205,7 +211,7 @@ class InboundHandler implements ConnectionHandler {
     const target = { address: this.at.appAddress, port: this.at.port, identity: '' };
     const giveUp = dial(target, '', this.context.credentials, clock, this.context.wallClock, {
       onOpen: (other) => {
-        relay(stream, other, first, (sent, received) => this.context.tcpConnection(this.ref, sent, received));
+        relay(stream, other, first, this.context.tcpOpened(this.ref));
         other.start();
         stream.resume();
       },

@@ -4,7 +4,7 @@ import type { Logger } from '#core/log.ts';
 import { ALPN_TCP } from '#core/names.ts';
 import type { ByteStream } from './accept/byte-stream.ts';
 import type { DownstreamConnections } from './accept/connections.ts';
-import type { ConnectionHandler } from './accept/listener.ts';
+import type { ConnectionHandler, DetectionOutcome } from './accept/listener.ts';
 import { ListenerSet } from './accept/listener-set.ts';
 import type { OriginalDestination } from './accept/original-dst.ts';
 import type { AddressIndex } from './address-index.ts';
@@ -31,7 +31,9 @@ export interface OutboundContext {
   port(ref: ServicePortRef): PortHandle;
   /** Resolves when the Service's configuration is here or it is known not to exist. */
   want(service: string): Promise<unknown>;
-  tcpConnection(ref: ServicePortRef, sent: number, received: number): void;
+  /** A connection is passed as TCP. @returns to be called at its end with the octets sent and received */
+  tcpOpened(ref: ServicePortRef): (sent: number, received: number) => void;
+  detected(outcome: DetectionOutcome): void;
   /** An HTTP/2 connection of the application ended. */
   closed(reason: string): void;
   /** The control plane answers. */
@@ -125,6 +127,10 @@ class OutboundHandler implements ConnectionHandler {
     return current.protocol === Protocol.TCP || this.context.isOpaque(this.ref.port) ? 'tcp' : null;
   }
 
+  detected(outcome: DetectionOutcome): void {
+    this.context.detected(outcome);
+  }
+
   onProtocol(stream: ByteStream, protocol: 'tls' | 'http2' | 'tcp', first: Buffer): void {
     const { context, handle, original } = this;
     if (protocol === 'http2') {
@@ -190,6 +196,10 @@ class DirectHandler implements ConnectionHandler {
     return this.direct === null || this.context.isOpaque(this.to.port) ? 'tcp' : null;
   }
 
+  detected(outcome: DetectionOutcome): void {
+    this.context.detected(outcome);
+  }
+
   onProtocol(stream: ByteStream, protocol: 'tls' | 'http2' | 'tcp', first: Buffer): void {
     const { context, direct, to } = this;
     if (direct === null) return passThrough(context, stream, first, to);
@@ -246,9 +256,10 @@ function joinTcp(
   const to = { address, port, identity, connectTimeoutMs, localAddress: context.hairpin(address) };
   const giveUp = dial(to, ALPN_TCP, credentials, proxy.clock, wallClock, {
     onOpen: (other) => {
+      const ended = context.tcpOpened(ref);
       relay(stream, other, first, (sent, received) => {
         done(false);
-        context.tcpConnection(ref, sent, received);
+        ended(sent, received);
       });
       other.start();
       stream.resume();

@@ -5,12 +5,17 @@ import { HANDSHAKE_TIMEOUT_MS } from '../http2/limits.ts';
 import { ByteStream, KEEPALIVE_MS } from './byte-stream.ts';
 import { type Detected, detect } from './detect.ts';
 
+/** Why a connection is served as it is: `timeout` said nothing, `assumed` was not looked at. */
+export type DetectionOutcome = Exclude<Detected, 'more'> | 'timeout' | 'assumed';
+
 /** Who serves a connection once it is classified. `first` holds all octets read so far; the stream goes on reading. */
 export interface ConnectionHandler {
   /** Before anything is read; the connection waits until ready() is called. */
   onAccept(stream: ByteStream, ready: () => void): void;
   /** Protocol that needs no look: 'tcp' passes the octets on at once, null asks to detect. */
   assumed(): 'tcp' | null;
+  /** Called before onProtocol(), for counters. */
+  detected?(outcome: DetectionOutcome): void;
   onProtocol(stream: ByteStream, protocol: Exclude<Detected, 'more'>, first: Buffer): void;
 }
 
@@ -73,19 +78,21 @@ export class Listener {
 
   private classify(stream: ByteStream, handler: ConnectionHandler): void {
     if (handler.assumed() === 'tcp') {
+      handler.detected?.('assumed');
       handler.onProtocol(stream, 'tcp', Buffer.alloc(0));
       stream.start();
       return;
     }
     let first: Buffer | null = null;
-    const settle = (protocol: Exclude<Detected, 'more'>, octets: Buffer): void => {
+    const settle = (protocol: Exclude<Detected, 'more'>, octets: Buffer, outcome: DetectionOutcome = protocol): void => {
       clearTimeout(timer);
       stream.onClosed = () => {};
       stream.onEnd = () => {};
+      handler.detected?.(outcome);
       handler.onProtocol(stream, protocol, octets);
     };
     // Silence means that the server speaks first: the octets are passed as TCP (T25).
-    const timer = setTimeout(() => settle('tcp', first ?? Buffer.alloc(0)), HANDSHAKE_TIMEOUT_MS);
+    const timer = setTimeout(() => settle('tcp', first ?? Buffer.alloc(0), 'timeout'), HANDSHAKE_TIMEOUT_MS);
     stream.onClosed = () => clearTimeout(timer);
     stream.onEnd = () => settle('tcp', first ?? Buffer.alloc(0));
     stream.onBytes = (buf, length) => {

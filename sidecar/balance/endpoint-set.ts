@@ -15,9 +15,17 @@ const MAX_DRAWS = 4;
 /** Random numbers in [0, 1), like Math.random. */
 export type Random = () => number;
 
+/** `failures`: calls failed in a row. `unreachable`: no connection could be made. */
+export type EjectionReason = 'failures' | 'unreachable';
+
 export class EndpointSet {
+  readonly #onEject: (reason: EjectionReason) => void;
   #endpoints: EndpointState[] = [];
   #ejected = 0;
+
+  constructor(onEject: (reason: EjectionReason) => void = () => {}) {
+    this.#onEject = onEject;
+  }
 
   /** All endpoints, ejected ones too. A new array after each update. */
   get endpoints(): readonly EndpointState[] {
@@ -115,7 +123,9 @@ export class EndpointSet {
     state.unreachable = unreachable;
     state.ejected = true;
     state.ejectedUntilMs = nowMs + lengthMs;
-    if (state.listed) this.#ejected++;
+    if (!state.listed) return;
+    this.#ejected++;
+    this.#onEject(unreachable ? 'unreachable' : 'failures');
   }
 
   #isUsable(state: EndpointState, nowMs: number): boolean {

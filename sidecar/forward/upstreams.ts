@@ -1,7 +1,7 @@
 // All backends that this sidecar sends to, by Service port: their endpoints, balance and connections. Records stay while configurations change.
 
 import type { Endpoint } from '#core/gen/weft/v1/mesh_pb.ts';
-import { EndpointSet } from '../balance/endpoint-set.ts';
+import { type EjectionReason, EndpointSet } from '../balance/endpoint-set.ts';
 import type { EndpointState } from '../balance/endpoint-state.ts';
 import type { ServicePortRef } from '../route/records.ts';
 import { EndpointPool, type PoolContext } from './pool.ts';
@@ -23,15 +23,21 @@ export class Upstreams {
   /** Pools of endpoints that left, until their last call ended. */
   private readonly retired = new Set<EndpointPool>();
   private readonly context: PoolContext;
+  private readonly onEject: (ref: ServicePortRef, reason: EjectionReason) => void;
 
-  constructor(context: PoolContext) {
+  /** @param onEject an endpoint of that Service port gets no calls for a while */
+  constructor(context: PoolContext, onEject: (ref: ServicePortRef, reason: EjectionReason) => void = () => {}) {
     this.context = context;
+    this.onEject = onEject;
   }
 
   /** The record of a Service port; it is made at first use and stays the same. */
   get(ref: ServicePortRef): Upstream {
     let upstream = this.byKey.get(ref.key);
-    if (upstream === undefined) this.byKey.set(ref.key, (upstream = { ref, set: new EndpointSet(), known: false }));
+    if (upstream === undefined) {
+      const set = new EndpointSet((reason) => this.onEject(ref, reason));
+      this.byKey.set(ref.key, (upstream = { ref, set, known: false }));
+    }
     return upstream;
   }
 
@@ -74,6 +80,14 @@ export class Upstreams {
   /** [Service port, its endpoints], for the admin's configuration dump. */
   dump(): { backend: string; endpoints: readonly EndpointState[] }[] {
     return [...this.byKey.values()].map(({ ref, set }) => ({ backend: ref.key, endpoints: set.endpoints }));
+  }
+
+  /** How many endpoints get no calls now, of Service ports where there are any. */
+  *ejected(nowMs: number): Generator<[ServicePortRef, number]> {
+    for (const { ref, set } of this.byKey.values()) {
+      const count = set.endpoints.reduce((sum, { ejected, ejectedUntilMs }) => sum + (ejected && nowMs < ejectedUntilMs ? 1 : 0), 0);
+      if (count > 0) yield [ref, count];
+    }
   }
 
   private retire(endpoint: EndpointState): void {

@@ -1,9 +1,13 @@
 // The admin server: probes and metrics for anyone who can reach it, the inner life for loopback only.
 import type http from 'node:http';
+import type { Exposition } from '#core/exposition.ts';
+import { GRPC_CODES } from '#core/grpc-codes.ts';
+import { MetricsPage } from '#core/metrics-page.ts';
 import { didYouMean } from '#core/nearest.ts';
 import { systemTimers, type Timers } from '#core/timers.ts';
 import { type ProbeOutcome, runProbe } from '../probe/run.ts';
 import type { ProbeTarget } from '../probe/targets.ts';
+import type { CallExample } from './examples.ts';
 import type { RequestSeries } from './request-series.ts';
 
 // An import would read every property of the module, among them getters that load undici: 2 MB of the sidecar's memory (Node 24).
@@ -20,10 +24,13 @@ export const MAX_CONNECTIONS_PER_ADDRESS = 32;
 export interface AdminSource {
   /** '' when ready, else what is missing. */
   notReady(): string;
-  metrics(): string;
+  /** Puts what is counted on a page. */
+  metrics(page: Exposition): void;
   /** The configuration in force; no secrets. */
   configDump(): unknown;
   series(): Iterable<RequestSeries>;
+  /** Turns the monotonic ms of calls into Unix ms; absent: they are it. */
+  readonly unixMs?: (monotonicMs: number) => number;
   /** The application's probes that were pointed at us, and where it is asked; absent: none. */
   readonly probes?: { readonly targets: ReadonlyMap<string, ProbeTarget>; readonly podAddress: string };
 }
@@ -44,6 +51,10 @@ export interface StatsSeries {
   inFlight: number;
   /** Buckets that are not empty: upper bounds in ms and calls. */
   latency: { boundsMs: number[]; counts: number[] };
+  /** The slowest call of about the last minute whose trace was recorded. Unix ms; absent: there is none. */
+  slow?: { traceId: string; ms: number; endedMs: number };
+  /** The last call whose trace was recorded and that ended with a status other than OK. */
+  failed?: { traceId: string; code: string; ms: number; endedMs: number };
 }
 
 export class AdminServer {
@@ -53,10 +64,12 @@ export class AdminServer {
   /** Probes under way, by name: who asks meanwhile gets the same answer, so that nobody can use up the application or the kubelet's turn. */
   private readonly probing = new Map<string, Promise<ProbeOutcome>>();
   private readonly connections = new Map<string, number>();
+  private readonly metrics: MetricsPage;
   private closed = false;
 
   constructor(source: AdminSource, timers: Timers = systemTimers) {
     this.source = source;
+    this.metrics = new MetricsPage((page) => source.metrics(page), timers);
     this.timers = timers;
     this.server = createServer({ requestTimeout: 10_000, headersTimeout: 5000 }, (request, response) => this.answer(request, response));
     this.server.maxConnections = MAX_CONNECTIONS;
@@ -94,10 +107,16 @@ export class AdminServer {
     if (path === '/livez') return send(response, 200, TEXT, 'ok\n');
     if (path === '/readyz' || path === '/healthz')
       return this.answerReady(response, new URLSearchParams(query).has('wait') ? this.timers.now() + READY_WAIT_MS : 0);
-    if (path === '/metrics') return send(response, 200, 'text/plain; version=0.0.4; charset=utf-8', source.metrics());
+    if (path === '/metrics') return this.metrics.answer(request, response);
     if (path.startsWith('/probe/')) return void this.answerProbe(path.slice('/probe/'.length), request, response);
     if (isLoopback(request.socket.remoteAddress ?? '')) {
-      if (path === '/stats') return send(response, 200, 'application/json', JSON.stringify({ series: [...source.series()].map(statsOf) }));
+      if (path === '/stats')
+        return send(
+          response,
+          200,
+          'application/json',
+          JSON.stringify({ series: Array.from(source.series(), (each) => statsOf(each, source.unixMs)) }),
+        );
       if (path === '/config_dump') return send(response, 200, 'application/json', `${JSON.stringify(source.configDump(), plain, 2)}\n`);
     }
     return send(response, 404, TEXT, 'no such page\n');
@@ -159,12 +178,13 @@ function plain(name: string, value: unknown): unknown {
   return typeof value === 'bigint' ? `${value}` : value;
 }
 
-function statsOf({ key, statuses, latency, inFlight }: RequestSeries): StatsSeries {
+function statsOf({ key, statuses, latency, inFlight, examples }: RequestSeries, unixMs = (ms: number): number => ms): StatsSeries {
   const byStatus: Record<string, number> = {};
   statuses.forEach((count, status) => {
     if (count > 0) byStatus[status] = count;
   });
   const { direction, caller, service, route, rule, method, backend, mtls } = key;
+  const shown = ({ traceId, ms, endMs }: CallExample) => ({ traceId, ms, endedMs: unixMs(endMs) });
   return {
     direction,
     caller,
@@ -178,5 +198,7 @@ function statsOf({ key, statuses, latency, inFlight }: RequestSeries): StatsSeri
     count: latency.count,
     inFlight,
     latency: latency.filled(),
+    ...(examples === null ? {} : { slow: shown(examples.slow) }),
+    ...(examples?.failed ? { failed: { ...shown(examples.failed), code: GRPC_CODES[examples.failed.status] } } : {}),
   };
 }

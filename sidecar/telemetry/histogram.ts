@@ -19,14 +19,22 @@ export class LatencyHistogram {
   count = 0;
   sumMs = 0;
 
-  /** @param ms 0 or more */
-  record(ms: number): void {
+  /** @param ms 0 or more @returns the bucket that it fell into */
+  record(ms: number): number {
     this.count++;
     this.sumMs += ms;
     let bucket = ms <= SMALLEST_MS ? 0 : Math.ceil(Math.log10(ms) * PER_DECADE) - FIRST;
     if (bucket < 0) bucket = 0;
     else if (bucket >= BUCKETS) bucket = BUCKETS - 1;
     this.counts[bucket]++;
+    return bucket;
+  }
+
+  /** Takes another's observations too. */
+  add(other: LatencyHistogram): void {
+    this.count += other.count;
+    this.sumMs += other.sumMs;
+    for (let i = 0; i < BUCKETS; i++) this.counts[i] += other.counts[i];
   }
 
   /** Observations up to each of some bounds. @param buckets from bucketUpTo(), ascending */
@@ -58,3 +66,13 @@ export class LatencyHistogram {
 export function bucketUpTo(boundMs: number): number {
   return Math.min(BUCKETS - 2, Math.max(0, Math.round(Math.log10(boundMs) * PER_DECADE) - FIRST));
 }
+
+/** Upper bounds on the metrics page, in seconds; one more bucket takes the rest. Few: each costs a series per Service, route, rule and backend. */
+export const EXPOSED_BOUNDS: readonly number[] = [0.001, 0.005, 0.01, 0.025, 0.1, 0.25, 1, 5];
+/** The last bucket of each bound: for cumulative(). */
+export const EXPOSED_BUCKETS: readonly number[] = EXPOSED_BOUNDS.map((seconds) => bucketUpTo(seconds * 1000));
+/** By bucket: the first of EXPOSED_BOUNDS that counts it, or their number. */
+export const EXPOSED_OF: Uint8Array = Uint8Array.from({ length: BUCKETS }, (_, bucket) => {
+  const at = EXPOSED_BUCKETS.findIndex((last) => bucket <= last);
+  return at < 0 ? EXPOSED_BUCKETS.length : at;
+});

@@ -1,6 +1,8 @@
 // The counters of calls: one record per direction, caller, Service, route, method, backend and transport. A decision holds its record; a call increments fields.
+import { labelText } from '#core/exposition.ts';
 import type { EndedCall } from '../forward/ended-call.ts';
-import { labelText } from './exposition.ts';
+import type { CallSeries } from '../forward/series.ts';
+import { Examples } from './examples.ts';
 import { LatencyHistogram } from './histogram.ts';
 
 /** What calls are counted by. */
@@ -14,7 +16,7 @@ export interface SeriesKey {
   readonly route: string;
   /** Name or index of its rule, '' without one. */
   readonly rule: string;
-  /** package.Service/Method, or a path. */
+  /** package.Service/Method, or OTHER. */
   readonly method: string;
   /** "ns/name:port" of the backend, '' if the call reached none. */
   readonly backend: string;
@@ -22,24 +24,23 @@ export interface SeriesKey {
   readonly grpc: boolean;
 }
 
-/** Distinct methods per Service that get a series of their own unless a route names them: a client cannot flood Prometheus with made-up paths. */
-const MAX_METHODS = 200;
-/** Series in all, 2.5 kB each; past it new ones are counted under method "other" and, inbound, caller "other". */
-const MAX_SERIES = 2000;
 /** A series that nobody touched for so long is dropped, in ms; its template makes it anew. */
 const IDLE_MS = 30 * 60_000;
-
-const OTHER = 'other';
-const STATUSES = 17;
+/** gRPC has the statuses 0 to 16. */
+export const STATUSES = 17;
 /** UNKNOWN: what a status outside 0 to 16 means to a client (gRPC's statuscodes.md). */
 const UNKNOWN = 2;
 
-export class RequestSeries {
+export class RequestSeries implements CallSeries {
   readonly key: SeriesKey;
   /** Calls ended, by gRPC status 0 to 16 (other protocols: by the status their HTTP status maps to). */
   readonly statuses = new Float64Array(STATUSES);
   readonly latency = new LatencyHistogram();
   inFlight = 0;
+  requestBytes = 0;
+  responseBytes = 0;
+  /** null: no call of it was recorded in a trace. */
+  examples: Examples | null = null;
   /** No longer shown: whoever holds it must ask for a new one. */
   expired = false;
   /** `latency.count` when it was last looked at, and when it last moved. */
@@ -51,9 +52,26 @@ export class RequestSeries {
     this.key = key;
   }
 
-  ended({ grpcStatus, startMs, endMs }: EndedCall): void {
-    this.statuses[grpcStatus >= 0 && grpcStatus < STATUSES ? grpcStatus : UNKNOWN]++;
-    this.latency.record(endMs - startMs);
+  ended(call: EndedCall): void {
+    const { grpcStatus, startMs, endMs, trace } = call;
+    const status = grpcStatus >= 0 && grpcStatus < STATUSES ? grpcStatus : UNKNOWN;
+    this.statuses[status]++;
+    const ms = endMs - startMs;
+    const bucket = this.latency.record(ms);
+    this.requestBytes += call.requestBytes;
+    this.responseBytes += call.responseBytes;
+    if (trace === null || !trace.recorded) return;
+    const example = { traceId: trace.traceId, status, ms, endMs };
+    if (this.examples === null) this.examples = new Examples(STATUSES, example);
+    this.examples.note(example, bucket);
+  }
+
+  /** Takes what another has counted. */
+  absorb({ statuses, latency, requestBytes, responseBytes }: RequestSeries): void {
+    for (let i = 0; i < STATUSES; i++) this.statuses[i] += statuses[i];
+    this.latency.add(latency);
+    this.requestBytes += requestBytes;
+    this.responseBytes += responseBytes;
   }
 
   /** The labels of the key for the metrics page; each series has others than all the rest. */
@@ -74,70 +92,4 @@ export class RequestSeries {
     }
     return nowMs - this.movedAtMs > IDLE_MS;
   }
-}
-
-export class RequestStats {
-  private readonly series = new Map<string, RequestSeries>();
-  /** By Service: the methods that have series though no route names them. */
-  private readonly methods = new Map<string, Set<string>>();
-
-  /** The record of a key; the same until it expires. @param named the method stands in a route, so it is bounded already */
-  seriesFor(key: SeriesKey, named: boolean): RequestSeries {
-    const method = named ? key.method : this.boundedMethod(key.service, key.method);
-    return this.find({ ...key, method }) ?? this.add(this.boundedKey({ ...key, method }));
-  }
-
-  all(): Iterable<RequestSeries> {
-    return this.series.values();
-  }
-
-  /** Drops series that are idle; their methods make room for others. */
-  expire(nowMs: number): void {
-    let dropped = false;
-    for (const [id, series] of this.series) {
-      if (!series.idle(nowMs)) continue;
-      series.expired = true;
-      this.series.delete(id);
-      dropped = true;
-    }
-    if (dropped) this.forgetMethods();
-  }
-
-  private find(key: SeriesKey): RequestSeries | undefined {
-    return this.series.get(idOf(key));
-  }
-
-  private add(key: SeriesKey): RequestSeries {
-    const id = idOf(key);
-    let series = this.series.get(id);
-    if (series === undefined) this.series.set(id, (series = new RequestSeries(key)));
-    return series;
-  }
-
-  private boundedKey(key: SeriesKey): SeriesKey {
-    if (this.series.size < MAX_SERIES) return key;
-    return { ...key, method: OTHER, caller: key.direction === 'inbound' ? OTHER : key.caller };
-  }
-
-  private boundedMethod(service: string, method: string): string {
-    let known = this.methods.get(service);
-    if (known === undefined) this.methods.set(service, (known = new Set()));
-    if (known.has(method)) return method;
-    if (known.size >= MAX_METHODS) return OTHER;
-    known.add(method);
-    return method;
-  }
-
-  private forgetMethods(): void {
-    const used = new Set<string>();
-    for (const { key } of this.series.values()) used.add(`${key.service} ${key.method}`);
-    for (const [service, methods] of this.methods) {
-      for (const method of methods) if (!used.has(`${service} ${method}`)) methods.delete(method);
-      if (methods.size === 0) this.methods.delete(service);
-    }
-  }
-}
-
-function idOf(key: SeriesKey): string {
-  return JSON.stringify([key.direction, key.caller, key.service, key.route, key.rule, key.method, key.backend, key.mtls, key.grpc]);
 }

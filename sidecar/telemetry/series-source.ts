@@ -34,6 +34,6 @@ export function newSeriesSource(metrics: SidecarMetrics, origin: CallOrigin): Se
 }
 
 /** By name, never by address: of a pod's own port that is its workload. */
-function labelOf({ namespace, name, port }: ServicePortRef): string {
+export function labelOf({ namespace, name, port }: ServicePortRef): string {
   return `${namespace}/${name}:${port}`;
 }

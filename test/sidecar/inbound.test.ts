@@ -31,7 +31,8 @@ describe('Inbound', () => {
       workload: () => ({ namespace: 'shop', name: 'payment' }),
       mtls: () => mtls,
       tlsRefused: () => {},
-      tcpConnection: () => {},
+      tcpOpened: () => () => {},
+      detected: () => {},
       closed: () => {},
       isOpaque: () => false,
     });

@@ -4,8 +4,11 @@ import http from 'node:http';
 import net, { type AddressInfo } from 'node:net';
 import os from 'node:os';
 import { expect } from 'chai';
+import { gauge } from '#core/exposition.ts';
+import type { Field } from '#sidecar/http2/field.ts';
 import { AdminServer, MAX_CONNECTIONS_PER_ADDRESS, READY_WAIT_MS } from '#sidecar/telemetry/admin.ts';
-import { RequestStats, type SeriesKey } from '#sidecar/telemetry/request-series.ts';
+import type { SeriesKey } from '#sidecar/telemetry/request-series.ts';
+import { RequestStats } from '#sidecar/telemetry/request-stats.ts';
 import { endedCall } from '#test/support/ended-call.ts';
 import { ManualTimers } from '#test/support/manual-timers.ts';
 import { until } from '#test/support/until.ts';
@@ -28,9 +31,9 @@ interface Answer {
   body: string;
 }
 
-function ask(host: string, port: number, path: string, method = 'GET'): Promise<Answer> {
+function ask(host: string, port: number, path: string, method = 'GET', headers: Record<string, string> = {}): Promise<Answer> {
   return new Promise((resolve, reject) => {
-    const request = http.request({ host, port, path, method, agent: false }, (response) => {
+    const request = http.request({ host, port, path, method, headers, agent: false }, (response) => {
       let body = '';
       response.setEncoding('utf8');
       response.on('data', (text: string) => (body += text));
@@ -59,9 +62,10 @@ describe('admin server', () => {
   );
   const server = new AdminServer({
     notReady: () => missing,
-    metrics: () => '# TYPE a gauge\na 1\n',
+    metrics: (page) => page.add([gauge('a', 'A.', 1)]),
     configDump: () => ({ $typeName: 'weft.v1.Service', name: 'payment', generation: 12n, inner: [{ $typeName: 'x', port: 80 }] }),
     series: () => stats.all(),
+    unixMs: (monotonicMs) => 1_700_000_000_000 + monotonicMs,
     probes: { podAddress: '127.0.0.1', targets },
   });
   const app = http.createServer((request, response) => {
@@ -77,8 +81,15 @@ describe('admin server', () => {
     const { port } = app.address() as AddressInfo;
     for (const { http: asked } of targets.values()) asked.port = port;
     const series = stats.seriesFor(KEY, true);
-    for (const ms of [1, 1, 100]) series.ended(endedCall({ latencyMs: ms }));
-    series.ended(endedCall({ grpcStatus: 14, latencyMs: 5 }));
+    const traced = (digit: string) => ({
+      recorded: true,
+      traceId: digit.repeat(32),
+      outgoing: (varying: readonly Field[]) => varying,
+      retried: () => {},
+    });
+    for (const ms of [1, 1]) series.ended(endedCall({ latencyMs: ms }));
+    series.ended(endedCall({ startMs: 200, endMs: 300, trace: traced('a') }));
+    series.ended(endedCall({ startMs: 400, endMs: 405, grpcStatus: 14, trace: traced('b') }));
     series.inFlight = 2;
   });
 
@@ -106,7 +117,7 @@ describe('admin server', () => {
       looks++;
       return lacking;
     };
-    const waiting = new AdminServer({ notReady, metrics: () => '', configDump: () => null, series: () => [] }, timers);
+    const waiting = new AdminServer({ notReady, metrics: () => {}, configDump: () => null, series: () => [] }, timers);
     await waiting.listen('127.0.0.1', 0);
     try {
       const held = ask('127.0.0.1', waiting.port, '/readyz?wait');
@@ -199,11 +210,16 @@ describe('admin server', () => {
     });
   });
 
-  it("/metrics has the text format's type", async () => {
+  it('/metrics is in the format that is asked for', async () => {
     expect(await get('/metrics')).to.deep.equal({
       status: 200,
       type: 'text/plain; version=0.0.4; charset=utf-8',
-      body: '# TYPE a gauge\na 1\n',
+      body: '# HELP a A.\n# TYPE a gauge\na 1\n',
+    });
+    expect(await ask('127.0.0.1', server.port, '/metrics', 'GET', { accept: 'application/openmetrics-text' })).to.deep.equal({
+      status: 200,
+      type: 'application/openmetrics-text; version=1.0.0; charset=utf-8',
+      body: '# TYPE a gauge\n# HELP a A.\na 1\n# EOF\n',
     });
   });
 
@@ -212,7 +228,14 @@ describe('admin server', () => {
     expect(series).to.have.length(1);
     const { latency, ...rest } = series[0];
     const { grpc: _grpc, ...key } = KEY;
-    expect(rest).to.deep.equal({ ...key, statuses: { 0: 3, 14: 1 }, count: 4, inFlight: 2 });
+    expect(rest).to.deep.equal({
+      ...key,
+      statuses: { 0: 3, 14: 1 },
+      count: 4,
+      inFlight: 2,
+      slow: { traceId: 'a'.repeat(32), ms: 100, endedMs: 1_700_000_000_300 },
+      failed: { traceId: 'b'.repeat(32), code: 'Unavailable', ms: 5, endedMs: 1_700_000_000_405 },
+    });
     expect(latency.counts).to.deep.equal([2, 1, 1]);
     [1, 5, 100].forEach((ms, i) => {
       expect(latency.boundsMs[i]).to.be.within(ms * 0.995, ms * 1.06);
@@ -239,7 +262,7 @@ describe('admin server', () => {
   });
 
   it('says when its address is taken', async () => {
-    const second = new AdminServer({ notReady: () => '', metrics: () => '', configDump: () => null, series: () => [] });
+    const second = new AdminServer({ notReady: () => '', metrics: () => {}, configDump: () => null, series: () => [] });
     let refused = '';
     await second.listen('0.0.0.0', server.port).catch((error: NodeJS.ErrnoException) => (refused = error.code ?? ''));
     expect(refused).to.equal('EADDRINUSE');

@@ -1,18 +1,25 @@
-// The metrics page, read back by a parser written from the format's description.
-
+// The sidecar's metrics page: what it says of calls, what it costs in samples, that it can be read.
 import { expect } from 'chai';
 import fc from 'fast-check';
+import { Exposition } from '#core/exposition.ts';
+import type { CallTrace } from '#sidecar/forward/ended-call.ts';
 import { type Gauges, SidecarMetrics } from '#sidecar/telemetry/metrics.ts';
 import type { SeriesKey } from '#sidecar/telemetry/request-series.ts';
 import { endedCall } from '#test/support/ended-call.ts';
+import { named, type Parsed, parseExposition } from '#test/support/exposition.ts';
 
 const GAUGES: Gauges = {
   version: '1.2.3',
   certificateNotAfterMs: 1_800_000_000_000,
   connectedToControlPlane: true,
+  connects: 2,
+  resources: 7,
   rejectedResources: 2,
-  downstreamConnections: 3,
+  rejections: 3,
+  lastAppliedMs: 1_700_000_000_000,
   configAgeSeconds: 4,
+  downstreamConnections: 3,
+  ejectedEndpoints: new Map([['shop/payment:80', 1]]),
 };
 
 const KEY: SeriesKey = {
@@ -27,90 +34,123 @@ const KEY: SeriesKey = {
   grpc: true,
 };
 
-interface Sample {
-  name: string;
-  labels: Record<string, string>;
-  value: number;
+/** Monotonic 0 is this Unix time. */
+const BEGAN_MS = 1_700_000_000_000;
+
+function pageOf(metrics: SidecarMetrics, format: 'text' | 'openmetrics' = 'text'): Parsed {
+  const out = new Exposition(format);
+  metrics.write(out, GAUGES);
+  return parseExposition(out.toString(), format);
 }
 
-/** Reads a page of text format 0.0.4. @throws on anything that the format does not allow */
-function parse(page: string): { samples: Sample[]; types: Map<string, string> } {
-  const samples: Sample[] = [];
-  const types = new Map<string, string>();
-  const seen = new Set<string>();
-  let family = '';
-  if (!page.endsWith('\n')) throw new Error('the last line does not end');
-  for (const line of page.slice(0, -1).split('\n')) {
-    const header = /^# (HELP|TYPE) (\S+) (.*)$/.exec(line);
-    if (header !== null) {
-      if (header[1] === 'TYPE') {
-        if (types.has(header[2])) throw new Error(`family twice: ${header[2]}`);
-        types.set(header[2], header[3]);
-        family = header[2];
-      }
-      continue;
-    }
-    const match = /^([a-zA-Z_:][a-zA-Z0-9_:]*)(?:\{(.*)\})? (\S+)$/s.exec(line);
-    if (match === null) throw new Error(`not a sample: ${line}`);
-    const base = match[1].replace(types.get(family) === 'histogram' ? /_(bucket|sum|count)$/ : /$^/, '');
-    if (base !== family) throw new Error(`${match[1]} stands under ${family}`);
-    const labels: Record<string, string> = {};
-    let rest = match[2] ?? '';
-    while (rest !== '') {
-      const pair = /^([a-zA-Z_][a-zA-Z0-9_]*)="((?:[^"\\\n]|\\["\\n])*)"(?:,|$)/.exec(rest);
-      if (pair === null || Object.hasOwn(labels, pair[1])) throw new Error(`not labels: ${rest}`);
-      labels[pair[1]] = pair[2].replace(/\\(.)/g, (_, c: string) => (c === 'n' ? '\n' : c));
-      rest = rest.slice(pair[0].length);
-    }
-    const id = JSON.stringify([match[1], Object.entries(labels).sort()]);
-    if (seen.has(id)) throw new Error(`sample twice: ${line}`);
-    seen.add(id);
-    samples.push({ name: match[1], labels, value: match[3] === '+Inf' ? Number.POSITIVE_INFINITY : Number(match[3]) });
-  }
-  return { samples, types };
-}
+const newMetrics = (): SidecarMetrics => new SidecarMetrics((monotonicMs) => BEGAN_MS + monotonicMs);
 
-const named = (samples: readonly Sample[], name: string, labels: Record<string, string> = {}): Sample[] =>
-  samples.filter((s) => s.name === name && Object.entries(labels).every(([label, text]) => s.labels[label] === text));
+const traced = (traceId: string, recorded = true): CallTrace => ({ traceId, recorded, outgoing: (varying) => varying, retried: () => {} });
 
 describe('metrics page', () => {
   it('says what was counted, for Weft and under the names of instrumented gRPC programs', () => {
-    const metrics = new SidecarMetrics();
+    const metrics = newMetrics();
     const outbound = metrics.requests.seriesFor(KEY, true);
-    for (const ms of [0.4, 3, 40]) outbound.ended(endedCall({ latencyMs: ms }));
+    for (const ms of [0.4, 3, 40]) outbound.ended(endedCall({ latencyMs: ms, requestBytes: 10, responseBytes: 100 }));
     outbound.ended(endedCall({ grpcStatus: 14, latencyMs: 7 }));
-    metrics.requests.seriesFor({ ...KEY, backend: 'shop/payment-v2:80' }, true).ended(endedCall());
-    metrics.requests.seriesFor({ ...KEY, direction: 'inbound', backend: '' }, true).ended(endedCall({ grpcStatus: 5, latencyMs: 1 }));
-    metrics.requests.seriesFor({ ...KEY, method: 'index.html', grpc: false }, true).ended(endedCall());
-    metrics.proxyErrors.add('no_route');
-    metrics.proxyErrors.add('no_route');
-    metrics.retries = 9;
-    const { samples } = parse(metrics.render(GAUGES));
+    outbound.inFlight = 5;
+    metrics.requests.seriesFor({ ...KEY, backend: 'shop/payment-v2:80' }, true).ended(endedCall({ requestBytes: 1 }));
+    metrics.requests.seriesFor({ ...KEY, direction: 'inbound', backend: '' }, true).ended(endedCall({ grpcStatus: 5 }));
+    metrics.requests.seriesFor({ ...KEY, method: 'other', grpc: false }, true).ended(endedCall({ latencyMs: 2 }));
+    const { samples } = pageOf(metrics);
     const { direction, caller, service, route, rule, method, backend } = KEY;
     const labels = { direction, caller, service, route, rule, method, backend, mtls: 'true', protocol: 'grpc' };
     expect(named(samples, 'weft_requests_total', labels).map(({ labels: { grpc_code }, value }) => [grpc_code, value])).to.deep.equal([
       ['OK', 3],
       ['Unavailable', 1],
     ]);
-    const buckets = named(samples, 'weft_request_duration_seconds_bucket', labels);
-    const upTo = Object.fromEntries(buckets.map((sample) => [sample.labels.le, sample.value]));
-    expect([upTo['0.001'], upTo['0.005'], upTo['0.01'], upTo['0.05'], upTo['+Inf']]).to.deep.equal([1, 2, 3, 4, 4]);
-    expect(named(samples, 'weft_request_duration_seconds_sum', labels)[0].value).to.be.closeTo(0.0504, 1e-9);
+    const summed = { direction, service, route, rule, backend };
+    const buckets = named(samples, 'weft_request_duration_seconds_bucket', summed);
+    expect(buckets.map((sample) => [sample.labels.le, sample.value])).to.deep.equal([
+      ['0.001', 1],
+      ['0.005', 3],
+      ['0.01', 4],
+      ['0.025', 4],
+      ['0.1', 5],
+      ['0.25', 5],
+      ['1.0', 5],
+      ['5.0', 5],
+      ['+Inf', 5],
+    ]);
+    const [sum] = named(samples, 'weft_request_duration_seconds_sum', summed);
+    expect(sum.labels).to.deep.equal(summed);
+    expect(sum.value).to.be.closeTo(0.0524, 1e-9);
+    const ofService = (name: string): unknown => named(samples, name, { direction }).map((sample) => [sample.labels, sample.value]);
+    expect(ofService('weft_requests_in_flight')).to.deep.equal([[{ direction, service }, 5]]);
+    expect(ofService('weft_request_bytes_total')).to.deep.equal([[{ direction, service }, 31]]);
+    expect(ofService('weft_response_bytes_total')).to.deep.equal([[{ direction, service }, 300]]);
     const handled = (name: string): unknown => named(samples, name).map((sample) => [sample.labels, sample.value]);
-    const names = { grpc_service: 'payment.PaymentService', grpc_method: 'Charge' };
+    const names = { grpc_type: 'unknown', grpc_service: 'payment.PaymentService', grpc_method: 'Charge' };
     expect(handled('grpc_client_handled_total')).to.deep.equal([
       [{ ...names, grpc_code: 'OK' }, 4],
       [{ ...names, grpc_code: 'Unavailable' }, 1],
     ]);
     expect(handled('grpc_server_handled_total')).to.deep.equal([[{ ...names, grpc_code: 'NotFound' }, 1]]);
-    expect(named(samples, 'weft_proxy_errors_total', { error: 'no_route' })[0].value).to.equal(2);
-    expect(named(samples, 'weft_retries_total')[0].value).to.equal(9);
-    expect(named(samples, 'weft_certificate_expiry_timestamp_seconds')[0].value).to.equal(1_800_000_000);
-    expect(named(samples, 'weft_build_info')[0].labels).to.deep.equal({ version: '1.2.3' });
+  });
+
+  it('says what happened beside calls', () => {
+    const metrics = newMetrics();
+    metrics.proxyErrors.add('no_route');
+    metrics.proxyErrors.add('no_route');
+    metrics.retries = 9;
+    metrics.streamResets.add('client', 'CANCEL');
+    metrics.streamResets.add('endpoint', 'connection');
+    metrics.ejections.add({ backend: 'shop/payment:80', reason: 'failures' });
+    metrics.detections.add({ direction: 'inbound', outcome: 'tls' });
+    metrics.spansDropped.add('queue_full', 4);
+    metrics.tcp.opened('outbound', 'shop/db:5432')(10, 20);
+    metrics.tcp.opened('outbound', 'shop/db:5432');
+    const { samples } = pageOf(metrics);
+    const values = (name: string): unknown => named(samples, name).map((sample) => [...Object.values(sample.labels), sample.value]);
+    expect(values('weft_proxy_errors_total')).to.deep.equal([['no_route', 2]]);
+    expect(values('weft_retries_total')).to.deep.equal([[9]]);
+    expect(values('weft_stream_resets_total')).to.deep.equal([
+      ['client', 'CANCEL', 1],
+      ['endpoint', 'connection', 1],
+    ]);
+    expect(values('weft_endpoint_ejections_total')).to.deep.equal([['shop/payment:80', 'failures', 1]]);
+    expect(values('weft_endpoints_ejected')).to.deep.equal([['shop/payment:80', 1]]);
+    expect(values('weft_protocol_detections_total')).to.deep.equal([['inbound', 'tls', 1]]);
+    expect(values('weft_spans_dropped_total')).to.deep.equal([['queue_full', 4]]);
+    expect(values('weft_tcp_connections_total')).to.deep.equal([['outbound', 'shop/db:5432', 2]]);
+    expect(values('weft_tcp_connections_open')).to.deep.equal([['outbound', 'shop/db:5432', 1]]);
+    expect(values('weft_tcp_sent_bytes_total')).to.deep.equal([['outbound', 'shop/db:5432', 10]]);
+    expect(values('weft_certificate_expiry_timestamp_seconds')).to.deep.equal([[1_800_000_000]]);
+    expect(values('weft_config_last_applied_timestamp_seconds')).to.deep.equal([[1_700_000_000]]);
+    expect(values('weft_build_info')).to.deep.equal([['sidecar', '1.2.3', 1]]);
+    expect(named(samples, 'process_resident_memory_bytes')[0].value).to.be.above(1e6);
+  });
+
+  it('shows the traces behind buckets and failures, of recorded calls and to those who ask for OpenMetrics', () => {
+    const metrics = newMetrics();
+    const series = metrics.requests.seriesFor(KEY, true);
+    const ids = ['a', 'b', 'c', 'd', 'e'].map((digit) => digit.repeat(32));
+    series.ended(endedCall({ latencyMs: 3, endMs: 10_003, startMs: 10_000, trace: traced(ids[0]) }));
+    series.ended(endedCall({ startMs: 20_000, endMs: 20_004, trace: traced(ids[1]) }));
+    series.ended(endedCall({ startMs: 30_000, endMs: 30_002, trace: traced(ids[2], false) }));
+    series.ended(endedCall({ startMs: 40_000, endMs: 40_100, grpcStatus: 14, trace: traced(ids[3]) }));
+    metrics.requests.seriesFor({ ...KEY, method: 'x/y' }, true).ended(endedCall({ startMs: 50_000, endMs: 50_200, trace: traced(ids[4]) }));
+    const { samples } = pageOf(metrics, 'openmetrics');
+    const buckets = named(samples, 'weft_request_duration_seconds_bucket').filter(({ exemplar }) => exemplar !== null);
+    expect(buckets.map(({ labels, exemplar }) => [labels.le, exemplar])).to.deep.equal([
+      ['0.005', { labels: { trace_id: ids[1] }, value: 0.004, atSeconds: 1_700_000_020.004 }],
+      ['0.1', { labels: { trace_id: ids[3] }, value: 0.1, atSeconds: 1_700_000_040.1 }],
+      ['0.25', { labels: { trace_id: ids[4] }, value: 0.2, atSeconds: 1_700_000_050.2 }],
+    ]);
+    for (const name of ['weft_requests_total', 'grpc_client_handled_total']) {
+      const counted = named(samples, name).filter(({ exemplar }) => exemplar !== null);
+      expect(counted.map(({ labels, exemplar }) => [labels.grpc_code, exemplar!.labels.trace_id])).to.deep.equal([['Unavailable', ids[3]]]);
+    }
+    expect(pageOf(metrics).samples.every(({ exemplar }) => exemplar === null)).to.equal(true);
   });
 
   it('can be read whatever callers put into names, without a sample twice', () => {
-    const text = fc.oneof(fc.string({ unit: 'binary' }), fc.constantFrom('\n', '"', '\\', '\\n', 'a"b\\c\nd', ''));
+    const text = fc.oneof(fc.string({ unit: 'binary' }), fc.constantFrom('\n', '"', '\\', '\\n', 'a"b\\c\nd', 'other', 'other/other', ''));
     const key = fc.record({
       direction: fc.constantFrom('outbound' as const, 'inbound' as const),
       caller: text,
@@ -123,18 +163,50 @@ describe('metrics page', () => {
       grpc: fc.boolean(),
     });
     fc.assert(
-      fc.property(fc.array(key, { maxLength: 8 }), fc.boolean(), (keys, named) => {
-        const metrics = new SidecarMetrics();
-        for (const each of keys) metrics.requests.seriesFor(each, named).ended(endedCall());
-        const { samples } = parse(metrics.render(GAUGES));
+      fc.property(fc.array(key, { maxLength: 8 }), fc.constantFrom('text' as const, 'openmetrics' as const), (keys, format) => {
+        const metrics = newMetrics();
+        for (const each of keys) metrics.requests.seriesFor(each, true).ended(endedCall({ trace: traced('f'.repeat(32)) }));
+        const { samples } = pageOf(metrics, format);
         for (const each of keys) {
-          const mine = samples.filter(
-            (s) => s.name === 'weft_requests_total' && s.labels.method === each.method && s.labels.caller === each.caller,
-          );
+          const mine = named(samples, 'weft_requests_total', { method: each.method, caller: each.caller });
           expect(mine).to.not.be.empty;
         }
       }),
       { numRuns: 60 },
     );
+  });
+});
+
+describe('budget of the metrics page', () => {
+  /** A workload that calls these Services, each by ten methods, with a failure of each now and then. */
+  function calling(services: number): SidecarMetrics {
+    const metrics = newMetrics();
+    for (let service = 0; service < services; service++) {
+      for (let method = 0; method < 10; method++) {
+        const name = `team${service % 5}/service${service}:80`;
+        const key = { ...KEY, service: name, backend: name, method: `team.Service${service}/Method${method}` };
+        const series = metrics.requests.seriesFor(key, false);
+        series.ended(endedCall());
+        metrics.requests.seriesFor(key, false).ended(endedCall({ grpcStatus: 14 }));
+      }
+    }
+    metrics.tcp.opened('outbound', 'data/postgres:5432');
+    for (const outcome of ['tls', 'http2', 'tcp'])
+      for (const direction of ['inbound', 'outbound']) metrics.detections.add({ direction, outcome });
+    for (const error of ['no_endpoints', 'deadline', 'connect_failed']) metrics.proxyErrors.add(error);
+    metrics.streamResets.add('client', 'CANCEL');
+    metrics.spansDropped.add('queue_full');
+    metrics.upstreamCloses.add('goaway');
+    metrics.downstreamCloses.add('closed');
+    return metrics;
+  }
+
+  it('is 600 samples for 10 Services of 10 methods', () => {
+    const metrics = calling(10);
+    expect(pageOf(metrics).samples.length).to.be.below(600);
+  });
+
+  it('is 5,000 samples for 50 Services of 10 methods', () => {
+    expect(pageOf(calling(50)).samples.length).to.be.below(5000);
   });
 });

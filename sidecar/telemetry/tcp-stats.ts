@@ -1,0 +1,59 @@
+// Connections that are passed as TCP, counted by direction and Service.
+import { labelText } from '#core/exposition.ts';
+
+/** Direction and Service with counters of their own; past it new ones are counted as Service "other". */
+const MAX_SERIES = 200;
+/** What had no connection for so long is dropped, in ms. */
+const IDLE_MS = 30 * 60_000;
+
+export class TcpSeries {
+  /** Label pairs as on the page. */
+  readonly labels: string;
+  connections = 0;
+  open = 0;
+  /** Octets from clients to servers, and back; counted when a connection ends. */
+  sentBytes = 0;
+  receivedBytes = 0;
+  /** Monotonic ms: when a connection was last open, as far as expire() has seen. */
+  usedMs = 0;
+
+  constructor(labels: string) {
+    this.labels = labels;
+  }
+}
+
+export class TcpStats {
+  private readonly series = new Map<string, TcpSeries>();
+
+  /** A connection has been joined to its target. @param service "ns/name:port" @returns to be called at its end */
+  opened(direction: 'inbound' | 'outbound', service: string): (sentBytes: number, receivedBytes: number) => void {
+    const series = this.seriesFor(direction, service);
+    series.connections++;
+    series.open++;
+    return (sentBytes, receivedBytes) => {
+      series.open--;
+      series.sentBytes += sentBytes;
+      series.receivedBytes += receivedBytes;
+    };
+  }
+
+  all(): Iterable<TcpSeries> {
+    return this.series.values();
+  }
+
+  /** To be called now and then. */
+  expire(nowMs: number): void {
+    for (const [labels, series] of this.series) {
+      if (series.open > 0 || series.usedMs === 0) series.usedMs = nowMs;
+      else if (nowMs - series.usedMs > IDLE_MS) this.series.delete(labels);
+    }
+  }
+
+  private seriesFor(direction: string, service: string): TcpSeries {
+    const wanted = labelText({ direction, service });
+    const labels = this.series.size < MAX_SERIES || this.series.has(wanted) ? wanted : labelText({ direction, service: 'other' });
+    let series = this.series.get(labels);
+    if (series === undefined) this.series.set(labels, (series = new TcpSeries(labels)));
+    return series;
+  }
+}
