@@ -54,7 +54,7 @@ function notThere(baseUrl: string, traceId: string): string {
     `Jaeger at ${baseUrl} has no trace ${traceId}`,
     '  - spans arrive a second or two after the call: ask again',
     '  - the call may not have been recorded: the last two digits of its traceparent are 01 if it was; annotation weft.dev/trace-sampling',
-    '  - sidecars may not reach the collector: weft_otel_ on their metrics page counts what was dropped',
+    '  - sidecars may not reach the collector: weft_spans_dropped_total on their metrics page counts what was lost',
     '  - a Jaeger that keeps traces in memory forgets the oldest, and all of them when it restarts',
   ].join('\n');
 }

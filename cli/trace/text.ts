@@ -44,11 +44,15 @@ export function textOf(traceId: string, tree: Tree, canvas: Canvas): string[] {
     const drawn = timeBar(span, tree, barColumns);
     const first = [name, pad(paint(drawn), barColumns), padLeft(latencyText(span.durationUs / 1000), DURATION_COLUMNS)];
     const status = truncate(text, statusColumns);
-    return [[...first, bad ? style.bad(status) : style.good(status)].join(GAP).trimEnd(), ...detailLines(row, columns, style)];
+    return [[...first, paintStatus(status, bad, style)].join(GAP).trimEnd(), ...detailLines(row, columns, style)];
   });
   const left = tree.rows.length - rows.length;
   const rest = left > 0 ? [style.dim(`… ${left} more spans; -o json has them all`)] : [];
   return [...headLines(traceId, tree, columns, style), ...lines, ...rest];
+}
+
+function paintStatus(text: string, bad: boolean, style: Style): string {
+  return bad ? style.bad(text) : /^(OK|2\d\d)$/.test(text) ? style.good(text) : text;
 }
 
 function headLines(traceId: string, { rows, startUs, durationUs }: Tree, columns: number, style: Style): string[] {
@@ -159,14 +163,20 @@ function eventText({ name, atUs, attributes }: SpanEvent, span: Span): string {
     .join(GAP);
 }
 
-/** How the call ended, as its protocol says it; else what the span says. */
+// What spans of Weft call it, what the conventions called it before: applications have either.
+const GRPC_STATUS = ['rpc.response.status_code', 'rpc.status_code', 'rpc.grpc.status_code'];
+const HTTP_STATUS = ['http.response.status_code', 'http.status_code'];
+
+/** How the call ended, as its protocol says it ("UNAVAILABLE", "503"), else as the span does; '': nobody says. `bad`: the span is marked as an error. */
 export function statusOf({ attributes }: Span): { text: string; bad: boolean } {
+  const first = (names: readonly string[]) =>
+    names.map((name) => attributes.get(name)).find((value) => value !== undefined && value !== '');
   const bad = attributes.get('otel.status_code') === 'ERROR' || attributes.get('error') === 'true';
-  const grpc = attributes.get('rpc.grpc.status_code') ?? '';
-  if (/^\d{1,3}$/.test(grpc)) return { text: statusName(Number(grpc)), bad: bad || grpc !== '0' };
-  const http = attributes.get('http.response.status_code') ?? attributes.get('http.status_code') ?? '';
-  if (/^\d{3}$/.test(http)) return { text: http, bad: bad || Number(http) >= 500 };
-  return { text: bad ? 'ERROR' : (attributes.get('otel.status_code') ?? '') === 'OK' ? 'OK' : '', bad };
+  const grpc = first(GRPC_STATUS);
+  if (grpc !== undefined) return { text: /^\d{1,3}$/.test(grpc) ? statusName(Number(grpc)) : visible(grpc), bad };
+  const http = first(HTTP_STATUS);
+  if (http !== undefined) return { text: visible(http), bad };
+  return { text: bad ? 'ERROR' : attributes.get('otel.status_code') === 'OK' ? 'OK' : '', bad };
 }
 
 /** Control and format characters (escape sequences, text that changes its direction) as their codes; bounded. */

@@ -97,7 +97,7 @@ describe('story: weft trace', function () {
       atMs: 0,
       ms: 40,
       attributes: {
-        'rpc.grpc.status_code': 14,
+        'rpc.status_code': 'UNAVAILABLE',
         'weft.direction': 'outbound',
         'weft.route': 'GRPCRoute/shop/payment',
         'weft.rule': 'charge',

@@ -1,4 +1,5 @@
 // What a sidecar's admin endpoint GET /stats answers: cumulative counters since the sidecar's start.
+import { GRPC_CODES } from '#core/grpc-codes.ts';
 
 /** A recorded call that is worth a look. */
 export interface SeenTrace {
@@ -73,10 +74,16 @@ export function parseStats(body: string): StatsSeries[] | undefined {
         count: count(item.count),
         latency: { boundsMs: list(latency.boundsMs).map(Number), counts: list(latency.counts).map(count) },
         ...(slow && { slow }),
-        ...(failed && { failed: { ...failed, code: count(item.failed.code) } }),
+        ...(failed && { failed: { ...failed, code: codeOf(item.failed.code) } }),
       },
     ];
   });
+}
+
+/** Sidecars name the status ("Unavailable"); UNKNOWN is what another name means. */
+function codeOf(name: unknown): number {
+  const code = GRPC_CODES.indexOf(text(name));
+  return code === -1 ? GRPC_CODES.indexOf('Unknown') : code;
 }
 
 function traceOf(value: unknown): SeenTrace | undefined {

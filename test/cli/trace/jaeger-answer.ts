@@ -50,12 +50,7 @@ export function jaegerAnswer(spans: readonly AnsweredSpan[]) {
   };
 }
 
-const CHARGE = {
-  'rpc.system': 'grpc',
-  'rpc.service': 'payment.PaymentService',
-  'rpc.method': 'Charge',
-  'weft.service': 'shop/payment:8080',
-};
+const CHARGE = { 'rpc.system.name': 'grpc', 'rpc.method': 'payment.PaymentService/Charge', 'weft.service': 'shop/payment:8080' };
 
 /** checkout's application calls payment: one attempt is lost, the second fails in the application. */
 export const CHECKOUT: readonly AnsweredSpan[] = [
@@ -76,7 +71,7 @@ export const CHECKOUT: readonly AnsweredSpan[] = [
     tags: {
       ...CHARGE,
       'span.kind': 'client',
-      'rpc.grpc.status_code': 14,
+      'rpc.status_code': 'UNAVAILABLE',
       'otel.status_code': 'ERROR',
       'otel.status_description': 'card network is away',
       error: true,
@@ -84,13 +79,13 @@ export const CHECKOUT: readonly AnsweredSpan[] = [
       'weft.route': 'GRPCRoute/shop/payment',
       'weft.rule': 'charge',
       'weft.backend': 'shop/payment-v2:8080',
-      'weft.pod': 'payment-v2-r2cp8-4v72b',
+      'weft.pod': 'shop/payment-v2-r2cp8-4v72b',
       'weft.peer.identity': 'spiffe://cluster.local/ns/shop/sa/payment',
       'weft.attempts': 2,
       'network.peer.address': '10.244.0.17',
       'network.peer.port': 8080,
     },
-    logs: [{ at: 14_400, fields: { event: 'retry', 'weft.error': 'connection_lost', 'network.peer.address': '10.244.0.12:8080' } }],
+    logs: [{ at: 14_400, fields: { event: 'retry', 'weft.endpoint': '10.244.0.12:8080', 'error.type': 'connection_lost' } }],
   },
   {
     id: 'bb00000000000001',

@@ -40,7 +40,8 @@ describe('run/stats: traces', () => {
   it('reads them from sidecars that tell of them, and passes over what is none', () => {
     const read = (more: object) => parseStats(JSON.stringify({ series: [{ ...series(1), ...more }] }))![0];
     const slow = seen('a', 1.5, 2);
-    expect(read({ slow, failed: { ...slow, code: 14 } })).to.deep.include({ slow, failed: { ...slow, code: 14 } });
+    expect(read({ failed: { ...slow, code: 'Strange' } }).failed!.code).to.equal(2);
+    expect(read({ slow, failed: { ...slow, code: 'Unavailable' } })).to.deep.include({ slow, failed: { ...slow, code: 14 } });
     for (const odd of [null, 7, {}, { traceId: '\u001b[2J' }, { ...slow, traceId: 'A'.repeat(32) }]) {
       expect(read({ slow: odd, failed: odd })).to.not.have.any.keys('slow', 'failed');
     }
