@@ -188,7 +188,7 @@ function pattern(operand: string, wrong: (why: string) => RangeError): (value: s
   const begins = operand.endsWith('*');
   const ends = operand.startsWith('*');
   const rest = operand.slice(ends ? 1 : 0, begins && operand.length > 1 ? -1 : undefined);
-  if (operand !== '*' && rest.includes('*')) throw wrong('* may only stand at the beginning and at the end');
+  if (operand !== '*' && (rest === '' || rest.includes('*'))) throw wrong('* may only stand at the beginning and at the end');
   if (operand === '*') return () => true;
   if (begins && ends) return (value) => value.includes(rest);
   if (begins) return (value) => value.startsWith(rest);

@@ -12,7 +12,7 @@ if ('problems' in read) {
 }
 const { settings } = read;
 // Log and access log share a descriptor: one writer, so that no line breaks into another and a reader that is stuck stops nobody.
-const lines = createLineWriter(1);
+const lines = createLineWriter(process.stdout);
 process.on('exit', () => lines.flushSync());
 const log = createLogger({
   level: settings.logLevel,

@@ -72,7 +72,7 @@ function shownField(list: readonly string[], name: string): string | undefined {
 
 /** Octets as text; cut before anybody works on all of them. */
 function shown(octets: string): string {
-  return textOf(octets.length <= LONGEST_VALUE ? octets : `${octets.slice(0, LONGEST_VALUE)}…`);
+  return octets.length <= LONGEST_VALUE ? textOf(octets) : `${textOf(octets.slice(0, LONGEST_VALUE - 1))}…`;
 }
 
 /** Remembers the JSON of what calls share. */

@@ -1,6 +1,5 @@
 // Lines to a descriptor that may be a pipe nobody reads: never waits for the reader, never cuts a line, keeps a bounded number of them.
 import fs from 'node:fs';
-import net from 'node:net';
 import { systemTimers, type Timers } from '#core/timers.ts';
 
 /** Access lines are written when there are so many characters of them, or after so many ms. */
@@ -38,11 +37,11 @@ export interface LineWriterSettings {
   readonly sleep: (ms: number) => void;
 }
 
-/** A writer to a descriptor of the process; a pipe or socket is switched to not block. */
-export function createLineWriter(fd: number): LineWriter {
-  const stat = fs.fstatSync(fd);
-  // libuv makes the descriptor non-blocking and leaves it alone then: whoever writes to it by itself must expect EAGAIN.
-  if (stat.isFIFO() || stat.isSocket()) new net.Socket({ fd, readable: false, writable: true }).unref();
+/**
+ * A writer to the descriptor of a stream of the process, past the stream itself.
+ * @param stream process.stdout: by making it Node has set a pipe or socket to not block (Node 24; a test sees to it)
+ */
+export function createLineWriter({ fd }: { readonly fd: number }): LineWriter {
   const cell = new Int32Array(new SharedArrayBuffer(4));
   return newLineWriter({
     write: (octets, from) => {
@@ -68,8 +67,8 @@ export function newLineWriter({ write, timers, sleep }: LineWriterSettings): Lin
   let batchLines = 0;
   let batchChars = 0;
   let taken = 0;
-  /** An error has cut a line: the next one must begin on a new one. */
-  let cut = false;
+  /** What was written last is not the end of a line: after an error the next one must begin on a new one. */
+  let midLine = false;
   let dropped = 0;
   let retryMs = 1;
   let stopTimer: (() => void) | null = null;
@@ -82,8 +81,7 @@ export function newLineWriter({ write, timers, sleep }: LineWriterSettings): Lin
     while (lines < waiting.length && (lines === 0 || batchChars + waiting[lines].length < WRITE_CHARS)) {
       batchChars += waiting[lines++].length + 1;
     }
-    batch = Buffer.from(`${cut ? '\n' : ''}${waiting.splice(0, lines).join('\n')}\n`);
-    cut = false;
+    batch = Buffer.from(`${midLine ? '\n' : ''}${waiting.splice(0, lines).join('\n')}\n`);
     batchLines = lines;
     taken = 0;
     return true;
@@ -101,10 +99,10 @@ export function newLineWriter({ write, timers, sleep }: LineWriterSettings): Lin
         const octets = write(batch, taken);
         if (octets === 0) return false;
         taken += octets;
+        midLine = batch[taken - 1] !== 0x0a;
         retryMs = 1;
       } catch {
         // Nobody reads any more, or the disk is full: these lines are lost, and later ones find out anew.
-        cut ||= taken > 0 && taken < batch.length && batch[taken - 1] !== 0x0a;
         dropped += batchLines;
         taken = batch.length;
       }

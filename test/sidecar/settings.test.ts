@@ -54,6 +54,18 @@ describe('sidecar settings', () => {
     ]);
   });
 
+  it('the access log is off unless it is asked for', () => {
+    expect([
+      settingsOf({}).accessLog,
+      settingsOf({ WEFT_ACCESS_LOG: '' }).accessLog,
+      settingsOf({ WEFT_ACCESS_LOG: 'off' }).accessLog,
+    ]).to.deep.equal([null, null, null]);
+    expect(settingsOf({ WEFT_ACCESS_LOG: 'errors,duration>=1s' }).accessLog).to.include({ text: 'errors,duration>=1s' });
+    expect(problemsOf({ ...LEAST, WEFT_ACCESS_LOG: 'erors' })).to.deep.equal([
+      'WEFT_ACCESS_LOG: "erors" is neither off, errors, all nor a condition, did you mean "errors"?',
+    ]);
+  });
+
   it('tell all mistakes together', () => {
     const problems = problemsOf({
       WEFT_CAPTURE: 'on',
