@@ -7,7 +7,7 @@ import { Authority } from '#certs/authority.ts';
 import { type ControlPlane, startControlPlane } from '#control-plane/assemble.ts';
 import { TokenIssuer } from '#control-plane/issue/token.ts';
 import type { KubeObject } from '#control-plane/kube/types.ts';
-import { MtlsMode, type Workload, WorkloadSchema } from '#core/gen/weft/v1/mesh_pb.ts';
+import { MtlsMode, type TelemetrySchema, type Workload, WorkloadSchema } from '#core/gen/weft/v1/mesh_pb.ts';
 import { workloadSpiffeId } from '#core/identity.ts';
 import { silentLogger } from '#core/log.ts';
 import { ANNOTATION_STATUS } from '#core/names.ts';
@@ -82,6 +82,7 @@ export class TestMesh {
   /** Pods behind a Service, as the test changes them. */
   private readonly members: Map<string, readonly string[]>;
   private routes: readonly KubeObject[];
+  private readonly telemetry = new Map<string, MessageInitShape<typeof TelemetrySchema>>();
   /** Counts what was published; the address of a Service carries it to the sidecars. */
   private epoch = 0;
 
@@ -145,6 +146,12 @@ export class TestMesh {
   /** Publishes other routes; see settled(). */
   setRoutes(routes: readonly KubeObject[]): void {
     this.publish(routes);
+  }
+
+  /** What the control plane says of a pod's tracing and access log. */
+  setTelemetry(pod: string, telemetry: MessageInitShape<typeof TelemetrySchema>): void {
+    this.telemetry.set(pod, telemetry);
+    this.publish();
   }
 
   /** Has other routes ready for the control plane that is started next. */
@@ -292,6 +299,7 @@ export class TestMesh {
         const { host, port } = this.address(name, service);
         return { address: host, port, namespace: ns, service: svc, servicePort: Number(service.split(':')[1] ?? PORT) };
       }),
+      telemetry: this.telemetry.get(name),
     };
     return create(WorkloadSchema, init);
   }
