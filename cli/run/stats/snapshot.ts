@@ -88,5 +88,7 @@ function codeOf(name: unknown): number {
 
 function traceOf(value: unknown): SeenTrace | undefined {
   const { traceId, ms, endedMs } = (value ?? {}) as Record<string, unknown>;
-  return typeof traceId === 'string' && /^[0-9a-f]{32}$/.test(traceId) ? { traceId, ms: count(ms), endedMs: count(endedMs) } : undefined;
+  return typeof traceId === 'string' && /^[0-9a-f]{32}$/.test(traceId)
+    ? { traceId, ms: Math.round(count(ms) * 1000) / 1000, endedMs: Math.round(count(endedMs)) }
+    : undefined;
 }

@@ -1,5 +1,6 @@
 // Draws the state of the mesh as lines of text: the live view of a terminal, and the plain lines where there is none. Pure.
 import type { Style } from '../../style.ts';
+import type { SeenTrace } from '../stats/snapshot.ts';
 import { statusName } from '../stats/tally.ts';
 import type { MethodRow, RouteCondition, RouteRow } from './rows.ts';
 import { bar, clockText, latencyText, pad, padLeft, rateText, shareText, truncate } from './words.ts';
@@ -74,17 +75,17 @@ function methodLines(state: MeshState, columns: number, style: Style, shown: { b
       const painted = success !== null && success < 1 ? style.bad(drawn) : style.accent(drawn);
       lines.push(`    ${pad(shortBackend(backend, row.service), nameWidth)} ${padLeft(shareText(share), 7)} ${painted}`);
     }
-    if (shown.traces) lines.push(...traceLines(row, style));
+    if (shown.traces) lines.push(...traceLines(row, nameWidth, style));
   }
   return [...lines, ''];
 }
 
 /** The ids whole, so that they can be copied: `weft trace` takes them. */
-function traceLines({ traces: { slow, failed } }: MethodRow, style: Style): string[] {
-  const slowLine = slow && `    slow ${latencyText(slow.ms)}  ${style.dim(`trace ${slow.traceId}`)}`;
-  const failedLine =
-    failed && `    ${style.bad(statusName(failed.code))} ${latencyText(failed.ms)}  ${style.dim(`trace ${failed.traceId}`)}`;
-  return [slowLine, failedLine].filter((line) => line !== undefined);
+function traceLines({ traces: { slow, failed } }: MethodRow, nameWidth: number, style: Style): string[] {
+  const line = (name: string, { ms, traceId }: SeenTrace, paint: (text: string) => string) =>
+    `    ${paint(pad(name, nameWidth))} ${padLeft(latencyText(ms), 7)} ${style.dim(`trace ${traceId}`)}`;
+  const slowLine = slow === undefined ? [] : [line('slow', slow, (text) => text)];
+  return failed === undefined ? slowLine : [...slowLine, line(statusName(failed.code), failed, style.bad)];
 }
 
 /** A backend in the Service's own namespace and on its port goes by its name alone. */

@@ -137,7 +137,7 @@ describe('run/view: render', () => {
   it('shows the traces of a slow and of a failed call, whole, and leaves them out last', () => {
     const methods = methodRows(traced());
     const text = renderView(state({ methods }), { columns: 100, rows: 40 }, PLAIN).join('\n');
-    expect(text).to.include(`    slow 41.2 ms  trace ${SLOW.traceId}\n    UNAVAILABLE 3.00 ms  trace ${FAILED.traceId}\n`);
+    expect(text).to.include(`    slow         41.2 ms trace ${SLOW.traceId}\n    UNAVAILABLE  3.00 ms trace ${FAILED.traceId}\n`);
     const low = renderView(state({ methods, routes: [], problems: [] }), { columns: 100, rows: 8 }, PLAIN).join('\n');
     expect(low).to.include(`trace ${SLOW.traceId}`).and.not.include('█');
     expect(renderView(state({ methods, routes: [], problems: [] }), { columns: 100, rows: 6 }, PLAIN).join('\n')).to.not.include('trace');
