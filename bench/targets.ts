@@ -81,7 +81,7 @@ function judgeMemory({ rows, loadedOff, loadedOn }: Evidence): Verdict[] {
   const loaded: Verdict = {
     text: 'packages of the SDK loaded without tracing',
     aim: 'none, and some with tracing',
-    is: loadedOff === null || loadedOn === null ? '' : `${loadedOff.join(' ') || 'none'}; with tracing ${loadedOn.join(' ') || 'none'}`,
+    is: loadedOff === null || loadedOn === null ? '' : `${loadedOff.join(' ') || 'none'}; with tracing ${loadedOn.length}`,
     // Where tracing loads none either, the question was put wrongly.
     met: loadedOff?.length === 0 && (loadedOn?.length ?? 0) > 0,
   };
