@@ -1,5 +1,7 @@
 // The injector's plain HTTP port: probes and metrics.
 import { createServer } from 'node:http';
+import type { Exposition } from '#core/exposition.ts';
+import { MetricsPage } from '#core/metrics-page.ts';
 import { boundConnections } from './connections.ts';
 import { listenOn } from './listen.ts';
 
@@ -12,7 +14,8 @@ export interface HealthSettings {
   readonly port: number;
   /** '' when pods can be injected, else what is missing. */
   readonly notReady: () => string;
-  readonly metrics: () => string;
+  /** Puts what is counted on a page. */
+  readonly metrics: (page: Exposition) => void;
 }
 
 export interface HealthServer {
@@ -21,14 +24,17 @@ export interface HealthServer {
 }
 
 const TEXT = 'text/plain; charset=utf-8';
-const METRICS = 'text/plain; version=0.0.4; charset=utf-8';
 
 /** Serves /livez, /readyz and /metrics. @throws Error when the address is taken */
 export async function startHealth(settings: HealthSettings): Promise<HealthServer> {
+  const metrics = new MetricsPage(settings.metrics);
   const server = createServer(
     { requestTimeout: 10_000, headersTimeout: 5000, keepAliveTimeout: 5000, maxHeaderSize: 8192 },
     (request, response) => {
-      const [status, type, text] = pageOf(request.method ?? '', (request.url ?? '').split('?')[0], settings);
+      const path = (request.url ?? '').split('?')[0];
+      const reads = request.method === 'GET' || request.method === 'HEAD';
+      if (reads && path === '/metrics') return metrics.answer(request, response);
+      const [status, type, text] = reads ? pageOf(path, settings) : [405, TEXT, 'only GET\n'];
       response.writeHead(status, { 'content-type': type, 'content-length': Buffer.byteLength(text), 'cache-control': 'no-store' });
       response.end(request.method === 'HEAD' ? undefined : text);
     },
@@ -45,10 +51,8 @@ export async function startHealth(settings: HealthSettings): Promise<HealthServe
   };
 }
 
-function pageOf(method: string, path: string, { notReady, metrics }: HealthSettings): [status: number, type: string, text: string] {
-  if (method !== 'GET' && method !== 'HEAD') return [405, TEXT, 'only GET\n'];
+function pageOf(path: string, { notReady }: HealthSettings): [status: number, type: string, text: string] {
   if (path === '/livez') return [200, TEXT, 'ok\n'];
-  if (path === '/metrics') return [200, METRICS, metrics()];
   if (path !== '/readyz') return [404, TEXT, 'not found\n'];
   const missing = notReady();
   return missing === '' ? [200, TEXT, 'ok\n'] : [503, TEXT, `${missing}\n`];

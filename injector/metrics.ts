@@ -1,8 +1,12 @@
-// The injector's metrics as Prometheus text (exposition format 0.0.4).
+// What the injector counts, and its families for the metrics page.
+import { boundText, counter, type Exposition, type Family, gauge, labelText } from '#core/exposition.ts';
+import { processMetrics } from '#core/process-metrics.ts';
+import { VERSION } from '#core/version.ts';
 
 export type Outcome = 'injected' | 'skipped' | 'denied' | 'failed';
 
 const BOUNDS_SECONDS = [0.001, 0.005, 0.025, 0.1, 0.5, 1, 5];
+const DURATION = 'weft_injector_review_duration_seconds';
 
 export class InjectorMetrics {
   /** How often the webhook's caBundle was set, at start, on rotation and after others' edits. */
@@ -12,15 +16,17 @@ export class InjectorMetrics {
   authorityNotAfterMs = 0;
   /** Requests that were no reviews, by HTTP status. */
   private readonly refused = new Map<number, number>();
-  private readonly outcomes = new Map<string, number>();
+  private readonly outcomes = new Map<string, { readonly result: Outcome; readonly reason: string; count: number }>();
   private readonly buckets = BOUNDS_SECONDS.map(() => 0);
   private total = 0;
   private totalSeconds = 0;
 
   /** Counts one review. @param reason CamelCase, of a bounded set; '' where there is none */
-  count(outcome: Outcome, reason: string): void {
-    const labels = `result="${outcome}",reason="${reason}"`;
-    this.outcomes.set(labels, (this.outcomes.get(labels) ?? 0) + 1);
+  count(result: Outcome, reason: string): void {
+    const key = `${result} ${reason}`;
+    let outcome = this.outcomes.get(key);
+    if (outcome === undefined) this.outcomes.set(key, (outcome = { result, reason, count: 0 }));
+    outcome.count++;
   }
 
   /** Notes how long a review took. */
@@ -37,39 +43,54 @@ export class InjectorMetrics {
     this.refused.set(status, (this.refused.get(status) ?? 0) + 1);
   }
 
-  /** How many reviews had this outcome, whatever the reason. */
-  outcomeCount(outcome: Outcome): number {
+  /** How many reviews had this outcome, whatever the reason. @param reason only those with it */
+  outcomeCount(result: Outcome, reason?: string): number {
     let sum = 0;
-    for (const [labels, count] of this.outcomes) if (labels.startsWith(`result="${outcome}"`)) sum += count;
+    for (const outcome of this.outcomes.values()) {
+      if (outcome.result === result && (reason === undefined || outcome.reason === reason)) sum += outcome.count;
+    }
     return sum;
   }
 
-  /** The text of GET /metrics. */
-  text(): string {
-    const reviews = [...this.outcomes].map(([labels, count]): [string, number] => [`{${labels}}`, count]);
-    const refused = [...this.refused].map(([status, count]): [string, number] => [`{status="${status}"}`, count]);
+  /** Puts all families on the page. */
+  write(out: Exposition): void {
+    out.add([this.reviews(), this.refusals()]);
+    out.family(DURATION, 'histogram', 'Time from a review to its answer.');
     let below = 0;
-    const buckets = BOUNDS_SECONDS.map(
-      (bound, i) => `weft_injector_review_duration_seconds_bucket{le="${bound}"} ${(below += this.buckets[i])}\n`,
-    );
-    return [
-      family('weft_injector_reviews_total', 'counter', 'Pods that were asked about, by result and reason.', reviews),
-      family('weft_injector_refused_requests_total', 'counter', 'Requests that were no reviews, by status.', refused),
-      '# HELP weft_injector_review_duration_seconds Time from a review to its answer.\n# TYPE weft_injector_review_duration_seconds histogram\n',
-      ...buckets,
-      `weft_injector_review_duration_seconds_bucket{le="+Inf"} ${this.total}\n`,
-      `weft_injector_review_duration_seconds_sum ${this.totalSeconds}\nweft_injector_review_duration_seconds_count ${this.total}\n`,
-      family('weft_injector_ca_bundle_patches_total', 'counter', "Times the webhook's caBundle was set.", [['', this.bundlePatches]]),
-      family('weft_injector_certificate_expiry_timestamp_seconds', 'gauge', 'End of the serving certificate, Unix time.', [
-        ['', this.leafNotAfterMs / 1000],
-      ]),
-      family('weft_injector_authority_expiry_timestamp_seconds', 'gauge', "End of the webhook's own authority, Unix time.", [
-        ['', this.authorityNotAfterMs / 1000],
-      ]),
-    ].join('');
+    BOUNDS_SECONDS.forEach((bound, i) => {
+      below += this.buckets[i];
+      out.sample(`${DURATION}_bucket`, labelText({ le: boundText(bound) }), below);
+    });
+    out.sample(`${DURATION}_bucket`, labelText({ le: boundText(Number.POSITIVE_INFINITY) }), this.total);
+    out.sample(`${DURATION}_sum`, '', this.totalSeconds);
+    out.sample(`${DURATION}_count`, '', this.total);
+    out.add([
+      counter('weft_injector_ca_bundle_patches_total', "Times the webhook's caBundle was set.", this.bundlePatches),
+      gauge('weft_injector_certificate_expiry_timestamp_seconds', 'End of the serving certificate, Unix time.', this.leafNotAfterMs / 1000),
+      gauge(
+        'weft_injector_authority_expiry_timestamp_seconds',
+        "End of the webhook's own authority, Unix time.",
+        this.authorityNotAfterMs / 1000,
+      ),
+      ...processMetrics({ program: 'injector', version: VERSION }),
+    ]);
   }
-}
 
-function family(name: string, type: string, help: string, samples: readonly [labels: string, value: number][]): string {
-  return `# HELP ${name} ${help}\n# TYPE ${name} ${type}\n${samples.map(([labels, value]) => `${name}${labels} ${value}\n`).join('')}`;
+  private reviews(): Family {
+    return {
+      name: 'weft_injector_reviews_total',
+      type: 'counter',
+      help: 'Pods that were asked about, by result and reason.',
+      samples: Array.from(this.outcomes.values(), ({ result, reason, count }) => ({ labels: { result, reason }, value: count })),
+    };
+  }
+
+  private refusals(): Family {
+    return {
+      name: 'weft_injector_refused_requests_total',
+      type: 'counter',
+      help: 'Requests that were no reviews, by status.',
+      samples: Array.from(this.refused, ([status, count]) => ({ labels: { status: `${status}` }, value: count })),
+    };
+  }
 }

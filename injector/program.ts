@@ -120,7 +120,7 @@ export async function startInjector(settings: InjectorSettings, surroundings: In
     return keeper.notReady();
   };
 
-  const health = await startHealth({ host: settings.host, port: settings.healthPort, notReady, metrics: () => metrics.text() });
+  const health = await startHealth({ host: settings.host, port: settings.healthPort, notReady, metrics: (page) => metrics.write(page) });
   for (const reflector of Object.values(following)) reflector.start();
   certificate.start();
   return {

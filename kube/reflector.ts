@@ -66,6 +66,8 @@ export interface ReflectorStatus {
   readonly lastEventMs: number;
   readonly lists: number;
   readonly watches: number;
+  /** Lists and watches that failed. */
+  readonly errors: number;
   /** '' while all is well. */
   readonly lastError: string;
   /** The API server does not serve the kind, such as before its CRD is installed. */
@@ -87,7 +89,7 @@ export class Reflector {
   /** The last watch ended with 410, before it had lived for long. */
   private expired = false;
   private listFailed = false;
-  private readonly state = { synced: false, lastEventMs: 0, lists: 0, watches: 0, lastError: '', missing: false };
+  private readonly state = { synced: false, lastEventMs: 0, lists: 0, watches: 0, errors: 0, lastError: '', missing: false };
 
   constructor(options: ReflectorOptions) {
     this.options = options;
@@ -237,6 +239,7 @@ export class Reflector {
   private failed(error: KubeError): number {
     if (this.stopped.signal.aborted) return 0;
     const { log, random } = this.options;
+    this.state.errors++;
     const missing = error.status === 404;
     if (this.state.lastError !== error.message) {
       this.state.lastError = error.message;

@@ -131,7 +131,8 @@ export class ClusterProgram {
       port: viewPort,
       controlPlane: () => this.controlPlane,
       ready: () => this.ready(),
-      metrics: () => clusterMetrics(this.surroundings(), this.statuses.counts, this.reviewer.counts, timers.now()),
+      metrics: () =>
+        clusterMetrics(this.elector.leading, this.source.status(), this.statuses.counts, this.reviewer.counts, timers.now()),
       around: () => this.surroundings(),
     });
     log.info('starting', { version: VERSION, server: client.server, view: this.view.port, trustDomain });

@@ -56,9 +56,12 @@ export interface AppliedOn {
 export interface PublisherCounters {
   /** Responses sent on streams that are over. */
   responses: number;
-  rejections: number;
+  /** By kind of resource. */
+  readonly rejections: Record<string, number>;
   connects: number;
   rounds: number;
+  /** From the beginning of the translation of each round until it was sent, in ms. */
+  roundMs: number;
 }
 
 interface Connected {
@@ -79,7 +82,7 @@ export interface Connection {
 
 export class Publisher {
   readonly catalogue: Catalogue;
-  readonly counters: PublisherCounters = { responses: 0, rejections: 0, connects: 0, rounds: 0 };
+  readonly counters: PublisherCounters = { responses: 0, rejections: {}, connects: 0, rounds: 0, roundMs: 0 };
   private readonly settings: PublisherSettings;
   private readonly rounds: Rounds;
   private readonly siblings = new Siblings();
@@ -92,6 +95,7 @@ export class Publisher {
   private changed = new Set<string>();
   private toldVerdicts = 0;
   private slicing = false;
+  private roundBegan = 0;
   /** It has been closed: no sidecar is taken in any more. */
   closed = false;
 
@@ -306,7 +310,9 @@ export class Publisher {
 
   private translateNext(keys: ReadonlySet<string>): void {
     for (const key of keys) this.queue.add(key);
-    if (!this.slicing) this.slice();
+    if (this.slicing) return;
+    this.roundBegan = performance.now();
+    this.slice();
   }
 
   /** Sidecars hear of a round when all of it is translated: a route never comes before the backend that was saved with it. */
@@ -332,6 +338,7 @@ export class Publisher {
         for (const key of changed) subscriber.noteService(key);
         subscriber.flush();
       }
+      this.counters.roundMs += performance.now() - this.roundBegan;
     }
     // Also where no sidecar sees a difference.
     if (this.catalogue.verdicts === this.toldVerdicts) return;

@@ -114,7 +114,9 @@ class SubscribeCall {
       if (addresses.length + dropped.length > 0) this.connection?.wantAddresses(addresses, dropped);
     } else if (message.case === 'ack') {
       for (const rejection of this.connection.acknowledge(message.value)) {
-        this.settings.publisher.counters.rejections++;
+        const { rejections } = this.settings.publisher.counters;
+        const kind = rejection.name.split('/', 1)[0];
+        rejections[kind] = (rejections[kind] ?? 0) + 1;
         this.log.warn('a sidecar cannot use a resource: it keeps the last good one', {
           resource: rejection.name,
           version: rejection.version,

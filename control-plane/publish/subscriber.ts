@@ -73,6 +73,8 @@ export class Subscriber {
   readonly connectedSinceMs: number;
   /** Unix ms; 0: it has acknowledged nothing yet. */
   lastAckMs = 0;
+  /** Unix ms: when the response was sent that it has not acknowledged; 0: there is none. */
+  sentMs = 0;
   /** Unix ms: end of the newest certificate that is known of; 0: none is. */
   certificateNotAfterMs = 0;
   /** Calls of it whose traces are worth a look. */
@@ -174,6 +176,7 @@ export class Subscriber {
     const { flight } = this;
     if (flight === null || ack.nonce !== flight.nonce) return [];
     this.flight = null;
+    this.sentMs = 0;
     this.lastAckMs = this.surroundings.now();
     const fresh: { name: string; version: string; reason: string }[] = [];
     const refused = new Set<string>();
@@ -310,6 +313,7 @@ export class Subscriber {
       if (body.case === 'service') needs.set(name, neededBy(body.value));
     }
     this.flight = { nonce, sent: new Map(resources.map(({ name, version }) => [name, version])), removed, needs };
+    this.sentMs = this.surroundings.now();
     this.send(create(SubscribeResponseSchema, { nonce, resources, removed, absent }));
   }
 

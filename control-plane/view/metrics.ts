@@ -1,29 +1,40 @@
-// The control plane's metrics as Prometheus text (exposition format 0.0.4).
+// The control plane's families for the metrics page.
+import { counter, counters, type Family, gauge } from '#core/exposition.ts';
+import { processMetrics } from '#core/process-metrics.ts';
+import { VERSION } from '#core/version.ts';
 import type { ControlPlane } from '../assemble.ts';
 
-/** One metric with its samples. */
-export interface Family {
-  readonly name: string;
-  readonly type: 'gauge' | 'counter';
-  readonly help: string;
-  readonly samples: readonly { readonly labels?: Readonly<Record<string, string>>; readonly value: number }[];
-}
-
 /**
- * The text of GET /metrics.
+ * What GET /metrics shows.
  * @param controlPlane null: it does not serve yet
  * @param more of what stands around it
+ * @param nowMs Unix ms
  */
-export function metricsText(controlPlane: ControlPlane | null, more: readonly Family[] = []): string {
-  return [...(controlPlane === null ? [] : familiesOf(controlPlane)), ...more].map(formatFamily).join('');
+export function controlPlaneMetrics(controlPlane: ControlPlane | null, more: readonly Family[], nowMs: number): Family[] {
+  return [
+    ...(controlPlane === null ? [] : familiesOf(controlPlane, nowMs)),
+    ...more,
+    ...processMetrics({ program: 'control-plane', version: VERSION }),
+  ];
 }
 
-function familiesOf({ publisher, issued, authorityNotAfterMs }: ControlPlane): Family[] {
-  const { counters, catalogue } = publisher;
+function familiesOf({ publisher, issued, authorityNotAfterMs }: ControlPlane, nowMs: number): Family[] {
+  const { counters: counted, catalogue } = publisher;
   const sidecars = publisher.sidecars();
-  const sent = sidecars.reduce((sum, sidecar) => sum + sidecar.responses, counters.responses);
+  const sent = sidecars.reduce((sum, sidecar) => sum + sidecar.responses, counted.responses);
+  const waitingMs = sidecars.map(({ sentMs }) => (sentMs === 0 ? 0 : Math.max(0, nowMs - sentMs)));
   return [
     gauge('weft_control_plane_sidecars', 'Sidecars that are connected.', sidecars.length),
+    gauge(
+      'weft_control_plane_sidecars_behind',
+      'Sidecars that do not run yet what they should.',
+      sidecars.filter((sidecar) => sidecar.counts.pending > 0).length,
+    ),
+    gauge(
+      'weft_control_plane_oldest_unacknowledged_seconds',
+      'The longest that a connected sidecar has not answered to what it was sent; 0: all have.',
+      waitingMs.reduce((longest, ms) => Math.max(longest, ms), 0) / 1000,
+    ),
     gauge('weft_control_plane_services', 'Services that are known.', [...catalogue.keys()].length),
     gauge(
       'weft_control_plane_translation_failures',
@@ -35,39 +46,20 @@ function familiesOf({ publisher, issued, authorityNotAfterMs }: ControlPlane): F
       'Resources whose latest version a sidecar refused, summed over sidecars.',
       sidecars.reduce((sum, sidecar) => sum + sidecar.rejected().length, 0),
     ),
-    counter('weft_control_plane_connects_total', 'Configuration streams begun.', counters.connects),
-    counter('weft_control_plane_rounds_total', 'Rounds of changes that went out.', counters.rounds),
+    counter('weft_control_plane_connects_total', 'Configuration streams begun.', counted.connects),
+    counter('weft_control_plane_rounds_total', 'Rounds of changes that went out.', counted.rounds),
+    counter(
+      'weft_control_plane_round_seconds_total',
+      'Time from the beginning of the translation of a round until it was sent, summed over rounds.',
+      counted.roundMs / 1000,
+    ),
     counter('weft_control_plane_responses_total', 'Responses sent on configuration streams.', sent),
-    counter('weft_control_plane_rejections_total', 'Resources refused by sidecars.', counters.rejections),
-    {
-      name: 'weft_control_plane_certificate_requests_total',
-      type: 'counter',
-      help: 'Certificates asked for, by outcome.',
-      samples: Object.entries(issued).map(([outcome, value]) => ({ labels: { outcome }, value })),
-    },
+    counters('weft_control_plane_rejections_total', 'kind', 'Resources refused by sidecars, by kind.', Object.entries(counted.rejections)),
+    counters('weft_control_plane_certificate_requests_total', 'outcome', 'Certificates asked for, by outcome.', Object.entries(issued)),
     gauge(
       'weft_control_plane_authority_expiry_timestamp_seconds',
       "End of the authority's own certificate, Unix time.",
       authorityNotAfterMs / 1000,
     ),
   ];
-}
-
-/** A gauge with one sample. */
-export function gauge(name: string, help: string, value: number): Family {
-  return { name, type: 'gauge', help, samples: [{ value }] };
-}
-
-function counter(name: string, help: string, value: number): Family {
-  return { name, type: 'counter', help, samples: [{ value }] };
-}
-
-function formatFamily({ name, type, help, samples }: Family): string {
-  const lines = samples.map(({ labels = {}, value }) => {
-    const pairs = Object.entries(labels).map(
-      ([label, text]) => `${label}="${text.replace(/[\\"\n]/g, (c) => (c === '\n' ? '\\n' : `\\${c}`))}"`,
-    );
-    return `${name}${pairs.length === 0 ? '' : `{${pairs.join(',')}}`} ${value}\n`;
-  });
-  return `# HELP ${name} ${help}\n# TYPE ${name} ${type}\n${lines.join('')}`;
 }

@@ -1,8 +1,10 @@
 // The control plane's HTTP port: probes and metrics for all, what it knows for callers on this machine.
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
 import type { AddressInfo, Socket } from 'node:net';
+import type { Family } from '#core/exposition.ts';
+import { MetricsPage } from '#core/metrics-page.ts';
 import type { ControlPlane } from '../assemble.ts';
-import { type Family, metricsText } from './metrics.ts';
+import { controlPlaneMetrics } from './metrics.ts';
 import { type Surroundings, statusReport } from './status.ts';
 
 export interface ViewSettings {
@@ -36,10 +38,14 @@ const TEXT = 'text/plain; charset=utf-8';
 
 /** Serves /livez, /readyz, /metrics, and on loopback /status and /debug/resources. @throws Error when the address is taken */
 export async function startView(settings: ViewSettings): Promise<View> {
+  const metrics = new MetricsPage((page) => {
+    page.add(controlPlaneMetrics(settings.controlPlane(), settings.metrics?.() ?? [], Date.now()));
+  });
   const server = createServer(
     { requestTimeout: 10_000, headersTimeout: 5000, keepAliveTimeout: 5000, maxHeaderSize: 8192 },
     (request, response) => {
-      answer(response, request.method, pageOf(request, settings));
+      if (isRead(request.method) && pathOf(request) === '/metrics') metrics.answer(request, response);
+      else answer(response, request.method, pageOf(request, settings));
     },
   );
   const open = new Set<Socket>();
@@ -68,8 +74,8 @@ export async function startView(settings: ViewSettings): Promise<View> {
 
 function pageOf(request: IncomingMessage, settings: ViewSettings): Page {
   const controlPlane = settings.controlPlane();
-  if (request.method !== 'GET' && request.method !== 'HEAD') return { status: 405, type: TEXT, body: 'only GET\n' };
-  switch ((request.url ?? '').split('?')[0]) {
+  if (!isRead(request.method)) return { status: 405, type: TEXT, body: 'only GET\n' };
+  switch (pathOf(request)) {
     case '/livez':
       return { status: 200, type: TEXT, body: 'ok\n' };
     case '/readyz': {
@@ -78,8 +84,6 @@ function pageOf(request: IncomingMessage, settings: ViewSettings): Page {
         ? { status: 200, type: TEXT, body: ['ok', ...settings.around().problems].join('\n').concat('\n') }
         : { status: 503, type: TEXT, body: `${verdict}\n` };
     }
-    case '/metrics':
-      return { status: 200, type: 'text/plain; version=0.0.4; charset=utf-8', body: metricsText(controlPlane, settings.metrics?.()) };
     // These name every Service and pod: for whoever is on this machine already, or has the right to forward a port to this pod.
     case '/status':
       return isLoopback(request.socket.remoteAddress) ? json(statusReport(controlPlane, settings.around())) : NOT_FOUND;
@@ -88,6 +92,14 @@ function pageOf(request: IncomingMessage, settings: ViewSettings): Page {
     default:
       return NOT_FOUND;
   }
+}
+
+function isRead(method: string | undefined): boolean {
+  return method === 'GET' || method === 'HEAD';
+}
+
+function pathOf(request: IncomingMessage): string {
+  return (request.url ?? '').split('?')[0];
 }
 
 const NOT_FOUND: Page = { status: 404, type: TEXT, body: 'not found\n' };

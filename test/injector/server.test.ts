@@ -5,6 +5,7 @@ import https from 'node:https';
 import { gzipSync } from 'node:zlib';
 import { expect } from 'chai';
 import { generateServingAuthority, issueServing, type ServingPair } from '#certs/serving.ts';
+import { gauge } from '#core/exposition.ts';
 import { startHealth } from '#injector/health.ts';
 import { LARGEST_REVIEW_BYTES, MOST_BUFFERED_BYTES, startWebhookServer, type WebhookServer } from '#injector/server.ts';
 
@@ -185,7 +186,12 @@ describe('the webhook’s server', () => {
 describe('the injector’s health port', () => {
   it('says what is missing', async () => {
     let missing = 'roots';
-    const health = await startHealth({ host: '127.0.0.1', port: 0, notReady: () => missing, metrics: () => 'm 1\n' });
+    const health = await startHealth({
+      host: '127.0.0.1',
+      port: 0,
+      notReady: () => missing,
+      metrics: (page) => page.add([gauge('m', 'M.', 1)]),
+    });
     const get = async (path: string, method = 'GET') => {
       const response = await fetch(`http://127.0.0.1:${health.port}${path}`, { method });
       return `${response.status} ${await response.text()}`;
@@ -194,7 +200,7 @@ describe('the injector’s health port', () => {
     expect(await get('/readyz')).to.equal('503 roots\n');
     missing = '';
     expect(await get('/readyz?x')).to.equal('200 ok\n');
-    expect(await get('/metrics')).to.equal('200 m 1\n');
+    expect(await get('/metrics')).to.equal('200 # HELP m M.\n# TYPE m gauge\nm 1\n');
     expect(await get('/other')).to.equal('404 not found\n');
     expect(await get('/livez', 'POST')).to.equal('405 only GET\n');
     await health.close();

@@ -10,6 +10,7 @@ import { MOST_CONNECTIONS, startView, type View } from '#control-plane/view/serv
 import type { Surroundings } from '#control-plane/view/status.ts';
 import { silentLogger } from '#core/log.ts';
 import { VERSION } from '#core/version.ts';
+import { parseExposition } from '#test/support/exposition.ts';
 import { until } from '../../support/until.ts';
 
 describe('control-plane/view', () => {
@@ -67,8 +68,7 @@ describe('control-plane/view', () => {
   it('gives metrics that a scraper can read', async () => {
     const { body, type } = await ask('/metrics');
     expect(type).to.match(/version=0\.0\.4/);
-    for (const line of body.trimEnd().split('\n'))
-      expect(line).to.match(/^(# (HELP|TYPE) weft_\S+ .+|weft_[a-z_]+(\{[a-z_]+="[^"]*"\})? [0-9.e+]+)$/);
+    parseExposition(body);
     expect(body).to.include('\nweft_control_plane_services 1\n');
     expect(body).to.include('weft_control_plane_certificate_requests_total{outcome="issued"} 0\n');
   });
