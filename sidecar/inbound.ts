@@ -15,6 +15,7 @@ import type { Connection } from './http2/connection.ts';
 import { MAX_STREAMS_MESH_PEER, MAX_STREAMS_PLAINTEXT_PEER } from './http2/limits.ts';
 import { newServicePortRef } from './outbound.ts';
 import type { CompiledPort, HeaderEdit, ServicePortRef } from './route/records.ts';
+import type { TcpObserver } from './tcp/observer.ts';
 import { relay } from './tcp/relay.ts';
 
 /** Who we say the caller is; only the name below may carry it, in any spelling an application might read (T22, T56). */
@@ -34,9 +35,8 @@ export interface InboundContext {
   /** What the pod is called in counters: namespace and name. */
   workload(): { namespace: string; name: string };
   mtls(): MtlsMode;
-  tlsRefused(reason: string): void;
-  /** A connection is passed as TCP. @returns to be called at its end with the octets sent and received */
-  tcpOpened(ref: ServicePortRef): (sent: number, received: number) => void;
+  tlsRefused(reason: string, ref: ServicePortRef): void;
+  readonly tcp: TcpObserver;
   detected(outcome: DetectionOutcome): void;
   /** An HTTP/2 connection of a client ended. */
   closed(reason: string): void;
@@ -174,12 +174,12 @@ class InboundHandler implements ConnectionHandler {
         clock,
         context.wallClock,
         (secure, peer) => this.onSecure(secure, peer),
-        (reason) => context.tlsRefused(reason),
+        (reason) => context.tlsRefused(reason, this.ref),
       );
       return;
     }
     if (context.mtls() === MtlsMode.STRICT) {
-      context.tlsRefused('plaintext');
+      context.tlsRefused('plaintext', this.ref);
       return stream.destroy();
     }
     stream.socket.once('close', () => this.plaintext.delete(stream));
@@ -188,12 +188,12 @@ class InboundHandler implements ConnectionHandler {
       this.plaintext.set(stream, () => connection.drain(context.proxyFor('').clock.nowMs + STRICT_DRAIN_MS));
     } else {
       this.plaintext.set(stream, () => stream.reset());
-      this.passTcp(stream, first);
+      this.passTcp(stream, first, '');
     }
   }
 
   private onSecure(stream: ByteStream, peer: TlsPeer): void {
-    if (peer.alpn === ALPN_TCP) this.passTcp(stream, Buffer.alloc(0));
+    if (peer.alpn === ALPN_TCP) this.passTcp(stream, Buffer.alloc(0), peer.identity);
     else this.serve(stream, Buffer.alloc(0), peer.identity, MAX_STREAMS_MESH_PEER, peer.notAfterMs);
     stream.start();
   }
@@ -205,17 +205,23 @@ class InboundHandler implements ConnectionHandler {
     return this.context.connections.serve(stream, first, owner, maxStreams, notAfterMs);
   }
 
-  private passTcp(stream: ByteStream, first: Buffer): void {
-    const { clock } = this.context.proxyFor('');
+  /** @param caller SPIFFE id, '' in plaintext */
+  private passTcp(stream: ByteStream, first: Buffer, caller: string): void {
+    const { clock, origin } = this.context.proxyFor(caller);
     stream.pause();
     const target = { address: this.at.appAddress, port: this.at.port, identity: '' };
+    const connection = { origin, service: this.ref, endpoint: target };
+    const { tcp } = this.context;
     const giveUp = dial(target, '', this.context.credentials, clock, this.context.wallClock, {
       onOpen: (other) => {
-        relay(stream, other, first, this.context.tcpOpened(this.ref));
+        relay(stream, other, first, tcp.opened(connection));
         other.start();
         stream.resume();
       },
-      onError: () => stream.destroy(),
+      onError: (error, detail) => {
+        tcp.failed(connection, error.label, detail);
+        stream.destroy();
+      },
     });
     stream.onClosed = giveUp;
   }

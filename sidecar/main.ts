@@ -44,6 +44,7 @@ try {
     wallClock: Date.now,
     random: Math.random,
     startedUp,
+    accessLine: (line) => lines.access(line),
   });
 } catch (error) {
   log.error('cannot start', { error: (error as Error).message });

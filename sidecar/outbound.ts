@@ -14,6 +14,7 @@ import { type ClientCredentials, type DialTarget, dial } from './forward/dial.ts
 import { DownstreamOwner, type PortHandle, type ProxyContext } from './forward/proxy.ts';
 import { MAX_STREAMS_OWN_APP } from './http2/limits.ts';
 import type { ServicePortRef } from './route/records.ts';
+import type { TcpObserver } from './tcp/observer.ts';
 import { relay } from './tcp/relay.ts';
 
 /** Endpoints that a TCP connection is tried on. */
@@ -31,8 +32,7 @@ export interface OutboundContext {
   port(ref: ServicePortRef): PortHandle;
   /** Resolves when the Service's configuration is here or it is known not to exist. */
   want(service: string): Promise<unknown>;
-  /** A connection is passed as TCP. @returns to be called at its end with the octets sent and received */
-  tcpOpened(ref: ServicePortRef): (sent: number, received: number) => void;
+  readonly tcp: TcpObserver;
   detected(outcome: DetectionOutcome): void;
   /** An HTTP/2 connection of the application ended. */
   closed(reason: string): void;
@@ -254,9 +254,10 @@ function joinTcp(
   const { proxy, credentials, wallClock, log } = context;
   const { address, port, identity, connectTimeoutMs } = target;
   const to = { address, port, identity, connectTimeoutMs, localAddress: context.hairpin(address) };
+  const connection = { origin: proxy.origin, service: ref, endpoint: target };
   const giveUp = dial(to, ALPN_TCP, credentials, proxy.clock, wallClock, {
     onOpen: (other) => {
-      const ended = context.tcpOpened(ref);
+      const ended = context.tcp.opened(connection);
       relay(stream, other, first, (sent, received) => {
         done(false);
         ended(sent, received);
@@ -268,7 +269,9 @@ function joinTcp(
       stream.onClosed = () => {};
       proxy.stats.proxyError(error.label);
       log.info('TCP connection failed', { service: ref.key, error: error.label, detail });
-      if (!done(true)) stream.destroy();
+      if (done(true)) return;
+      context.tcp.failed(connection, error.label, detail);
+      stream.destroy();
     },
   });
   stream.onClosed = () => {

@@ -1,14 +1,16 @@
 // A running sidecar: the data plane joined to its certificate, its configuration stream and its admin server.
 import { randomBytes } from 'node:crypto';
 import type { Logger } from '#core/log.ts';
-import { systemTimers } from '#core/timers.ts';
+import { systemTimers, type Timers } from '#core/timers.ts';
 import { Credentials } from './config/credentials.ts';
 import { ConfigStream } from './config/stream.ts';
 import type { SidecarSettings } from './settings.ts';
 import { type ConfigQuestions, Sidecar, type Surroundings } from './sidecar.ts';
+import { AccessLog } from './telemetry/access-log.ts';
 import { AdminServer } from './telemetry/admin.ts';
 import { SidecarMetrics } from './telemetry/metrics.ts';
 import { CallReports } from './telemetry/reports.ts';
+import { reportTracedCalls, TracedCalls } from './telemetry/traced-calls.ts';
 import { RandomWords } from './tracing/ids.ts';
 import { MAX_EXPORTS } from './tracing/span-exporter.ts';
 import { Tracing } from './tracing/tracing.ts';
@@ -23,11 +25,18 @@ export interface SidecarProgram {
 /**
  * Starts a sidecar: its admin port is open when this resolves; it becomes ready when the control plane has answered.
  * @param version of the program
+ * @param timers by which the certificate is renewed and the configuration stream opened again
  * @throws the system's error when the admin address cannot be opened
  */
-export async function startSidecar(settings: SidecarSettings, version: string, log: Logger, around: Surroundings): Promise<SidecarProgram> {
+export async function startSidecar(
+  settings: SidecarSettings,
+  version: string,
+  log: Logger,
+  around: Surroundings,
+  timers: Timers = systemTimers,
+): Promise<SidecarProgram> {
   const metrics = new SidecarMetrics();
-  const shared = { controlPlane: settings.controlPlane, timers: systemTimers, random: around.random };
+  const shared = { controlPlane: settings.controlPlane, timers, random: around.random };
   const credentials = new Credentials({
     ...shared,
     tokenFile: settings.tokenFile,
@@ -69,7 +78,13 @@ export async function startSidecar(settings: SidecarSettings, version: string, l
     load: async (url) => (await import('./tracing/otlp.ts')).createSpanSender(url, MAX_EXPORTS),
     log: log.child('tracing'),
   });
-  const reports = new CallReports(tracing);
+  const accessLog = new AccessLog((line) => {
+    if (around.accessLine(line)) metrics.accessLogLines++;
+    else metrics.accessLogDropped++;
+  }, around.wallClock);
+  const tracedCalls = new TracedCalls(around.wallClock);
+  const stopReporting = reportTracedCalls(tracedCalls, stream, systemTimers);
+  const reports = new CallReports(tracing, accessLog, tracedCalls, settings.accessLog, log.child('telemetry'));
   const sidecar = new Sidecar(log, around, metrics, reports, credentials, questions, capture);
   const admin = new AdminServer({
     notReady: () => sidecar.notReady(),
@@ -97,6 +112,7 @@ export async function startSidecar(settings: SidecarSettings, version: string, l
   try {
     await admin.listen(settings.admin.host, settings.admin.port);
   } catch (error) {
+    stopReporting();
     await sidecar.stop(0);
     throw error;
   }
@@ -106,6 +122,7 @@ export async function startSidecar(settings: SidecarSettings, version: string, l
     notReady: () => sidecar.notReady(),
     async stop() {
       await sidecar.stop(settings.drainMs);
+      stopReporting();
       await reports.stop();
       stream.stop();
       credentials.stop();

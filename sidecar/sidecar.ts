@@ -22,9 +22,11 @@ import { type CapturedContext, capturedOutbound, Outbound } from './outbound.ts'
 import type { AddressQuestions } from './pod-addresses.ts';
 import type { ServicePortRef } from './route/records.ts';
 import { MeshState } from './state.ts';
+import { deniedFlag } from './telemetry/access-log.ts';
 import type { SidecarMetrics } from './telemetry/metrics.ts';
 import type { CallReports } from './telemetry/reports.ts';
 import { labelOf, newSeriesSource } from './telemetry/series-source.ts';
+import { newTcpObserver } from './telemetry/tcp-reports.ts';
 
 const TICK_MS = 1000;
 /** A listener that could not be opened is tried again so often, in ms. */
@@ -42,6 +44,8 @@ export interface Surroundings {
   readonly wallClock: () => number;
   /** In [0, 1). */
   readonly random: () => number;
+  /** Takes a line of the access log. @returns false: it is dropped, for nobody reads them */
+  readonly accessLine: (line: string) => boolean;
   /** Called when all listeners are open for the first time, just before the sidecar is ready: a pause costs nobody anything then. */
   readonly startedUp?: () => void;
 }
@@ -117,9 +121,9 @@ export class Sidecar {
       { workload: (workload) => this.take(workload), pod: (answer) => this.directs.take(answer) },
       around.random(),
     );
-    const shared = { credentials, connections: this.connections, log, wallClock: around.wallClock, isOpaque };
+    const tcp = newTcpObserver(metrics, reports, around.now);
+    const shared = { credentials, connections: this.connections, log, wallClock: around.wallClock, isOpaque, tcp };
     const counting = (direction: CallOrigin['direction']) => ({
-      tcpOpened: (ref: ServicePortRef) => metrics.tcp.opened(direction, labelOf(ref)),
       detected: (outcome: DetectionOutcome) => metrics.detections.add({ direction, outcome }),
     });
     const outboundContext: CapturedContext = {
@@ -141,9 +145,13 @@ export class Sidecar {
       proxyFor: (caller) => this.inboundContext(caller),
       workload: () => ({ namespace: this.state.workload?.namespace ?? '', name: this.state.workload?.name ?? '' }),
       mtls: () => this.state.workload?.mtls ?? MtlsMode.PERMISSIVE,
-      tlsRefused: (reason) => {
+      tlsRefused: (reason, service) => {
         metrics.tlsRefusals.add(reason);
         log.info('inbound connection refused', { reason });
+        const nowMs = around.now();
+        const { origin } = this.inboundContext('');
+        const nothing = { endpoint: null, startMs: nowMs, endMs: nowMs, sent: 0, received: 0 };
+        reports.connectionEnded({ origin, service, ...nothing, error: deniedFlag(reason), reason });
       },
       closed: (reason) => metrics.downstreamCloses.add(reason),
     });

@@ -31,7 +31,7 @@ describe('Inbound', () => {
       workload: () => ({ namespace: 'shop', name: 'payment' }),
       mtls: () => mtls,
       tlsRefused: () => {},
-      tcpOpened: () => () => {},
+      tcp: { opened: () => () => {}, failed: () => {} },
       detected: () => {},
       closed: () => {},
       isOpaque: () => false,

@@ -46,7 +46,7 @@ describe('captured connections to a pod', () => {
       wallClock: Date.now,
       port: () => ({ current: null }),
       want: async () => {},
-      tcpOpened: () => () => {},
+      tcp: { opened: () => () => {}, failed: () => {} },
       detected: () => {},
       closed: () => {},
       connected: () => true,

@@ -14,6 +14,7 @@ import { ANNOTATION_STATUS } from '#core/names.ts';
 import { type SidecarProgram, startSidecar } from '#sidecar/program.ts';
 import type { StatsSeries } from '#sidecar/telemetry/admin.ts';
 import { readTracingSettings } from '#sidecar/tracing/settings.ts';
+import { PushedTimers } from './pushed-timers.ts';
 import { until } from './until.ts';
 
 const TRUST_DOMAIN = 'cluster.local';
@@ -69,10 +70,13 @@ let meshes = 0;
 interface RunningSidecar {
   readonly program: SidecarProgram;
   readonly settings: { drainMs: number };
+  readonly accessLines: readonly string[];
 }
 
 export class TestMesh {
   controlPlane: ControlPlane;
+  /** Of the sidecars' certificates and configuration streams. */
+  readonly timers = new PushedTimers();
   private readonly options: MeshOptions;
   private readonly directory: string;
   private readonly sidecars = new Map<string, RunningSidecar>();
@@ -226,9 +230,11 @@ export class TestMesh {
       probes: new Map(),
     } as const;
     const mutable = { ...settings, drainMs: settings.drainMs as number };
-    const around = { now: () => performance.now(), wallClock: Date.now, random: Math.random };
-    const program = await startSidecar(mutable, 'test', silentLogger, around);
-    this.sidecars.set(name, { program, settings: mutable });
+    const accessLines: string[] = [];
+    const accessLine = (line: string): boolean => accessLines.push(line) > 0;
+    const around = { now: () => performance.now(), wallClock: Date.now, random: Math.random, accessLine };
+    const program = await startSidecar(mutable, 'test', silentLogger, around, this.timers);
+    this.sidecars.set(name, { program, settings: mutable, accessLines });
     const deadline = Date.now() + 10_000;
     while (program.notReady() !== '') {
       if (Date.now() > deadline) throw new Error(`sidecar of ${name} is not ready: ${program.notReady()}`);
@@ -249,6 +255,11 @@ export class TestMesh {
   async stats(pod: string): Promise<StatsSeries[]> {
     const response = await fetch(`http://${this.podAddress(pod)}:15020/stats`);
     return ((await response.json()) as { series: StatsSeries[] }).series;
+  }
+
+  /** Lines of the access log of a pod's sidecar, oldest first. */
+  accessLog(pod: string): Record<string, unknown>[] {
+    return (this.sidecars.get(pod)?.accessLines ?? []).map((line) => JSON.parse(line) as Record<string, unknown>);
   }
 
   /** A page of the sidecar's admin server. */
