@@ -9,13 +9,16 @@ import { dial } from '#sidecar/forward/dial.ts';
 import { newClock } from '#sidecar/http2/clock.ts';
 import { until } from '#test/support/until.ts';
 
-/** The timer of an idle connection as /proc/net/tcp names it (Documentation/networking/proc_net_tcp.rst): 2 is keepalive. */
-function timerOf(localPort: number): string | undefined {
-  const port = localPort.toString(16).toUpperCase().padStart(4, '0');
+/**
+ * The timer of an idle connection as /proc/net/tcp names it (Documentation/networking/proc_net_tcp.rst): 2 is keepalive.
+ * Both ends name the connection: other programs' connections to other places may have the same local port.
+ */
+function timerOf({ localPort, remotePort }: net.Socket): string | undefined {
+  const loopback = (port?: number): string => `0100007F:${port!.toString(16).toUpperCase().padStart(4, '0')}`;
   const row = readFileSync('/proc/net/tcp', 'utf8')
     .split('\n')
     .map((line) => line.trim().split(/\s+/))
-    .find(([, local]) => local?.endsWith(`:${port}`));
+    .find(([, local, remote]) => local === loopback(localPort) && remote === loopback(remotePort));
   return row?.[5]?.split(':')[0];
 }
 
@@ -38,7 +41,7 @@ describe('dial', () => {
       ),
     );
     try {
-      await until(() => timerOf(stream.socket.localPort!) === '02', 'the keepalive timer runs', 2000);
+      await until(() => timerOf(stream.socket) === '02', 'the keepalive timer runs');
     } finally {
       stream.destroy();
       for (const socket of accepted) socket.destroy();
