@@ -5,6 +5,7 @@ import { type Telemetry, TelemetrySchema } from '#core/gen/weft/v1/mesh_pb.ts';
 import { ANNOTATION_ACCESS_LOG, ANNOTATION_TRACE_SAMPLING } from '#core/names.ts';
 import { parseTraceSampling } from '#core/trace-sampling.ts';
 import type { KubeObject } from './kube/types.ts';
+import type { PolicyTelemetry } from './telemetry-policy.ts';
 import { fieldsOf, printable, quote } from './translate/fields.ts';
 
 /** What the annotations of one object say. */
@@ -43,13 +44,13 @@ function validAccessLog(text: string): string {
   return text;
 }
 
-/** What a pod is told of its telemetry: the pod's own word wins over its namespace's. Undefined: nothing is said. */
-export function telemetryOf(pod: KubeObject, namespace: KubeObject | undefined): Telemetry | undefined {
+/** What a pod is told of its telemetry: the pod's own word wins over its namespace's, that over a policy's. Undefined: nothing is said. */
+export function telemetryOf(pod: KubeObject, namespace: KubeObject | undefined, policy?: PolicyTelemetry): Telemetry | undefined {
   const [own, around] = [readAnnotations(pod), readAnnotations(namespace)];
-  const traceSampling = own.traceSampling ?? around.traceSampling;
+  const traceSampling = own.traceSampling ?? around.traceSampling ?? policy?.traceSampling;
   const accessLog = own.accessLog ?? around.accessLog;
-  if (traceSampling === undefined && accessLog === undefined) return undefined;
-  return create(TelemetrySchema, { traceSampling, accessLog: accessLog ?? '' });
+  if (traceSampling === undefined && accessLog === undefined && policy === undefined) return undefined;
+  return create(TelemetrySchema, { ...policy, traceSampling, accessLog: accessLog ?? '' });
 }
 
 /** Problems told at once: of a thousand pods nobody reads each. */

@@ -9,6 +9,7 @@ import { TrustBundleSchema } from '#core/gen/weft/v1/config_pb.ts';
 import type { Workload } from '#core/gen/weft/v1/mesh_pb.ts';
 import type { Logger } from '#core/log.ts';
 import { systemTimers, type Timers } from '#core/timers.ts';
+import { DEFAULT_TRACE_SAMPLING } from '#core/trace-sampling.ts';
 import { serviceDefinition } from '#core/wire.ts';
 import { annotationProblems } from './annotations.ts';
 import { newServerCredentials, peerOf } from './issue/server-credentials.ts';
@@ -19,8 +20,10 @@ import { ObjectStore } from './objects.ts';
 import { type AppliedOn, type Progress, Publisher } from './publish/publisher.ts';
 import { configHandlers, configServiceDefinition, SERVER_OPTIONS } from './publish/serve.ts';
 import type { Peer } from './publish/subscriber.ts';
+import { policyOfPod } from './telemetry-policy.ts';
 import { podAddress } from './translate/endpoints.ts';
 import { type RouteParentStatus, translateService } from './translate/index.ts';
+import { splitKey } from './translate/references.ts';
 import { workloadOfPod } from './workload.ts';
 
 /** Streams that do not end by themselves when the control plane stops are cut after this, in ms. */
@@ -39,6 +42,8 @@ export interface ControlPlaneSettings {
   /** The pod as its sidecar should know it; absent: by the Pod objects. Asked again after workloadsChanged(). */
   readonly workloadOf?: (peer: Peer) => Workload | undefined;
   readonly strictReferenceGrants?: boolean;
+  /** Share of traces where an XTelemetryPolicy names a collector and no share. Default DEFAULT_TRACE_SAMPLING. */
+  readonly defaultTraceSampling?: number;
   /** Called when routes are judged otherwise, and when a sidecar's state is another: see Publisher. */
   readonly onProgress?: (what: Progress) => void;
   readonly log: Logger;
@@ -90,10 +95,14 @@ export async function startControlPlane(settings: ControlPlaneSettings): Promise
   const { trustDomain } = authority;
   const store = settings.store ?? new ObjectStore();
   if (settings.objects !== undefined) store.replaceAll(settings.objects);
+  const { defaultTraceSampling = DEFAULT_TRACE_SAMPLING } = settings;
   const options = { trustDomain, strictReferenceGrants: settings.strictReferenceGrants ?? false };
   const workloadOf =
     settings.workloadOf ??
-    (({ namespace, pod }: Peer) => workloadOfPod(store.pod(`${namespace}/${pod}`), store.namespace(namespace), trustDomain));
+    (({ namespace, pod }: Peer) => {
+      const key = `${namespace}/${pod}`;
+      return workloadOfPod(store.pod(key), store.namespace(namespace), trustDomain, policyOfPod(key, store, defaultTraceSampling));
+    });
   const publisher = new Publisher({
     translate: (key) => translateService(store, key, options),
     workloadOf,
@@ -130,11 +139,16 @@ export async function startControlPlane(settings: ControlPlaneSettings): Promise
     throw error;
   }
 
-  // Of a single object only Pods and Namespaces say anything about workloads, each about its own.
+  // What a single object may change about workloads. Policies are few: where there are none, Services and their endpoints say nothing of workloads.
   const changed = (keys: ReadonlySet<string>, kind: unknown, namespace: string, name: string): void => {
     publisher.servicesChanged(keys);
-    if (kind === 'Pod') publisher.podChanged(namespace || 'default', name);
+    const concerned = namespace || 'default';
+    if (kind === 'Pod') publisher.podChanged(concerned, name);
     else if (kind === 'Namespace') publisher.namespaceChanged(name);
+    else if (kind === 'XTelemetryPolicy') publisher.namespaceChanged(concerned);
+    else if (kind === 'EndpointSlice' && keys.size > 0 && store.policiesIn(concerned).length > 0) publisher.namespaceChanged(concerned);
+    else if ((kind === 'Service' && keys.size > 0) || kind === 'ReferenceGrant')
+      for (const one of new Set([...store.keysOf('XTelemetryPolicy')].map((key) => splitKey(key)[0]))) publisher.namespaceChanged(one);
   };
   let closing: Promise<void> | null = null;
   return {

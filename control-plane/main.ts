@@ -18,7 +18,7 @@ type Stop = () => Promise<void>;
 
 /** Begins; `started` is told how to stop as soon as there is something to stop. */
 async function run(settings: Settings, environment: NodeJS.ProcessEnv, log: Logger, started: (stop: Stop) => void): Promise<void> {
-  const { dir, secrets, host, port, viewPort, trustDomain, leafLifetimeMs, strictReferenceGrants } = settings;
+  const { dir, secrets, host, port, viewPort, trustDomain, leafLifetimeMs, strictReferenceGrants, defaultTraceSampling } = settings;
   if (dir !== undefined) {
     started(await startDirectoryProgram({ dir, secrets, host: host ?? '127.0.0.1', port, viewPort, trustDomain, log }));
     return;
@@ -33,6 +33,7 @@ async function run(settings: Settings, environment: NodeJS.ProcessEnv, log: Logg
     meshName,
     leafLifetimeMs,
     strictReferenceGrants,
+    defaultTraceSampling,
     port,
     viewPort,
     timers: systemTimers,

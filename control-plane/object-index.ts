@@ -14,6 +14,7 @@ export class ObjectIndex {
   private readonly parentsOfRoute = new Links();
   private readonly targetsOfRoute = new Links();
   private readonly namespaceOfGrant = new Links();
+  private readonly namespaceOfPolicy = new Links();
   /** Service → its namespace as "ns/" and its name, and the same for the missing ones that routes name. */
   private readonly partsOfService = new Links();
   private readonly partsOfMissing = new Links();
@@ -50,6 +51,15 @@ export class ObjectIndex {
     return this.namespaceOfGrant.ownersOf(namespace);
   }
 
+  policiesIn(namespace: string): ReadonlySet<string> {
+    return this.namespaceOfPolicy.ownersOf(namespace);
+  }
+
+  /** Services with an endpoint that is this pod, ready or not. */
+  servicesOf(pod: string): Set<string> {
+    return new Set([...this.podsOfSlice.ownersOf(pod)].flatMap((slice) => [...this.serviceOfSlice.targetsOf(slice)]));
+  }
+
   /** Brings the index in line with the new version of an object. */
   link(kind: StoredKind, key: string, after: KubeObject | undefined): void {
     switch (kind) {
@@ -75,6 +85,9 @@ export class ObjectIndex {
       }
       case 'ReferenceGrant':
         this.namespaceOfGrant.set(key, after === undefined ? [] : [splitKey(key)[0]]);
+        break;
+      case 'XTelemetryPolicy':
+        this.namespaceOfPolicy.set(key, after === undefined ? [] : [splitKey(key)[0]]);
         break;
       case 'Namespace':
         break;
@@ -108,7 +121,8 @@ export class ObjectIndex {
         for (const service of this.partsOfMissing.ownersOf(namespace)) this.collectUsersOf(service, affected);
         break;
       }
-      // Nothing that translate() makes depends on a Namespace object: mTLS modes and telemetry go out with the workload.
+      // Nothing that translate() makes depends on these: mTLS modes and telemetry go out with the workload.
+      case 'XTelemetryPolicy':
       case 'Namespace':
         break;
     }

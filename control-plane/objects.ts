@@ -1,5 +1,5 @@
 // The object store: what Weft knows of the cluster, and which Services a change touches. In memory; fed by kube/ or files/, read by translate/.
-import type { EndpointSlice, GRPCRoute, KubeObject, Namespace, Pod, ReferenceGrant, Service } from './kube/types.ts';
+import type { EndpointSlice, GRPCRoute, KubeObject, Namespace, Pod, ReferenceGrant, Service, XTelemetryPolicy } from './kube/types.ts';
 import { ObjectIndex } from './object-index.ts';
 import { identify, isStoredKind, type StoredKind, sameForUs } from './stored-kinds.ts';
 import { keyOf, splitKey } from './translate/references.ts';
@@ -21,6 +21,9 @@ export interface ObjectView {
   routesTo(serviceKey: string): readonly GRPCRoute[];
   grantsIn(namespace: string): readonly ReferenceGrant[];
   namespace(name: string): Namespace | undefined;
+  policiesIn(namespace: string): readonly XTelemetryPolicy[];
+  /** Keys of the Services that have this pod among their endpoints, ready or not. */
+  servicesOf(podKey: string): ReadonlySet<string>;
 }
 
 /**
@@ -36,6 +39,7 @@ export class ObjectStore implements ObjectView {
     Namespace: new Map(),
     GRPCRoute: new Map(),
     ReferenceGrant: new Map(),
+    XTelemetryPolicy: new Map(),
   };
   private readonly index = new ObjectIndex();
   /** Called with the IP addresses at which somebody else may be now. */
@@ -129,6 +133,14 @@ export class ObjectStore implements ObjectView {
 
   namespace(name: string): Namespace | undefined {
     return this.objects.Namespace.get(name);
+  }
+
+  policiesIn(namespace: string): readonly XTelemetryPolicy[] {
+    return this.all('XTelemetryPolicy', this.index.policiesIn(namespace));
+  }
+
+  servicesOf(podKey: string): ReadonlySet<string> {
+    return this.index.servicesOf(podKey);
   }
 
   private all(kind: StoredKind, keys: Iterable<string>): KubeObject[] {

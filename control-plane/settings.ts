@@ -4,6 +4,7 @@ import { isTrustDomain } from '#core/identity.ts';
 import { isLogLevel, LOG_LEVELS, type LogFormat, type LogLevel } from '#core/log.ts';
 import { CONTROL_PLANE_GRPC_PORT, CONTROL_PLANE_VIEW_PORT, DEFAULT_TRUST_DOMAIN } from '#core/names.ts';
 import { didYouMean } from '#core/nearest.ts';
+import { DEFAULT_TRACE_SAMPLING, parseTraceSampling } from '#core/trace-sampling.ts';
 
 export const USAGE = `usage: control-plane [options]
 
@@ -18,7 +19,8 @@ export const USAGE = `usage: control-plane [options]
 
   environment: WEFT_LOG_LEVEL (${LOG_LEVELS.join(', ')}), WEFT_LOG_FORMAT (json, text); in a cluster also WEFT_POD_NAME, WEFT_POD_NAMESPACE,
   WEFT_MESH_NAME (of the XMesh object, default weft), WEFT_LEAF_SECONDS (life of workloads' certificates, 60 to 604800, default 43200),
-  WEFT_STRICT_REFERENCE_GRANTS (true: a backend in another namespace needs a ReferenceGrant; default false)
+  WEFT_STRICT_REFERENCE_GRANTS (true: a backend in another namespace needs a ReferenceGrant; default false),
+  WEFT_TRACING_SAMPLING (share of traces where an XTelemetryPolicy gives none, default ${DEFAULT_TRACE_SAMPLING})
 `;
 
 const LEAF_SECONDS = { least: 60, most: 7 * 24 * 3600 };
@@ -36,6 +38,8 @@ export interface Settings {
   readonly leafLifetimeMs: number | undefined;
   /** Backends in other namespaces count only with a ReferenceGrant. */
   readonly strictReferenceGrants: boolean;
+  /** 0 to 1: where an XTelemetryPolicy names a collector and no share. */
+  readonly defaultTraceSampling: number;
   readonly logLevel: LogLevel | 'off';
   readonly logFormat: LogFormat;
 }
@@ -65,6 +69,13 @@ export function readSettings(args: readonly string[], environment: Readonly<Reco
   const leafLifetimeMs = seconds === undefined ? undefined : Number(seconds) * 1000;
   const strict = environment.WEFT_STRICT_REFERENCE_GRANTS || 'false';
   if (strict !== 'true' && strict !== 'false') return `WEFT_STRICT_REFERENCE_GRANTS is true or false, not ${JSON.stringify(strict)}`;
+  const sampling = environment.WEFT_TRACING_SAMPLING || String(DEFAULT_TRACE_SAMPLING);
+  let defaultTraceSampling: number;
+  try {
+    defaultTraceSampling = parseTraceSampling(sampling);
+  } catch (error) {
+    return `WEFT_TRACING_SAMPLING: ${JSON.stringify(sampling)}: ${(error as Error).message}`;
+  }
   const logLevel = environment.WEFT_LOG_LEVEL || 'info';
   if (!isLogLevel(logLevel)) return `WEFT_LOG_LEVEL has no level ${JSON.stringify(logLevel)}${didYouMean(logLevel, LOG_LEVELS)}`;
   const logFormat = environment.WEFT_LOG_FORMAT || 'json';
@@ -78,6 +89,7 @@ export function readSettings(args: readonly string[], environment: Readonly<Reco
     trustDomain,
     leafLifetimeMs,
     strictReferenceGrants: strict === 'true',
+    defaultTraceSampling,
     logLevel,
     logFormat: logFormat as LogFormat,
   };

@@ -3,6 +3,7 @@ import { isDeepStrictEqual } from 'node:util';
 import { ANNOTATION_TRACE_SAMPLING } from '#core/names.ts';
 import {
   type EndpointSlice,
+  EXPERIMENTAL_GROUP,
   GATEWAY_GROUP,
   type GRPCRoute,
   type KubeObject,
@@ -10,12 +11,13 @@ import {
   type Pod,
   type ReferenceGrant,
   type Service,
+  type XTelemetryPolicy,
 } from './kube/types.ts';
 import { fieldsOf, isAbsent, textOf } from './translate/fields.ts';
 import { keyOf, namespaceOf } from './translate/references.ts';
 
 /** The kinds that the store holds. HTTPRoute and the others are not served yet; objects of other kinds are ignored. */
-export type StoredKind = 'Service' | 'EndpointSlice' | 'Pod' | 'Namespace' | 'GRPCRoute' | 'ReferenceGrant';
+export type StoredKind = 'Service' | 'EndpointSlice' | 'Pod' | 'Namespace' | 'GRPCRoute' | 'ReferenceGrant' | 'XTelemetryPolicy';
 
 const GROUP_OF: Readonly<Record<StoredKind, string>> = {
   Service: '',
@@ -24,6 +26,7 @@ const GROUP_OF: Readonly<Record<StoredKind, string>> = {
   EndpointSlice: 'discovery.k8s.io',
   GRPCRoute: GATEWAY_GROUP,
   ReferenceGrant: GATEWAY_GROUP,
+  XTelemetryPolicy: EXPERIMENTAL_GROUP,
 };
 
 export function isStoredKind(kind: unknown): kind is StoredKind {
@@ -57,6 +60,8 @@ function readPart(kind: StoredKind, object: KubeObject): unknown {
       return (object as Service | ReferenceGrant).spec;
     case 'GRPCRoute':
       return [generation, creationTimestamp, fieldsOf(annotations)[ANNOTATION_TRACE_SAMPLING], (object as GRPCRoute).spec];
+    case 'XTelemetryPolicy':
+      return [generation, creationTimestamp, (object as XTelemetryPolicy).spec];
     case 'EndpointSlice': {
       const { addressType, endpoints, ports } = object as EndpointSlice;
       return [fieldsOf(labels)[LABEL_SERVICE_NAME], addressType, endpoints, ports];

@@ -5,13 +5,20 @@ import { isNamespace, isServiceAccount, workloadSpiffeId } from '#core/identity.
 import { LABEL_MTLS } from '#core/names.ts';
 import { telemetryOf } from './annotations.ts';
 import type { Namespace, Pod } from './kube/types.ts';
+import type { PolicyTelemetry } from './telemetry-policy.ts';
 import { fieldsOf, textOf } from './translate/fields.ts';
 
 /**
  * @param pod undefined, or one whose names no API server would take: nothing is known
+ * @param policy what XTelemetryPolicies say for this pod
  * @returns ports stay empty: where traffic is captured, the original destination says them
  */
-export function workloadOfPod(pod: Pod | undefined, namespace: Namespace | undefined, trustDomain: string): Workload | undefined {
+export function workloadOfPod(
+  pod: Pod | undefined,
+  namespace: Namespace | undefined,
+  trustDomain: string,
+  policy?: PolicyTelemetry,
+): Workload | undefined {
   if (pod === undefined) return undefined;
   const metadata = fieldsOf(pod.metadata);
   const labels = fieldsOf(metadata.labels);
@@ -28,7 +35,7 @@ export function workloadOfPod(pod: Pod | undefined, namespace: Namespace | undef
     identity: workloadSpiffeId(trustDomain, inNamespace, serviceAccount),
     mtls: mode ?? MtlsMode.PERMISSIVE,
     name: workloadName(name, textOf(labels['pod-template-hash']), labels['statefulset.kubernetes.io/pod-name'] !== undefined),
-    telemetry: telemetryOf(pod, namespace),
+    telemetry: telemetryOf(pod, namespace, policy),
   });
 }
 

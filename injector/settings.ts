@@ -10,15 +10,13 @@ import {
   WEBHOOK_PORT,
 } from '#core/names.ts';
 import { didYouMean } from '#core/nearest.ts';
-import { parseTraceSampling } from '#core/trace-sampling.ts';
+import { DEFAULT_TRACE_SAMPLING, parseTraceSampling } from '#core/trace-sampling.ts';
 import { VERSION } from '#core/version.ts';
 import { exceeds, type OptionField, parseOption } from './annotations.ts';
 import type { InjectionSettings } from './containers.ts';
 
 /** Protocols whose server speaks first, or that look like others: SMTP, MySQL, PostgreSQL, Galera, Redis, Elasticsearch, Memcached. */
 export const DEFAULT_OPAQUE_PORTS = '25,587,3306,4444,5432,6379,9300,11211';
-/** As in the chart: one trace in a hundred. */
-const DEFAULT_SAMPLING = '0.01';
 const PULL_POLICIES = ['Always', 'IfNotPresent', 'Never'];
 
 export interface InjectorSettings {
@@ -101,7 +99,7 @@ export function readInjection(env: Environment): { injection: Omit<InjectionSett
     drainSeconds: option<number>('WEFT_DRAIN_SECONDS', 'drainSeconds', '30'),
     opaquePorts: option<string>('WEFT_OPAQUE_PORTS', 'opaquePorts', DEFAULT_OPAQUE_PORTS),
     tracingEndpoint: read('WEFT_TRACING_ENDPOINT', '', collectorUrl),
-    tracingSampling: read('WEFT_TRACING_SAMPLING', DEFAULT_SAMPLING, parseTraceSampling),
+    tracingSampling: read('WEFT_TRACING_SAMPLING', String(DEFAULT_TRACE_SAMPLING), parseTraceSampling),
     accessLog: read('WEFT_ACCESS_LOG', 'off', validAccessLog),
     skipInboundPorts: '',
     skipOutboundPorts: '',

@@ -105,6 +105,7 @@ export const KINDS = {
   HTTPRoute: gateway('httproutes'),
   ReferenceGrant: gateway('referencegrants', 'v1beta1'),
   XMesh: { group: 'gateway.networking.x-k8s.io', version: 'v1alpha1', plural: 'xmeshes', namespaced: false },
+  XTelemetryPolicy: { group: 'gateway.networking.x-k8s.io', version: 'v1alpha1', plural: 'xtelemetrypolicies', namespaced: true },
   Lease: { group: 'coordination.k8s.io', version: 'v1', plural: 'leases', namespaced: true },
   TokenReview: { group: 'authentication.k8s.io', version: 'v1', plural: 'tokenreviews', namespaced: false },
   Deployment: { group: 'apps', version: 'v1', plural: 'deployments', namespaced: true },

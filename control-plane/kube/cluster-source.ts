@@ -38,7 +38,17 @@ export interface ClusterSourceSettings {
 export const MISSING_AFTER_MS = 6000;
 
 /** The kinds that are followed, in the order of a report. */
-export const FOLLOWED: readonly StoredKind[] = ['Service', 'EndpointSlice', 'Pod', 'Namespace', 'GRPCRoute', 'ReferenceGrant'];
+export const FOLLOWED: readonly StoredKind[] = [
+  'Service',
+  'EndpointSlice',
+  'Pod',
+  'Namespace',
+  'GRPCRoute',
+  'ReferenceGrant',
+  'XTelemetryPolicy',
+];
+/** Kinds that most clusters do not have: where one is not served, nothing is missing. Nothing waits for one that cannot be read. */
+const OPTIONAL: ReadonlySet<StoredKind> = new Set(['XTelemetryPolicy']);
 
 export class ClusterSource {
   private readonly settings: ClusterSourceSettings;
@@ -66,15 +76,18 @@ export class ClusterSource {
     this.sink = sink;
   }
 
+  /** Of the kinds that should be there, and of the optional ones that are. */
   status(): { readonly kind: StoredKind; readonly status: ReflectorStatus }[] {
-    return [...this.reflectors].map(([kind, reflector]) => ({ kind, status: reflector.status() }));
+    return [...this.reflectors]
+      .map(([kind, reflector]) => ({ kind, status: reflector.status() }))
+      .filter(({ kind, status }) => !(OPTIONAL.has(kind) && status.missing));
   }
 
   /** Kinds that are served but not known in full yet: while there is one, what is missing would look removed. */
   waitingFor(): { readonly kind: StoredKind; readonly error: string }[] {
     const nowMs = this.settings.timers.now();
     return this.status().flatMap(({ kind, status }) => {
-      if (status.synced) return [];
+      if (status.synced || (OPTIONAL.has(kind) && status.lastError !== '')) return [];
       if (!status.missing) this.missingSince.delete(kind);
       else if (!this.missingSince.has(kind)) this.missingSince.set(kind, nowMs);
       const sinceMs = this.missingSince.get(kind);

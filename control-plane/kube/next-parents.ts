@@ -4,7 +4,7 @@ import { entriesOf, fieldsOf } from '../translate/fields.ts';
 import { isCoreGroup } from '../translate/references.ts';
 import { type Condition, GATEWAY_GROUP, type ParentReference, type RouteParentEntry, type StoredCondition } from './types.ts';
 
-/** What the CRD allows: entries of all controllers together, and conditions of one entry. */
+/** What the CRD of routes allows: entries of all controllers together, and conditions of one entry. */
 export const MOST_PARENTS = 32;
 export const MOST_CONDITIONS = 8;
 
@@ -34,12 +34,14 @@ export interface NextParents {
  * generation than ours is not touched.
  * @param wanted our entries as they should be, in the order of spec.parentRefs
  * @param now RFC 3339, whole seconds
+ * @param most entries of all controllers
  */
 export function nextParents(
   stored: readonly RouteParentEntry[] | undefined,
   routeNamespace: string,
   wanted: readonly WantedParent[],
   now: string,
+  most = MOST_PARENTS,
 ): NextParents {
   const open = new Map(wanted.map((parent) => [keyOfParent(parent.parentRef, routeNamespace), parent]));
   const parents: RouteParentEntry[] = [];
@@ -58,7 +60,7 @@ export function nextParents(
   }
   let left = 0;
   for (const parent of open.values()) {
-    if (parents.length >= MOST_PARENTS) {
+    if (parents.length >= most) {
       left++;
       continue;
     }

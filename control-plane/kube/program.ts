@@ -3,6 +3,7 @@ import type { Authority } from '#certs/authority.ts';
 import type { Logger } from '#core/log.ts';
 import { AUTHORITY_SECRET, CONTROL_PLANE_NAME } from '#core/names.ts';
 import type { Timers } from '#core/timers.ts';
+import { DEFAULT_TRACE_SAMPLING } from '#core/trace-sampling.ts';
 import { VERSION } from '#core/version.ts';
 import type { KubeClient } from '#kube/api.ts';
 import { EventRecorder } from '#kube/events.ts';
@@ -10,6 +11,8 @@ import { LeaseElector } from '#kube/lease.ts';
 import { type ControlPlane, startControlPlane } from '../assemble.ts';
 import { ObjectStore } from '../objects.ts';
 import type { StoredKind } from '../stored-kinds.ts';
+import { judgePolicies, type PolicyVerdict } from '../telemetry-policy.ts';
+import { splitKey } from '../translate/references.ts';
 import { startView, type View } from '../view/server.ts';
 import type { Surroundings } from '../view/status.ts';
 import { AuthorityKeeper } from './authority-store.ts';
@@ -17,6 +20,7 @@ import { ClusterSource } from './cluster-source.ts';
 import { MeshObject } from './mesh-object.ts';
 import { clusterMetrics } from './metrics.ts';
 import { namespaceMistakes } from './namespace-mistakes.ts';
+import { PolicyStatusWriter } from './policy-status.ts';
 import { StatusWriter } from './status-writer.ts';
 import { TokenReviewer } from './token-review.ts';
 import { TrustBundle } from './trust-bundle.ts';
@@ -42,6 +46,8 @@ export interface ClusterProgramSettings {
   readonly leafLifetimeMs: number | undefined;
   /** Absent: false. */
   readonly strictReferenceGrants?: boolean;
+  /** Share of traces where an XTelemetryPolicy names a collector and no share. Absent: DEFAULT_TRACE_SAMPLING. */
+  readonly defaultTraceSampling?: number;
   readonly host: string;
   readonly port: number;
   readonly viewPort: number;
@@ -58,6 +64,7 @@ export class ClusterProgram {
   private readonly keeper: AuthorityKeeper;
   private readonly reviewer: TokenReviewer;
   private readonly statuses: StatusWriter;
+  private readonly policies: PolicyStatusWriter;
   private readonly trust: TrustBundle;
   private readonly mesh: MeshObject;
   private readonly elector: LeaseElector;
@@ -101,6 +108,13 @@ export class ClusterProgram {
         this.events.record({ regarding: { apiVersion, kind: 'GRPCRoute', namespace, name, uid }, type: 'Warning', reason, message });
       },
     });
+    this.policies = new PolicyStatusWriter({
+      client,
+      timers,
+      log: log.child('policies'),
+      verdicts: () => this.policyVerdicts(),
+      stillLeading: () => this.elector.leading,
+    });
     this.trust = new TrustBundle({
       ...around,
       log: log.child('trust'),
@@ -131,8 +145,7 @@ export class ClusterProgram {
       port: viewPort,
       controlPlane: () => this.controlPlane,
       ready: () => this.ready(),
-      metrics: () =>
-        clusterMetrics(this.elector.leading, this.source.status(), this.statuses.counts, this.reviewer.counts, timers.now()),
+      metrics: () => clusterMetrics(this.elector.leading, this.source.status(), this.statuses.counts, this.reviewer.counts, timers.now()),
       around: () => this.surroundings(),
     });
     log.info('starting', { version: VERSION, server: client.server, view: this.view.port, trustDomain });
@@ -157,6 +170,7 @@ export class ClusterProgram {
       port,
       store,
       strictReferenceGrants: this.settings.strictReferenceGrants ?? false,
+      defaultTraceSampling: this.defaultTraceSampling,
       onProgress: (what) => this.statuses.touch(what === 'verdicts' ? 'routes' : 'counts'),
       log,
       timers,
@@ -189,6 +203,7 @@ export class ClusterProgram {
     this.cancelCheck();
     this.keeper.stop();
     this.statuses.stop();
+    this.policies.stop();
     this.trust.stop();
     this.mesh.stop();
     this.source.stop();
@@ -236,6 +251,7 @@ export class ClusterProgram {
       this.reviewer.problem,
       this.elector.problem,
       this.statuses.problem,
+      this.policies.problem,
       this.trust.problem,
       this.mesh.problem,
     ].filter((problem) => problem !== '');
@@ -245,6 +261,7 @@ export class ClusterProgram {
 
   private changed(kind: StoredKind, object: KubeObject | undefined): void {
     if (kind === 'GRPCRoute') this.statuses.touch();
+    if (kind === 'XTelemetryPolicy' || kind === 'Service' || kind === 'ReferenceGrant') this.policies.touch();
     if (kind === 'Namespace' || kind === 'Pod') this.trust.touch();
     if (kind !== 'Namespace') return;
     if (object !== undefined) this.judgeNamespace(object);
@@ -253,9 +270,19 @@ export class ClusterProgram {
 
   private lead(leading: boolean): void {
     this.statuses.lead(leading);
+    this.policies.lead(leading);
     this.trust.lead(leading);
     this.mesh.lead(leading);
     if (leading) for (const namespace of this.store.every('Namespace')) this.judgeNamespace(namespace);
+  }
+
+  private get defaultTraceSampling(): number {
+    return this.settings.defaultTraceSampling ?? DEFAULT_TRACE_SAMPLING;
+  }
+
+  private policyVerdicts(): PolicyVerdict[] {
+    const namespaces = new Set([...this.store.keysOf('XTelemetryPolicy')].map((key) => splitKey(key)[0]));
+    return [...namespaces].flatMap((namespace) => judgePolicies(namespace, this.store, this.defaultTraceSampling).verdicts);
   }
 
   private judgeNamespace(namespace: KubeObject): void {

@@ -12,6 +12,7 @@ import type { StoredKind } from '../stored-kinds.ts';
 import { entriesOf, fieldsOf } from '../translate/fields.ts';
 import {
   type EndpointSlice,
+  EXPERIMENTAL_GROUP,
   GATEWAY_GROUP,
   type GRPCRoute,
   type KubeObject,
@@ -22,6 +23,7 @@ import {
   type ReferenceGrant,
   type RouteStatus,
   type Service,
+  type XTelemetryPolicy,
 } from './types.ts';
 
 /** The API server leaves apiVersion and kind out of the items of a list. */
@@ -32,6 +34,7 @@ const API_VERSION: Readonly<Record<StoredKind, string>> = {
   EndpointSlice: 'discovery.k8s.io/v1',
   GRPCRoute: `${GATEWAY_GROUP}/v1`,
   ReferenceGrant: `${GATEWAY_GROUP}/v1beta1`,
+  XTelemetryPolicy: `${EXPERIMENTAL_GROUP}/v1alpha1`,
 };
 
 const POD_LABELS = [LABEL_MTLS, 'pod-template-hash', 'statefulset.kubernetes.io/pod-name'];
@@ -108,6 +111,16 @@ const PARTS: Readonly<Record<StoredKind, Parts>> = {
       spec,
       status: statusOf(status),
     } as GRPCRoute;
+  },
+  XTelemetryPolicy: (object, metadata) => {
+    const { generation, creationTimestamp, resourceVersion, uid } = metadata;
+    const { spec, status } = object as XTelemetryPolicy;
+    const ancestors = entriesOf(fieldsOf(status).ancestors);
+    return {
+      metadata: present({ ...named(metadata), generation, creationTimestamp, resourceVersion, uid }),
+      spec,
+      status: ancestors.length === 0 ? undefined : { ancestors },
+    } as XTelemetryPolicy;
   },
   ReferenceGrant: (object, metadata) => ({ metadata: named(metadata), spec: (object as ReferenceGrant).spec }) as ReferenceGrant,
 };

@@ -80,11 +80,21 @@ function faultOf(key: string, port: unknown, context: ReferenceContext): Referen
 function isPermitted(namespace: string, name: string, context: ReferenceContext): boolean {
   const { objects, routeNamespace, parentNamespace, strictReferenceGrants } = context;
   if (!strictReferenceGrants || namespace === routeNamespace || namespace === parentNamespace) return true;
+  return isGranted(objects, { group: GATEWAY_GROUP, kind: 'GRPCRoute', namespace: routeNamespace }, namespace, name);
+}
+
+/** Whether a ReferenceGrant lets objects of a kind in another namespace refer to a Service. */
+export function isGranted(
+  objects: ObjectView,
+  by: { readonly group: string; readonly kind: string; readonly namespace: string },
+  namespace: string,
+  name: string,
+): boolean {
   return objects.grantsIn(namespace).some((grant) => {
     const { from, to } = fieldsOf(grant.spec);
     const comes = entriesOf(from).some((entry) => {
       const { group, kind, namespace: source } = fieldsOf(entry);
-      return group === GATEWAY_GROUP && kind === 'GRPCRoute' && source === routeNamespace;
+      return group === by.group && kind === by.kind && source === by.namespace;
     });
     const goes = entriesOf(to).some((entry) => {
       const { group, kind, name: target } = fieldsOf(entry);

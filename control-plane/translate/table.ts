@@ -1,7 +1,7 @@
 // The routes of one group on one Service port, flattened into a table: all matches of all rules, best first (gamma.md §4.5).
 import { create } from '@bufbuild/protobuf';
 import { type Match, MatchSchema, RouteKind, type RouteTable, RouteTableSchema, type Rule } from '#core/gen/weft/v1/mesh_pb.ts';
-import type { GRPCRoute } from '../kube/types.ts';
+import type { KubeObject } from '../kube/types.ts';
 import { fieldsOf, textOf } from './fields.ts';
 import type { RuleMatch, StringMatchInit } from './matches.ts';
 import type { TranslatedRule } from './rules.ts';
@@ -71,7 +71,8 @@ export function compareRoutes(a: RankedRoute, b: RankedRoute): number {
   return a.key < b.key ? -1 : a.key > b.key ? 1 : 0;
 }
 
-export function creationTimeOf(route: GRPCRoute): number {
-  const at = Date.parse(textOf(fieldsOf(route.metadata).creationTimestamp) ?? '');
+/** Of a route or a policy, for compareRoutes(). */
+export function creationTimeOf(object: KubeObject): number {
+  const at = Date.parse(textOf(fieldsOf(object.metadata).creationTimestamp) ?? '');
   return Number.isNaN(at) ? Number.POSITIVE_INFINITY : at;
 }

@@ -14,6 +14,7 @@ describe('control-plane/settings', () => {
       trustDomain: 'cluster.local',
       leafLifetimeMs: undefined,
       strictReferenceGrants: false,
+      defaultTraceSampling: 0.01,
       logLevel: 'info',
       logFormat: 'json',
     });
@@ -27,6 +28,7 @@ describe('control-plane/settings', () => {
       WEFT_TRUST_DOMAIN: 'a.test',
       WEFT_LEAF_SECONDS: '60',
       WEFT_STRICT_REFERENCE_GRANTS: 'true',
+      WEFT_TRACING_SAMPLING: '5%',
       WEFT_LOG_LEVEL: 'off',
       WEFT_LOG_FORMAT: 'text',
     };
@@ -38,6 +40,7 @@ describe('control-plane/settings', () => {
       trustDomain: 'a.test',
       leafLifetimeMs: 60_000,
       strictReferenceGrants: true,
+      defaultTraceSampling: 0.05,
       logLevel: 'off',
       logFormat: 'text',
     });
@@ -51,6 +54,7 @@ describe('control-plane/settings', () => {
     ['the same in the environment', [], { WEFT_TRUST_DOMAIN: 'a b' }, /not a trust domain.*"a b"/],
     ['a life too short', [], { WEFT_LEAF_SECONDS: '59' }, /from 60 to 604800, not "59"/],
     ['a switch that is neither on nor off', [], { WEFT_STRICT_REFERENCE_GRANTS: 'yes' }, /true or false, not "yes"/],
+    ['a share that is none', [], { WEFT_TRACING_SAMPLING: '5' }, /^WEFT_TRACING_SAMPLING: "5": .*did you mean 5%\?$/],
     ['a level that is none', [], { WEFT_LOG_LEVEL: 'wran' }, /WEFT_LOG_LEVEL has no level "wran", did you mean "warn"\?/],
     ['a format that is none', [], { WEFT_LOG_FORMAT: 'yaml' }, /json or text, not "yaml"/],
   ];

@@ -86,6 +86,26 @@ describe('control-plane/kube: cluster-source', () => {
     await until(() => source.missingKinds().length === 0, 'nothing is missing');
   });
 
+  it('neither waits for an optional kind nor misses it, and takes it when it comes', async () => {
+    let error: KubeError | undefined = new KubeError('404 page not found', 404, 'NotFound');
+    const path = { kind: KINDS.XTelemetryPolicy, namespace: 'shop', name: 'p' };
+    api.put(path, { spec: {} });
+    api.intercept = ({ path }) => {
+      if (error !== undefined && path.endsWith('/xtelemetrypolicies')) throw error;
+      return undefined;
+    };
+    source.start();
+    await until(() => source.waitingFor().length === 0, 'all else is known');
+    expect(source.missingKinds()).to.deep.equal([]);
+    await until(() => source.status().every(({ status }) => status.synced), 'only what is there is told of');
+    expect(source.status().map(({ kind }) => kind)).to.deep.equal(FOLLOWED.filter((kind) => kind !== 'XTelemetryPolicy'));
+    error = new KubeError('forbidden', 403, 'Forbidden');
+    await until(() => source.status().some(({ status }) => status.lastError === 'forbidden'), 'a missing right is told of');
+    expect(source.waitingFor()).to.deep.equal([]);
+    error = undefined;
+    await until(() => store.policiesIn('shop').length === 1, 'the policy is known');
+  });
+
   it('keeps what it knows while the API server is away', async () => {
     api.put(service('payment'), { spec: {} });
     source.start();

@@ -2,6 +2,7 @@
 import { request } from 'node:http';
 import { expect } from 'chai';
 import { Authority } from '#certs/authority.ts';
+import { FOLLOWED } from '#control-plane/kube/cluster-source.ts';
 import { ClusterProgram } from '#control-plane/kube/program.ts';
 import type { StatusReport } from '#control-plane/view/status.ts';
 import { createLogger, type Logger, silentLogger } from '#core/log.ts';
@@ -90,7 +91,7 @@ describe('control-plane/kube: the program', () => {
     expect(routes[0]!.parents[0]).to.deep.include({ parent: 'shop/payment', applied: { want: 0, applied: 0, rejected: [] } });
     expect(reflectors.map(({ kind, synced }) => `${kind} ${synced}`))
       .to.include('Service true')
-      .and.have.length(6);
+      .and.have.length(FOLLOWED.length);
     const { body } = await ask('/metrics');
     expect(body).to.include('weft_control_plane_leader 1\n').and.include('weft_control_plane_reflector_synced{kind="Pod"} 1\n');
     expect(body).to.match(/^weft_control_plane_status_writes_total\{result="written"\} 1$/m);
@@ -202,6 +203,22 @@ describe('control-plane/kube: the program', () => {
     api.drop(odd);
     api.put(odd, { metadata: { uid: 'two', labels: { 'weft.dev/inject': 'true' } } });
     await until(() => eventsOf('UnusableLabel').length === 2, 'it is told again');
+  });
+
+  it('writes its verdict on an XTelemetryPolicy, beside those of others', async () => {
+    const other = { ancestorRef: { name: 'gateway' }, controllerName: 'example.com/gateways', conditions: [{ type: 'Accepted' }] };
+    const path = { kind: KINDS.XTelemetryPolicy, namespace: 'shop', name: 'spans' };
+    const targetRefs = [{ group: '', kind: 'Namespace', name: 'shop' }];
+    await program.start();
+    api.put(path, { metadata: { generation: 1 }, spec: { targetRefs, tracing: { mode: 'Disabled' } }, status: { ancestors: [other] } });
+    const ancestors = () => (api.get(path)!.status as { ancestors: { ancestorRef: object; conditions: { type: string }[] }[] }).ancestors;
+    await until(() => ancestors().length === 2, 'the verdict is written');
+    expect(ancestors()[0]).to.deep.equal(other);
+    expect(ancestors()[1]!.ancestorRef).to.deep.equal({ group: '', kind: 'Namespace', name: 'shop' });
+    expect(ancestors()[1]!.conditions.map(({ type }) => type)).to.deep.equal(['Accepted', 'ResolvedRefs']);
+    api.put(path, { ...api.get(path)!, spec: { targetRefs: [], tracing: {} } });
+    await until(() => ancestors().length === 1, 'it goes with its target');
+    expect((await report()).problems).to.deep.equal([]);
   });
 
   it('leaves nothing behind when it is stopped while it starts to serve', async () => {

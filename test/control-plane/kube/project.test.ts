@@ -45,6 +45,12 @@ const RAW: Readonly<Record<StoredKind, Record<string, unknown>>> = {
     status: { parents: [{ controllerName: 'x/y', parentRef: { name: 'z' } }] },
   },
   ReferenceGrant: { apiVersion: 'gateway.networking.k8s.io/v1beta1', metadata: META, spec: { from: [], to: [] } },
+  XTelemetryPolicy: {
+    apiVersion: 'gateway.networking.x-k8s.io/v1alpha1',
+    metadata: { ...META, generation: 3, creationTimestamp: '2026-01-01T00:00:00Z' },
+    spec: { targetRefs: [{ group: '', kind: 'Namespace', name: 'shop' }], tracing: { mode: 'Disabled' } },
+    status: { ancestors: [{ controllerName: 'x/y', ancestorRef: { name: 'z' } }] },
+  },
 };
 
 describe('control-plane/kube: project', () => {

@@ -120,6 +120,54 @@ describe('control-plane: the configuration stream over mTLS', () => {
     await sidecar.until(() => ofRule() === undefined);
   });
 
+  it('tells a sidecar anew what XTelemetryPolicies say, as they, Services, endpoints and grants change', async () => {
+    const target = (kind: string, name: string) => ({ group: '', kind, name });
+    const policy = (name: string, targetRef: object, numerator: number) =>
+      ({
+        apiVersion: 'gateway.networking.x-k8s.io/v1alpha1',
+        kind: 'XTelemetryPolicy',
+        metadata: { namespace: 'shop', name },
+        spec: {
+          targetRefs: [targetRef],
+          tracing: {
+            mode: 'Enabled',
+            provider: { backendRef: { namespace: 'obs', name: 'jaeger', port: 4318 } },
+            samplingRate: { numerator },
+          },
+        },
+      }) as KubeObject;
+    const from = { group: 'gateway.networking.x-k8s.io', kind: 'XTelemetryPolicy', namespace: 'shop' };
+    const grant = {
+      apiVersion: 'gateway.networking.k8s.io/v1beta1',
+      kind: 'ReferenceGrant',
+      metadata: { namespace: 'obs', name: 'spans' },
+      spec: { from: [from], to: [{ group: '', kind: 'Service' }] },
+    } as KubeObject;
+    const jaeger = { ...service('jaeger', 4318), metadata: { namespace: 'obs', name: 'jaeger' } };
+    const sidecar = (await connect()).hello('checkout-1');
+    await sidecar.until(() => sidecar.inForce.has('workload'));
+    const share = () => (sidecar.inForce.get('workload')!.body.value as Workload).telemetry?.traceSampling;
+    controlPlane.apply(policy('all', target('Namespace', 'shop'), 1));
+    controlPlane.apply(grant);
+    expect(share()).to.equal(undefined);
+    controlPlane.apply(jaeger);
+    await sidecar.until(() => share() === 0.01);
+    controlPlane.apply(policy('near', target('Service', 'checkout'), 20));
+    controlPlane.apply(service('checkout'));
+    const behind = slice('checkout') as KubeObject & { endpoints: object[] };
+    behind.endpoints = [{ addresses: ['10.1.0.9'], targetRef: { kind: 'Pod', namespace: 'shop', name: 'checkout-1' } }];
+    controlPlane.apply(behind);
+    await sidecar.until(() => share() === 0.2);
+    controlPlane.remove('EndpointSlice', 'shop', 'checkout');
+    await sidecar.until(() => share() === 0.01);
+    controlPlane.remove('ReferenceGrant', 'obs', 'spans');
+    await sidecar.until(() => share() === undefined);
+    controlPlane.apply(grant);
+    await sidecar.until(() => share() === 0.01);
+    controlPlane.remove('XTelemetryPolicy', 'shop', 'all');
+    await sidecar.until(() => share() === undefined);
+  });
+
   it('sends what a sidecar needs to start, then a wanted Service, then only what changed', async () => {
     const sidecar = (await connect()).hello('checkout-1');
     await sidecar.until(() => sidecar.responses.length === 1);
