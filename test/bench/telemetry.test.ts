@@ -165,7 +165,7 @@ describe('bench: telemetry of peers', () => {
 });
 
 describe('bench: telemetry figures', () => {
-  const spans = { requests: 1000, expected: 1000, received: 900, octets: 450_000, dropped: 100, sinkCpuUs: 2000 };
+  const spans = { requests: 1000, expected: 1000, received: 990, octets: 495_000, dropped: 10, sinkCpuUs: 2000 };
   const good: Evidence = {
     metrics: { ns: 100, withExemplarNs: 300 },
     rows: [
@@ -199,7 +199,7 @@ describe('bench: telemetry figures', () => {
       [1, replace('weft', 0.01, { speed: 0.969 })],
       [2, replace('weft', 1, { cpuMoreUs: 3.01 })],
       [3, replace('envoy', 1, { result: measurement(33_400, 30) })],
-      [4, replace('weft', 1, { spans: { ...spans, dropped: 99 } })],
+      [4, replace('weft', 1, { spans: { ...spans, dropped: 9 } })],
       [5, replace('weft', 1, { memory: memory(26, 35.7) })],
       [6, replace('weft', 1, { memory: memory(25, 35.8) })],
       [7, { ...good, loadedOff: ['@opentelemetry/api'] }],
@@ -211,6 +211,12 @@ describe('bench: telemetry figures', () => {
     }
   });
 
+  it('of all calls traced are not met by dropping spans', () => {
+    const few = { ...spans, received: 989, dropped: 11 };
+    const rows = good.rows.map((each) => (each.spans === null ? each : { ...each, spans: few }));
+    expect(verdicts({ ...good, rows })).to.deep.equal(['met', 'met', 'NOT MET', 'NOT MET', 'met', 'met', 'met', 'met']);
+  });
+
   it('that nobody measured are neither', () => {
     const nothing: Evidence = { metrics: null, rows: [], loadedOff: null, loadedOn: null };
     expect(new Set(verdicts(nothing))).to.deep.equal(new Set(['not measured']));
@@ -220,6 +226,6 @@ describe('bench: telemetry figures', () => {
   it('are shown beside the proxy without tracing, with what became of the spans', () => {
     const text = asText(telemetryTables('mtls', good.rows));
     expect(text).to.match(/weft +100 % +100,000 +0\.800 +4\.00 +\+3\.00 +40 %/);
-    expect(text).to.match(/weft +100 % +1,000 +900 +90\.0 +100 +500 +2\.00/);
+    expect(text).to.match(/weft +100 % +1,000 +990 +99\.0 +10 +500 +2\.00/);
   });
 });
