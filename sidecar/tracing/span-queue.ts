@@ -8,8 +8,8 @@ const SCOPE_SPANS = 2;
 
 /** A span is never larger: values are cut, and what calls share is bounded by their headers' limit. */
 export const MAX_SPAN_OCTETS = 8 * 1024;
-/** Octets of a batch: 512 spans of half a KiB. */
-const BATCH_OCTETS = 256 * 1024;
+/** Octets of a batch: 512 spans of some 560 octets, with room for longer names. Memory that no span reached is never touched. */
+const BATCH_OCTETS = 384 * 1024;
 /** In front of the spans, for what a request begins with: resource and scope. */
 const HEADROOM = 8 * 1024;
 /** The resource's and the scope's octets together may not be more: the tags and lengths need the rest. */
@@ -69,7 +69,7 @@ export class SpanQueue {
   /** @returns the batch that the next span is written to at its end; null: no more may wait. commit() follows */
   reserve(): Batch | null {
     if (this.length >= this.maxLength) return null;
-    if (this.open !== null && !this.open.hasRoom) this.close();
+    if (this.open !== null && !this.open.hasRoom) this.leave();
     return (this.open ??= this.spare.pop() ?? new Batch());
   }
 
@@ -79,10 +79,7 @@ export class SpanQueue {
     batch.end = end;
     batch.spans++;
     this.length++;
-    if (batch.spans >= this.maxBatch) {
-      this.close();
-      this.onFull();
-    }
+    if (batch.spans >= this.maxBatch) this.leave();
   }
 
   /** The oldest full batch. @param partial the open one too, where none is full @returns null if there is none */
@@ -98,6 +95,11 @@ export class SpanQueue {
     batch.end = HEADROOM;
     batch.spans = 0;
     if (this.spare.length < MAX_SPARE) this.spare.push(batch);
+  }
+
+  private leave(): void {
+    this.close();
+    this.onFull();
   }
 
   private close(): void {

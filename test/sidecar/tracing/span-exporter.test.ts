@@ -72,6 +72,12 @@ describe('span exporter', () => {
     expect(collector.spans[0].resource).to.deep.equal({ 'service.name': 'checkout' });
   });
 
+  it('sends a batch that is full of octets at once, too', async () => {
+    const sending = new Sending(collector.endpoint, { maxQueue: 5000, maxBatch: 5000 });
+    sending.record(2500);
+    await until(() => collector.spans.length > 1000, 'a batch has left that nobody asked for');
+  });
+
   it('counts what a collector refuses, answers with an error, or takes in a way nobody understands', async () => {
     const sending = new Sending(collector.endpoint);
     for (const [behaviour, exported, dropped] of [
