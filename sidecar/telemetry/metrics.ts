@@ -40,7 +40,7 @@ export class SidecarMetrics {
   upstreamConnections = 0;
   retries = 0;
   spansExported = 0;
-  /** By reason: queue_full, export_failed, too_large. */
+  /** By reason: queue_full, too_large, export_failed, rejected. */
   readonly spansDropped = new LabelledCounter();
   accessLogLines = 0;
   accessLogDropped = 0;
