@@ -234,7 +234,7 @@ describe('control-plane/kube: the program', () => {
     await program.start();
     await stopped;
     expect(stopped).to.not.equal(undefined);
-    await until(() => listening() === before, 'its ports are free', 3000);
+    await until(() => listening() === before, 'its ports are free');
   });
 
   it('gives the lease back when it stops', async () => {

@@ -14,8 +14,12 @@ describe('capture check', () => {
     server = null;
   });
 
-  /** As the rules do it: the connection goes to our listener instead. */
-  async function check(serve: (socket: net.Socket) => void, podAddress = '10.244.0.5'): Promise<{ said: string; asked: To[] }> {
+  /** As the rules do it: the connection goes to our listener instead. Only who says nothing is waited for in vain. */
+  async function check(
+    serve: (socket: net.Socket) => void,
+    podAddress = '10.244.0.5',
+    timeoutMs = 15_000,
+  ): Promise<{ said: string; asked: To[] }> {
     const listening = net.createServer(serve);
     server = listening;
     listening.listen(0, '127.0.0.1');
@@ -25,7 +29,7 @@ describe('capture check', () => {
       asked.push(to);
       return net.connect((listening.address() as net.AddressInfo).port, '127.0.0.1');
     };
-    return { said: await checkCapture({ podAddress, inboundPort: 15006, connect, timeoutMs: 300 }), asked };
+    return { said: await checkCapture({ podAddress, inboundPort: 15006, connect, timeoutMs }), asked };
   }
 
   it('is content when our inbound side answers', async () => {
@@ -57,7 +61,9 @@ describe('capture check', () => {
     expect((await check((socket) => socket.end())).said).to.contain('(closed without an answer)');
     server?.close();
     const open: net.Socket[] = [];
-    expect((await check((socket) => void open.push(socket), 'fd00::5')).said).to.match(/\[fd00::5\]:15021 .*\(no answer within 300 ms\)/);
+    expect((await check((socket) => void open.push(socket), 'fd00::5', 300)).said).to.match(
+      /\[fd00::5\]:15021 .*\(no answer within 300 ms\)/,
+    );
     for (const socket of open) socket.destroy();
   });
 });
