@@ -2,6 +2,7 @@
 import { type ChildProcess, execFile, spawn } from 'node:child_process';
 import net from 'node:net';
 import { expect } from 'chai';
+import { freePorts } from '../support/free-port.ts';
 import { goTool } from '../support/go-tools.ts';
 import { NAMESPACE, PORT, TestMesh } from '../support/mesh.ts';
 
@@ -59,7 +60,7 @@ describe('grpc-go interop through two sidecars', function () {
     // The interop server listens on all addresses of its port; a relay puts it where the pod's application belongs.
     let port: number;
     do {
-      port = await freePort();
+      [port] = await freePorts(1);
       server = spawn((serverTool as { path: string }).path, [`--port=${port}`], { stdio: 'ignore' });
     } while (!(await accepts(port, server)));
     const relay = net.createServer((socket) => {
@@ -126,15 +127,6 @@ function run(program: string, args: readonly string[]): Promise<string> {
     execFile(program, args, { timeout: 60_000 }, (error, stdout, stderr) =>
       resolve(error === null ? '' : `${stdout}${stderr}`.trim().slice(-500) || error.message),
     );
-  });
-}
-
-function freePort(): Promise<number> {
-  return new Promise((resolve) => {
-    const probe = net.createServer().listen(0, '127.0.0.1', () => {
-      const { port } = probe.address() as net.AddressInfo;
-      probe.close(() => resolve(port));
-    });
   });
 }
 
