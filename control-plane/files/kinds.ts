@@ -1,6 +1,8 @@
 // Which kinds of manifests are read, and the types of the fields that Weft reads in each.
 // Values of enums (a match type, a filter type) are not checked here: a wrong one is a condition on the route.
-import { allFields, fields, flag, integer, list, name, portNumber, portOrName, type Shape, text, textMap } from './shape.ts';
+import { ANNOTATION_ACCESS_LOG, ANNOTATION_TRACE_SAMPLING } from '#core/names.ts';
+import { readAnnotations } from '../annotations.ts';
+import { allFields, fields, flag, integer, isMap, list, name, portNumber, portOrName, type Shape, text, textMap } from './shape.ts';
 
 export interface Kind {
   readonly kind: string;
@@ -16,7 +18,18 @@ const GATEWAY = 'gateway.networking.k8s.io';
 const weight = integer(0, 1_000_000);
 const INT32 = 2_147_483_647;
 
-const metadata = fields({ name, namespace: text, labels: textMap, annotations: textMap, creationTimestamp: text, uid: text }, ['name']);
+/** A text map; those of Weft's that nobody would hear about otherwise are read as the sidecars will. */
+const annotations: Shape = (value, path, report) => {
+  textMap(value, path, report);
+  for (const key of [ANNOTATION_TRACE_SAMPLING, ANNOTATION_ACCESS_LOG]) {
+    const text = isMap(value) ? value[key] : undefined;
+    if (typeof text !== 'string') continue;
+    const { mistakes } = readAnnotations({ metadata: { annotations: { [key]: text } } });
+    for (const message of mistakes) report({ path: [...path, key], message, notice: true });
+  }
+};
+
+const metadata = fields({ name, namespace: text, labels: textMap, annotations, creationTimestamp: text, uid: text }, ['name']);
 
 function kind(kind: string, group: string, version: string, namespaced: boolean, rest: Readonly<Record<string, Shape>>): Kind {
   return {
@@ -109,7 +122,7 @@ const container = fields(
   ['name'],
 );
 const podSpec = fields({ serviceAccountName: text, containers: list(container), initContainers: list(container) }, ['containers']);
-const podMetadata = fields({ labels: textMap, annotations: textMap });
+const podMetadata = fields({ labels: textMap, annotations });
 const deployment = fields(
   {
     replicas: integer(0, INT32),

@@ -80,6 +80,23 @@ describe('control-plane/files: manifests', () => {
       expect(objects).to.have.length(1);
     });
 
+    it('points out values of annotations that nothing will come of, also of pod templates, and takes the object', () => {
+      const annotations = 'annotations: {weft.dev/trace-sampling: "5", weft.dev/access-log: all}';
+      const deployment = `apiVersion: apps/v1\nkind: Deployment\nmetadata: {name: d}\nspec:\n  selector: {}\n  template:\n    metadata:\n      ${annotations}\n    spec: {containers: []}\n`;
+      const { objects, problems } = parseManifests(
+        `apiVersion: v1\nkind: Namespace\nmetadata:\n  name: shop\n  ${annotations}\n---\n${deployment}`,
+        'f.yaml',
+      );
+      const told =
+        'annotation weft.dev/trace-sampling: "5" is ignored: it must be a share from 0 to 1 or from 0% to 100%, did you mean 5%?';
+      expect(problems.map(formatProblem)).to.deep.equal([`f.yaml:5:42: Namespace shop: ${told}`, `f.yaml:14:46: Deployment d: ${told}`]);
+      expect(problems.map(({ severity }) => severity)).to.deep.equal(['notice', 'notice']);
+      expect(objects).to.have.length(2);
+      const unquoted = 'apiVersion: v1\nkind: Namespace\nmetadata: {name: a, annotations: {weft.dev/trace-sampling: 0.05}}\n';
+      expect(problemsOf(unquoted)).to.have.length(1);
+      expect(problemsOf(unquoted)[0]).to.include('must be text, not 0.05 (write it in quotes)');
+    });
+
     it('names kinds that it does not read', () => {
       const { ignored, problems, objects } = parseManifests(
         'apiVersion: v1\nkind: ConfigMap\nmetadata: {name: c}\ndata: {a: b}\n',
