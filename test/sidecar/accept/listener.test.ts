@@ -63,15 +63,18 @@ describe('Listener', () => {
   const sockets: net.Socket[] = [];
   let seen: { protocol: string; first: string; stream: ByteStream }[];
   let later: string;
+  const outcomes: string[] = [];
 
   async function listen(assumed: 'tcp' | null, hold?: (ready: () => void) => void): Promise<void> {
     seen = [];
     later = '';
+    outcomes.length = 0;
     listener = new Listener(
       { address: '127.0.0.1', port: 0 },
       {
         onAccept: (_stream, ready) => (hold === undefined ? ready() : hold(ready)),
         assumed: () => assumed,
+        detected: (outcome) => outcomes.push(outcome),
         onProtocol: (stream, protocol, first) => {
           seen.push({ protocol, first: first.toString('latin1'), stream });
           // As the proxies of TCP do: nothing is read until the other side is there.
@@ -124,6 +127,7 @@ describe('Listener', () => {
       expect(seen[0].protocol).equal(protocol);
       expect(seen[0].first + later).equal(writes.join(''));
     }
+    expect(outcomes).deep.equal(cases.map(([, protocol]) => protocol));
   });
 
   it('T25 an opaque port is not looked at, and loses nothing that comes before the other side is connected', async () => {
@@ -132,6 +136,7 @@ describe('Listener', () => {
     await until(() => later.length === 9, 'all octets are there');
     expect(seen.map(({ protocol, first }) => [protocol, first])).deep.equal([['tcp', '']]);
     expect(later).equal('earlylate');
+    expect(outcomes).deep.equal(['assumed']);
   });
 
   it('T25 a peer that says nothing and ends is handed on, ended', async () => {

@@ -204,6 +204,19 @@ describe('EndpointSet: ejection', () => {
     expect(pickedIn(set, EJECTION_BASE_MS)).to.include(bad);
   });
 
+  it('tells whoever counts, once for each', () => {
+    const reasons: string[] = [];
+    const set = new EndpointSet((reason) => reasons.push(reason));
+    set.update(endpoints(3));
+    const [bad, gone, left] = set.endpoints;
+    for (let i = 0; i < 2 * EJECT_AFTER_FAILURES; i++) fail(set, bad, 0);
+    for (let i = 0; i < 2; i++) set.onConnectFailure(gone, 0, half);
+    expect(reasons).to.deep.equal(['failures', 'unreachable']);
+    set.update([]);
+    set.onConnectFailure(left, 0, half);
+    expect(reasons, 'an endpoint that has left gets no calls anyway').to.have.length(2);
+  });
+
   it('forgets failures at a success', () => {
     const set = setOf(3);
     const [state] = set.endpoints;

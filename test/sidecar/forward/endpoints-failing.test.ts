@@ -1,5 +1,6 @@
 // Endpoints that break off, refuse, go away or answer wrongly: the client sees a status of the table, never success (T18, T28-T31, T34, T35, T43, T93).
 import { expect } from 'chai';
+import { EJECTION_MAX_MS } from '#sidecar/balance/endpoint-set.ts';
 import { dial } from '#sidecar/forward/dial.ts';
 import { CONNECT_TIMEOUT } from '#sidecar/forward/errors.ts';
 import {
@@ -321,6 +322,8 @@ describe('endpoints that fail', () => {
     expect(lost).within(1, 3);
     expect(proxy.count.retried).equal(lost);
     expect(proxy.upstreams.dump()[0].endpoints.map((endpoint) => endpoint.ejected)).deep.equal([false, true]);
+    expect([...proxy.upstreams.ejected(proxy.clock.nowMs)].map(([, count]) => count)).deep.equal([1]);
+    expect([...proxy.upstreams.ejected(proxy.clock.nowMs + EJECTION_MAX_MS * 2)]).deep.equal([]);
   });
 
   it('T93 an endpoint that accepts and closes at once: the next one is tried, and no loop of dials', async () => {
