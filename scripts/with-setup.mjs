@@ -135,11 +135,12 @@ async function buildIfStale() {
 async function test(args) {
   let passed = 0;
   const failures = [];
-  for (const [name, script, options] of [
-    ['type check', 'node_modules/typescript/bin/tsc', ['--noEmit']],
-    ['lint', 'node_modules/@biomejs/biome/bin/biome', ['check']],
+  for (const [name, script, options, inColour] of [
+    ['type check', 'node_modules/typescript/bin/tsc', ['--noEmit'], '--pretty'],
+    ['lint', 'node_modules/@biomejs/biome/bin/biome', ['check'], '--colors=force'],
   ]) {
-    const { code, talk } = await run(NODE, [script, ...options], { keep: true });
+    // They write to us and cannot see the terminal behind.
+    const { code, talk } = await run(NODE, [script, ...options, ...(process.stdout.isTTY ? [inColour] : [])], { keep: true });
     say(`${name}: ${code === 0 ? 'fine' : 'failed'}`);
     if (code === 0) passed++;
     else failures.push(startOf(name, talk));
