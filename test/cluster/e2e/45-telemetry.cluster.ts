@@ -79,7 +79,7 @@ describe('Telemetry of running pods', () => {
       spec: {
         targetRefs: [{ group: '', kind: 'Service', name: 'echo' }],
         // Nothing listens there for spans: no effect on calls.
-        tracing: { mode: 'Enabled', provider: { backendRef: { name: 'echo', port: 80 } }, samplingRate: { numerator: 5 } },
+        tracing: { mode: 'Enabled', provider: { backendRef: { name: 'echo', port: 9090 } }, samplingRate: { numerator: 5 } },
       },
     });
     const verdict = await eventually('the verdict', async () => {
@@ -88,7 +88,7 @@ describe('Telemetry of running pods', () => {
     });
     expect(verdict[0]!.ancestorRef.kind).to.equal('Service');
     expect(verdict[0]!.conditions.map(({ type, status }) => `${type}=${status}`)).to.deep.equal(['Accepted=True', 'ResolvedRefs=True']);
-    await eventually('the sidecar knows its collector', async () => (await log()).includes(`http://echo.${NS}.svc:80`));
+    await eventually('the sidecar knows its collector', async () => (await log()).includes(`http://echo.${NS}.svc:9090`));
     await call();
     expect((await pod()).metadata.uid).to.equal(uid);
   });
