@@ -4,7 +4,6 @@ import os from 'node:os';
 import path from 'node:path';
 import { SIDECAR_USER_ID } from '#core/names.ts';
 import { goTool } from '../support/go-tools.ts';
-import { prometheusPrograms } from '../support/prometheus-program.ts';
 import { binary } from './binaries.ts';
 import { PAUSE_IMAGE } from './configuration.ts';
 import { exec, must } from './exec.ts';
@@ -20,7 +19,7 @@ export const WEFT_IMAGE = 'localhost/weft:dev';
 /** The second name is the one in examples/shop. */
 export const SHOP_IMAGES = ['localhost/weft-shop:dev', 'docker.io/library/weft-shop:latest'];
 export const ECHO_IMAGE = 'registry.k8s.io/gateway-api/echo-advanced:v1.5.1';
-/** As manifests/observability names them; without Jaeger's web pages, which its Go module does not have. */
+/** As manifests/observability names them; without their web pages, which Go modules do not have. */
 export const JAEGER_IMAGE = 'docker.io/jaegertracing/all-in-one:1.62.0';
 export const PROMETHEUS_IMAGE = 'docker.io/prom/prometheus:v2.55.1';
 export const COREDNS_IMAGE = 'localhost/coredns:1.15.0';
@@ -121,12 +120,11 @@ export async function jaegerImage(): Promise<Image> {
   return { names: [JAEGER_IMAGE], layers: [[program('jaeger', tool.path), ...ACCOUNTS]], entrypoint: ['/jaeger'] };
 }
 
-/** The Debian package's Prometheus under the name of a newer one of the same major version. @throws Error when it cannot be had */
+/** What scrapes. @throws Error when it cannot be built */
 export async function prometheusImage(): Promise<Image> {
-  const programs = await prometheusPrograms();
-  if ('skip' in programs) throw new Error(programs.skip);
-  const layer: Layer = [program('bin/prometheus', programs.prometheus), ...(await libraries(programs.prometheus)), ...ACCOUNTS];
-  return { names: [PROMETHEUS_IMAGE], layers: [layer], entrypoint: ['/bin/prometheus'] };
+  const tool = await goTool('prometheus');
+  if ('skip' in tool) throw new Error(tool.skip);
+  return { names: [PROMETHEUS_IMAGE], layers: [[program('bin/prometheus', tool.path), ...ACCOUNTS]], entrypoint: ['/bin/prometheus'] };
 }
 
 /** First process of each pod. */

@@ -1,5 +1,5 @@
 // The cache of programs built from Go modules, without Go.
-import { existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
 import { expect } from 'chai';
@@ -31,10 +31,10 @@ describe('programs built from Go modules', () => {
   });
 
   /** A `go` that knows its version, tidies, and "builds" by writing the file after -o. */
-  function fakeGo(build: string): void {
+  function fakeGo(build: string, more = ''): void {
     const bin = path.join(cache, 'bin');
     mkdirSync(bin);
-    const script = `#!/bin/sh\ncase "$1" in\nbuild) while [ "$1" != "-o" ]; do shift; done; ${build} ;;\nesac\n`;
+    const script = `#!/bin/sh\ncase "$1" in\nbuild) while [ "$1" != "-o" ]; do shift; done; ${build} ;;\n${more}\nesac\n`;
     writeFileSync(path.join(bin, 'go'), script, { mode: 0o755 });
     process.env.PATH = `${bin}:${kept.PATH}`;
   }
@@ -63,6 +63,24 @@ describe('programs built from Go modules', () => {
     expect(new Set(directories)).to.deep.equal(new Set([recipeDirectory(RECIPE)]));
     expect(existsSync(path.join(recipeDirectory(RECIPE), 'tool'))).to.equal(true);
     expect(said.filter((line) => line.startsWith('building'))).to.have.length(1);
+  });
+
+  it('may be made of a file of a module, with one text in it exchanged', async () => {
+    const module = path.join(cache, 'module');
+    mkdirSync(module);
+    writeFileSync(path.join(module, 'main.go'), 'import "all"\n');
+    fakeGo('cat main.go go.mod > "$2"', `mod) [ "$2" = tidy ] || echo '{"Dir":"${module}"}' ;;`);
+    const borrowed = { 'main.go': { module: 'example.test/tool', file: 'main.go', from: '"all"', to: '"some"' } };
+    const recipe = { ...RECIPE, borrowed, substitute: { 'example.test/log': 'example.test/other v2.0.0' } };
+    const text = readFileSync(path.join(await goBuild(recipe), 'tool'), 'utf8');
+    expect(text).to.match(/^import "some"\n/);
+    expect(text).to.include('replace example.test/log => example.test/other v2.0.0\n');
+    const changed = goBuild({ ...recipe, borrowed: { 'main.go': { ...borrowed['main.go'], from: '"none"' } } });
+    const message = await changed.then(
+      () => 'built',
+      (error: Error) => error.message,
+    );
+    expect(message).to.include('example.test/tool/main.go has no "none"');
   });
 
   it('that cannot be built leave nothing, and the reason', async () => {

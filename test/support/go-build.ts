@@ -11,11 +11,17 @@ export interface GoRecipe {
   /** Modules that are required → version. */
   readonly require: Readonly<Record<string, string>>;
   readonly replace?: Readonly<Record<string, string>>;
+  /** Replaced by another module: name → its name and version. */
+  readonly substitute?: Readonly<Record<string, string>>;
   /** A module whose own go.mod requires siblings as v0.0.0: each is replaced by the sibling's release `version`. */
   readonly siblings?: { readonly of: string; readonly version: string };
-  /** Program's file name → its package; '.' is the package made of `sources`. */
+  /** Program's file name → its package; '.' is the package made of `sources` or `borrowed`. */
   readonly programs: Readonly<Record<string, string>>;
   readonly sources?: Readonly<Record<string, string>>;
+  /** Sources taken from a required module, with one text in them exchanged: file name → where it is. */
+  readonly borrowed?: Readonly<
+    Record<string, { readonly module: string; readonly file: string; readonly from: string; readonly to: string }>
+  >;
   readonly linkFlags?: string;
   /** The programs run in images that have no C library. */
   readonly static?: boolean;
@@ -77,6 +83,7 @@ async function goMod(recipe: GoRecipe, module: string): Promise<string> {
     `go ${GO_LANGUAGE}`,
     ...Object.entries(recipe.require).map(([name, version]) => `require ${name} ${version}`),
     ...Object.entries(replace).map(([name, version]) => `replace ${name} => ${name} ${version}`),
+    ...Object.entries(recipe.substitute ?? {}).map(([name, other]) => `replace ${name} => ${other}`),
     '',
   ].join('\n');
 }
@@ -88,8 +95,14 @@ async function build(recipe: GoRecipe, into: string): Promise<void> {
     writeFileSync(path.join(module, 'go.mod'), `module build\n\ngo ${GO_LANGUAGE}\n`);
     writeFileSync(path.join(module, 'go.mod'), await goMod(recipe, module));
     for (const [file, text] of Object.entries(recipe.sources ?? {})) writeFileSync(path.join(module, file), text);
+    for (const [file, { module: of, file: at, from, to }] of Object.entries(recipe.borrowed ?? {})) {
+      const { Dir } = JSON.parse(await go(['mod', 'download', '-json', `${of}@${recipe.require[of]}`], module)) as { Dir: string };
+      const text = readFileSync(path.join(Dir, at), 'utf8');
+      if (!text.includes(from)) throw new Error(`${of}/${at} has no ${from}`);
+      writeFileSync(path.join(module, file), text.replace(from, to));
+    }
     const packages = Object.values(recipe.programs);
-    if (!recipe.sources) {
+    if (!recipe.sources && !recipe.borrowed) {
       const imports = packages.map((name) => `import _ "${name}"\n`).join('');
       writeFileSync(path.join(module, 'tools.go'), `//go:build tools\n\npackage build\n\n${imports}`);
     }

@@ -41,7 +41,8 @@ describe('Observability', () => {
   let prometheus: Prometheus;
 
   before(async function () {
-    this.timeout(600_000);
+    // The first time Jaeger and Prometheus are built.
+    this.timeout(1_200_000);
     const { objects } = stage;
     const session = await openCluster();
     if (!session.external) for (const image of [await jaegerImage(), await prometheusImage()]) await session.loadImage(image);
