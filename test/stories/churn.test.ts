@@ -73,5 +73,5 @@ describe('a route that is rewritten ten times a second', () => {
       'GRPCRoute/shop/rest',
       '',
     );
-  }).timeout(30_000);
+  });
 });

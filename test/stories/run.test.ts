@@ -10,7 +10,7 @@ const CHARGE = 'payment\\.PaymentService/Charge';
 
 describe('story: weft run', function () {
   // Seven processes start from sources on a machine that runs other tests too.
-  this.timeout(60_000);
+  this.timeout(120_000);
   let run: RunProcess;
 
   before(function () {

@@ -235,11 +235,9 @@ export class TestMesh {
     const around = { now: () => performance.now(), wallClock: Date.now, random: Math.random, accessLine };
     const program = await startSidecar(mutable, 'test', silentLogger, around, this.timers);
     this.sidecars.set(name, { program, settings: mutable, accessLines });
-    const deadline = Date.now() + 10_000;
-    while (program.notReady() !== '') {
-      if (Date.now() > deadline) throw new Error(`sidecar of ${name} is not ready: ${program.notReady()}`);
-      await new Promise((resolve) => setTimeout(resolve, 5));
-    }
+    await until(() => program.notReady() === '', `the sidecar of ${name} is ready`).catch((error: Error) => {
+      throw new Error(`${error.message}: ${program.notReady()}`);
+    });
   }
 
   /** As SIGTERM does: calls may end, for so long. 0: they may not. */

@@ -74,8 +74,7 @@ describe('sidecar/config/credentials', () => {
     expect(fresh.status()).to.deep.equal({ identity: IDENTITY, notAfterMs: leaf.notAfterMs, issued: 1, failures: 0, lastError: '' });
   });
 
-  it('T57 in small: leaves of two seconds are renewed again and again, each with a new key', async function () {
-    this.timeout(15_000);
+  it('T57 in small: leaves of two seconds are renewed again and again, each with a new key', async () => {
     server = await startIssuingServer({ leafLifetimeMs: 2000, serverLifetimeMs: 2000 });
     const fresh = newCredentials(server);
     fresh.start();

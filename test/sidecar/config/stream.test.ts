@@ -272,8 +272,7 @@ describe('sidecar/config/stream', () => {
     expect(stream.status().versions).to.deep.equal({ trust: 'v1' });
   });
 
-  it('opens anew with the new certificate before the one it was opened with ends', async function () {
-    this.timeout(15_000);
+  it('opens anew with the new certificate before the one it was opened with ends', async () => {
     server.close();
     server = await startIssuingServer({ subscribe, leafLifetimeMs: 2000 });
     const controlPlane = { host: server.host, port: server.port };
