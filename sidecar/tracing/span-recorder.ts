@@ -24,6 +24,9 @@ const STATUS_ERROR = [(STATUS << 3) | 2, 2, (3 << 3) | 0, 2];
 /** Statuses that are the server's fault (semantic conventions for RPC: the others are the client's). */
 const SERVER_FAULTS = new Set([2, 4, 12, 13, 14, 15]);
 
+/** Names under which a span says what it is. */
+const OURS = /^(?:rpc|http|url|server|network|error|weft)\./;
+
 const NOTHING = Buffer.alloc(0);
 
 export class SpanRecorder implements CallObserver {
@@ -43,9 +46,9 @@ export class SpanRecorder implements CallObserver {
     this.dropped = dropped;
   }
 
-  /** Attributes that every span has besides. */
+  /** Attributes that every span has besides; they do not take the place of our own. */
   setAttributes(attributes: Readonly<Record<string, string>>): void {
-    this.more = attributeOctets(attributes);
+    this.more = attributeOctets(Object.fromEntries(Object.entries(attributes).filter(([key]) => !OURS.test(key))));
     this.plans = new WeakMap();
   }
 

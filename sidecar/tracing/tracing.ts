@@ -27,6 +27,9 @@ export interface TracingContext {
   readonly log: Logger;
 }
 
+/** Telemetry.otlp_endpoint where there shall be no tracing. */
+const OFF = 'off';
+
 /** While there is a collector: what calls are given, and what hears of those that are recorded. */
 export interface TracingInForce {
   readonly tracer: CallTracer;
@@ -65,6 +68,7 @@ export class Tracing {
     this.serviceName = telemetry?.serviceName ?? '';
     const endpoint = telemetry?.otlpEndpoint ?? '';
     if (endpoint === '') return this.use(settings.url);
+    if (endpoint === OFF) return this.use('');
     try {
       this.use(tracesUrl(endpoint));
     } catch (error) {

@@ -139,6 +139,11 @@ describe('tracing', () => {
     await mesh.settled();
     await caller.call({});
     await until(() => other.spans.length === 1, 'the span has arrived there');
+    mesh.setTelemetry('caller', { otlpEndpoint: 'off' });
+    await mesh.settled();
+    collector.spans.length = 0;
+    await caller.call({});
+    expect((await spansOf(1)).map(({ kind }) => kind)).to.deep.equal([2]);
     mesh.setTelemetry('caller', {});
     await mesh.settled();
     other.close();

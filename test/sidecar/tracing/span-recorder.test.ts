@@ -146,7 +146,8 @@ describe('span recorder', () => {
   });
 
   it('adds what was asked for to every span', () => {
-    expect(record([callOf()], 10, { team: 'payments' }).spans[0].attributes).to.include({ team: 'payments' });
+    const { attributes } = record([callOf()], 10, { team: 'payments', 'rpc.method': 'another' }).spans[0];
+    expect(attributes).to.include({ team: 'payments', 'rpc.method': 'payment.PaymentService/Charge' });
   });
 
   it('keeps no more than may wait, in batches that leave together', () => {

@@ -718,7 +718,7 @@ export type Telemetry = Message<"weft.v1.Telemetry"> & {
   accessLog: string;
 
   /**
-   * URL of an OTLP/HTTP collector; empty: what the sidecar was started with
+   * URL of an OTLP/HTTP collector, "off": no tracing; empty: what the sidecar was started with
    *
    * @generated from field: string otlp_endpoint = 3;
    */
