@@ -11,11 +11,15 @@ const START_ATTEMPTS = 3;
 
 export interface ScrapeJob {
   readonly job: string;
-  /** host:port of each. */
-  readonly targets: readonly string[];
+  readonly targets: readonly ScrapeTarget[];
   /** Default /metrics. */
   readonly path?: string;
-  /** Added to all series of the targets. */
+}
+
+export interface ScrapeTarget {
+  /** host:port. */
+  readonly address: string;
+  /** Added to all its series. */
   readonly labels?: Readonly<Record<string, string>>;
 }
 
@@ -108,10 +112,10 @@ function configOf({ scrape, rules = [], interval = SCRAPE_INTERVAL }: Prometheus
   return {
     global: { scrape_interval: interval, scrape_timeout: interval, evaluation_interval: interval },
     rule_files: rules.map((file) => path.resolve(file)),
-    scrape_configs: scrape.map(({ job, targets, path: metrics = '/metrics', labels = {} }) => ({
+    scrape_configs: scrape.map(({ job, targets, path: metrics = '/metrics' }) => ({
       job_name: job,
       metrics_path: metrics,
-      static_configs: [{ targets, labels }],
+      static_configs: targets.map(({ address, labels = {} }) => ({ targets: [address], labels })),
     })),
   };
 }

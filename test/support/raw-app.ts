@@ -10,19 +10,21 @@ export interface RawApp {
   request: Fields;
   /** What it answers besides what gRPC asks for. */
   answer: http2.OutgoingHttpHeaders;
+  /** How its calls end; '0' at first. */
+  grpcStatus: string;
   close(): void;
 }
 
-/** A server that answers every call with OK, without messages, in headers and trailers. */
+/** A server that answers every call without messages, in headers and trailers. */
 export async function startRawApp(at: { host: string; port: number }): Promise<RawApp> {
   const server = http2.createServer();
-  const app: RawApp = { request: [], answer: {}, close: () => server.close() };
+  const app: RawApp = { request: [], answer: {}, grpcStatus: '0', close: () => server.close() };
   server.on('sessionError', () => {});
   server.on('stream', (stream, _headers, _flags, raw) => {
     app.request = fieldsOf(raw);
     stream.on('error', () => {});
     stream.respond({ ':status': 200, 'content-type': 'application/grpc', ...app.answer }, { waitForTrailers: true });
-    stream.on('wantTrailers', () => stream.sendTrailers({ 'grpc-status': '0' }));
+    stream.on('wantTrailers', () => stream.sendTrailers({ 'grpc-status': app.grpcStatus }));
     stream.resume();
     stream.end();
   });

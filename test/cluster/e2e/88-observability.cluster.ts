@@ -6,6 +6,7 @@ import { expect } from 'chai';
 import { CONTROL_PLANE_NAME, INJECTOR_NAME, SIDECAR_CONTAINER } from '#core/names.ts';
 import { type JaegerSpan, type JaegerTrace, tagsOf, tracesIn } from '../../support/jaeger.ts';
 import { client, type Prometheus } from '../../support/prometheus.ts';
+import { quickRules } from '../../support/quick-rules.ts';
 import { jaegerImage, prometheusImage } from '../image-list.ts';
 import { openCluster } from '../session.ts';
 import { install } from '../support/install.ts';
@@ -200,12 +201,12 @@ function shop(): string {
 function quickCopy(): string {
   const directory = mkdtempSync(path.join(tmpdir(), 'weft-observability-'));
   cpSync(MANIFESTS, directory, { recursive: true });
-  const edit = (file: string, from: RegExp, to: string) => {
+  const edit = (file: string, change: (text: string) => string) => {
     const at = path.join(directory, file);
-    writeFileSync(at, replaced(readFileSync(at, 'utf8'), from, to));
+    writeFileSync(at, change(readFileSync(at, 'utf8')));
   };
-  edit('alerts.yaml', /(?<=for: |\[)(\d+)m\b/g, '$1s');
-  edit('prometheus-config.yaml', /15s/g, '1s');
+  edit('alerts.yaml', (text) => quickRules(text, '1s'));
+  edit('prometheus-config.yaml', (text) => replaced(text, /15s/g, '1s'));
   return directory;
 }
 
