@@ -69,8 +69,8 @@ describe('Observability', () => {
 
   after(async function () {
     this.timeout(300_000);
-    await stage.objects.dropNamespaces(NS, OBSERVABILITY);
-    await stage.objects.must(['delete', 'clusterrole,clusterrolebinding', 'weft-observability-prometheus', '--ignore-not-found']);
+    await stage.objects.dropNamespaces(NS);
+    await stage.objects.must(['delete', '-k', MANIFESTS, '--ignore-not-found', '--wait=false']);
     await install(stage.objects);
   });
 
