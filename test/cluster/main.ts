@@ -4,7 +4,8 @@ import { BINARIES, binary } from './binaries.ts';
 import { CLUSTER_DIRECTORY, componentStates, down, findCluster, type RunningCluster, up } from './cluster.ts';
 import { COMPONENTS, containerdSocket } from './configuration.ts';
 import { exec } from './exec.ts';
-import { WEFT_IMAGE } from './image-list.ts';
+import { jaegerImage, prometheusImage, WEFT_IMAGE } from './image-list.ts';
+import { loadImage } from './images.ts';
 import { installWeft } from './install.ts';
 import { logFile } from './processes.ts';
 import { loadOwnImages, provision } from './provision.ts';
@@ -14,6 +15,8 @@ const USAGE = `Usage: npm run cluster -- <verb>
   up               a Kubernetes with CoreDNS, the Gateway API's CRDs and the images of this work tree
   down             takes it down; nothing is left on the machine
   load             loads the images of Weft and of the shop again, after a change
+  load observability
+                   loads those of manifests/observability, Jaeger and Prometheus
   install [<…>]    loads, and installs Weft with them; arguments are those of \`weft install\`
   kubeconfig       prints the path of its kubeconfig
   status           what runs
@@ -57,8 +60,11 @@ const VERBS: Readonly<Record<string, (args: readonly string[]) => Promise<number
     await down({ log: say });
     return 0;
   },
-  async load() {
-    await loadOwnImages(running().directory, say);
+  async load([what]) {
+    const { directory } = running();
+    if (what === undefined) await loadOwnImages(directory, say);
+    else if (what !== 'observability') throw new Refused(`load takes nothing, or "observability"; not "${what}"`);
+    else for (const image of [await jaegerImage(), await prometheusImage()]) await loadImage(directory, image);
     return 0;
   },
   async install(args) {
