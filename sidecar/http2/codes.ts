@@ -50,8 +50,9 @@ export const ERROR_NAMES: readonly string[] = [
   'HTTP_1_1_REQUIRED',
 ];
 
+/** Of a code that has no name, which peers may choose among four billion, the same for all: it becomes a metric's label. */
 export function errorName(code: number): string {
-  return ERROR_NAMES[code] ?? `code ${code}`;
+  return ERROR_NAMES[code] ?? 'unknown';
 }
 
 export const SETTINGS_HEADER_TABLE_SIZE = 0x1;

@@ -1,12 +1,17 @@
 // Counters that are split by labels.
 import { type Labels, labelText } from '#core/exposition.ts';
 
-/** A counter split by one label whose values come from a closed set in the code. */
+/** Values of a label that one counter keeps; past it new ones are counted as OTHER. */
+export const MAX_LABELS = 100;
+const OTHER = 'other';
+
+/** A counter split by one label: names from the code, of error codes, of the system's and OpenSSL's errors, of which peers choose. */
 export class LabelledCounter {
   readonly values = new Map<string, number>();
 
   add(label: string, by = 1): void {
-    this.values.set(label, (this.values.get(label) ?? 0) + by);
+    const kept = this.values.size < MAX_LABELS || this.values.has(label) ? label : OTHER;
+    this.values.set(kept, (this.values.get(kept) ?? 0) + by);
   }
 }
 

@@ -353,6 +353,16 @@ describe('Connection', () => {
     expect(wire.ended).equal(true);
   });
 
+  it('names the reason of its end the same for all codes that have no name: it becomes a label of a metric', () => {
+    const reasons = [ENHANCE_YOUR_CALM, 14, 4_000_000_000].map((code) => {
+      const wire = new Wire({ client: false });
+      wire.receive(headers(1, request(), true), goaway(0, code));
+      wire.connection.transportClosed('closed');
+      return wire.closed;
+    });
+    expect(reasons).deep.equal(['goaway: ENHANCE_YOUR_CALM', 'goaway: unknown', 'goaway: unknown']);
+  });
+
   it('opens no more streams than the peer allows, from its first SETTINGS on', () => {
     const wire = new Wire({ client: true }, null);
     expect(wire.connection.canOpen).equal(false);

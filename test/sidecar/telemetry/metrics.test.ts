@@ -3,6 +3,7 @@ import { expect } from 'chai';
 import fc from 'fast-check';
 import { Exposition } from '#core/exposition.ts';
 import type { CallTrace } from '#sidecar/forward/ended-call.ts';
+import { MAX_LABELS } from '#sidecar/telemetry/counters.ts';
 import { type Gauges, SidecarMetrics } from '#sidecar/telemetry/metrics.ts';
 import type { SeriesKey } from '#sidecar/telemetry/request-series.ts';
 import { endedCall } from '#test/support/ended-call.ts';
@@ -124,6 +125,16 @@ describe('metrics page', () => {
     expect(values('weft_config_last_applied_timestamp_seconds')).to.deep.equal([[1_700_000_000]]);
     expect(values('weft_build_info')).to.deep.equal([['sidecar', '1.2.3', 1]]);
     expect(named(samples, 'process_resident_memory_bytes')[0].value).to.be.above(1e6);
+  });
+
+  it('keeps a bounded number of reasons, whatever peers give as one', () => {
+    const metrics = newMetrics();
+    for (let i = 0; i < 1000; i++) metrics.downstreamCloses.add(`reason ${i}`);
+    metrics.downstreamCloses.add('reason 0');
+    const closes = named(pageOf(metrics).samples, 'weft_downstream_closes_total');
+    expect(closes).to.have.length(MAX_LABELS + 1);
+    expect(closes[0].value).to.equal(2);
+    expect(closes.find(({ labels }) => labels.reason === 'other')!.value).to.equal(1000 - MAX_LABELS);
   });
 
   it('shows the traces behind buckets and failures, of recorded calls and to those who ask for OpenMetrics', () => {
