@@ -15,21 +15,32 @@ const OPEN_FILES = '/proc/self/fd';
 /** Read when somebody asks; costs about 0.1 ms. */
 export function processMetrics(program: Program): Family[] {
   const { user, system } = process.cpuUsage();
-  const { rss, heapUsed } = process.memoryUsage();
+  const memory = readMemory();
   const openFiles = countOpenFiles();
   return [
     { name: 'weft_build_info', type: 'info', help: 'Which program this is.', samples: [{ labels: { ...program }, value: 1 }] },
     counter('process_cpu_seconds_total', 'CPU time of the process, user and system.', (user + system) / 1e6),
-    gauge('process_resident_memory_bytes', 'Resident memory of the process.', rss),
+    ...(memory === undefined ? [] : [gauge('process_resident_memory_bytes', 'Resident memory of the process.', memory.rss)]),
     gauge('process_start_time_seconds', 'When the process began, Unix time.', Math.round(performance.timeOrigin) / 1000),
     ...(openFiles === undefined ? [] : [gauge('process_open_fds', 'Open files and sockets.', openFiles)]),
-    gauge('nodejs_heap_used_bytes', 'Live JavaScript objects, and dead ones that are not collected yet.', heapUsed),
+    ...(memory === undefined
+      ? []
+      : [gauge('nodejs_heap_used_bytes', 'Live JavaScript objects, and dead ones that are not collected yet.', memory.heapUsed)]),
     counter(
       'nodejs_eventloop_active_seconds_total',
       'Time that the event loop did not wait: its rate is the share of the one core that JavaScript can use.',
       performance.eventLoopUtilization().active / 1000,
     ),
   ];
+}
+
+/** undefined where no more files can be opened, such as /proc's: a scrape must not end a program that is short of them. */
+function readMemory(): NodeJS.MemoryUsage | undefined {
+  try {
+    return process.memoryUsage();
+  } catch {
+    return undefined;
+  }
 }
 
 /** undefined where /proc does not say. */
