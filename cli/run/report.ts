@@ -1,7 +1,9 @@
 // The final summary of `weft run --report json`. Pure.
+
+import { statusName } from '#core/grpc-codes.ts';
 import { type CallRow, travelled } from './stats/ledger.ts';
 import type { SeenTrace } from './stats/snapshot.ts';
-import { addTally, newTally, percentileMs, statusName, type Tally } from './stats/tally.ts';
+import { addTally, newTally, percentileMs, type Tally } from './stats/tally.ts';
 import type { RouteRow } from './view/rows.ts';
 
 export interface ReportPod {

@@ -1,6 +1,6 @@
 // What `weft status` says of routes and sidecars, as rows of a table. Pure.
 import type { ParentReport, RouteReport, SidecarReport, TracedCallReport } from '#control-plane/view/status.ts';
-import { statusName } from '../run/stats/tally.ts';
+import { statusName } from '#core/grpc-codes.ts';
 import { latencyText } from '../run/view/words.ts';
 import { spanText } from './span.ts';
 import type { Cell } from './table.ts';

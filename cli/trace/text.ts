@@ -1,5 +1,5 @@
 // Draws a trace as text: a tree with time bars, under each span what Weft knows of the call. Pure.
-import { statusName } from '../run/stats/tally.ts';
+import { statusName } from '#core/grpc-codes.ts';
 import { bar, latencyText, pad, padLeft, truncate, widthOf } from '../run/view/words.ts';
 import type { Style } from '../style.ts';
 import type { Attributes, Span, SpanEvent } from './jaeger.ts';

@@ -25,27 +25,6 @@ const CLIENT = 3;
 /** Longer values are cut: clients choose paths. */
 const MAX_VALUE = 256;
 
-/** Names of gRPC statuses by number, as rpc.status_code has them. */
-export const STATUS_NAMES: readonly string[] = [
-  'OK',
-  'CANCELLED',
-  'UNKNOWN',
-  'INVALID_ARGUMENT',
-  'DEADLINE_EXCEEDED',
-  'NOT_FOUND',
-  'ALREADY_EXISTS',
-  'PERMISSION_DENIED',
-  'RESOURCE_EXHAUSTED',
-  'FAILED_PRECONDITION',
-  'ABORTED',
-  'OUT_OF_RANGE',
-  'UNIMPLEMENTED',
-  'INTERNAL',
-  'UNAVAILABLE',
-  'DATA_LOSS',
-  'UNAUTHENTICATED',
-];
-
 /** A KeyValue message. */
 export function keyValue(key: string, value: string | number | boolean): Buffer {
   const any =
@@ -74,7 +53,7 @@ export function planAttributes(call: EndedCall): Buffer {
   const grpc = template.grpc;
   // A path may be anything that a client makes up; only gRPC's is a name of few.
   const method = template.path.slice(1);
-  const name = grpc ? method.slice(0, MAX_VALUE) : template.method;
+  const name = (grpc ? method : template.method).slice(0, MAX_VALUE);
   const service = plan === null ? null : plan.port.service;
   const route = plan?.rule?.route ?? null;
   return Buffer.concat([

@@ -1,7 +1,8 @@
 // Makes the span of a call that has ended: OTLP's octets, straight into the queue. What its calls share is made once per plan and endpoint,
 // so a span costs about half a microsecond; the SDK's span objects and serializer took ten (docs/decisions/0012-tracing.md).
+import { statusName } from '#core/grpc-codes.ts';
 import type { CallObserver, EndedCall } from '../forward/ended-call.ts';
-import { attributeOctets, endpointAttributes, planAttributes, retryEvents, STATUS_NAMES } from './attributes.ts';
+import { attributeOctets, endpointAttributes, planAttributes, retryEvents } from './attributes.ts';
 import { fixed32Tag, fixed64Tag, lengthTag, putIdentifier, putUnixNanos, putWord, stringField } from './protobuf.ts';
 import { MAX_SPAN_OCTETS, type SpanQueue } from './span-queue.ts';
 import type { RecordedTrace } from './tracer.ts';
@@ -27,18 +28,22 @@ const SERVER_FAULTS = new Set([2, 4, 12, 13, 14, 15]);
 /** Names under which a span says what it is. */
 const OURS = /^(?:rpc|http|url|server|network|error|weft)\./;
 
+/** Outcomes that are remembered: an endpoint may answer with any of 900 HTTP statuses and 17 of gRPC's. */
+const MAX_STATUSES = 256;
+
 const NOTHING = Buffer.alloc(0);
 
 export class SpanRecorder implements CallObserver {
   /** Unix time less the monotonic clock's, in ms; kept right by whoever owns this. */
   unixOffsetMs = 0;
+  /** Where spans go; another one for another collector. */
+  queue: SpanQueue;
   private more: Buffer = NOTHING;
-  private readonly queue: SpanQueue;
   private readonly dropped: (reason: 'queue_full' | 'too_large') => void;
   /** By variant, or by plan where the call fell to no backend. */
   private plans = new WeakMap<object, Buffer>();
   private readonly endpoints = new WeakMap<object, Buffer>();
-  /** Of answers by the endpoint, by all that they differ in: a few thousand at most. */
+  /** Of answers by the endpoint, by all that they differ in. */
   private readonly statuses = new Map<number, Buffer>();
 
   constructor(queue: SpanQueue, dropped: (reason: 'queue_full' | 'too_large') => void) {
@@ -137,14 +142,17 @@ export class SpanRecorder implements CallObserver {
     if (error !== null) return statusOctets(grpc, direction, grpcStatus, httpStatus, error.label);
     const key = (httpStatus * 32 + grpcStatus) * 4 + (grpc ? 2 : 0) + (direction === 'outbound' ? 1 : 0);
     let octets = this.statuses.get(key);
-    if (octets === undefined) this.statuses.set(key, (octets = statusOctets(grpc, direction, grpcStatus, httpStatus, '')));
+    if (octets === undefined) {
+      octets = statusOctets(grpc, direction, grpcStatus, httpStatus, '');
+      if (this.statuses.size < MAX_STATUSES) this.statuses.set(key, octets);
+    }
     return octets;
   }
 }
 
 /** Attributes of a call's outcome, and the span's own status. */
 function statusOctets(grpc: boolean, direction: string, grpcStatus: number, httpStatus: number, error: string): Buffer {
-  const name = STATUS_NAMES[grpcStatus] ?? `${grpcStatus}`;
+  const name = statusName(grpcStatus);
   const faulty = grpc
     ? grpcStatus !== 0 && (direction === 'outbound' || SERVER_FAULTS.has(grpcStatus))
     : error !== '' || httpStatus >= (direction === 'outbound' ? 400 : 500);

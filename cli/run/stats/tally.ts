@@ -58,28 +58,3 @@ export function percentileMs(tally: Tally, q: number): number | null {
 export function successShare(tally: Tally): number | null {
   return tally.count === 0 ? null : (tally.statuses.get(0) ?? 0) / tally.count;
 }
-
-const NAMES = [
-  'OK',
-  'CANCELLED',
-  'UNKNOWN',
-  'INVALID_ARGUMENT',
-  'DEADLINE_EXCEEDED',
-  'NOT_FOUND',
-  'ALREADY_EXISTS',
-  'PERMISSION_DENIED',
-  'RESOURCE_EXHAUSTED',
-  'FAILED_PRECONDITION',
-  'ABORTED',
-  'OUT_OF_RANGE',
-  'UNIMPLEMENTED',
-  'INTERNAL',
-  'UNAVAILABLE',
-  'DATA_LOSS',
-  'UNAUTHENTICATED',
-];
-
-/** The name of a gRPC status code (grpc/grpc doc/statuscodes.md). */
-export function statusName(code: number): string {
-  return NAMES[code] ?? `STATUS_${code}`;
-}

@@ -1,7 +1,8 @@
 // Draws the state of the mesh as lines of text: the live view of a terminal, and the plain lines where there is none. Pure.
+
+import { statusName } from '#core/grpc-codes.ts';
 import type { Style } from '../../style.ts';
 import type { SeenTrace } from '../stats/snapshot.ts';
-import { statusName } from '../stats/tally.ts';
 import type { MethodRow, RouteCondition, RouteRow } from './rows.ts';
 import { bar, clockText, latencyText, pad, padLeft, rateText, shareText, truncate } from './words.ts';
 

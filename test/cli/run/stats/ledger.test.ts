@@ -3,7 +3,8 @@ import { expect } from 'chai';
 import fc from 'fast-check';
 import { Ledger } from '#cli/run/stats/ledger.ts';
 import { parseStats } from '#cli/run/stats/snapshot.ts';
-import { newTally, percentileMs, statusName, successShare } from '#cli/run/stats/tally.ts';
+import { newTally, percentileMs, successShare } from '#cli/run/stats/tally.ts';
+import { statusName } from '#core/grpc-codes.ts';
 import { series } from './series.ts';
 
 describe('run/stats: ledger', () => {
