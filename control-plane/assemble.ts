@@ -20,7 +20,7 @@ import { ObjectStore } from './objects.ts';
 import { type AppliedOn, type Progress, Publisher } from './publish/publisher.ts';
 import { configHandlers, configServiceDefinition, SERVER_OPTIONS } from './publish/serve.ts';
 import type { Peer } from './publish/subscriber.ts';
-import { policyOfPod } from './telemetry-policy.ts';
+import { PoliciesOfPods } from './telemetry-policy.ts';
 import { podAddress } from './translate/endpoints.ts';
 import { type RouteParentStatus, translateService } from './translate/index.ts';
 import { splitKey } from './translate/references.ts';
@@ -95,13 +95,13 @@ export async function startControlPlane(settings: ControlPlaneSettings): Promise
   const { trustDomain } = authority;
   const store = settings.store ?? new ObjectStore();
   if (settings.objects !== undefined) store.replaceAll(settings.objects);
-  const { defaultTraceSampling = DEFAULT_TRACE_SAMPLING } = settings;
+  const policies = new PoliciesOfPods(store, settings.defaultTraceSampling ?? DEFAULT_TRACE_SAMPLING);
   const options = { trustDomain, strictReferenceGrants: settings.strictReferenceGrants ?? false };
   const workloadOf =
     settings.workloadOf ??
     (({ namespace, pod }: Peer) => {
       const key = `${namespace}/${pod}`;
-      return workloadOfPod(store.pod(key), store.namespace(namespace), trustDomain, policyOfPod(key, store, defaultTraceSampling));
+      return workloadOfPod(store.pod(key), store.namespace(namespace), trustDomain, policies.of(key));
     });
   const publisher = new Publisher({
     translate: (key) => translateService(store, key, options),
@@ -146,7 +146,7 @@ export async function startControlPlane(settings: ControlPlaneSettings): Promise
     if (kind === 'Pod') publisher.podChanged(concerned, name);
     else if (kind === 'Namespace') publisher.namespaceChanged(name);
     else if (kind === 'XTelemetryPolicy') publisher.namespaceChanged(concerned);
-    else if (kind === 'EndpointSlice' && keys.size > 0 && store.policiesIn(concerned).length > 0) publisher.namespaceChanged(concerned);
+    else if (kind === 'EndpointSlice' && policies.concern(concerned, keys)) publisher.namespaceChanged(concerned);
     else if ((kind === 'Service' && keys.size > 0) || kind === 'ReferenceGrant')
       for (const one of new Set([...store.keysOf('XTelemetryPolicy')].map((key) => splitKey(key)[0]))) publisher.namespaceChanged(one);
   };

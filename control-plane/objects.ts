@@ -42,6 +42,8 @@ export class ObjectStore implements ObjectView {
     XTelemetryPolicy: new Map(),
   };
   private readonly index = new ObjectIndex();
+  /** Another number: XTelemetryPolicies may be judged otherwise than before. */
+  policyInputs = 0;
   /** Called with the IP addresses at which somebody else may be now. */
   podsMoved: (addresses: readonly string[]) => void = () => {};
 
@@ -156,6 +158,7 @@ export class ObjectStore implements ObjectView {
     if (after === undefined) map.delete(key);
     else map.set(key, after);
     if (before !== undefined && after !== undefined && sameForUs(kind, before, after)) return affected;
+    if (kind === 'XTelemetryPolicy' || kind === 'Service' || kind === 'ReferenceGrant') this.policyInputs++;
     // What the old version named is touched as well as what the new one names.
     this.index.collect(kind, key, affected);
     const left = kind === 'Pod' ? [...this.index.addressesOf(key)] : [];

@@ -3,10 +3,10 @@
 import { didYouMean } from '#core/nearest.ts';
 import type { Condition, ParentReference, PolicyTracing, XTelemetryPolicy } from './kube/types.ts';
 import { EXPERIMENTAL_GROUP } from './kube/types.ts';
-import type { ObjectView } from './objects.ts';
+import type { ObjectStore, ObjectView } from './objects.ts';
 import { isGranted, suggestService } from './translate/backends.ts';
 import { entriesOf, fieldsOf, isAbsent, isInteger, portOf, quote, sentence, textOf } from './translate/fields.ts';
-import { frontendOf } from './translate/ports.ts';
+import { frontendOf, listPorts, meshPorts } from './translate/ports.ts';
 import { backendServiceOf, isCoreGroup, keyOf, namespaceOf, splitKey } from './translate/references.ts';
 import { compareRoutes, creationTimeOf } from './translate/table.ts';
 
@@ -42,8 +42,15 @@ const OTLP_HTTP_PORT = 4318;
 const MODES = ['Enabled', 'Disabled', 'ImplementationDefault'];
 const UNCHANGED: PolicyTelemetry = { traceSampling: undefined, otlpEndpoint: '', serviceName: '', attributes: {} };
 
+/** ", did you mean …?" for a Service that is not there. */
+type Suggest = (serviceKey: string) => string;
+
 /** Of two policies for one target the older holds, then the first by name; the other is told so. */
 export function judgePolicies(namespace: string, objects: ObjectView, defaultSampling: number): JudgedPolicies {
+  return judge(namespace, objects, defaultSampling, (key) => suggestService(key, objects));
+}
+
+function judge(namespace: string, objects: ObjectView, defaultSampling: number, suggest: Suggest): JudgedPolicies {
   const ranked = objects
     .policiesIn(namespace)
     .map((policy) => ({ policy, createdAtMs: creationTimeOf(policy), key: keyOf(namespace, textOf(policy.metadata?.name) ?? '') }))
@@ -51,10 +58,13 @@ export function judgePolicies(namespace: string, objects: ObjectView, defaultSam
   const holding = new Map<string, PolicyTelemetry | null>();
   const holders = new Map<string, string>();
   const verdicts = ranked.map(({ policy, key }): PolicyVerdict => {
-    const tracing = readTracing(policy, objects, defaultSampling);
+    const tracing = readTracing(policy, objects, defaultSampling, suggest);
     const targets = new Map<string, PolicyVerdict['ancestors'][number]>();
+    let missing = 0;
+    // Looking for a near name costs as much as there are Services: for the first that is missing.
+    const suggestOnce: Suggest = (key) => (missing++ === 0 ? suggest(key) : '');
     for (const ref of entriesOf(fieldsOf(policy.spec).targetRefs).slice(0, MOST_TARGETS)) {
-      const target = targetOf(ref, namespace, objects);
+      const target = targetOf(ref, namespace, objects, suggestOnce);
       if (target === undefined || targets.has(target.key)) continue;
       let refusal = target.fault ?? tracing.invalid;
       const holder = holders.get(target.key);
@@ -71,14 +81,41 @@ export function judgePolicies(namespace: string, objects: ObjectView, defaultSam
   return { verdicts, holding };
 }
 
-/** What policies say for one pod: one for a Service that it serves goes before one for the namespace. Undefined: nothing. */
-export function policyOfPod(podKey: string, objects: ObjectView, defaultSampling: number): PolicyTelemetry | undefined {
-  const [namespace] = splitKey(podKey);
-  if (objects.policiesIn(namespace).length === 0) return undefined;
-  const { holding } = judgePolicies(namespace, objects, defaultSampling);
-  const services = objects.servicesOf(podKey);
-  for (const [target, telemetry] of holding) if (services.has(target)) return telemetry ?? undefined;
-  return holding.get('') ?? undefined;
+/** What policies say for pods. What holds in a namespace is kept until one of the objects that decide it is another. */
+export class PoliciesOfPods {
+  private readonly store: ObjectStore;
+  private readonly defaultSampling: number;
+  private readonly holding = new Map<string, JudgedPolicies['holding']>();
+  private judged = -1;
+
+  constructor(store: ObjectStore, defaultSampling: number) {
+    this.store = store;
+    this.defaultSampling = defaultSampling;
+  }
+
+  /** One for a Service that the pod serves goes before one for the namespace. Undefined: nothing. */
+  of(podKey: string): PolicyTelemetry | undefined {
+    const holding = this.holdingIn(splitKey(podKey)[0]);
+    if (holding.size === 0) return undefined;
+    const services = this.store.servicesOf(podKey);
+    for (const [target, telemetry] of holding) if (services.has(target)) return telemetry ?? undefined;
+    return holding.get('') ?? undefined;
+  }
+
+  /** Whether it matters which pods these Services of a namespace have. */
+  concern(namespace: string, serviceKeys: ReadonlySet<string>): boolean {
+    const holding = this.holdingIn(namespace);
+    return holding.size > 0 && [...serviceKeys].some((key) => holding.has(key));
+  }
+
+  private holdingIn(namespace: string): JudgedPolicies['holding'] {
+    const { store, defaultSampling } = this;
+    if (this.judged !== store.policyInputs) this.holding.clear();
+    this.judged = store.policyInputs;
+    let holding = this.holding.get(namespace);
+    if (holding === undefined) this.holding.set(namespace, (holding = judge(namespace, store, defaultSampling, () => '').holding));
+    return holding;
+  }
 }
 
 interface Fault {
@@ -97,6 +134,7 @@ function targetOf(
   written: { group?: string; kind?: string; name?: string } | null,
   namespace: string,
   objects: ObjectView,
+  suggest: Suggest,
 ): Target | undefined {
   const { group, kind, name: given } = fieldsOf(written);
   const name = textOf(given);
@@ -110,7 +148,7 @@ function targetOf(
   const key = keyOf(namespace, name);
   const ref = { group: '', kind, namespace, name };
   if (objects.service(key) !== undefined) return { key, ref, fault: undefined };
-  return { key, ref, fault: { reason: 'TargetNotFound', message: `there is no Service ${quote(key)}${suggestService(key, objects)}` } };
+  return { key, ref, fault: { reason: 'TargetNotFound', message: `there is no Service ${quote(key)}${suggest(key)}` } };
 }
 
 interface ReadTracing {
@@ -121,17 +159,17 @@ interface ReadTracing {
   readonly ignored: readonly string[];
 }
 
-function readTracing(policy: XTelemetryPolicy, objects: ObjectView, defaultSampling: number): ReadTracing {
+function readTracing(policy: XTelemetryPolicy, objects: ObjectView, defaultSampling: number, suggest: Suggest): ReadTracing {
   const tracing = fieldsOf(fieldsOf(policy.spec).tracing);
   const mode = tracing.mode ?? 'ImplementationDefault';
   if (mode === 'Disabled') return { telemetry: { ...UNCHANGED, otlpEndpoint: NO_COLLECTOR }, ignored: [] };
   if (mode === 'ImplementationDefault') return { telemetry: UNCHANGED, ignored: [] };
   const invalid = (message: string): ReadTracing => ({ telemetry: UNCHANGED, invalid: { reason: 'Invalid', message }, ignored: [] });
   if (mode !== 'Enabled')
-    return invalid(`tracing.mode must be one of ${MODES.join(', ')}, not ${quote(mode)}${didYouMean(String(mode), MODES)}`);
+    return invalid(`tracing.mode must be one of ${MODES.join(', ')}, not ${quote(mode)}${didYouMean(textOf(mode) ?? '', MODES)}`);
   const traceSampling = isAbsent(tracing.samplingRate) ? defaultSampling : shareOf(tracing.samplingRate);
   if (traceSampling === undefined) return invalid('tracing.samplingRate must be a numerator from 0 up to the denominator');
-  const resolved = collectorOf(policy, tracing, objects);
+  const resolved = collectorOf(policy, tracing, objects, suggest);
   const attributes = literalsOf(tracing);
   return {
     telemetry: { traceSampling, otlpEndpoint: resolved.url, serviceName: textOf(tracing.serviceName) ?? '', attributes },
@@ -147,7 +185,12 @@ function shareOf(fraction: unknown): number | undefined {
   return numerator / denominator;
 }
 
-function collectorOf(policy: XTelemetryPolicy, tracing: Partial<PolicyTracing>, objects: ObjectView): { url: string; fault?: Fault } {
+function collectorOf(
+  policy: XTelemetryPolicy,
+  tracing: Partial<PolicyTracing>,
+  objects: ObjectView,
+  suggest: Suggest,
+): { url: string; fault?: Fault } {
   const own = namespaceOf(policy);
   const { backendRef } = fieldsOf(tracing.provider);
   const fault = (reason: string, message: string) => ({ url: '', fault: { reason, message: `tracing.provider.backendRef: ${message}` } });
@@ -158,10 +201,14 @@ function collectorOf(policy: XTelemetryPolicy, tracing: Partial<PolicyTracing>, 
   if (namespace !== own && !isGranted(objects, { group: EXPERIMENTAL_GROUP, kind: 'XTelemetryPolicy', namespace: own }, namespace, name))
     return fault('RefNotPermitted', `no ReferenceGrant in namespace ${quote(namespace)} allows XTelemetryPolicies of ${quote(own)}`);
   const service = objects.service(key);
-  if (service === undefined) return fault('BackendNotFound', `there is no Service ${quote(key)}${suggestService(key, objects)}`);
+  if (service === undefined) return fault('BackendNotFound', `there is no Service ${quote(key)}${suggest(key)}`);
   // It would lend the names within the cluster to any address.
   if (frontendOf(service) === 'externalName') return fault('InvalidKind', `Service ${quote(key)} is of type ExternalName`);
-  return { url: `http://${name}.${namespace}.svc:${portOf(fieldsOf(backendRef).port) ?? OTLP_HTTP_PORT}` };
+  const port = portOf(fieldsOf(backendRef).port) ?? OTLP_HTTP_PORT;
+  const ports = meshPorts(service);
+  if (!ports.some((one) => one.port === port))
+    return fault('BackendNotFound', `Service ${quote(key)} has no port ${port}: it has ${listPorts(ports)}`);
+  return { url: `http://${name}.${namespace}.svc:${port}` };
 }
 
 function literalsOf({ attributes }: Partial<PolicyTracing>): Record<string, string> {

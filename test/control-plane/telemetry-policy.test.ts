@@ -3,12 +3,12 @@ import { expect } from 'chai';
 import fc from 'fast-check';
 import type { KubeObject } from '#control-plane/kube/types.ts';
 import { ObjectStore } from '#control-plane/objects.ts';
-import { judgePolicies, policyOfPod } from '#control-plane/telemetry-policy.ts';
+import { judgePolicies, PoliciesOfPods } from '#control-plane/telemetry-policy.ts';
 import { workloadOfPod } from '#control-plane/workload.ts';
 
 const make = (apiVersion: string, kind: string, namespace: string, name: string, rest: object = {}, meta: object = {}) =>
   ({ apiVersion, kind, metadata: { namespace, name, ...meta }, ...rest }) as KubeObject;
-const service = (namespace: string, name: string, spec: object = { clusterIP: '10.0.0.1' }) =>
+const service = (namespace: string, name: string, spec: object = { clusterIP: '10.0.0.1', ports: [{ name: 'otlp', port: 4318 }] }) =>
   make('v1', 'Service', namespace, name, { spec });
 const behind = (name: string, ...pods: string[]) =>
   make(
@@ -46,6 +46,7 @@ function storeOf(...objects: KubeObject[]): ObjectStore {
   return store;
 }
 
+const policyOfPod = (pod: string, store: ObjectStore, defaultSampling: number) => new PoliciesOfPods(store, defaultSampling).of(pod);
 const shareOf = (store: ObjectStore, pod: string) => policyOfPod(`shop/${pod}`, store, 0.01)?.traceSampling;
 
 /** "Accepted=True Accepted" of each target. */
@@ -140,14 +141,20 @@ describe('control-plane: telemetry-policy', () => {
       target('Gateway', 'g', 'gateway.networking.k8s.io'),
       target('Service', 'x', 'example.dev'),
       target('Service', 'paymen'),
+      target('Service', 'chekout'),
       target('Namespace', 'other'),
     ];
     const store = storeOf(policy('p', targets, rate(1)));
     expect(verdicts(store)).to.deep.equal({
-      p: ['Service paymen: False TargetNotFound, True ResolvedRefs', 'Namespace other: False TargetNotFound, True ResolvedRefs'],
+      p: [
+        'Service paymen: False TargetNotFound, True ResolvedRefs',
+        'Service chekout: False TargetNotFound, True ResolvedRefs',
+        'Namespace other: False TargetNotFound, True ResolvedRefs',
+      ],
     });
     const [{ ancestors }] = judgePolicies('shop', store, 0.01).verdicts;
     expect(ancestors[0].conditions[0].message).to.equal('there is no Service "shop/paymen", did you mean "payment"?');
+    expect(ancestors[1].conditions[0].message, 'the search is done once').to.equal('there is no Service "shop/chekout"');
     expect(judgePolicies('shop', store, 0.01).holding.size).to.equal(0);
   });
 
@@ -168,11 +175,34 @@ describe('control-plane: telemetry-policy', () => {
     expect(reason(JAEGER, service('obs', 'jager'), GRANT)).to.match(/^BackendNotFound: .*did you mean "jager"\?$/);
     expect(reason({ backendRef: { kind: 'XBackend', name: 'x' } })).to.match(/^InvalidKind/);
     expect(reason({}, service('shop', 'x'))).to.match(/^InvalidKind/);
+    const ports = [{ port: 16686 }, { port: 4318, protocol: 'UDP' }];
+    expect(reason(JAEGER, service('obs', 'jaeger', { clusterIP: '10.0.0.1', ports }), GRANT)).to.equal(
+      'BackendNotFound: tracing.provider.backendRef: Service "obs/jaeger" has no port 4318: it has port 16686',
+    );
     expect(reason(JAEGER, service('obs', 'jaeger', { type: 'ExternalName', externalName: 'example.com' }), GRANT)).to.match(/^InvalidKind/);
   });
 
+  it('keeps what holds, and hears of each object that decides it', () => {
+    const store = storeOf(policy('p', [target('Service', 'payment')], rate(20)));
+    const policies = new PoliciesOfPods(store, 0.01);
+    const share = () => policies.of('shop/pay-1')?.traceSampling;
+    expect(share()).to.equal(0.2);
+    expect(['payment', 'checkout'].map((name) => policies.concern('shop', new Set([`shop/${name}`])))).to.deep.equal([true, false]);
+    expect(policies.of('shop/pay-1'), 'nothing is judged again').to.equal(policies.of('shop/pay-1'));
+    store.apply(policy('p', [target('Service', 'payment')], rate(30)));
+    expect(share()).to.equal(0.3);
+    store.remove('ReferenceGrant', 'obs', 'g');
+    expect(share()).to.equal(undefined);
+    store.apply(GRANT);
+    expect(share()).to.equal(0.3);
+    store.remove('Service', 'obs', 'jaeger');
+    expect(share()).to.equal(undefined);
+    store.replaceAll(AROUND);
+    expect(policies.concern('shop', new Set(['shop/payment']))).to.equal(false);
+  });
+
   it('refuses shares above one and unknown modes', () => {
-    for (const tracing of [rate(101), rate(-1), rate(1, 0), { mode: 'enabled', provider: JAEGER }]) {
+    for (const tracing of [rate(101), rate(-1), rate(1, 0), { mode: 'enabled', provider: JAEGER }, { mode: { toString: 1 } }]) {
       const store = storeOf(policy('p', [target('Namespace', 'shop')], tracing));
       expect(verdicts(store).p).to.deep.equal(['Namespace shop: False Invalid, True ResolvedRefs']);
       expect(policyOfPod('shop/a', store, 0.01)).to.equal(undefined);
@@ -184,7 +214,7 @@ describe('control-plane: telemetry-policy', () => {
     const tracings = fc.oneof(
       fc.anything(),
       fc.record({
-        mode: fc.oneof(fc.constantFrom('Enabled', 'Disabled'), odd),
+        mode: fc.oneof(fc.constantFrom('Enabled', 'Disabled', { toString: 1 }), odd),
         provider: fc.oneof(fc.constant(JAEGER), fc.record({ backendRef: fc.record({ name: odd, port: odd }), headers: odd })),
         samplingRate: fc.oneof(odd, fc.record({ numerator: odd, denominator: odd })),
         parentBasedSampling: odd,
