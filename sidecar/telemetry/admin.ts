@@ -7,7 +7,7 @@ import { didYouMean } from '#core/nearest.ts';
 import { systemTimers, type Timers } from '#core/timers.ts';
 import { type ProbeOutcome, runProbe } from '../probe/run.ts';
 import type { ProbeTarget } from '../probe/targets.ts';
-import type { CallExample } from './examples.ts';
+import { type CallExample, unixEnd } from './examples.ts';
 import type { RequestSeries } from './request-series.ts';
 
 // An import would read every property of the module, among them getters that load undici: 2 MB of the sidecar's memory (Node 24).
@@ -184,7 +184,7 @@ function statsOf({ key, statuses, latency, inFlight, examples }: RequestSeries, 
     if (count > 0) byStatus[status] = count;
   });
   const { direction, caller, service, route, rule, method, backend, mtls } = key;
-  const shown = ({ traceId, ms, endMs }: CallExample) => ({ traceId, ms, endedMs: unixMs(endMs) });
+  const shown = (call: CallExample) => ({ traceId: call.traceId, ms: call.ms, endedMs: unixEnd(call, unixMs) });
   return {
     direction,
     caller,

@@ -7,6 +7,13 @@ export interface CallExample {
   readonly status: number;
   readonly ms: number;
   readonly endMs: number;
+  /** `endMs` as Unix ms; 0: nobody has asked yet. */
+  unixEndMs: number;
+}
+
+/** When it ended, Unix ms: the same each time, for the clocks part by fractions of a ms, and the same exemplar at another time is a new one to Prometheus. */
+export function unixEnd(call: CallExample, unixMs: (monotonicMs: number) => number): number {
+  return (call.unixEndMs ||= unixMs(call.endMs));
 }
 
 /** So long the slowest call is remembered before any other takes its place, in ms. */

@@ -2,7 +2,7 @@
 import type { Exemplar, Exposition } from '#core/exposition.ts';
 import { boundText } from '#core/exposition.ts';
 import { GRPC_CODES } from '#core/grpc-codes.ts';
-import type { CallExample } from './examples.ts';
+import { type CallExample, unixEnd } from './examples.ts';
 import { EXPOSED_BOUNDS, EXPOSED_BUCKETS } from './histogram.ts';
 import { STATUSES } from './request-series.ts';
 import type { RequestStats } from './request-stats.ts';
@@ -72,5 +72,5 @@ function writeHandled(
 }
 
 function exemplarOf(example: CallExample | null, value: number, unixMs: (monotonicMs: number) => number): Exemplar | null {
-  return example === null ? null : { traceId: example.traceId, value, atMs: unixMs(example.endMs) };
+  return example === null ? null : { traceId: example.traceId, value, atMs: unixEnd(example, unixMs) };
 }
