@@ -14,11 +14,21 @@ export class TcpSeries {
   /** Octets from clients to servers, and back; counted when a connection ends. */
   sentBytes = 0;
   receivedBytes = 0;
-  /** Monotonic ms: when a connection was last open, as far as expire() has seen. */
-  usedMs = 0;
+  /** `connections` when expire() last looked, and when it last saw one open or new, monotonic ms. */
+  private seen = -1;
+  private usedMs = 0;
 
   constructor(labels: string) {
     this.labels = labels;
+  }
+
+  /** @returns whether there was no connection for IDLE_MS; to be asked now and then */
+  idle(nowMs: number): boolean {
+    if (this.connections !== this.seen || this.open > 0) {
+      this.seen = this.connections;
+      this.usedMs = nowMs;
+    }
+    return nowMs - this.usedMs > IDLE_MS;
   }
 }
 
@@ -43,10 +53,7 @@ export class TcpStats {
 
   /** To be called now and then. */
   expire(nowMs: number): void {
-    for (const [labels, series] of this.series) {
-      if (series.open > 0 || series.usedMs === 0) series.usedMs = nowMs;
-      else if (nowMs - series.usedMs > IDLE_MS) this.series.delete(labels);
-    }
+    for (const [labels, series] of this.series) if (series.idle(nowMs)) this.series.delete(labels);
   }
 
   private seriesFor(direction: string, service: string): TcpSeries {
