@@ -53,6 +53,7 @@ export class SpanExporter {
 
   /** Sends what is full. @param partial what is not full, too */
   pump(partial: boolean): void {
+    if (this.context.queue.length === 0) return;
     if (this.sender === null) return this.load();
     while (this.underWay.size < MAX_EXPORTS) {
       const batch = this.context.queue.take(partial);
@@ -76,12 +77,20 @@ export class SpanExporter {
     clearTimeout(timer);
   }
 
+  /** No more spans come: those that wait leave, or are counted as dropped. */
+  async retire(): Promise<void> {
+    await this.drain();
+    const { queue, counters } = this.context;
+    if (queue.length > 0) counters.dropped('export_failed', queue.length);
+  }
+
   private async drain(): Promise<void> {
+    this.pump(true);
     await this.loading;
     do {
       this.pump(true);
       await Promise.all(this.underWay);
-    } while (this.context.queue.length > 0 && !this.failing);
+    } while (this.context.queue.length > 0 && this.sender !== null && !this.failing);
   }
 
   private load(): void {
@@ -99,7 +108,9 @@ export class SpanExporter {
     const { queue, counters } = this.context;
     const { spans } = batch;
     try {
-      const { rejected } = await sender.send(batch.request(this.resource(), this.scope));
+      const answer = await sender.send(batch.request(this.resource(), this.scope), () => queue.giveBack(batch));
+      // A collector may say what it likes, and more than it got.
+      const rejected = answer.rejected > 0 ? Math.min(answer.rejected, spans) : 0;
       counters.exported(spans - rejected);
       if (rejected > 0) counters.dropped('rejected', rejected);
       this.tell(null, spans);
@@ -107,7 +118,6 @@ export class SpanExporter {
       counters.dropped('export_failed', spans);
       this.tell(error as Error, spans);
     }
-    queue.giveBack(batch);
   }
 
   private resource(): Buffer {

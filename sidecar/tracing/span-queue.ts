@@ -8,7 +8,7 @@ const SCOPE_SPANS = 2;
 
 /** A span is never larger: values are cut, and what calls share is bounded by their headers' limit. */
 export const MAX_SPAN_OCTETS = 8 * 1024;
-/** Octets of a batch: 512 spans of some 560 octets, with room for longer names. Memory that no span reached is never touched. */
+/** Octets of a batch, at most: 512 spans of some 560 octets, with room for longer names. Memory that no span reached is never touched. */
 const BATCH_OCTETS = 384 * 1024;
 /** In front of the spans, for what a request begins with: resource and scope. */
 const HEADROOM = 8 * 1024;
@@ -19,10 +19,15 @@ const MAX_SPARE = 2;
 
 /** Spans that leave together. */
 export class Batch {
-  readonly buffer = Buffer.allocUnsafeSlow(HEADROOM + BATCH_OCTETS);
+  readonly buffer: Buffer;
   /** End of the spans. */
   end = HEADROOM;
   spans = 0;
+
+  /** @param maxSpans how many it is for */
+  constructor(maxSpans: number) {
+    this.buffer = Buffer.allocUnsafeSlow(HEADROOM + Math.min(maxSpans * MAX_SPAN_OCTETS, BATCH_OCTETS));
+  }
 
   get hasRoom(): boolean {
     return this.end + MAX_SPAN_OCTETS <= this.buffer.length;
@@ -70,7 +75,7 @@ export class SpanQueue {
   reserve(): Batch | null {
     if (this.length >= this.maxLength) return null;
     if (this.open !== null && !this.open.hasRoom) this.leave();
-    return (this.open ??= this.spare.pop() ?? new Batch());
+    return (this.open ??= this.spare.pop() ?? new Batch(this.maxBatch));
   }
 
   /** The span was written up to there. */
@@ -90,7 +95,7 @@ export class SpanQueue {
     return batch;
   }
 
-  /** A batch has left, or is given up: its memory may serve again. */
+  /** Nobody reads a batch any more: its memory may serve again. */
   giveBack(batch: Batch): void {
     batch.end = HEADROOM;
     batch.spans = 0;

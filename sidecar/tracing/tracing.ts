@@ -40,7 +40,6 @@ export class Tracing {
   private readonly context: TracingContext;
   private readonly tracer: Tracer;
   private readonly recorder: SpanRecorder;
-  private readonly queue: SpanQueue;
   private url = '';
   private exporter: SpanExporter | null = null;
   private serviceName = '';
@@ -50,8 +49,7 @@ export class Tracing {
     const { settings, counters } = context;
     this.context = context;
     this.tracer = new Tracer(settings.sampling, context.random);
-    this.queue = new SpanQueue(settings.maxQueue, settings.maxBatch, () => this.exporter?.pump(false));
-    this.recorder = new SpanRecorder(this.queue, (reason) => counters.dropped(reason, 1));
+    this.recorder = new SpanRecorder(this.newQueue(), (reason) => counters.dropped(reason, 1));
     this.use(settings.url);
   }
 
@@ -88,16 +86,25 @@ export class Tracing {
     this.url = url;
     if (this.timer !== null) clearInterval(this.timer);
     this.timer = null;
+    // What waits goes where it was meant to; the next collector begins with nothing.
+    void this.exporter?.retire();
     this.exporter = null;
     if (url === '') return log.info('tracing is off');
     log.info('tracing', { url, parent_based: settings.sampling.parentBased, share: settings.sampling.ratio });
     const resource = (): Record<string, string> => this.resource();
-    this.exporter = new SpanExporter({ queue: this.queue, load: () => load(url), resource, version, url, counters, now, log });
+    const queue = this.newQueue();
+    this.recorder.queue = queue;
+    this.exporter = new SpanExporter({ queue, load: () => load(url), resource, version, url, counters, now, log });
     this.setOffset();
     this.timer = setInterval(() => {
       this.setOffset();
       this.exporter?.pump(true);
     }, settings.delayMs).unref();
+  }
+
+  private newQueue(): SpanQueue {
+    const { maxQueue, maxBatch } = this.context.settings;
+    return new SpanQueue(maxQueue, maxBatch, () => this.exporter?.pump(false));
   }
 
   /** Unix time runs otherwise than the monotonic clock when somebody sets it. */

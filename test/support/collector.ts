@@ -83,8 +83,8 @@ export function decodeSpans(request: Uint8Array): CollectedSpan[] {
   });
 }
 
-/** How a collector answers: takes it, says 500, says nothing, answers what is no answer, or says it took all but one. */
-export type Behaviour = 'take' | 'fail' | 'hang' | 'garbage' | 'reject-one';
+/** How a collector answers: takes it, says 500, says nothing, answers what is no answer, or says it took all but one, or a hundred less. */
+export type Behaviour = 'take' | 'fail' | 'hang' | 'garbage' | 'reject-one' | 'reject-hundred';
 
 export class Collector {
   readonly spans: CollectedSpan[] = [];
@@ -122,7 +122,12 @@ export class Collector {
     if (this.behaviour === 'fail') return void response.writeHead(500).end('no');
     this.spans.push(...decodeSpans(body));
     // Garbage that looks like a length far beyond the end; partial_success { rejected_spans: 1 }.
-    const answer = { take: [], garbage: [0x0a, 0xff, 0xff, 0x7f, 1, 2, 3], 'reject-one': [0x0a, 2, 0x08, 1] }[this.behaviour];
-    response.writeHead(200, { 'content-type': 'application/x-protobuf' }).end(Buffer.from(answer));
+    const answers = {
+      take: [],
+      garbage: [0x0a, 0xff, 0xff, 0x7f, 1, 2, 3],
+      'reject-one': [0x0a, 2, 0x08, 1],
+      'reject-hundred': [0x0a, 2, 0x08, 100],
+    };
+    response.writeHead(200, { 'content-type': 'application/x-protobuf' }).end(Buffer.from(answers[this.behaviour]));
   }
 }

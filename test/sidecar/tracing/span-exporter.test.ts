@@ -2,7 +2,7 @@ import { randomBytes } from 'node:crypto';
 import { expect } from 'chai';
 import { silentLogger } from '#core/log.ts';
 import { RandomWords } from '#sidecar/tracing/ids.ts';
-import { createSpanSender } from '#sidecar/tracing/otlp.ts';
+import { createSpanSender, type SpanSender } from '#sidecar/tracing/otlp.ts';
 import { MAX_EXPORTS, SpanExporter } from '#sidecar/tracing/span-exporter.ts';
 import { SpanQueue } from '#sidecar/tracing/span-queue.ts';
 import { SpanRecorder } from '#sidecar/tracing/span-recorder.ts';
@@ -21,19 +21,25 @@ class Sending {
   private readonly recorder: SpanRecorder;
   private readonly tracer = new Tracer({ parentBased: true, ratio: 1 }, new RandomWords(randomBytes(16)));
 
-  constructor(endpoint: string, { maxQueue = 2048, maxBatch = 512 } = {}) {
+  constructor(
+    endpoint: string,
+    {
+      maxQueue = 2048,
+      maxBatch = 512,
+      load = async (): Promise<SpanSender> => createSpanSender(`${endpoint}/v1/traces`, MAX_EXPORTS),
+    } = {},
+  ) {
     const dropped = (reason: string, spans: number): void => {
       this.dropped[reason] = (this.dropped[reason] ?? 0) + spans;
     };
     const queue = new SpanQueue(maxQueue, maxBatch, () => this.exporter.pump(false));
     this.recorder = new SpanRecorder(queue, (reason) => dropped(reason, 1));
-    const url = `${endpoint}/v1/traces`;
     this.exporter = new SpanExporter({
       queue,
-      load: async () => createSpanSender(url, MAX_EXPORTS),
+      load,
       resource: () => ({ 'service.name': 'checkout' }),
       version: 'test',
-      url,
+      url: endpoint,
       counters: {
         exported: (spans) => {
           this.exported += spans;
@@ -85,6 +91,7 @@ describe('span exporter', () => {
       ['fail', 9, { rejected: 1, export_failed: 10 }],
       ['garbage', 19, { rejected: 1, export_failed: 10 }],
       ['take', 29, { rejected: 1, export_failed: 10 }],
+      ['reject-hundred', 29, { rejected: 11, export_failed: 10 }],
     ] as const) {
       collector.behaviour = behaviour;
       sending.record(10);
@@ -92,6 +99,58 @@ describe('span exporter', () => {
       expect([sending.exported, sending.dropped], behaviour).to.deep.equal([exported, dropped]);
     }
     expect(sending.warnings).to.have.length(1);
+  });
+
+  it('counts what is refused once, however many requests are under way', async () => {
+    collector.behaviour = 'reject-one';
+    const sending = new Sending(collector.endpoint, { maxBatch: 10 });
+    sending.record(10 * MAX_EXPORTS);
+    await sending.exporter.flush(5000);
+    expect([sending.exported, sending.dropped]).to.deep.equal([9 * MAX_EXPORTS, { rejected: MAX_EXPORTS }]);
+  });
+
+  it('loads what sends when there is a span, and ends a flush that comes before it is there', async () => {
+    let loads = 0;
+    const load = async (): Promise<SpanSender> => {
+      loads++;
+      await new Promise((resolve) => setImmediate(resolve));
+      return createSpanSender(`${collector.endpoint}/v1/traces`, MAX_EXPORTS);
+    };
+    const sending = new Sending(collector.endpoint, { load });
+    sending.exporter.pump(true);
+    expect(loads).to.equal(0);
+    sending.record(3);
+    await sending.exporter.flush(5000);
+    expect([loads, collector.spans.length, sending.exported]).to.deep.equal([1, 3, 3]);
+  });
+
+  it('ends a flush when what sends cannot be loaded', async () => {
+    const sending = new Sending(collector.endpoint, { load: () => Promise.reject(new Error('not there')) });
+    sending.record(3);
+    await sending.exporter.flush(5000);
+    expect(sending.exported).to.equal(0);
+  });
+
+  it('writes no other spans into a request that is given up but may still be sent', async () => {
+    const requests: Buffer[] = [];
+    const dones: (() => void)[] = [];
+    const send = (request: Buffer, done: () => void): Promise<never> => {
+      requests.push(request);
+      dones.push(done);
+      return Promise.reject(new Error('no whole answer in time'));
+    };
+    const sending = new Sending(collector.endpoint, { maxBatch: 1, load: async () => ({ send }) });
+    const sendOne = async (): Promise<ArrayBufferLike> => {
+      sending.record(1);
+      await sending.exporter.flush(5000);
+      return requests.at(-1)!.buffer;
+    };
+    const first = await sendOne();
+    const asItWas = Buffer.from(requests[0]);
+    expect(await sendOne()).to.not.equal(first);
+    expect(requests[0].equals(asItWas)).to.equal(true);
+    dones[0]();
+    expect(await sendOne()).to.equal(first);
   });
 
   it('holds no more than may wait while a collector hangs, and drops the rest', async () => {

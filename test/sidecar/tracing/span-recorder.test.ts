@@ -143,6 +143,8 @@ describe('span recorder', () => {
     expect(span.name).to.equal('GET');
     expect(span.attributes).to.include({ 'http.request.method': 'GET', 'http.response.status_code': 503, 'error.type': '503' });
     expect((span.attributes['url.path'] as string).length).to.equal(256);
+    const invented = blockOf({ ':method': 'X'.repeat(20_000), ':scheme': 'http', ':path': '/', ':authority': 'payment' });
+    expect(record([callOf({ block: invented, trace: tracer.begin(invented, null) })]).spans[0].name).to.equal('X'.repeat(256));
   });
 
   it('adds what was asked for to every span', () => {
@@ -157,6 +159,11 @@ describe('span recorder', () => {
     );
     expect([spans.length, dropped.length, new Set(dropped)]).to.deep.equal([1200, 300, new Set(['queue_full'])]);
     expect(new Set(spans.map(({ spanId }) => spanId)).size).to.equal(1200);
+  });
+
+  it('takes no more memory for batches than their spans may need', () => {
+    expect(new SpanQueue(2048, 1, () => {}).reserve()!.buffer.length).to.equal(16 * 1024);
+    expect(new SpanQueue(2048, 512, () => {}).reserve()!.buffer.length).to.equal(392 * 1024);
   });
 
   it('writes what the SDK would write', () => {
