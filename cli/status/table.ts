@@ -8,9 +8,16 @@ const GAP = '   ';
 /** A row's cells; one that needs attention is marked. */
 export type Cell = string | { readonly text: string; readonly bad: boolean };
 
+/** One line without anything that steers a terminal, colours neither: they are the table's own. */
+function plain(text: string): string {
+  return harmless(text)
+    .replace(/\s*\n\s*/g, ' ')
+    .replace(/\u001b\[[0-9;]*m|\p{C}/gu, '');
+}
+
 /** The table's lines, its titles first. Names come from objects that anybody may have written: control characters are dropped. */
 export function tableLines(titles: readonly string[], rows: readonly (readonly Cell[])[], style: Style): string[] {
-  const texts = rows.map((row) => row.map((cell) => harmless(typeof cell === 'string' ? cell : cell.text).replace(/\s*\n\s*/g, ' ')));
+  const texts = rows.map((row) => row.map((cell) => plain(typeof cell === 'string' ? cell : cell.text)));
   const widths = titles.map((title, column) => Math.max(title.length, ...texts.map((row) => [...row[column]].length)));
   const line = (cells: readonly string[], paint: (column: number, text: string) => string): string =>
     cells

@@ -1,5 +1,6 @@
 // Traces that sidecars tell of: of each Service a recent slow call and the last failed one. What a sidecar says is bounded here, and believed of its own calls alone.
 import type { CallReport, TracedCall } from '#core/gen/weft/v1/config_pb.ts';
+import { sentence } from '../translate/fields.ts';
 
 /** A call that ended so much earlier than another is not shown for being slower, in ms. */
 export const RECENT_MS = 60_000;
@@ -72,10 +73,15 @@ export class ReportedCalls {
   }
 }
 
+/** A method is what any client wrote, and is shown on terminals. */
+function readText(text: string): string {
+  return sentence(text.slice(0, LONGEST_TEXT + 1), LONGEST_TEXT);
+}
+
 function readCall(call: TracedCall, nowMs: number): ReportedCall | null {
   const { traceId, kind, durationMs } = call;
   if (!/^[0-9a-f]{32}$/.test(traceId) || (kind !== 'slow' && kind !== 'failed')) return null;
-  const [service, method, route, error] = [call.service, call.method, call.route, call.error].map((text) => text.slice(0, LONGEST_TEXT));
+  const [service, method, route, error] = [call.service, call.method, call.route, call.error].map(readText);
   const ms = Number.isFinite(durationMs) ? Math.min(LONGEST_TIME_MS, Math.max(0, durationMs)) : 0;
   // A sidecar whose clock is ahead would have the newest call for good.
   const endedMs = Math.min(nowMs, Math.max(0, Number(call.endedMs)));

@@ -137,7 +137,7 @@ describe('weft status', () => {
       'no recorded call to or from namespace web is known: sidecars with tracing tell of a slow and of the last failed call of each Service',
     ]);
     expect(lines([answer({ calls: [call({ service: 'bank/ledger:80' })] })], 'calls', false, 'shop')[1]).to.match(/^bank\/ledger:80 /);
-    expect(lines([answer({ calls: [call({ method: 'a\u001b[2Jb' })] })], 'calls')[1]).to.match(/:8080 +ab +shop/);
+    expect(lines([answer({ calls: [call({ method: 'a\u001b[2J\u001b[8m\u202eb' })] })], 'calls')[1]).to.match(/:8080 +ab +shop/);
   });
 
   it('says what an empty table means', () => {

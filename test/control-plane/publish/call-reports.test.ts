@@ -70,6 +70,10 @@ describe('control-plane/publish: reported calls', () => {
     expect(kept(reportOf(...bad))).to.deep.equal([]);
     const [odd] = kept(reportOf({ method: 'x'.repeat(100_000), durationMs: Number.NaN, endedMs: NOW_MS + 1e12 }));
     expect(odd).to.include({ ms: 0, endedMs: NOW_MS }).and.nested.include({ 'method.length': 200 });
+    const [steering] = kept(reportOf({ method: `\u001b[31m\u009b2J\u202e${'\u{1f600}'.repeat(200)}` }));
+    expect(steering.method).to.match(/^\\u001b\[31m\\u009b2J\\u202e/);
+    expect(steering.method.length).to.be.at.most(200);
+    expect(steering.method.isWellFormed(), 'no half of a character').to.equal(true);
     expect(kept(reportOf({ durationMs: -5, endedMs: -1 }))[0]).to.include({ ms: 0, endedMs: 0 });
     expect(kept(reportOf({ durationMs: Number.POSITIVE_INFINITY }))[0].ms).to.equal(0);
     const many = (from: number) =>
