@@ -80,5 +80,11 @@ function jsonOf(traceId: string, { rows, startUs, durationUs }: Tree): string {
       attributes: Object.fromEntries(attributes),
     })),
   }));
-  return JSON.stringify({ traceId, startUnixMs: ms(startUs), durationMs: ms(durationUs), spans }, null, 2);
+  return harmlessJson({ traceId, startUnixMs: ms(startUs), durationMs: ms(durationUs), spans });
+}
+
+/** The same values; what could drive a terminal is escaped, which JSON itself wants of the first 32 characters only. */
+function harmlessJson(value: unknown): string {
+  const escaped = (unit: string) => `\\u${unit.charCodeAt(0).toString(16).padStart(4, '0')}`;
+  return JSON.stringify(value, null, 2).replace(/[\u007f-\u009f\p{Cf}\p{Zl}\p{Zp}]/gu, (one) => one.split('').map(escaped).join(''));
 }

@@ -1,4 +1,5 @@
 // Asks Jaeger's query API for a trace and reads its answer.
+import { printable } from '#control-plane/translate/fields.ts';
 import { Failure } from '../failure.ts';
 
 /** What a span says of itself. */
@@ -45,7 +46,8 @@ export async function fetchTrace(baseUrl: string, traceId: string, timeoutMs: nu
   const complaint = textOf(fieldsOf(listOf(answer.errors)[0]).msg).slice(0, 300);
   const spans = status === 200 ? spansOf(answer) : [];
   if (status === 404 || (status === 200 && spans.length === 0)) throw new Failure(notThere(baseUrl, traceId));
-  if (status !== 200) throw new Failure(`Jaeger at ${baseUrl} answers ${status}${complaint && `: ${JSON.stringify(complaint)}`}`);
+  if (status !== 200)
+    throw new Failure(`Jaeger at ${baseUrl} answers ${status}${complaint && `: ${printable(JSON.stringify(complaint))}`}`);
   return spans;
 }
 
@@ -77,7 +79,7 @@ async function ask(baseUrl: string, path: string, timeoutMs: number): Promise<{ 
 function reasonOf(error: Error, timeoutMs: number): string {
   if (error.name === 'TimeoutError') return `none within ${timeoutMs / 1000} s`;
   const cause = error.cause as NodeJS.ErrnoException | undefined;
-  return cause?.code ?? cause?.message ?? error.message;
+  return printable(cause?.code ?? cause?.message ?? error.message);
 }
 
 type Fields = Readonly<Record<string, unknown>>;

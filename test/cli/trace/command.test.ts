@@ -77,6 +77,14 @@ describe('weft trace', () => {
     expect(spans[1].events[0]).to.deep.include({ name: 'retry', atMs: 14.4 });
   });
 
+  it('prints no JSON that steers a terminal', async () => {
+    const odd = '\u001b[2J\u009b2J\u202e\u2028\u{e0041}';
+    const url = await serve(answering(200, JSON.stringify(jaegerAnswer([{ ...CHECKOUT[0], name: odd }]))));
+    const { out } = await weft({}, 'trace', TRACE_ID, '--jaeger', url, '-o', 'json');
+    expect(out).to.match(/^[\n -~]*$/);
+    expect(JSON.parse(out).spans[0].name).to.equal(odd);
+  });
+
   it('says what to look at when the trace is not there', async () => {
     const url = await serve(answering(404, '{"data":null,"errors":[{"code":404,"msg":"trace not found"}]}'));
     const { code, out, err } = await weft({}, 'trace', TRACE_ID, '--jaeger', url);
@@ -91,6 +99,7 @@ describe('weft trace', () => {
     ['another program', 404, '404 page not found', /answers 404, but not as Jaeger/],
     ['a number', 200, '7', /but not as Jaeger/],
     ['trouble of its own', 500, '{"errors":[{"code":500,"msg":"no storage\\u001b[2J"}]}', /answers 500: "no storage\\u001b\[2J"/],
+    ['trouble that steers', 500, '{"errors":[{"msg":"\\u009b2J\\u202e"}]}', /answers 500: "\\u009b2J\\u202e"/],
   ] as const) {
     it(`ends with code 1 on ${name}`, async () => {
       const { code, err } = await weft({}, 'trace', '1', '--jaeger', await serve(answering(status, body)));
