@@ -6,6 +6,8 @@ import type { EndedCall } from '../forward/ended-call.ts';
 
 /** Services that a report tells of; calls of others are left out until the next one. */
 const MOST_SERVICES = 32;
+/** Of a method, which may be a path as long as a header may be: reports are small. */
+const LONGEST_METHOD = 200;
 /** Between two reports, in ms. */
 export const REPORT_EVERY_MS = 10_000;
 
@@ -56,7 +58,7 @@ export class TracedCalls {
     return create(TracedCallSchema, {
       traceId: trace!.traceId,
       service: port.service.key,
-      method,
+      method: shownMethod(method),
       route: route === null ? '' : `${route.kind}/${route.namespace}/${route.name}`,
       grpcStatus,
       durationMs: endMs - startMs,
@@ -65,6 +67,12 @@ export class TracedCalls {
       kind,
     });
   }
+}
+
+/** A path is without its query, which may hold secrets. */
+function shownMethod(method: string): string {
+  const query = method.indexOf('?');
+  return method.slice(0, query === -1 ? LONGEST_METHOD : Math.min(query, LONGEST_METHOD));
 }
 
 /** Where reports go. */

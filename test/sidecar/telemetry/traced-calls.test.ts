@@ -65,6 +65,17 @@ describe('sidecar/telemetry: traced calls', () => {
     expect(calls.take()).to.have.length(64);
   });
 
+  it('tells of a path without its query, and not more than fits a report', () => {
+    const calls = new TracedCalls(() => NOW_MS);
+    const path = (method: string) => {
+      const call = ended({});
+      calls.record({ ...call, plan: { ...call.plan!, method } });
+      return calls.take()![0].method;
+    };
+    expect(path('orders/7?token=secret')).to.equal('orders/7');
+    expect(path(`${'x'.repeat(60_000)}?y`)).to.equal('x'.repeat(200));
+  });
+
   it('reports now and then, to a control plane that is there', () => {
     const timers = new ManualTimers(NOW_MS);
     const calls = new TracedCalls(() => timers.now());
