@@ -113,7 +113,7 @@ export class Exchange implements StreamHandler, Waiter, Deadline, EndedCall {
     }
     for (const { mirror, upstream } of variant.mirrors) {
       if (!shouldMirror(mirror)) continue;
-      (this.mirrors ??= []).push(new MirrorCall(proxy, upstream, variant.source, this.withTrace(block.varying), this.bodyEnded));
+      (this.mirrors ??= []).push(new MirrorCall(proxy, upstream, variant.source, block.varying, this.trace, this.bodyEnded));
     }
     this.attempt();
   }

@@ -8,6 +8,7 @@ import type { HeaderBlock } from '../http2/header-block.ts';
 import type { HeaderSource } from '../http2/header-source.ts';
 import { appendChunk } from '../http2/send-queue.ts';
 import type { Chunk, Stream, StreamHandler } from '../http2/stream.ts';
+import type { CallTrace } from './ended-call.ts';
 import type { Waiter } from './pool.ts';
 import type { ProxyContext } from './proxy.ts';
 import type { Upstream } from './upstreams.ts';
@@ -22,6 +23,7 @@ export class MirrorCall implements StreamHandler, Waiter {
   private readonly upstream: Upstream;
   private readonly source: HeaderSource;
   private readonly varying: readonly Field[];
+  private readonly trace: CallTrace | null;
   private endpoint: EndpointState | null;
   private stream: Stream | null = null;
   private body: Chunk[] = [];
@@ -29,11 +31,20 @@ export class MirrorCall implements StreamHandler, Waiter {
   private ended: boolean;
   private done = false;
 
-  constructor(proxy: ProxyContext, upstream: Upstream, source: HeaderSource, varying: readonly Field[], ended: boolean) {
+  /** @param trace of the call, which the copy belongs to @param ended the call has no body */
+  constructor(
+    proxy: ProxyContext,
+    upstream: Upstream,
+    source: HeaderSource,
+    varying: readonly Field[],
+    trace: CallTrace | null,
+    ended: boolean,
+  ) {
     this.proxy = proxy;
     this.upstream = upstream;
     this.source = source;
     this.varying = varying;
+    this.trace = trace;
     this.ended = ended;
     this.endpoint = upstream.set.pick(proxy.random, proxy.clock.nowMs);
     if (this.endpoint === null || this.endpoint.inFlight >= MAX_IN_FLIGHT) {
@@ -50,7 +61,9 @@ export class MirrorCall implements StreamHandler, Waiter {
 
   onConnection(connection: Connection): void {
     if (this.done) return;
-    const stream = connection.open(this, this.source, this.varying, this.ended && this.body.length === 0);
+    // Only now: it may have waited for the connection, and trace context is valid until the next call.
+    const varying = this.trace === null ? this.varying : this.trace.outgoing(this.varying);
+    const stream = connection.open(this, this.source, varying, this.ended && this.body.length === 0);
     this.stream = stream;
     this.body.forEach((chunk, i) => {
       connection.sendData(stream, chunk.buf, chunk.start, chunk.end, this.ended && i === this.body.length - 1);

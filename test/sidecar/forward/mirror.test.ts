@@ -1,6 +1,9 @@
 // Mirrors: the copy gets the whole call, and whatever becomes of it the call does not notice.
+import { randomBytes } from 'node:crypto';
 import { expect } from 'chai';
 import { CANCEL, HEADERS, RST_STREAM } from '#sidecar/http2/codes.ts';
+import { RandomWords } from '#sidecar/tracing/ids.ts';
+import { Tracer } from '#sidecar/tracing/tracer.ts';
 import { backend, mirrorOf, portOf, rule, TestProxy } from '#test/support/proxy.ts';
 import {
   answering,
@@ -95,6 +98,18 @@ describe('a mirrored call', () => {
     await setUp(() => {}, undefined, [1]);
     expect(await call(1)).equal('0');
     await until(() => streamsLeft() === 0, 'nothing is left');
+  });
+
+  it('belongs to the trace of its call, though it had to wait for a connection', async () => {
+    await setUp(answering((id) => grpcAnswer(id)));
+    proxy.telemetry.tracer = new Tracer({ parentBased: true, ratio: 1 }, new RandomWords(randomBytes(16)));
+    client.write(headers(1, request(), true), headers(3, request(), true));
+    await client.end(1);
+    await client.end(3);
+    await until(() => shadow.all(HEADERS).length === 2, 'the copies are there');
+    const traces = (server: RawServer): (string | undefined)[] => server.all(HEADERS).map((sent) => headerOf(sent.headers, 'traceparent'));
+    expect(new Set(traces(main))).to.have.length(2);
+    expect(traces(shadow).sort()).to.deep.equal(traces(main).sort());
   });
 
   it('gives up a shadow that does not take its octets, and collects no copies for one that never answers', async () => {
