@@ -2,7 +2,7 @@
 import { expect } from 'chai';
 import fc from 'fast-check';
 import { type Deadline, DeadlineWheel, formatGrpcTimeout, parseGrpcTimeout } from '#sidecar/forward/deadlines.ts';
-import { CANCEL, HEADERS, RST_STREAM } from '#sidecar/http2/codes.ts';
+import { CANCEL, DATA, HEADERS, RST_STREAM } from '#sidecar/http2/codes.ts';
 import { TestProxy } from '#test/support/proxy.ts';
 import {
   answering,
@@ -17,6 +17,7 @@ import {
   request,
   settings,
 } from '#test/support/raw-peer.ts';
+import { until } from '#test/support/until.ts';
 
 class Node implements Deadline {
   deadlineMs = 0;
@@ -163,7 +164,9 @@ describe('a call with a deadline (T32)', () => {
 
   it('ends in 4 when it has passed, is cancelled at the endpoint, and leaves no timer', async () => {
     await setUp(() => {});
-    client.write(headers(1, request('/s/M', ['grpc-timeout', '50m']), true));
+    client.write(headers(1, request('/s/M', ['grpc-timeout', '100S']), true));
+    await until(() => server.all(HEADERS).length === 1, 'the endpoint has the call');
+    proxy.skip(100_000);
     const end = await client.end(1);
     expect(headerOf(end.headers, 'grpc-status')).equal('4');
     expect(codeOf(await server.peers[0].find((f) => f.type === RST_STREAM))).equal(CANCEL);
@@ -180,7 +183,10 @@ describe('a call with a deadline (T32)', () => {
         peer.write(headers(f.id, plain ? [':status', '200'] : GRPC_OK), data(f.id, 'part'));
       };
     });
-    client.write(headers(1, request('/s/M', ['grpc-timeout', '60m']), true), headers(3, request('/plain', ['grpc-timeout', '60m']), true));
+    const timeout = ['grpc-timeout', '100S'];
+    client.write(headers(1, request('/s/M', timeout), true), headers(3, request('/plain', timeout), true));
+    for (const id of [1, 3]) await client.find((f) => f.id === id && f.type === DATA);
+    proxy.skip(100_000);
     expect(headerOf((await client.end(1)).headers, 'grpc-status')).equal('4');
     expect((await client.end(3)).type).equal(RST_STREAM);
     expect(client.body(1).toString()).equal('part');

@@ -110,9 +110,13 @@ describe('grpc-js through the proxy', () => {
 
   it('T32 a deadline: DEADLINE_EXCEEDED, and the server sees the cancellation', async () => {
     const { cancelled } = server;
-    const answer = await unary(ECHO.Sleep.path, Buffer.alloc(0), new grpc.Metadata(), { deadline: Date.now() + 80 });
-    expect(answer.code).equal(grpc.status.DEADLINE_EXCEEDED);
-    await until(() => server.cancelled === cancelled + 1, 'the server knows');
+    server.metadata = null;
+    // As long as this machine needs to get a call there.
+    for (let ms = 80; server.metadata === null; ms *= 2) {
+      const answer = await unary(ECHO.Sleep.path, Buffer.alloc(0), new grpc.Metadata(), { deadline: Date.now() + ms });
+      expect(answer.code).equal(grpc.status.DEADLINE_EXCEEDED);
+    }
+    await until(() => server.cancelled > cancelled, 'the server knows');
   });
 
   it('T33 a cancellation before and after the first answer', async () => {
