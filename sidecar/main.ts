@@ -44,7 +44,7 @@ try {
     wallClock: Date.now,
     random: Math.random,
     startedUp,
-    accessLine: (line) => lines.access(line),
+    accessLines: lines,
   });
 } catch (error) {
   log.error('cannot start', { error: (error as Error).message });

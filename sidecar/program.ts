@@ -78,10 +78,7 @@ export async function startSidecar(
     load: async (url) => (await import('./tracing/otlp.ts')).createSpanSender(url, MAX_EXPORTS),
     log: log.child('tracing'),
   });
-  const accessLog = new AccessLog((line) => {
-    if (around.accessLine(line)) metrics.accessLogLines++;
-    else metrics.accessLogDropped++;
-  }, around.wallClock);
+  const accessLog = new AccessLog((line) => around.accessLines.access(line), around.wallClock);
   const tracedCalls = new TracedCalls(around.wallClock);
   const stopReporting = reportTracedCalls(tracedCalls, stream, systemTimers);
   const reports = new CallReports(tracing, accessLog, tracedCalls, settings.accessLog, log.child('telemetry'));
@@ -103,6 +100,7 @@ export async function startSidecar(
         configAgeSeconds: status.lastResponseMs === 0 ? Number.NaN : (around.wallClock() - status.lastResponseMs) / 1000,
         downstreamConnections: sidecar.connections.size,
         ejectedEndpoints: sidecar.ejectedEndpoints(),
+        accessLines: around.accessLines,
       });
     },
     configDump: () => ({ version, certificate: credentials.status(), stream: stream.status(), ...sidecar.dump() }),

@@ -23,6 +23,7 @@ import type { AddressQuestions } from './pod-addresses.ts';
 import type { ServicePortRef } from './route/records.ts';
 import { MeshState } from './state.ts';
 import { deniedFlag } from './telemetry/access-log.ts';
+import type { AccessLines } from './telemetry/line-writer.ts';
 import type { SidecarMetrics } from './telemetry/metrics.ts';
 import type { CallReports } from './telemetry/reports.ts';
 import { labelOf, newSeriesSource } from './telemetry/series-source.ts';
@@ -44,8 +45,7 @@ export interface Surroundings {
   readonly wallClock: () => number;
   /** In [0, 1). */
   readonly random: () => number;
-  /** Takes a line of the access log. @returns false: it is dropped, for nobody reads them */
-  readonly accessLine: (line: string) => boolean;
+  readonly accessLines: AccessLines;
   /** Called when all listeners are open for the first time, just before the sidecar is ready: a pause costs nobody anything then. */
   readonly startedUp?: () => void;
 }

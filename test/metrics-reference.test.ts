@@ -55,6 +55,7 @@ function sidecarPage(): string {
     configAgeSeconds: 1,
     downstreamConnections: 0,
     ejectedEndpoints: new Map([['a', 1]]),
+    accessLines: { accessWritten: 0, accessDropped: 0 },
   });
   return out.toString();
 }

@@ -2,6 +2,7 @@
 import fs from 'node:fs';
 import { systemTimers, type Timers } from '#core/timers.ts';
 
+const LINE_END = 0x0a;
 /** Access lines are written when there are so many characters of them, or after so many ms. */
 const BATCH_CHARS = 32 * 1024;
 const LATEST_FLUSH_MS = 50;
@@ -18,15 +19,28 @@ const LAST_LOOK_MS = 5;
 
 const NOTHING = Buffer.alloc(0);
 
-export interface LineWriter {
+/** Where the access log goes, and what became of it. */
+export interface AccessLines {
+  /** A line of the access log, without its end: written with others. @returns false if it was dropped */
+  access(line: string): boolean;
+  /** Lines that were written to their end since the start. */
+  readonly accessWritten: number;
+  /** Lines that were dropped since the start, or lost because nobody could take them any more. */
+  readonly accessDropped: number;
+}
+
+export interface LineWriter extends AccessLines {
   /** A line of the program's log, without its end: written at once, or behind what waits. */
   log(line: string): void;
-  /** A line of the access log: written with others. @returns false if it was dropped */
-  access(line: string): boolean;
   /** Writes what waits while the reader takes it, at most half a second: for the end of the program. */
   flushSync(): void;
-  /** Lines of either kind that were dropped since the start. */
+  /** Lines of either kind that were dropped or lost. */
   readonly dropped: number;
+}
+
+interface Line {
+  readonly text: string;
+  readonly access: boolean;
 }
 
 export interface LineWriterSettings {
@@ -59,17 +73,21 @@ export function createLineWriter({ fd }: { readonly fd: number }): LineWriter {
 
 /** The same over any `write`. */
 export function newLineWriter({ write, timers, sleep }: LineWriterSettings): LineWriter {
-  const waiting: string[] = [];
+  const waiting: Line[] = [];
   /** Of `waiting` and of the batch, with line ends. */
   let keptChars = 0;
   /** Octets under way, and how many of them were taken. */
   let batch: Buffer = NOTHING;
-  let batchLines = 0;
+  let batchLines: Line[] = [];
   let batchChars = 0;
   let taken = 0;
   /** What was written last is not the end of a line: after an error the next one must begin on a new one. */
   let midLine = false;
+  /** The batch begins with that end. */
+  let mending = false;
   let dropped = 0;
+  let accessDropped = 0;
+  let accessWritten = 0;
   let retryMs = 1;
   let stopTimer: (() => void) | null = null;
 
@@ -78,19 +96,36 @@ export function newLineWriter({ write, timers, sleep }: LineWriterSettings): Lin
     if (waiting.length === 0) return false;
     let lines = 0;
     batchChars = 0;
-    while (lines < waiting.length && (lines === 0 || batchChars + waiting[lines].length < WRITE_CHARS)) {
-      batchChars += waiting[lines++].length + 1;
+    while (lines < waiting.length && (lines === 0 || batchChars + waiting[lines].text.length < WRITE_CHARS)) {
+      batchChars += waiting[lines++].text.length + 1;
     }
-    batch = Buffer.from(`${midLine ? '\n' : ''}${waiting.splice(0, lines).join('\n')}\n`);
-    batchLines = lines;
+    batchLines = waiting.splice(0, lines);
+    mending = midLine;
+    batch = Buffer.from(`${mending ? '\n' : ''}${batchLines.map(({ text }) => text).join('\n')}\n`);
     taken = 0;
     return true;
   };
-  const finishBatch = (): void => {
+  const drop = (access: boolean): void => {
+    dropped++;
+    if (access) accessDropped++;
+  };
+  /** @param whole so many lines of it were written; the others are lost */
+  const finishBatch = (whole: number): void => {
+    for (let i = 0; i < batchLines.length; i++) {
+      const { access } = batchLines[i];
+      if (i >= whole) drop(access);
+      else if (access) accessWritten++;
+    }
     keptChars -= batchChars;
     batch = NOTHING;
+    batchLines = [];
     batchChars = 0;
     taken = 0;
+  };
+  const wholeLines = (): number => {
+    let ends = mending && taken > 0 ? -1 : 0;
+    for (let at = batch.indexOf(LINE_END); at >= 0 && at < taken; at = batch.indexOf(LINE_END, at + 1)) ends++;
+    return ends;
   };
   /** @returns whether all was written */
   const writeAll = (): boolean => {
@@ -99,14 +134,13 @@ export function newLineWriter({ write, timers, sleep }: LineWriterSettings): Lin
         const octets = write(batch, taken);
         if (octets === 0) return false;
         taken += octets;
-        midLine = batch[taken - 1] !== 0x0a;
+        midLine = batch[taken - 1] !== LINE_END;
         retryMs = 1;
+        if (taken === batch.length) finishBatch(batchLines.length);
       } catch {
         // Nobody reads any more, or the disk is full: these lines are lost, and later ones find out anew.
-        dropped += batchLines;
-        taken = batch.length;
+        finishBatch(wholeLines());
       }
-      if (taken === batch.length) finishBatch();
     }
     return true;
   };
@@ -122,21 +156,21 @@ export function newLineWriter({ write, timers, sleep }: LineWriterSettings): Lin
     later(retryMs);
     retryMs = Math.min(retryMs * 2, SLOWEST_RETRY_MS);
   };
-  const take = (line: string, most: number): boolean => {
-    if (keptChars + line.length + 1 > most) {
-      dropped++;
+  const take = (text: string, access: boolean): boolean => {
+    if (keptChars + text.length + 1 > (access ? MOST_ACCESS_CHARS : MOST_LOG_CHARS)) {
+      drop(access);
       return false;
     }
-    waiting.push(line);
-    keptChars += line.length + 1;
+    waiting.push({ text, access });
+    keptChars += text.length + 1;
     return true;
   };
   return {
     log(line) {
-      if (take(line, MOST_LOG_CHARS) && batch === NOTHING) flush();
+      if (take(line, false) && batch === NOTHING) flush();
     },
     access(line) {
-      if (!take(line, MOST_ACCESS_CHARS)) return false;
+      if (!take(line, true)) return false;
       if (batch !== NOTHING) return true; // the reader is slow: its turn comes by the timer
       if (keptChars >= BATCH_CHARS) flush();
       else if (stopTimer === null) later(LATEST_FLUSH_MS);
@@ -149,6 +183,12 @@ export function newLineWriter({ write, timers, sleep }: LineWriterSettings): Lin
     },
     get dropped() {
       return dropped;
+    },
+    get accessDropped() {
+      return accessDropped;
+    },
+    get accessWritten() {
+      return accessWritten;
     },
   };
 }

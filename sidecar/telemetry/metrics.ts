@@ -2,6 +2,7 @@
 import { counter, counters, type Exposition, type Family, gauge } from '#core/exposition.ts';
 import { processMetrics } from '#core/process-metrics.ts';
 import { LabelledCounter, ResetCounter, SetCounter } from './counters.ts';
+import type { AccessLines } from './line-writer.ts';
 import { writeRequests } from './request-page.ts';
 import { RequestStats } from './request-stats.ts';
 import { TcpStats } from './tcp-stats.ts';
@@ -23,6 +24,7 @@ export interface Gauges {
   readonly downstreamConnections: number;
   /** By backend, "ns/name:port". */
   readonly ejectedEndpoints: ReadonlyMap<string, number>;
+  readonly accessLines: Pick<AccessLines, 'accessWritten' | 'accessDropped'>;
 }
 
 export class SidecarMetrics {
@@ -42,8 +44,6 @@ export class SidecarMetrics {
   spansExported = 0;
   /** By reason: queue_full, too_large, export_failed, rejected. */
   readonly spansDropped = new LabelledCounter();
-  accessLogLines = 0;
-  accessLogDropped = 0;
   /** Turns the monotonic ms of calls into Unix ms. */
   readonly unixMs: (monotonicMs: number) => number;
 
@@ -57,7 +57,7 @@ export class SidecarMetrics {
     out.add(this.ofCalls(gauges));
     this.writeTcp(out);
     out.add(ofConfiguration(gauges));
-    out.add(this.ofReports());
+    out.add(this.ofReports(gauges));
     out.add(processMetrics({ program: 'sidecar', version: gauges.version }));
   }
 
@@ -117,15 +117,15 @@ export class SidecarMetrics {
     for (const { labels, receivedBytes } of all) out.sample('weft_tcp_received_bytes_total', labels, receivedBytes);
   }
 
-  private ofReports(): Family[] {
+  private ofReports({ accessLines }: Gauges): Family[] {
     return [
       counter('weft_spans_exported_total', 'Spans that the collector took.', this.spansExported),
       counters('weft_spans_dropped_total', 'reason', 'Spans that nobody will see, by reason.', this.spansDropped.values),
-      counter('weft_access_log_lines_total', 'Lines of the access log that were written.', this.accessLogLines),
+      counter('weft_access_log_lines_total', 'Lines of the access log that were written.', accessLines.accessWritten),
       counter(
         'weft_access_log_dropped_total',
-        'Lines of the access log that were not written because nobody took them in time.',
-        this.accessLogDropped,
+        'Lines of the access log that were not written because nobody took them, or not in time.',
+        accessLines.accessDropped,
       ),
     ];
   }

@@ -231,8 +231,9 @@ export class TestMesh {
     } as const;
     const mutable = { ...settings, drainMs: settings.drainMs as number };
     const accessLines: string[] = [];
-    const accessLine = (line: string): boolean => accessLines.push(line) > 0;
-    const around = { now: () => performance.now(), wallClock: Date.now, random: Math.random, accessLine };
+    const access = (line: string): boolean => accessLines.push(line) > 0;
+    const sink = { access, accessDropped: 0, accessWritten: 0 };
+    const around = { now: () => performance.now(), wallClock: Date.now, random: Math.random, accessLines: sink };
     const program = await startSidecar(mutable, 'test', silentLogger, around, this.timers);
     this.sidecars.set(name, { program, settings: mutable, accessLines });
     await until(() => program.notReady() === '', `the sidecar of ${name} is ready`).catch((error: Error) => {

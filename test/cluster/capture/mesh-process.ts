@@ -60,7 +60,8 @@ async function sidecar(): Promise<Answer> {
   originalDestinationProblem(); // loaded before the rights are given up, for the sources may be root's alone
   process.setgid!(SIDECAR_USER_ID);
   process.setuid!(SIDECAR_USER_ID);
-  const around = { now: () => performance.now(), wallClock: Date.now, random: Math.random, accessLine: () => true };
+  const accessLines = { access: () => true, accessWritten: 0, accessDropped: 0 };
+  const around = { now: () => performance.now(), wallClock: Date.now, random: Math.random, accessLines };
   const program = await startSidecar(read.settings, 'test', silentLogger, around);
   return async () => program.notReady();
 }

@@ -157,6 +157,29 @@ describe('line writer', () => {
     expect(reader.lines).to.deep.equal(['first', 'found']);
   });
 
+  it('a disk that gets full amid lines: those that are on it count as written, the others as dropped, and later ones begin anew', () => {
+    const reader = new Reader();
+    for (const line of ['first', 'second', 'third']) reader.writer.access(line);
+    reader.room = 'first\nsecond\nthi'.length;
+    reader.pass(50);
+    reader.gone = true;
+    reader.pass(100);
+    expect([reader.writer.accessWritten, reader.writer.accessDropped, reader.writer.dropped]).to.deep.equal([2, 1, 1]);
+    reader.gone = false;
+    reader.room = 3; // the end of what broke off, and a part
+    reader.writer.access('fourth');
+    reader.pass(50);
+    reader.gone = true;
+    reader.pass(100);
+    expect([reader.writer.accessWritten, reader.writer.accessDropped]).to.deep.equal([2, 2]);
+    reader.gone = false;
+    reader.room = Number.POSITIVE_INFINITY;
+    reader.writer.access('fifth');
+    reader.writer.log('sixth');
+    expect(reader.lines).to.deep.equal(['first', 'second', 'thi', 'fo', 'fifth', 'sixth']);
+    expect([reader.writer.accessWritten, reader.writer.accessDropped, reader.writer.dropped]).to.deep.equal([3, 2, 2]);
+  });
+
   it('at the end it writes what waits, and waits no longer than half a second', () => {
     const slow = new Reader((reader) => (reader.room = 64 * 1024));
     slow.room = 0;
@@ -199,6 +222,28 @@ describe('line writer', () => {
   });
 
   describe('on the descriptor of a program', () => {
+    it('counts what a full disk and a closed pipe do not take', async () => {
+      const script = `
+        const { createLineWriter } = await import(${JSON.stringify(path.resolve('sidecar/telemetry/line-writer.ts'))});
+        const writer = createLineWriter(process.stdout);
+        process.stdin.resume().on('end', () => {
+          for (let i = 0; i < 10; i++) writer.access('line');
+          writer.flushSync();
+          process.stderr.write(writer.accessWritten + ' ' + writer.accessDropped);
+        });`;
+      const full = fs.openSync('/dev/full', 'w');
+      for (const stdout of [full, 'pipe'] as const) {
+        const child = spawn(process.execPath, ['--input-type=module', '-e', script], { stdio: ['pipe', stdout, 'pipe'] });
+        child.stdout?.destroy();
+        let said = '';
+        child.stderr!.on('data', (octets) => (said += octets));
+        child.stdin!.end();
+        const [code] = await once(child, 'close');
+        expect([code, said]).to.deep.equal([0, '0 10']);
+      }
+      fs.closeSync(full);
+    });
+
     const PROGRAM = `
       const { createLineWriter } = await import(${JSON.stringify(path.resolve('sidecar/telemetry/line-writer.ts'))});
       const writer = createLineWriter(process.stdout);

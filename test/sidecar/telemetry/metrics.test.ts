@@ -21,6 +21,7 @@ const GAUGES: Gauges = {
   configAgeSeconds: 4,
   downstreamConnections: 3,
   ejectedEndpoints: new Map([['shop/payment:80', 1]]),
+  accessLines: { accessWritten: 5, accessDropped: 6 },
 };
 
 const KEY: SeriesKey = {
@@ -123,6 +124,8 @@ describe('metrics page', () => {
     expect(values('weft_tcp_sent_bytes_total')).to.deep.equal([['outbound', 'shop/db:5432', 10]]);
     expect(values('weft_certificate_expiry_timestamp_seconds')).to.deep.equal([[1_800_000_000]]);
     expect(values('weft_config_last_applied_timestamp_seconds')).to.deep.equal([[1_700_000_000]]);
+    expect(values('weft_access_log_lines_total')).to.deep.equal([[5]]);
+    expect(values('weft_access_log_dropped_total')).to.deep.equal([[6]]);
     expect(values('weft_build_info')).to.deep.equal([['sidecar', '1.2.3', 1]]);
     expect(named(samples, 'process_resident_memory_bytes')[0].value).to.be.above(1e6);
   });
