@@ -25,6 +25,7 @@ import type { Exit } from './process/supervised.ts';
 import { SecretFiles, TOKEN_LIFETIME_MS } from './secrets.ts';
 import { Ledger } from './stats/ledger.ts';
 import { parseStats } from './stats/snapshot.ts';
+import { tracingProblems } from './tracing.ts';
 import { exitText, hopelessText, portClash } from './trouble.ts';
 import type { RouteRow } from './view/rows.ts';
 
@@ -90,6 +91,8 @@ export class Mesh {
     const { settings } = this;
     const missing = missingProgram(settings.sidecarProgram);
     if (missing !== null) throw new Failure(missing);
+    const unusable = tracingProblems(settings.env, settings.otlp).join('; ');
+    if (unusable !== '' && settings.otlp !== null) throw new Failure(`--otlp cannot work with your environment: ${unusable}`);
     await this.source.start().catch((error: Error) => {
       throw error.name === 'DirectoryError' ? new Failure(error.message) : error;
     });
@@ -108,7 +111,8 @@ export class Mesh {
     this.control = claimed;
     this.secrets.writeTrustBundle(claimed.rootsPem);
     settings.say(`certificate authority and control plane ready on ${claimed.address} in ${seconds(performance.now() - startedAt)}`);
-    if (settings.otlp !== null) settings.say(`traces of all calls go to ${settings.otlp}`);
+    if (settings.otlp !== null) settings.say(`traces go to ${settings.otlp}`);
+    else if (unusable !== '') settings.say(`there are no traces, the OTEL_ settings of your environment are left out: ${unusable}`);
     this.tokenTimer = setInterval(() => this.renewTokens(), TOKEN_LIFETIME_MS / 2);
     this.tokenTimer.unref();
     this.reload();
