@@ -30,8 +30,13 @@ export class UntriedSeries implements CallSeries {
   }
 
   ended(call: EndedCall): void {
-    const byEndpoint = call.httpStatus !== 0 && call.error === null && !call.cancelled && call.grpcStatus !== UNIMPLEMENTED;
-    this.over ||= byEndpoint;
+    this.over ||= answeredByEndpoint(call);
     (this.over ? this.answered() : this.other).ended(call);
   }
+}
+
+function answeredByEndpoint({ httpStatus, responseBytes, error, cancelled, grpcStatus }: EndedCall): boolean {
+  // Streams are seldom ended by the endpoint: messages show as well that there is such a method.
+  if (httpStatus === 200 && responseBytes > 0) return grpcStatus !== UNIMPLEMENTED;
+  return httpStatus !== 0 && error === null && !cancelled && grpcStatus !== UNIMPLEMENTED;
 }

@@ -75,6 +75,14 @@ describe('request series', () => {
       expect(call(stats, KEY.method, {}, { backend: 'shop/payment-v2:80' }).expired).to.equal(false);
     });
 
+    it('begin with a stream that the endpoint has sent messages on, whoever ends it', () => {
+      const stats = new RequestStats();
+      call(stats, 'x/Watch', { grpcStatus: 1, cancelled: true, responseBytes: 17 });
+      call(stats, 'x/Poll', { grpcStatus: 4, error: { label: 'deadline', http: 504, grpc: 4 } as never, responseBytes: 17 });
+      call(stats, 'x/Page', { grpcStatus: 1, cancelled: true, httpStatus: 404, responseBytes: 17 });
+      expect(methods(stats)).to.have.members(['x/Watch', 'x/Poll', 'other']);
+    });
+
     it('never begin for what clients make up', () => {
       const stats = new RequestStats();
       for (let i = 0; i < 1000; i++) {
