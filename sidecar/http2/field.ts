@@ -28,6 +28,8 @@ const VARYING = new Set([
   'x-b3-traceid',
   'x-b3-spanid',
   'x-b3-parentspanid',
+  'x-b3-sampled',
+  'x-b3-flags',
   'x-request-id',
   'grpc-trace-bin',
   'grpc-tags-bin',

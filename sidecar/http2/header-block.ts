@@ -7,6 +7,8 @@ const NONE: readonly Field[] = [];
 
 export class Template {
   readonly fields: readonly Field[];
+  /** Of the fields, as a header list counts them (RFC 9113 §6.5.2). */
+  readonly octets: number;
   /** What an encoder sends of it when nothing is edited. */
   readonly source: HeaderSource;
   readonly method: string;
@@ -44,7 +46,9 @@ export class Template {
     let regular = false;
     let host: string | null = null;
     const seen = new Set<string>();
+    let octets = 0;
     for (const field of fields) {
+      octets += field.size;
       list.push(field.name, field.value);
       if (field.never) {
         never ??= new Set();
@@ -72,6 +76,7 @@ export class Template {
         }
       }
     }
+    this.octets = octets;
     this.source = newHeaderSource(list, never);
     this.method = method;
     this.path = path;

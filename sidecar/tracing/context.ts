@@ -1,20 +1,30 @@
 // Trace context as it arrives: W3C traceparent (www.w3.org/TR/trace-context-2), and B3 where there is none.
 import type { HeaderBlock } from '../http2/header-block.ts';
+import { MAX_HEADER_FIELDS, MAX_HEADER_LIST_OCTETS } from '../http2/limits.ts';
 import { isHex, wordAt } from './ids.ts';
 
 const TRACEPARENT = 'traceparent';
 const TRACEPARENT_OCTETS = 55;
 /** Longer ones than every implementation must pass on (W3C §3.3.1.5) are not put into spans. */
 const MAX_TRACESTATE = 512;
+/** Of the traceparent that goes on, in a header list. */
+export const TRACEPARENT_SIZE = TRACEPARENT.length + TRACEPARENT_OCTETS + 32;
+/** The flag of a trace whose identifier is random (level 2 §3.2.2.5.2): whoever goes on with it must pass the flag on. */
+const RANDOM = 2;
+
+/** d: for debugging, which is as good as yes. */
+const B3_DECISIONS: Readonly<Record<string, boolean>> = { 0: false, false: false, 1: true, true: true, d: true };
 
 /** Where a call's headers place it. The record is used again for the next call: identifiers are words, trace (t), span (s). */
 export class IncomingContext {
-  /** none: no context, or one that may not be followed. */
+  /** none: nothing that says where, or what may not be followed. */
   found: 'none' | 'w3c' | 'b3' = 'none';
-  /** null: left to us (B3 only). */
+  /** null: left to us. B3 may say it without a trace. */
   sampled: boolean | null = null;
-  /** There were headers of W3C's that no one may pass on: malformed or more than one. */
-  spoilt = false;
+  /** Flags that go on beside the decision. */
+  flags = 0;
+  /** A traceparent of ours fits into the header list that the next one takes. */
+  hasRoom = true;
   tracestate = '';
   t0 = 0;
   t1 = 0;
@@ -26,24 +36,30 @@ export class IncomingContext {
   read(block: HeaderBlock): void {
     this.found = 'none';
     this.sampled = null;
-    this.spoilt = false;
+    this.flags = 0;
     this.tracestate = '';
-    const { varying } = block;
+    const { template, varying } = block;
     let traceparents = 0;
+    let octets = template.octets + TRACEPARENT_SIZE;
     let b3 = false;
     for (let i = 0; i < varying.length; i++) {
-      const { name, value } = varying[i];
+      const { name, value, size } = varying[i];
+      octets += size;
       if (name === TRACEPARENT) {
+        octets -= size;
         traceparents++;
         if (traceparents === 1) this.readTraceparent(value);
       } else if (name === 'tracestate') {
         this.tracestate = this.tracestate === '' ? value : `${this.tracestate},${value}`;
-      } else if (name === 'b3' || name === 'x-b3-traceid') b3 = true;
+      } else if (name === 'b3' || name === 'x-b3-traceid' || name === 'x-b3-sampled' || name === 'x-b3-flags') b3 = true;
     }
-    if (traceparents > 1 || (traceparents === 1 && this.found === 'none')) {
+    if (traceparents > 1) {
       this.found = 'none';
-      this.spoilt = true;
+      this.sampled = null;
+      this.flags = 0;
     }
+    const fields = template.fields.length + varying.length - traceparents + 1;
+    this.hasRoom = octets <= MAX_HEADER_LIST_OCTETS && fields <= MAX_HEADER_FIELDS;
     if (this.tracestate.length > MAX_TRACESTATE || this.found === 'none') this.tracestate = '';
     if (traceparents === 0 && b3) this.readB3(block);
   }
@@ -56,23 +72,33 @@ export class IncomingContext {
     if (!isHex(value, 3, 35) || !isHex(value, 36, 52) || !isHex(value, 53, 55)) return;
     if (!this.identifiers(value, 3, value, 36)) return;
     this.found = 'w3c';
-    this.sampled = (Number.parseInt(value[54], 16) & 1) === 1;
+    const flags = Number.parseInt(value[54], 16);
+    this.sampled = (flags & 1) === 1;
+    this.flags = flags & RANDOM;
   }
 
-  /** github.com/openzipkin/b3-propagation: the single header, else the several ones. Trace identifiers may have half the digits. */
+  /**
+   * github.com/openzipkin/b3-propagation: the single header, else the several ones. Trace identifiers may have half the digits;
+   * a decision may come without a trace.
+   */
   private readB3(block: HeaderBlock): void {
     const single = block.varyingValue('b3');
     let [traceId = '', spanId = '', sampled = ''] = (single ?? '').toLowerCase().split('-');
     if (single === undefined) {
       traceId = (block.varyingValue('x-b3-traceid') ?? '').toLowerCase();
       spanId = (block.varyingValue('x-b3-spanid') ?? '').toLowerCase();
-      sampled = stableValue(block, 'x-b3-flags') === '1' ? 'd' : (stableValue(block, 'x-b3-sampled') ?? '');
+      sampled = block.varyingValue('x-b3-flags') === '1' ? 'd' : (block.varyingValue('x-b3-sampled') ?? '').toLowerCase();
+    } else if (traceId === single.toLowerCase()) {
+      sampled = traceId;
+      traceId = '';
     }
+    const decision = Object.hasOwn(B3_DECISIONS, sampled) ? B3_DECISIONS[sampled] : null;
+    if (traceId === '' && spanId === '') this.sampled = decision;
     if (traceId.length === 16) traceId = '0'.repeat(16) + traceId;
     if (traceId.length !== 32 || spanId.length !== 16 || !isHex(traceId, 0, 32) || !isHex(spanId, 0, 16)) return;
     if (!this.identifiers(traceId, 0, spanId, 0)) return;
     this.found = 'b3';
-    this.sampled = sampled === '' ? null : sampled === '1' || sampled === 'd' || sampled === 'true';
+    this.sampled = decision;
   }
 
   /** @returns false if one is all zeros, which is no identifier */
@@ -85,10 +111,4 @@ export class IncomingContext {
     this.s1 = wordAt(span, spanAt + 8);
     return (this.t0 | this.t1 | this.t2 | this.t3) !== 0 && (this.s0 | this.s1) !== 0;
   }
-}
-
-function stableValue(block: HeaderBlock, name: string): string | undefined {
-  const { list } = block.template.source;
-  for (let i = 0; i < list.length; i += 2) if (list[i] === name) return list[i + 1];
-  return undefined;
 }

@@ -17,9 +17,9 @@ const START_TIME = 7;
 const END_TIME = 8;
 const STATUS = 15;
 const FLAGS_TAG = fixed32Tag(16);
-/** Sampled; the parent is known to be remote or not; it is remote (opentelemetry.proto.trace.v1.SpanFlags). */
-const FLAGS_ROOT = 0x101;
-const FLAGS_REMOTE = 0x301;
+/** Beside the trace's own: it is known whether the parent is remote; it is (opentelemetry.proto.trace.v1.SpanFlags). */
+const FLAGS_ROOT = 0x100;
+const FLAGS_REMOTE = 0x300;
 /** Status { code = STATUS_CODE_ERROR }. */
 const STATUS_ERROR = [(STATUS << 3) | 2, 2, (3 << 3) | 0, 2];
 /** Statuses that are the server's fault (semantic conventions for RPC: the others are the client's). */
@@ -93,7 +93,7 @@ export class SpanRecorder implements CallObserver {
     }
     buffer[at++] = FLAGS_TAG[0];
     buffer[at++] = FLAGS_TAG[1];
-    putWord(buffer, at, root ? FLAGS_ROOT : FLAGS_REMOTE);
+    putWord(buffer, at, (root ? FLAGS_ROOT : FLAGS_REMOTE) | trace.flags);
     at += 4;
     buffer[at++] = fixed64Tag(START_TIME);
     putUnixNanos(buffer, at, this.unixOffsetMs + call.startMs);

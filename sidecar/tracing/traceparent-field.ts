@@ -1,6 +1,7 @@
 // The traceparent that goes on, as the octets that HPACK sends: one field for all calls, rewritten for each, so that a call without a span
 // costs some 50 ns (a string, a field and an array for each took 200).
 import type { Field } from '../http2/field.ts';
+import { TRACEPARENT_SIZE } from './context.ts';
 import { putHex } from './ids.ts';
 
 const NAME = 'traceparent';
@@ -15,7 +16,7 @@ const FLAGS_AT = SPAN_AT + 17;
 /** Valid until it is written again: a header section is encoded at once. */
 export class TraceparentField implements Field {
   readonly name = NAME;
-  readonly size = NAME.length + VALUE.length + 32;
+  readonly size = TRACEPARENT_SIZE;
   readonly varying = true;
   readonly never = false;
   readonly fault = '';
@@ -27,7 +28,8 @@ export class TraceparentField implements Field {
     return this.encoded.latin1Slice(VALUE_AT, ENCODED.length);
   }
 
-  write(t0: number, t1: number, t2: number, t3: number, s0: number, s1: number, sampled: boolean): void {
+  /** @param flags up to 9 */
+  write(t0: number, t1: number, t2: number, t3: number, s0: number, s1: number, flags: number): void {
     const { encoded } = this;
     putHex(encoded, TRACE_AT, t0);
     putHex(encoded, TRACE_AT + 8, t1);
@@ -35,7 +37,7 @@ export class TraceparentField implements Field {
     putHex(encoded, TRACE_AT + 24, t3);
     putHex(encoded, SPAN_AT, s0);
     putHex(encoded, SPAN_AT + 8, s1);
-    encoded[FLAGS_AT + 1] = sampled ? 0x31 : 0x30;
+    encoded[FLAGS_AT + 1] = 0x30 | flags;
   }
 
   /** The varying fields of a request with this one in place of what came. @param keepState whether tracestate goes on */

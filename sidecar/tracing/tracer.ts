@@ -24,6 +24,7 @@ export interface Retry {
 
 /** Retries of a call are at most three; more of them are not kept anyway. */
 const MAX_RETRIES = 8;
+const SAMPLED = 1;
 const TWO_32 = 2 ** 32;
 
 /** A call with a span: ours has the parent that came, what goes on has ours. */
@@ -40,6 +41,8 @@ export class RecordedTrace implements CallTrace {
   readonly p0: number;
   readonly p1: number;
   readonly tracestate: string;
+  /** Of W3C Trace Context. */
+  readonly flags: number;
   private readonly keepState: boolean;
   private readonly field: TraceparentField;
 
@@ -55,6 +58,7 @@ export class RecordedTrace implements CallTrace {
     this.p0 = known ? context.s0 : 0;
     this.p1 = known ? context.s1 : 0;
     this.tracestate = context.tracestate;
+    this.flags = SAMPLED | context.flags;
     this.keepState = context.found === 'w3c';
   }
 
@@ -64,7 +68,7 @@ export class RecordedTrace implements CallTrace {
 
   outgoing(varying: readonly Field[]): readonly Field[] {
     const { field } = this;
-    field.write(this.t0, this.t1, this.t2, this.t3, this.s0, this.s1, true);
+    field.write(this.t0, this.t1, this.t2, this.t3, this.s0, this.s1, this.flags);
     return field.among(varying, this.keepState);
   }
 
@@ -85,8 +89,9 @@ class UnrecordedTrace implements CallTrace {
   private readonly t3: number;
   private readonly s0: number;
   private readonly s1: number;
+  private readonly flags: number;
 
-  constructor(field: TraceparentField, { found, t0, t1, t2, t3 }: IncomingContext, s0: number, s1: number) {
+  constructor(field: TraceparentField, { found, flags, t0, t1, t2, t3 }: IncomingContext, s0: number, s1: number) {
     this.field = field;
     this.keepState = found === 'w3c';
     this.t0 = t0;
@@ -95,6 +100,7 @@ class UnrecordedTrace implements CallTrace {
     this.t3 = t3;
     this.s0 = s0;
     this.s1 = s1;
+    this.flags = flags;
   }
 
   /** For the access log: the application has it too. */
@@ -104,7 +110,7 @@ class UnrecordedTrace implements CallTrace {
 
   outgoing(varying: readonly Field[]): readonly Field[] {
     const { field } = this;
-    field.write(this.t0, this.t1, this.t2, this.t3, this.s0, this.s1, false);
+    field.write(this.t0, this.t1, this.t2, this.t3, this.s0, this.s1, this.flags);
     return field.among(varying, this.keepState);
   }
 
@@ -132,6 +138,8 @@ export class Tracer implements CallTracer {
   begin(block: HeaderBlock, rule: RuleRecord | null): CallTrace | null {
     const { context, random } = this;
     context.read(block);
+    // A call that would be refused with one field more is left alone: tracing ends no call.
+    if (!context.hasRoom) return null;
     const { found } = context;
     if (found === 'none') {
       context.t0 = random.next();

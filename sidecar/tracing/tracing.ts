@@ -9,6 +9,7 @@ import { type ExportCounters, SpanExporter } from './span-exporter.ts';
 import { SpanQueue } from './span-queue.ts';
 import { SpanRecorder } from './span-recorder.ts';
 import { Tracer } from './tracer.ts';
+import { unixOffset } from './unix-offset.ts';
 
 /** The last spans of a sidecar that stops have so long to leave, in ms. */
 const FLUSH_MS = 2000;
@@ -109,7 +110,7 @@ export class Tracing {
 
   /** Unix time runs otherwise than the monotonic clock when somebody sets it. */
   private setOffset(): void {
-    this.recorder.unixOffsetMs = this.context.wallClock() - this.context.now();
+    this.recorder.unixOffsetMs = unixOffset(this.context.wallClock, this.context.now, performance.timeOrigin);
   }
 
   private resource(): Record<string, string> {

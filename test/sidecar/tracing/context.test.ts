@@ -52,8 +52,8 @@ describe('incoming trace context', () => {
       `00-${TRACE}${SPAN}--01`,
     ];
     for (const traceparent of malformed) {
-      const { found, spoilt, tracestate } = read({ traceparent, tracestate: 'vendor=1' });
-      expect([found, spoilt, tracestate], traceparent).to.deep.equal(['none', true, '']);
+      const { found, sampled, tracestate } = read({ traceparent, tracestate: 'vendor=1' });
+      expect([found, sampled, tracestate], traceparent).to.deep.equal(['none', null, '']);
     }
   });
 
@@ -61,7 +61,7 @@ describe('incoming trace context', () => {
     const twice = [SPAN, SPAN].map((span, id) => makeField('traceparent', `00-${TRACE}-${span}-01`, false, id));
     const context = new IncomingContext();
     context.read(new HeaderBlock(new Template([makeField(':method', 'POST', false, 9)]), twice, false));
-    expect([context.found, context.spoilt]).to.deep.equal(['none', true]);
+    expect([context.found, context.sampled]).to.deep.equal(['none', null]);
   });
 
   it('follows B3 where there is no traceparent', () => {
@@ -74,7 +74,33 @@ describe('incoming trace context', () => {
     expect([several.found, several.sampled, idsOf(several)]).to.deep.equal(['b3', true, '0'.repeat(16) + TRACE.slice(16) + SPAN]);
     expect(read({ 'x-b3-traceid': TRACE, 'x-b3-spanid': SPAN, 'x-b3-flags': '1' }).sampled).to.equal(true);
     expect(read({ b3: `${TRACE}-${SPAN}-1`, traceparent: `00-${SPAN}${SPAN}-${SPAN}-00` }).found).to.equal('w3c');
-    for (const b3 of ['0', '1', '', `${TRACE}`, `${TRACE}-${SPAN}`.replaceAll('a', 'x')]) expect(read({ b3 }).found, b3).to.equal('none');
+    for (const b3 of ['', `${TRACE}`, `${TRACE}-${SPAN}`.replaceAll('a', 'x')]) expect(read({ b3 }).found, b3).to.equal('none');
+  });
+
+  it('heeds a decision of B3 that comes without a trace', () => {
+    const decisions: [Record<string, string>, boolean | null][] = [
+      [{ b3: '0' }, false],
+      [{ b3: '1' }, true],
+      [{ b3: 'd' }, true],
+      [{ b3: 'nonsense' }, null],
+      [{ b3: 'nonsense-nonsense-0' }, null],
+      [{ 'x-b3-sampled': '0' }, false],
+      [{ 'x-b3-sampled': 'True' }, true],
+      [{ 'x-b3-sampled': '0', 'x-b3-flags': '1' }, true],
+      [{ b3: '0', traceparent: `00-${TRACE}-${SPAN}-01` }, true],
+    ];
+    for (const [headers, sampled] of decisions) expect(read(headers).sampled, JSON.stringify(headers)).to.equal(sampled);
+  });
+
+  it('says when there is no room for one field more', () => {
+    const many = (count: number): Record<string, string> => Object.fromEntries(Array.from({ length: count }, (_, i) => [`x-${i}`, 'y']));
+    expect(read(many(98)).hasRoom).to.equal(true);
+    expect(read(many(99)).hasRoom).to.equal(false);
+    expect(read({ ...many(98), traceparent: `00-${TRACE}-${SPAN}-01` }).hasRoom).to.equal(true);
+    const long = (octets: number): Record<string, string> => ({ baggage: 'x'.repeat(octets) });
+    // ":method: POST" has 43 octets, "baggage: " 39, a traceparent 98.
+    expect(read(long(65_536 - 43 - 39 - 98)).hasRoom).to.equal(true);
+    expect(read(long(65_536 - 43 - 39 - 97)).hasRoom).to.equal(false);
   });
 
   it('never throws, whatever comes', () => {

@@ -46,6 +46,27 @@ describe('tracer', () => {
       .and.not.contain(SPAN);
   });
 
+  it('passes on that the identifier is random, and no flag that nobody knows', () => {
+    const flags = (given: string, sampling: Sampling): string => {
+      const block = blockOf({ ':method': 'POST', traceparent: `00-${TRACE}-${SPAN}-${given}` });
+      return headersOf(tracerOf(sampling).begin(block, null)!.outgoing(block.varying))[0].slice(-2);
+    };
+    expect([flags('01', ALWAYS), flags('03', ALWAYS), flags('ff', ALWAYS)]).to.deep.equal(['01', '03', '03']);
+    expect(flags('03', { parentBased: false, ratio: 0 })).to.equal('02');
+  });
+
+  it('leaves a call alone that has no room for one field more', () => {
+    const full = blockOf({ ':method': 'POST', baggage: 'x'.repeat(65_536 - 43 - 39) });
+    expect(tracerOf(ALWAYS).begin(full, null)).to.equal(null);
+  });
+
+  it('records nothing where B3 says no, though it names no trace', () => {
+    const block = blockOf({ ':method': 'POST', b3: '0' });
+    const trace = tracerOf(ALWAYS).begin(block, null)!;
+    expect(trace.recorded).to.equal(false);
+    expect(headersOf(trace.outgoing(block.varying))[1]).to.match(/-00$/);
+  });
+
   it('touches nothing where the caller decided against', () => {
     const block = blockOf({ ':method': 'POST', traceparent: `00-${TRACE}-${SPAN}-00` });
     expect(tracerOf(ALWAYS).begin(block, null)).to.equal(null);
