@@ -11,6 +11,7 @@ import type { AddressIndex } from './address-index.ts';
 import type { EndpointState } from './balance/endpoint-state.ts';
 import type { DirectPort, DirectPorts } from './direct-ports.ts';
 import { type ClientCredentials, type DialTarget, dial } from './forward/dial.ts';
+import { NO_CONFIG, NO_ENDPOINTS } from './forward/errors.ts';
 import { DownstreamOwner, type PortHandle, type ProxyContext } from './forward/proxy.ts';
 import { MAX_STREAMS_OWN_APP } from './http2/limits.ts';
 import type { ServicePortRef } from './route/records.ts';
@@ -145,13 +146,16 @@ class OutboundHandler implements ConnectionHandler {
    * @param tried endpoints that could not be connected to: nothing was sent, so another may be tried
    */
   private passTcp(stream: ByteStream, first: Buffer, tried: readonly EndpointState[] = []): void {
-    const { proxy, log } = this.context;
+    const { proxy, log, tcp } = this.context;
     stream.pause();
     const backend = this.handle.current?.fallback.backends[0];
     const set = backend === undefined ? null : proxy.upstreams.get(backend.ref).set;
     const endpoint = set?.pickOther(tried, proxy.random, proxy.clock.nowMs) ?? null;
     if (set === null || endpoint === null) {
-      log.debug('TCP connection refused', { service: this.ref.key, reason: 'no ready endpoints' });
+      const [{ label }, reason] = set === null ? [NO_CONFIG, 'its configuration has not arrived'] : [NO_ENDPOINTS, 'no ready endpoints'];
+      proxy.stats.proxyError(label);
+      log.debug('TCP connection refused', { service: this.ref.key, reason });
+      tcp.failed({ origin: proxy.origin, service: this.ref, endpoint: null }, label, reason);
       return stream.destroy();
     }
     set.onStart(endpoint);

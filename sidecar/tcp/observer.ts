@@ -13,6 +13,10 @@ export interface TcpConnection {
 export interface TcpObserver {
   /** It is joined to its endpoint. @returns to be called at its end, with the octets to and from the endpoint */
   opened(connection: TcpConnection): (sent: number, received: number) => void;
-  /** The endpoint could not be reached, and no other will be tried. @param error label @param reason the same for people */
-  failed(connection: TcpConnection, error: string, reason: string): void;
+  /** There was no endpoint, or it could not be reached and no other will be tried. @param error label @param reason the same for people */
+  failed(
+    connection: Omit<TcpConnection, 'endpoint'> & { readonly endpoint: TcpConnection['endpoint'] | null },
+    error: string,
+    reason: string,
+  ): void;
 }

@@ -2,15 +2,16 @@
 import net from 'node:net';
 import { create } from '@bufbuild/protobuf';
 import { expect } from 'chai';
-import { PodAddressSchema } from '#core/gen/weft/v1/mesh_pb.ts';
+import { OutboundListenerSchema, PodAddressSchema } from '#core/gen/weft/v1/mesh_pb.ts';
 import { silentLogger } from '#core/log.ts';
 import { DownstreamConnections } from '#sidecar/accept/connections.ts';
 import { Listener } from '#sidecar/accept/listener.ts';
 import { AddressIndex } from '#sidecar/address-index.ts';
 import { DirectPorts } from '#sidecar/direct-ports.ts';
 import { PREFACE } from '#sidecar/http2/codes.ts';
-import { capturedOutbound } from '#sidecar/outbound.ts';
-import { TestProxy } from '#test/support/proxy.ts';
+import { capturedOutbound, Outbound } from '#sidecar/outbound.ts';
+import { freePorts } from '#test/support/free-port.ts';
+import { backend, portOf, rule, TestProxy } from '#test/support/proxy.ts';
 import { settings } from '#test/support/raw-peer.ts';
 import { until } from '#test/support/until.ts';
 
@@ -116,4 +117,52 @@ describe('captured connections to a pod', () => {
     directs.tick(LATER_MS);
     expect(directs.addresses()).to.deep.equal([]);
   });
+});
+
+describe('a TCP connection to a Service', () => {
+  let surroundings: TestProxy;
+  let outbound: Outbound;
+
+  beforeEach(async () => {
+    surroundings = await TestProxy.start({ endpoints: [] });
+  });
+
+  afterEach(() => {
+    outbound.close();
+    surroundings.close();
+  });
+
+  for (const [what, current, label] of [
+    ['without an endpoint', portOf(rule([backend('payment')])), 'no_endpoints'],
+    ['whose configuration does not come', null, 'no_config'],
+  ] as const) {
+    it(`${what} is told of`, async () => {
+      const { clock, proxy } = surroundings;
+      const failures: unknown[] = [];
+      outbound = new Outbound({
+        proxy,
+        credentials: { tlsClientContext: () => null, trustDomain: () => 'cluster.local' },
+        connections: new DownstreamConnections(clock, Date.now),
+        log: silentLogger,
+        wallClock: Date.now,
+        port: () => ({ current }),
+        want: async () => {},
+        tcp: { opened: () => () => {}, failed: ({ service, endpoint }, error) => failures.push([service.key, endpoint, error]) },
+        detected: () => {},
+        closed: () => {},
+        connected: () => true,
+        isOpaque: () => false,
+        hairpin: () => undefined,
+      });
+      const [port] = await freePorts(1);
+      const listener = create(OutboundListenerSchema, { address: ADDRESS, port, namespace: 'shop', service: 'payment', servicePort: 80 });
+      expect(await outbound.setListeners([listener])).deep.equal([]);
+      const client = net.connect(port, ADDRESS).on('error', () => {});
+      client.write('not HTTP/2');
+      await until(() => failures.length > 0, 'it is told of');
+      expect(failures).deep.equal([['shop/payment:80', null, label]]);
+      expect(surroundings.count).deep.equal({ [label]: 1 });
+      client.destroy();
+    });
+  }
 });
