@@ -1,4 +1,5 @@
 // The sidecar's metrics page: what it says of calls, what it costs in samples, that it can be read.
+import { readFileSync } from 'node:fs';
 import { expect } from 'chai';
 import fc from 'fast-check';
 import { Exposition } from '#core/exposition.ts';
@@ -203,13 +204,20 @@ describe('metrics page', () => {
 });
 
 describe('budget of the metrics page', () => {
-  /** A workload that calls these Services, each by ten methods, with a failure of each now and then. */
+  /** A workload that serves one of these Services and calls the others, each by ten methods, with a failure of each now and then. */
   function calling(services: number): SidecarMetrics {
     const metrics = newMetrics();
     for (let service = 0; service < services; service++) {
       for (let method = 0; method < 10; method++) {
         const name = `team${service % 5}/service${service}:80`;
-        const key = { ...KEY, service: name, backend: name, method: `team.Service${service}/Method${method}` };
+        const own = { direction: 'inbound', caller: 'spiffe://cluster.local/ns/shop/sa/caller', route: '', rule: '' } as const;
+        const key = {
+          ...KEY,
+          service: name,
+          backend: name,
+          method: `team.Service${service}/Method${method}`,
+          ...(service === 0 ? own : {}),
+        };
         const series = metrics.requests.seriesFor(key, false);
         series.ended(endedCall());
         metrics.requests.seriesFor(key, false).ended(endedCall({ grpcStatus: 14 }));
@@ -220,6 +228,9 @@ describe('budget of the metrics page', () => {
       for (const direction of ['inbound', 'outbound']) metrics.detections.add({ direction, outcome });
     for (const error of ['no_endpoints', 'deadline', 'connect_failed']) metrics.proxyErrors.add(error);
     metrics.streamResets.add('client', 'CANCEL');
+    metrics.streamResets.add('endpoint', 'connection');
+    metrics.ejections.add({ backend: 'team1/service1:80', reason: 'failures' });
+    metrics.tlsRefusals.add('plaintext');
     metrics.spansDropped.add('queue_full');
     metrics.upstreamCloses.add('goaway');
     metrics.downstreamCloses.add('closed');
@@ -229,6 +240,22 @@ describe('budget of the metrics page', () => {
   it('is 600 samples for 10 Services of 10 methods', () => {
     const metrics = calling(10);
     expect(pageOf(metrics).samples.length).to.be.below(600);
+  });
+
+  it("stays below Prometheus' sample_limit at the very most: all series of calls, each of a Service of its own and with all statuses", () => {
+    const metrics = newMetrics();
+    for (let i = 0; i < 4000; i++) {
+      const series = metrics.requests.seriesFor({ ...KEY, service: `team/service${i % 2000}:80`, method: `x/${i}` }, true);
+      for (let grpcStatus = 0; grpcStatus <= 16; grpcStatus++) series.ended(endedCall({ grpcStatus }));
+    }
+    const out = new Exposition('text');
+    metrics.write(out, GAUGES);
+    const samples = out
+      .toString()
+      .split('\n')
+      .filter((line) => line !== '' && !line.startsWith('#')).length;
+    const [, limit] = /sample_limit: (\d+)/.exec(readFileSync('manifests/observability/prometheus-config.yaml', 'utf8'))!;
+    expect(samples).to.be.within(100_000, Number(limit));
   });
 
   it('is 5,000 samples for 50 Services of 10 methods', () => {
