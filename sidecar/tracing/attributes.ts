@@ -63,7 +63,8 @@ export function planAttributes(call: EndedCall): Buffer {
       'rpc.system.name': grpc ? 'grpc' : undefined,
       'rpc.method': grpc ? method : undefined,
       'http.request.method': grpc ? undefined : template.method,
-      'url.path': grpc ? undefined : template.path,
+      // Without the query, which may hold secrets.
+      'url.path': grpc ? undefined : template.path.split('?', 1)[0],
       'url.scheme': grpc ? undefined : template.scheme,
       'server.address': service === null ? template.authority : outbound ? `${service.name}.${service.namespace}` : service.name,
       'server.port': service === null ? undefined : service.port,

@@ -139,7 +139,7 @@ export class SpanRecorder implements CallObserver {
   private statusOf({ block, origin, grpcStatus, httpStatus, error }: EndedCall): Buffer {
     const { grpc } = block.template;
     const { direction } = origin;
-    if (error !== null) return statusOctets(grpc, direction, grpcStatus, httpStatus, error.label);
+    if (error !== null) return statusOctets(grpc, direction, grpcStatus, httpStatus || (grpc ? 0 : error.http), error.label);
     const key = (httpStatus * 32 + grpcStatus) * 4 + (grpc ? 2 : 0) + (direction === 'outbound' ? 1 : 0);
     let octets = this.statuses.get(key);
     if (octets === undefined) {
@@ -153,14 +153,16 @@ export class SpanRecorder implements CallObserver {
 /** Attributes of a call's outcome, and the span's own status. */
 function statusOctets(grpc: boolean, direction: string, grpcStatus: number, httpStatus: number, error: string): Buffer {
   const name = statusName(grpcStatus);
-  const faulty = grpc
+  // An HTTP call has no status yet when its client gives up.
+  const byName = grpc || httpStatus === 0;
+  const faulty = byName
     ? grpcStatus !== 0 && (direction === 'outbound' || SERVER_FAULTS.has(grpcStatus))
     : error !== '' || httpStatus >= (direction === 'outbound' ? 400 : 500);
   return Buffer.concat([
     attributeOctets({
       'rpc.status_code': grpc ? name : undefined,
       'http.response.status_code': httpStatus !== 0 && (!grpc || httpStatus !== 200) ? httpStatus : undefined,
-      'error.type': faulty ? error || (grpc ? name : `${httpStatus}`) : undefined,
+      'error.type': faulty ? error || (byName ? name : `${httpStatus}`) : undefined,
       'weft.error': error,
     }),
     Buffer.from(faulty ? STATUS_ERROR : []),

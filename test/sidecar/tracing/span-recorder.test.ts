@@ -123,6 +123,21 @@ describe('span recorder', () => {
     expect(own.attributes).to.include({ 'weft.error': 'no_route', 'error.type': 'no_route', 'rpc.status_code': 'UNIMPLEMENTED' });
   });
 
+  it('says of an HTTP call what its client got, though the proxy answered, or that it gave up', () => {
+    const block = blockOf({ ':method': 'GET', ':scheme': 'http', ':path': '/pay?card=4111', ':authority': 'payment' });
+    const trace = tracer.begin(block, null);
+    const { spans } = record([
+      callOf({ block, trace, httpStatus: 0, grpcStatus: 12, error: NO_ROUTE, variant: null, lastEndpoint: null }),
+      callOf({ block, trace, httpStatus: 0, grpcStatus: 1, cancelled: true }),
+    ]);
+    expect(spans[0].attributes['url.path']).to.equal('/pay');
+    const told = spans.map(({ status, attributes }) => [status, attributes['http.response.status_code'], attributes['error.type']]);
+    expect(told).to.deep.equal([
+      [2, 404, 'no_route'],
+      [2, undefined, 'CANCELLED'],
+    ]);
+  });
+
   it('tells of attempts that failed', () => {
     const call = callOf({ attempts: 2 });
     call.trace!.retried(11, '10.0.0.8:8080', 'REFUSED_STREAM');
