@@ -124,9 +124,11 @@ function validAccessLog(text: string): string {
   return text;
 }
 
-/** An http or https URL, or ''. What stands behind "?" or "#" would end up in the middle of the path of requests. */
+/** An http or https URL, or ''. What stands behind "?" or "#" would end up in the middle of the path of requests, and /v1/traces twice. */
 function collectorUrl(text: string): string {
   if (text === '') return text;
+  const [whole, base] = /^(.*)\/v1\/traces\/*$/.exec(text) ?? [];
+  if (whole !== undefined) throw new RangeError(`it must be the collector's URL without /v1/traces, did you mean ${base}?`);
   const url = URL.canParse(text) ? new URL(text) : null;
   if (url !== null && /^https?:$/.test(url.protocol) && url.hostname !== '' && url.search === '' && url.hash === '' && !/\s/.test(text))
     return text;

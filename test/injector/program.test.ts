@@ -193,6 +193,7 @@ describe('the injector’s settings', () => {
     expect(read({ WEFT_TRACING_ENDPOINT: 'jaeger.obs:4318' })).to.include('did you mean http://jaeger.obs:4318?');
     expect(read({ WEFT_TRACING_ENDPOINT: 'grpc://jaeger.obs:4317' })).to.include('did you mean http://jaeger.obs:4317?');
     expect(read({ WEFT_TRACING_ENDPOINT: 'http://a/?b' })).to.include('did you mean http://a/?');
+    expect(read({ WEFT_TRACING_ENDPOINT: 'http://a:4318/v1/traces' })).to.include('without /v1/traces, did you mean http://a:4318?');
     expect(read({ WEFT_TRACING_ENDPOINT: '::' })).to.include('WEFT_TRACING_ENDPOINT: "::": it must be an http:// or https:// URL, such as');
     expect(read({ WEFT_TRACING_SAMPLING: '5' }))
       .to.include('WEFT_TRACING_SAMPLING: "5": it must be a share')

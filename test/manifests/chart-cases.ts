@@ -74,5 +74,7 @@ export const CHART_CASES: Readonly<Record<string, InstallWishes>> = {
   defaults: { ha: false, files: [], set: [] },
   'high-availability': { ha: true, files: [], set: ['image.tag=1.10', 'sidecar.opaquePorts={25,587}'] },
   everything: { ha: false, files: [file(EVERYTHING)], set: ['controlPlane.podAnnotations.example\\.dev/set=a\\,b=c'] },
+  // What "helm upgrade --reuse-values" has from a version that did not know them.
+  'values-of-before': { ha: false, files: [], set: ['tracing=null', 'accessLog=null'] },
   nothing: { ha: false, files: [file(NOTHING)], set: ['namespace.create=true'] },
 };
