@@ -141,8 +141,9 @@ function parseCondition(text: string): AccessCondition {
   }
   if (operator !== '=' && operator !== '!=') throw wrong(`${field} is a text: use = or !=, not ${operator}`);
   const equal = operator === '=';
+  if (/^[=<>]/.test(operand)) throw wrong(`there is no operator ${operator}${operand[0]}: use = or !=`);
   const words = WORDS[field];
-  const test = pattern(field === 'code' ? codeSpelling(operand) : operand, wrong);
+  const test = pattern(spelling(field, operand), wrong);
   if (words !== undefined && !words.some(test)) {
     const choice = didYouMean(operand, words) || ` (${words.join(', ')})`;
     throw wrong(`${JSON.stringify(operand)} is no ${field}${choice}`);
@@ -194,6 +195,13 @@ function pattern(operand: string, wrong: (why: string) => RangeError): (value: s
   if (begins) return (value) => value.startsWith(rest);
   if (ends) return (value) => value.endsWith(rest);
   return (value) => value === operand;
+}
+
+/** As the line has it. */
+function spelling(field: string, operand: string): string {
+  if (field === 'code') return codeSpelling(operand);
+  // Paths and full names of methods are often written with it.
+  return field === 'method' && operand.length > 1 && operand.startsWith('/') ? operand.slice(1) : operand;
 }
 
 /** UNAVAILABLE, unavailable and Unavailable are one code; CANCELLED has two spellings. */
