@@ -29,9 +29,9 @@ export class InjectorMetrics {
     outcome.count++;
   }
 
-  /** Notes how long a review took. */
+  /** Notes how long a review took. @param ms less than 0 where the machine's clock was set back meanwhile: a sum that falls looks like a restart */
   took(ms: number): void {
-    const seconds = ms / 1000;
+    const seconds = Math.max(0, ms) / 1000;
     this.total++;
     this.totalSeconds += seconds;
     const at = BOUNDS_SECONDS.findIndex((bound) => seconds <= bound);
