@@ -60,6 +60,7 @@ const EVERYTHING = {
 };
 
 const NOTHING = {
+  tracing: { sampling: 0.000_012 },
   image: { pullSecrets: [] },
   namespace: { create: false },
   controlPlane: { nodeSelector: { 'kubernetes.io/os': null }, resources: { limits: null } },

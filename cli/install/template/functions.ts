@@ -4,8 +4,9 @@ import { Document, Scalar, visit } from 'yaml';
 /** What values are: YAML's types, and integers that `int` has made. */
 export type Value = string | number | bigint | boolean | null | readonly Value[] | { readonly [name: string]: Value };
 
-/** Go writes float64 from here on as 1e+06, and below the other as 1e-05: a trap that the chart must not be in. */
+/** Go writes float64 from here on as 1e+06: a trap that the chart must not be in. */
 const LARGEST_PLAIN_NUMBER = 1_000_000;
+/** Below it Go writes 1e-05: shares may be so small, and are read with exponents. */
 const LEAST_PLAIN_FRACTION = 0.0001;
 
 /** Whether Go's templates count a value as true: not when it is false, zero, nil or empty. */
@@ -18,8 +19,10 @@ export function isTrue(value: Value): boolean {
 export function printed(value: Value): string {
   if (value === null) return '';
   if (typeof value === 'object') throw new Error('a map or list is printed; it needs toYaml');
-  if (typeof value === 'number' && value !== 0 && !(Math.abs(value) >= LEAST_PLAIN_FRACTION && Math.abs(value) < LARGEST_PLAIN_NUMBER))
+  if (typeof value === 'number' && !(Math.abs(value) < LARGEST_PLAIN_NUMBER))
     throw new Error(`Helm would print the number ${value} in another way; it needs "int"`);
+  if (typeof value === 'number' && value !== 0 && Math.abs(value) < LEAST_PLAIN_FRACTION)
+    return value.toExponential().replace(/-(\d)$/, '-0$1');
   return String(value);
 }
 

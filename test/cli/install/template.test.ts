@@ -85,9 +85,9 @@ describe('templates', () => {
   for (const [source, message] of REFUSED)
     it(`refuses ${JSON.stringify(source)}`, () => expect(() => rendered(source, data)).to.throw(message));
 
-  it('refuses numbers that Helm would print with an exponent', () => {
+  it('writes small numbers as Helm does, and refuses large ones that it would print with an exponent', () => {
     expect(rendered('{{ .n | quote }}', { n: 0.0001 })).to.equal(`"0.0001"`);
-    expect(() => rendered('{{ .n }}', { n: 0.00001 })).to.throw(/Helm would print/);
+    expect([0.00001, -0.000012, 1e-10, 0].map((n) => rendered('{{ .n }}', { n }))).to.deep.equal(['1e-05', '-1.2e-05', '1e-10', '0']);
     expect(rendered('{{ .n }}', { n: 999_999 })).to.equal('999999');
     expect(() => rendered('{{ .n }}', { n: 1_000_000 })).to.throw(/Helm would print/);
     expect(rendered('{{ int .n }}', { n: 1_000_000 })).to.equal('1000000');
