@@ -42,8 +42,9 @@ export class SpanExporter {
   private sender: SpanSender | null = null;
   private loading: Promise<void> | null = null;
   private readonly underWay = new Set<Promise<void>>();
-  /** The last request failed; when that was last told. */
+  /** The last request failed; that was told and its end was not; when it was last told. */
   private failing = false;
+  private complained = false;
   private complainedAtMs = Number.NEGATIVE_INFINITY;
 
   constructor(context: ExporterContext) {
@@ -136,12 +137,14 @@ export class SpanExporter {
   private tell(error: Error | null, spans: number): void {
     const { log, now, url } = this.context;
     if (error === null) {
-      if (this.failing) log.info('spans are exported again', { url });
+      if (this.complained) log.info('spans are exported again', { url });
       this.failing = false;
+      this.complained = false;
       return;
     }
     this.failing = true;
     if (now() - this.complainedAtMs < COMPLAIN_MS) return;
+    this.complained = true;
     this.complainedAtMs = now();
     log.warn('spans are not exported; traffic is not affected', { url, spans, error: reasonOf(error) });
   }

@@ -91,11 +91,12 @@ export class Tracing {
     void this.exporter?.retire();
     this.exporter = null;
     if (url === '') return log.info('tracing is off');
-    log.info('tracing', { url, parent_based: settings.sampling.parentBased, share: settings.sampling.ratio });
+    const shown = withoutPassword(url);
+    log.info('tracing', { url: shown, parent_based: settings.sampling.parentBased, share: settings.sampling.ratio });
     const resource = (): Record<string, string> => this.resource();
     const queue = this.newQueue();
     this.recorder.queue = queue;
-    this.exporter = new SpanExporter({ queue, load: () => load(url), resource, version, url, counters, now, log });
+    this.exporter = new SpanExporter({ queue, load: () => load(url), resource, version, url: shown, counters, now, log });
     this.setOffset();
     this.timer = setInterval(() => {
       this.setOffset();
@@ -125,4 +126,11 @@ export class Tracing {
       ...settings.resourceAttributes,
     };
   }
+}
+
+/** A URL as logs may show it. */
+function withoutPassword(url: string): string {
+  const shown = new URL(url);
+  if (shown.password !== '') shown.password = '***';
+  return shown.href;
 }

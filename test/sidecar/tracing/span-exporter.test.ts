@@ -17,6 +17,7 @@ class Sending {
   readonly dropped: Record<string, number> = {};
   exported = 0;
   readonly warnings: string[] = [];
+  readonly infos: string[] = [];
   readonly exporter: SpanExporter;
   private readonly recorder: SpanRecorder;
   private readonly tracer = new Tracer({ parentBased: true, ratio: 1 }, new RandomWords(randomBytes(16)));
@@ -47,7 +48,7 @@ class Sending {
         dropped,
       },
       now: () => performance.now(),
-      log: { ...silentLogger, warn: (message) => void this.warnings.push(message) },
+      log: { ...silentLogger, warn: (message) => void this.warnings.push(message), info: (message) => void this.infos.push(message) },
     });
   }
 
@@ -99,6 +100,18 @@ describe('span exporter', () => {
       expect([sending.exported, sending.dropped], behaviour).to.deep.equal([exported, dropped]);
     }
     expect(sending.warnings).to.have.length(1);
+  });
+
+  it('says once that the collector is away, and once that it is back, though it comes and goes', async () => {
+    const sending = new Sending(collector.endpoint);
+    for (let i = 0; i < 5; i++) {
+      for (const behaviour of ['fail', 'take'] as const) {
+        collector.behaviour = behaviour;
+        sending.record(1);
+        await sending.exporter.flush(5000);
+      }
+    }
+    expect([sending.exported, sending.warnings.length, sending.infos.length]).to.deep.equal([5, 1, 1]);
   });
 
   it('counts what is refused once, however many requests are under way', async () => {

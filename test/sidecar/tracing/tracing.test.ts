@@ -16,6 +16,7 @@ import { until } from '#test/support/until.ts';
 class Collectors {
   readonly spans: Record<string, number> = {};
   readonly dropped: Record<string, number> = {};
+  readonly logged: string[] = [];
   private waiting: ((error: Error | null) => void)[] = [];
   readonly tracing: Tracing;
 
@@ -45,7 +46,7 @@ class Collectors {
           });
         },
       }),
-      log: silentLogger,
+      log: { ...silentLogger, info: (_message, fields) => void this.logged.push(`${fields?.url}`) },
     });
   }
 
@@ -95,6 +96,11 @@ describe('tracing', () => {
     collectors.record(10);
     await until(() => collectors.spans[URL_OF(SECOND)] === 20, 'the new one goes on');
     expect(collectors.spans[URL_OF(FIRST)]).to.equal((MAX_EXPORTS + 1) * 10 + 5);
+  });
+
+  it('tells nobody the password of its collector', () => {
+    const { logged } = new Collectors({ OTEL_EXPORTER_OTLP_ENDPOINT: 'http://weft:secret@first:4318' });
+    expect(logged).to.deep.equal(['http://weft:***@first:4318/v1/traces']);
   });
 
   it('counts what waited for a collector that was away and is not wanted any more', async () => {
