@@ -6,7 +6,10 @@ import { ANNOTATION_ACCESS_LOG, ANNOTATION_TRACE_SAMPLING } from '#core/names.ts
 import { parseTraceSampling } from '#core/trace-sampling.ts';
 import type { KubeObject } from './kube/types.ts';
 import type { PolicyTelemetry } from './telemetry-policy.ts';
-import { fieldsOf, printable, quote } from './translate/fields.ts';
+import { fieldsOf, printable, quote, sentence } from './translate/fields.ts';
+
+/** Of a mistake: it quotes what may be 512 characters. */
+const LONGEST_MISTAKE = 400;
 
 /** What the annotations of one object say. */
 export interface TelemetryAnnotations {
@@ -30,7 +33,7 @@ export function readAnnotations(object: KubeObject | undefined): TelemetryAnnota
       return parse(value);
     } catch (error) {
       if (!(error instanceof RangeError)) throw error;
-      mistakes.push(`annotation ${name}: ${quote(value)} is ignored: ${error.message}`);
+      mistakes.push(sentence(`annotation ${name}: ${quote(value)} is ignored: ${error.message}`, LONGEST_MISTAKE));
       return undefined;
     }
   };

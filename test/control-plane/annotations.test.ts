@@ -47,6 +47,11 @@ describe('control-plane: annotations', () => {
   });
 
   it('are told of in bounded measure', () => {
+    const [steering] = readAnnotations(object('Pod', 'a', log(`\u009b2J\u202e=${'x'.repeat(500)}`))).mistakes;
+    expect(steering)
+      .to.match(/^annotation weft\.dev\/access-log: "\\u009b2J\\u202e=x+….*\\u009b2J.*…$/)
+      .and.not.match(/\p{C}/u);
+    expect(steering.length).to.be.at.most(400);
     const problems = annotationProblems(Array.from({ length: 1000 }, (_, i) => object('Pod', `p${i}`, sampling(`x${i}`))));
     expect(problems).to.have.length(21);
     expect(problems.at(-1)).to.equal('980 more annotations of pods, namespaces and routes are ignored');
