@@ -31,6 +31,9 @@ const OURS = /^(?:rpc|http|url|server|network|error|weft)\./;
 /** Outcomes that are remembered: an endpoint may answer with any of 900 HTTP statuses and 17 of gRPC's. */
 const MAX_STATUSES = 256;
 
+/** Of attributes that were asked for: with more, spans would be too large to be sent at all. */
+const MAX_MORE_OCTETS = MAX_SPAN_OCTETS / 2;
+
 const NOTHING = Buffer.alloc(0);
 
 export class SpanRecorder implements CallObserver {
@@ -51,10 +54,22 @@ export class SpanRecorder implements CallObserver {
     this.dropped = dropped;
   }
 
-  /** Attributes that every span has besides; they do not take the place of our own. */
-  setAttributes(attributes: Readonly<Record<string, string>>): void {
-    this.more = attributeOctets(Object.fromEntries(Object.entries(attributes).filter(([key]) => !OURS.test(key))));
+  /**
+   * Attributes that every span has besides; they do not take the place of our own.
+   * @returns the names of those for which there is no room
+   */
+  setAttributes(attributes: Readonly<Record<string, string>>): string[] {
+    const leftOut: string[] = [];
+    let more: Buffer = NOTHING;
+    for (const [key, value] of Object.entries(attributes)) {
+      if (OURS.test(key)) continue;
+      const octets = attributeOctets({ [key]: value });
+      if (more.length + octets.length > MAX_MORE_OCTETS) leftOut.push(key);
+      else more = Buffer.concat([more, octets]);
+    }
+    this.more = more;
     this.plans = new WeakMap();
+    return leftOut;
   }
 
   ended(call: EndedCall): void {

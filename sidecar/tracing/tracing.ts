@@ -63,7 +63,8 @@ export class Tracing {
   take(telemetry: Telemetry | undefined): void {
     const { settings, log } = this.context;
     this.tracer.setShare(telemetry?.traceSampling ?? null);
-    this.recorder.setAttributes(telemetry?.attributes ?? {});
+    const leftOut = this.recorder.setAttributes(telemetry?.attributes ?? {});
+    if (leftOut.length > 0) log.warn('spans have no room for these attributes', { attributes: leftOut.join(', ') });
     this.serviceName = telemetry?.serviceName ?? '';
     const endpoint = telemetry?.otlpEndpoint ?? '';
     if (endpoint === '') return this.use(settings.url);

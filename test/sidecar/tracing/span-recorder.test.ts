@@ -167,6 +167,15 @@ describe('span recorder', () => {
     expect(attributes).to.include({ team: 'payments', 'rpc.method': 'payment.PaymentService/Charge' });
   });
 
+  it('adds no more than leaves room for the rest', () => {
+    const many = Object.fromEntries(Array.from({ length: 32 }, (_, i) => [`team-${i}`, 'x'.repeat(1000)]));
+    const { spans, dropped } = record([callOf()], 10, many);
+    expect(dropped).to.deep.equal([]);
+    expect(spans[0].attributes).to.include({ 'team-0': 'x'.repeat(256), 'rpc.status_code': 'OK' });
+    expect(spans[0].attributes).to.not.have.any.keys('team-31');
+    expect(new SpanRecorder(new SpanQueue(1, 1, () => {}), () => {}).setAttributes(many)).to.include('team-31');
+  });
+
   it('keeps no more than may wait, in batches that leave together', () => {
     const { spans, dropped } = record(
       Array.from({ length: 1500 }, () => callOf()),
