@@ -25,6 +25,8 @@ export interface Size {
 }
 
 const MOST_PROBLEMS = 5;
+/** Columns of a trace's line beside its name: indent, duration, the word and 32 digits. */
+const TRACE_COLUMNS = 51;
 
 /** At most `size.rows` lines of at most `size.columns` columns. Where there is no room, backends share their method's line, then ids of traces are left out. */
 export function renderView(state: MeshState, size: Size, style: Style): string[] {
@@ -76,7 +78,8 @@ function methodLines(state: MeshState, columns: number, style: Style, shown: { b
       const painted = success !== null && success < 1 ? style.bad(drawn) : style.accent(drawn);
       lines.push(`    ${pad(shortBackend(backend, row.service), nameWidth)} ${padLeft(shareText(share), 7)} ${painted}`);
     }
-    if (shown.traces) lines.push(...traceLines(row, nameWidth, style));
+    // Below the backends' names, unless these are so long that the id would be cut.
+    if (shown.traces) lines.push(...traceLines(row, Math.min(nameWidth, columns - TRACE_COLUMNS), style));
   }
   return [...lines, ''];
 }

@@ -138,6 +138,9 @@ describe('run/view: render', () => {
     const methods = methodRows(traced());
     const text = renderView(state({ methods }), { columns: 100, rows: 40 }, PLAIN).join('\n');
     expect(text).to.include(`    slow         41.2 ms trace ${SLOW.traceId}\n    UNAVAILABLE  3.00 ms trace ${FAILED.traceId}\n`);
+    const far = methods.map((row) => ({ ...row, backends: [{ backend: `${'n'.repeat(50)}/payment:80`, share: 1, success: 1 }] }));
+    const narrow = renderView(state({ methods: far, routes: [], problems: [] }), { columns: 80, rows: 40 }, PLAIN).join('\n');
+    expect(narrow).to.include(`trace ${SLOW.traceId}\n`).and.include(`trace ${FAILED.traceId}\n`);
     const low = renderView(state({ methods, routes: [], problems: [] }), { columns: 100, rows: 8 }, PLAIN).join('\n');
     expect(low).to.include(`trace ${SLOW.traceId}`).and.not.include('█');
     expect(renderView(state({ methods, routes: [], problems: [] }), { columns: 100, rows: 6 }, PLAIN).join('\n')).to.not.include('trace');
