@@ -178,6 +178,14 @@ describe('span exporter', () => {
     expect(sending.exported).to.equal(0);
   });
 
+  it('ends a flush at its time though the collector hangs', async () => {
+    collector.behaviour = 'hang';
+    const sending = new Sending(collector.endpoint, { maxBatch: 1 });
+    sending.record(MAX_EXPORTS + 3);
+    await sending.exporter.flush(50);
+    expect([sending.exported, sending.dropped]).to.deep.equal([0, {}]);
+  });
+
   it('waits for a collector that is not there yet', async () => {
     const [port] = await freePorts(1);
     const sending = new Sending(`http://127.0.0.1:${port}`);
