@@ -23,7 +23,6 @@ import type { Peer } from './publish/subscriber.ts';
 import { PoliciesOfPods } from './telemetry-policy.ts';
 import { podAddress } from './translate/endpoints.ts';
 import { type RouteParentStatus, translateService } from './translate/index.ts';
-import { splitKey } from './translate/references.ts';
 import { workloadOfPod } from './workload.ts';
 
 /** Streams that do not end by themselves when the control plane stops are cut after this, in ms. */
@@ -148,7 +147,7 @@ export async function startControlPlane(settings: ControlPlaneSettings): Promise
     else if (kind === 'XTelemetryPolicy') publisher.namespaceChanged(concerned);
     else if (kind === 'EndpointSlice' && policies.concern(concerned, keys)) publisher.namespaceChanged(concerned);
     else if ((kind === 'Service' && keys.size > 0) || kind === 'ReferenceGrant')
-      for (const one of new Set([...store.keysOf('XTelemetryPolicy')].map((key) => splitKey(key)[0]))) publisher.namespaceChanged(one);
+      for (const one of policies.changed()) publisher.namespaceChanged(one);
   };
   let closing: Promise<void> | null = null;
   return {

@@ -1,5 +1,6 @@
 // XTelemetryPolicy objects of a namespace → what the pods of their targets report, and the verdict on each. Pure.
 // Written for Gateways; that a Service or the namespace itself may be the target is Weft's own extension. Gateways are others' to judge.
+import { isDeepStrictEqual } from 'node:util';
 import { didYouMean } from '#core/nearest.ts';
 import type { Condition, ParentReference, PolicyTracing, XTelemetryPolicy } from './kube/types.ts';
 import { EXPERIMENTAL_GROUP } from './kube/types.ts';
@@ -81,12 +82,13 @@ function judge(namespace: string, objects: ObjectView, defaultSampling: number, 
   return { verdicts, holding };
 }
 
+const NOTHING: JudgedPolicies['holding'] = new Map();
+
 /** What policies say for pods. What holds in a namespace is kept until one of the objects that decide it is another. */
 export class PoliciesOfPods {
   private readonly store: ObjectStore;
   private readonly defaultSampling: number;
-  private readonly holding = new Map<string, JudgedPolicies['holding']>();
-  private judged = -1;
+  private readonly known = new Map<string, { readonly inputs: number; readonly holding: JudgedPolicies['holding'] }>();
 
   constructor(store: ObjectStore, defaultSampling: number) {
     this.store = store;
@@ -108,12 +110,22 @@ export class PoliciesOfPods {
     return holding.size > 0 && [...serviceKeys].some((key) => holding.has(key));
   }
 
+  /** Of the namespaces that were asked about, those with policies for which a Service or a ReferenceGrant makes a difference since. */
+  changed(): string[] {
+    return [...this.known].flatMap(([namespace, { holding }]) =>
+      isDeepStrictEqual(holding, this.holdingIn(namespace)) ? [] : [namespace],
+    );
+  }
+
   private holdingIn(namespace: string): JudgedPolicies['holding'] {
     const { store, defaultSampling } = this;
-    if (this.judged !== store.policyInputs) this.holding.clear();
-    this.judged = store.policyInputs;
-    let holding = this.holding.get(namespace);
-    if (holding === undefined) this.holding.set(namespace, (holding = judge(namespace, store, defaultSampling, () => '').holding));
+    const inputs = store.policyInputs;
+    const known = this.known.get(namespace);
+    if (known?.inputs === inputs) return known.holding;
+    this.known.delete(namespace);
+    if (store.policiesIn(namespace).length === 0) return NOTHING;
+    const { holding } = judge(namespace, store, defaultSampling, () => '');
+    this.known.set(namespace, { inputs, holding });
     return holding;
   }
 }

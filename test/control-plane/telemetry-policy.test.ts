@@ -191,11 +191,17 @@ describe('control-plane: telemetry-policy', () => {
     expect(policies.of('shop/pay-1'), 'nothing is judged again').to.equal(policies.of('shop/pay-1'));
     store.apply(policy('p', [target('Service', 'payment')], rate(30)));
     expect(share()).to.equal(0.3);
+    store.apply(service('other', 'new'));
+    expect(policies.changed(), 'nobody asks for that one').to.deep.equal([]);
     store.remove('ReferenceGrant', 'obs', 'g');
+    expect(policies.changed()).to.deep.equal(['shop']);
     expect(share()).to.equal(undefined);
     store.apply(GRANT);
+    expect(policies.changed()).to.deep.equal(['shop']);
+    expect(policies.changed()).to.deep.equal([]);
     expect(share()).to.equal(0.3);
     store.remove('Service', 'obs', 'jaeger');
+    expect(policies.changed()).to.deep.equal(['shop']);
     expect(share()).to.equal(undefined);
     store.replaceAll(AROUND);
     expect(policies.concern('shop', new Set(['shop/payment']))).to.equal(false);
