@@ -15,7 +15,7 @@ export interface CallOrigin {
   readonly mtls: boolean | null;
 }
 
-/** Only valid while it is handed on: whoever needs it later copies. Times are monotonic ms. */
+/** Only valid while it is handed on: whoever needs it later copies, but for plan and trace, which do not change any more. Times are monotonic ms. */
 export interface EndedCall {
   readonly origin: CallOrigin;
   /** The request's headers as they came. */
@@ -48,7 +48,7 @@ export interface EndedCall {
 export interface CallTrace {
   /** A span is made of it. */
   readonly recorded: boolean;
-  /** 32 lower-case hex digits; '' where nobody needs to know. */
+  /** 32 lower-case hex digits, written out for each who asks. */
   readonly traceId: string;
   /** The request's varying fields with the trace context that goes on; valid until the next call. */
   outgoing(varying: readonly Field[]): readonly Field[];

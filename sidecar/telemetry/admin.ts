@@ -184,7 +184,7 @@ function statsOf({ key, statuses, latency, inFlight, examples }: RequestSeries, 
     if (count > 0) byStatus[status] = count;
   });
   const { direction, caller, service, route, rule, method, backend, mtls } = key;
-  const shown = (call: CallExample) => ({ traceId: call.traceId, ms: call.ms, endedMs: unixEnd(call, unixMs) });
+  const shown = (call: CallExample) => ({ traceId: call.trace.traceId, ms: call.ms, endedMs: unixEnd(call, unixMs) });
   return {
     direction,
     caller,
@@ -198,7 +198,7 @@ function statsOf({ key, statuses, latency, inFlight, examples }: RequestSeries, 
     count: latency.count,
     inFlight,
     latency: latency.filled(),
-    ...(examples === null ? {} : { slow: shown(examples.slow) }),
+    ...(examples?.slow ? { slow: shown(examples.slow) } : {}),
     ...(examples?.failed ? { failed: { ...shown(examples.failed), code: GRPC_CODES[examples.failed.status] } } : {}),
   };
 }

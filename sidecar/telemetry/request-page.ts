@@ -72,5 +72,5 @@ function writeHandled(
 }
 
 function exemplarOf(example: CallExample | null, value: number, unixMs: (monotonicMs: number) => number): Exemplar | null {
-  return example === null ? null : { traceId: example.traceId, value, atMs: unixEnd(example, unixMs) };
+  return example === null ? null : { traceId: example.trace.traceId, value, atMs: unixEnd(example, unixMs) };
 }

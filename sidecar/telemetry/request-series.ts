@@ -61,9 +61,8 @@ export class RequestSeries implements CallSeries {
     this.requestBytes += call.requestBytes;
     this.responseBytes += call.responseBytes;
     if (trace === null || !trace.recorded) return;
-    const example = { traceId: trace.traceId, status, ms, endMs, unixEndMs: 0 };
-    if (this.examples === null) this.examples = new Examples(STATUSES, example);
-    this.examples.note(example, bucket);
+    if (this.examples === null) this.examples = new Examples(STATUSES);
+    this.examples.note(trace, status, ms, endMs, bucket);
   }
 
   /** Takes what another has counted. */

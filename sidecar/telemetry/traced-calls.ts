@@ -2,7 +2,8 @@
 import { create } from '@bufbuild/protobuf';
 import { type TracedCall, TracedCallSchema } from '#core/gen/weft/v1/config_pb.ts';
 import type { Timers } from '#core/timers.ts';
-import type { EndedCall } from '../forward/ended-call.ts';
+import type { CallTrace, EndedCall } from '../forward/ended-call.ts';
+import type { Plan } from '../forward/plan.ts';
 
 /** Services that a report tells of; calls of others are left out until the next one. */
 const MOST_SERVICES = 32;
@@ -11,10 +12,20 @@ const LONGEST_METHOD = 200;
 /** Between two reports, in ms. */
 export const REPORT_EVERY_MS = 10_000;
 
+/** What is kept of a call until somebody asks. */
+interface KeptCall {
+  readonly trace: CallTrace;
+  readonly plan: Plan;
+  readonly grpcStatus: number;
+  readonly durationMs: number;
+  /** Unix ms. */
+  readonly endedMs: number;
+  readonly error: string;
+}
+
 interface Noted {
-  slowestMs: number;
-  slow: TracedCall | null;
-  failed: TracedCall | null;
+  slow: KeptCall;
+  failed: KeptCall | null;
 }
 
 export class TracedCalls {
@@ -29,44 +40,53 @@ export class TracedCalls {
   /** A call ended. Of those whose trace is recorded and that this workload made, notes it if it is slower than all before, or failed. */
   record(call: EndedCall): void {
     const { origin, trace, plan } = call;
-    if (origin.direction !== 'outbound' || plan === null || trace === null || !trace.recorded || trace.traceId === '') return;
+    if (origin.direction !== 'outbound' || plan === null || trace === null || !trace.recorded) return;
     const { key } = plan.port.service;
-    let noted = this.noted.get(key);
-    if (noted === undefined) {
-      if (this.noted.size >= MOST_SERVICES) return;
-      this.noted.set(key, (noted = { slowestMs: -1, slow: null, failed: null }));
-    }
+    const noted = this.noted.get(key);
     const durationMs = call.endMs - call.startMs;
-    if (durationMs > noted.slowestMs) {
-      noted.slowestMs = durationMs;
-      noted.slow = this.copy(call, 'slow');
+    const failed = call.grpcStatus !== 0;
+    if (noted !== undefined && !failed && durationMs <= noted.slow.durationMs) return;
+    const kept = {
+      trace,
+      plan,
+      grpcStatus: call.grpcStatus,
+      durationMs,
+      endedMs: this.now(),
+      error: call.error === null ? '' : call.error.label,
+    };
+    if (noted === undefined) {
+      if (this.noted.size < MOST_SERVICES) this.noted.set(key, { slow: kept, failed: failed ? kept : null });
+      return;
     }
-    if (call.grpcStatus !== 0) noted.failed = this.copy(call, 'failed');
+    if (durationMs > noted.slow.durationMs) noted.slow = kept;
+    if (failed) noted.failed = kept;
   }
 
   /** What was noted since it was last taken; null: nothing. */
   take(): TracedCall[] | null {
     if (this.noted.size === 0) return null;
-    const calls = [...this.noted.values()].flatMap(({ slow, failed }) => [slow, failed].filter((call) => call !== null));
+    const calls = [...this.noted.values()].flatMap(({ slow, failed }) =>
+      failed === null ? [reported(slow, 'slow')] : [reported(slow, 'slow'), reported(failed, 'failed')],
+    );
     this.noted = new Map();
     return calls;
   }
+}
 
-  private copy({ plan, trace, grpcStatus, startMs, endMs, error }: EndedCall, kind: 'slow' | 'failed'): TracedCall {
-    const { port, method, rule } = plan!;
-    const route = rule?.route ?? null;
-    return create(TracedCallSchema, {
-      traceId: trace!.traceId,
-      service: port.service.key,
-      method: shownMethod(method),
-      route: route === null ? '' : `${route.kind}/${route.namespace}/${route.name}`,
-      grpcStatus,
-      durationMs: endMs - startMs,
-      endedMs: BigInt(Math.round(this.now())),
-      error: error?.label ?? '',
-      kind,
-    });
-  }
+function reported({ trace, plan, grpcStatus, durationMs, endedMs, error }: KeptCall, kind: 'slow' | 'failed'): TracedCall {
+  const { port, method, rule } = plan;
+  const route = rule?.route ?? null;
+  return create(TracedCallSchema, {
+    traceId: trace.traceId,
+    service: port.service.key,
+    method: shownMethod(method),
+    route: route === null ? '' : `${route.kind}/${route.namespace}/${route.name}`,
+    grpcStatus,
+    durationMs,
+    endedMs: BigInt(Math.round(endedMs)),
+    error,
+    kind,
+  });
 }
 
 /** A path is without its query, which may hold secrets. */

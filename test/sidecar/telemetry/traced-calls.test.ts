@@ -56,7 +56,6 @@ describe('sidecar/telemetry: traced calls', () => {
   it('leaves out calls that are not recorded, that others made, and Services beyond the bound', () => {
     const calls = new TracedCalls(() => NOW_MS);
     calls.record(ended({ recorded: false }));
-    calls.record(ended({ traceId: '' }));
     calls.record(ended({ direction: 'inbound' }));
     calls.record({ ...ended({}), trace: null });
     calls.record({ ...ended({}), plan: null });
