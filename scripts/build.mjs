@@ -11,7 +11,12 @@ const ROOT = join(dirname(fileURLToPath(import.meta.url)), '..');
 export const BUNDLES = [
   { out: 'dist/weft.mjs', entry: 'cli/main.ts', chart: 'manifests/helm/weft' },
   // Source text stays in memory: minified, an idle sidecar needs 2 MiB less.
-  { out: 'dist/sidecar.mjs', entry: 'sidecar/main.ts', minify: true },
+  {
+    out: 'dist/sidecar.mjs',
+    entry: 'sidecar/main.ts',
+    minify: true,
+    alias: { http: './sidecar/tracing/builtin/http.ts', fs: './sidecar/tracing/builtin/fs.ts' },
+  },
   { out: 'dist/capture.mjs', entry: 'sidecar/capture/main.ts', minify: true },
   { out: 'dist/ready.mjs', entry: 'sidecar/ready/main.ts', minify: true },
   { out: 'dist/control-plane.mjs', entry: 'control-plane/main.ts' },
@@ -53,6 +58,7 @@ async function bundleProgram(root, bundle) {
     legalComments: 'none',
     logLevel: 'warning',
     external: ['koffi'],
+    alias: bundle.alias ?? {},
     define: bundle.chart === undefined ? {} : { WEFT_CHART_FILES: JSON.stringify(chartFiles(join(root, bundle.chart))) },
     // CommonJS dependencies (grpc-js) call require(), which an ES module does not have.
     banner: {
