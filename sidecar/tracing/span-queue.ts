@@ -15,7 +15,7 @@ const HEADROOM = 8 * 1024;
 /** The resource's and the scope's octets together may not be more: the tags and lengths need the rest. */
 export const MAX_PREFIX_OCTETS = HEADROOM - 32;
 /** Batches whose memory is kept for later ones: at full load one is filled while others are under way, and new memory for each would have to be collected. */
-const MAX_SPARE = 4;
+const MAX_SPARE = 8;
 
 /** Spans that leave together. */
 export class Batch {
