@@ -1,8 +1,7 @@
 // Spans between their end and the collector: encoded at once, in batches, a bounded number of them. What does not fit is dropped and counted.
-
-/** Fields of opentelemetry.proto.trace.v1: TracesData.resource_spans, ResourceSpans.scope_spans, ScopeSpans.spans. */
 import { lengthTag, varint } from './protobuf.ts';
 
+/** Fields of opentelemetry.proto.trace.v1: TracesData.resource_spans, ResourceSpans.scope_spans. */
 const RESOURCE_SPANS = 1;
 const SCOPE_SPANS = 2;
 
@@ -14,7 +13,7 @@ const BATCH_OCTETS = 384 * 1024;
 const HEADROOM = 8 * 1024;
 /** The resource's and the scope's octets together may not be more: the tags and lengths need the rest. */
 export const MAX_PREFIX_OCTETS = HEADROOM - 32;
-/** Batches whose memory is kept for later ones: at full load one is filled while others are under way, and new memory for each would have to be collected. */
+/** Batches whose memory is kept for later ones: with the default sizes, as many as wait, are filled and are under way together. */
 const MAX_SPARE = 8;
 
 /** Spans that leave together. */

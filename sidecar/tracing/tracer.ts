@@ -27,71 +27,20 @@ const MAX_RETRIES = 8;
 const SAMPLED = 1;
 const TWO_32 = 2 ** 32;
 
-/** A call with a span: ours has the parent that came, what goes on has ours. */
-export class RecordedTrace implements CallTrace {
-  readonly recorded = true;
-  retries: Retry[] | null = null;
+/** What goes on with a call: identifiers as words, trace (t) and span (s). */
+class OutgoingTrace {
   readonly t0: number;
   readonly t1: number;
   readonly t2: number;
   readonly t3: number;
   readonly s0: number;
   readonly s1: number;
-  /** The parent span; both 0: the trace begins here. */
-  readonly p0: number;
-  readonly p1: number;
-  readonly tracestate: string;
   /** Of W3C Trace Context. */
   readonly flags: number;
   private readonly keepState: boolean;
   private readonly field: TraceparentField;
 
-  constructor(field: TraceparentField, context: IncomingContext, s0: number, s1: number) {
-    const known = context.found !== 'none';
-    this.field = field;
-    this.t0 = context.t0;
-    this.t1 = context.t1;
-    this.t2 = context.t2;
-    this.t3 = context.t3;
-    this.s0 = s0;
-    this.s1 = s1;
-    this.p0 = known ? context.s0 : 0;
-    this.p1 = known ? context.s1 : 0;
-    this.tracestate = context.tracestate;
-    this.flags = SAMPLED | context.flags;
-    this.keepState = context.found === 'w3c';
-  }
-
-  get traceId(): string {
-    return traceIdOf(this.t0, this.t1, this.t2, this.t3);
-  }
-
-  outgoing(varying: readonly Field[]): readonly Field[] {
-    const { field } = this;
-    field.write(this.t0, this.t1, this.t2, this.t3, this.s0, this.s1, this.flags);
-    return field.among(varying, this.keepState);
-  }
-
-  retried(atMs: number, endpoint: string, reason: string): void {
-    this.retries ??= [];
-    if (this.retries.length < MAX_RETRIES) this.retries.push({ atMs, endpoint, reason });
-  }
-}
-
-/** A call without a span, by our decision: it goes on, so that nobody behind us decides anew. */
-class UnrecordedTrace implements CallTrace {
-  readonly recorded = false;
-  private readonly keepState: boolean;
-  private readonly field: TraceparentField;
-  private readonly t0: number;
-  private readonly t1: number;
-  private readonly t2: number;
-  private readonly t3: number;
-  private readonly s0: number;
-  private readonly s1: number;
-  private readonly flags: number;
-
-  constructor(field: TraceparentField, { found, flags, t0, t1, t2, t3 }: IncomingContext, s0: number, s1: number) {
+  constructor(field: TraceparentField, { found, t0, t1, t2, t3 }: IncomingContext, s0: number, s1: number, flags: number) {
     this.field = field;
     this.keepState = found === 'w3c';
     this.t0 = t0;
@@ -103,7 +52,6 @@ class UnrecordedTrace implements CallTrace {
     this.flags = flags;
   }
 
-  /** For the access log: the application has it too. */
   get traceId(): string {
     return traceIdOf(this.t0, this.t1, this.t2, this.t3);
   }
@@ -113,6 +61,34 @@ class UnrecordedTrace implements CallTrace {
     field.write(this.t0, this.t1, this.t2, this.t3, this.s0, this.s1, this.flags);
     return field.among(varying, this.keepState);
   }
+}
+
+/** A call with a span: ours has the parent that came, what goes on has ours. */
+export class RecordedTrace extends OutgoingTrace implements CallTrace {
+  readonly recorded = true;
+  retries: Retry[] | null = null;
+  /** The parent span; both 0: the trace begins here. */
+  readonly p0: number;
+  readonly p1: number;
+  readonly tracestate: string;
+
+  constructor(field: TraceparentField, context: IncomingContext, s0: number, s1: number) {
+    super(field, context, s0, s1, SAMPLED | context.flags);
+    const known = context.found !== 'none';
+    this.p0 = known ? context.s0 : 0;
+    this.p1 = known ? context.s1 : 0;
+    this.tracestate = context.tracestate;
+  }
+
+  retried(atMs: number, endpoint: string, reason: string): void {
+    this.retries ??= [];
+    if (this.retries.length < MAX_RETRIES) this.retries.push({ atMs, endpoint, reason });
+  }
+}
+
+/** A call without a span, by our decision: it goes on, so that nobody behind us decides anew. */
+class UnrecordedTrace extends OutgoingTrace implements CallTrace {
+  readonly recorded = false;
 
   retried(): void {}
 }
@@ -151,8 +127,8 @@ export class Tracer implements CallTracer {
     // What the caller decided against passes as it came.
     if (found === 'w3c' && context.sampled === false) return null;
     return found === 'none'
-      ? new UnrecordedTrace(this.field, context, random.next(), random.next())
-      : new UnrecordedTrace(this.field, context, context.s0, context.s1);
+      ? new UnrecordedTrace(this.field, context, random.next(), random.next(), context.flags)
+      : new UnrecordedTrace(this.field, context, context.s0, context.s1, context.flags);
   }
 
   private decide(context: IncomingContext, rule: RuleRecord | null): boolean {
