@@ -105,6 +105,14 @@ describe('tracing', () => {
     }
   });
 
+  it('refuses baggage that is larger than all headers may be, and only that call', async () => {
+    expect((await caller.call({ traceparent: `00-${TRACE}-${SPAN}-01`, baggage: `a=${'b'.repeat(65_536)}` })).grpcStatus).to.equal('8');
+    const [span] = await spansOf(1);
+    expect([span.traceId, span.attributes['weft.error']]).to.deep.equal([TRACE, 'headers_too_large']);
+    expect((await caller.call({})).grpcStatus).to.equal('0');
+    await spansOf(3);
+  });
+
   it('says why the proxy refused', async () => {
     mesh.setRoutes([grpcRoute([{ matches: [{ method: { service: 'another.Service' } }], backendRefs: [to('v1')] }])]);
     await mesh.settled();

@@ -37,7 +37,7 @@ export class RawCaller {
   private readonly session: http2.ClientHttp2Session;
 
   constructor(at: { host: string; port: number }) {
-    this.session = http2.connect(`http://${at.host}:${at.port}`);
+    this.session = http2.connect(`http://${at.host}:${at.port}`, { maxSendHeaderBlockLength: 1024 * 1024 });
     this.session.on('error', () => {});
   }
 
