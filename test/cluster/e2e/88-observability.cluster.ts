@@ -138,10 +138,14 @@ describe('Observability', () => {
       return true;
     });
     for (const { lastError, scrapeUrl } of await prometheus.targets()) expect(lastError, scrapeUrl).to.equal('');
-    const calls = await eventually('calls by workload', () =>
-      prometheus.query('sum by (workload) (rate(grpc_server_handled_total{namespace="shop",grpc_method="Charge",grpc_code="OK"}[5s])) > 1'),
-    );
-    expect(calls.map(({ metric }) => metric.workload)).to.include('payment-v1');
+    // A rate needs two scrapes.
+    await eventually('calls by workload', async () => {
+      const calls = await prometheus.query(
+        'sum by (workload) (rate(grpc_server_handled_total{namespace="shop",grpc_method="Charge",grpc_code="OK"}[5s])) > 1',
+      );
+      expect(calls.map(({ metric }) => metric.workload)).to.include('payment-v1');
+      return true;
+    });
   });
 
   it('an alert fires when the canary fails, and ends when its weight is taken back', async () => {
