@@ -6,6 +6,7 @@ import { exec, must } from './exec.ts';
 const ROOT = path.resolve(import.meta.dirname, '..', '..');
 const DEPLOYMENTS = [CONTROL_PLANE_NAME, INJECTOR_NAME].map((name) => `deployment/${name}`);
 const READY_SECONDS = 120;
+const LOOK_MS = 300;
 
 export interface InstallSettings {
   readonly kubectl: string;
@@ -35,5 +36,25 @@ export async function installWeft(settings: InstallSettings): Promise<void> {
     const { stdout: pods } = await exec(settings.kubectl, [...inSystem, 'get', 'pods', '-o', 'wide']);
     const { stdout: logs } = await exec(settings.kubectl, [...inSystem, 'logs', deployment, '--tail=20']);
     throw new Error(`${deployment} is not ready: ${stderr.trim()}\n${pods}${logs}`);
+  }
+  await formerInjectorsGone(async (args) => (await exec(settings.kubectl, [...inSystem, ...args])).stdout);
+}
+
+/**
+ * Waits until injectors that were told to stop have ended: over a connection that it keeps, the API server may ask one of them once more, and the
+ * pod has what was set before.
+ * @param kubectl runs kubectl in the system namespace and gives its standard output
+ * @throws Error naming those that do not end
+ */
+export async function formerInjectorsGone(kubectl: (args: readonly string[]) => Promise<string>): Promise<void> {
+  const names = '{range .items[?(@.metadata.deletionTimestamp)]}{.metadata.name}{"\\n"}{end}';
+  const deadline = Date.now() + READY_SECONDS * 1000;
+  for (;;) {
+    const stopping = (await kubectl(['get', 'pods', '-o', `jsonpath=${names}`]))
+      .split('\n')
+      .filter((name) => name.startsWith(INJECTOR_NAME));
+    if (stopping.length === 0) return;
+    if (Date.now() > deadline) throw new Error(`${stopping.join(', ')} did not end`);
+    await new Promise((resolve) => setTimeout(resolve, LOOK_MS));
   }
 }

@@ -1,7 +1,7 @@
 // Weft's own installation, as a person does it: `weft install | kubectl apply -f -`; and `weft` of the build under test.
 import path from 'node:path';
 import { CONTROL_PLANE_NAME, INJECTOR_NAME, SIDECAR_CONTAINER, SYSTEM_NAMESPACE } from '#core/names.ts';
-import { manifests } from '../install.ts';
+import { formerInjectorsGone, manifests } from '../install.ts';
 import { type Answer, eventually, type Objects, type PodItem, runProgram } from './objects.ts';
 import { CALLER_IMAGE, echoContainer, INJECT } from './workloads.ts';
 
@@ -17,6 +17,7 @@ export async function install(objects: Objects, ...values: string[]): Promise<st
   const args = values.flatMap((value) => ['--set', value]);
   const said = await objects.must(['apply', '-f', '-'], await manifests({ image: CALLER_IMAGE, args }));
   await objects.rolledOut(SYSTEM_NAMESPACE, CONTROL_PLANE_NAME, INJECTOR_NAME);
+  await formerInjectorsGone((args) => objects.must(['-n', SYSTEM_NAMESPACE, ...args]));
   await injectionWorks(objects);
   return said;
 }
