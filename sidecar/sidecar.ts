@@ -20,13 +20,14 @@ import { type Clock, newClock } from './http2/clock.ts';
 import { Inbound } from './inbound.ts';
 import { type CapturedContext, capturedOutbound, Outbound } from './outbound.ts';
 import type { AddressQuestions } from './pod-addresses.ts';
+import { portLabel } from './route/labels.ts';
 import type { ServicePortRef } from './route/records.ts';
 import { MeshState } from './state.ts';
 import { deniedFlag } from './telemetry/access-log.ts';
 import type { AccessLines } from './telemetry/line-writer.ts';
 import type { SidecarMetrics } from './telemetry/metrics.ts';
 import type { CallReports } from './telemetry/reports.ts';
-import { labelOf, newSeriesSource } from './telemetry/series-source.ts';
+import { newSeriesSource } from './telemetry/series-source.ts';
 import { newTcpObserver } from './telemetry/tcp-reports.ts';
 
 const TICK_MS = 1000;
@@ -109,7 +110,7 @@ export class Sidecar {
     this.captured = capture === null ? null : new Captured(capture, this.clock, { outbound, inbound });
     const hairpin = (address: string): string | undefined => this.captured?.hairpin(address);
     const isOpaque = (port: number): boolean => this.captured?.isOpaque(port) ?? false;
-    const ejected = (ref: ServicePortRef, reason: string): void => metrics.ejections.add({ backend: labelOf(ref), reason });
+    const ejected = (ref: ServicePortRef, reason: string): void => metrics.ejections.add({ backend: portLabel(ref), reason });
     this.outboundUpstreams = new Upstreams(this.poolContext(hairpin), ejected);
     this.inboundUpstreams = new Upstreams(
       this.poolContext(() => undefined),
@@ -186,7 +187,7 @@ export class Sidecar {
     const counts = new Map<string, number>();
     for (const upstreams of [this.outboundUpstreams, this.inboundUpstreams]) {
       for (const [ref, ejected] of upstreams.ejected(this.around.now()))
-        counts.set(labelOf(ref), (counts.get(labelOf(ref)) ?? 0) + ejected);
+        counts.set(portLabel(ref), (counts.get(portLabel(ref)) ?? 0) + ejected);
     }
     return counts;
   }

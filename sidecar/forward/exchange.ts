@@ -1,6 +1,6 @@
 // One call: a downstream stream bound to an upstream attempt. Deadline, retry, mirror and reset logic lives here and nowhere else.
 import type { EndpointState } from '../balance/endpoint-state.ts';
-import { CANCEL, ERROR_NAMES, INTERNAL_ERROR, NO_ERROR, REFUSED_STREAM } from '../http2/codes.ts';
+import { CANCEL, errorName, INTERNAL_ERROR, NO_ERROR, REFUSED_STREAM } from '../http2/codes.ts';
 import type { Connection } from '../http2/connection.ts';
 import { type Field, makeField } from '../http2/field.ts';
 import type { HeaderBlock } from '../http2/header-block.ts';
@@ -359,13 +359,13 @@ export class Exchange implements StreamHandler, Waiter, Deadline, EndedCall {
       return;
     }
     if (stream === this.down) {
-      this.proxy.stats.reset('client', cause === 'peer' ? (ERROR_NAMES[code] ?? 'unknown') : cause);
+      this.proxy.stats.reset('client', cause === 'peer' ? errorName(code) : cause);
       return this.abandon();
     }
     if (stream !== this.up) return;
     this.up = null;
     this.endpointFailed(true);
-    const reason = cause === 'peer' ? (ERROR_NAMES[code] ?? 'unknown') : cause;
+    const reason = cause === 'peer' ? errorName(code) : cause;
     this.proxy.stats.reset('endpoint', reason);
     if (this.state === SENT && !processed && this.attempts < MAX_ATTEMPTS && this.rewind()) return this.retry(reason);
     const lost = cause === 'connection' || cause === 'stalled';

@@ -3,6 +3,7 @@ import { GRPC_CODES } from '#core/grpc-codes.ts';
 import type { EndpointState } from '../balance/endpoint-state.ts';
 import { textOf } from '../config/latin1.ts';
 import type { CallOrigin, EndedCall } from '../forward/ended-call.ts';
+import { portLabel, routeLabel, ruleLabel } from '../route/labels.ts';
 import type { ServicePortRef } from '../route/records.ts';
 
 /** Longer values are cut: clients choose paths and user agents. */
@@ -29,8 +30,8 @@ export function members(values: Readonly<Record<string, LineValue>>): string {
 }
 
 /** "namespace/name:port"; traffic that is no Service's has its name only. */
-export function serviceName({ namespace, name, port }: ServicePortRef): string {
-  return namespace === '' ? name : `${namespace}/${name}:${port}`;
+export function serviceName(ref: ServicePortRef): string {
+  return ref.namespace === '' ? ref.name : portLabel(ref);
 }
 
 /** What all calls of a plan that fall to one backend have in common. */
@@ -50,12 +51,11 @@ export interface SharedFields {
 export function sharedFields({ block, plan, variant, origin }: EndedCall): SharedFields {
   const { template } = block;
   const { grpc, path } = template;
-  const route = plan?.rule?.route ?? null;
   const query = path.indexOf('?');
   return {
     service: plan === null ? undefined : serviceName(plan.port.service),
-    route: route === null ? undefined : `${route.kind}/${route.namespace}/${route.name}`,
-    rule: route === null ? undefined : plan!.rule!.name || `${plan!.rule!.index}`,
+    route: routeLabel(plan?.rule) || undefined,
+    rule: ruleLabel(plan?.rule) || undefined,
     method: shown(path.slice(path.startsWith('/') ? 1 : 0, query === -1 ? undefined : query)),
     http_method: grpc ? undefined : shown(template.method),
     backend: variant === null || origin.direction === 'inbound' ? undefined : serviceName(variant.backend.ref),

@@ -1,14 +1,14 @@
 // Counts and reports connections that are passed as TCP.
+import { portLabel } from '../route/labels.ts';
 import type { TcpObserver } from '../tcp/observer.ts';
 import type { SidecarMetrics } from './metrics.ts';
 import type { CallReports } from './reports.ts';
-import { labelOf } from './series-source.ts';
 
 /** @param now monotonic ms */
 export function newTcpObserver(metrics: SidecarMetrics, reports: CallReports, now: () => number): TcpObserver {
   return {
     opened: (connection) => {
-      const counted = metrics.tcp.opened(connection.origin.direction, labelOf(connection.service));
+      const counted = metrics.tcp.opened(connection.origin.direction, portLabel(connection.service));
       const startMs = now();
       return (sent, received) => {
         counted(sent, received);

@@ -4,6 +4,7 @@ import { type TracedCall, TracedCallSchema } from '#core/gen/weft/v1/config_pb.t
 import type { Timers } from '#core/timers.ts';
 import type { CallTrace, EndedCall } from '../forward/ended-call.ts';
 import type { Plan } from '../forward/plan.ts';
+import { routeLabel } from '../route/labels.ts';
 
 /** Services that a report tells of; calls of others are left out until the next one. */
 const MOST_SERVICES = 32;
@@ -75,12 +76,11 @@ export class TracedCalls {
 
 function reported({ trace, plan, grpcStatus, durationMs, endedMs, error }: KeptCall, kind: 'slow' | 'failed'): TracedCall {
   const { port, method, rule } = plan;
-  const route = rule?.route ?? null;
   return create(TracedCallSchema, {
     traceId: trace.traceId,
     service: port.service.key,
     method: shownMethod(method),
-    route: route === null ? '' : `${route.kind}/${route.namespace}/${route.name}`,
+    route: routeLabel(rule),
     grpcStatus,
     durationMs,
     endedMs: BigInt(Math.round(endedMs)),

@@ -2,7 +2,7 @@
 // Names are the stable ones of OpenTelemetry's semantic conventions 1.45; Weft's own begin with "weft." (docs/reference/tracing.md).
 import type { EndpointState } from '../balance/endpoint-state.ts';
 import type { EndedCall } from '../forward/ended-call.ts';
-import type { ServicePortRef } from '../route/records.ts';
+import { portLabel, routeLabel, ruleLabel } from '../route/labels.ts';
 import { fixed64Tag, lengthField, putUnixNanos, stringField, varintField } from './protobuf.ts';
 import type { Retry } from './tracer.ts';
 
@@ -55,7 +55,6 @@ export function planAttributes(call: EndedCall): Buffer {
   const method = template.path.slice(1);
   const name = (grpc ? method : template.method).slice(0, MAX_VALUE);
   const service = plan === null ? null : plan.port.service;
-  const route = plan?.rule?.route ?? null;
   return Buffer.concat([
     stringField(SPAN_NAME, name === '' ? 'call' : name),
     varintField(SPAN_KIND, outbound ? CLIENT : SERVER),
@@ -69,10 +68,10 @@ export function planAttributes(call: EndedCall): Buffer {
       'server.address': service === null ? template.authority : outbound ? `${service.name}.${service.namespace}` : service.name,
       'server.port': service === null ? undefined : service.port,
       'weft.direction': origin.direction,
-      'weft.service': service === null ? undefined : label(service),
-      'weft.route': route === null ? undefined : `${route.kind}/${route.namespace}/${route.name}`,
-      'weft.rule': route === null ? undefined : plan!.rule!.name || `${plan!.rule!.index}`,
-      'weft.backend': outbound && variant !== null ? label(variant.backend.ref) : undefined,
+      'weft.service': service === null ? undefined : portLabel(service),
+      'weft.route': routeLabel(plan?.rule),
+      'weft.rule': ruleLabel(plan?.rule),
+      'weft.backend': outbound && variant !== null ? portLabel(variant.backend.ref) : undefined,
       'weft.peer.identity': outbound ? undefined : origin.caller(),
     }),
   ]);
@@ -100,8 +99,4 @@ export function retryEvents(retries: readonly Retry[], unixOffsetMs: number): Bu
       return lengthField(SPAN_EVENTS, Buffer.concat([time, stringField(EVENT_NAME, 'retry'), ...pairs]));
     }),
   );
-}
-
-function label({ namespace, name, port }: ServicePortRef): string {
-  return `${namespace}/${name}:${port}`;
 }
