@@ -3,7 +3,7 @@ import { generateKeyPairSync } from 'node:crypto';
 import { writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { Authority, toPem } from '#certs/authority.ts';
-import { DEFAULT_TRUST_DOMAIN } from '#core/names.ts';
+import { DEFAULT_TRUST_DOMAIN } from '#core/contract/names.ts';
 import { BACKEND_ACCOUNT, NAMESPACE } from './mesh-objects.ts';
 import type { Certificates } from './peers/peer.ts';
 

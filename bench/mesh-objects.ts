@@ -1,9 +1,9 @@
 // The mesh that Weft's sidecars serve in a benchmark, as the Kubernetes objects that a cluster would have: eight methods, a header set, a 90/10 canary. Pure.
 import { create } from '@bufbuild/protobuf';
-import type { KubeObject } from '#control-plane/kube/types.ts';
-import { MtlsMode, Protocol, type Workload, WorkloadSchema } from '#core/gen/weft/v1/mesh_pb.ts';
-import { workloadSpiffeId } from '#core/identity.ts';
-import { ANNOTATION_STATUS } from '#core/names.ts';
+import { MtlsMode, Protocol, type Workload, WorkloadSchema } from '#core/contract/gen/weft/v1/mesh_pb.ts';
+import { workloadSpiffeId } from '#core/contract/identity.ts';
+import { ANNOTATION_STATUS } from '#core/contract/names.ts';
+import type { KubeObject } from '#objects/types.ts';
 
 export const NAMESPACE = 'bench';
 export const CLIENT_POD = 'client';

@@ -1,19 +1,19 @@
 // What counting a call costs, without the call: all that an exchange does for counters, millions of times, with the product's own plans and series.
 // A program, as its answer depends on Node's flags: node <the sidecar's flags> metrics-loop.ts; prints MetricsCost as JSON.
 
-import { ObjectStore } from '#control-plane/objects.ts';
-import { translateService } from '#control-plane/translate/index.ts';
-import { compileService } from '#sidecar/config/compile.ts';
+import { ObjectStore } from '#control-plane/store/object-store.ts';
+import { translateService } from '#control-plane/translate/service.ts';
 import type { CallOrigin, CallTrace, EndedCall } from '#sidecar/forward/ended-call.ts';
 import { type Plan, planFor, seriesOf, type Variant } from '#sidecar/forward/plan.ts';
 import type { SeriesSource } from '#sidecar/forward/series.ts';
 import type { Upstreams } from '#sidecar/forward/upstreams.ts';
-import { makeField } from '#sidecar/http2/field.ts';
-import { HeaderBlock, Template } from '#sidecar/http2/header-block.ts';
+import { makeField } from '#sidecar/http/field.ts';
+import { HeaderBlock, Template } from '#sidecar/http/header-block.ts';
+import { SidecarMetrics } from '#sidecar/observe/counters/metrics.ts';
+import { newSeriesSource } from '#sidecar/observe/counters/series-source.ts';
 import { chooseBackend } from '#sidecar/route/choose.ts';
+import { compileService } from '#sidecar/route/compile/compile.ts';
 import type { CompiledPort } from '#sidecar/route/records.ts';
-import { SidecarMetrics } from '#sidecar/telemetry/metrics.ts';
-import { newSeriesSource } from '#sidecar/telemetry/series-source.ts';
 import { median } from './measure.ts';
 import { meshObjects, NAMESPACE, SERVICE, SERVICE_PORT } from './mesh-objects.ts';
 import type { MetricsCost } from './metrics-cost.ts';

@@ -2,7 +2,7 @@
 import 'reflect-metadata';
 import { createPrivateKey, createPublicKey, type KeyObject, webcrypto, X509Certificate } from 'node:crypto';
 import * as x509 from '@peculiar/x509';
-import { controlPlaneSpiffeId, isTrustDomain, workloadSpiffeId } from '#core/identity.ts';
+import { controlPlaneSpiffeId, isTrustDomain, workloadSpiffeId } from '#core/contract/identity.ts';
 import { makeLeaf, newSerialNumber } from './leaf.ts';
 
 const DAY_MS = 24 * 3600_000;

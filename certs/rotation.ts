@@ -1,8 +1,8 @@
 // The control plane's own certificate: issued by its own authority, renewed at half its life.
 import { generateKeyPairSync, type KeyObject } from 'node:crypto';
-import { type Logger, silentLogger } from '#core/log.ts';
-import { backoffMs, LONGEST_WAIT_MS, renewAtMs } from '#core/renewal.ts';
-import type { Timers } from '#core/timers.ts';
+import { type Logger, silentLogger } from '#core/program/log.ts';
+import { backoffMs, LONGEST_WAIT_MS, renewAtMs } from '#core/program/renewal.ts';
+import type { Timers } from '#core/program/timers.ts';
 import type { Authority, IssuedLeaf } from './authority.ts';
 
 const RETRY_BASE_MS = 200;

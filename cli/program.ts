@@ -1,14 +1,14 @@
 // The `weft` command: its verbs, and what becomes of wrong words.
 import { Command, CommanderError } from 'commander';
-import { VERSION } from '#core/version.ts';
+import { VERSION } from '#core/contract/version.ts';
+import { EXIT_FAILED, EXIT_USAGE, Failure, UsageError } from '#core/program/failure.ts';
 import { checkCommand } from './check/command.ts';
 import { explainCommand } from './explain/command.ts';
-import { EXIT_FAILED, EXIT_USAGE, Failure, UsageError } from './failure.ts';
 import { injectCommand } from './inject/command.ts';
 import { installCommand } from './install/command.ts';
+import type { Terminal } from './print/terminal.ts';
 import { runCommand } from './run/command.ts';
 import { statusCommand } from './status/command.ts';
-import type { Terminal } from './terminal.ts';
 import { traceCommand } from './trace/command.ts';
 import { uninstallCommand } from './uninstall/command.ts';
 import { versionCommand } from './version/command.ts';

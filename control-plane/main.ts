@@ -1,12 +1,12 @@
 // The control plane as a program: of a cluster, or with --dir from a directory of manifests. Environment, signals and exit codes are here.
 import { hostname } from 'node:os';
-import { createLogger, type Logger } from '#core/log.ts';
-import { SYSTEM_NAMESPACE } from '#core/names.ts';
-import { systemTimers } from '#core/timers.ts';
+import { SYSTEM_NAMESPACE } from '#core/contract/names.ts';
+import { createLogger, type Logger } from '#core/program/log.ts';
+import { systemTimers } from '#core/program/timers.ts';
 import { connectKube } from '#kube/client.ts';
-import { startDirectoryProgram } from './files/program.ts';
-import { ClusterProgram } from './kube/program.ts';
-import { readSettings, type Settings, USAGE } from './settings.ts';
+import { ClusterProgram } from './program/cluster.ts';
+import { startDirectoryProgram } from './program/directory.ts';
+import { readSettings, type Settings, USAGE } from './program/settings.ts';
 
 const EXIT_FAILED = 1;
 const EXIT_USAGE = 2;

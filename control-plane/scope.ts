@@ -10,8 +10,8 @@ import {
   type ServicePort,
   ServicePortSchema,
   ServiceSchema,
-} from '#core/gen/weft/v1/mesh_pb.ts';
-import { keyOf } from './translate/references.ts';
+} from '#core/contract/gen/weft/v1/mesh_pb.ts';
+import { keyOf } from '#objects/references.ts';
 
 /** Whose view it is. The namespace comes from the sidecar's identity, never from a header or an address (gamma.md §7.5). */
 export interface Scope {

@@ -1,10 +1,10 @@
 // The annotations by which a namespace or a pod changes what is injected: the pod's wins. A wrong value changes nothing and is told about.
-import { parseAccessLog } from '#core/access-filter.ts';
-import { isLogLevel, LOG_LEVELS } from '#core/log.ts';
-import { ANNOTATION_ACCESS_LOG, ANNOTATION_STATUS, ANNOTATION_TRACE_SAMPLING, LABEL_INJECT, LABEL_MTLS } from '#core/names.ts';
-import { nearest } from '#core/nearest.ts';
-import { formatPortRanges, parsePortRanges } from '#core/port-ranges.ts';
-import { parseTraceSampling } from '#core/trace-sampling.ts';
+import { parseAccessLog } from '#core/contract/access-filter.ts';
+import { ANNOTATION_ACCESS_LOG, ANNOTATION_STATUS, ANNOTATION_TRACE_SAMPLING, LABEL_INJECT, LABEL_MTLS } from '#core/contract/names.ts';
+import { formatPortRanges, parsePortRanges } from '#core/contract/port-ranges.ts';
+import { parseTraceSampling } from '#core/contract/trace-sampling.ts';
+import { isLogLevel, LOG_LEVELS } from '#core/program/log.ts';
+import { nearest } from '#core/program/nearest.ts';
 import { parseQuantity } from './quantity.ts';
 
 const PREFIX = 'weft.dev/';

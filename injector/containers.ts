@@ -1,5 +1,12 @@
 // The container that injection adds, and the volume that it reads.
-import { SIDECAR_ADMIN_PORT, SIDECAR_CONTAINER, SIDECAR_USER_ID, TOKEN_AUDIENCE, TRUST_CONFIG_MAP, TRUST_KEY } from '#core/names.ts';
+import {
+  SIDECAR_ADMIN_PORT,
+  SIDECAR_CONTAINER,
+  SIDECAR_USER_ID,
+  TOKEN_AUDIENCE,
+  TRUST_CONFIG_MAP,
+  TRUST_KEY,
+} from '#core/contract/names.ts';
 import type { SidecarOptions, SidecarResources } from './annotations.ts';
 import { IDENTITY_VOLUME, TOKEN_CONTAINER } from './decide.ts';
 import type { Container } from './pod.ts';

@@ -1,6 +1,6 @@
 // Whether a pod gets a sidecar, and if not, why. Pure; shared by the webhook and `weft inject`.
-import { meantLabelValue } from '#core/labels.ts';
-import { LABEL_INJECT, SIDECAR_CONTAINER, SIDECAR_USER_ID, SYSTEM_NAMESPACE } from '#core/names.ts';
+import { meantLabelValue } from '#core/contract/labels.ts';
+import { LABEL_INJECT, SIDECAR_CONTAINER, SIDECAR_USER_ID, SYSTEM_NAMESPACE } from '#core/contract/names.ts';
 import type { Container, Pod } from './pod.ts';
 
 /** The volume that injection adds. */

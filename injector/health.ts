@@ -1,7 +1,7 @@
 // The injector's plain HTTP port: probes and metrics.
 import { createServer } from 'node:http';
-import type { Exposition } from '#core/exposition.ts';
-import { MetricsPage } from '#core/metrics-page.ts';
+import type { Exposition } from '#core/program/exposition.ts';
+import { MetricsPage } from '#core/program/metrics-page.ts';
 import { boundConnections } from './connections.ts';
 import { listenOn } from './listen.ts';
 

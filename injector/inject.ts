@@ -1,5 +1,5 @@
 // Pod in, pod with a sidecar out. Pure; shared by the webhook and `weft inject`. Untouched parts of the pod are the very same objects.
-import { isLabelValue, meantLabelValue } from '#core/labels.ts';
+import { isLabelValue, meantLabelValue } from '#core/contract/labels.ts';
 import {
   ANNOTATION_STATUS,
   LABEL_MTLS,
@@ -8,8 +8,8 @@ import {
   SIDECAR_INBOUND_PORT,
   SIDECAR_OUTBOUND_PORT,
   STATUS_SKIP_INBOUND_PORTS,
-} from '#core/names.ts';
-import { parsePortRanges } from '#core/port-ranges.ts';
+} from '#core/contract/names.ts';
+import { parsePortRanges } from '#core/contract/port-ranges.ts';
 import { applyAnnotations } from './annotations.ts';
 import { type InjectionSettings, identityVolume, sidecarContainer, tokenContainer } from './containers.ts';
 import { type NamespaceFacts, TOKEN_CONTAINER } from './decide.ts';

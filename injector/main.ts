@@ -1,6 +1,6 @@
 // The injector's entry: the environment, signals, the exit code.
-import { createLogger } from '#core/log.ts';
-import { systemTimers } from '#core/timers.ts';
+import { createLogger } from '#core/program/log.ts';
+import { systemTimers } from '#core/program/timers.ts';
 import { connectInCluster } from '#kube/in-cluster.ts';
 import { startInjector } from './program.ts';
 import { readSettings } from './settings.ts';

@@ -1,7 +1,8 @@
 // What the injector counts, and its families for the metrics page.
-import { boundText, counter, type Exposition, type Family, gauge, labelText } from '#core/exposition.ts';
-import { processMetrics } from '#core/process-metrics.ts';
-import { VERSION } from '#core/version.ts';
+
+import { VERSION } from '#core/contract/version.ts';
+import { boundText, counter, type Exposition, type Family, gauge, labelText } from '#core/program/exposition.ts';
+import { processMetrics } from '#core/program/process-metrics.ts';
 
 export type Outcome = 'injected' | 'skipped' | 'denied' | 'failed';
 

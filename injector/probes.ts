@@ -1,7 +1,7 @@
 // Probes that reach the application past the mesh: the kubelet asks the sidecar's admin port, and the sidecar asks the application.
 // Under STRICT the kubelet, which has no certificate, would otherwise be refused.
-import { SIDECAR_ADMIN_PORT } from '#core/names.ts';
-import { includesPort, type PortRange } from '#core/port-ranges.ts';
+import { SIDECAR_ADMIN_PORT } from '#core/contract/names.ts';
+import { includesPort, type PortRange } from '#core/contract/port-ranges.ts';
 import type { Container, Pod, Probe } from './pod.ts';
 
 /** Where the sidecar finds the probe's target, as WEFT_PROBES holds it. */

@@ -1,7 +1,8 @@
 // The injector put together: what it follows, what it serves, when it is ready.
-import type { Logger } from '#core/log.ts';
-import { INJECTOR_NAME, SYSTEM_NAMESPACE, TRUST_CONFIG_MAP } from '#core/names.ts';
-import type { Timers } from '#core/timers.ts';
+
+import { INJECTOR_NAME, SYSTEM_NAMESPACE, TRUST_CONFIG_MAP } from '#core/contract/names.ts';
+import type { Logger } from '#core/program/log.ts';
+import type { Timers } from '#core/program/timers.ts';
 import { KINDS, type KubeClient } from '#kube/api.ts';
 import { EventRecorder } from '#kube/events.ts';
 import { Reflector } from '#kube/reflector.ts';

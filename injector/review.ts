@@ -1,6 +1,7 @@
 // One AdmissionReview: octets in, status and octets out. No socket, so that every malformed one can be tried (T67).
-import type { Logger } from '#core/log.ts';
-import { LABEL_INJECT } from '#core/names.ts';
+
+import { LABEL_INJECT } from '#core/contract/names.ts';
+import type { Logger } from '#core/program/log.ts';
 import type { InjectionSettings } from './containers.ts';
 import { decide, EXCLUDED_NAMESPACES, type NamespaceFacts, type SkipReason } from './decide.ts';
 import { inject } from './inject.ts';

@@ -1,9 +1,9 @@
 // The webhook's serving certificate: an authority that all replicas share through a Secret, and a leaf of a day that each makes for itself.
 import { AuthorityError } from '#certs/authority.ts';
 import { checkServingAuthority, generateServingAuthority, issueServing, type ServingLeaf } from '#certs/serving.ts';
-import type { Logger } from '#core/log.ts';
-import { backoffMs, renewAtMs } from '#core/renewal.ts';
-import type { Timers } from '#core/timers.ts';
+import type { Logger } from '#core/program/log.ts';
+import { backoffMs, renewAtMs } from '#core/program/renewal.ts';
+import type { Timers } from '#core/program/timers.ts';
 import { KINDS, type KubeClient, KubeError } from '#kube/api.ts';
 import {
   AUTHORITY_LIFETIME_MS,

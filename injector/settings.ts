@@ -1,6 +1,5 @@
 // The injector's settings: every environment name, its default and its meaning in one place. All mistakes are reported together.
-import { parseAccessLog } from '#core/access-filter.ts';
-import { isLogLevel, LOG_LEVELS, type LogFormat, type LogLevel } from '#core/log.ts';
+import { parseAccessLog } from '#core/contract/access-filter.ts';
 import {
   CONTROL_PLANE_GRPC_PORT,
   CONTROL_PLANE_NAME,
@@ -8,10 +7,11 @@ import {
   DEFAULT_TRUST_DOMAIN,
   SYSTEM_NAMESPACE,
   WEBHOOK_PORT,
-} from '#core/names.ts';
-import { didYouMean } from '#core/nearest.ts';
-import { DEFAULT_TRACE_SAMPLING, parseTraceSampling } from '#core/trace-sampling.ts';
-import { VERSION } from '#core/version.ts';
+} from '#core/contract/names.ts';
+import { DEFAULT_TRACE_SAMPLING, parseTraceSampling } from '#core/contract/trace-sampling.ts';
+import { VERSION } from '#core/contract/version.ts';
+import { isLogLevel, LOG_LEVELS, type LogFormat, type LogLevel } from '#core/program/log.ts';
+import { didYouMean } from '#core/program/nearest.ts';
 import { exceeds, type OptionField, parseOption } from './annotations.ts';
 import type { InjectionSettings } from './containers.ts';
 

@@ -1,7 +1,7 @@
 // The mesh's roots as the control plane publishes them: sidecars are handed them, for their first seconds.
 import { splitPem } from '#certs/authority.ts';
-import type { Logger } from '#core/log.ts';
-import { TRUST_CONFIG_MAP, TRUST_KEY } from '#core/names.ts';
+import { TRUST_CONFIG_MAP, TRUST_KEY } from '#core/contract/names.ts';
+import type { Logger } from '#core/program/log.ts';
 import type { KubeObject } from '#kube/object.ts';
 
 interface TrustConfigMap extends KubeObject {

@@ -1,9 +1,10 @@
 // Keeps the caBundle of our MutatingWebhookConfiguration right: at the start, when the authority rotates, and when somebody edits it (T74).
 // Nothing else of that object is ever written.
-import type { Logger } from '#core/log.ts';
-import { INJECTOR_NAME } from '#core/names.ts';
-import { backoffMs } from '#core/renewal.ts';
-import type { Timers } from '#core/timers.ts';
+
+import { INJECTOR_NAME } from '#core/contract/names.ts';
+import type { Logger } from '#core/program/log.ts';
+import { backoffMs } from '#core/program/renewal.ts';
+import type { Timers } from '#core/program/timers.ts';
 import { KINDS, type KubeClient } from '#kube/api.ts';
 import type { KubeObject } from '#kube/object.ts';
 import { isObject } from './pod.ts';

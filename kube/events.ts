@@ -1,7 +1,7 @@
 // Events on Kubernetes objects, for the people who run `kubectl describe`: said once, counted when repeated, and never in anyone's way.
 import { randomBytes } from 'node:crypto';
-import type { Logger } from '#core/log.ts';
-import type { Timers } from '#core/timers.ts';
+import type { Logger } from '#core/program/log.ts';
+import type { Timers } from '#core/program/timers.ts';
 import { KINDS, type KubeClient, KubeError } from './api.ts';
 
 /** Equal events within this time are one event that counts. */

@@ -1,6 +1,6 @@
 // One leader among the replicas, by a Lease object: optimistic writes, and a leader that doubts itself before anyone else may lead.
-import type { Logger } from '#core/log.ts';
-import type { Timers } from '#core/timers.ts';
+import type { Logger } from '#core/program/log.ts';
+import type { Timers } from '#core/program/timers.ts';
 import { KINDS, type KubeClient, KubeError, type ResourcePath } from './api.ts';
 import { isRecord } from './json-lines.ts';
 import { sleep } from './sleep.ts';

@@ -1,8 +1,8 @@
 // Keeps up with all objects of one kind: lists them, watches from there, and never stops for good. client-node's informer does not do that:
 // it asks for no bookmarks, ends on the first refused connection, and swallows what it cannot parse.
-import type { Logger } from '#core/log.ts';
-import { backoffMs } from '#core/renewal.ts';
-import type { Timers } from '#core/timers.ts';
+import type { Logger } from '#core/program/log.ts';
+import { backoffMs } from '#core/program/renewal.ts';
+import type { Timers } from '#core/program/timers.ts';
 import { statusError } from './answer.ts';
 import type { KubeClient, KubeError, ResourceKind, ResourcePath } from './api.ts';
 import { isRecord } from './json-lines.ts';

@@ -1,5 +1,5 @@
 // A wait that a signal ends early.
-import type { Timers } from '#core/timers.ts';
+import type { Timers } from '#core/program/timers.ts';
 
 /** Resolves after so many ms, or when the signal is aborted; never rejects. */
 export function sleep(timers: Timers, ms: number, signal: AbortSignal): Promise<void> {

@@ -15,17 +15,17 @@ export const BUNDLES = [
     out: 'dist/sidecar.mjs',
     entry: 'sidecar/main.ts',
     minify: true,
-    alias: { http: './sidecar/tracing/builtin/http.ts', fs: './sidecar/tracing/builtin/fs.ts' },
+    alias: { http: './sidecar/observe/tracing/builtin/http.ts', fs: './sidecar/observe/tracing/builtin/fs.ts' },
   },
-  { out: 'dist/capture.mjs', entry: 'sidecar/capture/main.ts', minify: true },
-  { out: 'dist/ready.mjs', entry: 'sidecar/ready/main.ts', minify: true },
+  { out: 'dist/capture.mjs', entry: 'sidecar/pod/capture/main.ts', minify: true },
+  { out: 'dist/ready.mjs', entry: 'sidecar/pod/ready/main.ts', minify: true },
   { out: 'dist/control-plane.mjs', entry: 'control-plane/main.ts' },
   { out: 'dist/injector.mjs', entry: 'injector/main.ts' },
   { out: 'examples/shop/dist/payment.mjs', entry: 'examples/shop/payment.ts' },
   { out: 'examples/shop/dist/checkout.mjs', entry: 'examples/shop/checkout.ts' },
 ];
 
-/** The chart's files as text: `weft install` has them in its bundle, as WEFT_CHART_FILES of cli/install/chart.ts. */
+/** The chart's files as text: `weft install` has them in its bundle, as WEFT_CHART_FILES of chart/chart.ts. */
 function chartFiles(directory) {
   const files = readdirSync(directory, { recursive: true, withFileTypes: true }).filter((entry) => entry.isFile());
   return Object.fromEntries(

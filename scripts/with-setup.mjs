@@ -12,11 +12,14 @@ const ROOT = join(dirname(fileURLToPath(import.meta.url)), '..');
 const NODE = join(ROOT, 'node_modules', 'node', 'bin', process.platform === 'win32' ? 'node.exe' : 'node');
 const SOURCES = [
   'core',
+  'objects',
   'certs',
   'kube',
   'control-plane',
   'sidecar',
   'injector',
+  'local',
+  'chart',
   'cli',
   'manifests',
   'examples',

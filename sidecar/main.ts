@@ -1,9 +1,10 @@
 // The sidecar program: reads its environment, runs until it is told to stop, and leaves nothing behind.
-import { createLogger } from '#core/log.ts';
-import { VERSION } from '#core/version.ts';
-import { type SidecarProgram, startSidecar } from './program.ts';
-import { readSettings } from './settings.ts';
-import { createLineWriter } from './telemetry/line-writer.ts';
+
+import { VERSION } from '#core/contract/version.ts';
+import { createLogger } from '#core/program/log.ts';
+import { createLineWriter } from './observe/access-log/line-writer.ts';
+import { type SidecarProgram, startSidecar } from './program/program.ts';
+import { readSettings } from './program/settings.ts';
 
 const read = readSettings(process.env);
 if ('problems' in read) {

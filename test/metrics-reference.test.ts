@@ -2,12 +2,12 @@
 import { readFileSync } from 'node:fs';
 import path from 'node:path';
 import { expect } from 'chai';
-import type { ControlPlane } from '#control-plane/assemble.ts';
-import { clusterMetrics } from '#control-plane/kube/metrics.ts';
+import type { ControlPlane } from '#control-plane/program/assemble.ts';
+import { clusterMetrics } from '#control-plane/view/cluster-metrics.ts';
 import { controlPlaneMetrics } from '#control-plane/view/metrics.ts';
-import { Exposition } from '#core/exposition.ts';
+import { Exposition } from '#core/program/exposition.ts';
 import { InjectorMetrics } from '#injector/metrics.ts';
-import { SidecarMetrics } from '#sidecar/telemetry/metrics.ts';
+import { SidecarMetrics } from '#sidecar/observe/counters/metrics.ts';
 import { endedCall } from '#test/support/ended-call.ts';
 import { type Parsed, parseExposition } from '#test/support/exposition.ts';
 

@@ -1,12 +1,12 @@
 // Weft: the sidecar program itself, configured by a real control plane in this process.
 import { existsSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
-import { SIDECAR_ENVIRONMENT, SIDECAR_FLAGS } from '#cli/run/launch.ts';
-import { type ControlPlane, startControlPlane } from '#control-plane/assemble.ts';
 import { TokenIssuer } from '#control-plane/issue/token.ts';
-import type { Workload } from '#core/gen/weft/v1/mesh_pb.ts';
-import { createLogger } from '#core/log.ts';
-import { VERSION } from '#core/version.ts';
+import { type ControlPlane, startControlPlane } from '#control-plane/program/assemble.ts';
+import type { Workload } from '#core/contract/gen/weft/v1/mesh_pb.ts';
+import { VERSION } from '#core/contract/version.ts';
+import { createLogger } from '#core/program/log.ts';
+import { SIDECAR_ENVIRONMENT, SIDECAR_FLAGS } from '#local/launch.ts';
 import { BACKEND_ACCOUNT, BACKEND_POD, backendWorkload, CLIENT_POD, clientWorkload, meshObjects, NAMESPACE } from '../mesh-objects.ts';
 import { freePort, Program, sleep } from '../processes.ts';
 import type { Peer, Running, Tracing, Work } from './peer.ts';

@@ -1,10 +1,10 @@
 // `weft check`: is this cluster fit for Weft, and is Weft well in it?
 import { Command, Option } from 'commander';
-import { VERSION } from '#core/version.ts';
-import { Failure } from '../failure.ts';
-import { type ClusterOptions, connectCluster, withClusterOptions } from '../status/cluster.ts';
-import { styleFor } from '../style.ts';
-import type { Terminal } from '../terminal.ts';
+import { VERSION } from '#core/contract/version.ts';
+import { Failure } from '#core/program/failure.ts';
+import { type ClusterOptions, connectCluster, withClusterOptions } from '../cluster/cluster.ts';
+import { styleFor } from '../print/style.ts';
+import type { Terminal } from '../print/terminal.ts';
 import type { Check } from './check.ts';
 import { evaluate } from './evaluate.ts';
 import type { Facts } from './facts.ts';

@@ -1,6 +1,6 @@
 // The control plane: is it there, does it see what it needs, can it sign, do versions fit? Pure.
-import { AUTHORITY_SECRET, CONTROL_PLANE_NAME, SYSTEM_NAMESPACE } from '#core/names.ts';
-import { spanText } from '../status/span.ts';
+import { AUTHORITY_SECRET, CONTROL_PLANE_NAME, SYSTEM_NAMESPACE } from '#core/contract/names.ts';
+import { spanText } from '../print/span.ts';
 import { type Check, checksOf } from './check.ts';
 import { parseVersion } from './cluster-checks.ts';
 import type { Facts } from './facts.ts';

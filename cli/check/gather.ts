@@ -7,12 +7,12 @@ import {
   SIDECAR_CONTAINER,
   SYSTEM_NAMESPACE,
   WEBHOOK_PORT,
-} from '#core/names.ts';
+} from '#core/contract/names.ts';
 import { KINDS, type KubeClient, KubeError, type ResourcePath } from '#kube/api.ts';
 import { listAll } from '#kube/list.ts';
-import type { Cluster } from '../status/cluster.ts';
-import { askPod, type OpenPort } from '../status/reach.ts';
-import { askReplicas } from '../status/replicas.ts';
+import type { Cluster } from '../cluster/cluster.ts';
+import { askPod, type OpenPort } from '../cluster/reach.ts';
+import { askReplicas } from '../cluster/replicas.ts';
 import type { Crd, Deployment, EndpointSlice, Facts, Handshake, Namespace, Pod, Read, Route, WebhookConfiguration } from './facts.ts';
 import { handshakeVerdict } from './handshake.ts';
 import { bundlesOf } from './injector-checks.ts';

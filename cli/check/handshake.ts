@@ -1,6 +1,6 @@
 // Does a webhook's certificate hold against a caBundle, as the API server would judge it?
 import { connect } from 'node:tls';
-import { INJECTOR_NAME, SYSTEM_NAMESPACE } from '#core/names.ts';
+import { INJECTOR_NAME, SYSTEM_NAMESPACE } from '#core/contract/names.ts';
 
 /** The name by which the API server calls the webhook. */
 const SERVER_NAME = `${INJECTOR_NAME}.${SYSTEM_NAMESPACE}.svc`;

@@ -1,5 +1,5 @@
 // Injection: the webhook's configuration, its certificate and its programs. Pure.
-import { INJECTOR_NAME, SYSTEM_NAMESPACE } from '#core/names.ts';
+import { INJECTOR_NAME, SYSTEM_NAMESPACE } from '#core/contract/names.ts';
 import { type Check, checksOf, counted } from './check.ts';
 import type { Facts, WebhookConfiguration } from './facts.ts';
 import { INSTALL, programChecks } from './program-check.ts';

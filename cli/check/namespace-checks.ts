@@ -1,6 +1,6 @@
 // Which namespaces are meshed, and labels that mean nothing. Pure.
-import { isLabelValue, LABEL_VALUES, meantLabelValue } from '#core/labels.ts';
-import { LABEL_INJECT } from '#core/names.ts';
+import { isLabelValue, LABEL_VALUES, meantLabelValue } from '#core/contract/labels.ts';
+import { LABEL_INJECT } from '#core/contract/names.ts';
 import { EXCLUDED_NAMESPACES } from '#injector/decide.ts';
 import { type Check, checksOf, counted } from './check.ts';
 import type { Facts, Namespace, Pod } from './facts.ts';

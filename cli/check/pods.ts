@@ -1,5 +1,5 @@
 // What a pod's status says in a few words. Pure.
-import { SYSTEM_NAMESPACE } from '#core/names.ts';
+import { SYSTEM_NAMESPACE } from '#core/contract/names.ts';
 import type { ContainerStatus, Deployment, Pod } from './facts.ts';
 
 /** "namespace/name". */

@@ -1,6 +1,7 @@
 // Routes on Services: what their statuses say, and whether anybody has judged them. Pure.
-import { parentServiceOf } from '#control-plane/translate/references.ts';
-import { CONTROLLER_NAME } from '#core/names.ts';
+
+import { CONTROLLER_NAME } from '#core/contract/names.ts';
+import { parentServiceOf } from '#objects/references.ts';
 import { type Check, checksOf, counted } from './check.ts';
 import type { Facts, KubeCondition, Route } from './facts.ts';
 import { keyOf } from './pods.ts';

@@ -1,7 +1,7 @@
 // Every pod that should have a sidecar: does it, is it ready, is it connected, is its certificate good? Pure.
-import { CONTROL_PLANE_NAME, SIDECAR_CONTAINER } from '#core/names.ts';
+import { CONTROL_PLANE_NAME, SIDECAR_CONTAINER } from '#core/contract/names.ts';
 import { decide, hasSidecar } from '#injector/decide.ts';
-import { spanText } from '../status/span.ts';
+import { spanText } from '../print/span.ts';
 import { type Check, checksOf, counted } from './check.ts';
 import type { Facts, Pod } from './facts.ts';
 import { initContainer, isLive, keyOf, troubleOf } from './pods.ts';

@@ -1,7 +1,7 @@
 // Lays checks out for people: by category, what is wrong with its objects and its hint below it. Pure.
 
-import { harmless } from '../run/view/words.ts';
-import type { Style } from '../style.ts';
+import type { Style } from '../print/style.ts';
+import { harmless } from '../print/words.ts';
 import { CATEGORIES, type Check, type State } from './check.ts';
 
 const WIDTH = 9;

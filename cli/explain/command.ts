@@ -1,11 +1,11 @@
 // `weft explain`: where a call would go and why, from a directory of manifests.
 import { Command, Option } from 'commander';
-import { DirectoryError, DirectorySource } from '#control-plane/files/directory-source.ts';
-import { formatProblem } from '#control-plane/files/problem.ts';
-import { silentLogger } from '#core/log.ts';
-import { Failure, UsageError } from '../failure.ts';
-import { styleFor } from '../style.ts';
-import type { Terminal } from '../terminal.ts';
+import { DirectoryError, DirectorySource } from '#control-plane/source/files/directory-source.ts';
+import { formatProblem } from '#control-plane/source/files/problem.ts';
+import { Failure, UsageError } from '#core/program/failure.ts';
+import { silentLogger } from '#core/program/log.ts';
+import { styleFor } from '../print/style.ts';
+import type { Terminal } from '../print/terminal.ts';
 import { explain } from './explain.ts';
 import { type Inquiry, parseCaller, parseHeader, parseMethod, parseTarget } from './inquiry.ts';
 import { textOf } from './text.ts';

@@ -1,16 +1,17 @@
 // Answers an inquiry from objects: translate, scope, compile and match, the very functions of the mesh. Pure.
-import type { SourcedObject } from '#control-plane/files/manifests.ts';
-import { ObjectStore } from '#control-plane/objects.ts';
+
 import { scopeService } from '#control-plane/scope.ts';
-import { translateService } from '#control-plane/translate/index.ts';
-import type { Rule, Service, ServicePort } from '#core/gen/weft/v1/mesh_pb.ts';
-import { DEFAULT_TRUST_DOMAIN } from '#core/names.ts';
-import { didYouMean, nearest } from '#core/nearest.ts';
-import { compilePort } from '#sidecar/config/compile.ts';
-import { CompileError } from '#sidecar/config/compile-error.ts';
+import type { SourcedObject } from '#control-plane/source/files/manifests.ts';
+import { ObjectStore } from '#control-plane/store/object-store.ts';
+import { translateService } from '#control-plane/translate/service.ts';
+import type { Rule, Service, ServicePort } from '#core/contract/gen/weft/v1/mesh_pb.ts';
+import { DEFAULT_TRUST_DOMAIN } from '#core/contract/names.ts';
+import { Failure } from '#core/program/failure.ts';
+import { didYouMean, nearest } from '#core/program/nearest.ts';
+import { compilePort } from '#sidecar/route/compile/compile.ts';
+import { CompileError } from '#sidecar/route/compile/compile-error.ts';
 import { type CandidateVerdict, explainMatch } from '#sidecar/route/explain.ts';
 import type { CompiledPort, RouteRefRecord, RuleRecord } from '#sidecar/route/records.ts';
-import { Failure } from '../failure.ts';
 import { asIfRunning } from './as-if-running.ts';
 import { type Inquiry, requestHeaders, type Target } from './inquiry.ts';
 import type { BackendReport, CandidateReport, ExplainReport, Result, RouteReport, RuleName } from './report.ts';

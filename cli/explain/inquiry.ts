@@ -1,6 +1,7 @@
 // What `weft explain` is asked: words of the command line as values. No look at any object yet.
+
+import { UsageError } from '#core/program/failure.ts';
 import type { HeaderList } from '#sidecar/route/records.ts';
-import { UsageError } from '../failure.ts';
 
 export interface Inquiry {
   readonly from: Caller;

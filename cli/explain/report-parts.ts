@@ -1,6 +1,6 @@
 // Pieces of the report from the intermediate representation: filters, backends, conditions.
-import type { RouteParentStatus } from '#control-plane/translate/index.ts';
-import type { Backend, BackendRef, Endpoint, Filter } from '#core/gen/weft/v1/mesh_pb.ts';
+import type { RouteParentStatus } from '#control-plane/translate/service.ts';
+import type { Backend, BackendRef, Endpoint, Filter } from '#core/contract/gen/weft/v1/mesh_pb.ts';
 import type { ServicePortRef } from '#sidecar/route/records.ts';
 import type { BackendReport, EditReport, Filters, MirrorReport, RouteReport } from './report.ts';
 

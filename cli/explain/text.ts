@@ -1,5 +1,5 @@
 // Lays a report out for people: what happens first, then why, then where to, then who lost.
-import type { Style } from '../style.ts';
+import type { Style } from '../print/style.ts';
 import type { BackendReport, CandidateReport, EditReport, ExplainReport, Filters, MirrorReport, RuleName } from './report.ts';
 
 /** Matches that do not hold are many in a large mesh: so many are shown, the nearest first. */

@@ -2,10 +2,10 @@
 import fs from 'node:fs/promises';
 import { text as readStream } from 'node:stream/consumers';
 import { Command } from 'commander';
+import { Failure, UsageError } from '#core/program/failure.ts';
 import type { KubeClient } from '#kube/api.ts';
-import { Failure, UsageError } from '../failure.ts';
-import { type ClusterOptions, withClusterOptions } from '../status/cluster.ts';
-import type { Terminal } from '../terminal.ts';
+import { type ClusterOptions, withClusterOptions } from '../cluster/cluster.ts';
+import type { Terminal } from '../print/terminal.ts';
 import { readInstallation } from './installation.ts';
 import { type Entry, injectManifests } from './manifests.ts';
 

@@ -1,11 +1,11 @@
 // What sidecars are to be like: as the words of the command line say, else as the installation in the cluster would make them.
 import fs from 'node:fs/promises';
-import { INJECTOR_NAME, SYSTEM_NAMESPACE, TRUST_CONFIG_MAP, TRUST_KEY } from '#core/names.ts';
+import { INJECTOR_NAME, SYSTEM_NAMESPACE, TRUST_CONFIG_MAP, TRUST_KEY } from '#core/contract/names.ts';
+import { Failure } from '#core/program/failure.ts';
 import type { InjectionSettings } from '#injector/containers.ts';
 import { readInjection } from '#injector/settings.ts';
 import { rootsOf } from '#injector/trust-roots.ts';
 import { KINDS, type KubeClient } from '#kube/api.ts';
-import { Failure } from '../failure.ts';
 import { type DeploymentLike, environmentOf } from '../install/environment.ts';
 
 export interface SettingsOptions {

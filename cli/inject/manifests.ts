@@ -1,13 +1,13 @@
 // Manifests in, manifests with sidecars out, by the very functions of the webhook.
 import { type Document, parseAllDocuments } from 'yaml';
-import { LABEL_INJECT } from '#core/names.ts';
+import { LABEL_INJECT } from '#core/contract/names.ts';
+import { Failure } from '#core/program/failure.ts';
 import type { InjectionSettings } from '#injector/containers.ts';
 import { decide, type NamespaceFacts } from '#injector/decide.ts';
 import { inject } from '#injector/inject.ts';
 import { type Operation, patchOf } from '#injector/patch.ts';
 import { isObject, type Pod, podProblem } from '#injector/pod.ts';
-import { Failure } from '../failure.ts';
-import { KUBECTL_YAML } from '../kubectl-yaml.ts';
+import { KUBECTL_YAML } from '#objects/kubectl-yaml.ts';
 import { countObjects, type Workload, workloadsOf } from './templates.ts';
 import { editDocument } from './yaml-edit.ts';
 

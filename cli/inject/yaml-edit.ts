@@ -2,7 +2,7 @@
 import { applyPatch } from 'rfc6902';
 import { Document, isSeq, visit } from 'yaml';
 import type { Operation } from '#injector/patch.ts';
-import { KUBECTL_YAML } from '../kubectl-yaml.ts';
+import { KUBECTL_YAML } from '#objects/kubectl-yaml.ts';
 
 /**
  * Applies the operations.

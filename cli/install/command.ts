@@ -1,11 +1,11 @@
 // `weft install`: the objects that make a mesh, as YAML for kubectl.
 import { readFileSync } from 'node:fs';
 import { Command } from 'commander';
-import { Failure, UsageError } from '../failure.ts';
-import type { Terminal } from '../terminal.ts';
+import { toDocuments } from '#chart/render.ts';
+import { ValuesError } from '#chart/values.ts';
+import { Failure, UsageError } from '#core/program/failure.ts';
+import type { Terminal } from '../print/terminal.ts';
 import { install } from './install.ts';
-import { toDocuments } from './render.ts';
-import { ValuesError } from './values.ts';
 
 interface Options {
   readonly set: readonly string[];

@@ -1,11 +1,12 @@
 // What `weft install` decides from its words: the values, checked, and the objects.
-import { INJECTOR_NAME } from '#core/names.ts';
+
+import { type Chart, weftChart } from '#chart/chart.ts';
+import { type Manifest, renderChart } from '#chart/render.ts';
+import { problemsOf, type Schema } from '#chart/schema.ts';
+import { mergeValues, parseSet, parseValues, type Values, ValuesError } from '#chart/values.ts';
+import { INJECTOR_NAME } from '#core/contract/names.ts';
 import { readSettings } from '#injector/settings.ts';
-import { type Chart, weftChart } from './chart.ts';
 import { type DeploymentLike, environmentOf } from './environment.ts';
-import { type Manifest, renderChart } from './render.ts';
-import { problemsOf, type Schema } from './schema.ts';
-import { mergeValues, parseSet, parseValues, type Values, ValuesError } from './values.ts';
 
 export interface InstallWishes {
   readonly ha: boolean;

@@ -1,10 +1,10 @@
 // `weft run DIR`: its words.
 import { Command, InvalidArgumentError, Option } from 'commander';
-import { LOG_LEVELS } from '#core/log.ts';
+import { LOG_LEVELS } from '#core/program/log.ts';
+import { sidecarProgram } from '#local/launch.ts';
+import { otlpUrl } from '#local/tracing.ts';
 import { parseDuration } from './duration.ts';
-import { sidecarProgram } from './launch.ts';
 import { type RunOptions, run } from './run.ts';
-import { otlpUrl } from './tracing.ts';
 
 /** The verb for the command line. Sets process.exitCode where the run ends otherwise than well. */
 export function runCommand(): Command {

@@ -1,10 +1,10 @@
 // The final summary of `weft run --report json`. Pure.
 
-import { statusName } from '#core/grpc-codes.ts';
-import { type CallRow, travelled } from './stats/ledger.ts';
-import type { SeenTrace } from './stats/snapshot.ts';
-import { addTally, newTally, percentileMs, type Tally } from './stats/tally.ts';
-import type { RouteRow } from './view/rows.ts';
+import { statusName } from '#core/contract/grpc-codes.ts';
+import { type CallRow, travelled } from '#local/stats/ledger.ts';
+import type { RouteRow } from '#local/stats/rows.ts';
+import type { SeenTrace } from '#local/stats/snapshot.ts';
+import { addTally, newTally, percentileMs, type Tally } from '#local/stats/tally.ts';
 
 export interface ReportPod {
   readonly namespace: string;

@@ -1,11 +1,11 @@
 // The course of `weft run`: start, show what happens once a second, stop on a signal or in time, report. Leaves nothing behind however it ends.
-import { createLogger, type LogLevel } from '#core/log.ts';
-import { PLAIN, styleFor } from '../style.ts';
-import { Mesh } from './mesh.ts';
+import { createLogger, type LogLevel } from '#core/program/log.ts';
+import { Mesh } from '#local/mesh.ts';
+import { methodRows } from '#local/stats/rows.ts';
+import { PLAIN, styleFor } from '../print/style.ts';
 import { makeReport, type Report } from './report.ts';
 import { logLine, ownLine } from './view/log-line.ts';
 import { type MeshState, renderPlain, renderView } from './view/render.ts';
-import { methodRows } from './view/rows.ts';
 import { liveScreen, type Output, plainScreen, type Screen } from './view/screen.ts';
 
 export interface RunOptions {

@@ -1,15 +1,15 @@
 // `weft status`: what the mesh really runs, from every replica of the control plane.
 import { Argument, Command, Option } from 'commander';
-import { CONTROL_PLANE_NAME, SYSTEM_NAMESPACE } from '#core/names.ts';
+import { CONTROL_PLANE_NAME, SYSTEM_NAMESPACE } from '#core/contract/names.ts';
+import { Failure } from '#core/program/failure.ts';
 import { KINDS, type KubeClient } from '#kube/api.ts';
 import type { Pod } from '../check/facts.ts';
 import { isLive, podsOf, podTrouble } from '../check/pods.ts';
-import { Failure } from '../failure.ts';
-import { styleFor } from '../style.ts';
-import type { Terminal } from '../terminal.ts';
-import { type ClusterOptions, connectCluster, withClusterOptions } from './cluster.ts';
+import { type ClusterOptions, connectCluster, withClusterOptions } from '../cluster/cluster.ts';
+import { askReplicas } from '../cluster/replicas.ts';
+import { styleFor } from '../print/style.ts';
+import type { Terminal } from '../print/terminal.ts';
 import { type MeshStatus, mergeAnswers } from './merge.ts';
-import { askReplicas } from './replicas.ts';
 import { ofNamespace, textOf, type What } from './text.ts';
 
 interface Options extends ClusterOptions {

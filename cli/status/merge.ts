@@ -1,7 +1,7 @@
 // One picture from several replicas of the control plane: each knows all routes, and the sidecars that are connected to it. Pure.
 import { worthShowing } from '#control-plane/publish/call-reports.ts';
 import type { ParentReport, RouteReport, SidecarReport, TracedCallReport } from '#control-plane/view/status.ts';
-import type { Answer } from './replicas.ts';
+import type { Answer } from '../cluster/replicas.ts';
 
 export interface MeshStatus {
   readonly routes: readonly RouteReport[];

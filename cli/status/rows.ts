@@ -1,9 +1,9 @@
 // What `weft status` says of routes and sidecars, as rows of a table. Pure.
 import type { ParentReport, RouteReport, SidecarReport, TracedCallReport } from '#control-plane/view/status.ts';
-import { statusName } from '#core/grpc-codes.ts';
-import { latencyText } from '../run/view/words.ts';
-import { spanText } from './span.ts';
-import type { Cell } from './table.ts';
+import { statusName } from '#core/contract/grpc-codes.ts';
+import { spanText } from '../print/span.ts';
+import type { Cell } from '../print/table.ts';
+import { latencyText } from '../print/words.ts';
 
 export const ROUTE_TITLES = ['NAMESPACE', 'ROUTE', 'SERVICE', 'ACCEPTED', 'REFS', 'APPLIED', 'MESSAGE'] as const;
 export const WIDE_ROUTE_TITLES = ['NAMESPACE', 'ROUTE', 'KIND', 'GENERATION', 'SERVICE', 'ACCEPTED', 'REFS', 'APPLIED', 'MESSAGE'] as const;

@@ -1,6 +1,7 @@
 // Lays the mesh's status out for people: tables, or what an empty one means. Pure.
-import { LABEL_INJECT } from '#core/names.ts';
-import type { Style } from '../style.ts';
+import { LABEL_INJECT } from '#core/contract/names.ts';
+import type { Style } from '../print/style.ts';
+import { tableLines } from '../print/table.ts';
 import type { MeshStatus } from './merge.ts';
 import {
   CALL_TITLES,
@@ -13,7 +14,6 @@ import {
   WIDE_ROUTE_TITLES,
   WIDE_SIDECAR_TITLES,
 } from './rows.ts';
-import { tableLines } from './table.ts';
 
 export type What = 'routes' | 'sidecars' | 'calls';
 

@@ -1,9 +1,9 @@
 // `weft trace`: one trace from Jaeger as text.
 import { Argument, Command, Option } from 'commander';
-import { UsageError } from '../failure.ts';
-import { httpUrl } from '../http-url.ts';
-import { styleFor } from '../style.ts';
-import type { Terminal } from '../terminal.ts';
+import { UsageError } from '#core/program/failure.ts';
+import { httpUrl } from '#core/program/http-url.ts';
+import { styleFor } from '../print/style.ts';
+import type { Terminal } from '../print/terminal.ts';
 import { fetchTrace } from './jaeger.ts';
 import { statusOf, textOf } from './text.ts';
 import { type Tree, treeOf } from './tree.ts';

@@ -1,6 +1,7 @@
 // Asks Jaeger's query API for a trace and reads its answer.
-import { printable } from '#control-plane/translate/fields.ts';
-import { Failure } from '../failure.ts';
+
+import { Failure } from '#core/program/failure.ts';
+import { printable } from '#objects/fields.ts';
 
 /** What a span says of itself. */
 export type Attributes = ReadonlyMap<string, string>;

@@ -1,7 +1,7 @@
 // Draws a trace as text: a tree with time bars, under each span what Weft knows of the call. Pure.
-import { statusName } from '#core/grpc-codes.ts';
-import { bar, latencyText, pad, padLeft, truncate, widthOf } from '../run/view/words.ts';
-import type { Style } from '../style.ts';
+import { statusName } from '#core/contract/grpc-codes.ts';
+import type { Style } from '../print/style.ts';
+import { bar, latencyText, pad, padLeft, truncate, widthOf } from '../print/words.ts';
 import type { Attributes, Span, SpanEvent } from './jaeger.ts';
 import type { Row, Tree } from './tree.ts';
 

@@ -1,12 +1,12 @@
 // `weft uninstall`: the objects to remove, as YAML for kubectl; refused while pods still have a sidecar.
 import { Command } from 'commander';
-import { LABEL_INJECT, TRUST_CONFIG_MAP } from '#core/names.ts';
+import { toDocuments } from '#chart/render.ts';
+import { LABEL_INJECT, TRUST_CONFIG_MAP } from '#core/contract/names.ts';
+import { Failure } from '#core/program/failure.ts';
 import { type KubeClient, KubeError } from '#kube/api.ts';
 import { connectKube } from '#kube/client.ts';
-import { Failure } from '../failure.ts';
-import { toDocuments } from '../install/render.ts';
-import { type ClusterOptions, withClusterOptions } from '../status/cluster.ts';
-import type { Terminal } from '../terminal.ts';
+import { type ClusterOptions, withClusterOptions } from '../cluster/cluster.ts';
+import type { Terminal } from '../print/terminal.ts';
 import { removalOrder, type Target, toIdentity } from './removal.ts';
 import { type Survey, survey } from './survey.ts';
 

@@ -1,5 +1,5 @@
 // Asks a cluster what is left of an installation, and who still depends on it.
-import { CONTROLLER_NAME, SYSTEM_NAMESPACE, TRUST_CONFIG_MAP } from '#core/names.ts';
+import { CONTROLLER_NAME, SYSTEM_NAMESPACE, TRUST_CONFIG_MAP } from '#core/contract/names.ts';
 import { hasSidecar } from '#injector/decide.ts';
 import type { Container } from '#injector/pod.ts';
 import { KINDS, type KubeClient, KubeError, type ResourcePath } from '#kube/api.ts';

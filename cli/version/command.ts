@@ -1,7 +1,7 @@
 // `weft version`: what runs here.
 import { Command, Option } from 'commander';
-import { VERSION } from '#core/version.ts';
-import type { Terminal } from '../terminal.ts';
+import { VERSION } from '#core/contract/version.ts';
+import type { Terminal } from '../print/terminal.ts';
 
 /** The verb `version`. */
 export function versionCommand({ stdout }: Pick<Terminal, 'stdout'>): Command {

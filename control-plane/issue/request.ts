@@ -2,7 +2,7 @@
 import { type KeyObject, verify } from 'node:crypto';
 import { readPublicKey } from '#certs/leaf.ts';
 import { LARGEST_REQUEST, readCertificateRequest } from '#certs/request.ts';
-import type { IssueRequest } from '#core/gen/weft/v1/certificates_pb.ts';
+import type { IssueRequest } from '#core/contract/gen/weft/v1/certificates_pb.ts';
 
 const LARGEST_PUBLIC_KEY = 4096;
 const LARGEST_PROOF = 1024;

@@ -8,8 +8,8 @@ import type { SecureContextOptions } from 'node:tls';
 import { ServerCredentials } from '@grpc/grpc-js';
 import { toPem } from '#certs/authority.ts';
 import type { ServerLeaf, ServerRotation } from '#certs/rotation.ts';
-import { parseWorkloadIdentity, type WorkloadIdentity } from '#core/identity.ts';
-import { validateSvid } from '#core/svid.ts';
+import { parseWorkloadIdentity, type WorkloadIdentity } from '#core/contract/identity.ts';
+import { validateSvid } from '#core/contract/svid.ts';
 
 /** A peer that has not finished its handshake by then is dropped, in ms. */
 const HANDSHAKE_TIMEOUT_MS = 10_000;

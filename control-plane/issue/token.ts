@@ -1,7 +1,7 @@
 // ServiceAccount tokens: what a verifier is, and the signer and verifier of tokens where there is no API server (`weft run`).
 import { generateKeyPairSync, type KeyObject, randomUUID, sign, verify } from 'node:crypto';
-import { isNamespace, isServiceAccount } from '#core/identity.ts';
-import { TOKEN_AUDIENCE } from '#core/names.ts';
+import { isNamespace, isServiceAccount } from '#core/contract/identity.ts';
+import { TOKEN_AUDIENCE } from '#core/contract/names.ts';
 
 /** Whom a token speaks for. */
 export interface TokenIdentity {

@@ -1,9 +1,9 @@
 // All Services as translated last, and the resources that follow from each for a client namespace; only what changed is made anew.
 import { isDeepStrictEqual } from 'node:util';
-import type { Service } from '#core/gen/weft/v1/mesh_pb.ts';
-import type { Logger } from '#core/log.ts';
+import type { Service } from '#core/contract/gen/weft/v1/mesh_pb.ts';
+import type { Logger } from '#core/program/log.ts';
 import { neededBy, scopeService, serviceAddress } from '../scope.ts';
-import type { RouteParentStatus, Translation } from '../translate/index.ts';
+import type { RouteParentStatus, Translation } from '../translate/service.ts';
 import { addressResource, endpointsResource, type Sized, serviceResource } from './resources.ts';
 
 /** A Service's rules as the sidecars of one namespace see them. */

@@ -1,16 +1,16 @@
 // Brings each change of the objects to the sidecars that it concerns, and knows what each of them runs.
-import type { Ack, CallReport, Hello, SubscribeResponse, TrustBundle } from '#core/gen/weft/v1/config_pb.ts';
-import type { PodAddress, Workload } from '#core/gen/weft/v1/mesh_pb.ts';
-import type { Logger } from '#core/log.ts';
-import type { Timers } from '#core/timers.ts';
-import type { Translation } from '../translate/index.ts';
+import type { Ack, CallReport, Hello, SubscribeResponse, TrustBundle } from '#core/contract/gen/weft/v1/config_pb.ts';
+import type { PodAddress, Workload } from '#core/contract/gen/weft/v1/mesh_pb.ts';
+import type { Logger } from '#core/program/log.ts';
+import type { Timers } from '#core/program/timers.ts';
+import type { Translation } from '../translate/service.ts';
 import { Catalogue } from './catalogue.ts';
 import { parseResourceName, podResource, resourceName, type Sized, TRUST, trustResource, WORKLOAD, workloadResource } from './resources.ts';
 import { Rounds } from './rounds.ts';
 import { Siblings } from './siblings.ts';
 import { type Peer, type Standing, Subscriber } from './subscriber.ts';
 
-/** Services and addresses that one sidecar may want: more than it ever does (sidecar/config/wants.ts, sidecar/pod-addresses.ts), or it could never come back. */
+/** Services and addresses that one sidecar may want: more than it ever does (sidecar/control/wants.ts, sidecar/outbound/pod-addresses.ts), or it could never come back. */
 export const MOST_WANTS = 20_000;
 /** So many Services it is given because its siblings use them; the rest is for what it wants itself. */
 const MOST_OFFERED = 5_000;

@@ -1,7 +1,7 @@
 // The resources of the configuration stream: their names, their versions, and the order in which they go out. Pure.
 import { createHash } from 'node:crypto';
 import { create, toBinary } from '@bufbuild/protobuf';
-import { type Resource, ResourceSchema, type TrustBundle, TrustBundleSchema } from '#core/gen/weft/v1/config_pb.ts';
+import { type Resource, ResourceSchema, type TrustBundle, TrustBundleSchema } from '#core/contract/gen/weft/v1/config_pb.ts';
 import {
   type Endpoints,
   EndpointsSchema,
@@ -13,7 +13,7 @@ import {
   ServiceSchema,
   type Workload,
   WorkloadSchema,
-} from '#core/gen/weft/v1/mesh_pb.ts';
+} from '#core/contract/gen/weft/v1/mesh_pb.ts';
 
 export const WORKLOAD = 'workload';
 export const TRUST = 'trust';

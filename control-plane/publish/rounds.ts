@@ -1,5 +1,5 @@
 // When changes go out: the first at once, a burst in rounds that are some way apart.
-import type { Timers } from '#core/timers.ts';
+import type { Timers } from '#core/program/timers.ts';
 
 // 1,000 changes within 2 s make at most 25 rounds (T84): two at once, then one each 90 ms.
 const SPACING_MS = 90;

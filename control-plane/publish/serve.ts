@@ -1,13 +1,13 @@
 // weft.v1.Config/Subscribe on grpc-js: the stream's rules and limits; what is sent is the publisher's business.
 import { type ServerDuplexStream, status, type UntypedHandleCall } from '@grpc/grpc-js';
-import { Config, type Hello, type SubscribeRequest, type SubscribeResponse } from '#core/gen/weft/v1/config_pb.ts';
-import type { WorkloadIdentity } from '#core/identity.ts';
-import type { Logger } from '#core/log.ts';
-import type { Timers } from '#core/timers.ts';
-import { serviceDefinition } from '#core/wire.ts';
+import { Config, type Hello, type SubscribeRequest, type SubscribeResponse } from '#core/contract/gen/weft/v1/config_pb.ts';
+import type { WorkloadIdentity } from '#core/contract/identity.ts';
+import type { Logger } from '#core/program/log.ts';
+import type { Timers } from '#core/program/timers.ts';
 import { addressOf, RateLimit } from '../issue/rate-limit.ts';
 import { type Connection, type Ending, type Line, MOST_WANTS, type Publisher } from './publisher.ts';
 import type { Peer } from './subscriber.ts';
+import { serviceDefinition } from './wire.ts';
 
 /** A stream that has not said who it is by then is closed. */
 export const HELLO_WITHIN_MS = 10_000;

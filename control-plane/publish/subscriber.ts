@@ -7,7 +7,7 @@ import {
   type Resource,
   type SubscribeResponse,
   SubscribeResponseSchema,
-} from '#core/gen/weft/v1/config_pb.ts';
+} from '#core/contract/gen/weft/v1/config_pb.ts';
 import { neededBy } from '../scope.ts';
 import { ReportedCalls } from './call-reports.ts';
 import type { Catalogue } from './catalogue.ts';

@@ -1,10 +1,10 @@
 // Ports of a meshed pod that its sidecar does not see, by what injection wrote on the pod. They are spoken to in plaintext. Pure.
 import { create } from '@bufbuild/protobuf';
-import { type PortRange, PortRangeSchema } from '#core/gen/weft/v1/mesh_pb.ts';
-import { ANNOTATION_STATUS, SIDECAR_ADMIN_PORT, STATUS_SKIP_INBOUND_PORTS } from '#core/names.ts';
-import { parsePortRanges } from '#core/port-ranges.ts';
-import type { Pod } from '../kube/types.ts';
-import { fieldsOf } from './fields.ts';
+import { type PortRange, PortRangeSchema } from '#core/contract/gen/weft/v1/mesh_pb.ts';
+import { ANNOTATION_STATUS, SIDECAR_ADMIN_PORT, STATUS_SKIP_INBOUND_PORTS } from '#core/contract/names.ts';
+import { parsePortRanges } from '#core/contract/port-ranges.ts';
+import { fieldsOf } from '#objects/fields.ts';
+import type { Pod } from '#objects/types.ts';
 
 const ADMIN: PortRange = create(PortRangeSchema, { from: SIDECAR_ADMIN_PORT, to: SIDECAR_ADMIN_PORT });
 const ONLY_ADMIN: readonly PortRange[] = [ADMIN];

@@ -9,16 +9,16 @@ import {
   type PodAddress,
   PodAddressSchema,
   type PortRange,
-} from '#core/gen/weft/v1/mesh_pb.ts';
-import { isNamespace, isServiceAccount, workloadSpiffeId } from '#core/identity.ts';
-import { ANNOTATION_STATUS } from '#core/names.ts';
-import { includesPort } from '#core/port-ranges.ts';
-import type { EndpointSlice, Pod, Service, SliceEndpoint } from '../kube/types.ts';
-import type { ObjectView } from '../objects.ts';
+} from '#core/contract/gen/weft/v1/mesh_pb.ts';
+import { isNamespace, isServiceAccount, workloadSpiffeId } from '#core/contract/identity.ts';
+import { ANNOTATION_STATUS } from '#core/contract/names.ts';
+import { includesPort } from '#core/contract/port-ranges.ts';
+import { entriesOf, fieldsOf, isAbsent, portOf, textOf } from '#objects/fields.ts';
+import { keyOf, namespaceOf, splitKey } from '#objects/references.ts';
+import type { EndpointSlice, Pod, Service, SliceEndpoint } from '#objects/types.ts';
+import type { ObjectView } from '../store/object-store.ts';
 import { bypassedPorts } from './bypassed.ts';
-import { entriesOf, fieldsOf, isAbsent, portOf, textOf } from './fields.ts';
 import { clusterIPsOf, type MeshPort } from './ports.ts';
-import { keyOf, namespaceOf, splitKey } from './references.ts';
 
 /**
  * Union of a Service's EndpointSlices, by Service port, found by the port's name (the number is the target's and may differ between slices).

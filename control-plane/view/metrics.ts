@@ -1,8 +1,9 @@
 // The control plane's families for the metrics page.
-import { counter, counters, type Family, gauge } from '#core/exposition.ts';
-import { processMetrics } from '#core/process-metrics.ts';
-import { VERSION } from '#core/version.ts';
-import type { ControlPlane } from '../assemble.ts';
+
+import { VERSION } from '#core/contract/version.ts';
+import { counter, counters, type Family, gauge } from '#core/program/exposition.ts';
+import { processMetrics } from '#core/program/process-metrics.ts';
+import type { ControlPlane } from '../program/assemble.ts';
 
 /**
  * What GET /metrics shows.

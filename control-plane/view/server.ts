@@ -1,9 +1,9 @@
 // The control plane's HTTP port: probes and metrics for all, what it knows for callers on this machine.
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
 import type { AddressInfo, Socket } from 'node:net';
-import type { Family } from '#core/exposition.ts';
-import { MetricsPage } from '#core/metrics-page.ts';
-import type { ControlPlane } from '../assemble.ts';
+import type { Family } from '#core/program/exposition.ts';
+import { MetricsPage } from '#core/program/metrics-page.ts';
+import type { ControlPlane } from '../program/assemble.ts';
 import { controlPlaneMetrics } from './metrics.ts';
 import { type Surroundings, statusReport } from './status.ts';
 

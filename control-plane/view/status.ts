@@ -1,7 +1,7 @@
 // What GET /status tells: the state of routes, sidecars and the control plane itself, for `weft status` and `weft check`.
-import { VERSION } from '#core/version.ts';
-import type { ControlPlane, RouteState } from '../assemble.ts';
-import type { Condition } from '../kube/types.ts';
+import { VERSION } from '#core/contract/version.ts';
+import type { Condition } from '#objects/types.ts';
+import type { ControlPlane, RouteState } from '../program/assemble.ts';
 import { type ReportedCall, worthShowing } from '../publish/call-reports.ts';
 import type { AppliedOn } from '../publish/publisher.ts';
 

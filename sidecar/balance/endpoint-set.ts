@@ -1,5 +1,5 @@
 // The endpoints of one backend and who gets the next call: power of two choices on latency × calls in flight, without those that fail.
-import type { Endpoint } from '#core/gen/weft/v1/mesh_pb.ts';
+import type { Endpoint } from '#core/contract/gen/weft/v1/mesh_pb.ts';
 import { type EndpointState, endpointKey, isSameEndpoint, newEndpointState } from './endpoint-state.ts';
 import { expectedLatencyMs, observeLatency } from './latency.ts';
 

@@ -1,5 +1,5 @@
 // What a sidecar knows of one endpoint: the record that the balancer reads and the pool hangs its connections on.
-import type { Endpoint } from '#core/gen/weft/v1/mesh_pb.ts';
+import type { Endpoint } from '#core/contract/gen/weft/v1/mesh_pb.ts';
 
 /**
  * One endpoint of a backend. The balancer's fields are for its functions only; `connections` is the pool's.

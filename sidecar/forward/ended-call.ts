@@ -1,7 +1,7 @@
 // A call that has ended, as those see it who report on calls: counters, spans, the access log. And what they leave on a call while it runs.
 import type { EndpointState } from '../balance/endpoint-state.ts';
-import type { Field } from '../http2/field.ts';
-import type { HeaderBlock } from '../http2/header-block.ts';
+import type { Field } from '../http/field.ts';
+import type { HeaderBlock } from '../http/header-block.ts';
 import type { RuleRecord } from '../route/records.ts';
 import type { ProxyError } from './errors.ts';
 import type { Plan, Variant } from './plan.ts';

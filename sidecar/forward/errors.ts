@@ -1,6 +1,6 @@
 // The one table of errors that the proxy makes itself (docs/reference/errors.md is for users): what the client sees and how it is counted.
-import { type Field, makeField } from '../http2/field.ts';
-import { type HeaderSource, newHeaderSource } from '../http2/header-source.ts';
+import { type Field, makeField } from '../http/field.ts';
+import { type HeaderSource, newHeaderSource } from '../http/header-source.ts';
 
 /** A proxy-made error. `label` is its name in metrics and messages. */
 export interface ProxyError {

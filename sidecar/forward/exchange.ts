@@ -1,10 +1,10 @@
 // One call: a downstream stream bound to an upstream attempt. Deadline, retry, mirror and reset logic lives here and nowhere else.
 import type { EndpointState } from '../balance/endpoint-state.ts';
+import { type Field, makeField } from '../http/field.ts';
+import type { HeaderBlock } from '../http/header-block.ts';
+import type { HeaderSource } from '../http/header-source.ts';
 import { CANCEL, errorName, INTERNAL_ERROR, NO_ERROR, REFUSED_STREAM } from '../http2/codes.ts';
 import type { Connection } from '../http2/connection.ts';
-import { type Field, makeField } from '../http2/field.ts';
-import type { HeaderBlock } from '../http2/header-block.ts';
-import type { HeaderSource } from '../http2/header-source.ts';
 import { appendChunk } from '../http2/send-queue.ts';
 import type { Chunk, ResetCause, Stream, StreamHandler } from '../http2/stream.ts';
 import { chooseBackend, shouldMirror } from '../route/choose.ts';

@@ -1,11 +1,11 @@
 // A copy of a call to one endpoint of another backend. Its answer is dropped; if it is slow or fails, nobody waits.
 
 import type { EndpointState } from '../balance/endpoint-state.ts';
+import type { Field } from '../http/field.ts';
+import type { HeaderBlock } from '../http/header-block.ts';
+import type { HeaderSource } from '../http/header-source.ts';
 import { CANCEL, NO_ERROR } from '../http2/codes.ts';
 import type { Connection } from '../http2/connection.ts';
-import type { Field } from '../http2/field.ts';
-import type { HeaderBlock } from '../http2/header-block.ts';
-import type { HeaderSource } from '../http2/header-source.ts';
 import { appendChunk } from '../http2/send-queue.ts';
 import type { Chunk, Stream, StreamHandler } from '../http2/stream.ts';
 import type { CallTrace } from './ended-call.ts';

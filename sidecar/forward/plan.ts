@@ -1,7 +1,7 @@
 // What becomes of all calls with the same headers: found once per template and remembered on it, until the configuration changes.
-import { type Field, isVarying, makeField } from '../http2/field.ts';
-import type { HeaderBlock, Template } from '../http2/header-block.ts';
-import { type HeaderSource, newHeaderSource } from '../http2/header-source.ts';
+import { type Field, isVarying, makeField } from '../http/field.ts';
+import type { HeaderBlock, Template } from '../http/header-block.ts';
+import { type HeaderSource, newHeaderSource } from '../http/header-source.ts';
 import { applyEdits } from '../route/edit.ts';
 import { findRule } from '../route/match.ts';
 import type { BackendRecord, CompiledPort, HeaderEdit, MirrorRecord, RuleRecord } from '../route/records.ts';

@@ -1,11 +1,11 @@
 // The HTTP/2 connections of this sidecar to one endpoint: usually one, more when it is out of streams or clogged.
 
-import type { ByteStream } from '../accept/byte-stream.ts';
 import type { EndpointState } from '../balance/endpoint-state.ts';
-import type { Clock } from '../http2/clock.ts';
+import type { Clock } from '../http/clock.ts';
 import { Connection, type ConnectionOwner } from '../http2/connection.ts';
 import { MAX_CONNECTION_BUFFER } from '../http2/limits.ts';
 import type { StreamHandler } from '../http2/stream.ts';
+import type { ByteStream } from '../link/byte-stream.ts';
 import { CONNECT_FAILED, type ProxyError } from './errors.ts';
 
 const MAX_CONNECTIONS_PER_ENDPOINT = 8;

@@ -1,7 +1,7 @@
 // What forwarding needs from its surroundings, and the owner of a downstream connection: it turns each request into an exchange.
-import type { Clock } from '../http2/clock.ts';
+import type { Clock } from '../http/clock.ts';
+import type { HeaderBlock } from '../http/header-block.ts';
 import type { Connection, ConnectionOwner } from '../http2/connection.ts';
-import type { HeaderBlock } from '../http2/header-block.ts';
 import type { Stream, StreamHandler } from '../http2/stream.ts';
 import type { CompiledPort } from '../route/records.ts';
 import type { DeadlineWheel } from './deadlines.ts';

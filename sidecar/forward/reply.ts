@@ -1,7 +1,8 @@
 // Sends a proxy-made error: Trailers-Only for gRPC, a status with a line of text for anything else.
+
+import { makeField } from '../http/field.ts';
+import { newHeaderSource } from '../http/header-source.ts';
 import { NO_ERROR } from '../http2/codes.ts';
-import { makeField } from '../http2/field.ts';
-import { newHeaderSource } from '../http2/header-source.ts';
 import type { Stream } from '../http2/stream.ts';
 import { messageField, type ProxyError } from './errors.ts';
 

@@ -1,6 +1,6 @@
 // All backends that this sidecar sends to, by Service port: their endpoints, balance and connections. Records stay while configurations change.
 
-import type { Endpoint } from '#core/gen/weft/v1/mesh_pb.ts';
+import type { Endpoint } from '#core/contract/gen/weft/v1/mesh_pb.ts';
 import { type EjectionReason, EndpointSet } from '../balance/endpoint-set.ts';
 import type { EndpointState } from '../balance/endpoint-state.ts';
 import type { ServicePortRef } from '../route/records.ts';

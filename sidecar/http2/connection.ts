@@ -1,6 +1,9 @@
 // One HTTP/2 connection, either end: its streams, what is sent on them, flow control and the connection's life.
 // What comes in is in receiver.ts. A stream is a record here; no timer, promise or closure is made per stream.
-import type { Clock } from './clock.ts';
+import type { Clock } from '../http/clock.ts';
+import type { Field } from '../http/field.ts';
+import type { HeaderBlock } from '../http/header-block.ts';
+import type { HeaderSource } from '../http/header-source.ts';
 import {
   CANCEL,
   ENHANCE_YOUR_CALM,
@@ -16,12 +19,9 @@ import {
   SETTINGS_MAX_HEADER_LIST_SIZE,
   SETTINGS_TIMEOUT,
 } from './codes.ts';
-import type { Field } from './field.ts';
 import { FloodGuard } from './flood.ts';
 import { FrameReader } from './frame-reader.ts';
 import { writeGoaway, writeHeaders, writePing, writeReset, writeSettings, writeWindowUpdate } from './frames.ts';
-import type { HeaderBlock } from './header-block.ts';
-import type { HeaderSource } from './header-source.ts';
 import { HpackEncoder } from './hpack-encoder.ts';
 import {
   CONNECTION_WINDOW,

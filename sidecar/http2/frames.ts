@@ -1,4 +1,6 @@
 // Writers of the small frames (RFC 9113 §6): each appends one whole frame to an output.
+
+import type { Field } from '../http/field.ts';
 import {
   CONTINUATION,
   DATA,
@@ -13,7 +15,6 @@ import {
   SETTINGS,
   WINDOW_UPDATE,
 } from './codes.ts';
-import type { Field } from './field.ts';
 import { HpackEncoder } from './hpack-encoder.ts';
 import { MAX_FRAME_SIZE } from './limits.ts';
 import type { Output } from './output.ts';

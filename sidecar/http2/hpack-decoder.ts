@@ -1,8 +1,8 @@
 // HPACK decoding (RFC 7541) with two caches: whole blocks by their bytes, and templates by the fields they are made of.
 // Level 1 serves peers whose blocks repeat (h2load, nghttp2, grpc-js without deadlines); level 2 those that insert a value per call
 // (grpc-go's and Java's grpc-timeout shifts all indexes), so that a call's decision is found again either way.
-import { type Field, isVarying, makeField } from './field.ts';
-import { HeaderBlock, Template } from './header-block.ts';
+import { type Field, isVarying, makeField } from '../http/field.ts';
+import { HeaderBlock, Template } from '../http/header-block.ts';
 import { huffmanDecode } from './huffman.ts';
 import { MAX_CONTINUATIONS, MAX_FRAME_SIZE, MAX_HEADER_FIELDS, MAX_HEADER_LIST_OCTETS, MAX_REMEMBERED_OCTETS } from './limits.ts';
 import { STATIC_TABLE } from './static-table.ts';

@@ -2,8 +2,8 @@
 // So the bytes of a header source stay the same until the table changes, and are copied instead of made.
 // The table is filled and never evicts (every insertion would make all remembered bytes void); when it is full and much
 // is sent as literals, it is emptied once and starts again.
-import type { Field } from './field.ts';
-import type { HeaderSource } from './header-source.ts';
+import type { Field } from '../http/field.ts';
+import type { HeaderSource } from '../http/header-source.ts';
 import { ENCODER_TABLE_SIZE, MAX_REMEMBERED_OCTETS } from './limits.ts';
 import { STATIC_FIELD_INDEX, STATIC_NAME_INDEX, STATIC_TABLE } from './static-table.ts';
 

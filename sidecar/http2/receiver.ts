@@ -1,4 +1,6 @@
 // What comes in on a connection: each frame is checked against RFC 9113 and handed to its stream's handler.
+
+import type { HeaderBlock } from '../http/header-block.ts';
 import {
   COMPRESSION_ERROR,
   CONTINUATION,
@@ -27,7 +29,6 @@ import {
 import type { Connection } from './connection.ts';
 import type { FrameSink } from './frame-reader.ts';
 import { writePing, writeReset } from './frames.ts';
-import type { HeaderBlock } from './header-block.ts';
 import { HpackDecoder, HpackError } from './hpack-decoder.ts';
 import { DECODER_TABLE_SIZE, HANDSHAKE_TIMEOUT_MS, MAX_CONNECTION_BUFFER, MAX_CONTINUATIONS } from './limits.ts';
 import { applySettings } from './settings.ts';

@@ -1,8 +1,9 @@
 // DATA that has no room yet: a stream's queue of copies, sent when windows and output allow. Bounded by the window we gave its source.
+
+import type { Field } from '../http/field.ts';
+import type { HeaderSource } from '../http/header-source.ts';
 import type { Connection } from './connection.ts';
-import type { Field } from './field.ts';
 import { writeData } from './frames.ts';
-import type { HeaderSource } from './header-source.ts';
 import { MAX_FRAME_SIZE, OCTETS_PER_WINDOW_UPDATE } from './limits.ts';
 import type { Chunk, Stream } from './stream.ts';
 

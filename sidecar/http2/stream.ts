@@ -1,8 +1,9 @@
 // One HTTP/2 stream: a record in its connection's table. The connection does the work; the handler decides.
+
+import type { Field } from '../http/field.ts';
+import type { HeaderBlock } from '../http/header-block.ts';
+import type { HeaderSource } from '../http/header-source.ts';
 import type { Connection } from './connection.ts';
-import type { Field } from './field.ts';
-import type { HeaderBlock } from './header-block.ts';
-import type { HeaderSource } from './header-source.ts';
 import { INITIAL_STREAM_WINDOW } from './limits.ts';
 
 /** Why a stream ended early: the peer reset it, its connection went away, the peer broke a rule on it, or it stalled (L6). */

@@ -1,5 +1,5 @@
 // Why a request meets the rule that it meets: the verdict on every candidate, for people. The same tests as findRule(), without its haste.
-import { textOf } from '../config/latin1.ts';
+import { textOf } from './latin1.ts';
 import { findCandidate, headerValue, methodSlash } from './match.ts';
 import type { Candidate, CompiledTable, HeaderList, RouteRefRecord, StringTest } from './records.ts';
 

@@ -1,5 +1,5 @@
 // Octets of one connection to another and back, with half-close: for whatever is not HTTP.
-import type { ByteStream } from '../accept/byte-stream.ts';
+import type { ByteStream } from '../link/byte-stream.ts';
 
 /** Octets that may wait for the slower side before the faster one is paused. */
 const HIGH_WATER = 256 * 1024;

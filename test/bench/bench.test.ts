@@ -2,8 +2,8 @@
 import http2 from 'node:http2';
 import type { AddressInfo } from 'node:net';
 import { expect } from 'chai';
-import { ObjectStore } from '#control-plane/objects.ts';
-import { translateService } from '#control-plane/translate/index.ts';
+import { ObjectStore } from '#control-plane/store/object-store.ts';
+import { translateService } from '#control-plane/translate/service.ts';
 import { answersWithoutTrailers, probe } from '../../bench/check.ts';
 import { envoyConfig } from '../../bench/envoy-config.ts';
 import { combine, type Measurement } from '../../bench/measure.ts';

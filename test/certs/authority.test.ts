@@ -5,7 +5,7 @@ import { expect } from 'chai';
 import { Authority, AuthorityError, BACKDATE_MS, splitPem } from '#certs/authority.ts';
 import { bootstrapAuthority, MemoryStore } from '#certs/bootstrap.ts';
 import { ServerRotation } from '#certs/rotation.ts';
-import { validateSvid } from '#core/svid.ts';
+import { validateSvid } from '#core/contract/svid.ts';
 import { craft, craftAuthority } from '#test/support/craft-certificate.ts';
 import { recordingLogger } from '#test/support/issuing-server.ts';
 import { ManualTimers } from '#test/support/manual-timers.ts';

@@ -2,7 +2,7 @@
 import { Writable } from 'node:stream';
 import { expect } from 'chai';
 import { runProgram } from '#cli/program.ts';
-import { VERSION } from '#core/version.ts';
+import { VERSION } from '#core/contract/version.ts';
 
 async function weft(...words: string[]): Promise<{ code: number; out: string; err: string }> {
   const said = { out: '', err: '' };

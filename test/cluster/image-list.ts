@@ -2,7 +2,7 @@
 import { existsSync, readdirSync, readFileSync, realpathSync } from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
-import { SIDECAR_USER_ID } from '#core/names.ts';
+import { SIDECAR_USER_ID } from '#core/contract/names.ts';
 import { goTool } from '../support/go-tools.ts';
 import { binary } from './binaries.ts';
 import { PAUSE_IMAGE } from './configuration.ts';

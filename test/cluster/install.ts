@@ -1,6 +1,6 @@
 // Puts the Weft of this work tree onto a cluster the way people do: `weft install | kubectl apply -f -`.
 import path from 'node:path';
-import { CONTROL_PLANE_NAME, INJECTOR_NAME, SYSTEM_NAMESPACE } from '#core/names.ts';
+import { CONTROL_PLANE_NAME, INJECTOR_NAME, SYSTEM_NAMESPACE } from '#core/contract/names.ts';
 import { exec, must } from './exec.ts';
 
 const ROOT = path.resolve(import.meta.dirname, '..', '..');

@@ -4,7 +4,7 @@ import path from 'node:path';
 import { expect } from 'chai';
 import { inject } from '#injector/inject.ts';
 import { parseQuantity } from '#injector/quantity.ts';
-import { parseProbes } from '#sidecar/probe/targets.ts';
+import { parseProbes } from '#sidecar/pod/probe/targets.ts';
 import { readCase, runCase } from './golden-case.ts';
 
 describe('quantities', () => {

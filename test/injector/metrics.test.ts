@@ -1,6 +1,6 @@
 // The injector's own families on the metrics page.
 import { expect } from 'chai';
-import { Exposition } from '#core/exposition.ts';
+import { Exposition } from '#core/program/exposition.ts';
 import { InjectorMetrics } from '#injector/metrics.ts';
 import { named, parseExposition } from '#test/support/exposition.ts';
 

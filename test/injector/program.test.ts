@@ -2,8 +2,8 @@
 import https from 'node:https';
 import { expect } from 'chai';
 import { applyPatch } from 'rfc6902';
-import { silentLogger } from '#core/log.ts';
-import { systemTimers } from '#core/timers.ts';
+import { silentLogger } from '#core/program/log.ts';
+import { systemTimers } from '#core/program/timers.ts';
 import { type Injector, startInjector } from '#injector/program.ts';
 import { readSettings } from '#injector/settings.ts';
 import { KINDS } from '#kube/api.ts';

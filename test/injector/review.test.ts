@@ -2,7 +2,7 @@
 import { expect } from 'chai';
 import fc from 'fast-check';
 import { applyPatch } from 'rfc6902';
-import { silentLogger } from '#core/log.ts';
+import { silentLogger } from '#core/program/log.ts';
 import type { NamespaceFacts } from '#injector/decide.ts';
 import { InjectorMetrics } from '#injector/metrics.ts';
 import { answerReview, type InjectionEvent, type ReviewSources } from '#injector/review.ts';

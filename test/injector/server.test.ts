@@ -5,7 +5,7 @@ import https from 'node:https';
 import { gzipSync } from 'node:zlib';
 import { expect } from 'chai';
 import { generateServingAuthority, issueServing, type ServingPair } from '#certs/serving.ts';
-import { gauge } from '#core/exposition.ts';
+import { gauge } from '#core/program/exposition.ts';
 import { startHealth } from '#injector/health.ts';
 import { LARGEST_REVIEW_BYTES, MOST_BUFFERED_BYTES, startWebhookServer, type WebhookServer } from '#injector/server.ts';
 

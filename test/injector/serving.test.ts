@@ -2,7 +2,7 @@
 import { X509Certificate } from 'node:crypto';
 import { expect } from 'chai';
 import type { ServingLeaf } from '#certs/serving.ts';
-import { silentLogger } from '#core/log.ts';
+import { silentLogger } from '#core/program/log.ts';
 import { SERVING_SECRET, ServingCertificate } from '#injector/serving-certificate.ts';
 import { decodeState } from '#injector/serving-rotation.ts';
 import { BundleKeeper, projectConfiguration } from '#injector/webhook-configuration.ts';

@@ -4,7 +4,7 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
 import https from 'node:https';
 import type { AddressInfo } from 'node:net';
 import type { Duplex } from 'node:stream';
-import type { Timers } from '#core/timers.ts';
+import type { Timers } from '#core/program/timers.ts';
 import { HttpKubeClient } from '#kube/http-client.ts';
 import { craft, craftAuthority } from '../support/craft-certificate.ts';
 

@@ -1,6 +1,6 @@
 // Events: written once, counted when repeated, bounded, and never in anyone's way.
 import { expect } from 'chai';
-import { silentLogger } from '#core/log.ts';
+import { silentLogger } from '#core/program/log.ts';
 import { type KubeClient, KubeError, type ResourcePath } from '#kube/api.ts';
 import { type EventContent, EventRecorder } from '#kube/events.ts';
 import { ManualTimers } from '../support/manual-timers.ts';

@@ -1,6 +1,6 @@
 // The election: three replicas for one Lease, and leaders that freeze, lose the server, or leave (T88).
 import { expect } from 'chai';
-import { silentLogger } from '#core/log.ts';
+import { silentLogger } from '#core/program/log.ts';
 import { LeaseElector, type LeaseElectorOptions } from '#kube/lease.ts';
 import { ManualTimers } from '../support/manual-timers.ts';
 import { MemoryLease } from './memory-lease.ts';

@@ -2,7 +2,7 @@
 import { spawn } from 'node:child_process';
 import net from 'node:net';
 import { expect } from 'chai';
-import { createLogger } from '#core/log.ts';
+import { createLogger } from '#core/program/log.ts';
 import { KINDS } from '#kube/api.ts';
 import type { KubeObject } from '#kube/object.ts';
 import { Reflector, type ReflectorOptions } from '#kube/reflector.ts';

@@ -1,6 +1,7 @@
 // Values with which the chart is rendered by us and by Helm.
+
+import { yamlOf } from '#chart/template/functions.ts';
 import type { InstallWishes } from '#cli/install/install.ts';
-import { yamlOf } from '#cli/install/template/functions.ts';
 
 /** Strings that YAML 1.1 or Go would take for something else. */
 const TRAPS = {

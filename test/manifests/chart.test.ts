@@ -3,14 +3,14 @@ import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { expect } from 'chai';
 import { parseAllDocuments } from 'yaml';
-import { weftChart } from '#cli/install/chart.ts';
-import { CHART_KINDS } from '#cli/install/chart-kinds.ts';
+import { weftChart } from '#chart/chart.ts';
+import { CHART_KINDS } from '#chart/chart-kinds.ts';
+import { type Manifest, renderChart, toDocuments } from '#chart/render.ts';
+import { SCHEMA_KEYWORDS, type Schema } from '#chart/schema.ts';
 import { install, valuesOf } from '#cli/install/install.ts';
-import { type Manifest, renderChart, toDocuments } from '#cli/install/render.ts';
-import { SCHEMA_KEYWORDS, type Schema } from '#cli/install/schema.ts';
-import { LOG_LEVELS } from '#core/log.ts';
-import * as names from '#core/names.ts';
-import { VERSION } from '#core/version.ts';
+import * as names from '#core/contract/names.ts';
+import { VERSION } from '#core/contract/version.ts';
+import { LOG_LEVELS } from '#core/program/log.ts';
 import { EXCLUDED_NAMESPACES } from '#injector/decide.ts';
 import { SERVING_SECRET } from '#injector/serving-certificate.ts';
 import { CHART_CASES } from './chart-cases.ts';
@@ -75,7 +75,7 @@ describe('the chart', () => {
     expect(kinds.at(-1)).to.equal('MutatingWebhookConfiguration');
   });
 
-  it('uses the names and ports of core/names.ts', () => {
+  it('uses the names and ports of core/contract/names.ts', () => {
     const all = install({ ha: false, files: [], set: [] });
     const control = find(all, 'Deployment', names.CONTROL_PLANE_NAME);
     const injector = find(all, 'Deployment', names.INJECTOR_NAME);

@@ -4,9 +4,9 @@ import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
 import { parseAllDocuments } from 'yaml';
+import type { Manifest } from '#chart/render.ts';
+import { yamlOf } from '#chart/template/functions.ts';
 import type { InstallWishes } from '#cli/install/install.ts';
-import type { Manifest } from '#cli/install/render.ts';
-import { yamlOf } from '#cli/install/template/functions.ts';
 
 export const CHART_DIRECTORY = path.resolve(import.meta.dirname, '../../manifests/helm/weft');
 /** Helm's own default is years old. */

@@ -7,7 +7,7 @@ import { promisify } from 'node:util';
 import { expect } from 'chai';
 import { parse, parseAllDocuments } from 'yaml';
 import { install } from '#cli/install/install.ts';
-import { CONTROL_PLANE_VIEW_PORT, SIDECAR_ADMIN_PORT, SYSTEM_NAMESPACE } from '#core/names.ts';
+import { CONTROL_PLANE_VIEW_PORT, SIDECAR_ADMIN_PORT, SYSTEM_NAMESPACE } from '#core/contract/names.ts';
 import { sidecarContainer } from '#injector/containers.ts';
 import { SETTINGS } from '../injector/golden-case.ts';
 import { prometheusPrograms } from '../support/prometheus-program.ts';

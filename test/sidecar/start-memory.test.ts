@@ -12,7 +12,9 @@ const LAZY = [
 
 describe('start of a sidecar', () => {
   it('loads nothing that the getters of built-in modules hold back', () => {
-    const files = ['sidecar/program.ts', 'sidecar/settings.ts', 'sidecar/telemetry/line-writer.ts'].map((file) => path.resolve(file));
+    const files = ['sidecar/program/program.ts', 'sidecar/program/settings.ts', 'sidecar/observe/access-log/line-writer.ts'].map((file) =>
+      path.resolve(file),
+    );
     const script = `for (const file of ${JSON.stringify(files)}) await import(file);
       console.log(JSON.stringify(process.moduleLoadList));`;
     const loaded = JSON.parse(execFileSync(process.execPath, ['--input-type=module', '-e', script], { encoding: 'utf8' })) as string[];

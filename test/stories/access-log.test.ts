@@ -1,6 +1,6 @@
 // The access log of real sidecars: which lines are written, what they say, and how that changes while calls run.
 import { expect } from 'chai';
-import { MtlsMode } from '#core/gen/weft/v1/mesh_pb.ts';
+import { MtlsMode } from '#core/contract/gen/weft/v1/mesh_pb.ts';
 import { TestMesh } from '../support/mesh.ts';
 import { type RawApp, RawCaller, startRawApp } from '../support/raw-app.ts';
 import { grpcRoute, to } from '../support/routes.ts';

@@ -3,7 +3,7 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { expect } from 'chai';
-import { SIDECAR_ADMIN_PORT } from '#core/names.ts';
+import { SIDECAR_ADMIN_PORT } from '#core/contract/names.ts';
 import { goTool } from '../support/go-tools.ts';
 import { type Jaeger, startJaeger, tagsOf } from '../support/jaeger.ts';
 import { NAMESPACE, TestMesh } from '../support/mesh.ts';

@@ -1,8 +1,8 @@
 // Who is who: certificates are asked for on both ends, the endpoint must be whom the control plane named, and the application is told the truth.
 import tls from 'node:tls';
 import { expect } from 'chai';
-import { MtlsMode } from '#core/gen/weft/v1/mesh_pb.ts';
-import { ALPN_HTTP2 } from '#core/names.ts';
+import { MtlsMode } from '#core/contract/gen/weft/v1/mesh_pb.ts';
+import { ALPN_HTTP2 } from '#core/contract/names.ts';
 import { type EchoMesh, startEchoMesh } from '../support/echo-mesh.ts';
 import { GrpcCaller } from '../support/grpc-app.ts';
 import { PORT } from '../support/mesh.ts';

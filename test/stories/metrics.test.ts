@@ -3,7 +3,7 @@ import http from 'node:http';
 import net from 'node:net';
 import * as grpc from '@grpc/grpc-js';
 import { expect } from 'chai';
-import { SIDECAR_ADMIN_PORT } from '#core/names.ts';
+import { SIDECAR_ADMIN_PORT } from '#core/contract/names.ts';
 import { type EchoMesh, startEchoMesh } from '../support/echo-mesh.ts';
 import { named, type Parsed, parseExposition } from '../support/exposition.ts';
 

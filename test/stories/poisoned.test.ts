@@ -1,6 +1,6 @@
 // A resource that sidecars cannot use, let through by a defect of the control plane: it is refused alone, its last good version stays (T85).
 import { expect } from 'chai';
-import type { Translation } from '#control-plane/translate/index.ts';
+import type { Translation } from '#control-plane/translate/service.ts';
 import { type EchoMesh, startEchoMesh } from '../support/echo-mesh.ts';
 import { grpcRoute, split } from '../support/routes.ts';
 import { until } from '../support/until.ts';

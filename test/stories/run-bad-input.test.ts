@@ -6,9 +6,9 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { PassThrough } from 'node:stream';
 import { expect } from 'chai';
-import { Failure } from '#cli/failure.ts';
 import { runProgram } from '#cli/program.ts';
 import { run } from '#cli/run/run.ts';
+import { Failure } from '#core/program/failure.ts';
 
 const deployment = (name: string, container: object) =>
   `${JSON.stringify({

@@ -1,7 +1,7 @@
 // Ended calls for tests of what reports on them.
 import type { EndedCall } from '#sidecar/forward/ended-call.ts';
-import { makeField } from '#sidecar/http2/field.ts';
-import { HeaderBlock, Template } from '#sidecar/http2/header-block.ts';
+import { makeField } from '#sidecar/http/field.ts';
+import { HeaderBlock, Template } from '#sidecar/http/header-block.ts';
 
 /** A request's header block from names and values; varying fields are told apart as the decoder does. */
 export function blockOf(headers: Readonly<Record<string, string>>): HeaderBlock {

@@ -8,11 +8,11 @@ import { ServerRotation } from '#certs/rotation.ts';
 import { newServerCredentials, type PeerVerdict, peerOf } from '#control-plane/issue/server-credentials.ts';
 import { IssueService, type IssueSettings } from '#control-plane/issue/service.ts';
 import { TokenIssuer, type TokenWish } from '#control-plane/issue/token.ts';
-import { Certificates } from '#core/gen/weft/v1/certificates_pb.ts';
-import { Config, type SubscribeRequest, type SubscribeResponse } from '#core/gen/weft/v1/config_pb.ts';
-import type { LogFields, Logger } from '#core/log.ts';
-import { systemTimers } from '#core/timers.ts';
-import { serviceDefinition } from '#core/wire.ts';
+import { serviceDefinition } from '#control-plane/publish/wire.ts';
+import { Certificates } from '#core/contract/gen/weft/v1/certificates_pb.ts';
+import { Config, type SubscribeRequest, type SubscribeResponse } from '#core/contract/gen/weft/v1/config_pb.ts';
+import type { LogFields, Logger } from '#core/program/log.ts';
+import { systemTimers } from '#core/program/timers.ts';
 
 export type Call = ServerDuplexStream<SubscribeRequest, SubscribeResponse>;
 

@@ -1,5 +1,5 @@
 // Time that stands still until a test moves it.
-import type { Timers } from '#core/timers.ts';
+import type { Timers } from '#core/program/timers.ts';
 
 export class ManualTimers implements Timers {
   private atMs: number;

@@ -1,18 +1,19 @@
 // The data plane in this process: a listener in front of real endpoints, with counters to look at and a clock to push.
-import type { ByteStream } from '#sidecar/accept/byte-stream.ts';
-import { DownstreamConnections } from '#sidecar/accept/connections.ts';
-import { Listener } from '#sidecar/accept/listener.ts';
+
 import type { EndpointState } from '#sidecar/balance/endpoint-state.ts';
 import { DeadlineWheel } from '#sidecar/forward/deadlines.ts';
-import { type ClientCredentials, dial } from '#sidecar/forward/dial.ts';
 import type { CallTelemetry } from '#sidecar/forward/ended-call.ts';
 import type { ProxyError } from '#sidecar/forward/errors.ts';
 import { DownstreamOwner, type PortHandle, type ProxyContext } from '#sidecar/forward/proxy.ts';
 import { ReplayRing } from '#sidecar/forward/replay.ts';
 import type { CallSeries } from '#sidecar/forward/series.ts';
 import { Upstreams } from '#sidecar/forward/upstreams.ts';
-import { type Clock, newClock } from '#sidecar/http2/clock.ts';
+import { type Clock, newClock } from '#sidecar/http/clock.ts';
 import type { Connection } from '#sidecar/http2/connection.ts';
+import type { ByteStream } from '#sidecar/link/byte-stream.ts';
+import { DownstreamConnections } from '#sidecar/link/connections.ts';
+import { type ClientCredentials, dial } from '#sidecar/link/dial.ts';
+import { Listener } from '#sidecar/link/listener.ts';
 import type { BackendRecord, CompiledPort, CompiledTable, MirrorRecord, RuleRecord, ServicePortRef } from '#sidecar/route/records.ts';
 
 export function ref(name: string): ServicePortRef {

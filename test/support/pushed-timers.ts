@@ -1,5 +1,5 @@
 // Time that goes by as it does, until a test pushes it on.
-import type { Timers } from '#core/timers.ts';
+import type { Timers } from '#core/program/timers.ts';
 
 interface Waiting {
   readonly atMs: number;

@@ -1,7 +1,8 @@
 // A listener that relays each connection to a port of this machine, as a process of its own: what it does when it runs out of descriptors.
-import { Listener } from '#sidecar/accept/listener.ts';
-import { dial } from '#sidecar/forward/dial.ts';
-import { newClock } from '#sidecar/http2/clock.ts';
+
+import { newClock } from '#sidecar/http/clock.ts';
+import { dial } from '#sidecar/link/dial.ts';
+import { Listener } from '#sidecar/link/listener.ts';
 import { relay } from '#sidecar/tcp/relay.ts';
 
 const target = { address: '127.0.0.1', port: Number(process.argv[2]), identity: '' };

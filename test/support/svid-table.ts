@@ -1,7 +1,7 @@
 // The table of T53: certificates that a peer may show, and what our validator says of each.
 import 'reflect-metadata';
 import * as x509 from '@peculiar/x509';
-import type { SvidRefusal } from '#core/svid.ts';
+import type { SvidRefusal } from '#core/contract/svid.ts';
 import { type CertificateWish, EKU, KU } from './craft-certificate.ts';
 
 const HOUR_MS = 3600_000;

@@ -1,7 +1,7 @@
 // One HTTP/2 connection of ours without sockets: frames go in as octets, what it wrote comes out as frames, and time is a number.
-import type { Clock } from '#sidecar/http2/clock.ts';
+import type { Clock } from '#sidecar/http/clock.ts';
+import type { HeaderBlock } from '#sidecar/http/header-block.ts';
 import { Connection, type ConnectionOwner } from '#sidecar/http2/connection.ts';
-import type { HeaderBlock } from '#sidecar/http2/header-block.ts';
 import type { Transport } from '#sidecar/http2/output.ts';
 import type { ResetCause, Stream, StreamHandler } from '#sidecar/http2/stream.ts';
 import { settings } from './raw-peer.ts';

@@ -1,7 +1,8 @@
 // Lines of a pod's processes as the run shows them: prefixed with the pod, JSON of our own programs shortened to text. Pure.
-import type { Style } from '../../style.ts';
-import { SIDECAR } from '../pod.ts';
-import { harmless } from './words.ts';
+
+import { SIDECAR } from '#local/pod.ts';
+import type { Style } from '../../print/style.ts';
+import { harmless } from '../../print/words.ts';
 
 // Distinguishable on dark and on light backgrounds.
 const COLOURS = [36, 33, 35, 32, 34, 31];

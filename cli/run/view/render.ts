@@ -1,10 +1,10 @@
 // Draws the state of the mesh as lines of text: the live view of a terminal, and the plain lines where there is none. Pure.
 
-import { statusName } from '#core/grpc-codes.ts';
-import type { Style } from '../../style.ts';
-import type { SeenTrace } from '../stats/snapshot.ts';
-import type { MethodRow, RouteCondition, RouteRow } from './rows.ts';
-import { bar, clockText, latencyText, pad, padLeft, rateText, shareText, truncate } from './words.ts';
+import { statusName } from '#core/contract/grpc-codes.ts';
+import type { MethodRow, RouteCondition, RouteRow } from '#local/stats/rows.ts';
+import type { SeenTrace } from '#local/stats/snapshot.ts';
+import type { Style } from '../../print/style.ts';
+import { bar, clockText, latencyText, pad, padLeft, rateText, shareText, truncate } from '../../print/words.ts';
 
 export interface MeshState {
   /** The directory as the user named it. */

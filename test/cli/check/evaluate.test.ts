@@ -4,7 +4,7 @@ import type { Check, State } from '#cli/check/check.ts';
 import { evaluate } from '#cli/check/evaluate.ts';
 import type { Facts, Pod } from '#cli/check/facts.ts';
 import { textOf } from '#cli/check/text.ts';
-import { PLAIN } from '#cli/style.ts';
+import { PLAIN } from '#cli/print/style.ts';
 import { ACCEPTED, CRDS, crd, facts, NOW_MS, ok, RESOLVED, report, route, shopPod, sidecar, unread } from './facts.ts';
 
 const find = (checks: readonly Check[], id: string): Check => {

@@ -1,7 +1,7 @@
 // A cluster in which all is well: Weft installed, one meshed namespace with a route. Tests break one thing at a time.
 
 import type { Deployment, Facts, Pod, Read, Route } from '#cli/check/facts.ts';
-import type { Answer } from '#cli/status/replicas.ts';
+import type { Answer } from '#cli/cluster/replicas.ts';
 
 export const NOW_MS = Date.parse('2026-11-21T12:00:00Z');
 const DAY_MS = 86_400_000;

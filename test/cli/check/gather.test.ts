@@ -5,7 +5,7 @@ import { createServer as createTlsServer } from 'node:tls';
 import { expect } from 'chai';
 import { gather } from '#cli/check/gather.ts';
 import { handshakeVerdict } from '#cli/check/handshake.ts';
-import type { Cluster } from '#cli/status/cluster.ts';
+import type { Cluster } from '#cli/cluster/cluster.ts';
 import { type KubeClient, KubeError, pathOf } from '#kube/api.ts';
 import { craft, craftAuthority } from '#test/support/craft-certificate.ts';
 import { CRDS, facts, report, shopPod } from './facts.ts';

@@ -9,9 +9,9 @@ import { explain } from '#cli/explain/explain.ts';
 import { parseCaller, parseHeader, parseMethod, parseTarget } from '#cli/explain/inquiry.ts';
 import type { ExplainReport } from '#cli/explain/report.ts';
 import { textOf } from '#cli/explain/text.ts';
-import { Failure, UsageError } from '#cli/failure.ts';
-import { COLOURED, PLAIN, styleFor } from '#cli/style.ts';
-import { parseManifests } from '#control-plane/files/manifests.ts';
+import { COLOURED, PLAIN, styleFor } from '#cli/print/style.ts';
+import { parseManifests } from '#control-plane/source/files/manifests.ts';
+import { Failure, UsageError } from '#core/program/failure.ts';
 
 const service = (name: string, more = '') => `
 apiVersion: v1

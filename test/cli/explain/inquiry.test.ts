@@ -1,7 +1,7 @@
 // The words of `weft explain`.
 import { expect } from 'chai';
 import { parseCaller, parseHeader, parseMethod, parseTarget, requestHeaders } from '#cli/explain/inquiry.ts';
-import { UsageError } from '#cli/failure.ts';
+import { UsageError } from '#core/program/failure.ts';
 
 describe('explain: words', () => {
   it('reads callers', () => {

@@ -2,12 +2,12 @@
 import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { expect } from 'chai';
+import type { OpenPort } from '#cli/cluster/reach.ts';
+import { askReplicas } from '#cli/cluster/replicas.ts';
+import { spanText } from '#cli/print/span.ts';
+import { PLAIN } from '#cli/print/style.ts';
 import { mergeAnswers } from '#cli/status/merge.ts';
-import type { OpenPort } from '#cli/status/reach.ts';
-import { askReplicas } from '#cli/status/replicas.ts';
-import { spanText } from '#cli/status/span.ts';
 import { ofNamespace, textOf, type What } from '#cli/status/text.ts';
-import { PLAIN } from '#cli/style.ts';
 import type { ParentReport, RouteReport, TracedCallReport } from '#control-plane/view/status.ts';
 import { ACCEPTED, NOW_MS, ok, RESOLVED, report, sidecar, unread } from '../check/facts.ts';
 

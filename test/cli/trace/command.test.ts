@@ -3,11 +3,11 @@ import { createServer, type RequestListener, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { Writable } from 'node:stream';
 import { expect } from 'chai';
-import { Failure, UsageError } from '#cli/failure.ts';
-import { httpUrl } from '#cli/http-url.ts';
 import { runProgram } from '#cli/program.ts';
 import { traceIdOf } from '#cli/trace/command.ts';
 import { fetchTrace } from '#cli/trace/jaeger.ts';
+import { Failure, UsageError } from '#core/program/failure.ts';
+import { httpUrl } from '#core/program/http-url.ts';
 import { CHECKOUT, jaegerAnswer, TRACE_ID } from './jaeger-answer.ts';
 
 async function weft(env: Record<string, string>, ...words: string[]): Promise<{ code: number; out: string; err: string }> {

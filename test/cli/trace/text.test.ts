@@ -2,8 +2,8 @@
 import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { expect } from 'chai';
 import fc from 'fast-check';
-import { widthOf } from '#cli/run/view/words.ts';
-import { COLOURED, PLAIN } from '#cli/style.ts';
+import { COLOURED, PLAIN } from '#cli/print/style.ts';
+import { widthOf } from '#cli/print/words.ts';
 import { type Span, spansOf } from '#cli/trace/jaeger.ts';
 import { MOST_DRAWN, textOf, visible } from '#cli/trace/text.ts';
 import { treeOf } from '#cli/trace/tree.ts';

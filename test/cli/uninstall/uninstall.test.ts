@@ -1,9 +1,9 @@
 // `weft uninstall`: what it finds, what it refuses, in which order things go.
 import { expect } from 'chai';
-import { Failure } from '#cli/failure.ts';
 import { install } from '#cli/install/install.ts';
 import { decide, refusal } from '#cli/uninstall/command.ts';
 import { removalOrder, type Target, toIdentity } from '#cli/uninstall/removal.ts';
+import { Failure } from '#core/program/failure.ts';
 import { type KubeClient, KubeError, pathOf, type ResourcePath } from '#kube/api.ts';
 
 interface Stored {

@@ -2,9 +2,9 @@
 // `connect UID JSON`: makes connections as that user, one after the other, and prints what each was answered.
 // `check UID ADDRESS`: asks as that user whether the pod is captured, and prints the answer.
 import net from 'node:net';
-import { SIDECAR_CHECK_PORT, SIDECAR_INBOUND_PORT } from '#core/names.ts';
-import { originalDestination, originalDestinationProblem } from '#sidecar/accept/original-dst.ts';
-import { CAPTURE_ANSWER, checkCapture } from '#sidecar/capture/check.ts';
+import { SIDECAR_CHECK_PORT, SIDECAR_INBOUND_PORT } from '#core/contract/names.ts';
+import { originalDestination, originalDestinationProblem } from '#sidecar/link/original-dst.ts';
+import { CAPTURE_ANSWER, checkCapture } from '#sidecar/pod/capture/check.ts';
 
 /** What a listener saw of one connection. */
 export interface Arrival {

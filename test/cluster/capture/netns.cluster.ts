@@ -3,13 +3,13 @@ import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import path from 'node:path';
 import { expect } from 'chai';
-import { CAPTURE_TABLE } from '#sidecar/capture/rules.ts';
+import { CAPTURE_TABLE } from '#sidecar/pod/capture/rules.ts';
 import type { Arrival, Attempt } from './namespace-peer.ts';
 
 const POD = `weft-pod-${process.pid}`;
 const PEER = `weft-peer-${process.pid}`;
 const SCRIPT = path.join(import.meta.dirname, 'namespace-peer.ts');
-const CAPTURE_PROGRAM = path.resolve(import.meta.dirname, '../../../sidecar/capture/main.ts');
+const CAPTURE_PROGRAM = path.resolve(import.meta.dirname, '../../../sidecar/pod/capture/main.ts');
 const ROOT = path.resolve(import.meta.dirname, '../../..');
 const SIDECAR = 2102;
 const APPLICATION = 1000;

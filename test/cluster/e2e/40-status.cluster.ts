@@ -1,6 +1,6 @@
 // What the API server says of routes: conditions by table, manners towards other controllers, no writes for nothing, and the XMesh.
 import { expect } from 'chai';
-import { CONTROLLER_NAME } from '#core/names.ts';
+import { CONTROLLER_NAME } from '#core/contract/names.ts';
 import { install } from '../support/install.ts';
 import { type Condition, eventually, type Item } from '../support/objects.ts';
 import { scene } from '../support/scene.ts';

@@ -1,7 +1,7 @@
 // What running pods report of their calls, switched without a restart: by annotation, and by an XTelemetryPolicy.
 import { readFileSync } from 'node:fs';
 import { expect } from 'chai';
-import { SIDECAR_CONTAINER } from '#core/names.ts';
+import { SIDECAR_CONTAINER } from '#core/contract/names.ts';
 import type { Call, Caller } from '../support/caller.ts';
 import { type Condition, eventually, type Item, type PodItem } from '../support/objects.ts';
 import { scene } from '../support/scene.ts';

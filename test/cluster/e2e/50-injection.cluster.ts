@@ -1,6 +1,6 @@
 // Who gets a sidecar and who does not, what people are told, and what happens without the webhook.
 import { expect } from 'chai';
-import { ANNOTATION_STATUS, INJECTOR_NAME, SIDECAR_CONTAINER, SYSTEM_NAMESPACE } from '#core/names.ts';
+import { ANNOTATION_STATUS, INJECTOR_NAME, SIDECAR_CONTAINER, SYSTEM_NAMESPACE } from '#core/contract/names.ts';
 import { ECHO_IMAGE } from '../image-list.ts';
 import { type EventItem, eventually, type Item, type PodItem } from '../support/objects.ts';
 import { scene } from '../support/scene.ts';

@@ -1,6 +1,6 @@
 // Pods as they come: users and groups under which the sidecar must still read its token, a start while the control plane is away (T82).
 import { expect } from 'chai';
-import { CONTROL_PLANE_NAME, SIDECAR_CONTAINER, SIDECAR_USER_ID, SYSTEM_NAMESPACE } from '#core/names.ts';
+import { CONTROL_PLANE_NAME, SIDECAR_CONTAINER, SIDECAR_USER_ID, SYSTEM_NAMESPACE } from '#core/contract/names.ts';
 import { eventually, type PodItem } from '../support/objects.ts';
 import { scene } from '../support/scene.ts';
 import { callerPod, echo, INJECT, service } from '../support/workloads.ts';

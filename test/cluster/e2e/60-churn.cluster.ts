@@ -1,6 +1,6 @@
 // Calls under a steady load while everything around them goes and comes: backends, the control plane, the API server, certificates.
 import { expect } from 'chai';
-import { CONTROL_PLANE_NAME, SYSTEM_NAMESPACE } from '#core/names.ts';
+import { CONTROL_PLANE_NAME, SYSTEM_NAMESPACE } from '#core/contract/names.ts';
 import { openCluster } from '../session.ts';
 import type { Call, Caller, LoadResult } from '../support/caller.ts';
 import { install } from '../support/install.ts';

@@ -1,6 +1,6 @@
 // More than one control plane: the leader dies without a word, another writes the statuses, and nobody else notices.
 import { expect } from 'chai';
-import { CONTROL_PLANE_NAME, CONTROLLER_NAME, SYSTEM_NAMESPACE } from '#core/names.ts';
+import { CONTROL_PLANE_NAME, CONTROLLER_NAME, SYSTEM_NAMESPACE } from '#core/contract/names.ts';
 import type { Call, Caller } from '../support/caller.ts';
 import { type Condition, eventually, type Item } from '../support/objects.ts';
 import { scene } from '../support/scene.ts';

@@ -2,8 +2,8 @@
 import { createSign, generateKeyPairSync, randomBytes } from 'node:crypto';
 import { create, toBinary } from '@bufbuild/protobuf';
 import { expect } from 'chai';
-import { IssueRequestSchema } from '#core/gen/weft/v1/certificates_pb.ts';
-import { CONTROL_PLANE_GRPC_PORT, CONTROL_PLANE_NAME, CONTROLLER_NAME, SYSTEM_NAMESPACE, TOKEN_AUDIENCE } from '#core/names.ts';
+import { IssueRequestSchema } from '#core/contract/gen/weft/v1/certificates_pb.ts';
+import { CONTROL_PLANE_GRPC_PORT, CONTROL_PLANE_NAME, CONTROLLER_NAME, SYSTEM_NAMESPACE, TOKEN_AUDIENCE } from '#core/contract/names.ts';
 import type { Call, Caller, GrpcAnswer } from '../support/caller.ts';
 import { type Condition, eventually, type Item } from '../support/objects.ts';
 import { scene } from '../support/scene.ts';

@@ -1,8 +1,8 @@
 // The chart by the real Helm: our rendering equals it, and Go's YAML parser reads in our output what we wrote.
 import { expect } from 'chai';
-import { weftChart } from '#cli/install/chart.ts';
+import { weftChart } from '#chart/chart.ts';
+import { type Manifest, renderChart } from '#chart/render.ts';
 import { install, valuesOf } from '#cli/install/install.ts';
-import { type Manifest, renderChart } from '#cli/install/render.ts';
 import { CHART_CASES } from '../../manifests/chart-cases.ts';
 import { readByGo, renderedByHelm } from '../../manifests/helm.ts';
 import { binary } from '../binaries.ts';

@@ -1,6 +1,6 @@
 // weft check, status, install and uninstall against a real cluster; what check says of things that somebody broke.
 import { expect } from 'chai';
-import { CONTROL_PLANE_NAME, INJECTOR_NAME, LABEL_INJECT, SYSTEM_NAMESPACE } from '#core/names.ts';
+import { CONTROL_PLANE_NAME, INJECTOR_NAME, LABEL_INJECT, SYSTEM_NAMESPACE } from '#core/contract/names.ts';
 import { install, weft } from '../support/install.ts';
 import { eventually, type Item } from '../support/objects.ts';
 import { scene } from '../support/scene.ts';

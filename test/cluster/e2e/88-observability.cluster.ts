@@ -3,7 +3,7 @@ import { cpSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync }
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { expect } from 'chai';
-import { CONTROL_PLANE_NAME, INJECTOR_NAME, SIDECAR_CONTAINER } from '#core/names.ts';
+import { CONTROL_PLANE_NAME, INJECTOR_NAME, SIDECAR_CONTAINER } from '#core/contract/names.ts';
 import { type JaegerSpan, type JaegerTrace, tagsOf, tracesIn } from '../../support/jaeger.ts';
 import { client, type Prometheus } from '../../support/prometheus.ts';
 import { quickRules } from '../../support/quick-rules.ts';

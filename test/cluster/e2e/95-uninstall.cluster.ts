@@ -1,6 +1,13 @@
 // Weft goes: refused while it is in use, then without a trace and without harm to what runs; and comes back.
 import { expect } from 'chai';
-import { ANNOTATION_STATUS, CONTROL_PLANE_GRPC_PORT, LABEL_INJECT, SYSTEM_NAMESPACE, TRUST_CONFIG_MAP, TRUST_KEY } from '#core/names.ts';
+import {
+  ANNOTATION_STATUS,
+  CONTROL_PLANE_GRPC_PORT,
+  LABEL_INJECT,
+  SYSTEM_NAMESPACE,
+  TRUST_CONFIG_MAP,
+  TRUST_KEY,
+} from '#core/contract/names.ts';
 import type { Call } from '../support/caller.ts';
 import { install, weft } from '../support/install.ts';
 import { eventually, type Item, type PodItem } from '../support/objects.ts';

@@ -1,6 +1,6 @@
 // Memory of every container of Weft in the cluster: RSS and its anonymous part, from the kernel (/proc/<pid>/smaps_rollup). Our own cluster only.
 // npx node test/cluster/measure/memory.ts
-import { SIDECAR_CONTAINER, SYSTEM_NAMESPACE } from '#core/names.ts';
+import { SIDECAR_CONTAINER, SYSTEM_NAMESPACE } from '#core/contract/names.ts';
 import { watch } from '../../../bench/processes.ts';
 import { openObjects, type PodItem } from '../support/objects.ts';
 import { mebibytes, say } from './frame.ts';

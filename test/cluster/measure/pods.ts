@@ -1,6 +1,6 @@
 // Pods to measure in: empty ones whose network a load and a server are started in, and the processes of containers. Our own cluster only.
 import { readdirSync, readFileSync } from 'node:fs';
-import { SIDECAR_CONTAINER } from '#core/names.ts';
+import { SIDECAR_CONTAINER } from '#core/contract/names.ts';
 import { type Measured, watch } from '../../../bench/processes.ts';
 import { PAUSE_IMAGE } from '../configuration.ts';
 import type { Item, Objects, PodItem } from '../support/objects.ts';

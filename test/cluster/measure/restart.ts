@@ -1,7 +1,7 @@
 // Restarts the control plane, and says how long it takes from the start of its process until it is ready. Our own cluster only.
 import { readFileSync } from 'node:fs';
 import path from 'node:path';
-import { CONTROL_PLANE_NAME, SYSTEM_NAMESPACE } from '#core/names.ts';
+import { CONTROL_PLANE_NAME, SYSTEM_NAMESPACE } from '#core/contract/names.ts';
 import { KINDS, type KubeClient } from '#kube/api.ts';
 import { type Measured, watch } from '../../../bench/processes.ts';
 import { must } from '../exec.ts';

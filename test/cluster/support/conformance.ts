@@ -2,8 +2,8 @@
 import { mkdir, readFile, rm, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { parse } from 'yaml';
-import { LABEL_INJECT } from '#core/names.ts';
-import { VERSION } from '#core/version.ts';
+import { LABEL_INJECT } from '#core/contract/names.ts';
+import { VERSION } from '#core/contract/version.ts';
 import { binary } from '../binaries.ts';
 import { type Item, type Objects, runProgram } from './objects.ts';
 import { echoContainer, INJECT } from './workloads.ts';

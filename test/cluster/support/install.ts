@@ -1,6 +1,6 @@
 // Weft's own installation, as a person does it: `weft install | kubectl apply -f -`; and `weft` of the build under test.
 import path from 'node:path';
-import { CONTROL_PLANE_NAME, INJECTOR_NAME, SIDECAR_CONTAINER, SYSTEM_NAMESPACE } from '#core/names.ts';
+import { CONTROL_PLANE_NAME, INJECTOR_NAME, SIDECAR_CONTAINER, SYSTEM_NAMESPACE } from '#core/contract/names.ts';
 import { formerInjectorsGone, manifests } from '../install.ts';
 import { type Answer, eventually, type Objects, type PodItem, runProgram } from './objects.ts';
 import { CALLER_IMAGE, echoContainer, INJECT } from './workloads.ts';

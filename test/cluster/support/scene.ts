@@ -1,7 +1,7 @@
 // The frame of a story: namespaces of its own, callers that end with it, and what is worth keeping when a test of it fails.
 import { mkdir, writeFile } from 'node:fs/promises';
 import path from 'node:path';
-import { LABEL_INJECT, SYSTEM_NAMESPACE } from '#core/names.ts';
+import { LABEL_INJECT, SYSTEM_NAMESPACE } from '#core/contract/names.ts';
 import { Caller } from './caller.ts';
 import { injectionWorks } from './install.ts';
 import { type Objects, openObjects, type PodItem } from './objects.ts';

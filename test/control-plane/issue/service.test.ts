@@ -8,12 +8,12 @@ import { expect } from 'chai';
 import type { Authority } from '#certs/authority.ts';
 import { BAD_TOKENS_BURST, BAD_TOKENS_PER_MINUTE } from '#control-plane/issue/service.ts';
 import { TokenIssuer, type VerifyToken } from '#control-plane/issue/token.ts';
-import { Certificates, IssueRequestSchema, type IssueResponse } from '#core/gen/weft/v1/certificates_pb.ts';
-import { createLogger } from '#core/log.ts';
-import { validateSvid } from '#core/svid.ts';
-import { systemTimers } from '#core/timers.ts';
-import { GrpcConnection, GrpcError, STATUS } from '#sidecar/config/grpc-call.ts';
-import { newIssueRequest } from '#sidecar/config/leaf.ts';
+import { Certificates, IssueRequestSchema, type IssueResponse } from '#core/contract/gen/weft/v1/certificates_pb.ts';
+import { validateSvid } from '#core/contract/svid.ts';
+import { createLogger } from '#core/program/log.ts';
+import { systemTimers } from '#core/program/timers.ts';
+import { GrpcConnection, GrpcError, STATUS } from '#sidecar/control/grpc-call.ts';
+import { newIssueRequest } from '#sidecar/control/leaf.ts';
 import {
   type IssuingServer,
   type IssuingServerWish,

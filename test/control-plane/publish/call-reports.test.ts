@@ -2,8 +2,7 @@
 import { create, toBinary } from '@bufbuild/protobuf';
 import { expect } from 'chai';
 import { Authority } from '#certs/authority.ts';
-import { type ControlPlane, startControlPlane } from '#control-plane/assemble.ts';
-import type { KubeObject } from '#control-plane/kube/types.ts';
+import { type ControlPlane, startControlPlane } from '#control-plane/program/assemble.ts';
 import { MOST_CALLS, RECENT_MS, type ReportedCall, ReportedCalls, worthShowing } from '#control-plane/publish/call-reports.ts';
 import { statusReport } from '#control-plane/view/status.ts';
 import {
@@ -15,8 +14,9 @@ import {
   SubscribeRequestSchema,
   TracedCallSchema,
   WantSchema,
-} from '#core/gen/weft/v1/config_pb.ts';
-import { silentLogger } from '#core/log.ts';
+} from '#core/contract/gen/weft/v1/config_pb.ts';
+import { silentLogger } from '#core/program/log.ts';
+import type { KubeObject } from '#objects/types.ts';
 import { until } from '../../support/until.ts';
 import { certify, dial, type Sidecar } from './sidecar.ts';
 

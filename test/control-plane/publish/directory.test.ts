@@ -4,9 +4,9 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect } from 'chai';
 import { Authority } from '#certs/authority.ts';
-import { type ControlPlane, startControlPlane } from '#control-plane/assemble.ts';
-import { DirectorySource } from '#control-plane/files/directory-source.ts';
-import { silentLogger } from '#core/log.ts';
+import { type ControlPlane, startControlPlane } from '#control-plane/program/assemble.ts';
+import { DirectorySource } from '#control-plane/source/files/directory-source.ts';
+import { silentLogger } from '#core/program/log.ts';
 import { certify, dial, type Sidecar } from './sidecar.ts';
 
 const SERVICES = ['payment', 'payment-v1', 'payment-v2']

@@ -2,7 +2,7 @@
 import { create } from '@bufbuild/protobuf';
 import { expect } from 'chai';
 import { MOST_WANTS } from '#control-plane/publish/publisher.ts';
-import { WorkloadSchema } from '#core/gen/weft/v1/mesh_pb.ts';
+import { WorkloadSchema } from '#core/contract/gen/weft/v1/mesh_pb.ts';
 import { Shop } from './shop.ts';
 
 const ADDRESSES = ['address/shop/ledger', 'address/shop/payment', 'address/shop/payment-v1', 'address/shop/payment-v2'];

@@ -2,8 +2,8 @@
 import { create } from '@bufbuild/protobuf';
 import { type Connection, type Ending, type Progress, Publisher } from '#control-plane/publish/publisher.ts';
 import type { Peer } from '#control-plane/publish/subscriber.ts';
-import type { Translation } from '#control-plane/translate/index.ts';
-import { AckSchema, HelloSchema, type Resource, type SubscribeResponse, TrustBundleSchema } from '#core/gen/weft/v1/config_pb.ts';
+import type { Translation } from '#control-plane/translate/service.ts';
+import { AckSchema, HelloSchema, type Resource, type SubscribeResponse, TrustBundleSchema } from '#core/contract/gen/weft/v1/config_pb.ts';
 import {
   BackendSchema,
   ConsumerRoutesSchema,
@@ -18,9 +18,9 @@ import {
   ServiceSchema,
   type Workload,
   WorkloadSchema,
-} from '#core/gen/weft/v1/mesh_pb.ts';
-import { type Logger, silentLogger } from '#core/log.ts';
-import type { Timers } from '#core/timers.ts';
+} from '#core/contract/gen/weft/v1/mesh_pb.ts';
+import { type Logger, silentLogger } from '#core/program/log.ts';
+import type { Timers } from '#core/program/timers.ts';
 
 /** A clock that stands until it is moved. */
 export class HandClock implements Timers {

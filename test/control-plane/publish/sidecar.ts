@@ -4,7 +4,12 @@ import { create } from '@bufbuild/protobuf';
 import { type Client, type ClientDuplexStream, credentials, makeClientConstructor, type ServiceError, type status } from '@grpc/grpc-js';
 import { type Authority, toPem } from '#certs/authority.ts';
 import { configServiceDefinition } from '#control-plane/publish/serve.ts';
-import { type Resource, type SubscribeRequest, SubscribeRequestSchema, type SubscribeResponse } from '#core/gen/weft/v1/config_pb.ts';
+import {
+  type Resource,
+  type SubscribeRequest,
+  SubscribeRequestSchema,
+  type SubscribeResponse,
+} from '#core/contract/gen/weft/v1/config_pb.ts';
 
 // An IP address is no server name (RFC 6066); who the server is, its SPIFFE id says.
 const SERVER_NAME = { 'grpc.ssl_target_name_override': 'weft-control-plane' };

@@ -3,13 +3,13 @@ import { EventEmitter } from 'node:events';
 import { status } from '@grpc/grpc-js';
 import { expect } from 'chai';
 import { Authority } from '#certs/authority.ts';
-import { type ControlPlane, ControlPlaneStartError, startControlPlane } from '#control-plane/assemble.ts';
-import type { KubeObject } from '#control-plane/kube/types.ts';
+import { type ControlPlane, ControlPlaneStartError, startControlPlane } from '#control-plane/program/assemble.ts';
 import { MOST_WANTS } from '#control-plane/publish/publisher.ts';
 import { configHandlers, REFUSALS_TOLD_BURST } from '#control-plane/publish/serve.ts';
-import type { Service, Workload } from '#core/gen/weft/v1/mesh_pb.ts';
-import { type Logger, silentLogger } from '#core/log.ts';
-import { systemTimers, type Timers } from '#core/timers.ts';
+import type { Service, Workload } from '#core/contract/gen/weft/v1/mesh_pb.ts';
+import { type Logger, silentLogger } from '#core/program/log.ts';
+import { systemTimers, type Timers } from '#core/program/timers.ts';
+import type { KubeObject } from '#objects/types.ts';
 import { type Certificate, certify, dial, type Sidecar } from './sidecar.ts';
 
 const service = (name: string, port = 80) =>

@@ -1,9 +1,9 @@
 // Who is at an IP address, as sidecars are told of pods that are called directly.
 import { expect } from 'chai';
-import type { KubeObject } from '#control-plane/kube/types.ts';
-import { ObjectStore } from '#control-plane/objects.ts';
+import { ObjectStore } from '#control-plane/store/object-store.ts';
 import { podAddress } from '#control-plane/translate/endpoints.ts';
-import { ANNOTATION_STATUS } from '#core/names.ts';
+import { ANNOTATION_STATUS } from '#core/contract/names.ts';
+import type { KubeObject } from '#objects/types.ts';
 
 function pod(name: string, podIP: string, status: string | undefined, more: { phase?: string; hostNetwork?: boolean } = {}): KubeObject {
   return {

@@ -1,12 +1,12 @@
 // One golden case: a file of Kubernetes objects, the line "--- # expected", and what translate() makes of them.
 import { toJson } from '@bufbuild/protobuf';
 import { type Document, isCollection, parse, parseAllDocuments, visit, Document as YamlDocument } from 'yaml';
-import type { KubeObject } from '#control-plane/kube/types.ts';
-import { ObjectStore } from '#control-plane/objects.ts';
 import { scopeService } from '#control-plane/scope.ts';
-import { type RouteParentStatus, type TranslateOptions, type Translation, translateService } from '#control-plane/translate/index.ts';
-import { EndpointsSchema, type Service, ServiceSchema } from '#core/gen/weft/v1/mesh_pb.ts';
-import { compileService } from '#sidecar/config/compile.ts';
+import { ObjectStore } from '#control-plane/store/object-store.ts';
+import { type RouteParentStatus, type TranslateOptions, type Translation, translateService } from '#control-plane/translate/service.ts';
+import { EndpointsSchema, type Service, ServiceSchema } from '#core/contract/gen/weft/v1/mesh_pb.ts';
+import type { KubeObject } from '#objects/types.ts';
+import { compileService } from '#sidecar/route/compile/compile.ts';
 import { findRule } from '#sidecar/route/match.ts';
 import type { RuleRecord } from '#sidecar/route/records.ts';
 

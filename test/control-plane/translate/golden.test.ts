@@ -3,10 +3,10 @@ import fs from 'node:fs';
 import path from 'node:path';
 import { GRPCRoute } from '@kubernetes-models/gateway-api/gateway.networking.k8s.io/v1alpha2/GRPCRoute';
 import { expect } from 'chai';
-import { ObjectStore } from '#control-plane/objects.ts';
 import { scopeService } from '#control-plane/scope.ts';
-import { translateService } from '#control-plane/translate/index.ts';
-import { compileService } from '#sidecar/config/compile.ts';
+import { ObjectStore } from '#control-plane/store/object-store.ts';
+import { translateService } from '#control-plane/translate/service.ts';
+import { compileService } from '#sidecar/route/compile/compile.ts';
 import { readCase, renderCase, writeCase } from './golden-case.ts';
 
 const directory = path.resolve(import.meta.dirname, '../../golden');

@@ -1,11 +1,11 @@
 // Precedence (T106): translate, scope, compile and match together choose the rule that a slow reading of the specification chooses.
 import { expect } from 'chai';
 import fc from 'fast-check';
-import type { GRPCRoute, Service } from '#control-plane/kube/types.ts';
-import { ObjectStore } from '#control-plane/objects.ts';
 import { scopeService } from '#control-plane/scope.ts';
-import { translateService } from '#control-plane/translate/index.ts';
-import { compileService } from '#sidecar/config/compile.ts';
+import { ObjectStore } from '#control-plane/store/object-store.ts';
+import { translateService } from '#control-plane/translate/service.ts';
+import type { GRPCRoute, Service } from '#objects/types.ts';
+import { compileService } from '#sidecar/route/compile/compile.ts';
 import { findRule } from '#sidecar/route/match.ts';
 import { match, routeWith } from './random-objects.ts';
 import { type Call, referenceWinner } from './reference-matcher.ts';

@@ -1,15 +1,6 @@
 // Random clusters for properties: few names, so that objects meet each other, and a way to spoil an object as no CRD would let through.
 import fc from 'fast-check';
-import type {
-  EndpointSlice,
-  GRPCRoute,
-  GRPCRouteMatch,
-  GRPCRouteRule,
-  KubeObject,
-  Pod,
-  ReferenceGrant,
-  Service,
-} from '#control-plane/kube/types.ts';
+import type { EndpointSlice, GRPCRoute, GRPCRouteMatch, GRPCRouteRule, KubeObject, Pod, ReferenceGrant, Service } from '#objects/types.ts';
 
 const NAMESPACES = ['ns-a', 'ns-b'];
 const SERVICES = ['web', 'wed', 'api', 'db'];

@@ -1,7 +1,7 @@
 // A translation as plain data that tests can compare.
 import { toJson } from '@bufbuild/protobuf';
-import type { Translation } from '#control-plane/translate/index.ts';
-import { EndpointsSchema, ServiceSchema } from '#core/gen/weft/v1/mesh_pb.ts';
+import type { Translation } from '#control-plane/translate/service.ts';
+import { EndpointsSchema, ServiceSchema } from '#core/contract/gen/weft/v1/mesh_pb.ts';
 
 export function render({ service, endpoints, statuses }: Translation): unknown {
   return {

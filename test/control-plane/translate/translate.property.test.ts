@@ -2,12 +2,12 @@
 import { toBinary } from '@bufbuild/protobuf';
 import { expect } from 'chai';
 import fc from 'fast-check';
-import type { KubeObject } from '#control-plane/kube/types.ts';
-import { ObjectStore } from '#control-plane/objects.ts';
 import { neededBy, scopeService, serviceAddress } from '#control-plane/scope.ts';
-import { translateService } from '#control-plane/translate/index.ts';
-import { EndpointsSchema, ServiceSchema } from '#core/gen/weft/v1/mesh_pb.ts';
-import { compileService } from '#sidecar/config/compile.ts';
+import { ObjectStore } from '#control-plane/store/object-store.ts';
+import { translateService } from '#control-plane/translate/service.ts';
+import { EndpointsSchema, ServiceSchema } from '#core/contract/gen/weft/v1/mesh_pb.ts';
+import type { KubeObject } from '#objects/types.ts';
+import { compileService } from '#sidecar/route/compile/compile.ts';
 import { object, spoiltObject } from './random-objects.ts';
 import { render } from './render.ts';
 

@@ -5,11 +5,11 @@ import { connect } from 'node:net';
 import { networkInterfaces } from 'node:os';
 import { expect } from 'chai';
 import { Authority } from '#certs/authority.ts';
-import { type ControlPlane, startControlPlane } from '#control-plane/assemble.ts';
+import { type ControlPlane, startControlPlane } from '#control-plane/program/assemble.ts';
 import { MOST_CONNECTIONS, startView, type View } from '#control-plane/view/server.ts';
 import type { Surroundings } from '#control-plane/view/status.ts';
-import { silentLogger } from '#core/log.ts';
-import { VERSION } from '#core/version.ts';
+import { VERSION } from '#core/contract/version.ts';
+import { silentLogger } from '#core/program/log.ts';
 import { parseExposition } from '#test/support/exposition.ts';
 import { until } from '../../support/until.ts';
 

@@ -2,7 +2,7 @@
 import { create } from '@bufbuild/protobuf';
 import { expect } from 'chai';
 import fc from 'fast-check';
-import { type Endpoint, EndpointSchema } from '#core/gen/weft/v1/mesh_pb.ts';
+import { type Endpoint, EndpointSchema } from '#core/contract/gen/weft/v1/mesh_pb.ts';
 import { EJECT_AFTER_FAILURES, EJECTION_BASE_MS, EJECTION_MAX_MS, EndpointSet, type Random } from '#sidecar/balance/endpoint-set.ts';
 import type { EndpointState } from '#sidecar/balance/endpoint-state.ts';
 

@@ -1,7 +1,6 @@
 // Endpoints that break off, refuse, go away or answer wrongly: the client sees a status of the table, never success (T18, T28-T31, T34, T35, T43, T93).
 import { expect } from 'chai';
 import { EJECTION_MAX_MS } from '#sidecar/balance/endpoint-set.ts';
-import { dial } from '#sidecar/forward/dial.ts';
 import { CONNECT_TIMEOUT } from '#sidecar/forward/errors.ts';
 import {
   CANCEL,
@@ -16,6 +15,7 @@ import {
   RST_STREAM,
   SETTINGS_MAX_CONCURRENT_STREAMS,
 } from '#sidecar/http2/codes.ts';
+import { dial } from '#sidecar/link/dial.ts';
 import { type ProxyOptions, TestProxy } from '#test/support/proxy.ts';
 import {
   answering,

@@ -2,8 +2,8 @@
 import { randomBytes } from 'node:crypto';
 import { expect } from 'chai';
 import { CANCEL, HEADERS, RST_STREAM } from '#sidecar/http2/codes.ts';
-import { RandomWords } from '#sidecar/tracing/ids.ts';
-import { Tracer } from '#sidecar/tracing/tracer.ts';
+import { RandomWords } from '#sidecar/observe/tracing/ids.ts';
+import { Tracer } from '#sidecar/observe/tracing/tracer.ts';
 import { backend, mirrorOf, portOf, rule, TestProxy } from '#test/support/proxy.ts';
 import {
   answering,

@@ -1,5 +1,6 @@
 // The engine without sockets: flow control, GOAWAY in both roles, drain, memory bounds and what must not take for ever.
 import { expect } from 'chai';
+import { newHeaderSource } from '#sidecar/http/header-source.ts';
 import {
   CONTINUATION,
   DATA,
@@ -17,7 +18,6 @@ import {
   SETTINGS_TIMEOUT,
   WINDOW_UPDATE,
 } from '#sidecar/http2/codes.ts';
-import { newHeaderSource } from '#sidecar/http2/header-source.ts';
 import {
   CONNECTION_WINDOW,
   ERROR_LINGER_MS,

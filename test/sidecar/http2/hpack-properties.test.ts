@@ -1,8 +1,8 @@
 // HPACK properties: what the encoder writes the decoder reads, whatever the lists and however the peer changes the table.
 import { expect } from 'chai';
 import fc from 'fast-check';
-import { makeField } from '#sidecar/http2/field.ts';
-import { newHeaderSource } from '#sidecar/http2/header-source.ts';
+import { makeField } from '#sidecar/http/field.ts';
+import { newHeaderSource } from '#sidecar/http/header-source.ts';
 import { HpackDecoder } from '#sidecar/http2/hpack-decoder.ts';
 import { HpackEncoder } from '#sidecar/http2/hpack-encoder.ts';
 import { ENCODER_TABLE_SIZE } from '#sidecar/http2/limits.ts';

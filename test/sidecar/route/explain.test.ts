@@ -2,8 +2,8 @@
 import { create, type MessageInitShape } from '@bufbuild/protobuf';
 import { expect } from 'chai';
 import fc from 'fast-check';
-import { type MatchSchema, RouteKind, type RuleSchema, ServiceSchema } from '#core/gen/weft/v1/mesh_pb.ts';
-import { compilePort } from '#sidecar/config/compile.ts';
+import { type MatchSchema, RouteKind, type RuleSchema, ServiceSchema } from '#core/contract/gen/weft/v1/mesh_pb.ts';
+import { compilePort } from '#sidecar/route/compile/compile.ts';
 import { type CreationTimeOf, explainMatch } from '#sidecar/route/explain.ts';
 import { findRule } from '#sidecar/route/match.ts';
 import { request, serviceWithTable } from './random-table.ts';

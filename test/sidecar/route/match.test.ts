@@ -2,8 +2,8 @@
 import { create } from '@bufbuild/protobuf';
 import { expect } from 'chai';
 import fc from 'fast-check';
-import { type Match, RouteKind, type Service, ServiceSchema, type StringMatch } from '#core/gen/weft/v1/mesh_pb.ts';
-import { compilePort } from '#sidecar/config/compile.ts';
+import { type Match, RouteKind, type Service, ServiceSchema, type StringMatch } from '#core/contract/gen/weft/v1/mesh_pb.ts';
+import { compilePort } from '#sidecar/route/compile/compile.ts';
 import { findRule, headerValue, methodSlash } from '#sidecar/route/match.ts';
 import type { CompiledTable, HeaderList, RuleRecord } from '#sidecar/route/records.ts';
 import { request, serviceWithTable } from './random-table.ts';

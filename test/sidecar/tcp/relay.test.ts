@@ -1,8 +1,8 @@
 // The TCP relay (T101 in small): octets equal, half-close each way, resets passed on, bounded memory.
 import net from 'node:net';
 import { expect } from 'chai';
-import { ByteStream } from '#sidecar/accept/byte-stream.ts';
-import { newClock } from '#sidecar/http2/clock.ts';
+import { newClock } from '#sidecar/http/clock.ts';
+import { ByteStream } from '#sidecar/link/byte-stream.ts';
 import { relay } from '#sidecar/tcp/relay.ts';
 import { until } from '#test/support/until.ts';
 

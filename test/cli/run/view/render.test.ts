@@ -1,15 +1,15 @@
 // What the view shows, in the room that it has.
 import { expect } from 'chai';
 import fc from 'fast-check';
+import { COLOURED, PLAIN } from '#cli/print/style.ts';
+import { bar, clockText, harmless, latencyText, rateText, shareText, truncate, widthOf } from '#cli/print/words.ts';
 import { makeReport } from '#cli/run/report.ts';
-import { Ledger } from '#cli/run/stats/ledger.ts';
 import { logLine } from '#cli/run/view/log-line.ts';
 import { type MeshState, renderPlain, renderView, shortBackend } from '#cli/run/view/render.ts';
-import { methodRows } from '#cli/run/view/rows.ts';
 import { liveScreen } from '#cli/run/view/screen.ts';
-import { bar, clockText, harmless, latencyText, rateText, shareText, truncate, widthOf } from '#cli/run/view/words.ts';
-import { COLOURED, PLAIN } from '#cli/style.ts';
-import { series } from '../stats/series.ts';
+import { Ledger } from '#local/stats/ledger.ts';
+import { methodRows } from '#local/stats/rows.ts';
+import { series } from '../../../local/stats/series.ts';
 
 function canary(): Ledger {
   const ledger = new Ledger();

@@ -1,0 +1,220 @@
+// A whole control plane in one object: objects in, configuration and certificates out, over one gRPC port.
+
+import { create } from '@bufbuild/protobuf';
+import { logVerbosity, Server, setLogVerbosity } from '@grpc/grpc-js';
+import type { Authority } from '#certs/authority.ts';
+import { ServerRotation } from '#certs/rotation.ts';
+import { Certificates } from '#core/contract/gen/weft/v1/certificates_pb.ts';
+import { TrustBundleSchema } from '#core/contract/gen/weft/v1/config_pb.ts';
+import type { Workload } from '#core/contract/gen/weft/v1/mesh_pb.ts';
+import { DEFAULT_TRACE_SAMPLING } from '#core/contract/trace-sampling.ts';
+import type { Logger } from '#core/program/log.ts';
+import { systemTimers, type Timers } from '#core/program/timers.ts';
+import { annotationProblems } from '#objects/annotations.ts';
+import type { KubeObject } from '#objects/types.ts';
+import { newServerCredentials, peerOf } from '../issue/server-credentials.ts';
+import { type IssueCounts, IssueService } from '../issue/service.ts';
+import type { VerifyToken } from '../issue/token.ts';
+import { type AppliedOn, type Progress, Publisher } from '../publish/publisher.ts';
+import { configHandlers, configServiceDefinition, SERVER_OPTIONS } from '../publish/serve.ts';
+import type { Peer } from '../publish/subscriber.ts';
+import { serviceDefinition } from '../publish/wire.ts';
+import { ObjectStore } from '../store/object-store.ts';
+import { podAddress } from '../translate/endpoints.ts';
+import { PoliciesOfPods } from '../translate/policies/telemetry.ts';
+import { type RouteParentStatus, translateService } from '../translate/service.ts';
+import { workloadOfPod } from '../translate/workload.ts';
+
+/** Streams that do not end by themselves when the control plane stops are cut after this, in ms. */
+const CLOSE_WITHIN_MS = 500;
+
+export interface ControlPlaneSettings {
+  readonly authority: Authority;
+  readonly verifyToken: VerifyToken;
+  /** Where the gRPC port listens. Port 0: a free one. */
+  readonly host: string;
+  readonly port: number;
+  /** What there is at the start; it is in force before anybody is served. */
+  readonly objects?: Iterable<KubeObject>;
+  /** A store that is filled already, instead of `objects`. Changes that are made to it directly must be told to the publisher. */
+  readonly store?: ObjectStore;
+  /** The pod as its sidecar should know it; absent: by the Pod objects. Asked again after workloadsChanged(). */
+  readonly workloadOf?: (peer: Peer) => Workload | undefined;
+  readonly strictReferenceGrants?: boolean;
+  /** Share of traces where an XTelemetryPolicy names a collector and no share. Default DEFAULT_TRACE_SAMPLING. */
+  readonly defaultTraceSampling?: number;
+  /** Called when routes are judged otherwise, and when a sidecar's state is another: see Publisher. */
+  readonly onProgress?: (what: Progress) => void;
+  readonly log: Logger;
+  /** Default: the system's. */
+  readonly timers?: Timers;
+  /** In [0, 1); for the renewal of the own certificate. Default Math.random. */
+  readonly random?: () => number;
+}
+
+/** A route's verdict, and how many sidecars run it. */
+export interface RouteState extends RouteParentStatus {
+  /** Key of the Service that it is attached to. */
+  readonly parent: string;
+  readonly applied: AppliedOn;
+}
+
+export interface ControlPlane {
+  readonly host: string;
+  readonly port: number;
+  readonly store: ObjectStore;
+  readonly publisher: Publisher;
+  /** Unix ms: from then on nothing is signed. */
+  readonly authorityNotAfterMs: number;
+  readonly issued: Readonly<IssueCounts>;
+  /** Makes these all the objects there are; sidecars get what differs for them. */
+  setObjects(objects: Iterable<KubeObject>): void;
+  apply(object: KubeObject): void;
+  remove(kind: string, namespace: string | undefined, name: string): void;
+  /** workloadOf() may answer differently, for any pod. setObjects, apply and remove see to this themselves. */
+  workloadsChanged(): void;
+  /** For people: Services that could not be translated, resources that sidecars refuse, annotations that cannot be used. */
+  problems(): string[];
+  routeStates(): RouteState[];
+  /** Ends all streams and frees the port. Sidecars keep what they have. */
+  close(): Promise<void>;
+}
+
+/** The port cannot be listened on, or there is no certificate to listen with. */
+export class ControlPlaneStartError extends Error {
+  override readonly name = 'ControlPlaneStartError';
+}
+
+/**
+ * Translates all objects, then listens.
+ * @throws ControlPlaneStartError when the address is taken or not ours, AuthorityError when the authority cannot sign
+ */
+export async function startControlPlane(settings: ControlPlaneSettings): Promise<ControlPlane> {
+  const { authority, host, log, timers = systemTimers, random = Math.random } = settings;
+  const { trustDomain } = authority;
+  const store = settings.store ?? new ObjectStore();
+  if (settings.objects !== undefined) store.replaceAll(settings.objects);
+  const policies = new PoliciesOfPods(store, settings.defaultTraceSampling ?? DEFAULT_TRACE_SAMPLING);
+  const options = { trustDomain, strictReferenceGrants: settings.strictReferenceGrants ?? false };
+  const workloadOf =
+    settings.workloadOf ??
+    (({ namespace, pod }: Peer) => {
+      const key = `${namespace}/${pod}`;
+      return workloadOfPod(store.pod(key), store.namespace(namespace), trustDomain, policies.of(key));
+    });
+  const publisher = new Publisher({
+    translate: (key) => translateService(store, key, options),
+    workloadOf,
+    trust: () => create(TrustBundleSchema, { trustDomain, roots: [...authority.roots()] }),
+    podAt: (address) => podAddress(address, store, trustDomain),
+    ...(settings.onProgress === undefined ? {} : { onProgress: settings.onProgress }),
+    timers,
+    log: log.child('publish'),
+  });
+  store.podsMoved = (addresses) => publisher.addressesChanged(addresses);
+  await publisher.load(store.allKeys());
+
+  const rotation = new ServerRotation({ authority, timers, random, log: log.child('certificates') });
+  await rotation.start();
+  const issue = new IssueService({
+    authority: () => authority,
+    verifyToken: settings.verifyToken,
+    now: () => timers.now(),
+    onIssued: ({ namespace, pod }, notAfterMs) => {
+      if (pod !== undefined) publisher.certified(namespace, pod, notAfterMs);
+    },
+    log: log.child('issue'),
+  });
+  const server = new Server(SERVER_OPTIONS);
+  server.addService(serviceDefinition(Certificates), issue.handlers());
+  const identify = (call: Parameters<typeof peerOf>[0]) => peerOf(call, trustDomain, timers.now());
+  server.addService(configServiceDefinition, configHandlers({ publisher, identify, timers, log }));
+  let port: number;
+  try {
+    port = await listen(server, host, settings.port, rotation);
+  } catch (error) {
+    rotation.stop();
+    publisher.close();
+    throw error;
+  }
+
+  // What a single object may change about workloads. Policies are few: where there are none, Services and their endpoints say nothing of workloads.
+  const changed = (keys: ReadonlySet<string>, kind: unknown, namespace: string, name: string): void => {
+    publisher.servicesChanged(keys);
+    const concerned = namespace || 'default';
+    if (kind === 'Pod') publisher.podChanged(concerned, name);
+    else if (kind === 'Namespace') publisher.namespaceChanged(name);
+    else if (kind === 'XTelemetryPolicy') publisher.namespaceChanged(concerned);
+    else if (kind === 'EndpointSlice' && policies.concern(concerned, keys)) publisher.namespaceChanged(concerned);
+    else if ((kind === 'Service' && keys.size > 0) || kind === 'ReferenceGrant')
+      for (const one of policies.changed()) publisher.namespaceChanged(one);
+  };
+  let closing: Promise<void> | null = null;
+  return {
+    host,
+    port,
+    store,
+    publisher,
+    authorityNotAfterMs: authority.notAfterMs,
+    issued: issue.counts,
+    setObjects: (objects) => {
+      publisher.servicesChanged(store.replaceAll(objects));
+      publisher.workloadsChanged();
+    },
+    apply: (object) => changed(store.apply(object), object.kind, object.metadata?.namespace ?? '', object.metadata?.name ?? ''),
+    remove: (kind, namespace, name) => changed(store.remove(kind, namespace, name), kind, namespace ?? '', name),
+    workloadsChanged: () => publisher.workloadsChanged(),
+    problems: () => problemsOf(publisher, store),
+    routeStates: () => routeStatesOf(publisher),
+    close: () => (closing ??= close(server, publisher, rotation)),
+  };
+}
+
+function listen(server: Server, host: string, port: number, rotation: ServerRotation): Promise<number> {
+  // grpc-js would write its own lines to standard error about what is reported here.
+  setLogVerbosity(logVerbosity.NONE);
+  const address = `${host.includes(':') ? `[${host}]` : host}:${port}`;
+  return new Promise((resolve, reject) => {
+    server.bindAsync(address, newServerCredentials(rotation), (error, bound) => {
+      if (error === null) resolve(bound);
+      else {
+        const taken = /EADDRINUSE/.test(error.message) ? 'the address is in use' : error.message;
+        reject(new ControlPlaneStartError(`the control plane cannot listen on ${address}: ${taken}`, { cause: error }));
+      }
+    });
+  });
+}
+
+async function close(server: Server, publisher: Publisher, rotation: ServerRotation): Promise<void> {
+  rotation.stop();
+  publisher.close();
+  await new Promise<void>((resolve) => {
+    const timer = setTimeout(() => {
+      server.forceShutdown();
+      resolve();
+    }, CLOSE_WITHIN_MS);
+    server.tryShutdown(() => {
+      clearTimeout(timer);
+      resolve();
+    });
+  });
+}
+
+function problemsOf(publisher: Publisher, store: ObjectStore): string[] {
+  const failures = publisher.catalogue
+    .failures()
+    .map(({ key, reason }) => `Service ${key} cannot be translated (a defect of Weft): ${reason}`);
+  const refusals = publisher.sidecars().flatMap((sidecar) => {
+    const { namespace, pod } = sidecar.peer;
+    return sidecar.rejected().map(({ name, reason }) => `the sidecar of ${namespace}/${pod} cannot use ${name}: ${reason}`);
+  });
+  const ignored = annotationProblems([...store.every('Namespace'), ...store.every('Pod'), ...store.every('GRPCRoute')]);
+  return [...failures, ...refusals, ...ignored].sort();
+}
+
+const ON_NONE: AppliedOn = { want: 0, applied: 0, rejected: [] };
+
+function routeStatesOf(publisher: Publisher): RouteState[] {
+  const applied = publisher.appliedOnServices();
+  return publisher.catalogue.statuses().map(({ parent, status }) => ({ ...status, parent, applied: applied.get(parent) ?? ON_NONE }));
+}

@@ -1,0 +1,335 @@
+// The control plane of a cluster, as a whole: waits for the API server and the authority, serves, and does the leader's work when it leads.
+import type { Authority } from '#certs/authority.ts';
+import { AUTHORITY_SECRET, CONTROL_PLANE_NAME } from '#core/contract/names.ts';
+import { DEFAULT_TRACE_SAMPLING } from '#core/contract/trace-sampling.ts';
+import { VERSION } from '#core/contract/version.ts';
+import type { Logger } from '#core/program/log.ts';
+import type { Timers } from '#core/program/timers.ts';
+import type { KubeClient } from '#kube/api.ts';
+import { EventRecorder } from '#kube/events.ts';
+import { LeaseElector } from '#kube/lease.ts';
+import { splitKey } from '#objects/references.ts';
+import type { StoredKind } from '#objects/stored-kinds.ts';
+import type { GRPCRoute, KubeObject } from '#objects/types.ts';
+import { AuthorityKeeper } from '../issue/authority-store.ts';
+import { TokenReviewer } from '../issue/token-review.ts';
+import { MeshObject } from '../lead/mesh-object.ts';
+import { namespaceMistakes } from '../lead/namespace-mistakes.ts';
+import { PolicyStatusWriter } from '../lead/policy-status.ts';
+import { StatusWriter } from '../lead/status-writer.ts';
+import { TrustBundle } from '../lead/trust-bundle.ts';
+import { ClusterSource } from '../source/cluster/cluster-source.ts';
+import { ObjectStore } from '../store/object-store.ts';
+import { judgePolicies, type PolicyVerdict } from '../translate/policies/telemetry.ts';
+import { clusterMetrics } from '../view/cluster-metrics.ts';
+import { startView, type View } from '../view/server.ts';
+import type { Surroundings } from '../view/status.ts';
+import { type ControlPlane, startControlPlane } from './assemble.ts';
+
+/** How often it is looked whether all kinds are there, while starting. */
+const START_POLL_MS = 25;
+/** While waiting, the log says so this often. */
+const WAITING_LOG_MS = 15_000;
+const DAY_MS = 24 * 3600_000;
+/** The authority's end is a problem to name from so long before. */
+const AUTHORITY_WARNING_MS = 30 * DAY_MS;
+const AUTHORITY_CHECK_MS = 60_000;
+
+export interface ClusterProgramSettings {
+  readonly client: KubeClient;
+  /** Of the pod that this runs in; its name is the replica's. */
+  readonly pod: { readonly namespace: string; readonly name: string };
+  readonly trustDomain: string;
+  /** Of the XMesh object. */
+  readonly meshName: string;
+  /** Of workloads' certificates; undefined: the default. */
+  readonly leafLifetimeMs: number | undefined;
+  /** Absent: false. */
+  readonly strictReferenceGrants?: boolean;
+  /** Share of traces where an XTelemetryPolicy names a collector and no share. Absent: DEFAULT_TRACE_SAMPLING. */
+  readonly defaultTraceSampling?: number;
+  readonly host: string;
+  readonly port: number;
+  readonly viewPort: number;
+  readonly timers: Timers;
+  /** In [0, 1). */
+  readonly random: () => number;
+  readonly log: Logger;
+}
+
+export class ClusterProgram {
+  private readonly settings: ClusterProgramSettings;
+  private readonly store = new ObjectStore();
+  private readonly source: ClusterSource;
+  private readonly keeper: AuthorityKeeper;
+  private readonly reviewer: TokenReviewer;
+  private readonly statuses: StatusWriter;
+  private readonly policies: PolicyStatusWriter;
+  private readonly trust: TrustBundle;
+  private readonly mesh: MeshObject;
+  private readonly elector: LeaseElector;
+  private readonly events: EventRecorder;
+  /** Namespace → what is wrong with its labels and annotations, as it was told last. */
+  private readonly toldMistakes = new Map<string, string>();
+  private controlPlane: ControlPlane | null = null;
+  private authority: Authority | null = null;
+  private view: View | null = null;
+  private stopping = false;
+  private cancelCheck: () => void = () => {};
+
+  constructor(settings: ClusterProgramSettings) {
+    this.settings = settings;
+    const { client, pod, trustDomain, leafLifetimeMs, timers, random, log } = settings;
+    const around = { client, timers, random, log };
+    const { store } = this;
+    this.events = new EventRecorder({ client, component: CONTROL_PLANE_NAME, timers, log: log.child('events') });
+    this.source = new ClusterSource({ ...around, store, onChange: (kind, object) => this.changed(kind, object) });
+    this.keeper = new AuthorityKeeper({
+      ...around,
+      namespace: pod.namespace,
+      log: log.child('authority'),
+      authority: {
+        trustDomain,
+        now: () => timers.now(),
+        ...(leafLifetimeMs === undefined ? {} : { leafLifetimeMs, maxLeafLifetimeMs: leafLifetimeMs }),
+      },
+      onTrouble: (reason, message) => this.warnOfAuthority(reason, message),
+    });
+    this.reviewer = new TokenReviewer({ client, podOf: (key) => store.pod(key), now: () => timers.now() });
+    this.statuses = new StatusWriter({
+      ...around,
+      log: log.child('status'),
+      routes: () => store.every('GRPCRoute') as Iterable<GRPCRoute>,
+      states: () => this.controlPlane?.routeStates() ?? [],
+      replica: pod.name,
+      stillLeading: () => this.elector.leading,
+      onTrouble: ({ apiVersion, metadata }, reason, message) => {
+        const { namespace, name, uid } = metadata ?? {};
+        this.events.record({ regarding: { apiVersion, kind: 'GRPCRoute', namespace, name, uid }, type: 'Warning', reason, message });
+      },
+    });
+    this.policies = new PolicyStatusWriter({
+      client,
+      timers,
+      log: log.child('policies'),
+      verdicts: () => this.policyVerdicts(),
+      stillLeading: () => this.elector.leading,
+    });
+    this.trust = new TrustBundle({
+      ...around,
+      log: log.child('trust'),
+      store,
+      systemNamespace: pod.namespace,
+      roots: () => this.authority!.rootsPem(),
+      stillLeading: () => this.elector.leading,
+    });
+    this.mesh = new MeshObject({ ...around, log: log.child('mesh'), name: settings.meshName });
+    this.elector = new LeaseElector({
+      ...around,
+      log: log.child('lease'),
+      namespace: pod.namespace,
+      name: CONTROL_PLANE_NAME,
+      identity: pod.name,
+      onChange: (leading) => this.lead(leading),
+    });
+  }
+
+  /**
+   * Serves probes at once, configuration when everything is there: however long the API server is away.
+   * @throws ControlPlaneStartError or a system error when an address cannot be listened on
+   */
+  async start(): Promise<void> {
+    const { host, viewPort, port, client, trustDomain, timers, random, log } = this.settings;
+    this.view = await startView({
+      host,
+      port: viewPort,
+      controlPlane: () => this.controlPlane,
+      ready: () => this.ready(),
+      metrics: () => clusterMetrics(this.elector.leading, this.source.status(), this.statuses.counts, this.reviewer.counts, timers.now()),
+      around: () => this.surroundings(),
+    });
+    log.info('starting', { version: VERSION, server: client.server, view: this.view.port, trustDomain });
+    this.source.start();
+    const [authority] = await Promise.all([this.keeper.load(), this.untilSynced()]);
+    if (authority === undefined || this.stopping) return;
+    this.authority = authority;
+    // Changes that come while everything is translated for the first time are noted, and told afterwards.
+    const meanwhile = new Set<string>();
+    const note = (keys: ReadonlySet<string>): void => {
+      for (const key of keys) meanwhile.add(key);
+    };
+    const { store } = this;
+    this.source.feed({
+      apply: (object) => note(store.apply(object)),
+      remove: (kind, namespace, name) => note(store.remove(kind, namespace, name)),
+    });
+    const controlPlane = await startControlPlane({
+      authority,
+      verifyToken: this.reviewer.verify,
+      host,
+      port,
+      store,
+      strictReferenceGrants: this.settings.strictReferenceGrants ?? false,
+      defaultTraceSampling: this.defaultTraceSampling,
+      onProgress: (what) => this.statuses.touch(what === 'verdicts' ? 'routes' : 'counts'),
+      log,
+      timers,
+      random,
+    });
+    if (this.stopping) return controlPlane.close();
+    this.controlPlane = controlPlane;
+    this.source.feed(controlPlane);
+    controlPlane.publisher.servicesChanged(meanwhile);
+    controlPlane.workloadsChanged();
+    this.trust.start();
+    this.mesh.start();
+    this.elector.start();
+    this.checkAuthority();
+    log.info('the control plane serves', {
+      address: `${host.includes(':') ? `[${host}]` : host}:${controlPlane.port}`,
+      services: [...store.keysOf('Service')].length,
+    });
+  }
+
+  /** Where probes are answered; 0 before it listens. */
+  get viewPort(): number {
+    return this.view?.port ?? 0;
+  }
+
+  /** Not ready any more, streams ended, the lease given back. */
+  async stop(): Promise<void> {
+    if (this.stopping) return;
+    this.stopping = true;
+    this.cancelCheck();
+    this.keeper.stop();
+    this.statuses.stop();
+    this.policies.stop();
+    this.trust.stop();
+    this.mesh.stop();
+    this.source.stop();
+    await Promise.all([this.elector.stop(), this.controlPlane?.close()]);
+    await this.view?.close();
+  }
+
+  private async untilSynced(): Promise<void> {
+    const { timers, log } = this.settings;
+    let toldMs = timers.now();
+    while (!this.stopping && this.source.waitingFor().length > 0) {
+      if (timers.now() - toldMs >= WAITING_LOG_MS) {
+        toldMs = timers.now();
+        log.warn('waiting for the API server', { for: this.waitingFor() });
+      }
+      await new Promise<void>((resolve) => void timers.after(START_POLL_MS, resolve));
+    }
+  }
+
+  private ready(): true | string {
+    if (this.stopping) return 'stopping';
+    if (this.controlPlane === null) return `waiting for: ${this.waitingFor().join('; ') || 'the first translation'}`;
+    if (this.settings.timers.now() >= this.controlPlane.authorityNotAfterMs) return this.authorityEnd() ?? 'the authority has expired';
+    return true;
+  }
+
+  private waitingFor(): string[] {
+    const kinds = this.source.waitingFor().map(({ kind, error }) => (error === '' ? kind : `${kind} (${error})`));
+    return this.keeper.problem === '' ? kinds : [...kinds, this.keeper.problem];
+  }
+
+  private surroundings(): Surroundings {
+    const missingKinds = this.source.missingKinds();
+    const reflectors = this.source
+      .status()
+      .map(({ kind, status: { synced, lastEventMs, lastError } }) => ({ kind, synced, lastEventMs, lastError }));
+    const problems = [
+      ...missingKinds.map((kind) => `the API server does not serve ${kind}: install the Gateway API's CRDs`),
+      // What is missing is named already.
+      ...reflectors
+        .filter(({ kind, lastError }) => lastError !== '' && !missingKinds.includes(kind as StoredKind))
+        .map(({ kind, lastError }) => `${kind} cannot be followed: ${lastError}`),
+      this.keeper.problem,
+      this.authorityEnd() ?? '',
+      this.reviewer.problem,
+      this.elector.problem,
+      this.statuses.problem,
+      this.policies.problem,
+      this.trust.problem,
+      this.mesh.problem,
+    ].filter((problem) => problem !== '');
+    const { pod, trustDomain } = this.settings;
+    return { replica: pod.name, leader: this.elector.leading, trustDomain, missingKinds, problems, reflectors };
+  }
+
+  private changed(kind: StoredKind, object: KubeObject | undefined): void {
+    if (kind === 'GRPCRoute') this.statuses.touch();
+    if (kind === 'XTelemetryPolicy' || kind === 'Service' || kind === 'ReferenceGrant') this.policies.touch();
+    if (kind === 'Namespace' || kind === 'Pod') this.trust.touch();
+    if (kind !== 'Namespace') return;
+    if (object !== undefined) this.judgeNamespace(object);
+    else for (const name of this.toldMistakes.keys()) if (this.store.namespace(name) === undefined) this.toldMistakes.delete(name);
+  }
+
+  private lead(leading: boolean): void {
+    this.statuses.lead(leading);
+    this.policies.lead(leading);
+    this.trust.lead(leading);
+    this.mesh.lead(leading);
+    if (leading) for (const namespace of this.store.every('Namespace')) this.judgeNamespace(namespace);
+  }
+
+  private get defaultTraceSampling(): number {
+    return this.settings.defaultTraceSampling ?? DEFAULT_TRACE_SAMPLING;
+  }
+
+  private policyVerdicts(): PolicyVerdict[] {
+    const namespaces = new Set([...this.store.keysOf('XTelemetryPolicy')].map((key) => splitKey(key)[0]));
+    return [...namespaces].flatMap((namespace) => judgePolicies(namespace, this.store, this.defaultTraceSampling).verdicts);
+  }
+
+  private judgeNamespace(namespace: KubeObject): void {
+    const { name = '', uid } = namespace.metadata ?? {};
+    const mistakes = namespaceMistakes(namespace);
+    const text = mistakes.map(({ message }) => message).join('; ');
+    if (!this.elector.leading || (this.toldMistakes.get(name) ?? '') === text) return;
+    if (text === '') this.toldMistakes.delete(name);
+    else this.toldMistakes.set(name, text);
+    for (const { reason, message } of mistakes) {
+      this.settings.log.warn('a namespace says something that means nothing', { namespace: name, message });
+      this.events.record({
+        regarding: { apiVersion: 'v1', kind: 'Namespace', name, uid },
+        type: 'Warning',
+        reason,
+        message,
+      });
+    }
+  }
+
+  private authorityEnd(): string | undefined {
+    if (this.authority === null) return undefined;
+    const leftMs = this.authority.notAfterMs - this.settings.timers.now();
+    const at = new Date(this.authority.notAfterMs).toISOString();
+    if (leftMs <= 0) return `the authority's certificate expired at ${at}: no certificates are issued`;
+    return leftMs < AUTHORITY_WARNING_MS ? `the authority's certificate expires at ${at}` : undefined;
+  }
+
+  /** Says it each day, and once more at the end itself. */
+  private checkAuthority(told = '', toldMs = 0): void {
+    const { timers, log } = this.settings;
+    const problem = this.authorityEnd() ?? '';
+    if (problem !== '' && (problem !== told || timers.now() - toldMs >= DAY_MS)) {
+      log.error(problem);
+      this.warnOfAuthority('AuthorityExpires', problem);
+      toldMs = timers.now();
+    }
+    this.cancelCheck = timers.after(AUTHORITY_CHECK_MS, () => this.checkAuthority(problem, toldMs));
+  }
+
+  private warnOfAuthority(reason: string, message: string): void {
+    const { namespace } = this.settings.pod;
+    this.events.record({
+      regarding: { apiVersion: 'v1', kind: 'Secret', namespace, name: AUTHORITY_SECRET },
+      type: 'Warning',
+      reason,
+      message,
+    });
+  }
+}

@@ -1,0 +1,101 @@
+// The control plane's settings: arguments and environment, with defaults, and what is wrong with them in words.
+import { parseArgs } from 'node:util';
+import { isTrustDomain } from '#core/contract/identity.ts';
+import { CONTROL_PLANE_GRPC_PORT, CONTROL_PLANE_VIEW_PORT, DEFAULT_TRUST_DOMAIN } from '#core/contract/names.ts';
+import { DEFAULT_TRACE_SAMPLING, parseTraceSampling } from '#core/contract/trace-sampling.ts';
+import { isLogLevel, LOG_LEVELS, type LogFormat, type LogLevel } from '#core/program/log.ts';
+import { didYouMean } from '#core/program/nearest.ts';
+
+export const USAGE = `usage: control-plane [options]
+
+  Without --dir: the control plane of the cluster that it runs in, or that $KUBECONFIG names.
+
+  --dir DIR            manifests (*.yaml, *.yml, *.json) instead, followed as they change; for trying Weft without a cluster
+  --secrets DIR        with --dir: writes roots.pem and a token <namespace>_<pod>.token for each Pod there, for sidecars started by hand
+  --host ADDRESS       where to listen, default $WEFT_HOST, or :: (with --dir 127.0.0.1)
+  --port PORT          gRPC, default ${CONTROL_PLANE_GRPC_PORT}
+  --view-port PORT     /readyz /livez /metrics; on loopback /status /debug/resources; default ${CONTROL_PLANE_VIEW_PORT}
+  --trust-domain NAME  default $WEFT_TRUST_DOMAIN, or ${DEFAULT_TRUST_DOMAIN}
+
+  environment: WEFT_LOG_LEVEL (${LOG_LEVELS.join(', ')}), WEFT_LOG_FORMAT (json, text); in a cluster also WEFT_POD_NAME, WEFT_POD_NAMESPACE,
+  WEFT_MESH_NAME (of the XMesh object, default weft), WEFT_LEAF_SECONDS (life of workloads' certificates, 60 to 604800, default 43200),
+  WEFT_STRICT_REFERENCE_GRANTS (true: a backend in another namespace needs a ReferenceGrant; default false),
+  WEFT_TRACING_SAMPLING (share of traces where an XTelemetryPolicy gives none, default ${DEFAULT_TRACE_SAMPLING})
+`;
+
+const LEAF_SECONDS = { least: 60, most: 7 * 24 * 3600 };
+const LOG_FORMATS: readonly string[] = ['json', 'text'];
+
+export interface Settings {
+  /** undefined: a cluster's control plane. */
+  readonly dir: string | undefined;
+  readonly secrets: string | undefined;
+  /** undefined: whatever suits. */
+  readonly host: string | undefined;
+  readonly port: number;
+  readonly viewPort: number;
+  readonly trustDomain: string;
+  readonly leafLifetimeMs: number | undefined;
+  /** Backends in other namespaces count only with a ReferenceGrant. */
+  readonly strictReferenceGrants: boolean;
+  /** 0 to 1: where an XTelemetryPolicy names a collector and no share. */
+  readonly defaultTraceSampling: number;
+  readonly logLevel: LogLevel | 'off';
+  readonly logFormat: LogFormat;
+}
+
+/** @returns the settings, or what is wrong */
+export function readSettings(args: readonly string[], environment: Readonly<Record<string, string | undefined>>): Settings | string {
+  const text = { type: 'string' } as const;
+  const options = { dir: text, secrets: text, host: text, port: text, 'view-port': text, 'trust-domain': text };
+  let values: Partial<Record<keyof typeof options, string>>;
+  try {
+    ({ values } = parseArgs({ args: [...args], options, strict: true }));
+  } catch (error) {
+    return (error as Error).message;
+  }
+  const port = portOf(values.port, CONTROL_PLANE_GRPC_PORT);
+  const viewPort = portOf(values['view-port'], CONTROL_PLANE_VIEW_PORT);
+  if (port === null || viewPort === null) return 'a port is a number from 0 to 65535';
+  const { dir, secrets } = values;
+  if (secrets !== undefined && dir === undefined) return '--secrets needs --dir: in a cluster tokens come from the API server';
+  const host = values.host ?? (environment.WEFT_HOST || undefined);
+  const trustDomain = values['trust-domain'] ?? (environment.WEFT_TRUST_DOMAIN || DEFAULT_TRUST_DOMAIN);
+  if (!isTrustDomain(trustDomain)) return `not a trust domain (lower-case letters, digits, ".", "-", "_"): ${JSON.stringify(trustDomain)}`;
+  const seconds = environment.WEFT_LEAF_SECONDS || undefined;
+  const { least, most } = LEAF_SECONDS;
+  if (seconds !== undefined && !(/^[0-9]{1,7}$/.test(seconds) && Number(seconds) >= least && Number(seconds) <= most))
+    return `WEFT_LEAF_SECONDS is a number from ${least} to ${most}, not ${JSON.stringify(seconds)}`;
+  const leafLifetimeMs = seconds === undefined ? undefined : Number(seconds) * 1000;
+  const strict = environment.WEFT_STRICT_REFERENCE_GRANTS || 'false';
+  if (strict !== 'true' && strict !== 'false') return `WEFT_STRICT_REFERENCE_GRANTS is true or false, not ${JSON.stringify(strict)}`;
+  const sampling = environment.WEFT_TRACING_SAMPLING || String(DEFAULT_TRACE_SAMPLING);
+  let defaultTraceSampling: number;
+  try {
+    defaultTraceSampling = parseTraceSampling(sampling);
+  } catch (error) {
+    return `WEFT_TRACING_SAMPLING: ${JSON.stringify(sampling)}: ${(error as Error).message}`;
+  }
+  const logLevel = environment.WEFT_LOG_LEVEL || 'info';
+  if (!isLogLevel(logLevel)) return `WEFT_LOG_LEVEL has no level ${JSON.stringify(logLevel)}${didYouMean(logLevel, LOG_LEVELS)}`;
+  const logFormat = environment.WEFT_LOG_FORMAT || 'json';
+  if (!LOG_FORMATS.includes(logFormat)) return `WEFT_LOG_FORMAT is json or text, not ${JSON.stringify(logFormat)}`;
+  return {
+    dir,
+    secrets,
+    host,
+    port,
+    viewPort,
+    trustDomain,
+    leafLifetimeMs,
+    strictReferenceGrants: strict === 'true',
+    defaultTraceSampling,
+    logLevel,
+    logFormat: logFormat as LogFormat,
+  };
+}
+
+function portOf(word: string | undefined, otherwise: number): number | null {
+  if (word === undefined) return otherwise;
+  return /^[0-9]{1,5}$/.test(word) && Number(word) <= 65535 ? Number(word) : null;
+}

@@ -1,0 +1,144 @@
+// The objects of a cluster: one reflector for each kind, into the object store. The counterpart of files/directory-source.ts.
+
+import type { Logger } from '#core/program/log.ts';
+import type { Timers } from '#core/program/timers.ts';
+import { KINDS, type KubeClient } from '#kube/api.ts';
+import { Reflector, type ReflectorStatus } from '#kube/reflector.ts';
+import { project } from '#objects/project.ts';
+import { splitKey } from '#objects/references.ts';
+import { identify, type StoredKind } from '#objects/stored-kinds.ts';
+import type { KubeObject } from '#objects/types.ts';
+import type { ObjectStore } from '../../store/object-store.ts';
+
+/** Who learns of the objects: the store itself while nothing is served, the control plane (over the same store) afterwards. */
+export interface ObjectSink {
+  apply(object: KubeObject): unknown;
+  remove(kind: string, namespace: string | undefined, name: string): unknown;
+}
+
+/** A kind's reflector; tests put their own in its place. */
+export interface Following {
+  start(): void;
+  stop(): void;
+  status(): ReflectorStatus;
+}
+
+export interface ClusterSourceSettings {
+  readonly client: KubeClient;
+  readonly store: ObjectStore;
+  readonly timers: Timers;
+  /** In [0, 1). */
+  readonly random: () => number;
+  readonly log: Logger;
+  /** After each change and each list, with the object that came (not on removal); for what watches besides the control plane. */
+  readonly onChange?: (kind: StoredKind, object: KubeObject | undefined) => void;
+}
+
+/** An API server that has just started denies kinds that it will serve in a moment: only after so long is a kind believed to be missing. */
+export const MISSING_AFTER_MS = 6000;
+
+/** The kinds that are followed, in the order of a report. */
+export const FOLLOWED: readonly StoredKind[] = [
+  'Service',
+  'EndpointSlice',
+  'Pod',
+  'Namespace',
+  'GRPCRoute',
+  'ReferenceGrant',
+  'XTelemetryPolicy',
+];
+/** Kinds that most clusters do not have: where one is not served, nothing is missing. Nothing waits for one that cannot be read. */
+const OPTIONAL: ReadonlySet<StoredKind> = new Set(['XTelemetryPolicy']);
+
+export class ClusterSource {
+  private readonly settings: ClusterSourceSettings;
+  private readonly reflectors: ReadonlyMap<StoredKind, Following>;
+  private sink: ObjectSink;
+  /** Kind → when it was first found missing, Unix ms; while waitingFor() is asked. */
+  private readonly missingSince = new Map<StoredKind, number>();
+
+  constructor(settings: ClusterSourceSettings) {
+    this.settings = settings;
+    this.sink = settings.store;
+    this.reflectors = new Map(FOLLOWED.map((kind) => [kind, this.follow(kind)]));
+  }
+
+  start(): void {
+    for (const reflector of this.reflectors.values()) reflector.start();
+  }
+
+  stop(): void {
+    for (const reflector of this.reflectors.values()) reflector.stop();
+  }
+
+  /** From now on changes go there. It must hold the same store. */
+  feed(sink: ObjectSink): void {
+    this.sink = sink;
+  }
+
+  /** Of the kinds that should be there, and of the optional ones that are. */
+  status(): { readonly kind: StoredKind; readonly status: ReflectorStatus }[] {
+    return [...this.reflectors]
+      .map(([kind, reflector]) => ({ kind, status: reflector.status() }))
+      .filter(({ kind, status }) => !(OPTIONAL.has(kind) && status.missing));
+  }
+
+  /** Kinds that are served but not known in full yet: while there is one, what is missing would look removed. */
+  waitingFor(): { readonly kind: StoredKind; readonly error: string }[] {
+    const nowMs = this.settings.timers.now();
+    return this.status().flatMap(({ kind, status }) => {
+      if (status.synced || (OPTIONAL.has(kind) && status.lastError !== '')) return [];
+      if (!status.missing) this.missingSince.delete(kind);
+      else if (!this.missingSince.has(kind)) this.missingSince.set(kind, nowMs);
+      const sinceMs = this.missingSince.get(kind);
+      return sinceMs !== undefined && nowMs - sinceMs >= MISSING_AFTER_MS ? [] : [{ kind, error: status.lastError }];
+    });
+  }
+
+  /** Kinds that the API server does not serve; they count as empty until it does. */
+  missingKinds(): StoredKind[] {
+    return this.status().flatMap(({ kind, status }) => (status.missing ? [kind] : []));
+  }
+
+  private follow(kind: StoredKind): Following {
+    const { client, timers, random, log } = this.settings;
+    return new Reflector({
+      client,
+      kind: KINDS[kind],
+      project: (raw) => project(kind, raw),
+      handler: {
+        synced: (objects, unread) => this.replace(kind, objects, unread),
+        applied: (object) => this.apply(kind, object),
+        removed: ({ metadata }) => this.remove(kind, metadata?.namespace, metadata?.name ?? ''),
+      },
+      timers,
+      random,
+      log: log.child('reflector', { kind }),
+    });
+  }
+
+  /** After a list: what it names is there, the rest is gone. What is equal to before touches nothing, as the store sees to. */
+  private replace(kind: StoredKind, objects: readonly KubeObject[], unread: readonly KubeObject[]): void {
+    const gone = new Set(this.settings.store.keysOf(kind));
+    for (const object of unread) gone.delete(identify(object)?.key ?? '');
+    for (const object of objects) {
+      gone.delete(identify(object)?.key ?? '');
+      this.apply(kind, object);
+    }
+    for (const key of gone) {
+      const [namespace, name] = kind === 'Namespace' ? [undefined, key] : splitKey(key);
+      this.remove(kind, namespace, name);
+    }
+    this.settings.onChange?.(kind, undefined);
+  }
+
+  private apply(kind: StoredKind, object: KubeObject): void {
+    this.sink.apply(object);
+    this.settings.onChange?.(kind, object);
+  }
+
+  private remove(kind: StoredKind, namespace: string | undefined, name: string): void {
+    this.sink.remove(kind, namespace, name);
+    this.settings.onChange?.(kind, undefined);
+  }
+}

@@ -1,0 +1,172 @@
+// The object store: what Weft knows of the cluster, and which Services a change touches. In memory; fed by kube/ or files/, read by translate/.
+
+import { keyOf, splitKey } from '#objects/references.ts';
+import { identify, isStoredKind, type StoredKind, sameForUs } from '#objects/stored-kinds.ts';
+import type { EndpointSlice, GRPCRoute, KubeObject, Namespace, Pod, ReferenceGrant, Service, XTelemetryPolicy } from '#objects/types.ts';
+import { ObjectIndex } from './object-index.ts';
+
+/** All that translateService() may ask. Objects are read, never changed. */
+export interface ObjectView {
+  service(key: string): Service | undefined;
+  /** Keys of all Services that exist. */
+  serviceKeys(): Iterable<string>;
+  /** Names of the Services in a namespace. */
+  serviceNamesIn(namespace: string): Iterable<string>;
+  /** Namespaces that have a Service of this name. */
+  namespacesOfService(name: string): Iterable<string>;
+  slicesOf(serviceKey: string): readonly EndpointSlice[];
+  pod(key: string): Pod | undefined;
+  /** Pods whose status says that they have this address; there may be several, see translate/endpoints.ts. */
+  podsAt(address: string): readonly Pod[];
+  /** GRPCRoutes of any namespace with a parentRef to this Service, which need not exist. */
+  routesTo(serviceKey: string): readonly GRPCRoute[];
+  grantsIn(namespace: string): readonly ReferenceGrant[];
+  namespace(name: string): Namespace | undefined;
+  policiesIn(namespace: string): readonly XTelemetryPolicy[];
+  /** Keys of the Services that have this pod among their endpoints, ready or not. */
+  servicesOf(podKey: string): ReadonlySet<string>;
+}
+
+/**
+ * Holds the latest version of each object. Every change gives the keys ("ns/name") of the Services whose translation it may alter, existing or not
+ * (a parentRef may name a missing one): translateService() of just these brings everything up to date. The cost of a change is what it touches.
+ * Objects become the store's: do not change them afterwards.
+ */
+export class ObjectStore implements ObjectView {
+  private readonly objects: Readonly<Record<StoredKind, Map<string, KubeObject>>> = {
+    Service: new Map(),
+    EndpointSlice: new Map(),
+    Pod: new Map(),
+    Namespace: new Map(),
+    GRPCRoute: new Map(),
+    ReferenceGrant: new Map(),
+    XTelemetryPolicy: new Map(),
+  };
+  private readonly index = new ObjectIndex();
+  /** Another number: XTelemetryPolicies may be judged otherwise than before. */
+  policyInputs = 0;
+  /** Called with the IP addresses at which somebody else may be now. */
+  podsMoved: (addresses: readonly string[]) => void = () => {};
+
+  /** Adds an object or replaces its older version. One of a kind that the store does not hold, or without a name, changes nothing. */
+  apply(object: KubeObject): ReadonlySet<string> {
+    const found = identify(object);
+    return found === undefined ? new Set() : this.put(found.kind, found.key, object);
+  }
+
+  /** Removes an object, if it is there. `namespace` is ignored for cluster-wide kinds. */
+  remove(kind: string, namespace: string | undefined, name: string): ReadonlySet<string> {
+    if (!isStoredKind(kind)) return new Set();
+    return this.put(kind, kind === 'Namespace' ? name : keyOf(namespace || 'default', name), undefined);
+  }
+
+  /** Makes these all the objects there are; what is equal to before touches nothing. Of two with the same name the last counts. */
+  replaceAll(objects: Iterable<KubeObject>): ReadonlySet<string> {
+    const wanted = new Map<string, { kind: StoredKind; key: string; object: KubeObject }>();
+    for (const object of objects) {
+      const found = identify(object);
+      if (found !== undefined) wanted.set(`${found.kind} ${found.key}`, { ...found, object });
+    }
+    const affected = new Set<string>();
+    const take = (keys: ReadonlySet<string>) => {
+      for (const key of keys) affected.add(key);
+    };
+    for (const kind of Object.keys(this.objects) as StoredKind[]) {
+      for (const key of [...this.objects[kind].keys()]) if (!wanted.has(`${kind} ${key}`)) take(this.put(kind, key, undefined));
+    }
+    for (const { kind, key, object } of wanted.values()) take(this.put(kind, key, object));
+    return affected;
+  }
+
+  /** Every key that has anything to translate: existing Services, and missing ones that are a route's parent. Sorted. */
+  allKeys(): string[] {
+    const missing = [...this.objects.GRPCRoute.keys()].flatMap((route) => [...this.index.parentsOf(route)]);
+    return [...new Set([...this.objects.Service.keys(), ...missing])].sort();
+  }
+
+  /** All objects of a kind. */
+  every(kind: StoredKind): Iterable<KubeObject> {
+    return this.objects[kind].values();
+  }
+
+  /** Keys of all objects of a kind: "namespace/name", or the name of a cluster-wide object. */
+  keysOf(kind: StoredKind): Iterable<string> {
+    return this.objects[kind].keys();
+  }
+
+  route(key: string): GRPCRoute | undefined {
+    return this.objects.GRPCRoute.get(key);
+  }
+
+  service(key: string): Service | undefined {
+    return this.objects.Service.get(key);
+  }
+
+  serviceKeys(): Iterable<string> {
+    return this.objects.Service.keys();
+  }
+
+  serviceNamesIn(namespace: string): Iterable<string> {
+    return [...this.index.servicesIn(namespace)].map((key) => splitKey(key)[1]);
+  }
+
+  namespacesOfService(name: string): Iterable<string> {
+    return [...this.index.servicesNamed(name)].map((key) => splitKey(key)[0]);
+  }
+
+  slicesOf(serviceKey: string): readonly EndpointSlice[] {
+    return this.all('EndpointSlice', this.index.slicesOf(serviceKey));
+  }
+
+  pod(key: string): Pod | undefined {
+    return this.objects.Pod.get(key);
+  }
+
+  podsAt(address: string): readonly Pod[] {
+    return this.all('Pod', this.index.podsAt(address));
+  }
+
+  routesTo(serviceKey: string): readonly GRPCRoute[] {
+    return this.all('GRPCRoute', this.index.routesTo(serviceKey));
+  }
+
+  grantsIn(namespace: string): readonly ReferenceGrant[] {
+    return this.all('ReferenceGrant', this.index.grantsIn(namespace));
+  }
+
+  namespace(name: string): Namespace | undefined {
+    return this.objects.Namespace.get(name);
+  }
+
+  policiesIn(namespace: string): readonly XTelemetryPolicy[] {
+    return this.all('XTelemetryPolicy', this.index.policiesIn(namespace));
+  }
+
+  servicesOf(podKey: string): ReadonlySet<string> {
+    return this.index.servicesOf(podKey);
+  }
+
+  private all(kind: StoredKind, keys: Iterable<string>): KubeObject[] {
+    const map = this.objects[kind];
+    return Array.from(keys, (key) => map.get(key)!);
+  }
+
+  private put(kind: StoredKind, key: string, after: KubeObject | undefined): ReadonlySet<string> {
+    const map = this.objects[kind];
+    const before = map.get(key);
+    const affected = new Set<string>();
+    if (before === undefined && after === undefined) return affected;
+    if (after === undefined) map.delete(key);
+    else map.set(key, after);
+    if (before !== undefined && after !== undefined && sameForUs(kind, before, after)) return affected;
+    if (kind === 'XTelemetryPolicy' || kind === 'Service' || kind === 'ReferenceGrant') this.policyInputs++;
+    // What the old version named is touched as well as what the new one names.
+    this.index.collect(kind, key, affected);
+    const left = kind === 'Pod' ? [...this.index.addressesOf(key)] : [];
+    this.index.link(kind, key, after);
+    this.index.collect(kind, key, affected);
+    if (kind === 'Pod') this.podsMoved([...left, ...this.index.addressesOf(key)]);
+    if (kind === 'Service' && (before === undefined) !== (after === undefined)) this.index.collectMisled(key, affected);
+    return affected;
+  }
+}

@@ -1,0 +1,66 @@
+// The verdict on a route under one parentRef, as the standard conditions (gamma.md §5).
+
+import { quote, sentence } from '#objects/fields.ts';
+import type { Condition } from '#objects/types.ts';
+import { listPorts } from '../ports.ts';
+import type { Attachment } from './parents.ts';
+import type { TranslatedRoute, TranslatedRule } from './rules.ts';
+
+export interface Judged {
+  readonly generation: number;
+  readonly routeNamespace: string;
+  readonly parentNamespace: string;
+  readonly hasHostnames: boolean;
+}
+
+// metav1.Condition: at most 32768. Long before that nobody reads on, and the object has to be stored.
+const LONGEST_MESSAGE = 4096;
+
+/**
+ * Accepted and ResolvedRefs always, PartiallyInvalid only where some rules can be served and others cannot (it is never False).
+ * ResolvedRefs speaks of backends alone: a missing parent is not a missing backend (gamma.md §7.23).
+ */
+export function conditionsOf(attachment: Attachment, route: TranslatedRoute, judged: Judged): Condition[] {
+  const condition = (type: string, status: 'True' | 'False', reason: string, message: string): Condition => ({
+    type,
+    status,
+    reason,
+    message: sentence(message, LONGEST_MESSAGE),
+    observedGeneration: judged.generation,
+  });
+  const faulty = route.rules.filter(({ faults }) => faults.length > 0);
+  const noneServed = faulty.length === route.rules.length && (faulty.length > 0 || route.faults.length > 0);
+  const resolved = condition('ResolvedRefs', ...resolvedRefs(route));
+  if ('fault' in attachment) return [condition('Accepted', 'False', 'NoMatchingParent', attachment.fault), resolved];
+  // In force, but only to fail (gamma.md §7.10, §7.11).
+  const consequence = faulty.length === 0 ? '' : '. What such a rule is known to match fails with UNAVAILABLE';
+  const wrong = `${[...route.faults.map(({ message }) => message), ...faulty.map(whatIsWrong)].join('; ')}${consequence}`;
+  if (noneServed) return [condition('Accepted', 'False', (route.faults[0] ?? faulty[0].faults[0]).reason, wrong), resolved];
+  const accepted = condition('Accepted', 'True', 'Accepted', acceptance(attachment.ports, route, judged));
+  if (wrong === '') return [accepted, resolved];
+  // The specification wants these words in front.
+  return [accepted, resolved, condition('PartiallyInvalid', 'True', 'UnsupportedValue', `Dropped Rule: ${wrong}`)];
+}
+
+function acceptance(ports: Parameters<typeof listPorts>[0], route: TranslatedRoute, judged: Judged): string {
+  const clients = judged.routeNamespace === judged.parentNamespace ? 'all clients' : `clients in namespace ${judged.routeNamespace}`;
+  const notes = [`in force on ${listPorts(ports)} for ${clients}`];
+  if (route.rules.length === 0) notes.push('the route has no rules, so every call fails with UNIMPLEMENTED');
+  // A Service has no hostnames to compare with (gamma.md §4.3).
+  if (judged.hasHostnames) notes.push('hostnames have no meaning for a Service and are ignored');
+  // The standard has no condition for what does no harm.
+  return [...notes, ...route.ignored].join('; ');
+}
+
+function resolvedRefs(route: TranslatedRoute): ['True' | 'False', string, string] {
+  const faults = route.rules.flatMap(({ rule, references }) =>
+    references.map(({ reason, message }) => ({ reason, message: `rules[${rule.index}].${message}` })),
+  );
+  if (faults.length === 0) return ['True', 'ResolvedRefs', 'all backends are known'];
+  return ['False', faults[0].reason, faults.map(({ message }) => message).join('; ')];
+}
+
+function whatIsWrong({ rule, faults }: TranslatedRule): string {
+  const name = rule.name === '' ? '' : ` (${quote(rule.name)})`;
+  return `rules[${rule.index}]${name}: ${faults.map(({ message }) => message).join(', ')}`;
+}

@@ -1,0 +1,113 @@
+// Filters of a rule or backendRef. One that cannot be run as written is never skipped: the rule is at fault, and its calls fail (gamma.md §7.10).
+import { create } from '@bufbuild/protobuf';
+import { type Filter, FilterSchema, type Mirror, MirrorSchema } from '#core/contract/gen/weft/v1/mesh_pb.ts';
+import { didYouMean } from '#core/program/nearest.ts';
+import { isAbsent, isInteger, isMap, listOf, quote, sentence, textOf } from '#objects/fields.ts';
+import type { GRPCRouteFilter, RequestMirrorFilter } from '#objects/types.ts';
+import { type ReferenceContext, resolveReference } from './backends.ts';
+import type { Findings } from './findings.ts';
+import { translateHeaderModifier } from './header-modifier.ts';
+import { LONGEST_REASON, MOST_FILTERS } from './limits.ts';
+
+/** Type → the field that configures it. */
+const CONFIGURED_BY = {
+  RequestHeaderModifier: 'requestHeaderModifier',
+  ResponseHeaderModifier: 'responseHeaderModifier',
+  RequestMirror: 'requestMirror',
+  ExtensionRef: 'extensionRef',
+} as const;
+
+const SUPPORTED = ['RequestHeaderModifier', 'ResponseHeaderModifier', 'RequestMirror'];
+const REPEATABLE: ReadonlySet<string> = new Set(['RequestMirror', 'ExtensionRef']);
+const INT32 = 2_147_483_647;
+
+/**
+ * The filters in their order; those of a GRPCRoute have no specified order, Weft runs them as they are listed.
+ * @param where "" for the rule's, "backendRefs[2]" for a backend's
+ */
+export function translateFilters(
+  filters: GRPCRouteFilter[] | undefined,
+  where: string,
+  context: ReferenceContext,
+  findings: Findings,
+): Filter[] {
+  const seen = new Set<string>();
+  const prefix = where === '' ? '' : `${where}.`;
+  return listOf(filters, 'filters', MOST_FILTERS, findings.at(where)).flatMap((filter, i) => {
+    const at = `${prefix}filters[${i}]`;
+    if (!isMap(filter)) {
+      findings.fault(at, `must be a map, not ${quote(filter)}`);
+      return [];
+    }
+    const type = textOf(filter.type);
+    if (type !== undefined && !REPEATABLE.has(type) && seen.has(type)) {
+      findings.fault(at, `${quote(type)} may stand once in a list of filters`, 'IncompatibleFilters');
+      return [];
+    }
+    if (type !== undefined) seen.add(type);
+    return translateFilter(filter, type, at, context, findings) ?? [];
+  });
+}
+
+function translateFilter(
+  filter: GRPCRouteFilter,
+  type: string | undefined,
+  where: string,
+  context: ReferenceContext,
+  findings: Findings,
+): Filter | undefined {
+  if (type === 'ExtensionRef') {
+    findings.fault(where, `ExtensionRef ${quote(filter.extensionRef?.kind)} ${quote(filter.extensionRef?.name)} is not known to this mesh`);
+    return undefined;
+  }
+  if (type === undefined || !SUPPORTED.includes(type)) {
+    const hint = type === undefined ? '' : didYouMean(type, SUPPORTED);
+    findings.fault(where, `filters of type ${quote(filter.type)} are not supported in a GRPCRoute (${SUPPORTED.join(', ')} are)${hint}`);
+    return undefined;
+  }
+  const own = CONFIGURED_BY[type as keyof typeof CONFIGURED_BY];
+  for (const field of Object.values(CONFIGURED_BY)) {
+    if (field !== own && !isAbsent(filter[field])) findings.fault(where, `has "${field}" although its type is ${type}`);
+  }
+  const { requestHeaderModifier, responseHeaderModifier, requestMirror } = filter;
+  if (type === 'RequestHeaderModifier' && isMap(requestHeaderModifier)) {
+    return create(FilterSchema, {
+      kind: { case: 'requestHeaders', value: translateHeaderModifier(requestHeaderModifier, where, findings) },
+    });
+  }
+  if (type === 'ResponseHeaderModifier' && isMap(responseHeaderModifier)) {
+    return create(FilterSchema, {
+      kind: { case: 'responseHeaders', value: translateHeaderModifier(responseHeaderModifier, where, findings) },
+    });
+  }
+  if (type === 'RequestMirror' && isMap(requestMirror)) {
+    return create(FilterSchema, { kind: { case: 'mirror', value: translateMirror(requestMirror, where, context, findings) } });
+  }
+  findings.fault(where, `a filter of type ${type} must have "${own}"`);
+  return undefined;
+}
+
+/** A mirror that leads nowhere copies nothing, and the calls themselves go on (gamma.md §4.9). */
+function translateMirror(mirror: RequestMirrorFilter, where: string, context: ReferenceContext, findings: Findings): Mirror {
+  const { ref, fault } = resolveReference(mirror.backendRef, context);
+  if (fault !== undefined) findings.reference(`${where}.requestMirror`, fault);
+  const share = shareOf(mirror, `${where}.requestMirror`, findings);
+  return create(MirrorSchema, { backend: ref, ...share, invalid: sentence(fault?.message ?? '', LONGEST_REASON) });
+}
+
+function shareOf(mirror: RequestMirrorFilter, where: string, findings: Findings): { numerator: number; denominator: number } {
+  const all = { numerator: 100, denominator: 100 };
+  const { percent, fraction } = mirror;
+  if (!isAbsent(percent) && !isAbsent(fraction)) findings.fault(where, 'has both "percent" and "fraction"');
+  else if (!isAbsent(percent)) {
+    if (isInteger(percent, 0, 100)) return { numerator: percent, denominator: 100 };
+    findings.fault(where, `percent must be a number from 0 to 100, not ${quote(percent)}`);
+  } else if (!isAbsent(fraction)) {
+    const { numerator, denominator } = isMap(fraction) ? fraction : {};
+    const of = isAbsent(denominator) ? 100 : denominator;
+    if (!isInteger(of, 1, INT32)) findings.fault(where, `the denominator must be a number above 0, not ${quote(of)}`);
+    else if (!isInteger(numerator, 0, of)) findings.fault(where, `the numerator must be a number from 0 to ${of}, not ${quote(numerator)}`);
+    else return { numerator, denominator: of };
+  }
+  return all;
+}

@@ -1,0 +1,94 @@
+// The rules of a GRPCRoute under one parent Service: what each matches, does and sends to, and what is wrong with it.
+import { create } from '@bufbuild/protobuf';
+import { type Backend, BackendSchema, RouteRefSchema, type Rule, RuleSchema } from '#core/contract/gen/weft/v1/mesh_pb.ts';
+import { readAnnotations } from '#objects/annotations.ts';
+import { fieldsOf, isAbsent, isInteger, isMap, listOf, quote, sentence, textOf } from '#objects/fields.ts';
+import type { GRPCBackendRef, GRPCRoute, GRPCRouteRule } from '#objects/types.ts';
+import { type ReferenceContext, resolveReference } from './backends.ts';
+import { translateFilters } from './filters.ts';
+import { Findings, type ReferenceFault, type RuleFault } from './findings.ts';
+import { type RuleMatch, translateMatches } from './grpc/matches.ts';
+import { LONGEST_REASON, MOST_BACKENDS, MOST_MATCHES, MOST_RULES } from './limits.ts';
+
+export interface TranslatedRule {
+  readonly rule: Rule;
+  /** Those that could be understood. */
+  readonly matches: readonly RuleMatch[];
+  /** Not empty: the rule cannot be served; rule.invalid says the same. */
+  readonly faults: readonly RuleFault[];
+  readonly references: readonly ReferenceFault[];
+}
+
+export interface TranslatedRoute {
+  readonly rules: readonly TranslatedRule[];
+  /** Of the list of rules itself. */
+  readonly faults: readonly RuleFault[];
+  /** What is ignored, and why; the rules are served all the same. */
+  readonly ignored: readonly string[];
+}
+
+const MOST_WEIGHT = 1_000_000;
+
+/**
+ * Translates all rules. A rule at fault stays in the table without filters and backends: the calls that it surely matches fail, rather than going
+ * where its author did not send them; matches that cannot be understood match nothing.
+ */
+export function translateRules(route: GRPCRoute, name: string, context: ReferenceContext): TranslatedRoute {
+  const findings = new Findings();
+  const ref = create(RouteRefSchema, { kind: 'GRPCRoute', namespace: context.routeNamespace, name });
+  const rules = listOf(fieldsOf(route.spec).rules, 'rules', MOST_RULES, findings.at(''));
+  const { traceSampling, mistakes } = readAnnotations(route);
+  let matchesLeft = MOST_MATCHES;
+  const translated = rules.map((rule, index) => {
+    const one = translateRule(rule, index, { route: ref, traceSampling }, matchesLeft, context);
+    matchesLeft -= one.matches.length;
+    return one;
+  });
+  return { rules: translated, faults: findings.rule, ignored: mistakes };
+}
+
+function translateRule(
+  rule: GRPCRouteRule | null,
+  index: number,
+  ofRoute: Pick<Rule, 'route' | 'traceSampling'>,
+  mostMatches: number,
+  context: ReferenceContext,
+): TranslatedRule {
+  const findings = new Findings();
+  if (!isMap(rule)) findings.fault('', `must be a map, not ${quote(rule)}`);
+  const { name, matches, filters, backendRefs } = fieldsOf(rule);
+  // What is no rule at all matches nothing; an empty one matches everything.
+  const ruleMatches = isMap(rule) ? translateMatches(matches, findings, mostMatches) : [];
+  const ruleFilters = translateFilters(filters, '', context, findings);
+  const backends = listOf(backendRefs, 'backendRefs', MOST_BACKENDS, findings.at('')).map((backend, i) =>
+    translateBackend(backend, `backendRefs[${i}]`, context, findings),
+  );
+  const invalid = findings.rule.map(({ message }) => message).join('; ');
+  return {
+    rule: create(RuleSchema, {
+      ...ofRoute,
+      index,
+      name: textOf(name) ?? '',
+      ...(invalid === '' ? { filters: ruleFilters, backends } : { invalid: sentence(invalid, LONGEST_REASON) }),
+    }),
+    matches: ruleMatches,
+    faults: findings.rule,
+    references: findings.references,
+  };
+}
+
+function translateBackend(backend: GRPCBackendRef | null, where: string, context: ReferenceContext, findings: Findings): Backend {
+  const { ref, fault } = resolveReference(backend, context);
+  if (fault !== undefined) findings.reference(where, fault);
+  const { weight, filters } = fieldsOf(backend);
+  if (!isMap(backend)) findings.fault(where, `must be a map, not ${quote(backend)}`);
+  const share = isAbsent(weight) ? 1 : weight;
+  const inRange = isInteger(share, 0, MOST_WEIGHT);
+  if (!inRange) findings.fault(where, `the weight must be a number from 0 to ${MOST_WEIGHT}, not ${quote(share)}`);
+  return create(BackendSchema, {
+    ref,
+    weight: inRange ? share : 0,
+    filters: translateFilters(filters, where, context, findings),
+    invalid: sentence(fault?.message ?? '', LONGEST_REASON),
+  });
+}

@@ -1,0 +1,154 @@
+// translate(): the first of the three pure functions. Kubernetes objects in, what sidecars need to know of one Service and what its routes' authors
+// need to know out.
+import { create } from '@bufbuild/protobuf';
+import {
+  ConsumerRoutesSchema,
+  type Endpoints,
+  Protocol,
+  type RouteTable,
+  type Service,
+  type ServicePort,
+  ServicePortSchema,
+  ServiceSchema,
+} from '#core/contract/gen/weft/v1/mesh_pb.ts';
+import { entriesOf, fieldsOf, isInteger, textOf } from '#objects/fields.ts';
+import { keyOf, namespaceOf, splitKey } from '#objects/references.ts';
+import type { Condition, GRPCRoute, ParentReference } from '#objects/types.ts';
+import type { ObjectView } from '../store/object-store.ts';
+import { type Aged, compareByAge, creationTimeOf } from './age.ts';
+import { translateEndpoints } from './endpoints.ts';
+import { clusterIPsOf, frontendOf, type MeshPort, meshPorts } from './ports.ts';
+import { conditionsOf } from './routes/conditions.ts';
+import { attach, parentRefsTo } from './routes/parents.ts';
+import { type TranslatedRoute, translateRules } from './routes/rules.ts';
+import { buildTable } from './routes/table.ts';
+
+export interface TranslateOptions {
+  /** Of the SPIFFE ids of endpoints, such as "cluster.local". Ours to give: one that isTrustDomain() refuses is a bug, and throws RangeError. */
+  readonly trustDomain: string;
+  /**
+   * Whether a backendRef into a third namespace needs a ReferenceGrant there. Default false: a mesh route only augments what its clients can reach
+   * anyway (GEP-1294), and Weft opens nothing that was closed. When true, the route's own namespace and the parent Service's still need none
+   * (the latter is what MeshConsumerRoute demands).
+   */
+  readonly strictReferenceGrants?: boolean;
+}
+
+/** One entry of a route's status.parents, to be written with our controllerName. */
+export interface RouteParentStatus {
+  readonly route: { readonly kind: 'GRPCRoute'; readonly namespace: string; readonly name: string };
+  /** metadata.generation that was judged; 0 where the object has none. */
+  readonly generation: number;
+  /** As the author wrote it. */
+  readonly parentRef: ParentReference;
+  /** Accepted, ResolvedRefs, and PartiallyInvalid where it holds. */
+  readonly conditions: readonly Condition[];
+}
+
+export interface Translation {
+  /** Absent: no such Service, or an ExternalName one, which has no frontend in the mesh. Before scope(). */
+  readonly service?: Service;
+  readonly endpoints?: Endpoints;
+  /** Of every parentRef to this Service, also of one that does not exist; by route, then in the order of its parentRefs. */
+  readonly statuses: readonly RouteParentStatus[];
+}
+
+/**
+ * Translates one Service: its frontend with the GRPCRoutes attached to it, its endpoints, and the verdict on those routes. Works for a Service that does
+ * not exist too. Never throws for anything that stands in an object; what is wrong there is a condition, and the rest still applies.
+ *
+ * HTTPRoutes (and TLSRoutes, TCPRoutes) are not served yet: they are left alone, without effect and without a status.
+ * @param key "namespace/name"
+ */
+export function translateService(objects: ObjectView, key: string, options: TranslateOptions): Translation {
+  const service = objects.service(key);
+  const ports = service === undefined ? [] : meshPorts(service);
+  const routes = attachedRoutes(key, ports, objects, options);
+  const statuses = routes.flatMap(({ statuses }) => statuses);
+  if (service === undefined || frontendOf(service) === 'externalName') return { statuses };
+  const [namespace, name] = splitKey(key);
+  const ranked = [...routes].sort(compareByAge);
+  const frontend = ports.map((port) => translatePort(port, namespace, ranked));
+  // What is spoken on a port is learnt from its routes as well (gamma.md §7.17).
+  const spoken = ports.map((port, i) => ({ ...port, protocol: frontend[i].protocol }));
+  return {
+    service: create(ServiceSchema, { namespace, name, addresses: clusterIPsOf(service), ports: frontend }),
+    endpoints: translateEndpoints(key, service, spoken, objects, options.trustDomain),
+    statuses,
+  };
+}
+
+interface AttachedRoute extends Aged {
+  readonly namespace: string;
+  readonly translated: TranslatedRoute;
+  /** Numbers of the ports that it holds for. */
+  readonly ports: ReadonlySet<number>;
+  readonly statuses: readonly RouteParentStatus[];
+}
+
+/** All routes with a parentRef to the Service, by their keys, whether they are accepted or not. */
+function attachedRoutes(key: string, ports: readonly MeshPort[], objects: ObjectView, options: TranslateOptions): AttachedRoute[] {
+  const found = objects.routesTo(key).map((route) => translateRoute(route, key, ports, objects, options));
+  return found.sort((a, b) => (a.key < b.key ? -1 : a.key > b.key ? 1 : 0));
+}
+
+function translateRoute(
+  route: GRPCRoute,
+  key: string,
+  ports: readonly MeshPort[],
+  objects: ObjectView,
+  options: TranslateOptions,
+): AttachedRoute {
+  const { metadata, spec } = fieldsOf(route);
+  const namespace = namespaceOf(route);
+  const name = textOf(fieldsOf(metadata).name) ?? '';
+  const [parentNamespace] = splitKey(key);
+  const strictReferenceGrants = options.strictReferenceGrants ?? false;
+  const translated = translateRules(route, name, { objects, routeNamespace: namespace, parentNamespace, strictReferenceGrants });
+  const { generation: given } = fieldsOf(metadata);
+  const generation = isInteger(given, 0, Number.MAX_SAFE_INTEGER) ? given : 0;
+  const judged = { generation, routeNamespace: namespace, parentNamespace, hasHostnames: entriesOf(fieldsOf(spec).hostnames).length > 0 };
+  const service = objects.service(key);
+  const attachments = parentRefsTo(key, route, namespace).map(({ ref, written }) => ({
+    written,
+    attachment: attach(ref, key, service, ports, objects),
+  }));
+  return {
+    createdAtMs: creationTimeOf(route),
+    key: keyOf(namespace, name),
+    namespace,
+    translated,
+    ports: new Set(attachments.flatMap(({ attachment }) => ('ports' in attachment ? attachment.ports.map(({ port }) => port) : []))),
+    statuses: attachments.map(({ written, attachment }) => ({
+      route: { kind: 'GRPCRoute', namespace, name },
+      generation,
+      parentRef: written,
+      conditions: conditionsOf(attachment, translated, judged),
+    })),
+  };
+}
+
+/**
+ * One port with its groups of routes: the producer's (routes of the Service's own namespace) and one per client namespace (GEP-1294).
+ * A route that is attached counts even where none of its rules can be served: it replaces the default forwarding, and calls fail rather than going where
+ * the author did not send them.
+ */
+function translatePort({ port, name, protocol }: MeshPort, namespace: string, ranked: readonly AttachedRoute[]): ServicePort {
+  const groups = new Map<string, TranslatedRoute[]>();
+  for (const route of ranked) {
+    if (!route.ports.has(port)) continue;
+    const group = groups.get(route.namespace);
+    if (group === undefined) groups.set(route.namespace, [route.translated]);
+    else group.push(route.translated);
+  }
+  const table = (group: readonly TranslatedRoute[]): RouteTable => buildTable(group.map(({ rules }) => rules));
+  const producer = groups.get(namespace);
+  const consumers = [...groups].filter(([client]) => client !== namespace).sort(([a], [b]) => (a < b ? -1 : 1));
+  return create(ServicePortSchema, {
+    port,
+    name,
+    protocol: protocol === Protocol.UNSPECIFIED && groups.size > 0 ? Protocol.HTTP2 : protocol,
+    routes: producer && table(producer),
+    consumers: consumers.map(([client, group]) => create(ConsumerRoutesSchema, { namespace: client, routes: table(group) })),
+  });
+}

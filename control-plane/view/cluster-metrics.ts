@@ -1,0 +1,61 @@
+// Metrics of what ties the control plane to the API server.
+import { counters, type Family, gauge } from '#core/program/exposition.ts';
+import type { ReflectorStatus } from '#kube/reflector.ts';
+import type { ReviewCounts } from '../issue/token-review.ts';
+import type { StatusCounts } from '../lead/status-writer.ts';
+
+interface Followed {
+  readonly kind: string;
+  readonly status: ReflectorStatus;
+}
+
+/** @param leader this replica leads @param nowMs Unix ms */
+export function clusterMetrics(
+  leader: boolean,
+  followed: readonly Followed[],
+  statuses: StatusCounts,
+  reviews: ReviewCounts,
+  nowMs: number,
+): Family[] {
+  const byKind = (of: (status: ReflectorStatus) => number): [string, number][] => followed.map(({ kind, status }) => [kind, of(status)]);
+  const gauges = (name: string, help: string, values: readonly [string, number][]): Family => ({
+    name,
+    type: 'gauge',
+    help,
+    samples: values.map(([kind, value]) => ({ labels: { kind }, value })),
+  });
+  return [
+    gauge('weft_control_plane_leader', 'Whether this replica writes statuses and trust bundles.', leader ? 1 : 0),
+    gauges(
+      'weft_control_plane_reflector_synced',
+      'Whether all objects of a kind are known.',
+      byKind(({ synced }) => (synced ? 1 : 0)),
+    ),
+    gauges(
+      'weft_control_plane_reflector_failing',
+      'Whether a kind cannot be followed now; what is known of it stays in force.',
+      byKind(({ lastError }) => (lastError === '' ? 0 : 1)),
+    ),
+    gauges(
+      'weft_control_plane_reflector_silence_seconds',
+      'Time since the API server was last heard of a kind; bookmarks count.',
+      followed
+        .filter(({ status }) => status.lastEventMs > 0)
+        .map(({ kind, status }) => [kind, Math.max(0, nowMs - status.lastEventMs) / 1000]),
+    ),
+    counters(
+      'weft_control_plane_reflector_lists_total',
+      'kind',
+      'Times that all objects of a kind were listed.',
+      byKind(({ lists }) => lists),
+    ),
+    counters(
+      'weft_control_plane_reflector_errors_total',
+      'kind',
+      'Lists and watches of a kind that failed.',
+      byKind(({ errors }) => errors),
+    ),
+    counters('weft_control_plane_status_writes_total', 'result', 'Writes of route statuses, by result.', Object.entries(statuses)),
+    counters('weft_control_plane_token_reviews_total', 'result', 'ServiceAccount tokens judged, by result.', Object.entries(reviews)),
+  ];
+}

@@ -1,0 +1,167 @@
+// Turns Deployments and Pods of a directory into the pods that `weft run` starts.
+import { dirname, isAbsolute, resolve } from 'node:path';
+import { ANNOTATION_ACCESS_LOG, ANNOTATION_TRACE_SAMPLING } from '#core/contract/names.ts';
+import { appAddress, podAddress } from './addresses.ts';
+import { type Container, isTcp, keyOf, type Meta, type PodSpec, type Probe, type SourcedManifest } from './manifests.ts';
+import { podName, shortHash, templateHash } from './names.ts';
+
+/** What the user wrote, before addresses: one entry per pod, replicas counted out. */
+export interface WantedPod {
+  /** "<namespace>/<pod name>". */
+  readonly key: string;
+  readonly namespace: string;
+  readonly name: string;
+  /** The Deployment's name, or the pod's own: what people call it. */
+  readonly workload: string;
+  /** For messages: "Deployment shop/payment-v1". */
+  readonly owner: string;
+  /** Changes when the pod has to be replaced. */
+  readonly revision: string;
+  readonly labels: Readonly<Record<string, string>>;
+  readonly annotations: Readonly<Record<string, string>>;
+  readonly serviceAccount: string;
+  readonly spec: PodSpec;
+  readonly file: string | undefined;
+  /** Where the containers' commands start unless they say otherwise. */
+  readonly directory: string;
+}
+
+export interface PlannedPort {
+  readonly name: string;
+  readonly port: number;
+}
+
+export interface PlannedProbe {
+  readonly port: number;
+  readonly periodMs: number;
+  readonly failureThreshold: number;
+}
+
+export interface PlannedContainer {
+  readonly name: string;
+  /** Program and arguments. */
+  readonly argv: readonly string[];
+  readonly directory: string;
+  readonly env: Readonly<Record<string, string>>;
+  readonly ports: readonly PlannedPort[];
+  readonly probe: PlannedProbe | null;
+}
+
+export interface PlannedPod extends WantedPod {
+  readonly slot: number;
+  /** Where its sidecar takes traffic for it: what EndpointSlices show. */
+  readonly podAddress: string;
+  /** Where its containers listen. */
+  readonly appAddress: string;
+  readonly uid: string;
+  readonly containers: readonly PlannedContainer[];
+  /** Ports served inbound: those of its containers and those that Services send to. Sorted. */
+  readonly inboundPorts: readonly number[];
+}
+
+/** Something that the user should know; the rest of the plan holds. `pod`: this pod (its key) would fail for certain if it were started. */
+export interface PlanProblem {
+  readonly text: string;
+  readonly file?: string;
+  readonly pod?: string;
+}
+
+/** Deployments × replicas, and bare Pods; sorted as the input. Manifests without a usable name are left to the reader of files. */
+export function wantedPods(manifests: readonly SourcedManifest[], baseDirectory: string): { pods: WantedPod[]; problems: PlanProblem[] } {
+  const pods = new Map<string, WantedPod>();
+  const problems: PlanProblem[] = [];
+  for (const { object, file } of manifests) {
+    const directory = file === undefined ? baseDirectory : dirname(file);
+    const namespace = object.metadata?.namespace ?? 'default';
+    const name = object.metadata?.name;
+    if (!name) continue;
+    const owner = `${object.kind} ${keyOf(object)}`;
+    const add = (podMeta: Meta, podSpec: PodSpec, pod: string, workload: string, revision: string) => {
+      const key = `${namespace}/${pod}`;
+      if (pods.has(key)) return;
+      pods.set(key, {
+        key,
+        namespace,
+        name: pod,
+        workload,
+        owner,
+        revision,
+        labels: podMeta.labels ?? {},
+        annotations: podMeta.annotations ?? {},
+        serviceAccount: podSpec.serviceAccountName ?? 'default',
+        spec: podSpec,
+        file,
+        directory,
+      });
+      if (podSpec.initContainers?.length) problems.push({ text: `${owner}: initContainers are not run`, file });
+      if (podMeta.labels?.['weft.dev/inject'] === 'disabled')
+        problems.push({ text: `${owner}: weft.dev/inject: disabled has no effect here, every pod of weft run has a sidecar`, file });
+    };
+    if (object.kind === 'Deployment') {
+      const template = object.spec?.template ?? {};
+      const replicas = replicaCount(object.spec?.replicas);
+      const hash = templateHash(lasting(template));
+      const labels = { ...template.metadata?.labels, 'pod-template-hash': hash };
+      for (let i = 0; i < replicas; i++) add({ ...template.metadata, labels }, template.spec ?? {}, podName(name, hash, i), name, hash);
+    } else if (object.kind === 'Pod') {
+      add(object.metadata ?? {}, object.spec ?? {}, name, name, templateHash(lasting({ metadata: object.metadata, spec: object.spec })));
+    }
+  }
+  // The same note for each replica is one note.
+  const unique = [...new Map(problems.map((problem) => [problem.text, problem])).values()];
+  return { pods: [...pods.values()], problems: unique };
+}
+
+/** A template without the annotations that sidecars follow as they change: another value of these is no reason for other pods. */
+function lasting<T extends { metadata?: Meta }>(template: T): T {
+  const { annotations, ...metadata } = template.metadata ?? {};
+  if (annotations?.[ANNOTATION_TRACE_SAMPLING] === undefined && annotations?.[ANNOTATION_ACCESS_LOG] === undefined) return template;
+  const { [ANNOTATION_TRACE_SAMPLING]: _sampling, [ANNOTATION_ACCESS_LOG]: _log, ...others } = annotations;
+  return { ...template, metadata: Object.keys(others).length === 0 ? metadata : { ...metadata, annotations: others } };
+}
+
+function replicaCount(value: unknown): number {
+  return typeof value === 'number' && Number.isInteger(value) && value >= 0 ? value : 1;
+}
+
+/** The TCP ports that a pod's containers declare, by their names. */
+export function declaredPorts(spec: PodSpec): PlannedPort[] {
+  return (spec.containers ?? []).flatMap((container) =>
+    (container.ports ?? [])
+      .filter((port) => isTcp(port) && typeof port.containerPort === 'number')
+      .map((port) => ({ name: port.name ?? '', port: port.containerPort! })),
+  );
+}
+
+/** A port number, or the number of the container port of that name; undefined if the pod has none. */
+export function resolvePort(port: number | string | undefined, spec: PodSpec): number | undefined {
+  if (typeof port === 'number') return port;
+  if (port === undefined) return undefined;
+  const named = declaredPorts(spec).find((declared) => declared.name === port);
+  if (named) return named.port;
+  return /^\d+$/.test(port) ? Number(port) : undefined;
+}
+
+/** Gives a pod its addresses; containers are added by the caller, which knows the Services. */
+export function placePod(pod: WantedPod, prefix: string, slot: number) {
+  const digest = shortHash(`${pod.key}/${pod.revision}`, 20);
+  return { slot, podAddress: podAddress(prefix, slot), appAddress: appAddress(prefix, slot), uid: `weft-run-${digest}` };
+}
+
+/**
+ * Where a container starts. A relative workingDir counts from the manifest's directory. An absolute one that is not on this machine is a path
+ * of the image: the manifest's directory stands for it.
+ */
+export function workingDirectory(container: Container, manifestDirectory: string, exists: (path: string) => boolean): string {
+  const wanted = container.workingDir;
+  if (!wanted) return manifestDirectory;
+  if (!isAbsolute(wanted)) return resolve(manifestDirectory, wanted);
+  return exists(wanted) ? wanted : manifestDirectory;
+}
+
+/** tcpSocket as it is; httpGet and grpc by whether their port accepts connections. exec probes are not run. */
+export function planProbe(probe: Probe | undefined, spec: PodSpec): PlannedProbe | null {
+  const port = resolvePort(probe?.tcpSocket?.port ?? probe?.httpGet?.port ?? probe?.grpc?.port, spec);
+  if (port === undefined) return null;
+  return { port, periodMs: Math.max(1, probe?.periodSeconds ?? 10) * 1000, failureThreshold: Math.max(1, probe?.failureThreshold ?? 3) };
+}

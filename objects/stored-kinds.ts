@@ -1,0 +1,77 @@
+// The kinds of objects that the store holds: how one is told from another, and which of its parts a translation reads.
+import { isDeepStrictEqual } from 'node:util';
+import { ANNOTATION_TRACE_SAMPLING } from '#core/contract/names.ts';
+import { fieldsOf, isAbsent, textOf } from './fields.ts';
+import { keyOf, namespaceOf } from './references.ts';
+import {
+  type EndpointSlice,
+  EXPERIMENTAL_GROUP,
+  GATEWAY_GROUP,
+  type GRPCRoute,
+  type KubeObject,
+  LABEL_SERVICE_NAME,
+  type Pod,
+  type ReferenceGrant,
+  type Service,
+  type XTelemetryPolicy,
+} from './types.ts';
+
+/** The kinds that the store holds. HTTPRoute and the others are not served yet; objects of other kinds are ignored. */
+export type StoredKind = 'Service' | 'EndpointSlice' | 'Pod' | 'Namespace' | 'GRPCRoute' | 'ReferenceGrant' | 'XTelemetryPolicy';
+
+const GROUP_OF: Readonly<Record<StoredKind, string>> = {
+  Service: '',
+  Pod: '',
+  Namespace: '',
+  EndpointSlice: 'discovery.k8s.io',
+  GRPCRoute: GATEWAY_GROUP,
+  ReferenceGrant: GATEWAY_GROUP,
+  XTelemetryPolicy: EXPERIMENTAL_GROUP,
+};
+
+export function isStoredKind(kind: unknown): kind is StoredKind {
+  return typeof kind === 'string' && Object.hasOwn(GROUP_OF, kind);
+}
+
+/** Kind and key ("namespace/name", or the name of a cluster-wide object). Undefined: not a kind that the store holds, or no proper name. */
+export function identify(object: KubeObject): { kind: StoredKind; key: string } | undefined {
+  const { apiVersion, kind, metadata } = fieldsOf(object);
+  const name = textOf(fieldsOf(metadata).name);
+  const version = textOf(apiVersion);
+  // No name of Kubernetes has a slash (RFC 1123); one that had would read as another object's key.
+  if (!isStoredKind(kind) || !name || name.includes('/') || version === undefined) return undefined;
+  if ((version.includes('/') ? version.slice(0, version.indexOf('/')) : '') !== GROUP_OF[kind]) return undefined;
+  if (kind === 'Namespace') return { kind, key: name };
+  const said = fieldsOf(metadata).namespace;
+  if (!isAbsent(said) && (textOf(said) === undefined || said.includes('/'))) return undefined;
+  return { kind, key: keyOf(namespaceOf(object), name) };
+}
+
+/** Whether all that translate() reads of an object is the same: the API server also tells of new statuses, leases and annotations of others. */
+export function sameForUs(kind: StoredKind, before: KubeObject, after: KubeObject): boolean {
+  return isDeepStrictEqual(readPart(kind, before), readPart(kind, after));
+}
+
+function readPart(kind: StoredKind, object: KubeObject): unknown {
+  const { generation, creationTimestamp, labels, annotations } = fieldsOf(object.metadata);
+  switch (kind) {
+    case 'Service':
+    case 'ReferenceGrant':
+      return (object as Service | ReferenceGrant).spec;
+    case 'GRPCRoute':
+      return [generation, creationTimestamp, fieldsOf(annotations)[ANNOTATION_TRACE_SAMPLING], (object as GRPCRoute).spec];
+    case 'XTelemetryPolicy':
+      return [generation, creationTimestamp, (object as XTelemetryPolicy).spec];
+    case 'EndpointSlice': {
+      const { addressType, endpoints, ports } = object as EndpointSlice;
+      return [fieldsOf(labels)[LABEL_SERVICE_NAME], addressType, endpoints, ports];
+    }
+    case 'Pod': {
+      const { phase, podIP, podIPs } = fieldsOf((object as Pod).status);
+      const { serviceAccountName, hostNetwork } = fieldsOf((object as Pod).spec);
+      return [annotations, serviceAccountName, hostNetwork, phase, podIP, podIPs];
+    }
+    case 'Namespace':
+      return null;
+  }
+}

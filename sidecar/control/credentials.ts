@@ -1,0 +1,214 @@
+// Gets this workload's certificate with the pod's token, renews it at half its life, and tells who uses it when it changes.
+import { generateKeyPairSync } from 'node:crypto';
+import { readFile } from 'node:fs/promises';
+import type tls from 'node:tls';
+import { Certificates, type IssueRequest, type IssueResponse } from '#core/contract/gen/weft/v1/certificates_pb.ts';
+import type { TrustBundle } from '#core/contract/gen/weft/v1/config_pb.ts';
+import { type Logger, silentLogger } from '#core/program/log.ts';
+import { backoffMs, LONGEST_WAIT_MS, renewAtMs } from '#core/program/renewal.ts';
+import type { Timers } from '#core/program/timers.ts';
+import { GrpcConnection } from './grpc-call.ts';
+import { type Leaf, newIssueRequest, newSecureContext, readIssued, readPemRoots, readRoots } from './leaf.ts';
+
+const RETRY_BASE_MS = 200;
+const RETRY_CAP_MS = 20_000;
+/** Without any certificate the pod waits: it must be ready within 10 s of the control plane's return (T82). */
+const FIRST_RETRY_CAP_MS = 5_000;
+const ISSUE_TIMEOUT_MS = 10_000;
+
+/** Asks for a certificate once. @throws Error when there is none */
+export type AskForLeaf = (request: IssueRequest, token: string) => Promise<IssueResponse>;
+
+export interface CredentialsSettings {
+  readonly controlPlane: { readonly host: string; readonly port: number };
+  readonly tokenFile: string;
+  /** PEM roots by which the control plane is believed until it has sent newer ones; read anew for each request. */
+  readonly trustBundleFile: string;
+  /** PEM roots that stand in for that file while it is absent: a namespace's first pod is quicker than its ConfigMap. */
+  readonly trustRoots?: string;
+  readonly trustDomain: string;
+  readonly timers: Timers;
+  /** In [0, 1). */
+  readonly random: () => number;
+  readonly log?: Logger;
+  /** Wish for the lifetime; 0 or absent: the control plane's default. */
+  readonly lifetimeSeconds?: number;
+  /** Absent: over gRPC to controlPlane. */
+  readonly ask?: AskForLeaf;
+}
+
+export interface CredentialsStatus {
+  readonly identity: string;
+  /** Unix ms; 0: no certificate yet. */
+  readonly notAfterMs: number;
+  readonly issued: number;
+  readonly failures: number;
+  /** What went wrong last; '' after a success. */
+  readonly lastError: string;
+}
+
+export class Credentials {
+  private readonly settings: CredentialsSettings;
+  private readonly log: Logger;
+  private leaf: Leaf | null = null;
+  /** Made with the leaf: making one costs a millisecond, a connection must not. */
+  private context: tls.SecureContext | null = null;
+  private readonly listeners = new Set<(leaf: Leaf) => void>();
+  private cancel: () => void = () => {};
+  private started = false;
+  private issued = 0;
+  private failures = 0;
+  private failuresInARow = 0;
+  private lastError = '';
+
+  constructor(settings: CredentialsSettings) {
+    this.settings = settings;
+    this.log = settings.log ?? silentLogger;
+  }
+
+  /** Begins to ask, and never gives up. */
+  start(): void {
+    if (this.started) return;
+    this.started = true;
+    void this.renew();
+  }
+
+  stop(): void {
+    this.started = false;
+    this.cancel();
+  }
+
+  /** The newest certificate, also when it has expired: it is the peers who judge. null: none yet. */
+  current(): Leaf | null {
+    return this.leaf;
+  }
+
+  trustDomain(): string {
+    return this.settings.trustDomain;
+  }
+
+  /** For accepting connections; null: no certificate yet. The same object until the certificate or the roots change. */
+  tlsServerContext(): tls.SecureContext | null {
+    return this.context;
+  }
+
+  /** For making connections; as tlsServerContext(). */
+  tlsClientContext(): tls.SecureContext | null {
+    return this.context;
+  }
+
+  /** Called with each new certificate, and when the roots change. @returns what ends the listening */
+  onChange(listener: (leaf: Leaf) => void): () => void {
+    this.listeners.add(listener);
+    return () => this.listeners.delete(listener);
+  }
+
+  /** Puts other roots into force for new connections. @throws Error when they cannot be used; the old ones stay */
+  setTrust(bundle: TrustBundle): void {
+    if (bundle.trustDomain !== this.settings.trustDomain) throw new Error(`trust bundle of another trust domain: "${bundle.trustDomain}"`);
+    const roots = readRoots(bundle.roots);
+    const { leaf } = this;
+    if (leaf === null || (roots.length === leaf.roots.length && roots.every((root, i) => root.equals(leaf.roots[i]!)))) return;
+    this.log.info('roots changed', { roots: roots.length });
+    this.use({ ...leaf, roots });
+  }
+
+  status(): CredentialsStatus {
+    return {
+      identity: this.leaf?.identity ?? '',
+      notAfterMs: this.leaf?.notAfterMs ?? 0,
+      issued: this.issued,
+      failures: this.failures,
+      lastError: this.lastError,
+    };
+  }
+
+  private use(leaf: Leaf): void {
+    this.context = newSecureContext(leaf.roots, leaf);
+    this.leaf = leaf;
+    for (const listener of this.listeners) listener(leaf);
+  }
+
+  private async renew(): Promise<void> {
+    const { timers, random } = this.settings;
+    let leaf: Leaf;
+    try {
+      leaf = await this.obtain();
+    } catch (error) {
+      if (!this.started) return;
+      this.failures++;
+      this.lastError = (error as Error).message;
+      const capMs = this.current() === null ? FIRST_RETRY_CAP_MS : RETRY_CAP_MS;
+      const waitMs = backoffMs(this.failuresInARow++, RETRY_BASE_MS, capMs, random());
+      const expired = this.leaf !== null && this.leaf.notAfterMs <= timers.now();
+      this.log.warn(expired ? 'no new certificate, and the old one has expired' : 'no new certificate', {
+        error,
+        retryInMs: Math.round(waitMs),
+        ...(this.leaf === null ? {} : { notAfter: new Date(this.leaf.notAfterMs).toISOString() }),
+      });
+      return this.waitUntil(timers.now() + waitMs);
+    }
+    if (!this.started) return;
+    this.failuresInARow = 0;
+    this.lastError = '';
+    this.issued++;
+    this.log.info('certificate received', { identity: leaf.identity, notAfter: new Date(leaf.notAfterMs).toISOString() });
+    this.use(leaf);
+    this.waitUntil(renewAtMs(leaf.receivedMs, leaf.notAfterMs, random()));
+  }
+
+  private waitUntil(atMs: number): void {
+    const leftMs = atMs - this.settings.timers.now();
+    if (!this.started) return;
+    if (leftMs <= 0) void this.renew();
+    else this.cancel = this.settings.timers.after(Math.min(leftMs, LONGEST_WAIT_MS), () => this.waitUntil(atMs));
+  }
+
+  private async obtain(): Promise<Leaf> {
+    const { settings } = this;
+    const token = (await readFile(settings.tokenFile, 'utf8')).trim();
+    const { privateKey, publicKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' });
+    const request = newIssueRequest(privateKey, publicKey.export({ format: 'der', type: 'spki' }), settings.lifetimeSeconds ?? 0);
+    const response = await (settings.ask ?? ((...asked) => this.askControlPlane(...asked)))(request, token);
+    try {
+      return readIssued(response, privateKey, settings.trustDomain, settings.timers.now());
+    } catch (error) {
+      throw new Error(`the certificate that was issued cannot be used: ${(error as Error).message}`);
+    }
+  }
+
+  private async askControlPlane(request: IssueRequest, token: string): Promise<IssueResponse> {
+    const { controlPlane, trustDomain, timers } = this.settings;
+    const kept = this.leaf?.roots ?? [];
+    const roots = [...kept];
+    try {
+      roots.push(...(await this.bundledRoots()));
+    } catch (error) {
+      if (kept.length === 0) throw error;
+    }
+    // The token says who we are: no certificate is shown, for it may have expired.
+    const connection = await GrpcConnection.connect({ ...controlPlane, secureContext: newSecureContext(roots, null), trustDomain, timers });
+    try {
+      return await connection.unary(Certificates.method.issue, request, { authorization: `Bearer ${token}` }, ISSUE_TIMEOUT_MS);
+    } finally {
+      connection.close();
+    }
+  }
+
+  /** The roots of the file, or those that stand in for it. @throws Error that names where they come from */
+  private async bundledRoots(): Promise<Buffer[]> {
+    const { trustBundleFile, trustRoots = '' } = this.settings;
+    let source = trustBundleFile;
+    try {
+      const text = await readFile(trustBundleFile, 'utf8').catch((error: NodeJS.ErrnoException) => {
+        // Only while it is absent: a file that is there may have left out a root on purpose.
+        if (error.code !== 'ENOENT' || trustRoots === '') throw error;
+        source = 'the roots in WEFT_TRUST_ROOTS';
+        return trustRoots;
+      });
+      return readPemRoots(text);
+    } catch (error) {
+      throw new Error(`${source}: ${(error as Error).message}`);
+    }
+  }
+}

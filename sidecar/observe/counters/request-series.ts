@@ -1,0 +1,94 @@
+// The counters of calls: one record per direction, caller, Service, route, method, backend and transport. A decision holds its record; a call increments fields.
+import { labelText } from '#core/program/exposition.ts';
+import type { EndedCall } from '../../forward/ended-call.ts';
+import type { CallSeries } from '../../forward/series.ts';
+import { Examples } from './examples.ts';
+import { LatencyHistogram } from './histogram.ts';
+
+/** What calls are counted by. */
+export interface SeriesKey {
+  readonly direction: 'outbound' | 'inbound';
+  /** Outbound: this workload, "ns/name". Inbound: the peer's SPIFFE id or '' for plaintext. */
+  readonly caller: string;
+  /** "ns/name:port" of the Service that was called; inbound: of this workload. */
+  readonly service: string;
+  /** "Kind/ns/name" of the route, '' without one. */
+  readonly route: string;
+  /** Name or index of its rule, '' without one. */
+  readonly rule: string;
+  /** package.Service/Method, or OTHER. */
+  readonly method: string;
+  /** "ns/name:port" of the backend, '' if the call reached none. */
+  readonly backend: string;
+  readonly mtls: boolean;
+  readonly grpc: boolean;
+}
+
+/** A series that nobody touched for so long is dropped, in ms; its template makes it anew. */
+const IDLE_MS = 30 * 60_000;
+/** gRPC has the statuses 0 to 16. */
+export const STATUSES = 17;
+/** UNKNOWN: what a status outside 0 to 16 means to a client (gRPC's statuscodes.md). */
+const UNKNOWN = 2;
+
+export class RequestSeries implements CallSeries {
+  readonly key: SeriesKey;
+  /** Calls ended, by gRPC status 0 to 16 (other protocols: by the status their HTTP status maps to). */
+  readonly statuses = new Float64Array(STATUSES);
+  readonly latency = new LatencyHistogram();
+  inFlight = 0;
+  requestBytes = 0;
+  responseBytes = 0;
+  /** null: no call of it was recorded in a trace. */
+  examples: Examples | null = null;
+  /** No longer shown: whoever holds it must ask for a new one. */
+  expired = false;
+  /** `latency.count` when it was last looked at, and when it last moved. */
+  private seen = -1;
+  private movedAtMs = 0;
+  private text = '';
+
+  constructor(key: SeriesKey) {
+    this.key = key;
+  }
+
+  ended(call: EndedCall): void {
+    const { grpcStatus, startMs, endMs, trace } = call;
+    const status = grpcStatus >= 0 && grpcStatus < STATUSES ? grpcStatus : UNKNOWN;
+    this.statuses[status]++;
+    const ms = endMs - startMs;
+    const bucket = this.latency.record(ms);
+    this.requestBytes += call.requestBytes;
+    this.responseBytes += call.responseBytes;
+    if (trace === null || !trace.recorded) return;
+    if (this.examples === null) this.examples = new Examples(STATUSES);
+    this.examples.note(trace, status, ms, endMs, bucket);
+  }
+
+  /** Takes what another has counted. */
+  absorb({ statuses, latency, requestBytes, responseBytes }: RequestSeries): void {
+    for (let i = 0; i < STATUSES; i++) this.statuses[i] += statuses[i];
+    this.latency.add(latency);
+    this.requestBytes += requestBytes;
+    this.responseBytes += responseBytes;
+  }
+
+  /** The labels of the key for the metrics page; each series has others than all the rest. */
+  get labels(): string {
+    if (this.text === '') {
+      const { direction, caller, service, route, rule, method, backend, mtls, grpc } = this.key;
+      const protocol = grpc ? 'grpc' : 'http';
+      this.text = labelText({ direction, caller, service, route, rule, method, backend, protocol, mtls: `${mtls}` });
+    }
+    return this.text;
+  }
+
+  /** @returns whether nothing happened for IDLE_MS; to be asked now and then */
+  idle(nowMs: number): boolean {
+    if (this.latency.count !== this.seen || this.inFlight > 0) {
+      this.seen = this.latency.count;
+      this.movedAtMs = nowMs;
+    }
+    return nowMs - this.movedAtMs > IDLE_MS;
+  }
+}

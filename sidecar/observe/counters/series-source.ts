@@ -1,0 +1,34 @@
+// Finds the counters of a planned call: the bridge between forwarding and the series.
+import type { CallOrigin } from '../../forward/ended-call.ts';
+import type { Plan } from '../../forward/plan.ts';
+import type { CallSeries, SeriesSource } from '../../forward/series.ts';
+import { portLabel, routeLabel, ruleLabel } from '../../route/labels.ts';
+import type { BackendRecord } from '../../route/records.ts';
+import type { SidecarMetrics } from './metrics.ts';
+
+export function newSeriesSource(metrics: SidecarMetrics, origin: CallOrigin): SeriesSource {
+  return {
+    series(plan: Plan, backend: BackendRecord | null, mtls: boolean): CallSeries {
+      const { rule, port, method, grpc } = plan;
+      return metrics.requests.seriesFor(
+        {
+          direction: origin.direction,
+          caller: origin.caller(),
+          service: portLabel(port.service),
+          route: routeLabel(rule),
+          rule: ruleLabel(rule),
+          method,
+          backend: backend === null ? '' : portLabel(backend.ref),
+          mtls: origin.mtls ?? mtls,
+          grpc,
+        },
+        port.table?.byPath.has(`/${method}`) ?? false,
+      );
+    },
+    proxyError: (label) => metrics.proxyErrors.add(label),
+    retried: () => {
+      metrics.retries++;
+    },
+    reset: (side, reason) => metrics.streamResets.add(side, reason),
+  };
+}

@@ -1,0 +1,81 @@
+// Ports of single pods that this workload sends to directly: their records, made at first use and gone when idle.
+import type { PodAddress } from '#core/contract/gen/weft/v1/mesh_pb.ts';
+import { includesPort } from '#core/contract/port-ranges.ts';
+import type { PortHandle } from '../forward/proxy.ts';
+import type { Upstreams } from '../forward/upstreams.ts';
+import { plainPort } from '../route/compile/compile.ts';
+import type { ServicePortRef } from '../route/records.ts';
+import { type AddressQuestions, PodAddresses } from './pod-addresses.ts';
+
+/** What a connection to a meshed pod's port needs. */
+export interface DirectPort {
+  readonly ref: ServicePortRef;
+  readonly handle: PortHandle;
+  /** SPIFFE id. */
+  readonly identity: string;
+}
+
+export class DirectPorts {
+  private readonly upstreams: Upstreams;
+  private readonly pods: PodAddresses;
+  /** By address, then port. */
+  private readonly ports = new Map<string, Map<number, DirectPort>>();
+
+  constructor(upstreams: Upstreams, questions: AddressQuestions) {
+    this.upstreams = upstreams;
+    this.pods = new PodAddresses(questions, (address) => this.forget(address));
+  }
+
+  /** Addresses that the control plane is asked about, for a new stream. */
+  addresses(): string[] {
+    return this.pods.all();
+  }
+
+  knows(address: string): boolean {
+    return this.pods.knows(address);
+  }
+
+  take(answer: PodAddress): void {
+    this.pods.take(answer);
+  }
+
+  /** @param then gets the port, or null: no sidecar is there, or it does not see this port. @returns stops waiting */
+  find(to: { readonly address: string; readonly port: number }, nowMs: number, then: (port: DirectPort | null) => void): () => void {
+    return this.pods.ask(to.address, nowMs, (answer) =>
+      then(
+        answer === null || answer.identity === '' || includesPort(answer.bypassed, to.port)
+          ? null
+          : this.portOf(to.address, to.port, answer),
+      ),
+    );
+  }
+
+  /** See PodAddresses.use(). */
+  use(address: string, gone: () => void): (nowMs: number) => void {
+    return this.pods.use(address, gone);
+  }
+
+  tick(nowMs: number): void {
+    this.pods.tick(nowMs);
+  }
+
+  private portOf(address: string, port: number, { identity, pod }: PodAddress): DirectPort {
+    let ports = this.ports.get(address);
+    if (ports === undefined) this.ports.set(address, (ports = new Map()));
+    let known = ports.get(port);
+    if (known === undefined) {
+      // Counters are by namespace: pods come and go, their names would be series without end.
+      const ref = { namespace: pod.slice(0, Math.max(pod.indexOf('/'), 0)), name: '(direct)', port, key: `${address}:${port}` };
+      known = { ref, handle: { current: plainPort(ref) }, identity };
+      ports.set(port, known);
+      this.upstreams.update(ref, [{ $typeName: 'weft.v1.Endpoint', address, port, identity, pod, zone: '' }]);
+    }
+    return known;
+  }
+
+  /** Somebody else is there now, or nobody asks any more. Calls under way end by themselves. */
+  private forget(address: string): void {
+    for (const { ref } of this.ports.get(address)?.values() ?? []) this.upstreams.forget(ref);
+    this.ports.delete(address);
+  }
+}

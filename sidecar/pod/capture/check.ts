@@ -1,0 +1,59 @@
+// Whether the capture rules of this pod are in force: a connection to a port of our own where nobody listens must arrive at our inbound side.
+import type net from 'node:net';
+import { SIDECAR_CHECK_PORT } from '#core/contract/names.ts';
+import { CAPTURE_TABLE } from './rules.ts';
+
+/** What the inbound side writes, before it closes, to whoever was going to SIDECAR_CHECK_PORT. */
+export const CAPTURE_ANSWER = 'weft\n';
+/** Everything happens within this pod. */
+const ANSWER_TIMEOUT_MS = 1000;
+/** More than the answer is nobody's answer. */
+const LONGEST_ANSWER = 64;
+
+export interface CaptureCheck {
+  /** One of the pod's own addresses; its family decides which rules are checked. */
+  readonly podAddress: string;
+  /** Where the connection must arrive, for the message. */
+  readonly inboundPort: number;
+  /** node:net's connect. */
+  readonly connect: (to: { host: string; port: number; localAddress: string }) => net.Socket;
+  /** Default: a second. */
+  readonly timeoutMs?: number;
+}
+
+/**
+ * Connects as the sidecar does to its own pod: from loopback, which the rules bring to the inbound side. To be asked anew until it is ''.
+ * @returns '' when it arrived there, else what is wrong and where to look. Never rejects.
+ */
+export function checkCapture({ podAddress, inboundPort, connect, timeoutMs = ANSWER_TIMEOUT_MS }: CaptureCheck): Promise<string> {
+  return new Promise((resolve) => {
+    let answer = '';
+    const settle = (wrong: string): void => {
+      clearTimeout(timer);
+      socket.destroy();
+      resolve(
+        wrong === ''
+          ? ''
+          : `traffic is not captured: a connection to this pod's ${bracketed(podAddress)}:${SIDECAR_CHECK_PORT} did not reach port ${inboundPort} (${wrong}); ` +
+              `nftables' table ${CAPTURE_TABLE}, which this container loads before the sidecar starts, is not in force`,
+      );
+    };
+    const timer = setTimeout(() => settle(`no answer within ${timeoutMs} ms`), timeoutMs);
+    const socket = connect({
+      host: podAddress,
+      port: SIDECAR_CHECK_PORT,
+      localAddress: podAddress.includes(':') ? '::1' : '127.0.0.1',
+    });
+    socket.on('data', (chunk: Buffer) => {
+      answer += chunk.toString('latin1');
+      if (answer === CAPTURE_ANSWER) settle('');
+      else if (answer.length > LONGEST_ANSWER || !CAPTURE_ANSWER.startsWith(answer)) settle('somebody else answered');
+    });
+    socket.on('error', (error: NodeJS.ErrnoException) => settle(error.code ?? error.message));
+    socket.on('close', () => settle('closed without an answer'));
+  });
+}
+
+function bracketed(address: string): string {
+  return address.includes(':') ? `[${address}]` : address;
+}

@@ -1,0 +1,193 @@
+// Asks the application what the kubelet's probe would have asked it, and judges the answer as the kubelet does (kubernetes pkg/probe/{http,tcp,grpc}).
+import type http from 'node:http';
+import net from 'node:net';
+import type { Timers } from '#core/program/timers.ts';
+import { callPlaintext, type GrpcError, STATUS } from '../../control/grpc-call.ts';
+import { decodeHealthStatus, encodeHealthRequest, HEALTH_CHECK_PATH } from './health.ts';
+import type { HttpProbe, ProbeTarget } from './targets.ts';
+
+/** As the kubelet: so much of a body must arrive, the rest does not matter. */
+const LONGEST_BODY = 10 * 1024;
+/** As Go's client, which the kubelet uses. */
+const MAX_REDIRECTS = 10;
+/** Of an answer's body, so much is passed on for people. */
+const LONGEST_DETAIL = 512;
+const DEFAULT_USER_AGENT = 'kube-probe/1';
+
+export interface ProbeOutcome {
+  readonly ok: boolean;
+  /** For people: what was answered, or why there was no answer. */
+  readonly detail: string;
+  /** The application's HTTP status; 0: none. */
+  readonly status: number;
+}
+
+/**
+ * Runs one probe.
+ * @param podAddress where the application listens: as with the kubelet, the pod's primary address, not loopback
+ * @param userAgent the kubelet's own, passed on
+ * @returns the outcome, within the target's timeout; never rejects
+ */
+export async function runProbe(
+  target: ProbeTarget,
+  podAddress: string,
+  timers: Timers,
+  userAgent: string = DEFAULT_USER_AGENT,
+): Promise<ProbeOutcome> {
+  try {
+    if (target.http !== undefined) return await httpProbe(target.http, podAddress, target.timeoutMs, timers, userAgent);
+    if (target.grpc !== undefined) return await grpcProbe(target.grpc, podAddress, target.timeoutMs, timers, userAgent);
+    if (target.tcp !== undefined) return await tcpProbe(target.tcp.port, podAddress, target.timeoutMs, timers);
+    return failed('the probe asks for nothing');
+  } catch (error) {
+    return failed((error as Error).message);
+  }
+}
+
+function failed(detail: string, status = 0): ProbeOutcome {
+  return { ok: false, detail, status };
+}
+
+function tcpProbe(port: number, host: string, timeoutMs: number, timers: Timers): Promise<ProbeOutcome> {
+  return new Promise((resolve) => {
+    const settle = (outcome: ProbeOutcome): void => {
+      stopTimer();
+      socket.destroy();
+      resolve(outcome);
+    };
+    const stopTimer = timers.after(timeoutMs, () => settle(failed(`tcp ${host}:${port}: no connection within ${timeoutMs} ms`)));
+    const socket = net.connect({ host, port });
+    socket.on('connect', () => settle({ ok: true, detail: `tcp ${host}:${port}: connected`, status: 0 }));
+    socket.on('error', (error: NodeJS.ErrnoException) => settle(failed(`tcp ${host}:${port}: ${error.code ?? error.message}`)));
+  });
+}
+
+async function grpcProbe(
+  { port, service }: { port: number; service: string },
+  host: string,
+  timeoutMs: number,
+  timers: Timers,
+  userAgent: string,
+): Promise<ProbeOutcome> {
+  const what = `grpc ${host}:${port}${service === '' ? '' : ` service ${JSON.stringify(service)}`}`;
+  const request = encodeHealthRequest(service);
+  try {
+    const status = decodeHealthStatus(await callPlaintext({ host, port, path: HEALTH_CHECK_PATH, request, userAgent, timeoutMs, timers }));
+    return { ok: status === 'SERVING', detail: `${what}: ${status}`, status: 0 };
+  } catch (error) {
+    const { code, message } = error as GrpcError;
+    return failed(`${what}: ${code === STATUS.unimplemented ? 'it does not implement grpc.health.v1.Health' : message}`);
+  }
+}
+
+/** What one request was answered; `location` only where the kubelet would go on to it. */
+interface HttpAnswer {
+  readonly status: number;
+  readonly body: string;
+  readonly location: string;
+}
+
+async function httpProbe(
+  probe: HttpProbe,
+  podAddress: string,
+  timeoutMs: number,
+  timers: Timers,
+  userAgent: string,
+): Promise<ProbeOutcome> {
+  const host = probe.host ?? podAddress;
+  let url = new URL(`${probe.scheme.toLowerCase()}://${host.includes(':') ? `[${host}]` : host}:${probe.port}${probe.path}`);
+  const first = url;
+  let hostHeader = probe.headers?.find(({ name }) => name.toLowerCase() === 'host')?.value ?? '';
+  let cancel: (why: string) => void = () => {};
+  let late = false;
+  const stopTimer = timers.after(timeoutMs, () => {
+    late = true;
+    cancel(`no answer within ${timeoutMs} ms`);
+  });
+  try {
+    for (let redirects = 0; ; redirects++) {
+      if (late) return failed(`${url}: no answer within ${timeoutMs} ms`);
+      let answer: HttpAnswer;
+      try {
+        answer = await ask(url, headersOf(probe, hostHeader || hostOf(url, probe, url === first), userAgent), (how) => (cancel = how));
+      } catch (error) {
+        return failed(`${url}: ${(error as NodeJS.ErrnoException).code ?? (error as Error).message}`);
+      }
+      const { status, body, location } = answer;
+      const next = location === '' ? null : URL.parse(location, url.href);
+      // A redirect to another host is an answer, and a good one: the kubelet does not follow it.
+      if (next === null || next.hostname !== first.hostname || !/^https?:$/.test(next.protocol)) {
+        const detail = `${url}: HTTP ${status}${body === '' ? '' : `: ${body.slice(0, LONGEST_DETAIL)}`}`;
+        return { ok: status >= 200 && status < 400, detail, status };
+      }
+      if (redirects === MAX_REDIRECTS) return failed(`${url}: stopped after ${MAX_REDIRECTS} redirects`);
+      // Go keeps a Host of one's own as long as the Location names no other.
+      if (/^[a-z][a-z0-9+.-]*:|^\/\//i.test(location)) hostHeader = '';
+      url = next;
+    }
+  } finally {
+    stopTimer();
+  }
+}
+
+/** The kubelet names the port also where it is the scheme's own, but not after a redirect that leaves it out. */
+function hostOf(url: URL, probe: HttpProbe, first: boolean): string {
+  return first ? `${url.hostname}:${probe.port}` : url.host;
+}
+
+/** Names and values in turn, as node:http takes them raw: the kubelet's own unless the probe sets them; an empty value leaves them out. */
+function headersOf(probe: HttpProbe, host: string, userAgent: string): string[] {
+  const list = ['Host', host];
+  const own = (probe.headers ?? []).filter(({ name }) => name.toLowerCase() !== 'host');
+  const add = (name: string, value: string): void => {
+    const set = own.filter((header) => header.name.toLowerCase() === name.toLowerCase());
+    if (set.length === 0) list.push(name, value);
+  };
+  add('User-Agent', userAgent);
+  add('Accept', '*/*');
+  for (const { name, value } of own) if (value !== '' || !/^(user-agent|accept)$/i.test(name)) list.push(name, value);
+  list.push('Connection', 'close');
+  return list;
+}
+
+function ask(url: URL, headers: string[], cancellable: (cancel: (why: string) => void) => void): Promise<HttpAnswer> {
+  const secure = url.protocol === 'https:';
+  const { request } = secure ? process.getBuiltinModule('node:https') : process.getBuiltinModule('node:http');
+  return new Promise((resolve, reject) => {
+    const host = url.hostname.replace(/^\[|\]$/g, '');
+    const asked = request({
+      host,
+      port: url.port || (secure ? 443 : 80),
+      path: `${url.pathname}${url.search}`,
+      headers,
+      agent: false,
+      // Go's parser forgives more than Node's does by default; the application must not fail here what it passed there.
+      insecureHTTPParser: true,
+      // Any certificate will do, and it is asked for by name only where there is one.
+      ...(secure ? { rejectUnauthorized: false, servername: net.isIP(host) === 0 ? host : '' } : {}),
+    });
+    cancellable((why) => asked.destroy(new Error(why)));
+    asked.on('error', reject);
+    asked.on('response', (response) => readAnswer(response, resolve, reject));
+    asked.end();
+  });
+}
+
+function readAnswer(response: http.IncomingMessage, resolve: (answer: HttpAnswer) => void, reject: (error: Error) => void): void {
+  const status = response.statusCode ?? 0;
+  const location = [301, 302, 303, 307, 308].includes(status) ? (response.headers.location ?? '') : '';
+  const chunks: Buffer[] = [];
+  let length = 0;
+  const settle = (): void => {
+    resolve({ status, location, body: Buffer.concat(chunks).subarray(0, LONGEST_BODY).toString('utf8').trim() });
+    response.destroy();
+  };
+  response.on('data', (chunk: Buffer) => {
+    chunks.push(chunk);
+    length += chunk.length;
+    if (length >= LONGEST_BODY) settle();
+  });
+  response.on('end', settle);
+  response.on('error', reject);
+  response.on('aborted', () => reject(new Error('the answer ended early')));
+}

@@ -1,0 +1,130 @@
+// A running sidecar: the data plane joined to its certificate, its configuration stream and its admin server.
+import { randomBytes } from 'node:crypto';
+import type { Logger } from '#core/program/log.ts';
+import { systemTimers, type Timers } from '#core/program/timers.ts';
+import { AdminServer } from '../admin/admin.ts';
+import { Credentials } from '../control/credentials.ts';
+import { ConfigStream } from '../control/stream.ts';
+import { AccessLog } from '../observe/access-log/access-log.ts';
+import { SidecarMetrics } from '../observe/counters/metrics.ts';
+import { CallReports } from '../observe/reports/reports.ts';
+import { reportTracedCalls, TracedCalls } from '../observe/reports/traced-calls.ts';
+import { RandomWords } from '../observe/tracing/ids.ts';
+import { MAX_EXPORTS } from '../observe/tracing/span-exporter.ts';
+import { Tracing } from '../observe/tracing/tracing.ts';
+import type { SidecarSettings } from './settings.ts';
+import { type ConfigQuestions, Sidecar, type Surroundings } from './sidecar.ts';
+
+export interface SidecarProgram {
+  /** Lets calls end, then stops everything. */
+  stop(): Promise<void>;
+  /** '' when traffic can be served, else what is missing. */
+  notReady(): string;
+}
+
+/**
+ * Starts a sidecar: its admin port is open when this resolves; it becomes ready when the control plane has answered.
+ * @param version of the program
+ * @param timers by which the certificate is renewed and the configuration stream opened again
+ * @throws the system's error when the admin address cannot be opened
+ */
+export async function startSidecar(
+  settings: SidecarSettings,
+  version: string,
+  log: Logger,
+  around: Surroundings,
+  timers: Timers = systemTimers,
+): Promise<SidecarProgram> {
+  const metrics = new SidecarMetrics();
+  const shared = { controlPlane: settings.controlPlane, timers, random: around.random };
+  const credentials = new Credentials({
+    ...shared,
+    tokenFile: settings.tokenFile,
+    trustBundleFile: settings.trustBundleFile,
+    trustRoots: settings.trustRoots,
+    trustDomain: settings.trustDomain,
+    log: log.child('credentials'),
+  });
+  const stream = new ConfigStream({
+    ...shared,
+    credentials,
+    version,
+    namespace: settings.namespace,
+    pod: settings.pod,
+    addresses: () => sidecar.addresses(),
+    apply: (resources, removed) => sidecar.state.apply(resources, removed),
+    log: log.child('config'),
+  });
+  const questions: ConfigQuestions = {
+    want: (service) => stream.want(service),
+    connected: () => stream.connected,
+    ask: (address) => stream.askAddress(address),
+    drop: (addresses) => stream.dropAddresses(addresses),
+  };
+  const capture = settings.capture ? { podIps: settings.podIps, opaquePorts: settings.opaquePorts } : null;
+  const tracing = new Tracing({
+    settings: settings.tracing,
+    now: around.now,
+    wallClock: around.wallClock,
+    random: new RandomWords(randomBytes(16)),
+    version,
+    workload: () => ({ namespace: settings.namespace, pod: settings.pod, name: sidecar.state.workload?.name ?? '' }),
+    counters: {
+      exported: (spans) => {
+        metrics.spansExported += spans;
+      },
+      dropped: (reason, spans) => metrics.spansDropped.add(reason, spans),
+    },
+    load: async (url) => (await import('../observe/tracing/otlp.ts')).createSpanSender(url, MAX_EXPORTS),
+    log: log.child('tracing'),
+  });
+  const accessLog = new AccessLog((line) => around.accessLines.access(line), around.wallClock);
+  const tracedCalls = new TracedCalls(around.wallClock);
+  const stopReporting = reportTracedCalls(tracedCalls, stream, systemTimers);
+  const reports = new CallReports(tracing, accessLog, tracedCalls, settings.accessLog, log.child('telemetry'));
+  const sidecar = new Sidecar(log, around, metrics, reports, credentials, questions, capture);
+  const admin = new AdminServer({
+    notReady: () => sidecar.notReady(),
+    probes: { targets: settings.probes, podAddress: settings.podIps[0] ?? '127.0.0.1' },
+    metrics: (page) => {
+      const status = stream.status();
+      metrics.write(page, {
+        version,
+        certificateNotAfterMs: credentials.status().notAfterMs,
+        connectedToControlPlane: status.connected,
+        connects: status.connects,
+        resources: Object.keys(status.versions).length,
+        rejectedResources: Object.keys(status.rejected).length,
+        rejections: status.rejections,
+        lastAppliedMs: status.lastResponseMs,
+        configAgeSeconds: status.lastResponseMs === 0 ? Number.NaN : (around.wallClock() - status.lastResponseMs) / 1000,
+        downstreamConnections: sidecar.connections.size,
+        ejectedEndpoints: sidecar.ejectedEndpoints(),
+        accessLines: around.accessLines,
+      });
+    },
+    configDump: () => ({ version, certificate: credentials.status(), stream: stream.status(), ...sidecar.dump() }),
+    series: () => metrics.requests.all(),
+    unixMs: metrics.unixMs,
+  });
+  try {
+    await admin.listen(settings.admin.host, settings.admin.port);
+  } catch (error) {
+    stopReporting();
+    await sidecar.stop(0);
+    throw error;
+  }
+  credentials.start();
+  stream.start();
+  return {
+    notReady: () => sidecar.notReady(),
+    async stop() {
+      await sidecar.stop(settings.drainMs);
+      stopReporting();
+      await reports.stop();
+      stream.stop();
+      credentials.stop();
+      admin.close();
+    },
+  };
+}

@@ -1,0 +1,298 @@
+// The writer of statuses: what it writes, when it does not, and what it does when others write or the API server refuses.
+import { expect } from 'chai';
+import { StatusWriter } from '#control-plane/lead/status-writer.ts';
+import type { RouteState } from '#control-plane/program/assemble.ts';
+import { CONTROLLER_NAME } from '#core/contract/names.ts';
+import { silentLogger } from '#core/program/log.ts';
+import { KINDS, KubeError } from '#kube/api.ts';
+import type { GRPCRoute, RouteParentEntry } from '#objects/types.ts';
+import { FakeApi } from '../../support/fake-api.ts';
+import { ManualTimers } from '../../support/manual-timers.ts';
+
+const CANARY = { kind: KINDS.GRPCRoute, namespace: 'shop', name: 'canary' };
+const FOREIGN: RouteParentEntry = { parentRef: { name: 'edge' }, controllerName: 'example.com/gateway', conditions: [] };
+
+describe('control-plane/lead: status-writer', () => {
+  let api: FakeApi;
+  let timers: ManualTimers;
+  let writer: StatusWriter;
+  let routes: GRPCRoute[];
+  let states: RouteState[];
+  let leading: boolean;
+  let trouble: string[];
+
+  beforeEach(() => {
+    api = new FakeApi();
+    timers = new ManualTimers(Date.parse('2026-01-01T00:00:00Z'));
+    leading = true;
+    trouble = [];
+    states = [state()];
+    sees(stored({}));
+    writer = new StatusWriter({
+      client: api,
+      routes: () => routes,
+      states: () => states,
+      replica: 'weft-0',
+      stillLeading: () => leading,
+      timers,
+      random: () => 0.5,
+      log: silentLogger,
+      onTrouble: (_, reason) => trouble.push(reason),
+    });
+  });
+
+  afterEach(() => writer.stop());
+
+  function state(more: Partial<RouteState> = {}): RouteState {
+    return {
+      route: { kind: 'GRPCRoute', namespace: 'shop', name: 'canary' },
+      generation: 1,
+      parentRef: { group: '', kind: 'Service', name: 'payment' },
+      parent: 'shop/payment',
+      conditions: [{ type: 'Accepted', status: 'True', reason: 'Accepted', message: 'yes', observedGeneration: more.generation ?? 1 }],
+      applied: { want: 0, applied: 0, rejected: [] },
+      ...more,
+    };
+  }
+
+  function stored(status: object, generation = 1): GRPCRoute {
+    return api.put(CANARY, {
+      apiVersion: 'gateway.networking.k8s.io/v1',
+      kind: 'GRPCRoute',
+      metadata: { generation },
+      status,
+    }) as GRPCRoute;
+  }
+
+  /** The watch tells of this version. */
+  function sees(route: GRPCRoute): void {
+    routes = [route];
+  }
+
+  /** Lets time pass, and what was begun meanwhile come to its end. */
+  async function pass(ms: number): Promise<void> {
+    timers.advance(ms);
+    for (let i = 0; i < 50; i++) await Promise.resolve();
+  }
+
+  async function lead(): Promise<void> {
+    writer.lead(true);
+    await pass(200);
+  }
+
+  const entries = () => (api.get(CANARY) as GRPCRoute).status!.parents!;
+  const echo = () => sees(structuredClone(api.get(CANARY)) as GRPCRoute);
+
+  it('T89 writes the verdict once, to the status alone, with the version that it saw', async () => {
+    await lead();
+    expect(api.writes).to.have.length(1);
+    expect(api.writes[0]).to.deep.include({
+      method: 'PUT',
+      path: '/apis/gateway.networking.k8s.io/v1/namespaces/shop/grpcroutes/canary/status',
+    });
+    expect(api.writes[0]!.body).to.have.all.keys('apiVersion', 'kind', 'metadata', 'status');
+    expect(entries()).to.deep.equal([
+      {
+        parentRef: { group: '', kind: 'Service', name: 'payment' },
+        controllerName: CONTROLLER_NAME,
+        conditions: [
+          {
+            type: 'Accepted',
+            status: 'True',
+            reason: 'Accepted',
+            message: 'yes',
+            observedGeneration: 1,
+            lastTransitionTime: '2026-01-01T00:00:00Z',
+          },
+        ],
+      },
+    ]);
+    echo();
+    writer.touch();
+    await pass(300_000);
+    expect(api.writes).to.have.length(1);
+  });
+
+  it('does not write again before the watch has told of what it wrote', async () => {
+    await lead();
+    writer.touch();
+    await pass(2000);
+    expect(api.writes).to.have.length(1);
+  });
+
+  it('T88 writes nothing unless it leads, also when it learns late that it does not', async () => {
+    writer.touch();
+    await pass(1000);
+    leading = false;
+    await lead();
+    expect(api.asked).to.have.length(0);
+  });
+
+  it('T89 leaves routes alone that have no Service for a parent', async () => {
+    states = [];
+    sees(stored({ parents: [FOREIGN] }));
+    await lead();
+    expect(api.asked).to.have.length(0);
+  });
+
+  it('takes its entry away when the parentRef is gone', async () => {
+    await lead();
+    echo();
+    states = [];
+    writer.touch();
+    await pass(200);
+    expect(entries()).to.deep.equal([]);
+  });
+
+  it('waits for the translation of a newer version', async () => {
+    sees(stored({}, 2));
+    await lead();
+    expect(api.asked).to.have.length(0);
+    states = [state({ generation: 2 })];
+    writer.touch();
+    await pass(200);
+    expect(entries()[0]!.conditions![0]!.observedGeneration).to.equal(2);
+  });
+
+  it('T89 begins anew with what another wrote meanwhile', async () => {
+    stored({ parents: [FOREIGN] });
+    await lead();
+    expect(api.asked.map(({ method }) => method)).to.deep.equal(['PUT', 'GET', 'PUT']);
+    expect(entries().map(({ controllerName }) => controllerName)).to.deep.equal([FOREIGN.controllerName, CONTROLLER_NAME]);
+    expect(writer.counts).to.deep.equal({ written: 1, conflict: 1, failed: 0 });
+  });
+
+  it('forgets a route that was deleted', async () => {
+    api.drop(CANARY);
+    await lead();
+    routes = [];
+    await pass(60_000);
+    expect(writer.counts.failed).to.equal(0);
+    expect(api.asked).to.have.length(1);
+  });
+
+  it('goes on when the API server is back', async () => {
+    api.intercept = () => {
+      throw new KubeError('503', 503, 'ServiceUnavailable');
+    };
+    await lead();
+    expect(writer.counts.failed).to.equal(1);
+    expect(writer.problem).to.equal('statuses of routes cannot be written: 503');
+    for (let i = 0; i < 60; i++) await pass(1000);
+    const tried = api.asked.length;
+    expect(tried).to.be.greaterThan(1).and.lessThan(20);
+    api.intercept = () => undefined;
+    for (let i = 0; i < 40; i++) await pass(1000);
+    expect(writer.counts.written).to.equal(1);
+    expect(writer.problem).to.equal('');
+  });
+
+  it('has no problem any more where the route is gone that could not be written', async () => {
+    api.intercept = () => {
+      throw new KubeError('503', 503, 'ServiceUnavailable');
+    };
+    await lead();
+    routes = [];
+    for (let i = 0; i < 60; i++) await pass(1000);
+    expect(writer.problem).to.equal('');
+  });
+
+  it('tells once of a status that is refused for what it says, and tries seldom', async () => {
+    api.intercept = () => {
+      throw new KubeError('422 status.parents[0]: invalid', 422, 'Invalid');
+    };
+    await lead();
+    for (let i = 0; i < 120; i++) await pass(1000);
+    expect(trouble).to.deep.equal(['StatusRefused']);
+    expect(api.asked.length).to.be.lessThan(20);
+  });
+
+  it('remembers nothing of a route that was deleted: one of the same name begins anew', async () => {
+    const refuse = (): never => {
+      throw new KubeError('422 status.parents[0]: invalid', 422, 'Invalid');
+    };
+    api.intercept = refuse;
+    await lead();
+    for (let i = 0; i < 120; i++) await pass(1000);
+    routes = [];
+    writer.touch();
+    await pass(200);
+    sees(stored({ parents: Array.from({ length: 32 }, (_, i) => ({ ...FOREIGN, parentRef: { name: `edge-${i}` } })) }));
+    writer.touch();
+    await pass(200);
+    routes = [];
+    writer.touch();
+    await pass(200);
+    api.intercept = () => undefined;
+    sees(stored({}));
+    writer.touch();
+    await pass(200);
+    expect(writer.counts.written).to.equal(1);
+    expect(trouble).to.deep.equal(['StatusRefused', 'StatusFull']);
+  });
+
+  it('waits a minute at most, whatever the API server asks for', async () => {
+    api.intercept = () => {
+      throw new KubeError('429 slow down', 429, 'TooManyRequests', 24 * 3600_000);
+    };
+    await lead();
+    expect(writer.counts.failed).to.equal(1);
+    api.intercept = () => undefined;
+    await pass(59_000);
+    expect(writer.counts.written).to.equal(0);
+    await pass(2_000);
+    expect(writer.counts.written).to.equal(1);
+  });
+
+  it('tells when others have left no room', async () => {
+    sees(stored({ parents: Array.from({ length: 32 }, (_, i) => ({ ...FOREIGN, parentRef: { name: `edge-${i}` } })) }));
+    await lead();
+    writer.touch();
+    await pass(1000);
+    expect(trouble).to.deep.equal(['StatusFull']);
+    expect(api.writes).to.have.length(0);
+  });
+
+  it('adds on how many sidecars a route is in force when it has settled', async () => {
+    states = [state({ applied: { want: 2, applied: 1, rejected: [] } })];
+    await lead();
+    echo();
+    expect(entries()[0]!.conditions!.map(({ type }) => type)).to.deep.equal(['Accepted']);
+    states = [state({ applied: { want: 2, applied: 2, rejected: [] } })];
+    await pass(1500);
+    expect(entries()[0]!.conditions![1]).to.include({
+      type: 'weft.dev/Applied',
+      status: 'True',
+      message: 'applied on 2 of 2 sidecars connected to weft-0',
+    });
+    echo();
+    // Unsettled sidecars are no reason to write before five seconds are over.
+    states = [state({ applied: { want: 2, applied: 1, rejected: [] } })];
+    writer.touch('counts');
+    await pass(3000);
+    expect(api.writes).to.have.length(2);
+    await pass(3000);
+    expect(entries()[0]!.conditions![1]).to.include({ status: 'False', reason: 'Pending' });
+  });
+
+  it('says of a new version at once that it is not in force yet, and a second later that it is', async () => {
+    states = [state({ applied: { want: 1, applied: 1, rejected: [] } })];
+    await lead();
+    echo();
+    await pass(1500);
+    echo();
+    sees(stored({ parents: entries() }, 2));
+    states = [state({ generation: 2, applied: { want: 1, applied: 0, rejected: [] } })];
+    writer.touch();
+    await pass(6000);
+    echo();
+    expect(entries()[0]!.conditions!.map((one) => `${one.type} ${one.status} ${one.observedGeneration}`)).to.deep.equal([
+      'Accepted True 2',
+      'weft.dev/Applied False 2',
+    ]);
+    states = [state({ generation: 2, applied: { want: 1, applied: 1, rejected: [] } })];
+    writer.touch('counts');
+    await pass(1500);
+    expect(entries()[0]!.conditions![1]).to.include({ status: 'True', reason: 'AllSidecars' });
+  });
+});

@@ -1,0 +1,106 @@
+// What is kept of an object is all that Weft reads of it, and not more.
+import { expect } from 'chai';
+import { workloadOfPod } from '#control-plane/translate/workload.ts';
+import { ANNOTATION_STATUS, SIDECAR_CONTAINER } from '#core/contract/names.ts';
+import { project } from '#objects/project.ts';
+import { identify, type StoredKind, sameForUs } from '#objects/stored-kinds.ts';
+import type { Pod } from '#objects/types.ts';
+
+const META = { name: 'a', namespace: 'shop', uid: 'u', resourceVersion: '7', managedFields: [{}], ownerReferences: [{}] };
+const TELEMETRY = { 'weft.dev/trace-sampling': '5%', 'weft.dev/access-log': 'errors' };
+const RAW: Readonly<Record<StoredKind, Record<string, unknown>>> = {
+  Service: {
+    apiVersion: 'v1',
+    metadata: META,
+    spec: { type: 'ClusterIP', clusterIP: '10.0.0.1', clusterIPs: ['10.0.0.1'], ipFamilies: ['IPv4'], ports: [{ name: 'grpc', port: 80 }] },
+    status: { loadBalancer: {} },
+  },
+  EndpointSlice: {
+    apiVersion: 'discovery.k8s.io/v1',
+    metadata: { ...META, labels: { 'kubernetes.io/service-name': 'payment' } },
+    addressType: 'IPv4',
+    ports: [{ name: 'grpc', port: 8080, protocol: 'TCP' }],
+    endpoints: [
+      { addresses: ['10.1.0.1'], conditions: { ready: true }, targetRef: { kind: 'Pod', namespace: 'shop', name: 'p' }, zone: 'z' },
+    ],
+  },
+  Pod: {
+    apiVersion: 'v1',
+    metadata: {
+      ...META,
+      labels: { 'weft.dev/mtls': 'strict', 'pod-template-hash': 'x' },
+      annotations: { [ANNOTATION_STATUS]: '{}', ...TELEMETRY },
+    },
+    spec: { serviceAccountName: 'checkout', hostNetwork: false, initContainers: [{ name: SIDECAR_CONTAINER }] },
+    status: { phase: 'Running', podIP: '10.1.0.1', podIPs: [{ ip: '10.1.0.1' }] },
+  },
+  Namespace: {
+    apiVersion: 'v1',
+    metadata: { name: 'shop', labels: { 'weft.dev/inject': 'enabled' }, annotations: { ...TELEMETRY, other: 'x' } },
+  },
+  GRPCRoute: {
+    apiVersion: 'gateway.networking.k8s.io/v1',
+    metadata: { ...META, generation: 3, creationTimestamp: '2026-01-01T00:00:00Z', annotations: { 'weft.dev/trace-sampling': '5%' } },
+    spec: { parentRefs: [{ group: '', kind: 'Service', name: 'payment' }], rules: [] },
+    status: { parents: [{ controllerName: 'x/y', parentRef: { name: 'z' } }] },
+  },
+  ReferenceGrant: { apiVersion: 'gateway.networking.k8s.io/v1beta1', metadata: META, spec: { from: [], to: [] } },
+  XTelemetryPolicy: {
+    apiVersion: 'gateway.networking.x-k8s.io/v1alpha1',
+    metadata: { ...META, generation: 3, creationTimestamp: '2026-01-01T00:00:00Z' },
+    spec: { targetRefs: [{ group: '', kind: 'Namespace', name: 'shop' }], tracing: { mode: 'Disabled' } },
+    status: { ancestors: [{ controllerName: 'x/y', ancestorRef: { name: 'z' } }] },
+  },
+};
+
+describe('objects: project', () => {
+  for (const [kind, raw] of Object.entries(RAW) as [StoredKind, Record<string, unknown>][]) {
+    it(`keeps of a ${kind} what a translation reads, and knows its kind as lists do not tell it`, () => {
+      const { apiVersion: _, ...asInLists } = raw;
+      const kept = project(kind, asInLists);
+      expect(identify(kept)).to.deep.equal({ kind, key: kind === 'Namespace' ? 'shop' : 'shop/a' });
+      expect(sameForUs(kind, kept, { ...raw, kind })).to.equal(true);
+      expect(JSON.stringify(kept)).to.not.match(/managedFields|ownerReferences|loadBalancer/);
+    });
+  }
+
+  it('drops what only others read of a pod', () => {
+    const labels = Object.fromEntries(Array.from({ length: 20 }, (_, i) => [`app.example/${i}`, 'x'.repeat(60)]));
+    const raw = RAW.Pod as unknown as Pod;
+    const pod = project('Pod', {
+      ...raw,
+      metadata: { ...raw.metadata, labels: { ...labels, ...raw.metadata!.labels } },
+      spec: { ...raw.spec, containers: [{}] },
+    } as never) as Pod;
+    expect(JSON.stringify(pod)).to.have.length.below(480);
+    expect(pod.metadata!.uid).to.equal('u');
+    expect(workloadOfPod(pod, undefined, 'test.local')).to.deep.equal(workloadOfPod(raw, undefined, 'test.local'));
+    const namespace = project('Namespace', RAW.Namespace);
+    expect(namespace.metadata!.annotations).to.deep.equal(TELEMETRY);
+    const plain = { ...pod, metadata: { ...pod.metadata, annotations: {} } };
+    expect(workloadOfPod(plain, namespace, 'test.local')!.telemetry).to.include({ accessLog: 'errors', traceSampling: 0.05 });
+  });
+
+  it('goes by the sidecar, not by the annotation, which may be a copy or taken away', () => {
+    const raw = RAW.Pod as unknown as Pod;
+    const has = (pod: object) => (project('Pod', pod as never) as Pod).metadata!.annotations?.[ANNOTATION_STATUS];
+    expect(has({ ...raw, spec: { ...raw.spec, initContainers: [{ name: 'mine' }] } })).to.equal(undefined);
+    expect(has({ ...raw, metadata: { ...raw.metadata, annotations: {} } })).to.equal('{}');
+    expect(has({ ...raw, spec: { ...raw.spec, initContainers: 'x' } })).to.equal(undefined);
+  });
+
+  it('keeps all entries of a status, for they are written back as one', () => {
+    expect(project('GRPCRoute', RAW.GRPCRoute)).to.have.deep.property('status', RAW.GRPCRoute.status);
+  });
+
+  it('takes whatever stands there', () => {
+    for (const kind of Object.keys(RAW) as StoredKind[]) {
+      for (const raw of [
+        {},
+        { metadata: null, spec: 7, status: [], endpoints: 'x', ports: null },
+        { metadata: { name: 'a', labels: 3, annotations: [] } },
+      ])
+        expect(() => project(kind, raw as never)).to.not.throw();
+    }
+  });
+});

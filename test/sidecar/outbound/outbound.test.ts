@@ -1,0 +1,168 @@
+// Captured connections to the address of a pod: while they are open the address is known, and they end when somebody else gets it.
+import net from 'node:net';
+import { create } from '@bufbuild/protobuf';
+import { expect } from 'chai';
+import { OutboundListenerSchema, PodAddressSchema } from '#core/contract/gen/weft/v1/mesh_pb.ts';
+import { silentLogger } from '#core/program/log.ts';
+import { PREFACE } from '#sidecar/http2/codes.ts';
+import { DownstreamConnections } from '#sidecar/link/connections.ts';
+import { Listener } from '#sidecar/link/listener.ts';
+import { AddressIndex } from '#sidecar/outbound/address-index.ts';
+import { DirectPorts } from '#sidecar/outbound/direct-ports.ts';
+import { capturedOutbound, Outbound } from '#sidecar/outbound/outbound.ts';
+import { freePorts } from '../../support/free-port.ts';
+import { backend, portOf, rule, TestProxy } from '../../support/proxy.ts';
+import { settings } from '../../support/raw-peer.ts';
+import { until } from '../../support/until.ts';
+
+const ADDRESS = '127.0.0.1';
+/** Later than any idle address is kept. */
+const LATER_MS = 1e9;
+
+describe('captured connections to a pod', () => {
+  let surroundings: TestProxy;
+  let connections: DownstreamConnections;
+  let directs: DirectPorts;
+  let app: { server: net.Server; port: number };
+  let listener: Listener;
+  let client: net.Socket;
+  let heard: Buffer;
+  let closed: boolean;
+
+  const isAt = (identity: string): void => directs.take(create(PodAddressSchema, { address: ADDRESS, identity, pod: 'shop/a' }));
+
+  beforeEach(async () => {
+    surroundings = await TestProxy.start({ endpoints: [] });
+    const { clock, proxy } = surroundings;
+    const server = net.createServer((socket) => socket.on('error', () => {}).end('plain'));
+    await new Promise<void>((resolve) => server.listen(0, ADDRESS, resolve));
+    app = { server, port: (server.address() as net.AddressInfo).port };
+    connections = new DownstreamConnections(clock, Date.now);
+    directs = new DirectPorts(proxy.upstreams, { ask: () => {}, drop: () => {} });
+    const context = {
+      proxy,
+      credentials: { tlsClientContext: () => null, trustDomain: () => 'cluster.local' },
+      connections,
+      log: silentLogger,
+      wallClock: Date.now,
+      port: () => ({ current: null }),
+      want: async () => {},
+      tcp: { opened: () => () => {}, failed: () => {} },
+      detected: () => {},
+      closed: () => {},
+      connected: () => true,
+      isOpaque: () => false,
+      hairpin: () => undefined,
+      addresses: new AddressIndex(),
+      directs,
+    };
+    listener = new Listener(
+      { address: '127.0.0.1', port: 0 },
+      () => capturedOutbound(context, { address: ADDRESS, port: app.port }),
+      clock,
+    );
+    await listener.listen();
+    heard = Buffer.alloc(0);
+    closed = false;
+    client = net.connect({ host: '127.0.0.1', port: listener.port });
+    client.on('error', () => {});
+    client.on('data', (octets) => (heard = Buffer.concat([heard, octets])));
+    client.on('close', () => (closed = true));
+    await until(() => directs.addresses().length === 1, 'the address is asked about');
+  });
+  afterEach(() => {
+    client.destroy();
+    listener.close();
+    app.server.close();
+    connections.destroy();
+    surroundings.close();
+  });
+
+  it('HTTP/2 is told to go when somebody else is there, and the address is forgotten when it has gone (T96)', async () => {
+    isAt('spiffe://cluster.local/ns/shop/sa/a');
+    client.write(Buffer.concat([PREFACE, settings()]));
+    await until(() => connections.size === 1 && heard.length > 0, 'the connection is served');
+    directs.tick(LATER_MS);
+    expect(directs.addresses()).to.deep.equal([ADDRESS]);
+    isAt('spiffe://cluster.local/ns/shop/sa/b');
+    // GOAWAY: type 7 on stream 0.
+    await until(() => heard.includes(Buffer.from([7, 0, 0, 0, 0, 0])), 'GOAWAY');
+    client.destroy();
+    await until(() => {
+      directs.tick(LATER_MS);
+      return directs.addresses().length === 0;
+    }, 'the address is forgotten');
+  });
+
+  it('one that has said nothing yet is reset when somebody else is there', async () => {
+    isAt('spiffe://cluster.local/ns/shop/sa/a');
+    await new Promise(setImmediate);
+    isAt('');
+    await until(() => closed, 'the connection is closed');
+  });
+
+  it('goes on in plaintext to a port that its sidecar does not see', async () => {
+    const bypassed = [{ from: app.port, to: app.port }];
+    directs.take(create(PodAddressSchema, { address: ADDRESS, identity: 'spiffe://cluster.local/ns/shop/sa/a', pod: 'shop/a', bypassed }));
+    client.write('x');
+    await until(() => closed, 'the connection is closed');
+    expect(`${heard}`).to.equal('plain');
+  });
+
+  it('one that cannot be joined leaves nothing in use, and never goes on in plaintext', async () => {
+    isAt('spiffe://cluster.local/ns/shop/sa/a');
+    client.write('GET / HTTP/1.1\r\n\r\n');
+    await until(() => closed, 'the connection is closed');
+    expect(heard.length).to.equal(0);
+    directs.tick(LATER_MS);
+    expect(directs.addresses()).to.deep.equal([]);
+  });
+});
+
+describe('a TCP connection to a Service', () => {
+  let surroundings: TestProxy;
+  let outbound: Outbound;
+
+  beforeEach(async () => {
+    surroundings = await TestProxy.start({ endpoints: [] });
+  });
+
+  afterEach(() => {
+    outbound.close();
+    surroundings.close();
+  });
+
+  for (const [what, current, label] of [
+    ['without an endpoint', portOf(rule([backend('payment')])), 'no_endpoints'],
+    ['whose configuration does not come', null, 'no_config'],
+  ] as const) {
+    it(`${what} is told of`, async () => {
+      const { clock, proxy } = surroundings;
+      const failures: unknown[] = [];
+      outbound = new Outbound({
+        proxy,
+        credentials: { tlsClientContext: () => null, trustDomain: () => 'cluster.local' },
+        connections: new DownstreamConnections(clock, Date.now),
+        log: silentLogger,
+        wallClock: Date.now,
+        port: () => ({ current }),
+        want: async () => {},
+        tcp: { opened: () => () => {}, failed: ({ service, endpoint }, error) => failures.push([service.key, endpoint, error]) },
+        detected: () => {},
+        closed: () => {},
+        connected: () => true,
+        isOpaque: () => false,
+        hairpin: () => undefined,
+      });
+      const [port] = await freePorts(1);
+      const listener = create(OutboundListenerSchema, { address: ADDRESS, port, namespace: 'shop', service: 'payment', servicePort: 80 });
+      expect(await outbound.setListeners([listener])).deep.equal([]);
+      const client = net.connect(port, ADDRESS).on('error', () => {});
+      client.write('not HTTP/2');
+      await until(() => failures.length > 0, 'it is told of');
+      expect(failures).deep.equal([['shop/payment:80', null, label]]);
+      expect(surroundings.count).deep.equal({ [label]: 1 });
+      client.destroy();
+    });
+  }
+});
