@@ -11,7 +11,7 @@ import {
 import { DEFAULT_TRACE_SAMPLING, parseTraceSampling } from '#core/contract/trace-sampling.ts';
 import { VERSION } from '#core/contract/version.ts';
 import { isLogLevel, LOG_LEVELS, type LogFormat, type LogLevel } from '#core/program/log.ts';
-import { didYouMean } from '#core/program/nearest.ts';
+import { didYouMean } from '#core/text/nearest.ts';
 import { exceeds, type OptionField, parseOption } from './annotations.ts';
 import type { InjectionSettings } from './containers.ts';
 
