@@ -55,8 +55,8 @@ export async function startInjector(settings: InjectorSettings, surroundings: In
     names: servingNames(),
     trusted: () => keeper.trusted(),
     onLeaf: ({ certificate: cert, key, notAfterMs }) => {
-      metrics.leafNotAfterMs = notAfterMs;
-      metrics.authorityNotAfterMs = certificate.authorityNotAfterMs();
+      metrics.certificateExpiry.set(notAfterMs / 1000);
+      metrics.authorityExpiry.set(certificate.authorityNotAfterMs() / 1000);
       if (server === undefined) serve({ cert, key });
       else void server.then((running) => running.setIdentity({ cert, key }));
     },
@@ -69,7 +69,7 @@ export async function startInjector(settings: InjectorSettings, surroundings: In
     client,
     bundle: () => certificate.bundle(),
     refresh: () => certificate.refresh(),
-    onPatched: () => metrics.bundlePatches++,
+    onPatched: () => metrics.bundlePatches.inc(),
     timers,
     random,
     log: log.child('webhook'),
@@ -91,7 +91,7 @@ export async function startInjector(settings: InjectorSettings, surroundings: In
       metrics.took(timers.now() - beganMs);
       return answer;
     };
-    const onRefused = (status: number): void => metrics.refuse(status);
+    const onRefused = (status: number): void => metrics.refusedRequests.inc({ status: `${status}` });
     server = startWebhookServer({ host: settings.host, port: settings.webhookPort, identity, review, onRefused });
     server.then((running) => {
       port = running.port;
