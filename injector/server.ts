@@ -1,8 +1,8 @@
 // The webhook's HTTPS server: bounds, timeouts, one route.
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import https from 'node:https';
-import { boundConnections } from './connections.ts';
-import { listenOn } from './listen.ts';
+import { dropOldestOfGreediest } from '#core/program/connection-bounds.ts';
+import { listenOn } from '#core/program/http-port.ts';
 import type { Answer } from './review.ts';
 
 /** The API server takes objects of up to 3 MiB, and a review holds them with their surroundings; controller-runtime draws the line here, too. */
@@ -63,7 +63,7 @@ export async function startWebhookServer(settings: WebhookServerSettings): Promi
       void serve(request, response, settings, buffered);
     },
   );
-  boundConnections(server, MOST_CONNECTIONS);
+  dropOldestOfGreediest(server, MOST_CONNECTIONS);
   // Scanners and dropped connections: no concern of ours, and no reason to end.
   server.on('tlsClientError', (_error, socket) => socket.destroy());
   const port = await listenOn(server, settings.host, settings.port);
