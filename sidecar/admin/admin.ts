@@ -1,6 +1,7 @@
 // The admin server: probes and metrics for anyone who can reach it, the inner life for loopback only.
 import type http from 'node:http';
 import { GRPC_CODES } from '#core/contract/grpc-codes.ts';
+import { PROBE_PATH, type ProbeTarget } from '#core/contract/probes.ts';
 import { refuseBeyond } from '#core/program/connection-bounds.ts';
 import type { Exposition } from '#core/program/exposition.ts';
 import { isLoopback, listenOn } from '#core/program/http-port.ts';
@@ -10,7 +11,6 @@ import { didYouMean } from '#core/text/nearest.ts';
 import { type CallExample, unixEnd } from '../observe/counters/examples.ts';
 import type { RequestSeries } from '../observe/counters/request-series.ts';
 import { type ProbeOutcome, runProbe } from '../pod/probe/run.ts';
-import type { ProbeTarget } from '../pod/probe/targets.ts';
 
 // An import would read every property of the module, among them getters that load undici: 2 MB of the sidecar's memory (Node 24).
 const { createServer } = process.getBuiltinModule('node:http');
@@ -101,7 +101,7 @@ export class AdminServer {
     if (path === '/readyz' || path === '/healthz')
       return this.answerReady(response, new URLSearchParams(query).has('wait') ? this.timers.now() + READY_WAIT_MS : 0);
     if (path === '/metrics') return this.metrics.answer(request, response);
-    if (path.startsWith('/probe/')) return void this.answerProbe(path.slice('/probe/'.length), request, response);
+    if (path.startsWith(PROBE_PATH)) return void this.answerProbe(path.slice(PROBE_PATH.length), request, response);
     if (isLoopback(request.socket.remoteAddress)) {
       if (path === '/stats')
         return send(
