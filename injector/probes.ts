@@ -3,7 +3,7 @@
 import { SIDECAR_ADMIN_PORT } from '#core/contract/names.ts';
 import { includesPort, type PortRange } from '#core/contract/port-ranges.ts';
 import { DEFAULT_PROBE_TIMEOUT_MS, LONGEST_PROBE_TIMEOUT_MS, PROBE_KINDS, PROBE_PATH, type ProbeTarget } from '#core/contract/probes.ts';
-import type { Container, Pod, Probe } from './pod.ts';
+import type { Container, InjectablePod, Probe } from './pod.ts';
 
 export interface RewrittenProbes {
   /** The containers, those without a rewritten probe being the very same objects. */
@@ -23,7 +23,7 @@ const HEADER_NAME = /^[-A-Za-z0-9]+$/;
  * elsewhere than to the pod; named ports that the container does not declare (the kubelet would fail on them too; a warning says so); what the API
  * server refuses, for it sees the pod after us and must find it.
  */
-export function rewriteProbes(pod: Pod, skipInbound: readonly PortRange[]): RewrittenProbes {
+export function rewriteProbes(pod: InjectablePod, skipInbound: readonly PortRange[]): RewrittenProbes {
   const targets: Record<string, ProbeTarget> = {};
   const warnings: string[] = [];
   const rewrite = (container: Container): Container => {

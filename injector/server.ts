@@ -10,7 +10,7 @@ export const LARGEST_REVIEW_BYTES = 7 * 1024 * 1024;
 /** Of all requests together, each until it is answered: what a flood may hold. As objects they take several times as much (256Mi is the default limit). */
 export const MOST_BUFFERED_BYTES = 32 * 1024 * 1024;
 /** An API server opens a connection per review under way. */
-export const MOST_CONNECTIONS = 1000;
+const MOST_CONNECTIONS = 1000;
 /** Longer than any answer is waited for: webhooks have 5 seconds here, 30 at most. */
 const REQUEST_TIMEOUT_MS = 10_000;
 const HEADERS_TIMEOUT_MS = 5000;
@@ -20,7 +20,7 @@ const KEEP_ALIVE_MS = 120_000;
 const CLOSE_TIMEOUT_MS = 5000;
 const JSON_TYPE = 'application/json';
 
-export interface WebhookServerSettings {
+export interface WebhookServerDeps {
   /** '': all addresses there are, IPv6 only where the machine has it. */
   readonly host: string;
   /** 0: a free one. */
@@ -44,7 +44,7 @@ export interface WebhookServer {
 }
 
 /** Serves POST /inject. @throws Error when the address is taken */
-export async function startWebhookServer(settings: WebhookServerSettings): Promise<WebhookServer> {
+export async function startWebhookServer(settings: WebhookServerDeps): Promise<WebhookServer> {
   const buffered = { bytes: 0 };
   let stopping = false;
   const server = https.createServer(
@@ -85,7 +85,7 @@ export async function startWebhookServer(settings: WebhookServerSettings): Promi
 async function serve(
   request: IncomingMessage,
   response: ServerResponse,
-  { review, onRefused }: WebhookServerSettings,
+  { review, onRefused }: WebhookServerDeps,
   buffered: { bytes: number },
 ): Promise<void> {
   const refuse = (status: number, message: string): void => {

@@ -5,16 +5,16 @@ import { applyPatch } from 'rfc6902';
 import { silentLogger } from '#core/program/log.ts';
 import type { NamespaceFacts } from '#injector/decide.ts';
 import { InjectorMetrics } from '#injector/metrics.ts';
-import { answerReview, type InjectionEvent, type ReviewSources } from '#injector/review.ts';
+import { answerReview, type InjectionEvent, type ReviewDeps } from '#injector/review.ts';
 import { SETTINGS } from './golden-case.ts';
 
 const SHOP: NamespaceFacts = { name: 'shop', labels: { 'weft.dev/inject': 'enabled' }, annotations: {} };
 
-function sources(over: Partial<ReviewSources> = {}) {
+function sources(over: Partial<ReviewDeps> = {}) {
   const events: InjectionEvent[] = [];
   const lookups: string[] = [];
   const metrics = new InjectorMetrics();
-  const made: ReviewSources = {
+  const made: ReviewDeps = {
     namespaceOf: async (name, fresh) => {
       lookups.push(`${name}${fresh ? ' fresh' : ''}`);
       return SHOP;
