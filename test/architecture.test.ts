@@ -67,7 +67,11 @@ const ONLY_IN: readonly { what: RegExp; where: RegExp; why: string }[] = [
     where: /^(sidecar\/(link|pod|control)\/|kube\/port-forward\.ts|control-plane\/|certs\/|cli\/|local\/|core\/)/,
     why: 'sockets are opened in link/, by the way to the control plane, and by what asks our own pod',
   },
-  { what: /^node:http2$/, where: /^sidecar\/control\/grpc-call\.ts$/, why: 'the data plane has its own engine (decision 1)' },
+  {
+    what: /^node:http2$/,
+    where: /^sidecar\/(control\/grpc-call|pod\/probe\/grpc-call|link\/grpc-stream)\.ts$/,
+    why: 'the data plane has its own engine (decision 1); calls of our own may use it',
+  },
 ];
 
 const FORBIDDEN_NAMES = /(^|[-_/])(utils?|helpers?|common|manager|misc)([-_.]|\/|$)/i;

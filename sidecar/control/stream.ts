@@ -15,8 +15,9 @@ import {
 import { type Logger, silentLogger } from '#core/program/log.ts';
 import { backoffMs } from '#core/program/renewal.ts';
 import type { Timers } from '#core/program/timers.ts';
+import type { GrpcError } from '../link/grpc-stream.ts';
 import type { Credentials } from './credentials.ts';
-import { type BidiCall, GrpcConnection, type GrpcError } from './grpc-call.ts';
+import { type BidiCall, GrpcConnection } from './grpc-call.ts';
 import type { Leaf } from './leaf.ts';
 import { Wants } from './wants.ts';
 

@@ -2,7 +2,8 @@
 import type http from 'node:http';
 import net from 'node:net';
 import type { Timers } from '#core/program/timers.ts';
-import { callPlaintext, type GrpcError, STATUS } from '../../control/grpc-call.ts';
+import { type GrpcError, STATUS } from '../../link/grpc-stream.ts';
+import { callPlaintext } from './grpc-call.ts';
 import { decodeHealthStatus, encodeHealthRequest, HEALTH_CHECK_PATH } from './health.ts';
 import type { HttpProbe, ProbeTarget } from './targets.ts';
 
