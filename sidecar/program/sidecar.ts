@@ -22,10 +22,11 @@ import type { SidecarMetrics } from '../observe/counters/metrics.ts';
 import { newSeriesSource } from '../observe/counters/series-source.ts';
 import type { CallReports } from '../observe/reports/reports.ts';
 import { newTcpObserver } from '../observe/reports/tcp-reports.ts';
+import type { CapturedOutboundDeps } from '../outbound/deps.ts';
 import { DirectPorts } from '../outbound/direct-ports.ts';
-import { type CapturedContext, capturedOutbound, Outbound } from '../outbound/outbound.ts';
+import { capturedOutbound, Outbound } from '../outbound/outbound.ts';
 import type { AddressQuestions } from '../outbound/pod-addresses.ts';
-import { Captured, type CaptureSettings } from '../pod/captured.ts';
+import { CapturedPorts, type CapturedPortsSettings } from '../pod/capture/ports.ts';
 import { portLabel } from '../route/labels.ts';
 import type { ServicePortRef } from '../route/records.ts';
 import { MeshState } from './state.ts';
@@ -73,7 +74,7 @@ export class Sidecar {
   private readonly outbound: Outbound;
   private readonly inbound: Inbound;
   /** null: explicit listeners only. */
-  private readonly captured: Captured | null;
+  private readonly captured: CapturedPorts | null;
   private readonly directs: DirectPorts;
   private readonly outboundUpstreams: Upstreams;
   private readonly inboundUpstreams: Upstreams;
@@ -95,7 +96,7 @@ export class Sidecar {
     reports: CallReports,
     credentials: SidecarCredentials,
     questions: ConfigQuestions,
-    capture: CaptureSettings | null,
+    capture: CapturedPortsSettings | null,
   ) {
     this.log = log;
     this.around = around;
@@ -107,7 +108,7 @@ export class Sidecar {
     this.connections = new DownstreamConnections(this.clock, around.wallClock);
     const outbound = (to: OriginalDestination) => capturedOutbound(outboundContext, to);
     const inbound = (to: OriginalDestination) => this.inbound.capturedHandler(to);
-    this.captured = capture === null ? null : new Captured(capture, this.clock, { outbound, inbound });
+    this.captured = capture === null ? null : new CapturedPorts(capture, this.clock, { outbound, inbound });
     const hairpin = (address: string): string | undefined => this.captured?.hairpin(address);
     const isOpaque = (port: number): boolean => this.captured?.isOpaque(port) ?? false;
     const ejected = (ref: ServicePortRef, reason: string): void => metrics.ejections.add({ backend: portLabel(ref), reason });
@@ -123,13 +124,14 @@ export class Sidecar {
       around.random(),
     );
     const tcp = newTcpObserver(metrics, reports, around.now);
-    const shared = { credentials, connections: this.connections, log, wallClock: around.wallClock, isOpaque, tcp };
+    const shared = { credentials, connections: this.connections, wallClock: around.wallClock, isOpaque, tcp };
     const counting = (direction: CallOrigin['direction']) => ({
       detected: (outcome: DetectionOutcome) => metrics.detections.add({ direction, outcome }),
     });
-    const outboundContext: CapturedContext = {
+    const outboundContext: CapturedOutboundDeps = {
       ...shared,
       ...counting('outbound'),
+      log,
       proxy: this.proxyContext(this.outboundUpstreams, false, { direction: 'outbound', caller: () => this.caller(), mtls: null }),
       port: (ref) => this.state.port(ref),
       want: (service) => questions.want(service),

@@ -6,9 +6,9 @@ import type { Endpoints, PodAddress, Service, Workload } from '#core/contract/ge
 import type { PortHandle } from '../forward/proxy.ts';
 import type { Upstreams } from '../forward/upstreams.ts';
 import { AddressIndex } from '../outbound/address-index.ts';
-import { newServicePortRef } from '../outbound/outbound.ts';
 import { compileService } from '../route/compile/compile.ts';
 import type { ServicePortRef } from '../route/records.ts';
+import { newServicePortRef } from '../route/service-port.ts';
 
 /** A resource that cannot be used, for the ACK. */
 export interface Refusal {
