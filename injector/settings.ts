@@ -1,5 +1,8 @@
 // The injector's settings: every environment name, its default and its meaning in one place. All mistakes are reported together.
-import { parseAccessLog } from '#core/contract/access-filter.ts';
+
+import { INJECTION_ANNOTATIONS, type InjectionAnnotation, LIVE_ANNOTATIONS } from '#core/contract/annotations.ts';
+import { SIDECAR_DEFAULTS } from '#core/contract/environment.ts';
+import { isLogLevel, LOG_LEVELS, type LogLevel } from '#core/contract/log-levels.ts';
 import {
   CONTROL_PLANE_GRPC_PORT,
   CONTROL_PLANE_NAME,
@@ -10,9 +13,9 @@ import {
 } from '#core/contract/names.ts';
 import { DEFAULT_TRACE_SAMPLING, parseTraceSampling } from '#core/contract/trace-sampling.ts';
 import { VERSION } from '#core/contract/version.ts';
-import { isLogLevel, LOG_LEVELS, type LogFormat, type LogLevel } from '#core/program/log.ts';
-import { didYouMean } from '#core/program/nearest.ts';
-import { exceeds, type OptionField, parseOption } from './annotations.ts';
+import type { LogFormat } from '#core/program/log.ts';
+import { didYouMean } from '#core/text/nearest.ts';
+import { exceeds } from './annotations.ts';
 import type { InjectionSettings } from './containers.ts';
 
 /** Protocols whose server speaks first, or that look like others: SMTP, MySQL, PostgreSQL, Galera, Redis, Elasticsearch, Memcached. */
@@ -81,8 +84,8 @@ export function readInjection(env: Environment): { injection: Omit<InjectionSett
       return undefined as T;
     }
   };
-  const option = <T extends string | number>(name: string, field: OptionField, byDefault: string): T =>
-    read(name, byDefault, (text) => parseOption(field, text) as T);
+  const option = <T extends string | number>(name: string, field: InjectionAnnotation, byDefault: string): T =>
+    read(name, byDefault, (text) => INJECTION_ANNOTATIONS[field].read(text) as T);
   if (!env.WEFT_IMAGE) problems.push('WEFT_IMAGE is not set: the image of the sidecar');
   const imagePullPolicy = env.WEFT_IMAGE_PULL_POLICY || 'IfNotPresent';
   if (!PULL_POLICIES.includes(imagePullPolicy)) {
@@ -95,12 +98,12 @@ export function readInjection(env: Environment): { injection: Omit<InjectionSett
     trustDomain: env.WEFT_TRUST_DOMAIN || DEFAULT_TRUST_DOMAIN,
     controlPlane: `${CONTROL_PLANE_NAME}.${SYSTEM_NAMESPACE}.svc:${CONTROL_PLANE_GRPC_PORT}`,
     version: VERSION,
-    logLevel: option<string>('WEFT_SIDECAR_LOG_LEVEL', 'logLevel', 'info'),
-    drainSeconds: option<number>('WEFT_DRAIN_SECONDS', 'drainSeconds', '30'),
+    logLevel: option<string>('WEFT_SIDECAR_LOG_LEVEL', 'logLevel', SIDECAR_DEFAULTS.WEFT_LOG_LEVEL),
+    drainSeconds: option<number>('WEFT_DRAIN_SECONDS', 'drainSeconds', SIDECAR_DEFAULTS.WEFT_DRAIN_SECONDS),
     opaquePorts: option<string>('WEFT_OPAQUE_PORTS', 'opaquePorts', DEFAULT_OPAQUE_PORTS),
     tracingEndpoint: read('WEFT_TRACING_ENDPOINT', '', collectorUrl),
     tracingSampling: read('WEFT_TRACING_SAMPLING', String(DEFAULT_TRACE_SAMPLING), parseTraceSampling),
-    accessLog: read('WEFT_ACCESS_LOG', 'off', validAccessLog),
+    accessLog: read('WEFT_ACCESS_LOG', SIDECAR_DEFAULTS.WEFT_ACCESS_LOG, LIVE_ANNOTATIONS.accessLog.read),
     skipInboundPorts: '',
     skipOutboundPorts: '',
     resources: {
@@ -117,11 +120,6 @@ export function readInjection(env: Environment): { injection: Omit<InjectionSett
     if (exceeds(request, limit)) problems.push(`${name}_REQUEST must not exceed ${name}_LIMIT: ${request} is more than ${limit}`);
   }
   return problems.length > 0 ? { problems } : { injection };
-}
-
-function validAccessLog(text: string): string {
-  parseAccessLog(text);
-  return text;
 }
 
 /** An http or https URL, or ''. What stands behind "?" or "#" would end up in the middle of the path of requests, and /v1/traces twice. */

@@ -1,11 +1,11 @@
 // The logger of all programs: one line per event, JSON for machines or text for people. It is handed in, never global.
 
-export type LogLevel = 'debug' | 'info' | 'warn' | 'error';
+import type { LogLevel } from '../contract/log-levels.ts';
+
 export type LogFormat = 'json' | 'text';
 export type LogFields = Readonly<Record<string, unknown>>;
 
 const RANK: Readonly<Record<LogLevel | 'off', number>> = { debug: 0, info: 1, warn: 2, error: 3, off: 4 };
-export const LOG_LEVELS: readonly (LogLevel | 'off')[] = ['debug', 'info', 'warn', 'error', 'off'];
 // A line longer than this is cut: a hostile name must not fill a disk.
 const LONGEST_VALUE = 4096;
 
@@ -29,11 +29,6 @@ export interface LogSettings {
   readonly write: (line: string) => void;
   /** Unix time in milliseconds. */
   readonly now: () => number;
-}
-
-/** Whether a word from the environment or the command line is a level. */
-export function isLogLevel(word: string): word is LogLevel | 'off' {
-  return Object.hasOwn(RANK, word);
 }
 
 /**

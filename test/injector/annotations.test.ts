@@ -2,8 +2,8 @@
 import fs from 'node:fs';
 import path from 'node:path';
 import { expect } from 'chai';
+import { parseQuantity } from '#core/contract/quantity.ts';
 import { inject } from '#injector/inject.ts';
-import { parseQuantity } from '#injector/quantity.ts';
 import { parseProbes } from '#sidecar/pod/probe/targets.ts';
 import { readCase, runCase } from './golden-case.ts';
 
