@@ -4,9 +4,9 @@ import http2 from 'node:http2';
 import tls from 'node:tls';
 import { type DescMethodBiDiStreaming, type DescMethodUnary, fromBinary, type MessageShape, toBinary } from '@bufbuild/protobuf';
 import { controlPlaneSpiffeId } from '#core/contract/identity.ts';
+import { validateSvid } from '#core/contract/svid.ts';
 import type { Timers } from '#core/program/timers.ts';
 import { type AnswerEvents, framed, GrpcError, readAnswer, requestHeaders, STATUS } from '../link/grpc-stream.ts';
-import { validateSvid } from '../link/svid.ts';
 
 /** TCP and TLS must be done by then. */
 const CONNECT_TIMEOUT_MS = 10_000;
