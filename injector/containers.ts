@@ -8,10 +8,10 @@ import {
   TRUST_CONFIG_MAP,
   TRUST_KEY,
 } from '#core/contract/names.ts';
+import { formatProbes, type ProbeTarget } from '#core/contract/probes.ts';
 import type { SidecarOptions, SidecarResources } from './annotations.ts';
 import { IDENTITY_VOLUME, TOKEN_CONTAINER } from './decide.ts';
 import type { Container } from './pod.ts';
-import type { ProbeTarget } from './probes.ts';
 
 const IDENTITY_PATH = '/var/run/secrets/weft.dev';
 const TOKEN_SECONDS = 12 * 3600;
@@ -131,7 +131,7 @@ function sidecarEnvironment(settings: InjectionSettings, probes: Readonly<Record
   if (settings.skipInboundPorts !== '') env.push({ name: 'WEFT_SKIP_INBOUND_PORTS', value: settings.skipInboundPorts });
   if (settings.skipOutboundPorts !== '') env.push({ name: 'WEFT_SKIP_OUTBOUND_PORTS', value: settings.skipOutboundPorts });
   if (settings.opaquePorts !== '') env.push({ name: 'WEFT_OPAQUE_PORTS', value: settings.opaquePorts });
-  if (Object.keys(probes).length > 0) env.push(literal('WEFT_PROBES', JSON.stringify(probes)));
+  if (Object.keys(probes).length > 0) env.push(literal('WEFT_PROBES', formatProbes(probes)));
   env.push({ name: 'WEFT_LOG_LEVEL', value: settings.logLevel }, { name: 'WEFT_DRAIN_SECONDS', value: String(settings.drainSeconds) });
   if (settings.tracingEndpoint !== '') {
     env.push(

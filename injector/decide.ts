@@ -1,7 +1,7 @@
 // Whether a pod gets a sidecar, and if not, why. Pure; shared by the webhook and `weft inject`.
 import { meantLabelValue } from '#core/contract/labels.ts';
 import { LABEL_INJECT, SIDECAR_CONTAINER, SIDECAR_USER_ID, SYSTEM_NAMESPACE } from '#core/contract/names.ts';
-import type { Container, Pod } from './pod.ts';
+import type { Container, InjectablePod } from './pod.ts';
 
 /** The volume that injection adds. */
 export const IDENTITY_VOLUME = 'weft-identity';
@@ -43,7 +43,7 @@ export type Decision =
   | { readonly deny: string };
 
 /** Decides about one pod that is being created. */
-export function decide(pod: Pod, namespace: NamespaceFacts): Decision {
+export function decide(pod: InjectablePod, namespace: NamespaceFacts): Decision {
   if (EXCLUDED_NAMESPACES.includes(namespace.name))
     return skip('NamespaceExcluded', `pods of namespace ${namespace.name} never get a sidecar`, false);
   const wish = wishOf(pod, namespace);
@@ -62,11 +62,11 @@ export function decide(pod: Pod, namespace: NamespaceFacts): Decision {
 }
 
 /** Whether injection has been here: a restartable init container of our name. The annotation alone may be a copy. */
-export function hasSidecar(pod: Pod): boolean {
+export function hasSidecar(pod: InjectablePod): boolean {
   return (pod.spec?.initContainers ?? []).some(({ name, restartPolicy }) => name === SIDECAR_CONTAINER && restartPolicy === 'Always');
 }
 
-function wishOf(pod: Pod, namespace: NamespaceFacts): 'wanted' | Decision {
+function wishOf(pod: InjectablePod, namespace: NamespaceFacts): 'wanted' | Decision {
   const own = pod.metadata?.labels?.[LABEL_INJECT];
   const value = own ?? namespace.labels[LABEL_INJECT];
   const owner = own === undefined ? `namespace ${namespace.name}` : 'pod';
@@ -84,7 +84,7 @@ function wishOf(pod: Pod, namespace: NamespaceFacts): 'wanted' | Decision {
 }
 
 /** Capture exempts the sidecar's user id: whatever runs as it escapes the mesh and could reach the sidecar's files. */
-function userProblem(pod: Pod): string {
+function userProblem(pod: InjectablePod): string {
   const why = `${SIDECAR_USER_ID} is the sidecar's own user id, its traffic is not captured; use another`;
   if (pod.spec?.securityContext?.runAsUser === SIDECAR_USER_ID) return `spec.securityContext.runAsUser: ${why}`;
   for (const [list, containers] of containerLists(pod)) {
@@ -94,7 +94,7 @@ function userProblem(pod: Pod): string {
   return '';
 }
 
-function collision(pod: Pod): string {
+function collision(pod: InjectablePod): string {
   for (const [list, containers] of containerLists(pod)) {
     for (const { name } of containers)
       if (name === SIDECAR_CONTAINER || name === TOKEN_CONTAINER)
@@ -105,7 +105,7 @@ function collision(pod: Pod): string {
     : '';
 }
 
-function containerLists(pod: Pod): [string, Container[]][] {
+function containerLists(pod: InjectablePod): [string, Container[]][] {
   return [
     ['initContainers', pod.spec?.initContainers ?? []],
     ['containers', pod.spec?.containers ?? []],

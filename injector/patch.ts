@@ -1,6 +1,6 @@
 // What injection changed as a JSON Patch (RFC 6902): only what differs, arrays by insertion.
 import { createPatch, type Pointer } from 'rfc6902';
-import { isObject, type Pod } from './pod.ts';
+import { type InjectablePod, isObject } from './pod.ts';
 
 export type Operation =
   | { readonly op: 'add' | 'replace'; readonly path: string; readonly value: unknown }
@@ -10,7 +10,7 @@ export type Operation =
  * The operations that turn one pod into the other. Parts that are the same object in both are not looked into, so that the cost is that of what
  * changed, however large the pod is.
  */
-export function patchOf(before: Pod, after: Pod): Operation[] {
+export function patchOf(before: InjectablePod, after: InjectablePod): Operation[] {
   return difference(before, after);
 }
 

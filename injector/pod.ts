@@ -1,6 +1,6 @@
 // The narrow view of a Pod that injection has: what it reads and adds. All other fields go through untouched, whatever they are.
 
-export interface Pod {
+export interface InjectablePod {
   apiVersion?: string;
   kind?: string;
   metadata?: PodMetadata;

@@ -29,7 +29,7 @@ interface Secret {
   data?: Record<string, string>;
 }
 
-export interface ServingCertificateOptions {
+export interface ServingCertificateDeps {
   readonly client: KubeClient;
   readonly namespace: string;
   /** DNS names of the leaf. */
@@ -47,7 +47,7 @@ export interface ServingCertificateOptions {
 }
 
 export class ServingCertificate {
-  private readonly options: ServingCertificateOptions;
+  private readonly options: ServingCertificateDeps;
   private readonly path: { kind: typeof KINDS.Secret; namespace: string; name: string };
   private state: ServingState | undefined;
   private leafIssuer = '';
@@ -58,7 +58,7 @@ export class ServingCertificate {
   /** One look at a time. */
   private turn: Promise<void> = Promise.resolve();
 
-  constructor(options: ServingCertificateOptions) {
+  constructor(options: ServingCertificateDeps) {
     this.options = options;
     this.path = { kind: KINDS.Secret, namespace: options.namespace, name: SERVING_SECRET };
   }

@@ -44,7 +44,7 @@ type Environment = Readonly<Record<string, string | undefined>>;
  * Reads the settings from an environment.
  * @returns the settings, or one message per mistake
  */
-export function readSettings(env: Environment): { settings: InjectorSettings } | { problems: string[] } {
+export function readInjectorSettings(env: Environment): { settings: InjectorSettings } | { problems: string[] } {
   const injection = readInjection(env);
   const problems = 'problems' in injection ? [...injection.problems] : [];
   const level = env.WEFT_LOG_LEVEL || 'info';

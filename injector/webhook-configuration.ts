@@ -14,11 +14,11 @@ const LEAST_INTERVAL_MS = 500;
 const RETRY_BASE_MS = 250;
 const RETRY_CAP_MS = 10_000;
 
-export interface WebhookConfiguration extends KubeObject {
+interface WebhookConfiguration extends KubeObject {
   webhooks: { name: string; caBundle: string }[];
 }
 
-export interface BundleKeeperOptions {
+export interface BundleKeeperDeps {
   readonly client: KubeClient;
   /** What must be trusted, PEM; '' while unknown. */
   readonly bundle: () => string;
@@ -32,7 +32,7 @@ export interface BundleKeeperOptions {
 }
 
 export class BundleKeeper {
-  private readonly options: BundleKeeperOptions;
+  private readonly options: BundleKeeperDeps;
   private found: WebhookConfiguration | undefined;
   private asserted = false;
   /** The caBundle that we wrote last, base64. */
@@ -43,7 +43,7 @@ export class BundleKeeper {
   private lastPatchMs = Number.NEGATIVE_INFINITY;
   private cancel: () => void = () => {};
 
-  constructor(options: BundleKeeperOptions) {
+  constructor(options: BundleKeeperDeps) {
     this.options = options;
   }
 

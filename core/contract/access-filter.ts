@@ -5,7 +5,7 @@ import { GRPC_CODES } from './grpc-codes.ts';
 import { parseWorkloadIdentity } from './identity.ts';
 
 /** Bounds of the text: a filter is tested on every call. */
-export const MOST_CONDITIONS = 16;
+export const MOST_FILTER_CONDITIONS = 16;
 export const LONGEST_ACCESS_LOG = 512;
 
 /** Why a call or connection ended as it did: labels of the proxy's own errors, then what else the log tells. */
@@ -100,7 +100,8 @@ const SHORTER: Readonly<Partial<Record<string, (value: string) => string>>> = {
 export function parseAccessLog(text: string): AccessLogRule | null {
   if (text.length > LONGEST_ACCESS_LOG) throw new RangeError(`has ${text.length} characters, at most ${LONGEST_ACCESS_LOG} are allowed`);
   const parts = text.split(',').map((part) => part.trim());
-  if (parts.length > MOST_CONDITIONS) throw new RangeError(`has ${parts.length} conditions, at most ${MOST_CONDITIONS} are allowed`);
+  if (parts.length > MOST_FILTER_CONDITIONS)
+    throw new RangeError(`has ${parts.length} conditions, at most ${MOST_FILTER_CONDITIONS} are allowed`);
   if (parts.length === 1 && parts[0] === 'off') return null;
   if (parts.length === 1 && parts[0] === 'all') return { text, conditions: [] };
   const ranked = parts.map(parseCondition).map((condition) => ({ condition, rank: rankOf(condition.field) }));

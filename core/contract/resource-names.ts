@@ -3,7 +3,7 @@
 import type { Resource } from './gen/weft/v1/config_pb.ts';
 
 /** What a resource can be: the cases of `weft.v1.Resource.body`. */
-export type ResourceKind = NonNullable<Resource['body']['case']>;
+export type StreamResourceKind = NonNullable<Resource['body']['case']>;
 
 /** Kinds of which each Service has one. */
 export type ServiceResourceKind = 'endpoints' | 'service' | 'address';
@@ -56,10 +56,10 @@ export function parseResourceName(name: string): ResourceName | null {
  * The order in which the resources of one response go out and into force. The sidecar needs trust and its workload to start. Endpoints come before
  * the Service whose routes send to them, and the Service before the address that makes calls follow it (make before break).
  */
-export const RESOURCE_ORDER: readonly ResourceKind[] = ['trust', 'workload', 'endpoints', 'service', 'pod', 'address'];
+export const RESOURCE_ORDER: readonly StreamResourceKind[] = ['trust', 'workload', 'endpoints', 'service', 'pod', 'address'];
 
 /** A kind's place in RESOURCE_ORDER, for sorting; of no kind or one unknown here: behind all others. */
-export function resourceRank(kind: ResourceKind | undefined): number {
+export function resourceRank(kind: StreamResourceKind | undefined): number {
   const rank = kind === undefined ? -1 : RESOURCE_ORDER.indexOf(kind);
   return rank === -1 ? RESOURCE_ORDER.length : rank;
 }

@@ -20,7 +20,7 @@ export interface Logger {
   child(component: string, fields?: LogFields): Logger;
 }
 
-export interface LogSettings {
+export interface LoggerOptions {
   readonly level: LogLevel | 'off';
   readonly format: LogFormat;
   readonly component?: string;
@@ -35,7 +35,7 @@ export interface LogSettings {
  * A logger that writes through `settings.write`. JSON lines have `time` (RFC 3339), `level`, `msg`, `component`, then the fields.
  * An Error among the fields is written as its message. Never throws, whatever the fields hold.
  */
-export function createLogger(settings: LogSettings): Logger {
+export function createLogger(settings: LoggerOptions): Logger {
   const least = RANK[settings.level];
   const line = settings.format === 'json' ? jsonLine : textLine;
   const emit = (level: LogLevel, msg: string, fields: LogFields | undefined): void => {

@@ -1,13 +1,13 @@
 // Where resources of the control plane go into force: each kind has one taker, and each resource is taken or refused alone.
 import { create } from '@bufbuild/protobuf';
 import { type Rejection, RejectionSchema, type Resource } from '#core/contract/gen/weft/v1/config_pb.ts';
-import { parseResourceName, type ResourceKind, resourceRank, type ServiceResourceKind } from '#core/contract/resource-names.ts';
+import { parseResourceName, resourceRank, type ServiceResourceKind, type StreamResourceKind } from '#core/contract/resource-names.ts';
 
 /** The message that a kind of resource carries. */
-export type ResourceValue<Kind extends ResourceKind> = Extract<Resource['body'], { case: Kind }>['value'];
+export type ResourceValue<Kind extends StreamResourceKind> = Extract<Resource['body'], { case: Kind }>['value'];
 
 /** Puts resources of one kind into force. */
-export interface ResourceTaker<Kind extends ResourceKind> {
+export interface ResourceTaker<Kind extends StreamResourceKind> {
   /** @throws Error with the reason when this version cannot be used; the last good one stays in force */
   take(value: ResourceValue<Kind>): void;
 }
@@ -19,7 +19,7 @@ export interface ServiceResourceTaker<Kind extends ServiceResourceKind> extends 
 }
 
 /** One taker for each kind. */
-export type ResourceTakers = { readonly [Kind in Exclude<ResourceKind, ServiceResourceKind>]: ResourceTaker<Kind> } & {
+export type ResourceTakers = { readonly [Kind in Exclude<StreamResourceKind, ServiceResourceKind>]: ResourceTaker<Kind> } & {
   readonly [Kind in ServiceResourceKind]: ServiceResourceTaker<Kind>;
 };
 
@@ -46,5 +46,5 @@ export function applyResources(takers: ResourceTakers, resources: readonly Resou
 
 function take(takers: ResourceTakers, body: Resource['body']): void {
   // The type of the value follows from the kind, which TypeScript cannot see through an index.
-  if (body.case !== undefined) (takers[body.case] as ResourceTaker<ResourceKind>).take(body.value);
+  if (body.case !== undefined) (takers[body.case] as ResourceTaker<StreamResourceKind>).take(body.value);
 }

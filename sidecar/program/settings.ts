@@ -4,8 +4,8 @@ import { type FoundEnvironment, SIDECAR_DEFAULTS, type SidecarVariable } from '#
 import { isLogLevel, LOG_LEVELS, type LogLevel } from '#core/contract/log-levels.ts';
 import { CONTROL_PLANE_GRPC_PORT, SIDECAR_ADMIN_PORT } from '#core/contract/names.ts';
 import { type PortRange, parsePortRanges } from '#core/contract/port-ranges.ts';
+import { type ProbeTarget, parseProbes } from '#core/contract/probes.ts';
 import { readTracingSettings, type TracingSettings } from '../observe/tracing/settings.ts';
-import { type ProbeTarget, parseProbes } from '../pod/probe/targets.ts';
 
 export interface SidecarSettings {
   /** WEFT_CONTROL_PLANE. */

@@ -2,9 +2,9 @@
 import fs from 'node:fs';
 import path from 'node:path';
 import { expect } from 'chai';
+import { parseProbes } from '#core/contract/probes.ts';
 import { parseQuantity } from '#core/contract/quantity.ts';
 import { inject } from '#injector/inject.ts';
-import { parseProbes } from '#sidecar/pod/probe/targets.ts';
 import { readCase, runCase } from './golden-case.ts';
 
 describe('quantities', () => {

@@ -5,7 +5,7 @@ import type { InjectionSettings } from '#injector/containers.ts';
 import { decide, type NamespaceFacts } from '#injector/decide.ts';
 import { inject } from '#injector/inject.ts';
 import { type Operation, patchOf } from '#injector/patch.ts';
-import type { Pod } from '#injector/pod.ts';
+import type { InjectablePod } from '#injector/pod.ts';
 
 const MARK = '--- # expected\n';
 
@@ -32,7 +32,7 @@ export interface GoldenCase {
   /** The file up to the mark. */
   readonly given: string;
   readonly expected: string;
-  readonly pod: Pod;
+  readonly pod: InjectablePod;
   readonly namespace: NamespaceFacts;
   readonly settings: InjectionSettings;
 }
@@ -47,7 +47,7 @@ export function readCase(text: string): GoldenCase {
   const given = at < 0 ? text : text.slice(0, at);
   const documents = parseAllDocuments(given).map((document) => document.toJS() as Record<string, unknown>);
   const options = (documents.find((document) => !('kind' in document)) ?? {}) as Options;
-  const pod = documents.find(({ kind }) => kind === 'Pod') as Pod;
+  const pod = documents.find(({ kind }) => kind === 'Pod') as InjectablePod;
   return {
     given,
     expected: at < 0 ? '' : text.slice(at + MARK.length),
@@ -59,7 +59,7 @@ export function readCase(text: string): GoldenCase {
 
 export interface Outcome {
   readonly decision: ReturnType<typeof decide>;
-  readonly after: Pod;
+  readonly after: InjectablePod;
   readonly patch: readonly Operation[];
   readonly warnings: readonly string[];
 }

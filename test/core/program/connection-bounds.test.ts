@@ -2,13 +2,13 @@
 import http from 'node:http';
 import net from 'node:net';
 import { expect } from 'chai';
-import { boundConnections } from '#injector/connections.ts';
-import { until } from '#test/support/until.ts';
+import { dropOldestOfGreediest } from '#core/program/connection-bounds.ts';
+import { until } from '../../support/until.ts';
 
 describe('bounded connections', () => {
   it('past the bound, the address with the most loses its oldest; one that comes anew is served', async () => {
     const server = http.createServer();
-    boundConnections(server, 4);
+    dropOldestOfGreediest(server, 4);
     await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
     const { port } = server.address() as net.AddressInfo;
     const connections: net.Socket[] = [];
