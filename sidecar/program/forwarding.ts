@@ -130,11 +130,9 @@ export class Forwarding {
         const target = { address, port, identity, localAddress: localAddressFor(address) };
         return dial(target, ALPN_HTTP2, credentials, clock, wallClock, { onOpen, onError });
       },
-      opened: () => {
-        metrics.upstreamConnections++;
-      },
+      opened: () => metrics.upstreamConnections.add(),
       closed: (_connection, reason) => {
-        metrics.upstreamConnections--;
+        metrics.upstreamConnections.add(-1);
         metrics.upstreamCloses.add(reason);
       },
     };

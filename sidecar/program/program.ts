@@ -85,9 +85,7 @@ export async function startSidecar(
     version,
     workload: () => ({ namespace: settings.namespace, pod: settings.pod, name: sidecar.workload?.name ?? '' }),
     counters: {
-      exported: (spans) => {
-        metrics.spansExported += spans;
-      },
+      exported: (spans) => metrics.spansExported.add(spans),
       dropped: (reason, spans) => metrics.spansDropped.add(reason, spans),
     },
     load: async (url) => (await import('../observe/tracing/otlp.ts')).createSpanSender(url, MAX_EXPORTS),
@@ -103,26 +101,19 @@ export async function startSidecar(
   const admin = new AdminServer({
     notReady: () => sidecar.notReady(),
     probes: { targets: settings.probes, podAddress: settings.podIps[0] ?? '127.0.0.1' },
-    metrics: (page) => {
-      const status = stream.status();
+    metrics: (page) =>
       metrics.write(page, {
         version,
-        certificateNotAfterMs: credentials.status().notAfterMs,
-        connectedToControlPlane: status.connected,
-        connects: status.connects,
-        resources: Object.keys(status.versions).length,
-        rejectedResources: Object.keys(status.rejected).length,
-        rejections: status.rejections,
-        lastAppliedMs: status.lastResponseMs,
-        configAgeSeconds: status.lastResponseMs === 0 ? Number.NaN : (deps.wallClock() - status.lastResponseMs) / 1000,
+        nowMs: wallClock(),
+        certificate: credentials.status(),
+        stream: stream.status(),
         downstreamConnections: sidecar.connections.size,
         ejectedEndpoints: sidecar.forwarding.ejectedEndpoints(),
         accessLines: deps.accessLines,
-      });
-    },
+      }),
     configDump: () => ({ version, certificate: credentials.status(), stream: stream.status(), ...sidecar.dump() }),
     series: () => metrics.requests.all(),
-    unixMs: metrics.unixMs,
+    unixMs: metrics.requests.unixMs,
   });
   try {
     await admin.listen(settings.admin.host, settings.admin.port);
