@@ -1,4 +1,5 @@
-// How the annotations of a namespace and of a pod change what is injected: the pod's go before. A wrong value changes nothing and gives a warning.
+// How the annotations of a namespace and of a pod change what is injected: the pod's go before. A wrong value changes
+// nothing and gives a warning.
 import {
   ANNOTATION_PREFIX,
   type Annotation,
@@ -33,7 +34,10 @@ export interface SidecarOptions {
   readonly resources: SidecarResources;
 }
 
-/** Of live annotations injection only says what is wrong with them: sidecars get them from the control plane (option null). */
+/**
+ * Of live annotations injection only says what is wrong with them: sidecars get them from the control plane (option
+ * null).
+ */
 interface Known {
   readonly annotation: Annotation<string | number>;
   readonly option: InjectionAnnotation | null;
@@ -49,7 +53,8 @@ const KNOWN: ReadonlyMap<string, Known> = new Map([
 
 /**
  * The defaults as changed by the annotations of namespace and pod.
- * @returns what holds, and one warning for each value that could not be taken, naming annotation, value and the nearest valid form
+ * @returns what holds, and one warning for each value that could not be taken, naming annotation, value and the nearest
+ *   valid form
  */
 export function applyAnnotations(
   defaults: SidecarOptions,

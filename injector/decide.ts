@@ -8,12 +8,15 @@ export const IDENTITY_VOLUME = 'weft-identity';
 /** The container that injection adds to pods in which every container is root. */
 export const TOKEN_CONTAINER = 'weft-token';
 
-/** Namespaces whose pods never get a sidecar, whatever their labels: the cluster must be able to start without Weft, and Weft without itself. */
+/**
+ * Namespaces whose pods never get a sidecar, whatever their labels: the cluster must be able to start without Weft, and
+ * Weft without itself.
+ */
 export const EXCLUDED_NAMESPACES: readonly string[] = [SYSTEM_NAMESPACE, 'kube-system', 'kube-public', 'kube-node-lease'];
 
 const MIRROR_ANNOTATION = 'kubernetes.io/config.mirror';
 
-/** What of a namespace counts. */
+/** The fields of a namespace that decide. */
 export interface NamespaceFacts {
   readonly name: string;
   readonly labels: Readonly<Record<string, string>>;
@@ -35,9 +38,9 @@ export type Decision =
   | {
       readonly inject: false;
       readonly reason: SkipReason;
-      /** For people; says what to do where something can be done. */
+      /** For people; it says what to do where something can be done. */
       readonly message: string;
-      /** Whether somebody wanted a sidecar and should hear that there is none. */
+      /** Whether a sidecar was asked for, so that an Event must say that there is none. */
       readonly event: boolean;
     }
   | { readonly deny: string };
@@ -46,8 +49,8 @@ export type Decision =
 export function decide(pod: InjectablePod, namespace: NamespaceFacts): Decision {
   if (EXCLUDED_NAMESPACES.includes(namespace.name))
     return skip('NamespaceExcluded', `pods of namespace ${namespace.name} never get a sidecar`, false);
-  const wish = wishOf(pod, namespace);
-  if (wish !== 'wanted') return wish;
+  const asked = askedFor(pod, namespace);
+  if (asked !== 'injection') return asked;
 
   if (pod.metadata?.annotations?.[MIRROR_ANNOTATION] !== undefined)
     return skip('MirrorPod', 'a static pod is made by its node from a file and cannot be changed', true);
@@ -66,11 +69,12 @@ export function hasSidecar(pod: InjectablePod): boolean {
   return (pod.spec?.initContainers ?? []).some(({ name, restartPolicy }) => name === SIDECAR_CONTAINER && restartPolicy === 'Always');
 }
 
-function wishOf(pod: InjectablePod, namespace: NamespaceFacts): 'wanted' | Decision {
+/** What the labels ask for; a Decision: no sidecar. */
+function askedFor(pod: InjectablePod, namespace: NamespaceFacts): 'injection' | Decision {
   const own = pod.metadata?.labels?.[LABEL_INJECT];
   const value = own ?? namespace.labels[LABEL_INJECT];
   const owner = own === undefined ? `namespace ${namespace.name}` : 'pod';
-  if (value === 'enabled') return 'wanted';
+  if (value === 'enabled') return 'injection';
   if (value === undefined)
     return skip('NamespaceNotLabelled', `neither the pod nor namespace ${namespace.name} has the label ${LABEL_INJECT}: enabled`, false);
   if (value === 'disabled') return skip('OptedOut', `the ${owner} has the label ${LABEL_INJECT}: disabled`, false);
@@ -83,7 +87,10 @@ function wishOf(pod: InjectablePod, namespace: NamespaceFacts): 'wanted' | Decis
   );
 }
 
-/** Capture exempts the sidecar's user id: whatever runs as it escapes the mesh and could reach the sidecar's files. */
+/**
+ * Capture exempts the sidecar's user id: a container that runs as it escapes the mesh and could reach the sidecar's
+ * files.
+ */
 function userProblem(pod: InjectablePod): string {
   const why = `${SIDECAR_USER_ID} is the sidecar's own user id, its traffic is not captured; use another`;
   if (pod.spec?.securityContext?.runAsUser === SIDECAR_USER_ID) return `spec.securityContext.runAsUser: ${why}`;

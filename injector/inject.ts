@@ -1,4 +1,5 @@
-// Pod in, pod with a sidecar out. Pure; shared by the webhook and `weft inject`. Untouched parts of the pod are the very same objects.
+// Pod in, pod with a sidecar out. Pure; shared by the webhook and `weft inject`. Untouched parts of the pod are the
+// very same objects.
 import { isLabelValue, meantLabelValue } from '#core/contract/labels.ts';
 import {
   ANNOTATION_STATUS,
@@ -21,11 +22,14 @@ const PROMETHEUS = ['prometheus.io/scrape', 'prometheus.io/port', 'prometheus.io
 
 export interface Injected {
   readonly pod: InjectablePod;
-  /** For whoever creates the pod: values that were not taken, probes that could not be rewritten. */
+  /** For the client that creates the pod: values that were not taken, probes that could not be rewritten. */
   readonly warnings: readonly string[];
 }
 
-/** Adds sidecar, volume and annotations to a pod for which `decide` said yes. Given its own result it would add them again. */
+/**
+ * Adds sidecar, volume and annotations to a pod for which `decide` said yes. Given its own result it would add them
+ * again.
+ */
 export function inject(pod: InjectablePod, namespace: NamespaceFacts, settings: InjectionSettings): Injected {
   const { options, warnings } = applyAnnotations(settings, namespace.annotations, pod.metadata?.annotations ?? {});
   const effective: InjectionSettings = { ...settings, ...options };
@@ -73,7 +77,7 @@ function annotationsOf(pod: InjectablePod, { version, skipInboundPorts }: Inject
   added[ANNOTATION_STATUS] = JSON.stringify({
     version,
     containers: isRootAllOver(pod) ? [TOKEN_CONTAINER, SIDECAR_CONTAINER] : [SIDECAR_CONTAINER],
-    // Callers must know: their sidecars would speak mTLS to it.
+    // The control plane reports it to callers, whose sidecars would else speak mTLS to these ports.
     ...(skipInboundPorts === '' ? {} : { [STATUS_SKIP_INBOUND_PORTS]: skipInboundPorts }),
   });
   return { ...own, ...added };

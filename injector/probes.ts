@@ -1,5 +1,5 @@
-// Probes that reach the application past the mesh: the kubelet asks the sidecar's admin port, and the sidecar asks the application.
-// Under STRICT the kubelet, which has no certificate, would otherwise be refused.
+// Probes that reach the application past the mesh: the kubelet asks the sidecar's admin port, and the sidecar asks the
+// application. Under STRICT the kubelet, which has no certificate, would otherwise be refused.
 import { SIDECAR_ADMIN_PORT } from '#core/contract/names.ts';
 import { includesPort, type PortRange } from '#core/contract/port-ranges.ts';
 import { DEFAULT_PROBE_TIMEOUT_MS, LONGEST_PROBE_TIMEOUT_MS, PROBE_KINDS, PROBE_PATH, type ProbeTarget } from '#core/contract/probes.ts';
@@ -19,9 +19,10 @@ const SCHEMES = ['HTTP', 'HTTPS'];
 const HEADER_NAME = /^[-A-Za-z0-9]+$/;
 
 /**
- * Rewrites all HTTP, TCP and gRPC probes of a pod. Left alone: exec; ports that are not captured (`skipInbound`); probes with a `host`, which go
- * elsewhere than to the pod; named ports that the container does not declare (the kubelet would fail on them too; a warning says so); what the API
- * server refuses, for it sees the pod after us and must find it.
+ * Rewrites all HTTP, TCP and gRPC probes of a pod. It leaves alone: exec; ports that are not captured (`skipInbound`);
+ * probes with a `host`, which go elsewhere than to the pod; named ports that the container does not declare (the
+ * kubelet would fail on them too; a warning says so); what the API server refuses, because it judges the pod after us
+ * and must still find the mistake.
  */
 export function rewriteProbes(pod: InjectablePod, skipInbound: readonly PortRange[]): RewrittenProbes {
   const targets: Record<string, ProbeTarget> = {};

@@ -16,7 +16,7 @@ import type { InjectorSettings } from './settings.ts';
 import { projectTrust, TrustRoots } from './trust-roots.ts';
 import { BundleKeeper, projectConfiguration } from './webhook-configuration.ts';
 
-/** After the order to stop: until then API servers may still be sent here. */
+/** After SIGTERM: until then API servers may still be sent to this replica. */
 const LINGER_MS = 3000;
 
 export interface InjectorDeps {
@@ -38,7 +38,10 @@ export interface Injector {
   stop(): Promise<void>;
 }
 
-/** Starts the injector; it serves the webhook as soon as the API server has let it have a certificate. @throws Error when a port is taken */
+/**
+ * Starts the injector; it serves the webhook as soon as it has a certificate, for which it needs the API server.
+ * @throws Error when a port is taken
+ */
 export async function startInjector(settings: InjectorSettings, deps: InjectorDeps): Promise<Injector> {
   const { client, timers, random, log, onFatal } = deps;
   const metrics = new InjectorMetrics();

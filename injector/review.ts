@@ -1,4 +1,4 @@
-// One AdmissionReview: octets in, status and octets out. No socket, so that every malformed one can be tried (T67).
+// One AdmissionReview: octets in, status and octets out. It has no socket, so that tests can send every malformed one.
 
 import { LABEL_INJECT } from '#core/contract/names.ts';
 import type { Logger } from '#core/program/log.ts';
@@ -17,7 +17,7 @@ const LONGEST_UID = 256;
 /** Why a namespace's label, or its absence, leaves a pod without a sidecar. */
 const LABEL_REASONS: readonly SkipReason[] = ['NamespaceNotLabelled', 'OptedOut', 'WrongLabelValue'];
 
-/** An Event to be written about whatever owns the pod. */
+/** An Event about the object that owns the pod. */
 export interface InjectionEvent {
   readonly regarding: { apiVersion?: string; kind: string; namespace?: string; name: string; uid?: string };
   readonly type: 'Normal' | 'Warning';
@@ -26,9 +26,12 @@ export interface InjectionEvent {
 }
 
 export interface ReviewDeps {
-  /** The namespace's labels and annotations; `fresh`: asked of the API server now. undefined: there is none. Rejects when nobody can say. */
+  /**
+   * The namespace's labels and annotations; `fresh`: asked of the API server now. undefined: there is none. Rejects
+   * when they cannot be read.
+   */
   readonly namespaceOf: (name: string, fresh?: boolean) => Promise<NamespaceFacts | undefined>;
-  /** What pods get; a text: why there is nothing to give yet. */
+  /** What pods get; a text: why they can get nothing yet. */
   readonly settings: () => InjectionSettings | string;
   readonly record: (event: InjectionEvent) => void;
   readonly metrics: InjectorMetrics;
@@ -49,7 +52,10 @@ interface Request {
   readonly pod: InjectablePod | null;
 }
 
-/** Answers a review. Never rejects; a request that is none gets 400, with its uid where it has one, a defect of ours 500. */
+/**
+ * Answers a review. Never rejects; a request that is none gets 400, with its uid where it has one, a defect of ours
+ * 500.
+ */
 export async function answerReview(body: string, deps: ReviewDeps): Promise<Answer> {
   const { metrics, log } = deps;
   const request = readRequest(body);
@@ -92,7 +98,8 @@ async function respond({ namespace: name, dryRun, pod }: Request, deps: ReviewDe
   try {
     namespace = await deps.namespaceOf(name);
     decision = decide(pod, namespace ?? nothingOf(name));
-    // The API server asks about labelled pods and namespaces only: a namespace that seems not to be was labelled a moment ago.
+    // The API server asks about labelled pods and namespaces only: a namespace that seems not to be was labelled a
+    // moment ago.
     if (
       'inject' in decision &&
       !decision.inject &&
@@ -141,7 +148,10 @@ async function respond({ namespace: name, dryRun, pod }: Request, deps: ReviewDe
   };
 }
 
-/** Refused and not failed: with failurePolicy Ignore a failure would let the pod in without its sidecar. Controllers try again. */
+/**
+ * Refused and not failed: with failurePolicy Ignore a failure would let the pod in without its sidecar. Controllers try
+ * again.
+ */
 function refuseForNow(metrics: InjectorMetrics, reason: string, message: string): Response {
   metrics.count('failed', reason);
   return { allowed: false, status: { code: 503, reason: 'ServiceUnavailable', message: `weft: not now, try again: ${message}` } };

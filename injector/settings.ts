@@ -1,4 +1,5 @@
-// The injector's settings: every environment name, its default and its meaning in one place. All mistakes are reported together.
+// The injector's settings: every environment name, its default and its meaning in one place. All mistakes are reported
+// together.
 
 import { INJECTION_ANNOTATIONS, type InjectionAnnotation, LIVE_ANNOTATIONS } from '#core/contract/annotations.ts';
 import { SIDECAR_DEFAULTS } from '#core/contract/environment.ts';
@@ -18,12 +19,15 @@ import { didYouMean } from '#core/text/nearest.ts';
 import { exceeds } from './annotations.ts';
 import type { InjectionSettings } from './containers.ts';
 
-/** Protocols whose server speaks first, or that look like others: SMTP, MySQL, PostgreSQL, Galera, Redis, Elasticsearch, Memcached. */
+/**
+ * Protocols whose server speaks first, or that look like others: SMTP, MySQL, PostgreSQL, Galera, Redis, Elasticsearch,
+ * Memcached.
+ */
 export const DEFAULT_OPAQUE_PORTS = '25,587,3306,4444,5432,6379,9300,11211';
 const PULL_POLICIES = ['Always', 'IfNotPresent', 'Never'];
 
 export interface InjectorSettings {
-  /** WEFT_POD_NAME: for log lines; default weft-injector. */
+  /** WEFT_POD_NAME, shown in log lines; default weft-injector. */
   readonly podName: string;
   /** WEFT_POD_NAMESPACE: where the Secret of the serving certificate is; default weft-system. */
   readonly namespace: string;
@@ -67,9 +71,9 @@ export function readInjectorSettings(env: Environment): { settings: InjectorSett
 }
 
 /**
- * Reads what pods get: WEFT_IMAGE (needed), WEFT_IMAGE_PULL_POLICY, WEFT_TRUST_DOMAIN, WEFT_SIDECAR_LOG_LEVEL, WEFT_DRAIN_SECONDS,
- * WEFT_OPAQUE_PORTS, WEFT_SIDECAR_{CPU,MEMORY}_{REQUEST,LIMIT} (empty: none), WEFT_TRACING_ENDPOINT (empty: no tracing), WEFT_TRACING_SAMPLING,
- * WEFT_ACCESS_LOG.
+ * Reads what pods get: WEFT_IMAGE (needed), WEFT_IMAGE_PULL_POLICY, WEFT_TRUST_DOMAIN, WEFT_SIDECAR_LOG_LEVEL,
+ * WEFT_DRAIN_SECONDS, WEFT_OPAQUE_PORTS, WEFT_SIDECAR_{CPU,MEMORY}_{REQUEST,LIMIT} (empty: none), WEFT_TRACING_ENDPOINT
+ * (empty: no tracing), WEFT_TRACING_SAMPLING, WEFT_ACCESS_LOG.
  * @returns the settings, or one message per mistake
  */
 export function readInjection(env: Environment): { injection: Omit<InjectionSettings, 'trustRoots'> } | { problems: string[] } {
@@ -80,7 +84,7 @@ export function readInjection(env: Environment): { injection: Omit<InjectionSett
       return parse(text);
     } catch (error) {
       problems.push(`${name}: ${JSON.stringify(text)}: ${(error as Error).message}`);
-      // Not used: with a problem there are no settings.
+      // It is not used: with a problem there are no settings.
       return undefined as T;
     }
   };
@@ -122,7 +126,10 @@ export function readInjection(env: Environment): { injection: Omit<InjectionSett
   return problems.length > 0 ? { problems } : { injection };
 }
 
-/** An http or https URL, or ''. What stands behind "?" or "#" would end up in the middle of the path of requests, and /v1/traces twice. */
+/**
+ * An http or https URL, or ''. What stands behind "?" or "#" would end up in the middle of the path of requests, and
+ * /v1/traces twice.
+ */
 function collectorUrl(text: string): string {
   if (text === '') return text;
   const [whole, base] = /^(.*)\/v1\/traces\/*$/.exec(text) ?? [];

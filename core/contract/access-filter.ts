@@ -1,4 +1,5 @@
-// Which calls the access log writes: the text of annotation and environment, parsed once, and the test of one call (pure).
+// Which calls the access log writes: the text of annotation and environment, parsed once, and the test of one call
+// (pure).
 
 import { didYouMean } from '../text/nearest.ts';
 import { GRPC_CODES } from './grpc-codes.ts';
@@ -8,7 +9,7 @@ import { parseWorkloadIdentity } from './identity.ts';
 export const MOST_FILTER_CONDITIONS = 16;
 export const LONGEST_ACCESS_LOG = 512;
 
-/** Why a call or connection ended as it did: labels of the proxy's own errors, then what else the log tells. */
+/** Why a call or connection ended as it did: labels of the proxy's own errors, then what else the log reports. */
 export const ACCESS_FLAGS = [
   'no_route',
   'invalid_rule',
@@ -83,7 +84,10 @@ const WORDS: Readonly<Record<string, readonly string[]>> = {
   flag: ACCESS_FLAGS,
 };
 
-/** What else a value of a field is known as: a Service without its port, a route without its kind, an identity as namespace/ServiceAccount. */
+/**
+ * What else a value of a field is known as: a Service without its port, a route without its kind, an identity as
+ * namespace/ServiceAccount.
+ */
 const SHORTER: Readonly<Partial<Record<string, (value: string) => string>>> = {
   service: withoutPort,
   backend: withoutPort,
@@ -108,7 +112,7 @@ export function parseAccessLog(text: string): AccessLogRule | null {
   return { text, conditions: ranked.sort((a, b) => a.rank - b.rank).map(({ condition }) => condition) };
 }
 
-/** Whether a line is to be written. A condition on a field that the line does not have does not hold. */
+/** Whether a line is written. A condition on a field that the line does not have does not hold. */
 export function matchesAccessLog(rule: AccessLogRule, read: (field: AccessField) => AccessValue): boolean {
   const { conditions } = rule;
   for (let i = 0; i < conditions.length; i++) {

@@ -1,4 +1,5 @@
-// Readers of what annotations and the injector's settings may hold. Each throws a RangeError saying what the text must be, with the nearest valid form.
+// Readers of what annotations and the injector's settings may hold. Each throws a RangeError saying what the text must
+// be, with the nearest valid form.
 
 import { nearest } from '../text/nearest.ts';
 import { isLogLevel, LOG_LEVELS } from './log-levels.ts';

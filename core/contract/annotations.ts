@@ -1,5 +1,6 @@
-// The annotations of Weft: each with its name, the objects on which it means something, and the reader of its text. Labels are in labels.ts.
-// docs/reference/annotations.md tells people the same; test/core/contract/annotations.test.ts holds it against this table.
+// The annotations of Weft: each with its name, the objects on which it means something, and the reader of its text.
+// Labels are in labels.ts. docs/reference/annotations.md tells people the same; test/core/contract/annotations.test.ts
+// holds it against this table.
 
 import { parseAccessLog } from './access-filter.ts';
 import { readDrainSeconds, readImage, readLogLevel, readPorts, readQuantity } from './annotation-values.ts';
@@ -20,8 +21,9 @@ export interface Annotation<T> {
 const PODS = ['Namespace', 'Pod'] as const;
 
 /**
- * Sidecars follow these as they change: the control plane reads them from the stored objects and sends what holds. All of Weft keeps, compares and
- * judges them by this table; what one does is written in control-plane/translate (workload.ts, and routes/rules.ts for routes).
+ * Sidecars follow these as they change: the control plane reads them from the stored objects and sends what holds. All
+ * of Weft keeps, compares and judges them by this table; what one does is written in control-plane/translate
+ * (workload.ts, and routes/rules.ts for routes).
  */
 export const LIVE_ANNOTATIONS = {
   /** Share of the traces that begin at a sidecar, 0 to 1. On a route it holds for the calls that its rules match. */
@@ -51,7 +53,7 @@ export const INJECTION_ANNOTATIONS = {
   opaquePorts: { key: 'weft.dev/opaque-ports', on: PODS, read: readPorts },
   /** The sidecar's own log. */
   logLevel: { key: 'weft.dev/log-level', on: PODS, read: readLogLevel },
-  /** How long calls may go on after the pod was told to end. */
+  /** How many seconds calls may go on after the pod's SIGTERM. */
   drainSeconds: { key: 'weft.dev/drain-seconds', on: PODS, read: readDrainSeconds },
   /** Resources of the sidecar's container; '' takes the installation's away. */
   cpuRequest: { key: 'weft.dev/proxy-cpu-request', on: PODS, read: readQuantity },

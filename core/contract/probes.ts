@@ -1,5 +1,6 @@
-// WEFT_PROBES: what the kubelet's probes asked of the application before injection pointed them at the sidecar. JSON of `<container>/<kind>` → target.
-// Injection writes it, so a mistake in it is one of ours or of a version that does not fit: all of them are reported.
+// WEFT_PROBES: what the kubelet's probes asked of the application before injection pointed them at the sidecar. JSON of
+// `<container>/<kind>` → target. Injection writes it, so a mistake in it is one of ours or of a version that does not
+// fit: all of them are reported.
 import { didYouMean } from '../text/nearest.ts';
 
 export interface HttpProbe {

@@ -1,4 +1,5 @@
-// The proof of possession in weft.v1.Certificates/Issue: the asker signs with the key for which it wants a certificate (certificates.proto).
+// The proof of possession in weft.v1.Certificates/Issue: the asker signs with the key for which it wants a certificate
+// (certificates.proto).
 
 import { type KeyObject, sign, verify } from 'node:crypto';
 

@@ -1,10 +1,13 @@
-// How many connections a server of ours holds, so that one that fills it up keeps no other out: not the API server, not the kubelet's probes.
-// Each of these is called once, before the server listens.
+// How many connections a server of ours holds, so that one that fills it up keeps no other out: not the API server, not
+// the kubelet's probes. Each of these is called once, before the server listens.
 import type { IncomingMessage, Server } from 'node:http';
 
 type Socket = IncomingMessage['socket'];
 
-/** Past `most` connections the oldest of all goes, not the newest: that one may be the kubelet's probe, which would have us restarted. */
+/**
+ * Past `most` connections the oldest of all goes, not the newest: that one may be the kubelet's probe, which would have
+ * us restarted.
+ */
 export function dropOldest(server: Server, most: number): void {
   const open = new Set<Socket>();
   server.on('connection', (socket: Socket) => {

@@ -1,4 +1,5 @@
-// The small HTTP port of a program: its probes, its metrics and a few pages that are read, with bounds on time and octets.
+// The small HTTP port of a program: its probes, its metrics and a few pages that are read, with bounds on time and
+// octets.
 import type { IncomingMessage, Server, ServerResponse } from 'node:http';
 import type { Server as SecureServer } from 'node:https';
 import type { Exposition } from './exposition.ts';
@@ -22,7 +23,9 @@ export interface HttpPortOptions {
   readonly ready: () => { readonly missing: string } | { readonly notes: readonly string[] };
   /** Puts what is counted on a page. */
   readonly metrics: (out: Exposition) => void;
-  /** Pages other than /livez, /readyz and /metrics, asked with GET or HEAD; absent, or null for a path: there is none. */
+  /**
+   * Pages other than /livez, /readyz and /metrics, asked with GET or HEAD; absent, or null for a path: there is none.
+   */
   readonly page?: (path: string, request: IncomingMessage) => Page | null;
   /** Of each answer but that of /metrics. */
   readonly headers?: Readonly<Record<string, string>>;
@@ -44,9 +47,13 @@ const ONLY_GET: Page = { status: 405, type: TEXT, body: 'only GET\n' };
 const NOT_FOUND: Page = { status: 404, type: TEXT, body: 'not found\n' };
 const ALIVE: Page = { status: 200, type: TEXT, body: 'ok\n' };
 
-/** Serves /livez, /readyz, /metrics and the program's own pages. @throws the system's error when the address is taken */
+/**
+ * Serves /livez, /readyz, /metrics and the program's own pages.
+ * @throws the system's error when the address is taken
+ */
 export async function openHttpPort(options: HttpPortOptions): Promise<HttpPort> {
-  // An import would read every property of the module, among them getters that load undici: 2 MB of each process (Node 24).
+  // An import would read every property of the module, among them getters that load undici: 2 MB of each process (Node
+  // 24).
   const { createServer } = process.getBuiltinModule('node:http');
   const metrics = new MetricsPage(options.metrics);
   const server = createServer(
@@ -91,7 +98,7 @@ export async function listenOn(server: Server | SecureServer, host: string, port
     server.once('error', reject);
     server.listen({ port, ...(host !== '' && { host }) }, () => {
       server.off('error', reject);
-      // Of single connections that could not be taken, such as for want of file descriptors.
+      // It reports single connections that could not be taken, such as for want of file descriptors.
       server.on('error', () => {});
       resolve();
     });

@@ -1,4 +1,5 @@
-// The logger of all programs: one line per event, JSON for machines or text for people. It is handed in, never global.
+// The logger of all programs: one line per event, JSON for machines or text for people. It comes in as an argument and
+// is never global.
 
 import type { LogLevel } from '../contract/log-levels.ts';
 
@@ -14,7 +15,7 @@ export interface Logger {
   info(msg: string, fields?: LogFields): void;
   warn(msg: string, fields?: LogFields): void;
   error(msg: string, fields?: LogFields): void;
-  /** Whether such a line would be written; ask before fields that are costly to make. */
+  /** Whether a line of this level would be written; ask before making costly fields. */
   enabled(level: LogLevel): boolean;
   /** The same logger, its lines marked with the component and with these fields. */
   child(component: string, fields?: LogFields): Logger;
@@ -32,8 +33,8 @@ export interface LoggerOptions {
 }
 
 /**
- * A logger that writes through `settings.write`. JSON lines have `time` (RFC 3339), `level`, `msg`, `component`, then the fields.
- * An Error among the fields is written as its message. Never throws, whatever the fields hold.
+ * A logger that writes through `settings.write`. JSON lines have `time` (RFC 3339), `level`, `msg`, `component`, then
+ * the fields. An Error among the fields is written as its message. Never throws, whatever the fields hold.
  */
 export function createLogger(settings: LoggerOptions): Logger {
   const least = RANK[settings.level];
@@ -52,7 +53,7 @@ export function createLogger(settings: LoggerOptions): Logger {
   };
 }
 
-/** A logger that says nothing. */
+/** A logger that writes nothing. */
 export const silentLogger: Logger = createLogger({ level: 'off', format: 'text', write: () => {}, now: () => 0 });
 
 function jsonLine(time: string, level: LogLevel, msg: string, component: string | undefined, fields: LogFields): string {
@@ -75,7 +76,7 @@ function textLine(time: string, level: LogLevel, msg: string, component: string 
   return oneLine(text);
 }
 
-// A line stays a line, and a terminal is not driven by what a peer or a file has sent.
+// A line stays one line, and what a peer or a file has sent cannot steer a terminal (CWE-117).
 function oneLine(text: string): string {
   return text.replace(/[\u0000-\u001f\u007f-\u009f\u2028\u2029]/g, (char) => `\\u${char.charCodeAt(0).toString(16).padStart(4, '0')}`);
 }

@@ -1,5 +1,6 @@
-// Metrics that know their own name, help and labels, in the shape of prom-client: what is counted, and how it stands on the page, is said once.
-// Values that somebody else holds are read when the page is written instead: counter() and gauge() of exposition.ts.
+// Metrics that know their own name, help and labels, in the shape of prom-client: what is counted, and how it stands on
+// the page, is said once. Values that another object holds are read when the page is written instead: counter() and
+// gauge() of exposition.ts.
 
 import { boundText, type Exposition, labelText } from './exposition.ts';
 

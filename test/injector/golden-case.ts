@@ -1,4 +1,5 @@
-// A golden case of injection: a YAML file with options, a pod, and behind `--- # expected` the decision, the warnings and the patch.
+// A golden case of injection: a YAML file with options, a pod, and behind `--- # expected` the decision, the warnings
+// and the patch.
 import { parseAllDocuments, stringify } from 'yaml';
 import type { SidecarResources } from '#injector/annotations.ts';
 import type { InjectionSettings } from '#injector/containers.ts';

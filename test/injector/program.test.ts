@@ -1,4 +1,5 @@
-// The whole injector on loopback, against an API server's memory: when it is ready, whom it believes, and that it stops.
+// The whole injector on loopback, against an API server's memory: when it is ready, which objects it follows, and that
+// it stops.
 import https from 'node:https';
 import { expect } from 'chai';
 import { applyPatch } from 'rfc6902';
@@ -124,7 +125,7 @@ describe('the injector', () => {
     expect(metrics).to.match(/^weft_injector_certificate_expiry_timestamp_seconds \d{10}/m);
   });
 
-  it('admits a burst of 500 pods, over connections that are kept, with its Secret spoilt in the middle (T74, T75)', async () => {
+  it('admits a burst of 500 pods, over connections that are kept, with its Secret spoilt in the middle', async () => {
     await install();
     api.put(TRUST, { data: { 'roots.pem': ROOTS } });
     api.put(shop, { metadata: { labels: { 'weft.dev/inject': 'enabled' } } });
@@ -203,7 +204,7 @@ describe('the injector’s settings', () => {
       .and.include('did you mean "errors"?');
   });
 
-  it('tell all mistakes together', () => {
+  it('report all mistakes together', () => {
     const read = readInjectorSettings({
       WEFT_IMAGE_PULL_POLICY: 'always',
       WEFT_SIDECAR_LOG_LEVEL: 'dbug',

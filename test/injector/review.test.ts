@@ -1,4 +1,4 @@
-// AdmissionReviews, good and malformed (T67, T68), and what becomes of a pod when the injector cannot say.
+// AdmissionReviews, good and malformed, and what becomes of a pod when the injector cannot decide.
 import { expect } from 'chai';
 import fc from 'fast-check';
 import { applyPatch } from 'rfc6902';
@@ -63,7 +63,7 @@ describe('answerReview', () => {
     expect(pod.spec.initContainers?.map(({ name }) => name)).to.deep.equal(['weft-proxy']);
     expect(events).to.deep.equal([]);
     expect(metrics.reviews.value({ result: 'injected', reason: '' })).to.equal(1);
-    // Given its own result, nothing more (T71).
+    // Given its own result, it adds nothing more.
     expect((await ask(review(pod))).review.response).to.deep.equal({ uid: 'u-1', allowed: true });
   });
 
@@ -187,7 +187,7 @@ describe('answerReview', () => {
     expect(warned.events).to.have.length(1);
   });
 
-  it('has no side effect in a dry run (T68)', async () => {
+  it('has no side effect in a dry run', async () => {
     const plain = await ask(review(POD, { dryRun: true }));
     expect(plain.review.response.patch).to.be.a('string');
     for (const spec of [{ hostNetwork: true }, { securityContext: { runAsUser: 2102 } }]) {

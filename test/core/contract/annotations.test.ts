@@ -1,4 +1,5 @@
-// docs/reference/annotations.md tells people what core/contract/annotations.ts and labels.ts tell programs: the same names, objects and values.
+// docs/reference/annotations.md has the names, objects and values of core/contract/annotations.ts and labels.ts, and no
+// others.
 import { readFileSync } from 'node:fs';
 import path from 'node:path';
 import { expect } from 'chai';
@@ -57,7 +58,8 @@ describe('the page of labels and annotations', () => {
   it('has each annotation that injection reads', () => {
     const rows = tables().get('annotation example')!;
     expect(sorted(rows.flatMap(([cell]) => names(cell)))).to.deep.equal(sorted(injected.map(({ key }) => key)));
-    for (const { key, on } of injected) expect(on, key).to.deep.equal(['Namespace', 'Pod']); // as the page's first sentence says
+    // The page's first sentence says so.
+    for (const { key, on } of injected) expect(on, key).to.deep.equal(['Namespace', 'Pod']);
   });
 
   it('has each annotation that sidecars follow, with the objects on which it means something', () => {

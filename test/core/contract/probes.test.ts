@@ -1,4 +1,4 @@
-// WEFT_PROBES: what injection writes is understood, and what it should not have written is told, all of it.
+// WEFT_PROBES: what injection writes is understood, and every mistake in it is reported.
 import { expect } from 'chai';
 import { parseProbes } from '#core/contract/probes.ts';
 

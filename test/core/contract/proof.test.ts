@@ -1,4 +1,5 @@
-// The proof of possession: what the asker makes the control plane takes, and nothing else; its octets are those of certificates.proto.
+// The proof of possession: what the asker makes the control plane takes, and nothing else; its octets are those of
+// certificates.proto.
 import { createVerify, generateKeyPairSync, randomBytes } from 'node:crypto';
 import { expect } from 'chai';
 import fc from 'fast-check';

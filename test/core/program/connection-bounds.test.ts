@@ -1,4 +1,4 @@
-// A server that is full: who has to go.
+// A server that is full: which connection has to go.
 import http from 'node:http';
 import net from 'node:net';
 import { expect } from 'chai';
@@ -28,7 +28,7 @@ describe('bounded connections', () => {
       const late = await connect('127.0.0.3');
       await until(() => flood[7].closed, 'the flood makes room');
       expect([early, late, flood[8], flood[9]].map((socket) => socket.closed)).to.deep.equal([false, false, false, false]);
-      // Room that somebody leaves is room again.
+      // A connection that ends makes room.
       early.destroy();
       await until(async () => (await openOf(server)) === 3, 'it has gone');
       await connect('127.0.0.1');

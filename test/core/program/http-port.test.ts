@@ -1,4 +1,4 @@
-// The small HTTP port: what each program's probes, metrics and pages answer, and who is on this machine.
+// The small HTTP port: what each program's probes, metrics and pages answer, and which addresses are this machine's.
 import { expect } from 'chai';
 import { type HttpPort, isLoopback, jsonPage, openHttpPort } from '#core/program/http-port.ts';
 

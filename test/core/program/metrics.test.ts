@@ -1,4 +1,5 @@
-// Metrics that write themselves: what stands on the page, to the octet, and that labels of whatever order are one series.
+// Metrics that write themselves: what stands on the page, to the octet, and that labels of whatever order are one
+// series.
 import { expect } from 'chai';
 import fc from 'fast-check';
 import { Exposition } from '#core/program/exposition.ts';
