@@ -1,5 +1,6 @@
-// What a sidecar's admin endpoint GET /stats answers: cumulative counters since the sidecar's start.
+// Reads what a sidecar's admin endpoint GET /stats answers: cumulative counters since the sidecar's start.
 import { GRPC_CODES } from '#core/contract/grpc-codes.ts';
+import type { StatsSeries } from '#core/contract/stats.ts';
 
 /** A recorded call that is worth a look. */
 export interface SeenTrace {
@@ -15,29 +16,9 @@ export interface FailedTrace extends SeenTrace {
   readonly code: number;
 }
 
-export interface StatsSeries {
-  readonly direction: 'outbound' | 'inbound';
-  /** "<namespace>/<workload>". */
-  readonly caller: string;
-  /** "<namespace>/<name>:<port>". */
-  readonly service: string;
-  /** "<package>.<Service>/<Method>". */
-  readonly method: string;
-  /** "<namespace>/<name>:<port>"; empty: the call reached none. */
-  readonly backend: string;
-  /** "<namespace>/<name>"; empty: no route is attached. */
-  readonly route: string;
-  /** Rule of the route, its position or name; empty if there is none. */
-  readonly rule: string;
-  readonly mtls: boolean;
-  /** By gRPC status code, "0" to "16". */
-  readonly statuses: Readonly<Record<string, number>>;
-  readonly count: number;
-  /** Counts of the buckets whose upper bounds stand at the same place; empty buckets may be left out. */
-  readonly latency: { readonly boundsMs: readonly number[]; readonly counts: readonly number[] };
-  /** A recent slow call whose trace is recorded; absent: there is none. */
+/** A series of the page as it was read. */
+export interface ReadSeries extends Omit<StatsSeries, 'inFlight' | 'slow' | 'failed'> {
   readonly slow?: SeenTrace;
-  /** The last failed one. */
   readonly failed?: FailedTrace;
 }
 
@@ -46,7 +27,7 @@ const count = (value: unknown): number => (typeof value === 'number' && Number.i
 const list = (value: unknown): unknown[] => (Array.isArray(value) ? value : []);
 
 /** Reads an answer; undefined if it is not one. What is missing in a series counts as empty, so that an older sidecar can still be read. */
-export function parseStats(body: string): StatsSeries[] | undefined {
+export function parseStats(body: string): ReadSeries[] | undefined {
   let root: unknown;
   try {
     root = JSON.parse(body);
@@ -55,7 +36,7 @@ export function parseStats(body: string): StatsSeries[] | undefined {
   }
   const series = (root as { series?: unknown } | null)?.series;
   if (!Array.isArray(series)) return undefined;
-  return series.flatMap((item): StatsSeries[] => {
+  return series.flatMap((item): ReadSeries[] => {
     if (item === null || typeof item !== 'object') return [];
     const slow = traceOf(item.slow);
     const failed = traceOf(item.failed);

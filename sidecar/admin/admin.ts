@@ -1,6 +1,5 @@
 // The admin server: probes and metrics for anyone who can reach it, the inner life for loopback only.
 import type http from 'node:http';
-import { GRPC_CODES } from '#core/contract/grpc-codes.ts';
 import { PROBE_PATH, type ProbeTarget } from '#core/contract/probes.ts';
 import { refuseBeyond } from '#core/program/connection-bounds.ts';
 import type { Exposition } from '#core/program/exposition.ts';
@@ -8,9 +7,9 @@ import { isLoopback, listenOn } from '#core/program/http-port.ts';
 import { MetricsPage } from '#core/program/metrics-page.ts';
 import { systemTimers, type Timers } from '#core/program/timers.ts';
 import { didYouMean } from '#core/text/nearest.ts';
-import { type CallExample, unixEnd } from '../observe/counters/examples.ts';
 import type { RequestSeries } from '../observe/counters/request-series.ts';
 import { type ProbeOutcome, runProbe } from '../pod/probe/run.ts';
+import { statsOf } from './stats.ts';
 
 // An import would read every property of the module, among them getters that load undici: 2 MB of the sidecar's memory (Node 24).
 const { createServer } = process.getBuiltinModule('node:http');
@@ -35,28 +34,6 @@ export interface AdminSource {
   readonly unixMs?: (monotonicMs: number) => number;
   /** The application's probes that were pointed at us, and where it is asked; absent: none. */
   readonly probes?: { readonly targets: ReadonlyMap<string, ProbeTarget>; readonly podAddress: string };
-}
-
-/** One series as /stats shows it; cumulative since the start. `weft run` reads this. */
-export interface StatsSeries {
-  direction: 'outbound' | 'inbound';
-  caller: string;
-  service: string;
-  route: string;
-  rule: string;
-  method: string;
-  backend: string;
-  mtls: boolean;
-  /** gRPC status → calls. */
-  statuses: Record<string, number>;
-  count: number;
-  inFlight: number;
-  /** Buckets that are not empty: upper bounds in ms and calls. */
-  latency: { boundsMs: number[]; counts: number[] };
-  /** The slowest call of about the last minute whose trace was recorded. Unix ms; absent: there is none. */
-  slow?: { traceId: string; ms: number; endedMs: number };
-  /** The last call whose trace was recorded and that ended with a status other than OK. */
-  failed?: { traceId: string; code: string; ms: number; endedMs: number };
 }
 
 export class AdminServer {
@@ -153,29 +130,4 @@ function send(response: http.ServerResponse, status: number, type: string, body:
 function plain(name: string, value: unknown): unknown {
   if (name === '$typeName' || name === '$unknown') return undefined;
   return typeof value === 'bigint' ? `${value}` : value;
-}
-
-function statsOf({ key, statuses, latency, inFlight, examples }: RequestSeries, unixMs = (ms: number): number => ms): StatsSeries {
-  const byStatus: Record<string, number> = {};
-  statuses.forEach((count, status) => {
-    if (count > 0) byStatus[status] = count;
-  });
-  const { direction, caller, service, route, rule, method, backend, mtls } = key;
-  const shown = (call: CallExample) => ({ traceId: call.trace.traceId, ms: call.ms, endedMs: unixEnd(call, unixMs) });
-  return {
-    direction,
-    caller,
-    service,
-    route,
-    rule,
-    method,
-    backend,
-    mtls,
-    statuses: byStatus,
-    count: latency.count,
-    inFlight,
-    latency: latency.filled(),
-    ...(examples?.slow ? { slow: shown(examples.slow) } : {}),
-    ...(examples?.failed ? { failed: { ...shown(examples.failed), code: GRPC_CODES[examples.failed.status] } } : {}),
-  };
 }

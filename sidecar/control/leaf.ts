@@ -4,7 +4,7 @@ import tls from 'node:tls';
 import { create } from '@bufbuild/protobuf';
 import { type IssueRequest, IssueRequestSchema, type IssueResponse } from '#core/contract/gen/weft/v1/certificates_pb.ts';
 import { NONCE_OCTETS, proveKey } from '#core/contract/proof.ts';
-import { validateSvid } from '../link/svid.ts';
+import { validateSvid } from '#core/contract/svid.ts';
 
 /** Fastest first on machines with AES instructions. */
 const CIPHERS = 'TLS_AES_128_GCM_SHA256:TLS_AES_256_GCM_SHA384:TLS_CHACHA20_POLY1305_SHA256';
@@ -67,7 +67,7 @@ export function readPemRoots(text: string): Buffer[] {
   return readRoots(blocks.map((block) => Buffer.from(block.replace(/-----[^-]+-----/g, ''), 'base64')));
 }
 
-/** A context that believes these roots; with a leaf it also shows who we are. It serves both ends, TLS 1.3 only, and never resumes a session. */
+/** A context that trusts these roots; with a leaf it also shows who we are. It serves both ends, TLS 1.3 only, and never resumes a session. */
 export function newSecureContext(roots: readonly Buffer[], leaf: Leaf | null): tls.SecureContext {
   return tls.createSecureContext({
     minVersion: 'TLSv1.3',

@@ -23,7 +23,7 @@ export interface DialTarget {
   readonly port: number;
   /** SPIFFE id; '' dials plaintext. */
   readonly identity: string;
-  /** Own address to come from; see hairpin in sidecar/pod/captured.ts. */
+  /** Own address to come from; see hairpin in sidecar/pod/capture/ports.ts. */
   readonly localAddress?: string;
   /** For places that are not on the pods' network: default CONNECT_TIMEOUT_MS. */
   readonly connectTimeoutMs?: number;

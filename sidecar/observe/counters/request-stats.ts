@@ -1,6 +1,8 @@
 // All series of calls: found by key, bounded in number, dropped when idle, and rolled up for the metrics page.
-import { labelText } from '#core/program/exposition.ts';
+import { type Exposition, labelText } from '#core/program/exposition.ts';
+import type { Metric } from '#core/program/metrics.ts';
 import type { CallSeries } from '../../forward/series.ts';
+import { type CountedRequests, writeRequests } from './request-page.ts';
 import { RequestSeries, type SeriesKey } from './request-series.ts';
 import { Rollup } from './rollup.ts';
 import { UntriedSeries } from './untried-series.ts';
@@ -13,7 +15,9 @@ const MAX_SERIES = 2000;
 /** The method of calls that have no series of their own. */
 export const OTHER = 'other';
 
-export class RequestStats {
+export class RequestStats implements CountedRequests, Metric {
+  /** Turns the monotonic ms of calls into Unix ms. */
+  readonly unixMs: (monotonicMs: number) => number;
   private readonly series = new Map<string, RequestSeries>();
   /** By Service: the methods that endpoints have answered though no route names them. */
   private readonly methods = new Map<string, Set<string>>();
@@ -23,6 +27,15 @@ export class RequestStats {
   private readonly services = new Map<string, Rollup>();
   /** gRPC calls by method. */
   private readonly handled = { inbound: new Map<string, Rollup>(), outbound: new Map<string, Rollup>() };
+
+  constructor(unixMs: (monotonicMs: number) => number = (monotonicMs) => Date.now() - performance.now() + monotonicMs) {
+    this.unixMs = unixMs;
+  }
+
+  /** Puts the families of calls on the page. */
+  write(out: Exposition): void {
+    writeRequests(out, this, this.unixMs);
+  }
 
   /**
    * The record of a key; the same until it expires.

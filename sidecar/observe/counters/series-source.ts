@@ -26,9 +26,7 @@ export function newSeriesSource(metrics: SidecarMetrics, origin: CallOrigin): Se
       );
     },
     proxyError: (label) => metrics.proxyErrors.add(label),
-    retried: () => {
-      metrics.retries++;
-    },
+    retried: () => metrics.retries.add(),
     reset: (side, reason) => metrics.streamResets.add(side, reason),
   };
 }

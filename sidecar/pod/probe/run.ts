@@ -3,7 +3,8 @@ import type http from 'node:http';
 import net from 'node:net';
 import type { HttpProbe, ProbeTarget } from '#core/contract/probes.ts';
 import type { Timers } from '#core/program/timers.ts';
-import { callPlaintext, type GrpcError, STATUS } from '../../control/grpc-call.ts';
+import { type GrpcError, STATUS } from '../../link/grpc-stream.ts';
+import { callPlaintext } from './grpc-call.ts';
 import { decodeHealthStatus, encodeHealthRequest, HEALTH_CHECK_PATH } from './health.ts';
 
 /** As the kubelet: so much of a body must arrive, the rest does not matter. */

@@ -12,8 +12,9 @@ import { Certificates, IssueRequestSchema, type IssueResponse } from '#core/cont
 import { validateSvid } from '#core/contract/svid.ts';
 import { createLogger } from '#core/program/log.ts';
 import { systemTimers } from '#core/program/timers.ts';
-import { GrpcConnection, GrpcError, STATUS } from '#sidecar/control/grpc-call.ts';
+import { GrpcConnection } from '#sidecar/control/grpc-call.ts';
 import { newIssueRequest } from '#sidecar/control/leaf.ts';
+import { GrpcError, STATUS } from '#sidecar/link/grpc-stream.ts';
 import {
   type IssuingServer,
   type IssuingServerWish,

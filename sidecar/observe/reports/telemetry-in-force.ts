@@ -1,5 +1,5 @@
-// Who hears of calls beside the counters: spans, the access log, and the control plane's list of traces worth a look.
-// The environment and the control plane say who; that changes while calls run.
+// The telemetry in force beside the counters: spans, the access log, and the control plane's list of traces worth a look.
+// The environment sets it at the start, the control plane changes it while calls run.
 import { type AccessLogRule, parseAccessLog } from '#core/contract/access-filter.ts';
 import type { Telemetry } from '#core/contract/gen/weft/v1/mesh_pb.ts';
 import type { Logger } from '#core/program/log.ts';
@@ -8,7 +8,7 @@ import type { AccessLog, EndedConnection } from '../access-log/access-log.ts';
 import type { Tracing } from '../tracing/tracing.ts';
 import type { TracedCalls } from './traced-calls.ts';
 
-export class CallReports {
+export class TelemetryInForce {
   /** Read for each call. */
   readonly calls: CallTelemetry = { tracer: null, spans: null, accessLog: null };
   private readonly tracing: Tracing;
@@ -51,7 +51,7 @@ export class CallReports {
     this.accessLog.connectionEnded(connection);
   }
 
-  /** What is still held leaves. */
+  /** Sends what is still held. */
   async stop(): Promise<void> {
     await this.tracing.stop();
   }

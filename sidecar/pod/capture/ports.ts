@@ -1,21 +1,22 @@
-// Captured traffic: the two ports that the pod's rules redirect connections to, and who serves each connection by where it was going.
+// The two ports to which the pod's rules redirect connections; the side that serves each is found by where it was going.
 import os from 'node:os';
 import { SIDECAR_CHECK_PORT, SIDECAR_INBOUND_PORT, SIDECAR_OUTBOUND_PORT } from '#core/contract/names.ts';
 import { includesPort, type PortRange } from '#core/contract/port-ranges.ts';
-import type { Clock } from '../http/clock.ts';
-import type { ByteStream } from '../link/byte-stream.ts';
-import { connectPlain } from '../link/dial.ts';
-import type { ConnectionHandler } from '../link/listener.ts';
-import { ListenerSet } from '../link/listener-set.ts';
-import { type OriginalDestination, originalDestination, originalDestinationProblem } from '../link/original-dst.ts';
-import { CAPTURE_ANSWER, checkCapture } from './capture/check.ts';
+import type { Clock } from '../../http/clock.ts';
+import type { ByteStream } from '../../link/byte-stream.ts';
+import { connectPlain } from '../../link/dial.ts';
+import type { ConnectionHandler } from '../../link/listener.ts';
+import { ListenerSet } from '../../link/listener-set.ts';
+import { type OriginalDestination, originalDestination, originalDestinationProblem } from '../../link/original-dst.ts';
+import { CAPTURE_ANSWER, checkCapture } from './check.ts';
 
-export interface CaptureSettings {
+export interface CapturedPortsSettings {
   /** The pod's addresses, the primary one first. */
   readonly podIps: readonly string[];
   readonly opaquePorts: readonly PortRange[];
 }
 
+/** What serves redirected connections, by their direction. @param to where the connection was going */
 export interface CapturedSides {
   outbound(to: OriginalDestination): ConnectionHandler;
   inbound(to: OriginalDestination): ConnectionHandler;
@@ -24,12 +25,12 @@ export interface CapturedSides {
 const LOOPBACK = '127.0.0.1';
 const LOOPBACK_V6 = '::1';
 
-export class Captured {
-  private readonly settings: CaptureSettings;
+export class CapturedPorts {
+  private readonly settings: CapturedPortsSettings;
   private readonly listeners: ListenerSet;
   private readonly sides: CapturedSides;
 
-  constructor(settings: CaptureSettings, clock: Clock, sides: CapturedSides) {
+  constructor(settings: CapturedPortsSettings, clock: Clock, sides: CapturedSides) {
     this.settings = settings;
     this.listeners = new ListenerSet(clock);
     this.sides = sides;
@@ -54,7 +55,7 @@ export class Captured {
       port,
       handler: () => (socket: Parameters<typeof originalDestination>[0]) => {
         const to = originalDestination(socket);
-        // Nobody redirected it: who dials our own ports is not served, or we would forward to ourselves.
+        // It was not redirected: a connection to our own ports is not served, or we would forward to ourselves.
         if (to === null || to.port === SIDECAR_INBOUND_PORT || to.port === SIDECAR_OUTBOUND_PORT) return null;
         return serve(to);
       },
@@ -71,17 +72,19 @@ export class Captured {
     ]);
   }
 
+  /** Takes no new connections; those that are open stay. */
   close(): void {
     this.listeners.close();
   }
 
+  /** Connections to this port are passed as TCP without a look at what they carry. */
   isOpaque(port: number): boolean {
     return includesPort(this.settings.opaquePorts, port);
   }
 
   /**
-   * A call to our own pod must pass its inbound side too, as one from elsewhere does. The sidecar's connections are not redirected, but for
-   * those that come from loopback and go elsewhere (capture/rules.ts): so we come from there.
+   * A call to our own pod must pass its inbound side too, as one from elsewhere does. Of the sidecar's connections the rules redirect only those
+   * that come from loopback and go elsewhere (rules.ts): so we come from there.
    * @returns the address to come from; undefined: it is another pod
    */
   hairpin(address: string): string | undefined {
@@ -104,7 +107,7 @@ export function isOwnAddress(
   return Object.values(interfaces()).some((each) => each?.some((own) => !own.internal && own.address === address));
 }
 
-/** Our own question whether the rules are in force (capture/check.ts): whoever gets this answer was redirected. */
+/** Answers our own question whether the rules are in force (check.ts): what gets this answer was redirected. */
 class CheckHandler implements ConnectionHandler {
   onAccept(stream: ByteStream): void {
     stream.write(Buffer.from(CAPTURE_ANSWER), () => {});

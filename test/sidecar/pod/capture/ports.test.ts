@@ -1,7 +1,7 @@
 // Which connections from outside are for this pod.
 import type os from 'node:os';
 import { expect } from 'chai';
-import { isOwnAddress } from '#sidecar/pod/captured.ts';
+import { isOwnAddress } from '#sidecar/pod/capture/ports.ts';
 
 describe('isOwnAddress', () => {
   const interfaces = () =>
