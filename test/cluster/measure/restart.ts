@@ -1,4 +1,5 @@
-// Restarts the control plane, and says how long it takes from the start of its process until it is ready. Our own cluster only.
+// Restarts the control plane, and says how long it takes from the start of its process until it is ready. Our own
+// cluster only.
 import { readFileSync } from 'node:fs';
 import path from 'node:path';
 import { CONTROL_PLANE_NAME, SYSTEM_NAMESPACE } from '#core/contract/names.ts';
@@ -17,7 +18,10 @@ const TICK_MS = 10;
 
 export type Process = Measured & { readonly pid: number };
 
-/** Deletes its pod; the next one is what is measured. @returns its process, ms from start to ready, CPU ms until then */
+/**
+ * Deletes its pod; the next one is what is measured.
+ * @returns its process, ms from start to ready, CPU ms until then
+ */
 export async function restartControlPlane(client: KubeClient): Promise<{ plane: Process; tookMs: number; cpuMs: number }> {
   const old = await controlPlanePod(client);
   const where = { kind: KINDS.Pod, namespace: SYSTEM_NAMESPACE };

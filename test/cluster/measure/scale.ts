@@ -1,5 +1,7 @@
-// What many Services cost: the control plane's start and memory, the time of one changed endpoint to its subscriber, the memory of sidecars that have nothing to do with them.
-// npx node test/cluster/measure/scale.ts [sizes, default 0,500,2000] [changes, default 20]   On a quiet machine; restarts the control plane. Five endpoints a Service, no pods.
+// What many Services cost: the control plane's start and memory, the time of one changed endpoint to its subscriber,
+// the memory of sidecars that have nothing to do with them.
+// npx node test/cluster/measure/scale.ts [sizes, default 0,500,2000] [changes, default 20]   On a quiet machine;
+// restarts the control plane. Five endpoints a Service, no pods.
 import { KINDS, type KubeClient } from '#kube/api.ts';
 import { connectKube } from '#kube/client.ts';
 import { type Measured, sleep } from '../../../bench/processes.ts';
@@ -105,7 +107,7 @@ async function fill(client: KubeClient, from: number, to: number): Promise<void>
   await Promise.all(Array.from({ length: WRITERS }, write));
 }
 
-/** Without selector: nobody but us writes its endpoints. */
+/** Without a selector, so that no controller writes its endpoints. */
 function plainService(namespace: string, name: string): Item {
   const labels = namespace === NS ? NOT_FOR_KUBE_PROXY : undefined;
   const ports = [{ name: 'grpc', port: GRPC_PORT, appProtocol: 'kubernetes.io/h2c' }];
