@@ -1,6 +1,6 @@
 // Header edits on their whole way: what the application receives and what the caller gets back, octet for octet.
 import { expect } from 'chai';
-import type { KubeObject } from '#objects/types.ts';
+import type { KubeObject } from '#kube/object.ts';
 import { type RawApp, type RawCaller, valuesOf } from '../support/raw-app.ts';
 import { type RawMesh, startRawMesh } from '../support/raw-mesh.ts';
 import { grpcRoute, to } from '../support/routes.ts';

@@ -2,7 +2,7 @@
 // HTTP/2.
 import type { MessageInitShape } from '@bufbuild/protobuf';
 import type { TelemetrySchema } from '#core/contract/gen/weft/v1/mesh_pb.ts';
-import type { KubeObject } from '#objects/types.ts';
+import type { KubeObject } from '#kube/object.ts';
 import { type MeshOptions, TestMesh, type TestPod } from './mesh.ts';
 import { type RawApp, RawCaller, startRawApp } from './raw-app.ts';
 
