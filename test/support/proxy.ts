@@ -95,9 +95,9 @@ export class TestProxy {
   readonly up = new Set<Connection>();
   readonly down = new Set<Connection>();
   readonly series: CallSeries = { inFlight: 0, expired: false, ended: ({ grpcStatus }) => this.add(`${grpcStatus}`) };
-  /** Streams reset before their end: who, and why. */
+  /** Streams reset before their end: by which side, and why. */
   readonly resets: string[] = [];
-  /** Who hears of calls; nobody unless a test wants it. */
+  /** Observers of calls. Default: none. */
   readonly telemetry: CallTelemetry = { tracer: null, spans: null, accessLog: null };
   readonly proxy: ProxyContext;
   private readonly connections: DownstreamConnections;
