@@ -3,7 +3,7 @@ import { execFile } from 'node:child_process';
 import { readFile } from 'node:fs/promises';
 import path from 'node:path';
 import { build } from 'esbuild';
-import { SIDECAR_FLAGS } from '#local/launch.ts';
+import { SIDECAR_NODE_FLAGS } from '#core/contract/environment.ts';
 
 const ROOT = path.join(import.meta.dirname, '..');
 const LOOP = path.join(import.meta.dirname, 'metrics-loop.ts');
@@ -23,7 +23,7 @@ export interface MetricsCost {
 
 /** Runs the loop on one core, with the sidecar's flags. @throws when it fails */
 export function measureMetrics(core: number): Promise<MetricsCost> {
-  const command = ['-c', `${core}`, process.execPath, ...SIDECAR_FLAGS, LOOP];
+  const command = ['-c', `${core}`, process.execPath, ...SIDECAR_NODE_FLAGS, LOOP];
   return new Promise((resolve, reject) => {
     execFile('taskset', command, { timeout: STUCK_MS }, (error, stdout, stderr) => {
       if (error !== null)

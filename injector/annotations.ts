@@ -4,7 +4,7 @@ import { ANNOTATION_ACCESS_LOG, ANNOTATION_STATUS, ANNOTATION_TRACE_SAMPLING, LA
 import { formatPortRanges, parsePortRanges } from '#core/contract/port-ranges.ts';
 import { parseTraceSampling } from '#core/contract/trace-sampling.ts';
 import { isLogLevel, LOG_LEVELS } from '#core/program/log.ts';
-import { nearest } from '#core/program/nearest.ts';
+import { nearest } from '#core/text/nearest.ts';
 import { parseQuantity } from './quantity.ts';
 
 const PREFIX = 'weft.dev/';

@@ -1,4 +1,5 @@
 // The container that injection adds, and the volume that it reads.
+import { SIDECAR_DEFAULTS, SIDECAR_NODE_FLAGS, SIDECAR_PROCESS_ENVIRONMENT, type SidecarVariable } from '#core/contract/environment.ts';
 import {
   SIDECAR_ADMIN_PORT,
   SIDECAR_CONTAINER,
@@ -34,9 +35,6 @@ export interface InjectionSettings extends SidecarOptions {
   readonly version: string;
 }
 
-/** Frugal: for a proxy that allocates little per call. */
-const NODE_FLAGS = ['--max-semi-space-size=1', '--optimize-for-size', '--v8-pool-size=1', '--expose-gc'];
-
 /**
  * The sidecar: a native one, so that it starts before and ends after everything else, and a Job can end. It begins as root to load the capture
  * rules, then becomes its own user for good. The kubelet starts the next container when the postStart command has ended; it looks at startup
@@ -48,7 +46,7 @@ export function sidecarContainer(settings: InjectionSettings, probes: Readonly<R
     image: settings.image,
     imagePullPolicy: settings.imagePullPolicy,
     restartPolicy: 'Always',
-    command: ['node', '/weft/capture.mjs', '--', ...NODE_FLAGS, '/weft/sidecar.mjs'],
+    command: ['node', '/weft/capture.mjs', '--', ...SIDECAR_NODE_FLAGS, '/weft/sidecar.mjs'],
     env: sidecarEnvironment(settings, probes),
     ports: [{ name: 'weft-admin', containerPort: SIDECAR_ADMIN_PORT, protocol: 'TCP' }],
     lifecycle: { postStart: { exec: { command: ['node', '/weft/ready.mjs'] } } },
@@ -111,8 +109,14 @@ export function identityVolume(): { name: string } & Record<string, unknown> {
   };
 }
 
-function sidecarEnvironment(settings: InjectionSettings, probes: Readonly<Record<string, ProbeTarget>>): unknown[] {
-  const env: unknown[] = [
+/** One variable of a container. */
+type Variable = { readonly name: SidecarVariable } & (
+  | { readonly value: string }
+  | { readonly valueFrom: { readonly fieldRef: { readonly fieldPath: string } } }
+);
+
+function sidecarEnvironment(settings: InjectionSettings, probes: Readonly<Record<string, ProbeTarget>>): Variable[] {
+  const env: Variable[] = [
     { name: 'WEFT_CONTROL_PLANE', value: settings.controlPlane },
     { name: 'WEFT_TOKEN_FILE', value: `${IDENTITY_PATH}/token` },
     { name: 'WEFT_TRUST_BUNDLE_FILE', value: `${IDENTITY_PATH}/trust/${TRUST_KEY}` },
@@ -127,23 +131,26 @@ function sidecarEnvironment(settings: InjectionSettings, probes: Readonly<Record
   if (settings.skipInboundPorts !== '') env.push({ name: 'WEFT_SKIP_INBOUND_PORTS', value: settings.skipInboundPorts });
   if (settings.skipOutboundPorts !== '') env.push({ name: 'WEFT_SKIP_OUTBOUND_PORTS', value: settings.skipOutboundPorts });
   if (settings.opaquePorts !== '') env.push({ name: 'WEFT_OPAQUE_PORTS', value: settings.opaquePorts });
-  // The kubelet replaces $(NAME) in values, which it does not do in a probe's path or headers; $$ is a dollar sign.
-  if (Object.keys(probes).length > 0) env.push({ name: 'WEFT_PROBES', value: JSON.stringify(probes).replaceAll('$', '$$$$') });
+  if (Object.keys(probes).length > 0) env.push(literal('WEFT_PROBES', JSON.stringify(probes)));
   env.push({ name: 'WEFT_LOG_LEVEL', value: settings.logLevel }, { name: 'WEFT_DRAIN_SECONDS', value: String(settings.drainSeconds) });
   if (settings.tracingEndpoint !== '') {
     env.push(
-      { name: 'OTEL_EXPORTER_OTLP_ENDPOINT', value: settings.tracingEndpoint.replaceAll('$', '$$$$') },
+      literal('OTEL_EXPORTER_OTLP_ENDPOINT', settings.tracingEndpoint),
       { name: 'OTEL_TRACES_SAMPLER', value: 'parentbased_traceidratio' },
       { name: 'OTEL_TRACES_SAMPLER_ARG', value: String(settings.tracingSampling) },
     );
   }
-  if (settings.accessLog !== 'off') env.push({ name: 'WEFT_ACCESS_LOG', value: settings.accessLog.replaceAll('$', '$$$$') });
-  // One arena instead of one per thread: several megabytes of a small process.
-  env.push({ name: 'MALLOC_ARENA_MAX', value: '1' });
+  if (settings.accessLog !== SIDECAR_DEFAULTS.WEFT_ACCESS_LOG) env.push(literal('WEFT_ACCESS_LOG', settings.accessLog));
+  env.push({ name: 'MALLOC_ARENA_MAX', value: SIDECAR_PROCESS_ENVIRONMENT.MALLOC_ARENA_MAX });
   return env;
 }
 
-function downward(name: string, fieldPath: string): unknown {
+/** The kubelet replaces $(NAME) in values; $$ is a dollar sign (kubernetes.io, "Define dependent environment variables"). */
+function literal(name: SidecarVariable, value: string): Variable {
+  return { name, value: value.replaceAll('$', '$$$$') };
+}
+
+function downward(name: SidecarVariable, fieldPath: string): Variable {
   return { name, valueFrom: { fieldRef: { fieldPath } } };
 }
 

@@ -1,5 +1,7 @@
 // The injector's settings: every environment name, its default and its meaning in one place. All mistakes are reported together.
+
 import { parseAccessLog } from '#core/contract/access-filter.ts';
+import { SIDECAR_DEFAULTS } from '#core/contract/environment.ts';
 import {
   CONTROL_PLANE_GRPC_PORT,
   CONTROL_PLANE_NAME,
@@ -11,7 +13,7 @@ import {
 import { DEFAULT_TRACE_SAMPLING, parseTraceSampling } from '#core/contract/trace-sampling.ts';
 import { VERSION } from '#core/contract/version.ts';
 import { isLogLevel, LOG_LEVELS, type LogFormat, type LogLevel } from '#core/program/log.ts';
-import { didYouMean } from '#core/program/nearest.ts';
+import { didYouMean } from '#core/text/nearest.ts';
 import { exceeds, type OptionField, parseOption } from './annotations.ts';
 import type { InjectionSettings } from './containers.ts';
 
@@ -95,12 +97,12 @@ export function readInjection(env: Environment): { injection: Omit<InjectionSett
     trustDomain: env.WEFT_TRUST_DOMAIN || DEFAULT_TRUST_DOMAIN,
     controlPlane: `${CONTROL_PLANE_NAME}.${SYSTEM_NAMESPACE}.svc:${CONTROL_PLANE_GRPC_PORT}`,
     version: VERSION,
-    logLevel: option<string>('WEFT_SIDECAR_LOG_LEVEL', 'logLevel', 'info'),
-    drainSeconds: option<number>('WEFT_DRAIN_SECONDS', 'drainSeconds', '30'),
+    logLevel: option<string>('WEFT_SIDECAR_LOG_LEVEL', 'logLevel', SIDECAR_DEFAULTS.WEFT_LOG_LEVEL),
+    drainSeconds: option<number>('WEFT_DRAIN_SECONDS', 'drainSeconds', SIDECAR_DEFAULTS.WEFT_DRAIN_SECONDS),
     opaquePorts: option<string>('WEFT_OPAQUE_PORTS', 'opaquePorts', DEFAULT_OPAQUE_PORTS),
     tracingEndpoint: read('WEFT_TRACING_ENDPOINT', '', collectorUrl),
     tracingSampling: read('WEFT_TRACING_SAMPLING', String(DEFAULT_TRACE_SAMPLING), parseTraceSampling),
-    accessLog: read('WEFT_ACCESS_LOG', 'off', validAccessLog),
+    accessLog: read('WEFT_ACCESS_LOG', SIDECAR_DEFAULTS.WEFT_ACCESS_LOG, validAccessLog),
     skipInboundPorts: '',
     skipOutboundPorts: '',
     resources: {

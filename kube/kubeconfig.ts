@@ -3,7 +3,7 @@ import { readFileSync } from 'node:fs';
 import { Agent, type RequestOptions } from 'node:https';
 import { delimiter, dirname } from 'node:path';
 import { KubeConfig } from '@kubernetes/client-node/dist/config.js';
-import { didYouMean } from '#core/program/nearest.ts';
+import { didYouMean } from '#core/text/nearest.ts';
 import type { Credentials, RequestCredentials } from './credentials.ts';
 
 /** Plugins and files are asked again after this; exec plugins keep their own answer until it expires. */

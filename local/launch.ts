@@ -2,15 +2,12 @@
 import { existsSync } from 'node:fs';
 import { delimiter, dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { SIDECAR_NODE_FLAGS, SIDECAR_PROCESS_ENVIRONMENT, type SidecarEnvironment } from '#core/contract/environment.ts';
 import { SIDECAR_ADMIN_PORT } from '#core/contract/names.ts';
 import type { PlannedContainer, PlannedPod } from './plan/pods.ts';
 import type { Launch } from './process/supervised.ts';
 import { tracingVariables } from './tracing.ts';
 
-// A small young generation and a small heap: an idle sidecar is to stay small, and its garbage dies young.
-export const SIDECAR_FLAGS = ['--max-semi-space-size=1', '--optimize-for-size', '--v8-pool-size=1', '--expose-gc'];
-// One heap of the C library for all threads: each further one costs half a MiB for nothing (21.6 → 20.0 MiB anonymous when idle).
-export const SIDECAR_ENVIRONMENT = { MALLOC_ARENA_MAX: '1' };
 // The sidecar ends its calls in this time at a stop; the runner kills it a little later.
 const DRAIN_SECONDS = 3;
 
@@ -41,22 +38,24 @@ export interface SidecarSettings {
 export function sidecarLaunch(pod: PlannedPod, settings: SidecarSettings, base: Environment): Launch {
   return {
     command: process.execPath,
-    args: [...SIDECAR_FLAGS, settings.program],
+    args: [...SIDECAR_NODE_FLAGS, settings.program],
     directory: dirname(settings.program),
     pipeStdin: true,
     env: {
       ...tracingVariables(inherited(base), settings.otlp),
-      ...SIDECAR_ENVIRONMENT,
-      WEFT_CONTROL_PLANE: settings.controlPlane,
-      WEFT_TOKEN_FILE: settings.tokenFile,
-      WEFT_TRUST_BUNDLE_FILE: settings.trustBundleFile,
-      WEFT_TRUST_DOMAIN: settings.trustDomain,
-      WEFT_POD_NAMESPACE: pod.namespace,
-      WEFT_POD_NAME: pod.name,
-      WEFT_ADMIN_ADDRESS: `${pod.podAddress}:${SIDECAR_ADMIN_PORT}`,
-      WEFT_LOG_LEVEL: settings.logLevel,
-      WEFT_LOG_FORMAT: 'json',
-      WEFT_DRAIN_SECONDS: String(DRAIN_SECONDS),
+      ...({
+        ...SIDECAR_PROCESS_ENVIRONMENT,
+        WEFT_CONTROL_PLANE: settings.controlPlane,
+        WEFT_TOKEN_FILE: settings.tokenFile,
+        WEFT_TRUST_BUNDLE_FILE: settings.trustBundleFile,
+        WEFT_TRUST_DOMAIN: settings.trustDomain,
+        WEFT_POD_NAMESPACE: pod.namespace,
+        WEFT_POD_NAME: pod.name,
+        WEFT_ADMIN_ADDRESS: `${pod.podAddress}:${SIDECAR_ADMIN_PORT}`,
+        WEFT_LOG_LEVEL: settings.logLevel,
+        WEFT_LOG_FORMAT: 'json',
+        WEFT_DRAIN_SECONDS: String(DRAIN_SECONDS),
+      } satisfies SidecarEnvironment),
     },
   };
 }

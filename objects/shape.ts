@@ -1,6 +1,6 @@
 // A small language for the types of fields, and the check of a value against it. Pure.
 // It only refuses what the API server refuses too; a null is an absent field, as in Kubernetes.
-import { nearest } from '#core/program/nearest.ts';
+import { nearest } from '#core/text/nearest.ts';
 
 export type Path = readonly (string | number)[];
 

@@ -1,5 +1,5 @@
 // Renders parsed templates. Stricter than Go's: a value that is not there is an error, not an empty string.
-import { didYouMean } from '#core/program/nearest.ts';
+import { didYouMean } from '#core/text/nearest.ts';
 import { FUNCTIONS, isTrue, printed, type Value } from './functions.ts';
 import { type Expression, type Node, type Position, ROOT_VARIABLE, TemplateError } from './syntax.ts';
 

@@ -7,7 +7,7 @@ import { translateService } from '#control-plane/translate/service.ts';
 import type { Rule, Service, ServicePort } from '#core/contract/gen/weft/v1/mesh_pb.ts';
 import { DEFAULT_TRUST_DOMAIN } from '#core/contract/names.ts';
 import { Failure } from '#core/program/failure.ts';
-import { didYouMean, nearest } from '#core/program/nearest.ts';
+import { didYouMean, nearest } from '#core/text/nearest.ts';
 import { compilePort } from '#sidecar/route/compile/compile.ts';
 import { CompileError } from '#sidecar/route/compile/compile-error.ts';
 import { type CandidateVerdict, explainMatch } from '#sidecar/route/explain.ts';

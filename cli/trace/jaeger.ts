@@ -1,7 +1,7 @@
 // Asks Jaeger's query API for a trace and reads its answer.
 
 import { Failure } from '#core/program/failure.ts';
-import { printable } from '#objects/fields.ts';
+import { printable } from '#core/text/printable.ts';
 
 /** What a span says of itself. */
 export type Attributes = ReadonlyMap<string, string>;

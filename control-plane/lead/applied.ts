@@ -1,6 +1,6 @@
 // The condition that says on how many sidecars a route is in force, and when it is worth a write. Pure but for what it remembers.
 
-import { sentence } from '#objects/fields.ts';
+import { sentence } from '#core/text/printable.ts';
 import type { Condition, StoredCondition } from '#objects/types.ts';
 import type { AppliedOn } from '../publish/publisher.ts';
 import { APPLIED } from './next-parents.ts';

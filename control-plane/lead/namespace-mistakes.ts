@@ -1,8 +1,9 @@
 // Namespaces whose labels or annotations say something that Weft does not understand: nothing would happen, and nobody would know why.
 import { isLabelValue, LABEL_VALUES, meantLabelValue } from '#core/contract/labels.ts';
 import { LABEL_INJECT } from '#core/contract/names.ts';
+import { quote } from '#core/text/printable.ts';
 import { readAnnotations } from '#objects/annotations.ts';
-import { fieldsOf, quote } from '#objects/fields.ts';
+import { fieldsOf } from '#objects/fields.ts';
 import type { Namespace } from '#objects/types.ts';
 
 /** For an Event on the namespace. */

@@ -4,7 +4,7 @@ import { isTrustDomain } from '#core/contract/identity.ts';
 import { CONTROL_PLANE_GRPC_PORT, CONTROL_PLANE_VIEW_PORT, DEFAULT_TRUST_DOMAIN } from '#core/contract/names.ts';
 import { DEFAULT_TRACE_SAMPLING, parseTraceSampling } from '#core/contract/trace-sampling.ts';
 import { isLogLevel, LOG_LEVELS, type LogFormat, type LogLevel } from '#core/program/log.ts';
-import { didYouMean } from '#core/program/nearest.ts';
+import { didYouMean } from '#core/text/nearest.ts';
 
 export const USAGE = `usage: control-plane [options]
 

@@ -1,6 +1,6 @@
 // Traces that sidecars tell of: of each Service a recent slow call and the last failed one. What a sidecar says is bounded here, and believed of its own calls alone.
 import type { CallReport, TracedCall } from '#core/contract/gen/weft/v1/config_pb.ts';
-import { sentence } from '#objects/fields.ts';
+import { sentence } from '#core/text/printable.ts';
 
 /** A call that ended so much earlier than another is not shown for being slower, in ms. */
 export const RECENT_MS = 60_000;

@@ -1,6 +1,6 @@
 // Which calls the access log writes: the text of annotation and environment, parsed once, and the test of one call (pure).
 
-import { didYouMean } from '../program/nearest.ts';
+import { didYouMean } from '../text/nearest.ts';
 import { GRPC_CODES } from './grpc-codes.ts';
 import { parseWorkloadIdentity } from './identity.ts';
 

@@ -1,6 +1,6 @@
 // The values of Weft's labels on namespaces and pods, and which of them somebody meant who wrote another.
 
-import { nearest } from '../program/nearest.ts';
+import { nearest } from '../text/nearest.ts';
 import { LABEL_INJECT, LABEL_MTLS } from './names.ts';
 
 /** Label → what it can be. */

@@ -1,7 +1,7 @@
 // The objects of a directory of manifests, kept up to date as the files change.
 import { promises as fs } from 'node:fs';
 import type { Logger } from '#core/program/log.ts';
-import { didYouMean } from '#core/program/nearest.ts';
+import { didYouMean } from '#core/text/nearest.ts';
 import { groupOf, KINDS } from '#objects/file-kinds.ts';
 import { type IgnoredKind, type ParsedFile, parseManifests, type SourcedObject } from './manifests.ts';
 import { type FileContents, Generations, mergeFiles, NO_CONTENTS, nextContents } from './merge.ts';

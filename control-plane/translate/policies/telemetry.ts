@@ -1,8 +1,9 @@
 // XTelemetryPolicy objects of a namespace → what the pods of their targets report, and the verdict on each. Pure.
 // Written for Gateways; that a Service or the namespace itself may be the target is Weft's own extension. Gateways are others' to judge.
 import { isDeepStrictEqual } from 'node:util';
-import { didYouMean } from '#core/program/nearest.ts';
-import { entriesOf, fieldsOf, isAbsent, isInteger, portOf, quote, sentence, textOf } from '#objects/fields.ts';
+import { didYouMean } from '#core/text/nearest.ts';
+import { quote, sentence } from '#core/text/printable.ts';
+import { entriesOf, fieldsOf, isAbsent, isInteger, portOf, textOf } from '#objects/fields.ts';
 import { backendServiceOf, isCoreGroup, keyOf, namespaceOf, splitKey } from '#objects/references.ts';
 import type { Condition, ParentReference, PolicyTracing, XTelemetryPolicy } from '#objects/types.ts';
 import { EXPERIMENTAL_GROUP } from '#objects/types.ts';

@@ -1,8 +1,9 @@
 // Which Service port a backendRef or mirror means, or why it means none (gamma.md §4.7, §4.11).
 import { create } from '@bufbuild/protobuf';
 import { type BackendRef, BackendRefSchema } from '#core/contract/gen/weft/v1/mesh_pb.ts';
-import { didYouMean, nearest } from '#core/program/nearest.ts';
-import { entriesOf, fieldsOf, isAbsent, portOf, quote, textOf } from '#objects/fields.ts';
+import { didYouMean, nearest } from '#core/text/nearest.ts';
+import { quote } from '#core/text/printable.ts';
+import { entriesOf, fieldsOf, isAbsent, portOf, textOf } from '#objects/fields.ts';
 import { backendServiceOf, isCoreGroup, keyOf, splitKey } from '#objects/references.ts';
 import { type BackendObjectReference, GATEWAY_GROUP } from '#objects/types.ts';
 import type { ObjectView } from '../../store/object-store.ts';

@@ -1,8 +1,9 @@
 // Filters of a rule or backendRef. One that cannot be run as written is never skipped: the rule is at fault, and its calls fail (gamma.md §7.10).
 import { create } from '@bufbuild/protobuf';
 import { type Filter, FilterSchema, type Mirror, MirrorSchema } from '#core/contract/gen/weft/v1/mesh_pb.ts';
-import { didYouMean } from '#core/program/nearest.ts';
-import { isAbsent, isInteger, isMap, listOf, quote, sentence, textOf } from '#objects/fields.ts';
+import { didYouMean } from '#core/text/nearest.ts';
+import { quote, sentence } from '#core/text/printable.ts';
+import { isAbsent, isInteger, isMap, listOf, textOf } from '#objects/fields.ts';
 import type { GRPCRouteFilter, RequestMirrorFilter } from '#objects/types.ts';
 import { type ReferenceContext, resolveReference } from './backends.ts';
 import type { Findings } from './findings.ts';

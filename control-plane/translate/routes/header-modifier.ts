@@ -1,7 +1,8 @@
 // RequestHeaderModifier and ResponseHeaderModifier: one action per header name, none on headers that are not the user's (gamma.md §4.9).
 import { create } from '@bufbuild/protobuf';
 import { type HeaderModifier, HeaderModifierSchema } from '#core/contract/gen/weft/v1/mesh_pb.ts';
-import { fieldsOf, isMap, listOf, quote, textOf } from '#objects/fields.ts';
+import { quote } from '#core/text/printable.ts';
+import { fieldsOf, isMap, listOf, textOf } from '#objects/fields.ts';
 import type { HeaderLine, HeaderModifierFilter } from '#objects/types.ts';
 import type { Findings } from './findings.ts';
 import { headerNameOf, whyUntouchable } from './header-name.ts';

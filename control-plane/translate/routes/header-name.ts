@@ -1,6 +1,7 @@
 // Names of headers in routes: what may be one, and which of them a filter may not touch.
 import { CONNECTION_HEADERS, HEADER_NAME } from '#core/contract/header-names.ts';
-import { quote, textOf } from '#objects/fields.ts';
+import { quote } from '#core/text/printable.ts';
+import { textOf } from '#objects/fields.ts';
 import type { Findings } from './findings.ts';
 
 const LONGEST_NAME = 256;

@@ -1,7 +1,8 @@
 // Which ports of a Service a parentRef attaches a GRPCRoute to, or why none (gamma.md §4.1, §4.3).
 import { Protocol } from '#core/contract/gen/weft/v1/mesh_pb.ts';
-import { didYouMean } from '#core/program/nearest.ts';
-import { entriesOf, fieldsOf, isAbsent, portOf, quote } from '#objects/fields.ts';
+import { didYouMean } from '#core/text/nearest.ts';
+import { quote } from '#core/text/printable.ts';
+import { entriesOf, fieldsOf, isAbsent, portOf } from '#objects/fields.ts';
 import { parentServiceOf } from '#objects/references.ts';
 import type { GRPCRoute, ParentReference, Service } from '#objects/types.ts';
 import type { ObjectView } from '../../store/object-store.ts';

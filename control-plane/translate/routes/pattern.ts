@@ -1,6 +1,6 @@
 // Regular expressions of matches: RE2's syntax, and a bound on what one costs a sidecar per call.
 import { RE2JS } from 're2js';
-import { printable } from '#objects/fields.ts';
+import { printable } from '#core/text/printable.ts';
 
 /** The longest pattern that Weft takes; the CRD's limit for paths. */
 export const LONGEST_PATTERN = 1024;

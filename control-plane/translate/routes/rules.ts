@@ -1,8 +1,9 @@
 // The rules of a GRPCRoute under one parent Service: what each matches, does and sends to, and what is wrong with it.
 import { create } from '@bufbuild/protobuf';
 import { type Backend, BackendSchema, RouteRefSchema, type Rule, RuleSchema } from '#core/contract/gen/weft/v1/mesh_pb.ts';
+import { quote, sentence } from '#core/text/printable.ts';
 import { readAnnotations } from '#objects/annotations.ts';
-import { fieldsOf, isAbsent, isInteger, isMap, listOf, quote, sentence, textOf } from '#objects/fields.ts';
+import { fieldsOf, isAbsent, isInteger, isMap, listOf, textOf } from '#objects/fields.ts';
 import type { GRPCBackendRef, GRPCRoute, GRPCRouteRule } from '#objects/types.ts';
 import { type ReferenceContext, resolveReference } from './backends.ts';
 import { translateFilters } from './filters.ts';

@@ -1,6 +1,6 @@
 // Tracing's settings: OpenTelemetry's own variables (opentelemetry.io/docs/specs/otel/configuration/sdk-environment-variables), as far as they apply.
 // How to reach the collector (headers, timeout, compression, certificates) is read by the exporter itself, from the same environment.
-import { nearest } from '#core/program/nearest.ts';
+import { nearest } from '#core/text/nearest.ts';
 import type { Sampling } from './tracer.ts';
 
 export interface TracingSettings {

@@ -1,6 +1,6 @@
 // WEFT_PROBES: what the kubelet's probes asked of the application before injection pointed them at us (pure).
 // Injection writes it, so a mistake in it is a mistake of ours or of a version that does not fit: all of them are told.
-import { didYouMean } from '#core/program/nearest.ts';
+import { didYouMean } from '#core/text/nearest.ts';
 
 export interface HttpProbe {
   readonly port: number;

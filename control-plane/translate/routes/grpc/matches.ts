@@ -1,8 +1,9 @@
 // Matches of a GRPCRoute rule: method and headers (gamma.md §4.8). A match that cannot be understood matches nothing, and its rule is at fault.
 import type { MessageInitShape } from '@bufbuild/protobuf';
 import type { HeaderMatchSchema, StringMatchSchema } from '#core/contract/gen/weft/v1/mesh_pb.ts';
-import { didYouMean } from '#core/program/nearest.ts';
-import { fieldsOf, isAbsent, isMap, listOf, quote, textOf } from '#objects/fields.ts';
+import { didYouMean } from '#core/text/nearest.ts';
+import { quote } from '#core/text/printable.ts';
+import { fieldsOf, isAbsent, isMap, listOf, textOf } from '#objects/fields.ts';
 import type { GRPCHeaderMatch, GRPCRouteMatch, GRPCRouteRule } from '#objects/types.ts';
 import type { Findings } from '../findings.ts';
 import { headerNameOf } from '../header-name.ts';

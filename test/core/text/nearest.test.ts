@@ -1,7 +1,7 @@
 // "did you mean": near names are found, far ones are not guessed.
 import { expect } from 'chai';
 import fc from 'fast-check';
-import { didYouMean, nearest } from '#core/program/nearest.ts';
+import { didYouMean, nearest } from '#core/text/nearest.ts';
 
 describe('nearest', () => {
   const services = ['payment', 'payments-v2', 'checkout', 'ledger', 'db'];

@@ -1,0 +1,65 @@
+// The names of the configuration stream's resources, and the order in which their kinds go into force: both planes hold to them (config.proto).
+
+import type { Resource } from './gen/weft/v1/config_pb.ts';
+
+/** What a resource can be: the cases of `weft.v1.Resource.body`. */
+export type ResourceKind = NonNullable<Resource['body']['case']>;
+
+/** Kinds of which each Service has one. */
+export type ServiceResourceKind = 'endpoints' | 'service' | 'address';
+
+/** A resource's name, taken apart. */
+export type ResourceName =
+  /** One of each per sidecar: the name is the kind. */
+  | { readonly kind: 'trust' | 'workload' }
+  /** `key` is the Service's `<namespace>/<name>`. */
+  | { readonly kind: ServiceResourceKind; readonly key: string }
+  /** What stands at an IP address that the sidecar asked about. */
+  | { readonly kind: 'pod'; readonly address: string };
+
+/** The roots to trust. */
+export const TRUST_RESOURCE = 'trust';
+/** What the pod itself is to do. */
+export const WORKLOAD_RESOURCE = 'workload';
+
+/** `endpoints/<namespace>/<name>`, `service/…` or `address/…`; `key` is the Service's `<namespace>/<name>`. */
+export function serviceResourceName(kind: ServiceResourceKind, key: string): string {
+  return `${kind}/${key}`;
+}
+
+/** `pod/<IP address>` */
+export function podResourceName(address: string): string {
+  return `pod/${address}`;
+}
+
+/** The name of a resource: the reverse of `parseResourceName`. */
+export function formatResourceName(name: ResourceName): string {
+  if (name.kind === 'pod') return podResourceName(name.address);
+  return 'key' in name ? serviceResourceName(name.kind, name.key) : name.kind;
+}
+
+/**
+ * Takes a resource's name apart. What stands behind the kind is not judged.
+ * @returns null for what is no name of a kind known here, as a newer control plane may send
+ */
+export function parseResourceName(name: string): ResourceName | null {
+  if (name === TRUST_RESOURCE || name === WORKLOAD_RESOURCE) return { kind: name };
+  const slash = name.indexOf('/');
+  const rest = name.slice(slash + 1);
+  if (slash === -1 || rest === '') return null;
+  const kind = name.slice(0, slash);
+  if (kind === 'pod') return { kind, address: rest };
+  return kind === 'endpoints' || kind === 'service' || kind === 'address' ? { kind, key: rest } : null;
+}
+
+/**
+ * The order in which the resources of one response go out and into force. The sidecar needs trust and its workload to start. Endpoints come before
+ * the Service whose routes send to them, and the Service before the address that makes calls follow it (make before break).
+ */
+export const RESOURCE_ORDER: readonly ResourceKind[] = ['trust', 'workload', 'endpoints', 'service', 'pod', 'address'];
+
+/** A kind's place in RESOURCE_ORDER, for sorting; of no kind or one unknown here: behind all others. */
+export function resourceRank(kind: ResourceKind | undefined): number {
+  const rank = kind === undefined ? -1 : RESOURCE_ORDER.indexOf(kind);
+  return rank === -1 ? RESOURCE_ORDER.length : rank;
+}
