@@ -77,3 +77,8 @@ export function peerOf(call: AuthenticatedCall, trustDomain: string, nowMs: numb
   if (workload === null) return { ok: false, reason: 'not the identity of a ServiceAccount' };
   return { ok: true, identity: verdict.identity, workload, notAfterMs: verdict.notAfterMs };
 }
+
+/** The IP address of what grpc-js calls a peer: address:port, an IPv6 address without brackets. */
+export function ipOfPeer(peer: string): string {
+  return peer.slice(0, Math.max(0, peer.lastIndexOf(':')));
+}

@@ -5,8 +5,9 @@ import { type handleUnaryCall, type Metadata, type ServiceError, status, type Un
 import { type Authority, AuthorityError } from '#certs/authority.ts';
 import { type IssueRequest, type IssueResponse, IssueResponseSchema } from '#core/contract/gen/weft/v1/certificates_pb.ts';
 import { type Logger, silentLogger } from '#core/program/log.ts';
-import { addressOf, RateLimit } from './rate-limit.ts';
+import { RateLimit } from '#core/program/rate-limit.ts';
 import { readIssueRequest } from './request.ts';
+import { ipOfPeer } from './server-credentials.ts';
 import { LARGEST_TOKEN, type TokenIdentity, type VerifyToken } from './token.ts';
 
 /** Certificates that one pod may ask for: so many per minute, and so many at once. */
@@ -114,7 +115,7 @@ export class IssueService {
 
   private async authenticate(metadata: Metadata, peer: string): Promise<TokenIdentity> {
     // Taken before it is known whether the token is bad: of calls that come at the same time, too, only so many are looked at.
-    const address = addressOf(peer);
+    const address = ipOfPeer(peer);
     if (!this.badTokens.take(address)) throw this.limited({ peer }, 'too many bad tokens from this address');
     const values = metadata.get('authorization');
     const match = values.length === 1 ? /^bearer +(\S+)$/i.exec(String(values[0])) : null;

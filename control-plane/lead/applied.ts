@@ -1,8 +1,8 @@
 // The condition that says on how many sidecars a route is in force, and when it is worth a write. Pure but for what it remembers.
 
+import type { AppliedOn } from '#core/contract/view.ts';
 import { sentence } from '#core/text/printable.ts';
 import type { Condition, StoredCondition } from '#objects/types.ts';
-import type { AppliedOn } from '../publish/publisher.ts';
 import { APPLIED } from './next-parents.ts';
 
 /** After a change of the route itself its sidecars are given so long to answer before they are counted. */

@@ -3,14 +3,14 @@
 
 import { CONTROLLER_NAME } from '#core/contract/names.ts';
 import type { Logger } from '#core/program/log.ts';
+import { RateLimit } from '#core/program/rate-limit.ts';
 import { backoffMs } from '#core/program/renewal.ts';
 import type { Timers } from '#core/program/timers.ts';
 import { KINDS, type KubeClient, KubeError } from '#kube/api.ts';
 import { entriesOf, fieldsOf } from '#objects/fields.ts';
 import { keyOf, splitKey } from '#objects/references.ts';
 import type { GRPCRoute, RouteParentEntry } from '#objects/types.ts';
-import { RateLimit } from '../issue/rate-limit.ts';
-import type { RouteState } from '../program/assemble.ts';
+import type { RouteState } from '../publish/publisher.ts';
 import { AppliedPace, appliedCondition, SETTLED_AFTER_MS } from './applied.ts';
 import { type FailedWrite, LeaderTask, timeText, type Write } from './leader-task.ts';
 import { APPLIED, keyOfParent, nextParents, type WantedParent } from './next-parents.ts';

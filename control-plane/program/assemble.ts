@@ -15,14 +15,14 @@ import type { KubeObject } from '#objects/types.ts';
 import { newServerCredentials, peerOf } from '../issue/server-credentials.ts';
 import { type IssueCounts, IssueService } from '../issue/service.ts';
 import type { VerifyToken } from '../issue/token.ts';
-import { type AppliedOn, type Progress, Publisher } from '../publish/publisher.ts';
+import { type Progress, Publisher, type RouteState } from '../publish/publisher.ts';
 import { configHandlers, configServiceDefinition, SERVER_OPTIONS } from '../publish/serve.ts';
 import type { Peer } from '../publish/subscriber.ts';
 import { serviceDefinition } from '../publish/wire.ts';
 import { ObjectStore } from '../store/object-store.ts';
 import { podAddress } from '../translate/endpoints.ts';
 import { PoliciesOfPods } from '../translate/policies/telemetry.ts';
-import { type RouteParentStatus, translateService } from '../translate/service.ts';
+import { translateService } from '../translate/service.ts';
 import { workloadOfPod } from '../translate/workload.ts';
 
 /** Streams that do not end by themselves when the control plane stops are cut after this, in ms. */
@@ -50,13 +50,6 @@ export interface ControlPlaneSettings {
   readonly timers?: Timers;
   /** In [0, 1); for the renewal of the own certificate. Default Math.random. */
   readonly random?: () => number;
-}
-
-/** A route's verdict, and how many sidecars run it. */
-export interface RouteState extends RouteParentStatus {
-  /** Key of the Service that it is attached to. */
-  readonly parent: string;
-  readonly applied: AppliedOn;
 }
 
 export interface ControlPlane {
@@ -165,7 +158,7 @@ export async function startControlPlane(settings: ControlPlaneSettings): Promise
     remove: (kind, namespace, name) => changed(store.remove(kind, namespace, name), kind, namespace ?? '', name),
     workloadsChanged: () => publisher.workloadsChanged(),
     problems: () => problemsOf(publisher, store),
-    routeStates: () => routeStatesOf(publisher),
+    routeStates: () => publisher.routeStates(),
     close: () => (closing ??= close(server, publisher, rotation)),
   };
 }
@@ -210,11 +203,4 @@ function problemsOf(publisher: Publisher, store: ObjectStore): string[] {
   });
   const ignored = annotationProblems([...store.every('Namespace'), ...store.every('Pod'), ...store.every('GRPCRoute')]);
   return [...failures, ...refusals, ...ignored].sort();
-}
-
-const ON_NONE: AppliedOn = { want: 0, applied: 0, rejected: [] };
-
-function routeStatesOf(publisher: Publisher): RouteState[] {
-  const applied = publisher.appliedOnServices();
-  return publisher.catalogue.statuses().map(({ parent, status }) => ({ ...status, parent, applied: applied.get(parent) ?? ON_NONE }));
 }

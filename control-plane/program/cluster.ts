@@ -23,7 +23,7 @@ import { ObjectStore } from '../store/object-store.ts';
 import { judgePolicies, type PolicyVerdict } from '../translate/policies/telemetry.ts';
 import { clusterMetrics } from '../view/cluster-metrics.ts';
 import { startView, type View } from '../view/server.ts';
-import type { Surroundings } from '../view/status.ts';
+import type { StatusAround } from '../view/status.ts';
 import { type ControlPlane, startControlPlane } from './assemble.ts';
 
 /** How often it is looked whether all kinds are there, while starting. */
@@ -143,7 +143,7 @@ export class ClusterProgram {
     this.view = await startView({
       host,
       port: viewPort,
-      controlPlane: () => this.controlPlane,
+      serving: () => this.controlPlane,
       ready: () => this.ready(),
       metrics: () => clusterMetrics(this.elector.leading, this.source.status(), this.statuses.counts, this.reviewer.counts, timers.now()),
       around: () => this.surroundings(),
@@ -235,7 +235,7 @@ export class ClusterProgram {
     return this.keeper.problem === '' ? kinds : [...kinds, this.keeper.problem];
   }
 
-  private surroundings(): Surroundings {
+  private surroundings(): StatusAround {
     const missingKinds = this.source.missingKinds();
     const reflectors = this.source
       .status()

@@ -46,7 +46,7 @@ export async function startDirectoryProgram(settings: DirectoryProgramSettings):
   const plane = await startControlPlane({ authority, verifyToken: tokens.verify, host, port: settings.port, objects: objects(), log });
   controlPlane = plane;
   const around = { replica: 'directory', leader: true, trustDomain, missingKinds: [], problems: [], reflectors: [] };
-  const view = await startView({ host, port: settings.viewPort, controlPlane: () => plane, ready: () => true, around: () => around });
+  const view = await startView({ host, port: settings.viewPort, serving: () => plane, ready: () => true, around: () => around });
   const renewal = setInterval(() => void secrets().catch(fail), TOKEN_LIFETIME_MS / 2);
   log.info('the control plane serves', { address: `${host}:${plane.port}`, view: `${host}:${view.port}`, dir: settings.dir });
   return async () => {

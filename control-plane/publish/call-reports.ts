@@ -1,5 +1,6 @@
 // Traces that sidecars tell of: of each Service a recent slow call and the last failed one. What a sidecar says is bounded here, and believed of its own calls alone.
 import type { CallReport, TracedCall } from '#core/contract/gen/weft/v1/config_pb.ts';
+import type { TracedCallView } from '#core/contract/view.ts';
 import { sentence } from '#core/text/printable.ts';
 
 /** A call that ended so much earlier than another is not shown for being slower, in ms. */
@@ -10,23 +11,8 @@ export const MOST_CALLS = 64;
 const LONGEST_TEXT = 200;
 const LONGEST_TIME_MS = 8.64e15;
 
-export interface ReportedCall {
-  /** 32 hex digits. */
-  readonly traceId: string;
-  /** "<namespace>/<name>:<port>" of the Service that was called. */
-  readonly service: string;
-  readonly method: string;
-  /** "GRPCRoute/<namespace>/<name>", empty without one. */
-  readonly route: string;
-  /** gRPC status. */
-  readonly code: number;
-  readonly ms: number;
-  /** Unix ms, never after the report. */
-  readonly endedMs: number;
-  /** Label of the proxy's own error; empty: the answer is the endpoint's. */
-  readonly error: string;
-  readonly kind: 'slow' | 'failed';
-}
+/** A call as a sidecar reported it. Its caller is the sidecar's own workload. */
+export type ReportedCall = Omit<TracedCallView, 'from'>;
 
 /** The slower of two calls, unless it ended long before the other. */
 export function slowerOf<T extends { readonly ms: number; readonly endedMs: number }>(a: T, b: T): T {

@@ -1,9 +1,10 @@
 // Brings each change of the objects to the sidecars that it concerns, and knows what each of them runs.
 import type { Ack, CallReport, Hello, SubscribeResponse, TrustBundle } from '#core/contract/gen/weft/v1/config_pb.ts';
 import type { PodAddress, Workload } from '#core/contract/gen/weft/v1/mesh_pb.ts';
+import type { AppliedOn } from '#core/contract/view.ts';
 import type { Logger } from '#core/program/log.ts';
 import type { Timers } from '#core/program/timers.ts';
-import type { Translation } from '../translate/service.ts';
+import type { RouteParentStatus, Translation } from '../translate/service.ts';
 import { Catalogue } from './catalogue.ts';
 import { parseResourceName, podResource, resourceName, type Sized, TRUST, trustResource, WORKLOAD, workloadResource } from './resources.ts';
 import { Rounds } from './rounds.ts';
@@ -46,12 +47,14 @@ export interface Line {
   end(ending: Ending): void;
 }
 
-/** How far a resource has come: `want` sidecars should have it, `applied` of them run its latest version. */
-export interface AppliedOn {
-  readonly want: number;
-  readonly applied: number;
-  readonly rejected: readonly { readonly pod: string; readonly version: string; readonly reason: string }[];
+/** A route's verdict for one parentRef, and how many sidecars run it. */
+export interface RouteState extends RouteParentStatus {
+  /** Key of the Service that it is attached to. */
+  readonly parent: string;
+  readonly applied: AppliedOn;
 }
+
+const ON_NONE: AppliedOn = { want: 0, applied: 0, rejected: [] };
 
 export interface PublisherCounters {
   /** Responses sent on streams that are over. */
@@ -274,6 +277,12 @@ export class Publisher {
       }
     }
     return counts;
+  }
+
+  /** All routes with a Service for a parent, one state for each parentRef. */
+  routeStates(): RouteState[] {
+    const applied = this.appliedOnServices();
+    return this.catalogue.statuses().map(({ parent, status }) => ({ ...status, parent, applied: applied.get(parent) ?? ON_NONE }));
   }
 
   /** The pod of a connected sidecar as it is known; null: not at all. */

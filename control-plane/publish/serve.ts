@@ -3,8 +3,9 @@ import { type ServerDuplexStream, status, type UntypedHandleCall } from '@grpc/g
 import { Config, type Hello, type SubscribeRequest, type SubscribeResponse } from '#core/contract/gen/weft/v1/config_pb.ts';
 import type { WorkloadIdentity } from '#core/contract/identity.ts';
 import type { Logger } from '#core/program/log.ts';
+import { RateLimit } from '#core/program/rate-limit.ts';
 import type { Timers } from '#core/program/timers.ts';
-import { addressOf, RateLimit } from '../issue/rate-limit.ts';
+import { ipOfPeer } from '../issue/server-credentials.ts';
 import { type Connection, type Ending, type Line, MOST_WANTS, type Publisher } from './publisher.ts';
 import type { Peer } from './subscriber.ts';
 import { serviceDefinition } from './wire.ts';
@@ -163,7 +164,7 @@ class SubscribeCall {
   }
 
   private tellRefusal(reason: string): void {
-    const level = this.told.take(addressOf(this.call.getPeer())) ? 'warn' : 'debug';
+    const level = this.told.take(ipOfPeer(this.call.getPeer())) ? 'warn' : 'debug';
     this.log[level]('a configuration stream is refused', { reason });
   }
 

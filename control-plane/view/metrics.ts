@@ -3,23 +3,23 @@
 import { VERSION } from '#core/contract/version.ts';
 import { counter, counters, type Family, gauge } from '#core/program/exposition.ts';
 import { processMetrics } from '#core/program/process-metrics.ts';
-import type { ControlPlane } from '../program/assemble.ts';
+import type { Serving } from './status.ts';
 
 /**
  * What GET /metrics shows.
- * @param controlPlane null: it does not serve yet
+ * @param serving null: it does not serve yet
  * @param more of what stands around it
  * @param nowMs Unix ms
  */
-export function controlPlaneMetrics(controlPlane: ControlPlane | null, more: readonly Family[], nowMs: number): Family[] {
+export function controlPlaneMetrics(serving: Serving | null, more: readonly Family[], nowMs: number): Family[] {
   return [
-    ...(controlPlane === null ? [] : familiesOf(controlPlane, nowMs)),
+    ...(serving === null ? [] : familiesOf(serving, nowMs)),
     ...more,
     ...processMetrics({ program: 'control-plane', version: VERSION }),
   ];
 }
 
-function familiesOf({ publisher, issued, authorityNotAfterMs }: ControlPlane, nowMs: number): Family[] {
+function familiesOf({ publisher, issued, authorityNotAfterMs }: Serving, nowMs: number): Family[] {
   const { counters: counted, catalogue } = publisher;
   const sidecars = publisher.sidecars();
   const sent = sidecars.reduce((sum, sidecar) => sum + sidecar.responses, counted.responses);

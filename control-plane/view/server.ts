@@ -3,21 +3,20 @@ import { createServer, type IncomingMessage, type ServerResponse } from 'node:ht
 import type { AddressInfo, Socket } from 'node:net';
 import type { Family } from '#core/program/exposition.ts';
 import { MetricsPage } from '#core/program/metrics-page.ts';
-import type { ControlPlane } from '../program/assemble.ts';
 import { controlPlaneMetrics } from './metrics.ts';
-import { type Surroundings, statusReport } from './status.ts';
+import { type Serving, type StatusAround, statusReport } from './status.ts';
 
-export interface ViewSettings {
+export interface ViewDeps {
   readonly host: string;
   /** 0: a free one. */
   readonly port: number;
   /** null: it does not serve yet. */
-  readonly controlPlane: () => ControlPlane | null;
+  readonly serving: () => Serving | null;
   /** Whether configuration is served; a reason when it is not. */
   readonly ready: () => true | string;
   /** Of what stands around the control plane; its own metrics and problems come by themselves. */
   readonly metrics?: () => readonly Family[];
-  readonly around: () => Surroundings;
+  readonly around: () => StatusAround;
 }
 
 export interface View {
@@ -37,9 +36,9 @@ export const MOST_CONNECTIONS = 100;
 const TEXT = 'text/plain; charset=utf-8';
 
 /** Serves /livez, /readyz, /metrics, and on loopback /status and /debug/resources. @throws Error when the address is taken */
-export async function startView(settings: ViewSettings): Promise<View> {
+export async function startView(settings: ViewDeps): Promise<View> {
   const metrics = new MetricsPage((page) => {
-    page.add(controlPlaneMetrics(settings.controlPlane(), settings.metrics?.() ?? [], Date.now()));
+    page.add(controlPlaneMetrics(settings.serving(), settings.metrics?.() ?? [], Date.now()));
   });
   const server = createServer(
     { requestTimeout: 10_000, headersTimeout: 5000, keepAliveTimeout: 5000, maxHeaderSize: 8192 },
@@ -72,8 +71,8 @@ export async function startView(settings: ViewSettings): Promise<View> {
   };
 }
 
-function pageOf(request: IncomingMessage, settings: ViewSettings): Page {
-  const controlPlane = settings.controlPlane();
+function pageOf(request: IncomingMessage, settings: ViewDeps): Page {
+  const serving = settings.serving();
   if (!isRead(request.method)) return { status: 405, type: TEXT, body: 'only GET\n' };
   switch (pathOf(request)) {
     case '/livez':
@@ -86,9 +85,9 @@ function pageOf(request: IncomingMessage, settings: ViewSettings): Page {
     }
     // These name every Service and pod: for whoever is on this machine already, or has the right to forward a port to this pod.
     case '/status':
-      return isLoopback(request.socket.remoteAddress) ? json(statusReport(controlPlane, settings.around())) : NOT_FOUND;
+      return isLoopback(request.socket.remoteAddress) ? json(statusReport(serving, settings.around())) : NOT_FOUND;
     case '/debug/resources':
-      return isLoopback(request.socket.remoteAddress) && controlPlane !== null ? json(dump(controlPlane)) : NOT_FOUND;
+      return isLoopback(request.socket.remoteAddress) && serving !== null ? json(dump(serving)) : NOT_FOUND;
     default:
       return NOT_FOUND;
   }
@@ -108,12 +107,12 @@ function json(value: unknown): Page {
   return { status: 200, type: 'application/json', body: `${JSON.stringify(value, null, 2)}\n` };
 }
 
-function dump(controlPlane: ControlPlane): unknown {
-  const { publisher } = controlPlane;
+function dump(serving: Serving): unknown {
+  const { publisher } = serving;
   return {
     services: [...publisher.catalogue.keys()].sort(),
-    routes: controlPlane.routeStates(),
-    problems: controlPlane.problems(),
+    routes: publisher.routeStates(),
+    problems: serving.problems(),
     sidecars: publisher.sidecars().map((sidecar) => ({ ...sidecar.peer, wants: [...sidecar.wanted()].sort(), ...sidecar.dump() })),
   };
 }

@@ -4,8 +4,8 @@ import { expect } from 'chai';
 import { Authority } from '#certs/authority.ts';
 import { ClusterProgram } from '#control-plane/program/cluster.ts';
 import { FOLLOWED } from '#control-plane/source/cluster/cluster-source.ts';
-import type { StatusReport } from '#control-plane/view/status.ts';
 import { AUTHORITY_SECRET, TRUST_CONFIG_MAP } from '#core/contract/names.ts';
+import type { StatusView } from '#core/contract/view.ts';
 import { createLogger, type Logger, silentLogger } from '#core/program/log.ts';
 import { systemTimers, type Timers } from '#core/program/timers.ts';
 import { KINDS, KubeError } from '#kube/api.ts';
@@ -67,7 +67,7 @@ describe('control-plane/program: cluster', () => {
     });
   }
 
-  const report = async () => JSON.parse((await ask('/status')).body) as StatusReport;
+  const report = async () => JSON.parse((await ask('/status')).body) as StatusView;
 
   it('serves when it knows everything, makes the authority and writes what a leader writes', async () => {
     await program.start();
