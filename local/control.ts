@@ -2,7 +2,7 @@
 import { Authority } from '#certs/authority.ts';
 import type { VerifyToken } from '#control-plane/issue/token.ts';
 import { type ControlPlane, startControlPlane } from '#control-plane/program/assemble.ts';
-import type { RouteState } from '#control-plane/publish/publisher.ts';
+import type { RouteState } from '#control-plane/publish/standings.ts';
 import type { Workload } from '#core/contract/gen/weft/v1/mesh_pb.ts';
 import { CONTROL_PLANE_GRPC_PORT } from '#core/contract/names.ts';
 import type { Logger } from '#core/program/log.ts';

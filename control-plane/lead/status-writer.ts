@@ -10,7 +10,7 @@ import { KINDS, type KubeClient, KubeError } from '#kube/api.ts';
 import { entriesOf, fieldsOf } from '#objects/fields.ts';
 import { keyOf, splitKey } from '#objects/references.ts';
 import type { GRPCRoute, RouteParentEntry } from '#objects/types.ts';
-import type { RouteState } from '../publish/publisher.ts';
+import type { RouteState } from '../publish/standings.ts';
 import { AppliedPace, appliedCondition, SETTLED_AFTER_MS } from './applied.ts';
 import { type FailedWrite, LeaderTask, timeText, type Write } from './leader-task.ts';
 import { APPLIED, keyOfParent, nextParents, type WantedParent } from './next-parents.ts';

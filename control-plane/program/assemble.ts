@@ -15,8 +15,9 @@ import type { KubeObject } from '#objects/types.ts';
 import { newServerCredentials, peerOf } from '../issue/server-credentials.ts';
 import { type IssueCounts, IssueService } from '../issue/service.ts';
 import type { VerifyToken } from '../issue/token.ts';
-import { type Progress, Publisher, type RouteState } from '../publish/publisher.ts';
+import { type Progress, Publisher } from '../publish/publisher.ts';
 import { configHandlers, configServiceDefinition, SERVER_OPTIONS } from '../publish/serve.ts';
+import type { RouteState } from '../publish/standings.ts';
 import type { Peer } from '../publish/subscriber.ts';
 import { serviceDefinition } from '../publish/wire.ts';
 import { ObjectStore } from '../store/object-store.ts';
@@ -102,6 +103,7 @@ export async function startControlPlane(settings: ControlPlaneSettings): Promise
     podAt: (address) => podAddress(address, store, trustDomain),
     ...(settings.onProgress === undefined ? {} : { onProgress: settings.onProgress }),
     timers,
+    elapsedMs: () => performance.now(),
     log: log.child('publish'),
   });
   store.podsMoved = (addresses) => publisher.addressesChanged(addresses);
@@ -199,7 +201,7 @@ function problemsOf(publisher: Publisher, store: ObjectStore): string[] {
     .map(({ key, reason }) => `Service ${key} cannot be translated (a defect of Weft): ${reason}`);
   const refusals = publisher.sidecars().flatMap((sidecar) => {
     const { namespace, pod } = sidecar.peer;
-    return sidecar.rejected().map(({ name, reason }) => `the sidecar of ${namespace}/${pod} cannot use ${name}: ${reason}`);
+    return sidecar.delivery.rejected().map(({ name, reason }) => `the sidecar of ${namespace}/${pod} cannot use ${name}: ${reason}`);
   });
   const ignored = annotationProblems([...store.every('Namespace'), ...store.every('Pod'), ...store.every('GRPCRoute')]);
   return [...failures, ...refusals, ...ignored].sort();

@@ -22,14 +22,14 @@ export function controlPlaneMetrics(serving: Serving | null, more: readonly Fami
 function familiesOf({ publisher, issued, authorityNotAfterMs }: Serving, nowMs: number): Family[] {
   const { counters: counted, catalogue } = publisher;
   const sidecars = publisher.sidecars();
-  const sent = sidecars.reduce((sum, sidecar) => sum + sidecar.responses, counted.responses);
-  const waitingMs = sidecars.map(({ sentMs }) => (sentMs === 0 ? 0 : Math.max(0, nowMs - sentMs)));
+  const sent = sidecars.reduce((sum, sidecar) => sum + sidecar.delivery.responses, counted.responses);
+  const waitingMs = sidecars.map(({ delivery: { sentMs } }) => (sentMs === 0 ? 0 : Math.max(0, nowMs - sentMs)));
   return [
     gauge('weft_control_plane_sidecars', 'Sidecars that are connected.', sidecars.length),
     gauge(
       'weft_control_plane_sidecars_behind',
       'Sidecars that do not run yet what they should.',
-      sidecars.filter((sidecar) => sidecar.counts.pending > 0).length,
+      sidecars.filter((sidecar) => sidecar.delivery.counts.pending > 0).length,
     ),
     gauge(
       'weft_control_plane_oldest_unacknowledged_seconds',
@@ -45,7 +45,7 @@ function familiesOf({ publisher, issued, authorityNotAfterMs }: Serving, nowMs: 
     gauge(
       'weft_control_plane_rejected_resources',
       'Resources whose latest version a sidecar refused, summed over sidecars.',
-      sidecars.reduce((sum, sidecar) => sum + sidecar.rejected().length, 0),
+      sidecars.reduce((sum, sidecar) => sum + sidecar.delivery.rejected().length, 0),
     ),
     counter('weft_control_plane_connects_total', 'Configuration streams begun.', counted.connects),
     counter('weft_control_plane_rounds_total', 'Rounds of changes that went out.', counted.rounds),

@@ -113,7 +113,9 @@ function dump(serving: Serving): unknown {
     services: [...publisher.catalogue.keys()].sort(),
     routes: publisher.routeStates(),
     problems: serving.problems(),
-    sidecars: publisher.sidecars().map((sidecar) => ({ ...sidecar.peer, wants: [...sidecar.wanted()].sort(), ...sidecar.dump() })),
+    sidecars: publisher
+      .sidecars()
+      .map((sidecar) => ({ ...sidecar.peer, wants: [...sidecar.wants.keys()].sort(), ...sidecar.delivery.dump() })),
   };
 }
 

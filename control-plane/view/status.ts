@@ -3,7 +3,8 @@ import { VERSION } from '#core/contract/version.ts';
 import type { ParentView, ReflectorView, RouteView, SidecarView, StatusView, TracedCallView } from '#core/contract/view.ts';
 import type { IssueCounts } from '../issue/service.ts';
 import { worthShowing } from '../publish/call-reports.ts';
-import type { Publisher, RouteState } from '../publish/publisher.ts';
+import type { Publisher } from '../publish/publisher.ts';
+import type { RouteState } from '../publish/standings.ts';
 
 /** What is shown of a control plane that serves. */
 export interface Serving {
@@ -56,28 +57,28 @@ function routeReports(states: readonly RouteState[]): RouteView[] {
 function sidecarReports({ publisher }: Serving): SidecarView[] {
   const reports = publisher.sidecars().map((sidecar): SidecarView => {
     const { namespace, pod } = sidecar.peer;
-    const { inForce, pending } = sidecar.counts;
+    const { inForce, pending } = sidecar.delivery.counts;
     return {
       namespace,
       pod,
       workload: publisher.workloadOf(sidecar.peer)?.name ?? '',
       version: sidecar.version,
       connectedSinceMs: sidecar.connectedSinceMs,
-      lastAckMs: sidecar.lastAckMs,
+      lastAckMs: sidecar.delivery.lastAckMs,
       certificateNotAfterMs: sidecar.certificateNotAfterMs,
       resources: inForce,
       pending,
-      rejected: sidecar.rejected().map(({ name, reason }) => ({ name, reason })),
+      rejected: sidecar.delivery.rejected().map(({ name, reason }) => ({ name, reason })),
     };
   });
   return reports.sort((a, b) => compareText(`${a.namespace}/${a.pod}`, `${b.namespace}/${b.pod}`));
 }
 
 function callReports({ publisher }: Serving): TracedCallView[] {
-  const calls = publisher.sidecars().flatMap(({ peer, calls: told }) => {
+  const calls = publisher.sidecars().flatMap(({ peer, calls: reported }) => {
     const { namespace, pod } = peer;
     const from = `${namespace}/${publisher.workloadOf(peer)?.name || pod}`;
-    return told.all().map((call): TracedCallView => ({ ...call, from }));
+    return reported.all().map((call): TracedCallView => ({ ...call, from }));
   });
   return worthShowing(calls).sort((a, b) => compareText(`${a.service} ${a.kind}`, `${b.service} ${b.kind}`));
 }

@@ -1,7 +1,7 @@
 // The writer of statuses: what it writes, when it does not, and what it does when others write or the API server refuses.
 import { expect } from 'chai';
 import { StatusWriter } from '#control-plane/lead/status-writer.ts';
-import type { RouteState } from '#control-plane/publish/publisher.ts';
+import type { RouteState } from '#control-plane/publish/standings.ts';
 import { CONTROLLER_NAME } from '#core/contract/names.ts';
 import { silentLogger } from '#core/program/log.ts';
 import { KINDS, KubeError } from '#kube/api.ts';
