@@ -29,7 +29,7 @@ import { workloadOfPod } from '../translate/workload.ts';
 /** Streams that do not end by themselves when the control plane stops are cut after this, in ms. */
 const CLOSE_WITHIN_MS = 500;
 
-export interface ControlPlaneSettings {
+export interface ControlPlaneDeps {
   readonly authority: Authority;
   readonly verifyToken: VerifyToken;
   /** Where the gRPC port listens. Port 0: a free one. */
@@ -83,7 +83,7 @@ export class ControlPlaneStartError extends Error {
  * Translates all objects, then listens.
  * @throws ControlPlaneStartError when the address is taken or not ours, AuthorityError when the authority cannot sign
  */
-export async function startControlPlane(settings: ControlPlaneSettings): Promise<ControlPlane> {
+export async function startControlPlane(settings: ControlPlaneDeps): Promise<ControlPlane> {
   const { authority, host, log, timers = systemTimers, random = Math.random } = settings;
   const { trustDomain } = authority;
   const store = settings.store ?? new ObjectStore();

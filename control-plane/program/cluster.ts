@@ -35,7 +35,7 @@ const DAY_MS = 24 * 3600_000;
 const AUTHORITY_WARNING_MS = 30 * DAY_MS;
 const AUTHORITY_CHECK_MS = 60_000;
 
-export interface ClusterProgramSettings {
+export interface ClusterProgramDeps {
   readonly client: KubeClient;
   /** Of the pod that this runs in; its name is the replica's. */
   readonly pod: { readonly namespace: string; readonly name: string };
@@ -58,7 +58,7 @@ export interface ClusterProgramSettings {
 }
 
 export class ClusterProgram {
-  private readonly settings: ClusterProgramSettings;
+  private readonly settings: ClusterProgramDeps;
   private readonly store = new ObjectStore();
   private readonly source: ClusterSource;
   private readonly keeper: AuthorityKeeper;
@@ -77,7 +77,7 @@ export class ClusterProgram {
   private stopping = false;
   private cancelCheck: () => void = () => {};
 
-  constructor(settings: ClusterProgramSettings) {
+  constructor(settings: ClusterProgramDeps) {
     this.settings = settings;
     const { client, pod, trustDomain, leafLifetimeMs, timers, random, log } = settings;
     const around = { client, timers, random, log };
