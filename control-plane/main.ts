@@ -1,4 +1,5 @@
-// The control plane as a program: of a cluster, or with --dir from a directory of manifests. Environment, signals and exit codes are here.
+// The control plane as a program: of a cluster, or with --dir from a directory of manifests. Environment, signals and
+// exit codes are here.
 import { hostname } from 'node:os';
 import { createLogger, type Logger } from '#core/program/log.ts';
 import { systemTimers } from '#core/program/timers.ts';

@@ -1,4 +1,5 @@
-// Turns what a request ended with, an answer that is no success or no answer at all, into an error that says what to look at.
+// Turns what a request ended with, an answer that is no success or no answer at all, into an error that says what to
+// look at.
 import type { IncomingHttpHeaders } from 'node:http';
 import { STATUS_CODES } from 'node:http';
 import { KubeError } from './api.ts';

@@ -1,5 +1,5 @@
-// The Kubernetes API as Weft sees it: raw JSON over paths, and errors that say what to do next.
-// One interface for the control plane, the injector and the CLI; client.ts implements it, tests may put a real server behind it.
+// The Kubernetes API as Weft sees it: raw JSON over paths, and errors that say what to do next. One interface for the
+// control plane, the injector and the CLI; client.ts implements it, tests may put a real server behind it.
 
 /** Where a kind is served. */
 export interface ResourceKind {

@@ -11,13 +11,16 @@ export interface ConnectOptions {
   readonly kubeconfig?: string;
   /** Default: the kubeconfig's current-context. */
   readonly context?: string;
-  /** A program in a pod hands over its environment, for the API server's address; without it the name kubernetes.default.svc is asked of the DNS. */
+  /**
+   * A program in a pod hands over its environment, for the API server's address; without it the name
+   * kubernetes.default.svc is asked of the DNS.
+   */
   readonly environment?: ClusterEnvironment;
 }
 
 /**
- * A client for the API server that the options name; without options that of the cluster the program runs in, else that of ~/.kube/config.
- * Does not connect yet.
+ * A client for the API server that the options name; without options that of the cluster the program runs in, else that
+ * of ~/.kube/config. Does not connect yet.
  * @throws Error when no configuration is found or it cannot be read
  */
 export async function connectKube(options: ConnectOptions = {}): Promise<KubeClient> {

@@ -1,5 +1,6 @@
-// What a request to the API server must carry, and where a pod finds it. A program in the cluster needs two files for that; client-node's
-// configuration, which pulls in 39 MB of resident memory (undici, OIDC, SOCKS, the models), is only loaded where there is a kubeconfig.
+// What a request to the API server must carry, and where a pod finds it. A program in the cluster needs two files for
+// that; client-node's configuration, which pulls in 39 MB of resident memory (undici, OIDC, SOCKS, the models), is only
+// loaded where there is a kubeconfig.
 import { readFile } from 'node:fs/promises';
 import type { Agent, RequestOptions } from 'node:https';
 
@@ -21,7 +22,10 @@ export interface Credentials {
 
 /** Where the kubelet puts a pod's ServiceAccount. */
 export const SERVICE_ACCOUNT_DIRECTORY = '/var/run/secrets/kubernetes.io/serviceaccount';
-/** The kubelet replaces the token at 80 % of its life, at least ten minutes before its end; client-go rereads it as often. */
+/**
+ * The kubelet replaces the token at 80 % of its life, at least ten minutes before its end; client-go rereads it as
+ * often.
+ */
 const TOKEN_FRESH_MS = 60_000;
 
 /** The part of the environment that the kubelet sets in each pod. */
@@ -31,7 +35,8 @@ export interface ClusterEnvironment {
 }
 
 /**
- * Credentials of a pod. The token and the authority's certificate are reread once a minute; while a file cannot be read the last one goes on.
+ * Credentials of a pod. The token and the authority's certificate are reread once a minute; while a file cannot be read
+ * the last one goes on.
  * @param now Unix ms
  */
 export function inClusterCredentials(

@@ -1,4 +1,5 @@
-// Events on Kubernetes objects, for the people who run `kubectl describe`: said once, counted when repeated, and never in anyone's way.
+// Events on Kubernetes objects, for the people who run `kubectl describe`: written once, counted when repeated, and
+// never waited for.
 import { randomBytes } from 'node:crypto';
 import type { Logger } from '#core/program/log.ts';
 import type { Timers } from '#core/program/timers.ts';
@@ -10,7 +11,9 @@ const SAME_WITHIN_MS = 10 * 60_000;
 const MAX_WAITING = 256;
 /** Events remembered for counting; the oldest are forgotten. */
 const MAX_REMEMBERED = 1024;
-/** Between two writes, and between two writes of the same event: a flood of them must not become a flood of requests. */
+/**
+ * Between two writes, and between two writes of the same event: a flood of them must not become a flood of requests.
+ */
 const SPACING_MS = 100;
 const RECOUNT_MS = 10_000;
 const ATTEMPTS = 3;

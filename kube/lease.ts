@@ -1,4 +1,5 @@
-// One leader among the replicas, by a Lease object: optimistic writes, and a leader that doubts itself before anyone else may lead.
+// One leader among the replicas, by a Lease object: optimistic writes, and a leader that doubts itself before anyone
+// else may lead.
 import type { Logger } from '#core/program/log.ts';
 import type { Timers } from '#core/program/timers.ts';
 import { KINDS, type KubeClient, KubeError, type ResourcePath } from './api.ts';
@@ -10,7 +11,10 @@ const DURATION_MS = 15_000;
 const RENEW_SHARE = 1 / 3;
 const LOOK_SHARE = 1 / 6;
 const RETRY_SHARE = 1 / 15;
-/** Of the duration, since the last renewal was sent: then the leader stands down. The others wait the whole duration since they saw it. */
+/**
+ * Of the duration, since the last renewal was sent: then the leader stands down. The others wait the whole duration
+ * since they saw it.
+ */
 const DEADLINE_SHARE = 2 / 3;
 /** Each wait ± this share. */
 const JITTER = 0.2;
@@ -32,7 +36,7 @@ export interface LeaseElectorOptions {
   readonly log: Logger;
   /** Told each change, in order. What it throws is a bug, and not caught. */
   readonly onChange: (leading: boolean) => void;
-  /** A clock in ms that nobody sets; default the system's. */
+  /** A monotonic clock in ms, one that cannot be set; default the system's. */
   readonly monotonic?: () => number;
 }
 
@@ -58,12 +62,15 @@ export class LeaseElector {
   /** As last read or written. */
   private lease: LeaseObject | undefined;
   private leaseSeen: Moment;
-  /** Who held it when it was last seen, '' for nobody, and when it was then found deleted: its holder may not know that yet. */
+  /**
+   * Its holder when it was last seen ('' for none), and when it was then found deleted: the holder may not know that
+   * yet.
+   */
   private lastHolder = '';
   private gone: Moment | null = null;
   /** When the last renewal that succeeded was sent; null: this replica does not hold the lease. */
   private renewed: Moment | null = null;
-  private told = false;
+  private reported = false;
   /** Why the Lease cannot be reached; '' when it can. */
   problem = '';
   private standDown = (): void => {};
@@ -76,8 +83,8 @@ export class LeaseElector {
   }
 
   /**
-   * Whether this replica leads at this moment. Asked before each act of a leader: a process that was frozen learns here, before any timer fires,
-   * that its time is over.
+   * Whether this replica leads at this moment. Asked before each act of a leader: a process that was frozen learns
+   * here, before any timer fires, that its time is over.
    */
   get leading(): boolean {
     return this.renewed !== null && this.since(this.renewed) < this.durationMs * DEADLINE_SHARE;
@@ -151,7 +158,7 @@ export class LeaseElector {
       return 0;
     }
     this.watchDeadline(sent);
-    this.tell(true);
+    this.report(true);
     return this.durationMs * RENEW_SHARE;
   }
 
@@ -222,12 +229,12 @@ export class LeaseElector {
     this.renewed = null;
     this.standDown();
     this.standDown = () => {};
-    this.tell(false);
+    this.report(false);
   }
 
-  private tell(leading: boolean): void {
-    if (this.told === leading) return;
-    this.told = leading;
+  private report(leading: boolean): void {
+    if (this.reported === leading) return;
+    this.reported = leading;
     this.options.log.info(leading ? 'this replica leads' : 'this replica does not lead', { lease: this.options.name });
     this.options.onChange(leading);
   }
@@ -236,8 +243,8 @@ export class LeaseElector {
     return { wallMs: this.options.timers.now(), monotonicMs: (this.options.monotonic ?? monotonicMs)() };
   }
 
-  // What may have passed, for the leader's doubts: the greater of two clocks, as the monotonic one stands while the machine sleeps, and the other may be
-  // set back.
+  // Upper bound of the elapsed time, for standing down: the greater of two clocks, because the monotonic one stands
+  // still while the machine sleeps, and the other may be set back.
   private since(moment: Moment): number {
     const now = this.moment();
     return Math.max(now.wallMs - moment.wallMs, now.monotonicMs - moment.monotonicMs);

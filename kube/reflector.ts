@@ -1,5 +1,6 @@
-// Keeps up with all objects of one kind: lists them, watches from there, and never stops for good. client-node's informer does not do that:
-// it asks for no bookmarks, ends on the first refused connection, and swallows what it cannot parse.
+// Keeps up with all objects of one kind: lists them, watches from there, and never stops for good. client-node's
+// informer does not do that: it asks for no bookmarks, ends on the first refused connection, and swallows what it
+// cannot parse.
 import type { Logger } from '#core/program/log.ts';
 import { backoffMs } from '#core/program/renewal.ts';
 import type { Timers } from '#core/program/timers.ts';
@@ -10,11 +11,14 @@ import { listAll } from './list.ts';
 import type { KubeObject } from './object.ts';
 import { sleep } from './sleep.ts';
 
-/** A watch is ended by the server after this long, spread so that the kinds and the replicas do not come back together. */
+/**
+ * A watch is ended by the server after this long, spread so that the kinds and the replicas do not come back together.
+ */
 const WATCH_SECONDS = { least: 240, spread: 300 };
 /**
- * With bookmarks the API server breaks the silence each minute, so a shorter limit would end healthy watches of quiet kinds. It is for a peer that
- * answers on TCP and forwards nothing; one that is gone is noticed within 25 s by the probes of the connection (http-client.ts).
+ * With bookmarks the API server breaks the silence each minute, so a shorter limit would end healthy watches of quiet
+ * kinds. It is for a peer that answers on TCP and forwards nothing; one that is gone is noticed within 25 s by the
+ * probes of the connection (http-client.ts).
  */
 const IDLE_MS = 150_000;
 const BACKOFF_BASE_MS = 250;
@@ -47,7 +51,10 @@ export interface ReflectorOptions {
   /** Only the object of this name. */
   readonly name?: string;
   readonly labelSelector?: string;
-  /** Keeps only what is read of an object, so that the rest can be freed; undefined: the object is of no interest. What it throws costs that object only. */
+  /**
+   * Keeps only what is read of an object, so that the rest can be freed; undefined: the object is of no interest. What
+   * it throws costs that object only.
+   */
   readonly project: (raw: Record<string, unknown>) => KubeObject | undefined;
   /** What these throw is a bug, and not caught. */
   readonly handler: ReflectorHandler;
@@ -196,7 +203,7 @@ export class Reflector {
     if (livedMs >= STABLE_MS) this.settled();
     if (livedMs >= STABLE_MS || error.status === 0 || error.status === 200) this.refusals = 0;
     else this.refusals++;
-    // 410 is how an old version is told; that is no fault, so nobody hears of it unless it goes on.
+    // 410 says that a version is too old. That is no fault, and only logged when it goes on.
     if (error.status === 410 && !this.expired) {
       this.expired = true;
       return { next: 'list', waitMs: 0 };

@@ -1,4 +1,4 @@
-// The authority in a Secret: made once by whichever replica is first, guarded while it is in use.
+// The authority in a Secret: made once by the replica that is first, guarded while it is in use.
 import { type Authority, AuthorityError, type AuthorityPem, type AuthoritySettings } from '#certs/authority.ts';
 import { type AuthorityStore, bootstrapAuthority } from '#certs/bootstrap.ts';
 import { AUTHORITY_SECRET } from '#core/contract/names.ts';
@@ -13,7 +13,7 @@ import type { KubeObject } from '#objects/types.ts';
 /** Keys of the Secret, those of kubernetes.io/tls, so that tools that make such Secrets can make this one. */
 const CERTIFICATE_KEY = 'tls.crt';
 const KEY_KEY = 'tls.key';
-/** More roots to trust, PEM; not there unless somebody put them. */
+/** More roots to trust, PEM; absent unless a person has put them there. */
 const EXTRA_ROOTS_KEY = 'extra-roots.pem';
 const RETRY_BASE_MS = 250;
 const RETRY_CAP_MS = 10_000;
@@ -106,7 +106,10 @@ export class AuthorityKeeper {
     this.store = new SecretAuthorityStore(settings.client, settings.namespace);
   }
 
-  /** Tries until it succeeds: a Secret that cannot be used is waited out, never replaced by a new root. Undefined: stopped meanwhile. */
+  /**
+   * Tries until it succeeds: a Secret that cannot be used is waited out, never replaced by a new root. Undefined:
+   * stopped meanwhile.
+   */
   async load(): Promise<Authority | undefined> {
     const { authority: settings, random, log } = this.settings;
     for (let failures = 0; !this.stopped; failures++) {
@@ -195,7 +198,7 @@ export class AuthorityKeeper {
     this.problem = problem;
   }
 
-  /** All replicas have the same in memory, so whoever is first restores the same. */
+  /** All replicas have the same in memory, so the first restores what any other would. */
   private restore(failures = 0): void {
     if (this.stopped || this.inUse === null) return;
     const { namespace, timers, random, log, onTrouble } = this.settings;

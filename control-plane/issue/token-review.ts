@@ -1,4 +1,5 @@
-// Verifies ServiceAccount tokens by asking the API server: TokenReview with our audience, and the pod that the token is bound to.
+// Verifies ServiceAccount tokens by asking the API server: TokenReview with our audience, and the pod that the token is
+// bound to.
 import { createHash } from 'node:crypto';
 import { isNamespace, isServiceAccount } from '#core/contract/identity.ts';
 import { TOKEN_AUDIENCE } from '#core/contract/names.ts';
@@ -15,13 +16,13 @@ export const MOST_WAITING = 512;
 export const REFUSED_FOR_MS = 10_000;
 const MOST_REFUSED = 10_000;
 const REVIEW_TIMEOUT_MS = 5000;
-/** A sidecar that was told to come back does so within this. */
+/** A sidecar that was asked to come back does so within this, in ms. */
 const FAILURE_COUNTS_MS = 60_000;
 const SERVICE_ACCOUNTS = 'system:serviceaccounts';
 const POD_NAME = 'authentication.kubernetes.io/pod-name';
 const POD_UID = 'authentication.kubernetes.io/pod-uid';
 
-export interface TokenReviewSettings {
+export interface TokenReviewerDeps {
   readonly client: KubeClient;
   /** The pod "namespace/name" as it is known here; undefined: not (yet), then the API server is asked. */
   readonly podOf: (key: string) => Pod | undefined;
@@ -52,7 +53,7 @@ interface BoundIdentity extends TokenIdentity {
 
 export class TokenReviewer {
   readonly counts: ReviewCounts = { accepted: 0, refused: 0, cached: 0, unavailable: 0 };
-  private readonly settings: TokenReviewSettings;
+  private readonly settings: TokenReviewerDeps;
   /** SHA-256 of a refused token → why, and until when (Unix ms). Tokens themselves are not kept. */
   private readonly refused = new Map<string, { readonly error: string; readonly untilMs: number }>();
   private readonly waiting: (() => void)[] = [];
@@ -60,11 +61,14 @@ export class TokenReviewer {
   /** Why the last review got no answer; null: it got one. */
   private failure: { readonly error: string; readonly atMs: number } | null = null;
 
-  constructor(settings: TokenReviewSettings) {
+  constructor(settings: TokenReviewerDeps) {
     this.settings = settings;
   }
 
-  /** Why tokens cannot be verified; '' while they can. Whoever got no answer asks again soon: an old failure without a new one says nothing. */
+  /**
+   * Why tokens cannot be verified; '' while they can. Whoever got no answer asks again soon: an old failure without a
+   * new one says nothing.
+   */
   get problem(): string {
     if (this.failure === null || this.settings.now() - this.failure.atMs > FAILURE_COUNTS_MS) return '';
     return `tokens cannot be verified, and no certificates issued: ${this.failure.error}`;
@@ -123,7 +127,8 @@ export class TokenReviewer {
   private async checkPod(identity: BoundIdentity): Promise<TokenIdentity | TokenRefusal> {
     const { namespace, pod: name } = identity;
     const known = this.settings.podOf(`${namespace}/${name}`);
-    // A pod asks as soon as it runs, which may be before our watch has told of it; one of the same name may have been replaced.
+    // A pod asks as soon as it runs, which may be before our watch shows it; one of the same name may have been
+    // replaced.
     if (known !== undefined && whyNotItsPod(known, identity) === null) return identity;
     try {
       const pod = await this.settings.client.request<Pod>('GET', { kind: KINDS.Pod, namespace, name }, { timeoutMs: REVIEW_TIMEOUT_MS });
@@ -149,7 +154,8 @@ export class TokenReviewer {
 }
 
 /**
- * Why a token cannot be a good one, as its unverified claims say: saves the API server the question. It never makes one good.
+ * Why a token cannot be a good one, as its unverified claims say: saves the API server the question. It never makes one
+ * good.
  * @param nowMs Unix ms
  */
 function whyImplausible(token: string, nowMs: number): string | null {

@@ -1,4 +1,5 @@
-// What each of the leader's writers is: a loop that looks at everything while this replica leads, and that remembers of each object what its last write led to.
+// What each of the leader's writers is: a loop that looks at everything while this replica leads, and that remembers of
+// each object what its last write led to.
 import type { Timers } from '#core/program/timers.ts';
 import { KubeError } from '#kube/api.ts';
 
@@ -26,7 +27,10 @@ export interface FailedWrite {
 export type Write =
   /** `before`: the failure that this write repeats. */
   | { readonly is: 'writing'; readonly before: FailedWrite | null }
-  /** `version`: the one that was written over. The watch will show a newer one; after `untilMs` (Unix ms) it is no longer waited for. */
+  /**
+   * `version`: the one that was written over. The watch will show a newer one; after `untilMs` (Unix ms) it is no
+   * longer waited for.
+   */
   | { readonly is: 'written'; readonly version: string | undefined; readonly untilMs: number }
   | FailedWrite;
 
@@ -47,7 +51,10 @@ export abstract class LeaderTask {
   /** What this looks at may be different. Cheap: looks happen some time apart. */
   abstract touch(): void;
 
-  /** Begins the writes that are needed, or makes them one after another and returns when they are done. Called while leading only. */
+  /**
+   * Begins the writes that are needed, or makes them one after another and returns when they are done. Called while
+   * leading only.
+   */
   protected abstract look(nowMs: number): void | Promise<void>;
 
   /** What a person should know; '' when all is well or another replica leads. */
@@ -80,7 +87,10 @@ export abstract class LeaderTask {
     return state.is === 'looking' ? state.leading : state.is === 'resting' || state.is === 'waiting';
   }
 
-  /** Looks at this time (Unix ms), or after the pause. The earliest that is asked for counts: one object that waits must not delay the others. */
+  /**
+   * Looks at this time (Unix ms), or after the pause. The earliest that is asked for counts: one object that waits must
+   * not delay the others.
+   */
   protected lookAt(atMs: number): void {
     const { state } = this;
     if (!this.leading || atMs === Infinity) return;

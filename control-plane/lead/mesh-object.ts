@@ -11,7 +11,10 @@ import type { KubeObject, StoredCondition } from '#objects/types.ts';
 import { LeaderTask, timeText } from './leader-task.ts';
 import { putStatus } from './put-status.ts';
 
-/** What works, by the names of the conformance suite, sorted. Nothing is claimed that has no test of its own kind of route. */
+/**
+ * What works, by the names of the conformance suite, sorted. Nothing is claimed that has no test of its own kind of
+ * route.
+ */
 export const SUPPORTED_FEATURES: readonly string[] = ['GRPCRoute', 'Mesh'];
 const RETRY_MS = 5000;
 

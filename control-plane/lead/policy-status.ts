@@ -27,7 +27,8 @@ export interface PolicyStatusDeps {
 }
 
 /**
- * The list of entries as it should be, given what stands there: other controllers' stay as they are. Undefined: nothing is to be written.
+ * The list of entries as it should be, given what stands there: other controllers' stay as they are. Undefined: nothing
+ * is to be written.
  * @param now RFC 3339, whole seconds
  */
 export function nextAncestors({ policy, ancestors }: PolicyVerdict, now: string): readonly PolicyAncestorEntry[] | undefined {

@@ -58,7 +58,7 @@ export interface StatusCounts {
 interface Plan {
   readonly route: GRPCRoute;
   readonly parents: readonly RouteParentEntry[];
-  /** Parents whose Applied condition this write changes for its own sake. */
+  /** Parents whose Applied condition is a reason for this write. */
   readonly counted: readonly string[];
 }
 
@@ -77,7 +77,10 @@ export class StatusWriter extends LeaderTask {
     this.limit = new RateLimit(WRITES_PER_MINUTE, WRITES_BURST, () => deps.timers.now());
   }
 
-  /** A route or its verdict may be different (`counts`: only how many sidecars run it). Cheap: looks happen some time apart. */
+  /**
+   * A route or its verdict may be different (`counts`: only how many sidecars run it). Cheap: looks happen some time
+   * apart.
+   */
   touch(what: 'routes' | 'counts' = 'routes'): void {
     this.lookAt(this.lookedMs + (what === 'routes' ? LOOK_EVERY_MS : COUNT_EVERY_MS));
   }

@@ -1,5 +1,5 @@
-// The roots as a ConfigMap, in every namespace whose pods mount it. The leader keeps them right; a pod that starts before its ConfigMap is there has the
-// roots of its injection.
+// The roots as a ConfigMap, in every namespace whose pods mount it. The leader keeps them right; a pod that starts
+// before its ConfigMap is there has the roots of its injection.
 
 import { ANNOTATION_STATUS, LABEL_INJECT, TRUST_CONFIG_MAP, TRUST_KEY } from '#core/contract/names.ts';
 import type { Logger } from '#core/program/log.ts';
@@ -36,7 +36,10 @@ export interface TrustBundleDeps {
   readonly log: Logger;
 }
 
-/** Namespaces that want the ConfigMap: the system's, those whose pods are injected, and those that run a pod that was. Those that are going away want none. */
+/**
+ * Namespaces that want the ConfigMap: the system's, those whose pods are injected, and those that run a pod that was.
+ * Those that are going away want none.
+ */
 export function namespacesWithPods(store: ObjectStore, systemNamespace: string): Set<string> {
   const wanted = new Set([systemNamespace]);
   const leaving = new Set<string>();

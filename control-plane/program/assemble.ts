@@ -35,9 +35,12 @@ export interface ControlPlaneDeps {
   /** Where the gRPC port listens. Port 0: a free one. */
   readonly host: string;
   readonly port: number;
-  /** What there is at the start; it is in force before anybody is served. */
+  /** What there is at the start; it is in force before the first sidecar is served. */
   readonly objects?: Iterable<KubeObject>;
-  /** A store that is filled already, instead of `objects`. Changes that are made to it directly must be told to the publisher. */
+  /**
+   * A store that is filled already, instead of `objects`. The publisher must hear of changes that are made to it
+   * directly.
+   */
   readonly store?: ObjectStore;
   /** The pod as its sidecar should know it; absent: by the Pod objects. Asked again after workloadsChanged(). */
   readonly workloadOf?: (peer: Peer) => Workload | undefined;
@@ -49,7 +52,7 @@ export interface ControlPlaneDeps {
   readonly log: Logger;
   /** Default: the system's. */
   readonly timers?: Timers;
-  /** In [0, 1); for the renewal of the own certificate. Default Math.random. */
+  /** In [0, 1); spreads the renewals of our own certificate. Default Math.random. */
   readonly random?: () => number;
 }
 
@@ -67,7 +70,9 @@ export interface ControlPlane {
   remove(kind: string, namespace: string | undefined, name: string): void;
   /** workloadOf() may answer differently, for any pod. setObjects, apply and remove see to this themselves. */
   workloadsChanged(): void;
-  /** For people: Services that could not be translated, resources that sidecars refuse, annotations that cannot be used. */
+  /**
+   * For people: Services that could not be translated, resources that sidecars refuse, annotations that cannot be used.
+   */
   problems(): string[];
   routeStates(): RouteState[];
   /** Ends all streams and frees the port. Sidecars keep what they have. */
@@ -133,7 +138,8 @@ export async function startControlPlane(settings: ControlPlaneDeps): Promise<Con
     throw error;
   }
 
-  // What a single object may change about workloads. Policies are few: where there are none, Services and their endpoints say nothing of workloads.
+  // What a single object may change about workloads. Policies are few: where there are none, Services and their
+  // endpoints say nothing of workloads.
   const changed = (keys: ReadonlySet<string>, kind: unknown, namespace: string, name: string): void => {
     publisher.servicesChanged(keys);
     const concerned = namespace || 'default';

@@ -1,4 +1,5 @@
-// The control plane of a cluster, as a whole: waits for the API server and the authority, serves, and does the leader's work when it leads.
+// The control plane of a cluster, as a whole: waits for the API server and the authority, serves, and does the leader's
+// work when it leads.
 import type { Authority } from '#certs/authority.ts';
 import { AUTHORITY_SECRET, CONTROL_PLANE_NAME } from '#core/contract/names.ts';
 import { DEFAULT_TRACE_SAMPLING } from '#core/contract/trace-sampling.ts';
@@ -69,8 +70,8 @@ export class ClusterProgram {
   private readonly mesh: MeshObject;
   private readonly elector: LeaseElector;
   private readonly events: EventRecorder;
-  /** Namespace → what is wrong with its labels and annotations, as it was told last. */
-  private readonly toldMistakes = new Map<string, string>();
+  /** Namespace → what is wrong with its labels and annotations, as it was last reported. */
+  private readonly reportedMistakes = new Map<string, string>();
   private controlPlane: ControlPlane | null = null;
   private authority: Authority | null = null;
   private view: View | null = null;
@@ -153,7 +154,7 @@ export class ClusterProgram {
     const [authority] = await Promise.all([this.keeper.load(), this.untilSynced()]);
     if (authority === undefined || this.stopping) return;
     this.authority = authority;
-    // Changes that come while everything is translated for the first time are noted, and told afterwards.
+    // Changes that come while everything is translated for the first time are noted, and published afterwards.
     const meanwhile = new Set<string>();
     const note = (keys: ReadonlySet<string>): void => {
       for (const key of keys) meanwhile.add(key);
@@ -213,10 +214,10 @@ export class ClusterProgram {
 
   private async untilSynced(): Promise<void> {
     const { timers, log } = this.settings;
-    let toldMs = timers.now();
+    let loggedMs = timers.now();
     while (!this.stopping && this.source.waitingFor().length > 0) {
-      if (timers.now() - toldMs >= WAITING_LOG_MS) {
-        toldMs = timers.now();
+      if (timers.now() - loggedMs >= WAITING_LOG_MS) {
+        loggedMs = timers.now();
         log.warn('waiting for the API server', { for: this.waitingFor() });
       }
       await new Promise<void>((resolve) => void timers.after(START_POLL_MS, resolve));
@@ -265,7 +266,7 @@ export class ClusterProgram {
     if (kind === 'Namespace' || kind === 'Pod') this.trust.touch();
     if (kind !== 'Namespace') return;
     if (object !== undefined) this.judgeNamespace(object);
-    else for (const name of this.toldMistakes.keys()) if (this.store.namespace(name) === undefined) this.toldMistakes.delete(name);
+    else for (const name of this.reportedMistakes.keys()) if (this.store.namespace(name) === undefined) this.reportedMistakes.delete(name);
   }
 
   private lead(leading: boolean): void {
@@ -289,9 +290,9 @@ export class ClusterProgram {
     const { name = '', uid } = namespace.metadata ?? {};
     const mistakes = namespaceMistakes(namespace);
     const text = mistakes.map(({ message }) => message).join('; ');
-    if (!this.elector.leading || (this.toldMistakes.get(name) ?? '') === text) return;
-    if (text === '') this.toldMistakes.delete(name);
-    else this.toldMistakes.set(name, text);
+    if (!this.elector.leading || (this.reportedMistakes.get(name) ?? '') === text) return;
+    if (text === '') this.reportedMistakes.delete(name);
+    else this.reportedMistakes.set(name, text);
     for (const { reason, message } of mistakes) {
       this.settings.log.warn('a namespace says something that means nothing', { namespace: name, message });
       this.events.record({
@@ -312,15 +313,15 @@ export class ClusterProgram {
   }
 
   /** Says it each day, and once more at the end itself. */
-  private checkAuthority(told = '', toldMs = 0): void {
+  private checkAuthority(reported = '', reportedMs = 0): void {
     const { timers, log } = this.settings;
     const problem = this.authorityEnd() ?? '';
-    if (problem !== '' && (problem !== told || timers.now() - toldMs >= DAY_MS)) {
+    if (problem !== '' && (problem !== reported || timers.now() - reportedMs >= DAY_MS)) {
       log.error(problem);
       this.warnOfAuthority('AuthorityExpires', problem);
-      toldMs = timers.now();
+      reportedMs = timers.now();
     }
-    this.cancelCheck = timers.after(AUTHORITY_CHECK_MS, () => this.checkAuthority(problem, toldMs));
+    this.cancelCheck = timers.after(AUTHORITY_CHECK_MS, () => this.checkAuthority(problem, reportedMs));
   }
 
   private warnOfAuthority(reason: string, message: string): void {

@@ -1,4 +1,5 @@
-// The control plane fed from a directory of manifests, as a whole: for trying Weft without a cluster, sidecars started by hand.
+// The control plane fed from a directory of manifests, as a whole: for trying Weft without a cluster, sidecars started
+// by hand.
 import { promises as fs } from 'node:fs';
 import { join } from 'node:path';
 import { Authority } from '#certs/authority.ts';

@@ -38,7 +38,10 @@ export class Catalogue {
     this.log = log;
   }
 
-  /** Translates one Service again. @returns whether it may look different to a sidecar. Never throws: a defect blocks this Service only. */
+  /**
+   * Translates one Service again.
+   * @returns whether it may look different to a sidecar. Never throws: a defect blocks this Service only.
+   */
   refresh(key: string): boolean {
     try {
       const changed = this.take(key, this.translate(key));

@@ -1,4 +1,4 @@
-// The sidecars that are connected, by who they are and by their pods.
+// The sidecars that are connected, by their identities and by their pods.
 import type { Peer, Subscriber } from './subscriber.ts';
 
 export class Connected {

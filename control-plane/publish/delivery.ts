@@ -4,7 +4,10 @@ import { type Ack, type Resource, type SubscribeResponse, SubscribeResponseSchem
 import { WORKLOAD_RESOURCE } from '#core/contract/resource-names.ts';
 import { inOrder, type Sized } from './resources.ts';
 
-/** A response larger than this is cut in several, each after the ACK of the one before. A single resource goes out whatever its size. */
+/**
+ * A response larger than this is cut in several, each after the ACK of the one before. A single resource goes out
+ * whatever its size.
+ */
 export const RESPONSE_BYTES = 1024 * 1024;
 const LONGEST_REASON = 1000;
 
@@ -52,8 +55,8 @@ interface Flight {
 }
 
 /**
- * At most one response is under way; what changes meanwhile is only a name in a set, looked up when the next one is made. So a slow
- * sidecar costs its set of names and gets the latest version of each.
+ * At most one response is under way; what changes meanwhile is only a name in a set, looked up when the next one is
+ * made. So a slow sidecar costs its set of names and gets the latest version of each.
  */
 export class Delivery {
   /** Responses sent. */
@@ -172,7 +175,10 @@ export class Delivery {
     this.deps.send(create(SubscribeResponseSchema, { nonce, resources, removed, absent }));
   }
 
-  /** What differs from what the sidecar has, as much as fits. Removals go with the last part: nothing leaves before its successor is there. */
+  /**
+   * What differs from what the sidecar has, as much as fits. Removals go with the last part: nothing leaves before its
+   * successor is there.
+   */
   private takeStale(): { different: Sized[]; removed: string[] } {
     const different: Sized[] = [];
     const removed: string[] = [];

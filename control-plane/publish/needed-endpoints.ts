@@ -1,6 +1,10 @@
-// Which Services' endpoints a sidecar needs, and by how many rules: the newest of each Service that it wants, and those that it runs.
+// Which Services' endpoints a sidecar needs, and by how many rules: the newest of each Service that it wants, and those
+// that it runs.
 
-/** The newest rules of a wanted Service, and the version that the sidecar runs: it goes on with that one when it refuses the newest. */
+/**
+ * The newest rules of a wanted Service, and the version that the sidecar runs: it goes on with that one when it refuses
+ * the newest.
+ */
 export type Rules = 'newest' | 'running';
 
 export class NeededEndpoints {

@@ -1,7 +1,7 @@
 // Brings each change of the objects to the sidecars that it concerns.
 //
 // One stream is three objects: SubscribeCall (serve.ts) speaks gRPC; Subscriber is the sidecar at its other end; the
-// Publisher knows all Subscribers and is told what changes. A Subscriber reaches its SubscribeCall as a Line.
+// Publisher knows all Subscribers and hears what changes. A Subscriber reaches its SubscribeCall as a Line.
 import type { Hello, TrustBundle } from '#core/contract/gen/weft/v1/config_pb.ts';
 import type { PodAddress, Workload } from '#core/contract/gen/weft/v1/mesh_pb.ts';
 import { parseResourceName, TRUST_RESOURCE, WORKLOAD_RESOURCE } from '#core/contract/resource-names.ts';
@@ -18,13 +18,18 @@ import { appliedOn, appliedOnServices, type RouteState, routeStates } from './st
 import { type Line, type Peer, Subscriber, type SubscriberDeps } from './subscriber.ts';
 import { Translating } from './translating.ts';
 
-/** So many Services it is given because its siblings use them; the rest of MOST_WANTED is left for what it wants itself. */
+/**
+ * So many Services it is given because its siblings use them; the rest of MOST_WANTED is left for what it wants itself.
+ */
 const MOST_OFFERED = 5_000;
 
 export interface PublisherDeps {
   /** The pure function over the objects as they are when it is called. */
   readonly translate: (key: string) => Translation;
-  /** The pod as its sidecar should know it; undefined: nothing is known of such a pod. Asked again after workloadsChanged(). */
+  /**
+   * The pod as its sidecar should know it; undefined: nothing is known of such a pod. Asked again after
+   * workloadsChanged().
+   */
   readonly workloadOf: (peer: Peer) => Workload | undefined;
   readonly trust: () => TrustBundle;
   /** The pod at an IP address, as it is when it is called. */
@@ -87,7 +92,10 @@ export class Publisher {
     };
   }
 
-  /** Translates everything for the first time. Before this no sidecar may be served: what is not there yet would look removed. */
+  /**
+   * Translates everything for the first time. Before this no sidecar may be served: what is not there yet would look
+   * removed.
+   */
   load(keys: Iterable<string>): Promise<void> {
     return this.translating.load(keys);
   }
@@ -184,7 +192,10 @@ export class Publisher {
     for (const subscriber of this.connected.all()) subscriber.end({ reason: 'shutting down' });
   }
 
-  /** What a new sidecar asks for, what it holds (also at a replica that does not know its siblings), and what its siblings use. */
+  /**
+   * What a new sidecar asks for, what it holds (also at a replica that does not know its siblings), and what its
+   * siblings use.
+   */
   private wantedBy(hello: Hello, workload: string): Set<string> {
     const wanted = new Set(hello.services);
     const offer = (key: string): void => {
@@ -219,7 +230,10 @@ export class Publisher {
     return `${peer.namespace}/${this.workloadOf(peer)?.name || peer.pod}`;
   }
 
-  /** Sidecars hear of a round when all of it is translated: a route never comes before the backend that was saved with it. */
+  /**
+   * Sidecars hear of a round when all of it is translated: a route never comes before the backend that was saved with
+   * it.
+   */
   private finishRound(changed: ReadonlySet<string>, beganMs: number): void {
     if (changed.size > 0) {
       this.counters.rounds++;

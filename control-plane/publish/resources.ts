@@ -26,12 +26,14 @@ export function inOrder(a: Resource, b: Resource): number {
 export interface Sized {
   readonly resource: Resource;
   readonly bytes: number;
-  /** Of a Service's rules: keys of the Services whose endpoints they need, its own included. Of other resources: none. */
+  /**
+   * Of a Service's rules: keys of the Services whose endpoints they need, its own included. Of other resources: none.
+   */
   readonly needs: readonly string[];
 }
 
-// Equal content has an equal version on all replicas and after restarts, because equal messages have equal bytes. Of the
-// one map among them (Telemetry.attributes) that holds as long as it is filled in the same order everywhere.
+// Equal content has an equal version on all replicas and after restarts, because equal messages have equal bytes. Of
+// the one map among them (Telemetry.attributes) that holds as long as it is filled in the same order everywhere.
 function sized(name: string, body: Resource['body'], bytes: Uint8Array, needs: readonly string[] = []): Sized {
   const version = createHash('sha256').update(bytes).digest('base64url').slice(0, 16);
   return { resource: create(ResourceSchema, { name, version, body }), bytes: bytes.length + name.length + 32, needs };

@@ -16,7 +16,10 @@ import { serviceDefinition } from './wire.ts';
 export const HELLO_WITHIN_MS = 10_000;
 // Kubernetes' own bounds are 63 for a namespace and 253 for a name.
 const LONGEST_NAME = 400;
-/** Refused streams of one address that the log has as warnings: so many per minute, so many at once. The others are logged as debug. */
+/**
+ * Refused streams of one address that the log has as warnings: so many per minute, so many at once. The others are
+ * logged as debug.
+ */
 export const REFUSALS_LOGGED_PER_MINUTE = 6;
 export const REFUSALS_LOGGED_BURST = 10;
 const MOST_HELD = 100_000;
@@ -36,7 +39,10 @@ export const SERVER_OPTIONS = {
 
 export type Call = ServerDuplexStream<SubscribeRequest, SubscribeResponse>;
 
-/** The workload of the connection's verified certificate, and its end (Unix ms); a reason (for the log) when there is none that counts. */
+/**
+ * The workload of the connection's verified certificate, and its end (Unix ms); a reason (for the log) when there is
+ * none that counts.
+ */
 export type Identify = (
   call: Call,
 ) =>

@@ -35,7 +35,10 @@ export function appliedOn(sidecars: readonly Subscriber[], name: string): Applie
   return counted;
 }
 
-/** The same for every Service that a sidecar wants, by its key. Costs what the sidecars want, not Services times sidecars. */
+/**
+ * The same for every Service that a sidecar wants, by its key. Costs what the sidecars want, not Services times
+ * sidecars.
+ */
 export function appliedOnServices(sidecars: readonly Subscriber[]): Map<string, AppliedOn> {
   const counts = new Map<string, Count>();
   for (const { peer, wants, delivery } of sidecars) {

@@ -1,4 +1,5 @@
-// One connected sidecar: who it is, what it wants, what it has been sent, what it reports. The gRPC stream is behind a Line.
+// One connected sidecar: its identity, what it wants, what it has been sent, what it reports. The gRPC stream is behind
+// a Line.
 import type { Ack, CallReport, Hello, SubscribeResponse } from '#core/contract/gen/weft/v1/config_pb.ts';
 import {
   parseResourceName,

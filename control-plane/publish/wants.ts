@@ -82,7 +82,10 @@ export class Wants {
     if (this.endpoints.has(key)) this.touched(serviceResourceName('endpoints', key));
   }
 
-  /** The sidecar runs a version of this resource that needs these endpoints; none: it no longer has it, or it needs none. */
+  /**
+   * The sidecar runs a version of this resource that needs these endpoints; none: it no longer has it, or it needs
+   * none.
+   */
   runs(name: string, needs: readonly string[]): void {
     this.endpoints.set('running', name, needs);
   }

@@ -35,7 +35,10 @@ export const MOST_CONNECTIONS = 100;
 
 const TEXT = 'text/plain; charset=utf-8';
 
-/** Serves /livez, /readyz, /metrics, and on loopback /status and /debug/resources. @throws Error when the address is taken */
+/**
+ * Serves /livez, /readyz, /metrics, and on loopback /status and /debug/resources.
+ * @throws Error when the address is taken
+ */
 export async function startView(settings: ViewDeps): Promise<View> {
   const metrics = new MetricsPage((page) => {
     page.add(controlPlaneMetrics(settings.serving(), settings.metrics?.() ?? [], Date.now()));
@@ -51,7 +54,8 @@ export async function startView(settings: ViewDeps): Promise<View> {
   server.on('connection', (socket) => {
     open.add(socket);
     socket.once('close', () => open.delete(socket));
-    // The oldest goes, not the newest: whoever fills the port with idle connections must not keep the kubelet's probe out, and so have us restarted.
+    // The oldest goes, not the newest: a caller that fills the port with idle connections must not keep the kubelet's
+    // probe out, which would have us restarted.
     if (open.size > MOST_CONNECTIONS) for (const oldest of open) return void oldest.destroy();
   });
   await new Promise<void>((resolve, reject) => {
@@ -83,7 +87,8 @@ function pageOf(request: IncomingMessage, settings: ViewDeps): Page {
         ? { status: 200, type: TEXT, body: ['ok', ...settings.around().problems].join('\n').concat('\n') }
         : { status: 503, type: TEXT, body: `${verdict}\n` };
     }
-    // These name every Service and pod: for whoever is on this machine already, or has the right to forward a port to this pod.
+    // These name every Service and pod, so they are for callers on this machine, and those with the right to forward a
+    // port to this pod.
     case '/status':
       return isLoopback(request.socket.remoteAddress) ? json(statusReport(serving, settings.around())) : NOT_FOUND;
     case '/debug/resources':

@@ -1,4 +1,5 @@
-// What GET /status shows: the state of routes, sidecars and the control plane itself, for `weft status` and `weft check`.
+// What GET /status shows: the state of routes, sidecars and the control plane itself, for `weft status` and `weft
+// check`.
 import { VERSION } from '#core/contract/version.ts';
 import type { ParentView, ReflectorView, RouteView, SidecarView, StatusView, TracedCallView } from '#core/contract/view.ts';
 import type { IssueCounts } from '../issue/service.ts';

@@ -1,4 +1,4 @@
-// The election: three replicas for one Lease, and leaders that freeze, lose the server, or leave (T88).
+// The election: three replicas for one Lease, and leaders that freeze, lose the server, or leave.
 import { expect } from 'chai';
 import { silentLogger } from '#core/program/log.ts';
 import { LeaseElector, type LeaseElectorOptions } from '#kube/lease.ts';

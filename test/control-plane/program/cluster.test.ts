@@ -154,7 +154,7 @@ describe('control-plane/program: cluster', () => {
     await starting;
   });
 
-  it('T61 tells of an authority that ends, and when it has ended; then it is not ready', async () => {
+  it('tells of an authority that ends, and when it has ended; then it is not ready', async () => {
     const pem = await Authority.generate({ trustDomain: 'test.local', now: Date.now, lifetimeMs: 20 * 24 * HOUR_MS });
     const base64 = (text: string) => Buffer.from(text).toString('base64');
     api.put(SECRET, { data: { 'tls.crt': base64(pem.certificate), 'tls.key': base64(pem.key) } });
@@ -173,7 +173,7 @@ describe('control-plane/program: cluster', () => {
     expect((await ask('/livez')).status).to.equal(200);
   });
 
-  it('T63 keeps its key in the Secret: not in the log, in other objects, or on a page', async () => {
+  it('keeps its key in the Secret: not in the log, in other objects, or on a page', async () => {
     const lines: string[] = [];
     const write = (line: string): void => void lines.push(line);
     program = programWith(systemTimers, createLogger({ level: 'debug', format: 'json', component: 'test', write, now: Date.now }));

@@ -227,7 +227,7 @@ describe('control-plane/publish', () => {
     });
   });
 
-  describe('a burst (T84)', () => {
+  describe('a burst', () => {
     it('goes out at once at first and in at most 25 parts for 1,000 changes in 2 s; the last state arrives within a second', () => {
       const sidecar = shop.connect('a', { services: ['payment-v1'] });
       sidecar.ack();
@@ -254,7 +254,7 @@ describe('control-plane/publish', () => {
     });
   });
 
-  describe('a slow sidecar (T86)', () => {
+  describe('a slow sidecar', () => {
     it('has one response under way and gets the latest version of each resource after its ACK; others do not wait', () => {
       const slow = shop.connect('slow', { services: ['payment-v1', 'ledger'] });
       const quick = shop.connect('quick', { services: ['payment-v1'] });
@@ -287,7 +287,7 @@ describe('control-plane/publish', () => {
     });
   });
 
-  describe('a resource that the sidecar cannot use (T85)', () => {
+  describe('a resource that the sidecar cannot use', () => {
     it('is named in the state, not sent again, holds nothing else up, and is replaced by the next version', () => {
       const poisoned = shop.connect('a', { services: ['payment', 'ledger'] });
       const other = shop.connect('b', { services: ['payment'] });

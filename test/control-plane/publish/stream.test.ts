@@ -299,7 +299,7 @@ describe('control-plane: the configuration stream over mTLS', () => {
     expect(controlPlane.publisher.sidecars()).to.have.length(0);
   });
 
-  describe('refuses (T91)', () => {
+  describe('refuses', () => {
     it('a peer without a certificate, or with one of another authority', async () => {
       const anonymous = open(null).hello('checkout-1');
       expect(await anonymous.code()).to.equal(status.UNAUTHENTICATED);

@@ -108,7 +108,7 @@ describe('control-plane/view', () => {
     for (const socket of idle) socket.destroy();
   });
 
-  it('T64 shows to other machines probes and metrics, and nothing else', async function () {
+  it('shows to other machines probes and metrics, and nothing else', async function () {
     const address = Object.values(networkInterfaces())
       .flat()
       .find((one) => one !== undefined && !one.internal && one.family === 'IPv4')?.address;
