@@ -3,7 +3,7 @@ import { existsSync } from 'node:fs';
 import { homedir } from 'node:os';
 import { join } from 'node:path';
 import type { KubeClient } from './api.ts';
-import { type ClusterEnvironment, type Credentials, inClusterCredentials, SERVICE_ACCOUNT_DIRECTORY } from './credentials.ts';
+import { type ClusterEnvironment, inClusterCredentials, type KubeCredentials, SERVICE_ACCOUNT_DIRECTORY } from './credentials.ts';
 import { HttpKubeClient } from './http-client.ts';
 
 export interface ConnectOptions {
@@ -27,7 +27,7 @@ export async function connectKube(options: ConnectOptions = {}): Promise<KubeCli
   return new HttpKubeClient(await findCredentials(options));
 }
 
-async function findCredentials({ kubeconfig, context, environment }: ConnectOptions): Promise<Credentials> {
+async function findCredentials({ kubeconfig, context, environment }: ConnectOptions): Promise<KubeCredentials> {
   if (!kubeconfig && context === undefined && existsSync(`${SERVICE_ACCOUNT_DIRECTORY}/token`)) {
     return inClusterCredentials(environment ?? {}, Date.now);
   }

@@ -13,7 +13,7 @@ export interface RequestCredentials {
   readonly agent?: Agent;
 }
 
-export interface Credentials {
+export interface KubeCredentials {
   /** Base address, possibly with a path, without a slash at its end. */
   readonly server: string;
   /** Asked before each request; keeps what is still fresh. @throws Error when a file or a plugin fails */
@@ -35,7 +35,7 @@ export interface ClusterEnvironment {
 }
 
 /**
- * Credentials of a pod. The token and the authority's certificate are reread once a minute; while a file cannot be read
+ * KubeCredentials of a pod. The token and the authority's certificate are reread once a minute; while a file cannot be read
  * the last one goes on.
  * @param now Unix ms
  */
@@ -43,7 +43,7 @@ export function inClusterCredentials(
   environment: ClusterEnvironment,
   now: () => number,
   directory = SERVICE_ACCOUNT_DIRECTORY,
-): Credentials {
+): KubeCredentials {
   let known: { readonly value: RequestCredentials; readonly atMs: number } | undefined;
   return {
     server: inClusterServer(environment),

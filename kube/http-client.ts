@@ -1,9 +1,9 @@
 // JSON requests and watches to the API server over node:https, and what went wrong in words.
 import http, { type IncomingMessage } from 'node:http';
 import https from 'node:https';
-import { noAnswer, refusal } from './answer.ts';
+import { noAnswer, refusedAnswer } from './answer.ts';
 import { type KubeClient, KubeError, pathOf, type RequestOptions, type ResourcePath, type WatchOptions } from './api.ts';
-import type { Credentials } from './credentials.ts';
+import type { KubeCredentials } from './credentials.ts';
 import { JsonLines } from './json-lines.ts';
 
 const DEFAULT_TIMEOUT_MS = 10_000;
@@ -47,11 +47,11 @@ interface Call {
 
 export class HttpKubeClient implements KubeClient {
   readonly server: string;
-  private readonly credentials: Credentials;
+  private readonly credentials: KubeCredentials;
   private readonly requests: http.Agent;
   private readonly watches: http.Agent;
 
-  constructor(credentials: Credentials) {
+  constructor(credentials: KubeCredentials) {
     this.credentials = credentials;
     this.server = credentials.server;
     const Agent = this.server.startsWith('http:') ? http.Agent : https.Agent;
@@ -89,7 +89,7 @@ export class HttpKubeClient implements KubeClient {
       const response = await this.send(call);
       const status = response.statusCode!;
       const text = await readAll(response, status < 300 ? MAX_RESPONSE_BYTES : MAX_ERROR_BYTES, what);
-      if (status < 200 || status > 299) throw refusal(what, status, response.headers, text);
+      if (status < 200 || status > 299) throw refusedAnswer(what, status, response.headers, text);
       return parse(text, what, status) as T;
     } catch (error) {
       if (error instanceof KubeError) throw error;
@@ -108,7 +108,7 @@ export class HttpKubeClient implements KubeClient {
       const query = { ...options.query, watch: '1' };
       const response = await this.send({ method: 'GET', path, query, signal, agent: this.watches });
       const status = response.statusCode!;
-      if (status !== 200) throw refusal(what, status, response.headers, await readAll(response, MAX_ERROR_BYTES, what));
+      if (status !== 200) throw refusedAnswer(what, status, response.headers, await readAll(response, MAX_ERROR_BYTES, what));
       options.onOpen?.();
       await readLines(response, what, options, silence);
     } catch (error) {

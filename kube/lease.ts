@@ -22,7 +22,7 @@ const JITTER = 0.2;
 const RELEASED_SECONDS = 1;
 const RELEASE_TIMEOUT_MS = 2_000;
 
-export interface LeaseElectorOptions {
+export interface LeaseElectorDeps {
   readonly client: KubeClient;
   readonly namespace: string;
   readonly name: string;
@@ -54,7 +54,7 @@ interface Moment {
 }
 
 export class LeaseElector {
-  private readonly options: LeaseElectorOptions;
+  private readonly deps: LeaseElectorDeps;
   private readonly durationMs: number;
   private readonly path: ResourcePath;
   private readonly stopped = new AbortController();
@@ -75,10 +75,10 @@ export class LeaseElector {
   problem = '';
   private standDown = (): void => {};
 
-  constructor(options: LeaseElectorOptions) {
-    this.options = options;
-    this.durationMs = options.durationMs ?? DURATION_MS;
-    this.path = { kind: KINDS.Lease, namespace: options.namespace, name: options.name };
+  constructor(deps: LeaseElectorDeps) {
+    this.deps = deps;
+    this.durationMs = deps.durationMs ?? DURATION_MS;
+    this.path = { kind: KINDS.Lease, namespace: deps.namespace, name: deps.name };
     this.leaseSeen = this.moment();
   }
 
@@ -107,12 +107,12 @@ export class LeaseElector {
       await this.release(held).catch(async (error: unknown) => {
         // A renewal that was under way may have been written after all.
         if (!(error instanceof KubeError && error.status === 409)) throw error;
-        this.see(await this.options.client.request('GET', this.path, { timeoutMs: RELEASE_TIMEOUT_MS }));
-        if (this.lease?.spec.holderIdentity === this.options.identity) await this.release(this.lease);
+        this.see(await this.deps.client.request('GET', this.path, { timeoutMs: RELEASE_TIMEOUT_MS }));
+        if (this.lease?.spec.holderIdentity === this.deps.identity) await this.release(this.lease);
       });
     } catch (error) {
-      this.options.log.warn('the lease could not be given back; another replica leads when it expires', {
-        lease: this.options.name,
+      this.deps.log.warn('the lease could not be given back; another replica leads when it expires', {
+        lease: this.deps.name,
         error,
       });
     }
@@ -120,11 +120,11 @@ export class LeaseElector {
 
   private async release(held: LeaseObject): Promise<void> {
     const spec = { ...held.spec, holderIdentity: '', leaseDurationSeconds: RELEASED_SECONDS, renewTime: this.microTime() };
-    await this.options.client.request('PUT', this.path, { body: { ...held, spec }, timeoutMs: RELEASE_TIMEOUT_MS });
+    await this.deps.client.request('PUT', this.path, { body: { ...held, spec }, timeoutMs: RELEASE_TIMEOUT_MS });
   }
 
   private async run(): Promise<void> {
-    const { timers, random } = this.options;
+    const { timers, random } = this.deps;
     while (!this.stopped.signal.aborted) {
       const waitMs = await this.attempt();
       await sleep(timers, waitMs * (1 - JITTER + 2 * JITTER * random()), this.stopped.signal);
@@ -165,7 +165,7 @@ export class LeaseElector {
   // A timer may fire a little before its time, by the clock that counts here: then it waits for the rest.
   private watchDeadline(sent: Moment): void {
     const leftMs = Math.max(1, this.durationMs * DEADLINE_SHARE - this.since(sent));
-    this.standDown = this.options.timers.after(leftMs, () => {
+    this.standDown = this.deps.timers.after(leftMs, () => {
       if (this.leading) this.watchDeadline(sent);
       else this.lose();
     });
@@ -173,7 +173,7 @@ export class LeaseElector {
 
   /** One step towards the lease. @returns whether it is ours */
   private async apply(): Promise<boolean> {
-    const { client, identity, name, namespace } = this.options;
+    const { client, identity, name, namespace } = this.deps;
     const timeoutMs = this.durationMs * RENEW_SHARE;
     const { signal } = this.stopped;
     if (this.renewed === null || this.lease === undefined) {
@@ -222,7 +222,7 @@ export class LeaseElector {
     const problem = `the Lease that decides who leads cannot be reached: ${error.message}`;
     if (this.stopped.signal.aborted || this.problem === problem) return;
     this.problem = problem;
-    this.options.log.warn('cannot reach the lease that decides who leads', { lease: this.options.name, error });
+    this.deps.log.warn('cannot reach the lease that decides who leads', { lease: this.deps.name, error });
   }
 
   private lose(): void {
@@ -235,12 +235,12 @@ export class LeaseElector {
   private report(leading: boolean): void {
     if (this.reported === leading) return;
     this.reported = leading;
-    this.options.log.info(leading ? 'this replica leads' : 'this replica does not lead', { lease: this.options.name });
-    this.options.onChange(leading);
+    this.deps.log.info(leading ? 'this replica leads' : 'this replica does not lead', { lease: this.deps.name });
+    this.deps.onChange(leading);
   }
 
   private moment(): Moment {
-    return { wallMs: this.options.timers.now(), monotonicMs: (this.options.monotonic ?? monotonicMs)() };
+    return { wallMs: this.deps.timers.now(), monotonicMs: (this.deps.monotonic ?? monotonicMs)() };
   }
 
   // Upper bound of the elapsed time, for standing down: the greater of two clocks, because the monotonic one stands
@@ -261,7 +261,7 @@ export class LeaseElector {
 
   // metav1.MicroTime: exactly six digits of a second.
   private microTime(): string {
-    return new Date(this.options.timers.now()).toISOString().replace('Z', '000Z');
+    return new Date(this.deps.timers.now()).toISOString().replace('Z', '000Z');
   }
 }
 

@@ -5,7 +5,7 @@ import type { Logger } from '#core/program/log.ts';
 import { backoffMs } from '#core/program/renewal.ts';
 import type { Timers } from '#core/program/timers.ts';
 import { statusError } from './answer.ts';
-import type { KubeClient, KubeError, ResourceKind, ResourcePath } from './api.ts';
+import type { KubeClient, KubeError, ResourcePath, ServedKind } from './api.ts';
 import { isRecord } from './json-lines.ts';
 import { listAll } from './list.ts';
 import type { KubeObject } from './object.ts';
@@ -44,9 +44,9 @@ export interface ReflectorHandler {
   removed(object: KubeObject): void;
 }
 
-export interface ReflectorOptions {
+export interface ReflectorDeps {
   readonly client: KubeClient;
-  readonly kind: ResourceKind;
+  readonly kind: ServedKind;
   readonly namespace?: string;
   /** Only the object of this name. */
   readonly name?: string;
@@ -84,7 +84,7 @@ export interface ReflectorStatus {
 type Outcome = { readonly next: 'watch' | 'list'; readonly waitMs: number };
 
 export class Reflector {
-  private readonly options: ReflectorOptions;
+  private readonly deps: ReflectorDeps;
   private readonly path: ResourcePath;
   private readonly selectors: Record<string, string> = {};
   private readonly what: string;
@@ -98,12 +98,12 @@ export class Reflector {
   private listFailed = false;
   private readonly state = { synced: false, lastEventMs: 0, lists: 0, watches: 0, errors: 0, lastError: '', missing: false };
 
-  constructor(options: ReflectorOptions) {
-    this.options = options;
-    this.path = { kind: options.kind, ...(options.namespace === undefined ? {} : { namespace: options.namespace }) };
-    if (options.name !== undefined) this.selectors.fieldSelector = `metadata.name=${options.name}`;
-    if (options.labelSelector !== undefined) this.selectors.labelSelector = options.labelSelector;
-    this.what = options.kind.plural;
+  constructor(deps: ReflectorDeps) {
+    this.deps = deps;
+    this.path = { kind: deps.kind, ...(deps.namespace === undefined ? {} : { namespace: deps.namespace }) };
+    if (deps.name !== undefined) this.selectors.fieldSelector = `metadata.name=${deps.name}`;
+    if (deps.labelSelector !== undefined) this.selectors.labelSelector = deps.labelSelector;
+    this.what = deps.kind.plural;
   }
 
   /** Begins; a second call does nothing. */
@@ -128,12 +128,12 @@ export class Reflector {
     while (!this.stopped.signal.aborted) {
       const outcome: Outcome = next === 'list' ? await this.list() : await this.watch();
       next = outcome.next;
-      if (outcome.waitMs > 0) await sleep(this.options.timers, outcome.waitMs, this.stopped.signal);
+      if (outcome.waitMs > 0) await sleep(this.deps.timers, outcome.waitMs, this.stopped.signal);
     }
   }
 
   private async list(): Promise<Outcome> {
-    const { client, handler } = this.options;
+    const { client, handler } = this.deps;
     const objects: KubeObject[] = [];
     const unread: KubeObject[] = [];
     let version: string;
@@ -164,7 +164,7 @@ export class Reflector {
   }
 
   private async watch(): Promise<Outcome> {
-    const { client, timers, random, idleMs } = this.options;
+    const { client, timers, random, idleMs } = this.deps;
     const beganMs = timers.now();
     // Events do not come through a rejected promise: an ERROR among them is kept, and ends the watch.
     const watching = new AbortController();
@@ -221,11 +221,11 @@ export class Reflector {
     this.heard();
     if (type === 'BOOKMARK') return undefined;
     if (type === 'DELETED') {
-      this.options.handler.removed(this.project(object) || nameOf(object));
+      this.deps.handler.removed(this.project(object) || nameOf(object));
     } else if (type === 'ADDED' || type === 'MODIFIED') {
       const projected = this.project(object);
-      if (projected === undefined) this.options.handler.removed(nameOf(object));
-      else if (projected !== null) this.options.handler.applied(projected);
+      if (projected === undefined) this.deps.handler.removed(nameOf(object));
+      else if (projected !== null) this.deps.handler.applied(projected);
     }
     return undefined;
   }
@@ -233,11 +233,11 @@ export class Reflector {
   /** undefined: of no interest; null: it cannot be read, and the last good one stays. */
   private project(raw: Record<string, unknown>): KubeObject | undefined | null {
     try {
-      return this.options.project(raw);
+      return this.deps.project(raw);
     } catch (error) {
       const { namespace, name } = nameOf(raw).metadata ?? {};
       const where = namespace === undefined ? name : `${namespace}/${name}`;
-      this.options.log.warn('an object cannot be read and is left as it was', { kind: this.what, object: where, error });
+      this.deps.log.warn('an object cannot be read and is left as it was', { kind: this.what, object: where, error });
       return null;
     }
   }
@@ -245,7 +245,7 @@ export class Reflector {
   /** Notes a failure. @returns how long to wait */
   private failed(error: KubeError): number {
     if (this.stopped.signal.aborted) return 0;
-    const { log, random } = this.options;
+    const { log, random } = this.deps;
     this.state.errors++;
     const missing = error.status === 404;
     if (this.state.lastError !== error.message) {
@@ -265,7 +265,7 @@ export class Reflector {
   }
 
   private heard(): void {
-    this.state.lastEventMs = this.options.timers.now();
+    this.state.lastEventMs = this.deps.timers.now();
   }
 
   private recovered(): void {
@@ -273,7 +273,7 @@ export class Reflector {
     this.listFailed = false;
     if (this.state.lastError === '') return;
     this.state.lastError = '';
-    this.options.log.info('following the objects of a kind again', { kind: this.what });
+    this.deps.log.info('following the objects of a kind again', { kind: this.what });
   }
 }
 

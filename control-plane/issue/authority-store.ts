@@ -78,7 +78,7 @@ function pemOf(secret: Secret): AuthorityPem {
   return { certificate, key, ...(extraRoots === undefined ? {} : { extraRoots }) };
 }
 
-export interface AuthorityKeeperSettings {
+export interface AuthorityKeeperDeps {
   readonly client: KubeClient;
   readonly namespace: string;
   readonly authority: AuthoritySettings;
@@ -94,16 +94,16 @@ export interface AuthorityKeeperSettings {
 export class AuthorityKeeper {
   /** Why there is none yet, or what is wrong with the Secret; '' when all is well. */
   problem = 'the authority is not loaded yet';
-  private readonly settings: AuthorityKeeperSettings;
+  private readonly deps: AuthorityKeeperDeps;
   private readonly store: SecretAuthorityStore;
   private inUse: AuthorityPem | null = null;
   private guard: Reflector | null = null;
   private cancel: (() => void) | null = null;
   private stopped = false;
 
-  constructor(settings: AuthorityKeeperSettings) {
-    this.settings = settings;
-    this.store = new SecretAuthorityStore(settings.client, settings.namespace);
+  constructor(deps: AuthorityKeeperDeps) {
+    this.deps = deps;
+    this.store = new SecretAuthorityStore(deps.client, deps.namespace);
   }
 
   /**
@@ -111,7 +111,7 @@ export class AuthorityKeeper {
    * stopped meanwhile.
    */
   async load(): Promise<Authority | undefined> {
-    const { authority: settings, random, log } = this.settings;
+    const { authority: settings, random, log } = this.deps;
     for (let failures = 0; !this.stopped; failures++) {
       try {
         const authority = await bootstrapAuthority(this.remembering(), settings);
@@ -125,11 +125,11 @@ export class AuthorityKeeper {
         if (!known) throw error;
         const problem =
           error instanceof AuthorityError
-            ? `Secret ${this.settings.namespace}/${AUTHORITY_SECRET} cannot be used: ${error.message}. Put the right one back, or delete it to begin with a new root`
+            ? `Secret ${this.deps.namespace}/${AUTHORITY_SECRET} cannot be used: ${error.message}. Put the right one back, or delete it to begin with a new root`
             : `the authority cannot be loaded: ${error.message}`;
         if (problem !== this.problem) {
           log.error(problem);
-          if (error instanceof AuthorityError) this.settings.onTrouble('AuthorityUnusable', problem);
+          if (error instanceof AuthorityError) this.deps.onTrouble('AuthorityUnusable', problem);
         }
         this.problem = problem;
       }
@@ -157,7 +157,7 @@ export class AuthorityKeeper {
   }
 
   private watch(): void {
-    const { client, namespace, timers, random, log } = this.settings;
+    const { client, namespace, timers, random, log } = this.deps;
     this.guard = new Reflector({
       client,
       kind: KINDS.Secret,
@@ -177,7 +177,7 @@ export class AuthorityKeeper {
   }
 
   private compare(secret: Secret): void {
-    const { namespace, log, onTrouble } = this.settings;
+    const { namespace, log, onTrouble } = this.deps;
     let why = '';
     try {
       const pem = pemOf(secret);
@@ -201,7 +201,7 @@ export class AuthorityKeeper {
   /** All replicas have the same in memory, so the first restores what any other would. */
   private restore(failures = 0): void {
     if (this.stopped || this.inUse === null) return;
-    const { namespace, timers, random, log, onTrouble } = this.settings;
+    const { namespace, timers, random, log, onTrouble } = this.deps;
     this.store.create(this.inUse).then(
       (created) => {
         if (!created) return;
@@ -221,7 +221,7 @@ export class AuthorityKeeper {
 
   private sleep(ms: number): Promise<void> {
     return new Promise((resolve) => {
-      const cancel = this.settings.timers.after(ms, resolve);
+      const cancel = this.deps.timers.after(ms, resolve);
       this.cancel = () => {
         cancel();
         resolve();

@@ -53,7 +53,7 @@ interface BoundIdentity extends TokenIdentity {
 
 export class TokenReviewer {
   readonly counts: ReviewCounts = { accepted: 0, refused: 0, cached: 0, unavailable: 0 };
-  private readonly settings: TokenReviewerDeps;
+  private readonly deps: TokenReviewerDeps;
   /** SHA-256 of a refused token → why, and until when (Unix ms). Tokens themselves are not kept. */
   private readonly refused = new Map<string, { readonly error: string; readonly untilMs: number }>();
   private readonly waiting: (() => void)[] = [];
@@ -61,8 +61,8 @@ export class TokenReviewer {
   /** Why the last review got no answer; null: it got one. */
   private failure: { readonly error: string; readonly atMs: number } | null = null;
 
-  constructor(settings: TokenReviewerDeps) {
-    this.settings = settings;
+  constructor(deps: TokenReviewerDeps) {
+    this.deps = deps;
   }
 
   /**
@@ -70,7 +70,7 @@ export class TokenReviewer {
    * new one says nothing.
    */
   get problem(): string {
-    if (this.failure === null || this.settings.now() - this.failure.atMs > FAILURE_COUNTS_MS) return '';
+    if (this.failure === null || this.deps.now() - this.failure.atMs > FAILURE_COUNTS_MS) return '';
     return `tokens cannot be verified, and no certificates issued: ${this.failure.error}`;
   }
 
@@ -78,11 +78,11 @@ export class TokenReviewer {
   readonly verify: VerifyToken = async (token) => {
     const hash = createHash('sha256').update(token).digest('base64');
     const known = this.refused.get(hash);
-    if (known !== undefined && this.settings.now() < known.untilMs) {
+    if (known !== undefined && this.deps.now() < known.untilMs) {
       this.counts.cached++;
       return { error: known.error };
     }
-    const implausible = whyImplausible(token, this.settings.now());
+    const implausible = whyImplausible(token, this.deps.now());
     if (implausible !== null) {
       this.counts.refused++;
       return { error: implausible };
@@ -100,7 +100,7 @@ export class TokenReviewer {
       return verdict;
     } catch (error) {
       if (!(error instanceof KubeError)) throw error;
-      this.failure = { error: error.message, atMs: this.settings.now() };
+      this.failure = { error: error.message, atMs: this.deps.now() };
       return this.unavailable(error.message);
     } finally {
       this.running--;
@@ -110,7 +110,7 @@ export class TokenReviewer {
 
   /** @throws KubeError */
   private async review(token: string): Promise<TokenIdentity | TokenRefusal> {
-    const { client } = this.settings;
+    const { client } = this.deps;
     const answer = await client.request<{ status?: ReviewStatus }>(
       'POST',
       { kind: KINDS.TokenReview },
@@ -126,12 +126,12 @@ export class TokenReviewer {
   /** The pod must be there and be the one that the token was made for. @throws KubeError */
   private async checkPod(identity: BoundIdentity): Promise<TokenIdentity | TokenRefusal> {
     const { namespace, pod: name } = identity;
-    const known = this.settings.podOf(`${namespace}/${name}`);
+    const known = this.deps.podOf(`${namespace}/${name}`);
     // A pod asks as soon as it runs, which may be before our watch shows it; one of the same name may have been
     // replaced.
     if (known !== undefined && whyNotItsPod(known, identity) === null) return identity;
     try {
-      const pod = await this.settings.client.request<Pod>('GET', { kind: KINDS.Pod, namespace, name }, { timeoutMs: REVIEW_TIMEOUT_MS });
+      const pod = await this.deps.client.request<Pod>('GET', { kind: KINDS.Pod, namespace, name }, { timeoutMs: REVIEW_TIMEOUT_MS });
       const error = whyNotItsPod(pod, identity);
       return error === null ? identity : { error };
     } catch (error) {
@@ -143,7 +143,7 @@ export class TokenReviewer {
   private refuse(hash: string, error: string): void {
     this.counts.refused++;
     this.refused.delete(hash);
-    this.refused.set(hash, { error, untilMs: this.settings.now() + REFUSED_FOR_MS });
+    this.refused.set(hash, { error, untilMs: this.deps.now() + REFUSED_FOR_MS });
     if (this.refused.size > MOST_REFUSED) this.refused.delete(this.refused.keys().next().value!);
   }
 

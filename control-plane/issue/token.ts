@@ -28,7 +28,7 @@ export type VerifyToken = (token: string) => Promise<TokenIdentity | TokenRefusa
 export const LARGEST_TOKEN = 16 * 1024;
 const ISSUER = 'weft-run';
 
-export interface TokenIssuerSettings {
+export interface TokenIssuerDeps {
   /** Unix ms. */
   readonly now: () => number;
   /** Whether the pod still exists; absent: a token lives as long as it says. */
@@ -47,17 +47,17 @@ export interface TokenOptions extends TokenIdentity {
 export class TokenIssuer {
   private readonly privateKey: KeyObject;
   private readonly publicKey: KeyObject;
-  private readonly settings: TokenIssuerSettings;
+  private readonly deps: TokenIssuerDeps;
 
-  constructor(settings: TokenIssuerSettings) {
+  constructor(deps: TokenIssuerDeps) {
     const pair = generateKeyPairSync('ec', { namedCurve: 'P-256' });
     this.privateKey = pair.privateKey;
     this.publicKey = pair.publicKey;
-    this.settings = settings;
+    this.deps = deps;
   }
 
   sign(options: TokenOptions): string {
-    const seconds = Math.floor(this.settings.now() / 1000);
+    const seconds = Math.floor(this.deps.now() / 1000);
     const claims = {
       aud: [options.audience ?? TOKEN_AUDIENCE],
       exp: seconds + Math.ceil(options.lifetimeMs / 1000),
@@ -93,7 +93,7 @@ export class TokenIssuer {
   };
 
   private judge(claims: Record<string, unknown>): TokenIdentity | TokenRefusal {
-    const seconds = this.settings.now() / 1000;
+    const seconds = this.deps.now() / 1000;
     if (claims.iss !== ISSUER) return { error: 'of another issuer' };
     if (typeof claims.exp !== 'number' || seconds >= claims.exp) return { error: 'expired' };
     if (typeof claims.nbf === 'number' && seconds < Math.floor(claims.nbf)) return { error: 'not yet valid' };
@@ -104,7 +104,7 @@ export class TokenIssuer {
     if (!isNamespace(namespace) || !isServiceAccount(serviceAccount)) return { error: 'not of a ServiceAccount' };
     const bound = claims['kubernetes.io'] as { pod?: { name?: unknown; uid?: unknown } } | undefined;
     const identity: TokenIdentity = { namespace, serviceAccount, ...boundPod(bound?.pod) };
-    if (this.settings.podExists?.(identity) === false) return { error: 'its pod is gone' };
+    if (this.deps.podExists?.(identity) === false) return { error: 'its pod is gone' };
     return identity;
   }
 }

@@ -7,7 +7,7 @@ import { type Condition, GATEWAY_GROUP, type ParentReference, type RouteParentEn
 
 /** What the CRD of routes allows: entries of all controllers together, and conditions of one entry. */
 export const MOST_PARENTS = 32;
-export const MOST_CONDITIONS = 8;
+export const MOST_ENTRY_CONDITIONS = 8;
 
 /** How far a route has come: Weft's own condition, besides the standard's. */
 export const APPLIED = 'weft.dev/Applied';
@@ -88,7 +88,7 @@ function nextEntry(entry: RouteParentEntry, { parentRef, conditions, keep = [] }
   }
   for (const condition of open.values()) {
     // The standard's come first in `conditions`; where others fill the list, the last ones give way.
-    if (next.length < MOST_CONDITIONS) next.push({ ...condition, lastTransitionTime: now });
+    if (next.length < MOST_ENTRY_CONDITIONS) next.push({ ...condition, lastTransitionTime: now });
   }
   const same = next.length === stored.length && next.every((condition, i) => condition === stored[i]);
   if (same && sameReference(fieldsOf(entry.parentRef), parentRef)) return entry;

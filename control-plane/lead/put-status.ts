@@ -1,5 +1,5 @@
 // How a status is written: to the subresource alone, and only over the version that was read.
-import type { KubeClient, ResourceKind } from '#kube/api.ts';
+import type { KubeClient, ServedKind } from '#kube/api.ts';
 
 /** The object whose status is written. */
 export interface StatusOf {
@@ -9,7 +9,7 @@ export interface StatusOf {
 }
 
 /** @returns the object as it is now. @throws KubeError, 409 when it is newer than resourceVersion */
-export function putStatus<T>(client: KubeClient, served: ResourceKind, object: StatusOf, status: unknown): Promise<T> {
+export function putStatus<T>(client: KubeClient, served: ServedKind, object: StatusOf, status: unknown): Promise<T> {
   const { namespace, name } = object.metadata;
   const path = { kind: served, ...(namespace === undefined ? {} : { namespace }), name, subresource: 'status' };
   // The API server takes nothing but the status of this body.

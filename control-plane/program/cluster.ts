@@ -14,6 +14,7 @@ import type { StoredKind } from '#objects/stored-kinds.ts';
 import type { GRPCRoute, KubeObject } from '#objects/types.ts';
 import { AuthorityKeeper } from '../issue/authority-store.ts';
 import { TokenReviewer } from '../issue/token-review.ts';
+import type { LeaderTask } from '../lead/leader-task.ts';
 import { MeshObject } from '../lead/mesh-object.ts';
 import { namespaceMistakes } from '../lead/namespace-mistakes.ts';
 import { PolicyStatusWriter } from '../lead/policy-status.ts';
@@ -68,6 +69,8 @@ export class ClusterProgram {
   private readonly policies: PolicyStatusWriter;
   private readonly trust: TrustBundle;
   private readonly mesh: MeshObject;
+  /** All that the leader writes. */
+  private readonly tasks: readonly LeaderTask[];
   private readonly elector: LeaseElector;
   private readonly events: EventRecorder;
   /** Namespace → what is wrong with its labels and annotations, as it was last reported. */
@@ -125,6 +128,7 @@ export class ClusterProgram {
       stillLeading: () => this.elector.leading,
     });
     this.mesh = new MeshObject({ ...around, log: log.child('mesh'), name: settings.meshName });
+    this.tasks = [this.statuses, this.policies, this.trust, this.mesh];
     this.elector = new LeaseElector({
       ...around,
       log: log.child('lease'),
@@ -203,10 +207,7 @@ export class ClusterProgram {
     this.stopping = true;
     this.cancelCheck();
     this.keeper.stop();
-    this.statuses.stop();
-    this.policies.stop();
-    this.trust.stop();
-    this.mesh.stop();
+    for (const task of this.tasks) task.stop();
     this.source.stop();
     await Promise.all([this.elector.stop(), this.controlPlane?.close()]);
     await this.view?.close();
@@ -251,10 +252,7 @@ export class ClusterProgram {
       this.authorityEnd() ?? '',
       this.reviewer.problem,
       this.elector.problem,
-      this.statuses.problem,
-      this.policies.problem,
-      this.trust.problem,
-      this.mesh.problem,
+      ...this.tasks.map(({ problem }) => problem),
     ].filter((problem) => problem !== '');
     const { pod, trustDomain } = this.settings;
     return { replica: pod.name, leader: this.elector.leading, trustDomain, missingKinds, problems, reflectors };
@@ -270,10 +268,7 @@ export class ClusterProgram {
   }
 
   private lead(leading: boolean): void {
-    this.statuses.lead(leading);
-    this.policies.lead(leading);
-    this.trust.lead(leading);
-    this.mesh.lead(leading);
+    for (const task of this.tasks) task.lead(leading);
     if (leading) for (const namespace of this.store.every('Namespace')) this.judgeNamespace(namespace);
   }
 

@@ -12,7 +12,7 @@ import { type ControlPlane, startControlPlane } from './assemble.ts';
 
 const TOKEN_LIFETIME_MS = 24 * 3600_000;
 
-export interface DirectoryProgramSettings {
+export interface DirectoryProgramDeps {
   readonly dir: string;
   /** Where roots and tokens are written for sidecars; undefined: nowhere. */
   readonly secrets: string | undefined;
@@ -24,7 +24,7 @@ export interface DirectoryProgramSettings {
 }
 
 /** @returns what stops it. @throws DirectoryError, ControlPlaneStartError, or a system error when a port is taken */
-export async function startDirectoryProgram(settings: DirectoryProgramSettings): Promise<() => Promise<void>> {
+export async function startDirectoryProgram(settings: DirectoryProgramDeps): Promise<() => Promise<void>> {
   const { trustDomain, host, log } = settings;
   const tokens = new TokenIssuer({ now: Date.now });
   const authority = await Authority.create({ trustDomain, now: Date.now });

@@ -9,7 +9,7 @@ import { ipOfPeer } from '../issue/server-credentials.ts';
 import type { Rejection } from './delivery.ts';
 import type { Publisher } from './publisher.ts';
 import type { Ending, Line, Peer, Subscriber } from './subscriber.ts';
-import { MOST_WANTED } from './wants.ts';
+import { MOST_WANTED } from './wanted.ts';
 import { serviceDefinition } from './wire.ts';
 
 /** A stream whose hello has not come by then is closed, in ms. */

@@ -12,7 +12,7 @@ import { ReportedCalls } from './call-reports.ts';
 import type { Catalogue } from './catalogue.ts';
 import { Delivery, type Rejection } from './delivery.ts';
 import type { Sized } from './resources.ts';
-import { Wants } from './wants.ts';
+import { Wanted } from './wanted.ts';
 
 const LONGEST_VERSION = 64;
 
@@ -64,7 +64,7 @@ export class Subscriber {
   certificateNotAfterMs: number;
   /** Calls of it whose traces are worth a look. */
   readonly calls = new ReportedCalls();
-  readonly wants: Wants;
+  readonly wants: Wanted;
   readonly delivery: Delivery;
   private readonly line: Line;
   private readonly deps: SubscriberDeps;
@@ -82,7 +82,7 @@ export class Subscriber {
     this.line = line;
     this.deps = deps;
     const held = new Map(hello.held.map(({ name, version }) => [name, version]));
-    this.wants = new Wants(deps.catalogue, peer.namespace, (name) => this.delivery.touch(name));
+    this.wants = new Wanted(deps.catalogue, peer.namespace, (name) => this.delivery.touch(name));
     this.delivery = new Delivery({
       held,
       current: (name) => this.current(name),

@@ -5,7 +5,7 @@ import { expect } from 'chai';
 import { createLogger } from '#core/program/log.ts';
 import { KINDS } from '#kube/api.ts';
 import type { KubeObject } from '#kube/object.ts';
-import { Reflector, type ReflectorOptions } from '#kube/reflector.ts';
+import { Reflector, type ReflectorDeps } from '#kube/reflector.ts';
 import { until } from '../support/until.ts';
 import { HastyTimers, refuse, reply, TestApiServer } from './api-server.ts';
 
@@ -55,7 +55,7 @@ describe('kube reflector', () => {
     server.close();
   });
 
-  function start(more: Partial<ReflectorOptions> = {}): Reflector {
+  function start(more: Partial<ReflectorDeps> = {}): Reflector {
     const log = createLogger({ level: 'debug', format: 'text', write: (line) => void lines.push(line), now: () => 0 });
     const project = (raw: Record<string, unknown>): KubeObject => raw as KubeObject;
     const reflector = new Reflector({

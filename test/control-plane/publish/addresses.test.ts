@@ -1,7 +1,7 @@
 // Addresses that a sidecar sends to directly: answered, followed, forgotten.
 import { create } from '@bufbuild/protobuf';
 import { expect } from 'chai';
-import { MOST_WANTED } from '#control-plane/publish/wants.ts';
+import { MOST_WANTED } from '#control-plane/publish/wanted.ts';
 import { HelloSchema, type Resource, type SubscribeResponse } from '#core/contract/gen/weft/v1/config_pb.ts';
 import { MOST_WANTS as MOST_SERVICES } from '#sidecar/control/wants.ts';
 import { MOST_ADDRESSES } from '#sidecar/outbound/pod-addresses.ts';

@@ -1,7 +1,7 @@
 // What each sidecar is sent and when: only what changed, only what it wants, the latest version once.
 import { create } from '@bufbuild/protobuf';
 import { expect } from 'chai';
-import { MOST_WANTED } from '#control-plane/publish/wants.ts';
+import { MOST_WANTED } from '#control-plane/publish/wanted.ts';
 import { WorkloadSchema } from '#core/contract/gen/weft/v1/mesh_pb.ts';
 import { Shop } from './shop.ts';
 

@@ -5,7 +5,7 @@ import { expect } from 'chai';
 import { Authority } from '#certs/authority.ts';
 import { type ControlPlane, ControlPlaneStartError, startControlPlane } from '#control-plane/program/assemble.ts';
 import { configHandlers, REFUSALS_LOGGED_BURST } from '#control-plane/publish/serve.ts';
-import { MOST_WANTED } from '#control-plane/publish/wants.ts';
+import { MOST_WANTED } from '#control-plane/publish/wanted.ts';
 import type { Service, Workload } from '#core/contract/gen/weft/v1/mesh_pb.ts';
 import { type Logger, silentLogger } from '#core/program/log.ts';
 import { systemTimers, type Timers } from '#core/program/timers.ts';

@@ -11,7 +11,7 @@ export const MOST_WANTED = 20_000;
 
 type Presence = 'there' | 'absent' | 'reported absent';
 
-export class Wants {
+export class Wanted {
   private readonly catalogue: Catalogue;
   private readonly namespace: string;
   private readonly touched: (name: string) => void;
