@@ -8,10 +8,10 @@ import {
   TRUST_CONFIG_MAP,
   TRUST_KEY,
 } from '#core/contract/names.ts';
+import { formatProbes, type ProbeTarget } from '#core/contract/probes.ts';
 import type { SidecarOptions, SidecarResources } from './annotations.ts';
 import { IDENTITY_VOLUME, TOKEN_CONTAINER } from './decide.ts';
 import type { Container } from './pod.ts';
-import type { ProbeTarget } from './probes.ts';
 
 const IDENTITY_PATH = '/var/run/secrets/weft.dev';
 const TOKEN_SECONDS = 12 * 3600;
@@ -27,18 +27,19 @@ export interface InjectionSettings extends SidecarOptions {
   readonly trustRoots: string;
   /** URL of an OTLP/HTTP collector for spans; '': none. */
   readonly tracingEndpoint: string;
-  /** Share of the traces that begin at a sidecar, 0 to 1; of no meaning without the endpoint. */
+  /** Share of the traces that begin at a sidecar, 0 to 1; it means nothing without the endpoint. */
   readonly tracingSampling: number;
   /** What parseAccessLog() takes: the access log where no annotation says otherwise. */
   readonly accessLog: string;
-  /** Of Weft, for the status annotation. */
+  /** Version of Weft, which the status annotation names. */
   readonly version: string;
 }
 
 /**
- * The sidecar: a native one, so that it starts before and ends after everything else, and a Job can end. It begins as root to load the capture
- * rules, then becomes its own user for good. The kubelet starts the next container when the postStart command has ended; it looks at startup
- * probes only at its own pace, which would cost each pod a second or two (docs/decisions/0011).
+ * The sidecar: a native one, so that it starts before and ends after everything else, and a Job can end. It begins as
+ * root to load the capture rules, then becomes its own user for good. The kubelet starts the next container when the
+ * postStart command has ended; it looks at startup probes only at its own pace, which would cost each pod a second or
+ * two (docs/decisions/0011).
  */
 export function sidecarContainer(settings: InjectionSettings, probes: Readonly<Record<string, ProbeTarget>>): Container {
   return container({
@@ -50,7 +51,8 @@ export function sidecarContainer(settings: InjectionSettings, probes: Readonly<R
     env: sidecarEnvironment(settings, probes),
     ports: [{ name: 'weft-admin', containerPort: SIDECAR_ADMIN_PORT, protocol: 'TCP' }],
     lifecycle: { postStart: { exec: { command: ['node', '/weft/ready.mjs'] } } },
-    // Once a second, or a pod whose sidecar became ready would wait for the next look. Its answer does not depend on the control plane being there.
+    // Once a second, so that a pod whose sidecar became ready does not wait for the next look. The answer does not
+    // depend on the control plane being there.
     readinessProbe: { httpGet: { port: SIDECAR_ADMIN_PORT, path: '/readyz' }, periodSeconds: 1, timeoutSeconds: 2, failureThreshold: 3 },
     livenessProbe: { httpGet: { port: SIDECAR_ADMIN_PORT, path: '/livez' }, periodSeconds: 10, timeoutSeconds: 2, failureThreshold: 3 },
     ...resourcesOf(settings.resources),
@@ -69,9 +71,9 @@ export function sidecarContainer(settings: InjectionSettings, probes: Readonly<R
 }
 
 /**
- * A container that ends at once, for pods that are root all over: there the kubelet would make the projected token root's alone (mode 0600), which
- * the sidecar no longer is when it reads it anew. One container of another user keeps it from doing so (FsUserFrom in Kubernetes'
- * pkg/volume/util/util.go).
+ * A container that ends at once, added to pods whose containers all run as root: there the kubelet would make the
+ * projected token root's alone (mode 0600), which the sidecar no longer is when it reads the token again. One container
+ * of another user keeps it from doing so (FsUserFrom in Kubernetes' pkg/volume/util/util.go).
  */
 export function tokenContainer(settings: InjectionSettings): Container {
   return container({
@@ -92,17 +94,22 @@ export function tokenContainer(settings: InjectionSettings): Container {
   });
 }
 
-/** The volume with the pod's token for Weft and the roots by which the sidecar knows the control plane. Only the sidecar mounts it. */
+/**
+ * The volume with the pod's token for Weft and the roots by which the sidecar knows the control plane. Only the sidecar
+ * mounts it.
+ */
 export function identityVolume(): { name: string } & Record<string, unknown> {
   return {
     name: IDENTITY_VOLUME,
     projected: {
-      // The kubelet gives a projected token to a user only where all containers share runAsUser, which tokenContainer() prevents; else the mode
-      // decides, and the sidecar's user is "other". With fsGroup the kubelet narrows it to 0640 and that group, which the sidecar keeps.
+      // The kubelet gives a projected token to a user only where all containers share runAsUser, which tokenContainer()
+      // prevents; else the mode decides, and the sidecar's user is "other". With fsGroup the kubelet narrows it to 0640
+      // and that group, which the sidecar keeps.
       defaultMode: 0o644,
       sources: [
         { serviceAccountToken: { audience: TOKEN_AUDIENCE, expirationSeconds: TOKEN_SECONDS, path: 'token' } },
-        // Absent in a namespace's first seconds: WEFT_TRUST_ROOTS bridges them, and the kubelet adds the file when it is there.
+        // Absent in a namespace's first seconds: WEFT_TRUST_ROOTS bridges them, and the kubelet adds the file when it
+        // is there.
         { configMap: { name: TRUST_CONFIG_MAP, optional: true, items: [{ key: TRUST_KEY, path: `trust/${TRUST_KEY}` }] } },
       ],
     },
@@ -131,7 +138,7 @@ function sidecarEnvironment(settings: InjectionSettings, probes: Readonly<Record
   if (settings.skipInboundPorts !== '') env.push({ name: 'WEFT_SKIP_INBOUND_PORTS', value: settings.skipInboundPorts });
   if (settings.skipOutboundPorts !== '') env.push({ name: 'WEFT_SKIP_OUTBOUND_PORTS', value: settings.skipOutboundPorts });
   if (settings.opaquePorts !== '') env.push({ name: 'WEFT_OPAQUE_PORTS', value: settings.opaquePorts });
-  if (Object.keys(probes).length > 0) env.push(literal('WEFT_PROBES', JSON.stringify(probes)));
+  if (Object.keys(probes).length > 0) env.push(literal('WEFT_PROBES', formatProbes(probes)));
   env.push({ name: 'WEFT_LOG_LEVEL', value: settings.logLevel }, { name: 'WEFT_DRAIN_SECONDS', value: String(settings.drainSeconds) });
   if (settings.tracingEndpoint !== '') {
     env.push(
@@ -145,7 +152,10 @@ function sidecarEnvironment(settings: InjectionSettings, probes: Readonly<Record
   return env;
 }
 
-/** The kubelet replaces $(NAME) in values; $$ is a dollar sign (kubernetes.io, "Define dependent environment variables"). */
+/**
+ * The kubelet replaces $(NAME) in values; $$ is a dollar sign (kubernetes.io, "Define dependent environment
+ * variables").
+ */
 function literal(name: SidecarVariable, value: string): Variable {
   return { name, value: value.replaceAll('$', '$$$$') };
 }

@@ -1,6 +1,6 @@
 // Which kinds of manifests are read, and the types of the fields that Weft reads in each.
 // Values of enums (a match type, a filter type) are not checked here: a wrong one is a condition on the route.
-import { ANNOTATION_ACCESS_LOG, ANNOTATION_TRACE_SAMPLING } from '#core/contract/names.ts';
+import { liveAnnotationKeys } from '#core/contract/annotations.ts';
 import { readAnnotations } from './annotations.ts';
 import { allFields, fields, flag, integer, isMap, list, name, portNumber, portOrName, type Shape, text, textMap } from './shape.ts';
 
@@ -21,7 +21,7 @@ const INT32 = 2_147_483_647;
 /** A text map; those of Weft's that nobody would hear about otherwise are read as the sidecars will. */
 const annotations: Shape = (value, path, report) => {
   textMap(value, path, report);
-  for (const key of [ANNOTATION_TRACE_SAMPLING, ANNOTATION_ACCESS_LOG]) {
+  for (const key of liveAnnotationKeys()) {
     const text = isMap(value) ? value[key] : undefined;
     if (typeof text !== 'string') continue;
     const { mistakes } = readAnnotations({ metadata: { annotations: { [key]: text } } });

@@ -1,13 +1,7 @@
 // What is kept of each object that the API server sends: the parts that Weft reads, and nothing else. Memory grows with pods and endpoints, so this is
 // where it is saved. Pure.
-import {
-  ANNOTATION_ACCESS_LOG,
-  ANNOTATION_STATUS,
-  ANNOTATION_TRACE_SAMPLING,
-  LABEL_INJECT,
-  LABEL_MTLS,
-  SIDECAR_CONTAINER,
-} from '#core/contract/names.ts';
+import { liveAnnotationKeys } from '#core/contract/annotations.ts';
+import { ANNOTATION_STATUS, LABEL_INJECT, LABEL_MTLS, SIDECAR_CONTAINER } from '#core/contract/names.ts';
 import { entriesOf, fieldsOf } from './fields.ts';
 import type { StoredKind } from './stored-kinds.ts';
 import {
@@ -38,10 +32,10 @@ const API_VERSION: Readonly<Record<StoredKind, string>> = {
 };
 
 const POD_LABELS = [LABEL_MTLS, 'pod-template-hash', 'statefulset.kubernetes.io/pod-name'];
-const POD_ANNOTATIONS = [LABEL_MTLS, ANNOTATION_TRACE_SAMPLING, ANNOTATION_ACCESS_LOG];
+const POD_ANNOTATIONS = [LABEL_MTLS, ...liveAnnotationKeys('Pod')];
 const NAMESPACE_LABELS = [LABEL_INJECT, LABEL_MTLS];
-const NAMESPACE_ANNOTATIONS = [ANNOTATION_TRACE_SAMPLING, ANNOTATION_ACCESS_LOG];
-const ROUTE_ANNOTATIONS = [ANNOTATION_TRACE_SAMPLING];
+const NAMESPACE_ANNOTATIONS = liveAnnotationKeys('Namespace');
+const ROUTE_ANNOTATIONS = liveAnnotationKeys('GRPCRoute');
 
 /** The object as the store holds it. Fields of wrong types are kept as they are: translate/ is who judges them. */
 export function project(kind: StoredKind, raw: Record<string, unknown>): KubeObject {

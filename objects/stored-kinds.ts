@@ -1,6 +1,6 @@
 // The kinds of objects that the store holds: how one is told from another, and which of its parts a translation reads.
 import { isDeepStrictEqual } from 'node:util';
-import { ANNOTATION_TRACE_SAMPLING } from '#core/contract/names.ts';
+import { liveAnnotationKeys } from '#core/contract/annotations.ts';
 import { fieldsOf, isAbsent, textOf } from './fields.ts';
 import { keyOf, namespaceOf } from './references.ts';
 import {
@@ -59,7 +59,7 @@ function readPart(kind: StoredKind, object: KubeObject): unknown {
     case 'ReferenceGrant':
       return (object as Service | ReferenceGrant).spec;
     case 'GRPCRoute':
-      return [generation, creationTimestamp, fieldsOf(annotations)[ANNOTATION_TRACE_SAMPLING], (object as GRPCRoute).spec];
+      return [generation, creationTimestamp, liveAnnotationKeys(kind).map((key) => fieldsOf(annotations)[key]), (object as GRPCRoute).spec];
     case 'XTelemetryPolicy':
       return [generation, creationTimestamp, (object as XTelemetryPolicy).spec];
     case 'EndpointSlice': {

@@ -82,7 +82,7 @@ function controlPlanePage(): string {
 function injectorPage(): string {
   const metrics = new InjectorMetrics();
   metrics.count('injected', '');
-  metrics.refuse(404);
+  metrics.refusedRequests.inc({ status: '404' });
   const out = new Exposition('openmetrics');
   metrics.write(out);
   return out.toString();

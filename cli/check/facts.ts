@@ -1,5 +1,5 @@
 // What `weft check` knows of a cluster: the objects as they are on the wire, only the fields that are judged, and why something could not be read.
-import type { Pod as InjectablePod, PodMetadata } from '#injector/pod.ts';
+import type { InjectablePod, PodMetadata } from '#injector/pod.ts';
 import type { Answer } from '../cluster/replicas.ts';
 
 /** A read's outcome. What could not be read is a fact too. */

@@ -6,7 +6,7 @@ import type { InjectionSettings } from '#injector/containers.ts';
 import { decide, type NamespaceFacts } from '#injector/decide.ts';
 import { inject } from '#injector/inject.ts';
 import { type Operation, patchOf } from '#injector/patch.ts';
-import { isObject, type Pod, podProblem } from '#injector/pod.ts';
+import { type InjectablePod, isObject, podProblem } from '#injector/pod.ts';
 import { KUBECTL_YAML } from '#objects/kubectl-yaml.ts';
 import { countObjects, type Workload, workloadsOf } from './templates.ts';
 import { editDocument } from './yaml-edit.ts';
@@ -90,12 +90,12 @@ function injectWorkload(
   if (problem !== '') return ended('failed', `${path.length === 0 ? '' : `${path.join('.')}: `}${problem}`);
   const known = namespaces.get(where);
   const facts = { name: where, labels: { [LABEL_INJECT]: 'enabled', ...known?.labels }, annotations: known?.annotations ?? {} };
-  const decision = decide(pod as Pod, facts);
+  const decision = decide(pod as InjectablePod, facts);
   if ('deny' in decision) return ended('failed', decision.deny);
   if (!decision.inject) return ended('skipped', decision.message);
-  const injected = inject(pod as Pod, facts, settings);
+  const injected = inject(pod as InjectablePod, facts, settings);
   const prefix = path.map((key) => `/${key}`).join('');
-  const patch = patchOf(pod as Pod, injected.pod).map((operation) => ({ ...operation, path: prefix + operation.path }));
+  const patch = patchOf(pod as InjectablePod, injected.pod).map((operation) => ({ ...operation, path: prefix + operation.path }));
   return { entry: { object, outcome: 'injected', message: '', warnings: injected.warnings }, patch };
 }
 

@@ -5,7 +5,7 @@ import { type Manifest, renderChart } from '#chart/render.ts';
 import { problemsOf, type Schema } from '#chart/schema.ts';
 import { mergeValues, parseSet, parseValues, type Values, ValuesError } from '#chart/values.ts';
 import { INJECTOR_NAME } from '#core/contract/names.ts';
-import { readSettings } from '#injector/settings.ts';
+import { readInjectorSettings } from '#injector/settings.ts';
 import { type DeploymentLike, environmentOf } from './environment.ts';
 
 export interface InstallWishes {
@@ -26,7 +26,7 @@ export function install(wishes: InstallWishes, chart: Chart = weftChart()): Mani
   const manifests = renderChart(chart, valuesOf(wishes, chart));
   const injector = manifests.find(({ kind, metadata }) => kind === 'Deployment' && metadata.name === INJECTOR_NAME);
   // What the schema cannot say, such as a range that ends before it begins: it would keep the injector from starting.
-  const read = readSettings(environmentOf((injector ?? {}) as DeploymentLike));
+  const read = readInjectorSettings(environmentOf((injector ?? {}) as DeploymentLike));
   if (injector !== undefined && 'problems' in read)
     throw new ValuesError(`the injector would refuse to start:\n  ${read.problems.join('\n  ')}`);
   return manifests;

@@ -1,6 +1,6 @@
 // `weft run DIR`: its words.
 import { Command, InvalidArgumentError, Option } from 'commander';
-import { LOG_LEVELS } from '#core/program/log.ts';
+import { LOG_LEVELS } from '#core/contract/log-levels.ts';
 import { sidecarProgram } from '#local/launch.ts';
 import { otlpUrl } from '#local/tracing.ts';
 import { parseDuration } from './duration.ts';

@@ -1,5 +1,6 @@
 // The course of `weft run`: start, show what happens once a second, stop on a signal or in time, report. Leaves nothing behind however it ends.
-import { createLogger, type LogLevel } from '#core/program/log.ts';
+import type { LogLevel } from '#core/contract/log-levels.ts';
+import { createLogger } from '#core/program/log.ts';
 import { Mesh } from '#local/mesh.ts';
 import { methodRows } from '#local/stats/rows.ts';
 import { PLAIN, styleFor } from '../print/style.ts';

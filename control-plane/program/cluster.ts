@@ -4,6 +4,7 @@ import type { Authority } from '#certs/authority.ts';
 import { AUTHORITY_SECRET, CONTROL_PLANE_NAME } from '#core/contract/names.ts';
 import { DEFAULT_TRACE_SAMPLING } from '#core/contract/trace-sampling.ts';
 import { VERSION } from '#core/contract/version.ts';
+import type { HttpPort } from '#core/program/http-port.ts';
 import type { Logger } from '#core/program/log.ts';
 import type { Timers } from '#core/program/timers.ts';
 import type { KubeClient } from '#kube/api.ts';
@@ -24,7 +25,7 @@ import { ClusterSource } from '../source/cluster/cluster-source.ts';
 import { ObjectStore } from '../store/object-store.ts';
 import { judgePolicies, type PolicyVerdict } from '../translate/policies/telemetry.ts';
 import { clusterMetrics } from '../view/cluster-metrics.ts';
-import { startView, type View } from '../view/server.ts';
+import { startView } from '../view/server.ts';
 import type { StatusAround } from '../view/status.ts';
 import { type ControlPlane, startControlPlane } from './assemble.ts';
 
@@ -77,7 +78,7 @@ export class ClusterProgram {
   private readonly reportedMistakes = new Map<string, string>();
   private controlPlane: ControlPlane | null = null;
   private authority: Authority | null = null;
-  private view: View | null = null;
+  private view: HttpPort | null = null;
   private stopping = false;
   private cancelCheck: () => void = () => {};
 

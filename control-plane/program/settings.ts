@@ -1,9 +1,10 @@
 // The control plane's settings: arguments and environment, with defaults, and what is wrong with them in words.
 import { parseArgs } from 'node:util';
 import { isTrustDomain } from '#core/contract/identity.ts';
+import { isLogLevel, LOG_LEVELS, type LogLevel } from '#core/contract/log-levels.ts';
 import { CONTROL_PLANE_GRPC_PORT, CONTROL_PLANE_VIEW_PORT, DEFAULT_TRUST_DOMAIN, SYSTEM_NAMESPACE } from '#core/contract/names.ts';
 import { DEFAULT_TRACE_SAMPLING, parseTraceSampling } from '#core/contract/trace-sampling.ts';
-import { isLogLevel, LOG_LEVELS, type LogFormat, type LogLevel } from '#core/program/log.ts';
+import type { LogFormat } from '#core/program/log.ts';
 import { didYouMean } from '#core/text/nearest.ts';
 
 export const USAGE = `usage: control-plane [options]

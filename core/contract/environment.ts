@@ -1,4 +1,5 @@
-// The sidecar's environment: what injection and `weft run` write and the sidecar's programs read, each name with its meaning and default.
+// The sidecar's environment: what injection and `weft run` write and the sidecar's programs read, each name with its
+// meaning and default.
 
 import { DEFAULT_TRUST_DOMAIN, SIDECAR_ADMIN_PORT } from './names.ts';
 
@@ -21,7 +22,9 @@ export interface SidecarEnvironment {
   readonly WEFT_ADMIN_ADDRESS?: string;
   /** enabled: rules redirect the pod's traffic to the sidecar. disabled: explicit listeners only. */
   readonly WEFT_CAPTURE?: string;
-  /** Ports that inbound capture leaves alone: a comma list with ranges, as in the next two. Read by the capture program. */
+  /**
+   * Ports that inbound capture leaves alone: a comma list with ranges, as in the next two. Read by the capture program.
+   */
   readonly WEFT_SKIP_INBOUND_PORTS?: string;
   /** Ports that outbound capture leaves alone. Read by the capture program. */
   readonly WEFT_SKIP_OUTBOUND_PORTS?: string;
@@ -38,8 +41,9 @@ export interface SidecarEnvironment {
   /** Which calls are logged until the control plane says otherwise (docs/reference/access-log.md). */
   readonly WEFT_ACCESS_LOG?: string;
   /**
-   * A collector of traces and its sampler: OpenTelemetry's own variables, of which we write these three and read some more
-   * (sidecar/observe/tracing/settings.ts; opentelemetry.io/docs/specs/otel/configuration/sdk-environment-variables).
+   * A collector of traces and its sampler: OpenTelemetry's own variables, of which we write these three and read some
+   * more (sidecar/observe/tracing/settings.ts;
+   * opentelemetry.io/docs/specs/otel/configuration/sdk-environment-variables).
    */
   readonly OTEL_EXPORTER_OTLP_ENDPOINT?: string;
   readonly OTEL_TRACES_SAMPLER?: string;
@@ -71,10 +75,13 @@ export const SIDECAR_DEFAULTS = {
 } as const satisfies Partial<SidecarEnvironment>;
 
 /**
- * How the sidecar's process is started, so that an idle one stays small: a small young generation, as its garbage dies young; a small heap; one
- * thread of V8's own; and `gc`, with which sidecar/main.ts gives back what starting left behind.
+ * How the sidecar's process is started, so that an idle one stays small: a small young generation, as its garbage dies
+ * young; a small heap; one thread of V8's own; and `gc`, with which sidecar/main.ts gives back what starting left
+ * behind.
  */
 export const SIDECAR_NODE_FLAGS: readonly string[] = ['--max-semi-space-size=1', '--optimize-for-size', '--v8-pool-size=1', '--expose-gc'];
 
-/** One arena of the C library for all threads: each further one costs half a MiB (21.6 → 20.0 MiB anonymous when idle). */
+/**
+ * One arena of the C library for all threads: each further one costs half a MiB (21.6 → 20.0 MiB anonymous when idle).
+ */
 export const SIDECAR_PROCESS_ENVIRONMENT = { MALLOC_ARENA_MAX: '1' } as const satisfies Partial<SidecarEnvironment>;

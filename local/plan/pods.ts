@@ -1,6 +1,6 @@
 // Turns Deployments and Pods of a directory into the pods that `weft run` starts.
 import { dirname, isAbsolute, resolve } from 'node:path';
-import { ANNOTATION_ACCESS_LOG, ANNOTATION_TRACE_SAMPLING } from '#core/contract/names.ts';
+import { liveAnnotationKeys } from '#core/contract/annotations.ts';
 import { appAddress, podAddress } from './addresses.ts';
 import { type Container, isTcp, keyOf, type Meta, type PodSpec, type Probe, type SourcedManifest } from './manifests.ts';
 import { podName, shortHash, templateHash } from './names.ts';
@@ -115,8 +115,9 @@ export function wantedPods(manifests: readonly SourcedManifest[], baseDirectory:
 /** A template without the annotations that sidecars follow as they change: another value of these is no reason for other pods. */
 function lasting<T extends { metadata?: Meta }>(template: T): T {
   const { annotations, ...metadata } = template.metadata ?? {};
-  if (annotations?.[ANNOTATION_TRACE_SAMPLING] === undefined && annotations?.[ANNOTATION_ACCESS_LOG] === undefined) return template;
-  const { [ANNOTATION_TRACE_SAMPLING]: _sampling, [ANNOTATION_ACCESS_LOG]: _log, ...others } = annotations;
+  const live = liveAnnotationKeys('Pod');
+  if (live.every((key) => annotations?.[key] === undefined)) return template;
+  const others = Object.fromEntries(Object.entries(annotations ?? {}).filter(([key]) => !live.includes(key)));
   return { ...template, metadata: Object.keys(others).length === 0 ? metadata : { ...metadata, annotations: others } };
 }
 

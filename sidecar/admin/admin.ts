@@ -1,14 +1,16 @@
 // The admin server: probes and metrics for anyone who can reach it, the inner life for loopback only.
 import type http from 'node:http';
 import { GRPC_CODES } from '#core/contract/grpc-codes.ts';
+import { PROBE_PATH, type ProbeTarget } from '#core/contract/probes.ts';
+import { refuseBeyond } from '#core/program/connection-bounds.ts';
 import type { Exposition } from '#core/program/exposition.ts';
+import { isLoopback, listenOn } from '#core/program/http-port.ts';
 import { MetricsPage } from '#core/program/metrics-page.ts';
 import { systemTimers, type Timers } from '#core/program/timers.ts';
 import { didYouMean } from '#core/text/nearest.ts';
 import { type CallExample, unixEnd } from '../observe/counters/examples.ts';
 import type { RequestSeries } from '../observe/counters/request-series.ts';
 import { type ProbeOutcome, runProbe } from '../pod/probe/run.ts';
-import type { ProbeTarget } from '../pod/probe/targets.ts';
 
 // An import would read every property of the module, among them getters that load undici: 2 MB of the sidecar's memory (Node 24).
 const { createServer } = process.getBuiltinModule('node:http');
@@ -63,7 +65,6 @@ export class AdminServer {
   private readonly timers: Timers;
   /** Probes under way, by name: who asks meanwhile gets the same answer, so that nobody can use up the application or the kubelet's turn. */
   private readonly probing = new Map<string, Promise<ProbeOutcome>>();
-  private readonly connections = new Map<string, number>();
   private readonly metrics: MetricsPage;
   private closed = false;
 
@@ -72,20 +73,12 @@ export class AdminServer {
     this.metrics = new MetricsPage((page) => source.metrics(page), timers);
     this.timers = timers;
     this.server = createServer({ requestTimeout: 10_000, headersTimeout: 5000 }, (request, response) => this.answer(request, response));
-    this.server.maxConnections = MAX_CONNECTIONS;
-    this.server.on('connection', (socket) => this.count(socket));
+    refuseBeyond(this.server, MAX_CONNECTIONS, MAX_CONNECTIONS_PER_ADDRESS);
   }
 
   /** Resolves when the address is bound. @throws the system's error */
-  listen(host: string, port: number): Promise<void> {
-    return new Promise((resolve, reject) => {
-      this.server.once('error', reject);
-      this.server.listen(port, host, () => {
-        this.server.removeListener('error', reject);
-        this.server.on('error', () => {});
-        resolve();
-      });
-    });
+  async listen(host: string, port: number): Promise<void> {
+    await listenOn(this.server, host, port);
   }
 
   /** The port that is bound; 0 before listen(). */
@@ -108,8 +101,8 @@ export class AdminServer {
     if (path === '/readyz' || path === '/healthz')
       return this.answerReady(response, new URLSearchParams(query).has('wait') ? this.timers.now() + READY_WAIT_MS : 0);
     if (path === '/metrics') return this.metrics.answer(request, response);
-    if (path.startsWith('/probe/')) return void this.answerProbe(path.slice('/probe/'.length), request, response);
-    if (isLoopback(request.socket.remoteAddress ?? '')) {
+    if (path.startsWith(PROBE_PATH)) return void this.answerProbe(path.slice(PROBE_PATH.length), request, response);
+    if (isLoopback(request.socket.remoteAddress)) {
       if (path === '/stats')
         return send(
           response,
@@ -148,18 +141,6 @@ export class AdminServer {
     // The kubelet's Event names the status and nothing else: the application's own says the most.
     send(response, ok ? 200 : status >= 400 ? status : 503, TEXT, `${detail}\n`);
   }
-
-  private count(socket: http.IncomingMessage['socket']): void {
-    const { remoteAddress: from = '' } = socket;
-    const open = this.connections.get(from) ?? 0;
-    if (open >= MAX_CONNECTIONS_PER_ADDRESS) return void socket.destroy();
-    this.connections.set(from, open + 1);
-    socket.once('close', () => {
-      const left = this.connections.get(from)! - 1;
-      if (left === 0) this.connections.delete(from);
-      else this.connections.set(from, left);
-    });
-  }
 }
 
 const TEXT = 'text/plain; charset=utf-8';
@@ -167,10 +148,6 @@ const TEXT = 'text/plain; charset=utf-8';
 function send(response: http.ServerResponse, status: number, type: string, body: string): void {
   response.writeHead(status, { 'content-type': type, 'content-length': Buffer.byteLength(body) });
   response.end(body);
-}
-
-function isLoopback(address: string): boolean {
-  return address.startsWith('127.') || address === '::1' || address.startsWith('::ffff:127.');
 }
 
 function plain(name: string, value: unknown): unknown {

@@ -1,12 +1,11 @@
 // This workload's certificate with its key, and the TLS context that both ends of a connection are made with.
-import { constants, type KeyObject, randomBytes, sign, X509Certificate } from 'node:crypto';
+import { constants, type KeyObject, randomBytes, X509Certificate } from 'node:crypto';
 import tls from 'node:tls';
 import { create } from '@bufbuild/protobuf';
 import { type IssueRequest, IssueRequestSchema, type IssueResponse } from '#core/contract/gen/weft/v1/certificates_pb.ts';
+import { NONCE_OCTETS, proveKey } from '#core/contract/proof.ts';
 import { validateSvid } from '../link/svid.ts';
 
-/** What the proof of possession signs before nonce and key (certificates.proto). */
-const PROOF_CONTEXT = Buffer.from('weft.v1.Certificates/Issue\n');
 /** Fastest first on machines with AES instructions. */
 const CIPHERS = 'TLS_AES_128_GCM_SHA256:TLS_AES_256_GCM_SHA384:TLS_CHACHA20_POLY1305_SHA256';
 
@@ -25,8 +24,8 @@ export interface Leaf {
 
 /** A request for a certificate: this key and the proof that we hold it. */
 export function newIssueRequest(key: KeyObject, publicKey: Buffer, lifetimeSeconds: number): IssueRequest {
-  const nonce = randomBytes(32);
-  const proof = sign('sha256', Buffer.concat([PROOF_CONTEXT, nonce, publicKey]), { key, dsaEncoding: 'der' });
+  const nonce = randomBytes(NONCE_OCTETS);
+  const proof = proveKey(key, publicKey, nonce);
   return create(IssueRequestSchema, { publicKey, nonce, proof, lifetimeSeconds: BigInt(lifetimeSeconds) });
 }
 

@@ -1,11 +1,11 @@
 // The sidecar's settings, read from its environment (core/contract/environment.ts). All mistakes are reported together.
 import { type AccessLogRule, parseAccessLog } from '#core/contract/access-filter.ts';
 import { type FoundEnvironment, SIDECAR_DEFAULTS, type SidecarVariable } from '#core/contract/environment.ts';
+import { isLogLevel, LOG_LEVELS, type LogLevel } from '#core/contract/log-levels.ts';
 import { CONTROL_PLANE_GRPC_PORT, SIDECAR_ADMIN_PORT } from '#core/contract/names.ts';
 import { type PortRange, parsePortRanges } from '#core/contract/port-ranges.ts';
-import { isLogLevel, LOG_LEVELS, type LogLevel } from '#core/program/log.ts';
+import { type ProbeTarget, parseProbes } from '#core/contract/probes.ts';
 import { readTracingSettings, type TracingSettings } from '../observe/tracing/settings.ts';
-import { type ProbeTarget, parseProbes } from '../pod/probe/targets.ts';
 
 export interface SidecarSettings {
   /** WEFT_CONTROL_PLANE. */

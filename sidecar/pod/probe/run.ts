@@ -1,10 +1,10 @@
 // Asks the application what the kubelet's probe would have asked it, and judges the answer as the kubelet does (kubernetes pkg/probe/{http,tcp,grpc}).
 import type http from 'node:http';
 import net from 'node:net';
+import type { HttpProbe, ProbeTarget } from '#core/contract/probes.ts';
 import type { Timers } from '#core/program/timers.ts';
 import { callPlaintext, type GrpcError, STATUS } from '../../control/grpc-call.ts';
 import { decodeHealthStatus, encodeHealthRequest, HEALTH_CHECK_PATH } from './health.ts';
-import type { HttpProbe, ProbeTarget } from './targets.ts';
 
 /** As the kubelet: so much of a body must arrive, the rest does not matter. */
 const LONGEST_BODY = 10 * 1024;

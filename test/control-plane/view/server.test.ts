@@ -6,16 +6,17 @@ import { networkInterfaces } from 'node:os';
 import { expect } from 'chai';
 import { Authority } from '#certs/authority.ts';
 import { type ControlPlane, startControlPlane } from '#control-plane/program/assemble.ts';
-import { MOST_CONNECTIONS, startView, type View } from '#control-plane/view/server.ts';
+import { MOST_CONNECTIONS, startView } from '#control-plane/view/server.ts';
 import type { StatusAround } from '#control-plane/view/status.ts';
 import { VERSION } from '#core/contract/version.ts';
+import type { HttpPort } from '#core/program/http-port.ts';
 import { silentLogger } from '#core/program/log.ts';
 import { parseExposition } from '#test/support/exposition.ts';
 import { until } from '../../support/until.ts';
 
 describe('control-plane/view', () => {
   let controlPlane: ControlPlane;
-  let view: View;
+  let view: HttpPort;
   let ready: true | string = true;
 
   const problems: string[] = [];

@@ -7,9 +7,9 @@ import {
   parseResourceName,
   podResourceName,
   RESOURCE_ORDER,
-  type ResourceKind,
   type ResourceName,
   resourceRank,
+  type StreamResourceKind,
   serviceResourceName,
 } from '#core/contract/resource-names.ts';
 
@@ -61,7 +61,7 @@ describe('order of resources', () => {
   });
 
   it('sends endpoints before the Service, the Service before its address, and what a start needs first', () => {
-    const shuffled = fc.shuffledSubarray<ResourceKind | undefined>([...RESOURCE_ORDER, undefined], {
+    const shuffled = fc.shuffledSubarray<StreamResourceKind | undefined>([...RESOURCE_ORDER, undefined], {
       minLength: RESOURCE_ORDER.length + 1,
     });
     fc.assert(

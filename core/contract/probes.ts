@@ -1,6 +1,7 @@
-// WEFT_PROBES: what the kubelet's probes asked of the application before injection pointed them at us (pure).
-// Injection writes it, so a mistake in it is a mistake of ours or of a version that does not fit: all of them are told.
-import { didYouMean } from '#core/text/nearest.ts';
+// WEFT_PROBES: what the kubelet's probes asked of the application before injection pointed them at the sidecar. JSON of
+// `<container>/<kind>` → target. Injection writes it, so a mistake in it is one of ours or of a version that does not
+// fit: all of them are reported.
+import { didYouMean } from '../text/nearest.ts';
 
 export interface HttpProbe {
   readonly port: number;
@@ -12,7 +13,9 @@ export interface HttpProbe {
   readonly headers?: readonly { readonly name: string; readonly value: string }[];
 }
 
+/** What to ask the application. */
 export interface ProbeTarget {
+  /** Above 0, at most LONGEST_PROBE_TIMEOUT_MS. */
   readonly timeoutMs: number;
   /** Exactly one of the three. */
   readonly http?: HttpProbe;
@@ -23,12 +26,21 @@ export interface ProbeTarget {
 
 export const PROBE_KINDS = ['startup', 'readiness', 'liveness'] as const;
 
-const DEFAULT_TIMEOUT_MS = 1000;
+/** Where the sidecar's admin port answers a probe: this, then its `<container>/<kind>`. */
+export const PROBE_PATH = '/probe/';
+
+/** As Kubernetes has it (Probe.timeoutSeconds). */
+export const DEFAULT_PROBE_TIMEOUT_MS = 1000;
 /** The kubelet has no bound; ours only keeps a mistake from holding a socket for a day. */
-const LONGEST_TIMEOUT_MS = 600_000;
+export const LONGEST_PROBE_TIMEOUT_MS = 600_000;
 const ASKS = ['http', 'tcp', 'grpc'] as const;
 
 type Json = { readonly [name: string]: unknown };
+
+/** The text of WEFT_PROBES. @param targets by `<container>/<kind>` */
+export function formatProbes(targets: Readonly<Record<string, ProbeTarget>>): string {
+  return JSON.stringify(targets);
+}
 
 /**
  * Reads WEFT_PROBES.
@@ -64,9 +76,9 @@ function readTarget(key: string, value: unknown, wrong: (what: string) => void):
     wrong('the probe must be an object');
     return { timeoutMs: 0 };
   }
-  const timeoutMs = value.timeoutMs ?? DEFAULT_TIMEOUT_MS;
-  if (typeof timeoutMs !== 'number' || !(timeoutMs > 0 && timeoutMs <= LONGEST_TIMEOUT_MS))
-    wrong(`timeoutMs must be a number above 0 and at most ${LONGEST_TIMEOUT_MS}, not ${JSON.stringify(timeoutMs)}`);
+  const timeoutMs = value.timeoutMs ?? DEFAULT_PROBE_TIMEOUT_MS;
+  if (typeof timeoutMs !== 'number' || !(timeoutMs > 0 && timeoutMs <= LONGEST_PROBE_TIMEOUT_MS))
+    wrong(`timeoutMs must be a number above 0 and at most ${LONGEST_PROBE_TIMEOUT_MS}, not ${JSON.stringify(timeoutMs)}`);
   const asks = ASKS.filter((name) => value[name] !== undefined);
   if (asks.length !== 1) {
     const unknown = Object.keys(value).filter((name) => name !== 'timeoutMs' && !(ASKS as readonly string[]).includes(name));

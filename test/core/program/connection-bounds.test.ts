@@ -1,14 +1,14 @@
-// A server that is full: who has to go.
+// A server that is full: which connection has to go.
 import http from 'node:http';
 import net from 'node:net';
 import { expect } from 'chai';
-import { boundConnections } from '#injector/connections.ts';
-import { until } from '#test/support/until.ts';
+import { dropOldestOfGreediest } from '#core/program/connection-bounds.ts';
+import { until } from '../../support/until.ts';
 
 describe('bounded connections', () => {
   it('past the bound, the address with the most loses its oldest; one that comes anew is served', async () => {
     const server = http.createServer();
-    boundConnections(server, 4);
+    dropOldestOfGreediest(server, 4);
     await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
     const { port } = server.address() as net.AddressInfo;
     const connections: net.Socket[] = [];
@@ -28,7 +28,7 @@ describe('bounded connections', () => {
       const late = await connect('127.0.0.3');
       await until(() => flood[7].closed, 'the flood makes room');
       expect([early, late, flood[8], flood[9]].map((socket) => socket.closed)).to.deep.equal([false, false, false, false]);
-      // Room that somebody leaves is room again.
+      // A connection that ends makes room.
       early.destroy();
       await until(async () => (await openOf(server)) === 3, 'it has gone');
       await connect('127.0.0.1');

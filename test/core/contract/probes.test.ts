@@ -1,6 +1,6 @@
-// WEFT_PROBES: what injection writes is understood, and what it should not have written is told, all of it.
+// WEFT_PROBES: what injection writes is understood, and every mistake in it is reported.
 import { expect } from 'chai';
-import { parseProbes } from '#sidecar/pod/probe/targets.ts';
+import { parseProbes } from '#core/contract/probes.ts';
 
 describe('probe targets', () => {
   it('are read with their defaults', () => {

@@ -19,7 +19,9 @@ const SUFFIXES: Readonly<Record<string, number>> = {
   Ei: 2 ** 60,
 };
 
-/** The number that a quantity stands for; null: it is none, or negative. Exact enough to compare a request with a limit. */
+/**
+ * The number that a quantity stands for; null: it is none, or negative. Exact enough to compare a request with a limit.
+ */
 export function parseQuantity(text: string): number | null {
   const match = /^\+?(\d{1,18}(?:\.\d{0,9})?|\.\d{1,9})(?:([eE][+-]?\d{1,2})|([a-zA-Z]{0,2}))$/.exec(text);
   if (match === null) return null;
