@@ -1,7 +1,7 @@
 // The kinds that the chart has: where they are served, and in which order they are applied.
-import { KINDS, type ResourceKind } from '#kube/api.ts';
+import { KINDS, type ServedKind } from '#kube/api.ts';
 
-const rbac = (plural: string, namespaced: boolean): ResourceKind => ({
+const rbac = (plural: string, namespaced: boolean): ServedKind => ({
   group: 'rbac.authorization.k8s.io',
   version: 'v1',
   plural,
@@ -12,7 +12,7 @@ const rbac = (plural: string, namespaced: boolean): ResourceKind => ({
  * In the order of installation: what others need first, the webhook last, so that it concerns no pod before somebody can answer.
  * Removal goes the other way round.
  */
-export const CHART_KINDS: ReadonlyMap<string, ResourceKind> = new Map<string, ResourceKind>([
+export const CHART_KINDS: ReadonlyMap<string, ServedKind> = new Map<string, ServedKind>([
   ['Namespace', KINDS.Namespace],
   ['ServiceAccount', { group: '', version: 'v1', plural: 'serviceaccounts', namespaced: true }],
   ['ClusterRole', rbac('clusterroles', false)],
@@ -26,6 +26,6 @@ export const CHART_KINDS: ReadonlyMap<string, ResourceKind> = new Map<string, Re
 ]);
 
 /** `v1`, or `group/version`. */
-export function apiVersionOf({ group, version }: ResourceKind): string {
+export function apiVersionOf({ group, version }: ServedKind): string {
   return group === '' ? version : `${group}/${version}`;
 }

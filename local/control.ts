@@ -1,7 +1,8 @@
 // The control plane inside `weft run`: an authority that lives as long as the run, and what the mesh asks of it.
 import { Authority } from '#certs/authority.ts';
 import type { VerifyToken } from '#control-plane/issue/token.ts';
-import { type ControlPlane, type RouteState, startControlPlane } from '#control-plane/program/assemble.ts';
+import { type ControlPlane, startControlPlane } from '#control-plane/program/assemble.ts';
+import type { RouteState } from '#control-plane/publish/standings.ts';
 import type { Workload } from '#core/contract/gen/weft/v1/mesh_pb.ts';
 import { CONTROL_PLANE_GRPC_PORT } from '#core/contract/names.ts';
 import type { Logger } from '#core/program/log.ts';

@@ -3,12 +3,12 @@
 import { apiVersionOf, CHART_KINDS } from '#chart/chart-kinds.ts';
 import { AUTHORITY_SECRET, CONTROL_PLANE_NAME, SYSTEM_NAMESPACE, TRUST_CONFIG_MAP } from '#core/contract/names.ts';
 import { SERVING_SECRET } from '#injector/serving-certificate.ts';
-import { KINDS, type ResourceKind } from '#kube/api.ts';
+import { KINDS, type ServedKind } from '#kube/api.ts';
 import { install } from '../install/install.ts';
 
 /** An object by its name; `where` is for asking, `kind` for printing. */
 export interface Target {
-  readonly where: ResourceKind;
+  readonly where: ServedKind;
   readonly kind: string;
   readonly namespace?: string;
   readonly name: string;
@@ -20,9 +20,9 @@ export interface Target {
  */
 export function removalOrder(made: readonly Target[] = []): Target[] {
   const chart = install({ ha: true, files: [], set: [] })
-    .map(({ kind, metadata: { name, namespace } }): Target => ({ where: CHART_KINDS.get(kind) as ResourceKind, kind, namespace, name }))
+    .map(({ kind, metadata: { name, namespace } }): Target => ({ where: CHART_KINDS.get(kind) as ServedKind, kind, namespace, name }))
     .reverse();
-  const own = (where: ResourceKind, kind: string, name: string): Target => ({ where, kind, namespace: SYSTEM_NAMESPACE, name });
+  const own = (where: ServedKind, kind: string, name: string): Target => ({ where, kind, namespace: SYSTEM_NAMESPACE, name });
   return [
     ...chart.filter(({ kind }) => kind !== 'Namespace'),
     own(KINDS.Lease, 'Lease', CONTROL_PLANE_NAME),

@@ -61,7 +61,7 @@ describe('certs/authority', () => {
     expect(await life(1e15)).to.equal(24 * HOUR_MS);
   });
 
-  it('T61 signs nothing that outlives it, and nothing once it has expired', async () => {
+  it('signs nothing that outlives it, and nothing once it has expired', async () => {
     let nowMs = Date.now();
     const short = await Authority.create({ trustDomain, now: () => nowMs, lifetimeMs: HOUR_MS });
     nowMs += HOUR_MS / 2;
@@ -126,14 +126,14 @@ describe('certs/authority', () => {
 });
 
 describe('certs/bootstrap', () => {
-  it('T62 replicas that start at once end with one authority', async () => {
+  it('replicas that start at once end with one authority', async () => {
     const store = new MemoryStore();
     const replicas = await Promise.all([1, 2, 3].map(() => bootstrapAuthority(store, settings)));
     expect(new Set(replicas.map(({ certificate }) => certificate.fingerprint256)).size).to.equal(1);
     expect((await bootstrapAuthority(store, settings)).certificate.fingerprint256).to.equal(replicas[0]!.certificate.fingerprint256);
   });
 
-  it('T62 never makes a new root beside one that cannot be used', async () => {
+  it('never makes a new root beside one that cannot be used', async () => {
     const store = new MemoryStore({ certificate: 'damaged', key: 'damaged' });
     await rejects(bootstrapAuthority(store, settings), AuthorityError, 'not a certificate');
     expect(await store.read()).to.deep.equal({ certificate: 'damaged', key: 'damaged' });

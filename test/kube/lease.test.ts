@@ -1,7 +1,7 @@
-// The election: three replicas for one Lease, and leaders that freeze, lose the server, or leave (T88).
+// The election: three replicas for one Lease, and leaders that freeze, lose the server, or leave.
 import { expect } from 'chai';
 import { silentLogger } from '#core/program/log.ts';
-import { LeaseElector, type LeaseElectorOptions } from '#kube/lease.ts';
+import { LeaseElector, type LeaseElectorDeps } from '#kube/lease.ts';
 import { ManualTimers } from '../support/manual-timers.ts';
 import { MemoryLease } from './memory-lease.ts';
 
@@ -21,7 +21,7 @@ describe('kube lease', () => {
     heard = [];
   });
 
-  function elector(identity: string, more: Partial<LeaseElectorOptions> = {}): LeaseElector {
+  function elector(identity: string, more: Partial<LeaseElectorDeps> = {}): LeaseElector {
     const one = new LeaseElector({
       client: api.client(identity),
       namespace: 'weft-system',

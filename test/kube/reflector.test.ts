@@ -1,11 +1,11 @@
-// The reflector against a server that does all that API servers do: it goes away, forgets, refuses, falls silent and talks nonsense (T76-T80).
+// The reflector against a server that does all that API servers do: it goes away, forgets, refuses, falls silent and talks nonsense.
 import { spawn } from 'node:child_process';
 import net from 'node:net';
 import { expect } from 'chai';
 import { createLogger } from '#core/program/log.ts';
 import { KINDS } from '#kube/api.ts';
 import type { KubeObject } from '#kube/object.ts';
-import { Reflector, type ReflectorOptions } from '#kube/reflector.ts';
+import { Reflector, type ReflectorDeps } from '#kube/reflector.ts';
 import { until } from '../support/until.ts';
 import { HastyTimers, refuse, reply, TestApiServer } from './api-server.ts';
 
@@ -55,7 +55,7 @@ describe('kube reflector', () => {
     server.close();
   });
 
-  function start(more: Partial<ReflectorOptions> = {}): Reflector {
+  function start(more: Partial<ReflectorDeps> = {}): Reflector {
     const log = createLogger({ level: 'debug', format: 'text', write: (line) => void lines.push(line), now: () => 0 });
     const project = (raw: Record<string, unknown>): KubeObject => raw as KubeObject;
     const reflector = new Reflector({
@@ -137,7 +137,7 @@ describe('kube reflector', () => {
     expect(reflector.status().lastError).to.equal('');
   });
 
-  it('T77: 410 as the answer to a watch, and inside of it, lead to a list; what was deleted meanwhile is not in it', async () => {
+  it('410 as the answer to a watch, and inside of it, lead to a list; what was deleted meanwhile is not in it', async () => {
     for (const how of ['answer', 'in the stream']) {
       server.put(PODS, 'gone');
       server.put(PODS, 'stays');
@@ -168,7 +168,7 @@ describe('kube reflector', () => {
     }
   });
 
-  it('T77: a server that answers every watch with 410 is asked at growing distances', async () => {
+  it('a server that answers every watch with 410 is asked at growing distances', async () => {
     server.faults.push((seen, response) => {
       if (!seen.query.has('watch')) return false;
       refuse(response, 410, 'Expired', 'too old');
@@ -180,7 +180,7 @@ describe('kube reflector', () => {
     expect(reflector.status().lastError).to.contain('410');
   });
 
-  it('T78: one change after a long silence arrives, on the same watch', async () => {
+  it('one change after a long silence arrives, on the same watch', async () => {
     const reflector = start({ idleMs: 120_000 });
     await following(reflector);
     timers.aheadMs = 30 * 60_000;
@@ -189,7 +189,7 @@ describe('kube reflector', () => {
     expect(reflector.status().watches).to.equal(1);
   });
 
-  it('T79: a connection that delivers nothing any more is replaced', async () => {
+  it('a connection that delivers nothing any more is replaced', async () => {
     const open: net.Socket[] = [];
     const proxy = net.createServer((near) => {
       const far = net.connect(server.address);
@@ -211,7 +211,7 @@ describe('kube reflector', () => {
     }
   });
 
-  it('T76: a server that goes away and comes back is followed again, with nothing lost and nothing forgotten meanwhile', async () => {
+  it('a server that goes away and comes back is followed again, with nothing lost and nothing forgotten meanwhile', async () => {
     server.put(PODS, 'a');
     const reflector = start();
     await following(reflector);
@@ -228,7 +228,7 @@ describe('kube reflector', () => {
     expect(Math.max(...timers.asked)).to.be.at.most(5000);
   });
 
-  it('T80: waits as long as the server asks, and longer from failure to failure', async () => {
+  it('waits as long as the server asks, and longer from failure to failure', async () => {
     let left = 4;
     server.faults.push((_seen, response) => {
       if (left-- <= 0) return false;
@@ -241,7 +241,7 @@ describe('kube reflector', () => {
     expect(lines.filter((line) => line.includes('again'))).to.have.length(1);
   });
 
-  it('T80: rights revoked under way: the objects stay, the error is told, and it goes on once they are back', async () => {
+  it('rights revoked under way: the objects stay, the error is told, and it goes on once they are back', async () => {
     server.put(PODS, 'a');
     const reflector = start();
     await following(reflector);
@@ -259,7 +259,7 @@ describe('kube reflector', () => {
     expect(known.names).to.equal('a');
   });
 
-  it('T80: nonsense and half lines break the watch, not the following', async () => {
+  it('nonsense and half lines break the watch, not the following', async () => {
     for (const text of ['{"type":"ADDED","object":{"metad', 'no json\n', '[1]\n', '{"type":"ADDED"}\n', 'null\n']) {
       const reflector = start();
       await until(() => server.watching === 1, 'it watches');
@@ -274,7 +274,7 @@ describe('kube reflector', () => {
     }
   });
 
-  it('T80: an object of 5 MB, cut anywhere, is whole', async () => {
+  it('an object of 5 MB, cut anywhere, is whole', async () => {
     await following(start());
     server.put(PODS, 'big', { data: 'ü'.repeat(2_500_000) });
     server.put(PODS, 'next');
@@ -383,7 +383,7 @@ describe('kube reflector', () => {
     expect(known.calls).to.deep.equal([]);
   });
 
-  it('T80: a handler that throws ends the program', async () => {
+  it('a handler that throws ends the program', async () => {
     for (const throwing of ['synced', 'applied']) {
       const program = `
         const { Reflector } = await import(${JSON.stringify(new URL('../../kube/reflector.ts', import.meta.url).href)});

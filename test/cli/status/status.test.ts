@@ -8,12 +8,12 @@ import { spanText } from '#cli/print/span.ts';
 import { PLAIN } from '#cli/print/style.ts';
 import { mergeAnswers } from '#cli/status/merge.ts';
 import { ofNamespace, textOf, type What } from '#cli/status/text.ts';
-import type { ParentReport, RouteReport, TracedCallReport } from '#control-plane/view/status.ts';
+import type { ParentView, RouteView, TracedCallView } from '#core/contract/view.ts';
 import { ACCEPTED, NOW_MS, ok, RESOLVED, report, sidecar, unread } from '../check/facts.ts';
 
-const conditions = [ACCEPTED, RESOLVED] as ParentReport['conditions'];
+const conditions = [ACCEPTED, RESOLVED] as ParentView['conditions'];
 
-function route(applied: ParentReport['applied'], change: Partial<RouteReport> = {}, parent: Partial<ParentReport> = {}): RouteReport {
+function route(applied: ParentView['applied'], change: Partial<RouteView> = {}, parent: Partial<ParentView> = {}): RouteView {
   return {
     kind: 'GRPCRoute',
     namespace: 'shop',
@@ -106,7 +106,7 @@ describe('weft status', () => {
     expect(lines([answer({ sidecars: [refusing] })], 'sidecars', true)[1]).to.match(/ 5 +2 +1 +service\/shop\/payment: bad pattern$/);
   });
 
-  const call = (change: Partial<TracedCallReport> = {}): TracedCallReport => ({
+  const call = (change: Partial<TracedCallView> = {}): TracedCallView => ({
     traceId: 'a'.repeat(32),
     service: 'shop/payment:8080',
     method: 'payment.PaymentService/Charge',

@@ -9,7 +9,7 @@ import path from 'node:path';
 import readline from 'node:readline';
 import { Authority } from '#certs/authority.ts';
 import { TokenIssuer } from '#control-plane/issue/token.ts';
-import { type ControlPlane, type ControlPlaneSettings, startControlPlane } from '#control-plane/program/assemble.ts';
+import { type ControlPlane, type ControlPlaneDeps, startControlPlane } from '#control-plane/program/assemble.ts';
 import { SIDECAR_USER_ID } from '#core/contract/names.ts';
 import { silentLogger } from '#core/program/log.ts';
 import type { KubeObject } from '#objects/types.ts';
@@ -29,7 +29,7 @@ export const ROOTS_FILE = 'roots.pem';
 async function controlPlane(directory: string, host: string, port: string): Promise<Answer> {
   const authority = await Authority.create({ trustDomain: TRUST_DOMAIN, now: Date.now });
   const tokens = new TokenIssuer({ now: Date.now });
-  const settings: ControlPlaneSettings = {
+  const settings: ControlPlaneDeps = {
     authority,
     verifyToken: (token) => tokens.verify(token),
     host,

@@ -1,4 +1,4 @@
-// The authority in a Secret: one for all replicas (T62), restored when deleted, never silently another.
+// The authority in a Secret: one for all replicas, restored when deleted, never silently another.
 import { expect } from 'chai';
 import { Authority } from '#certs/authority.ts';
 import { AuthorityKeeper } from '#control-plane/issue/authority-store.ts';
@@ -91,7 +91,7 @@ describe('control-plane/issue: authority-store', () => {
     expect(subject.problem).to.equal('');
   });
 
-  it('T61 waits for another where the one that is kept has expired, and says so', async () => {
+  it('waits for another where the one that is kept has expired, and says so', async () => {
     const longAgo = () => Date.now() - 48 * 3600_000;
     api.put(SECRET, secretOf(await Authority.generate({ trustDomain: 'test.local', now: longAgo, lifetimeMs: 24 * 3600_000 })));
     const subject = keeper();

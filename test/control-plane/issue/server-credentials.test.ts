@@ -83,7 +83,7 @@ describe('control-plane/issue/server-credentials', () => {
     expect(verdict.ok && verdict.notAfterMs).to.equal(Date.parse(new X509Certificate(shown.der).validTo));
   });
 
-  it('T53 judges what clients show: OpenSSL or our validator refuses all the bad ones', async () => {
+  it('judges what clients show: OpenSSL or our validator refuses all the bad ones', async () => {
     for (const { name, wish, expect: expected } of SVID_TABLE) {
       const verdict = await subscribe(await craft(root, wish));
       if (expected !== 'ok') {

@@ -1,4 +1,4 @@
-// Issue over a real gRPC connection: T49 (bad tokens), T50 (bad requests), T51 and T52 in small.
+// Issue over a real gRPC connection: bad tokens, bad requests, an authority that is not loaded, and floods.
 import 'reflect-metadata';
 import { generateKeyPairSync, randomBytes, webcrypto } from 'node:crypto';
 import tls from 'node:tls';
@@ -89,7 +89,7 @@ describe('control-plane/issue/service', () => {
     expect(server.issue.counts).to.include({ issued: 1 });
   });
 
-  it('T49 refuses every bad token with the same words and names the reason in the log', async () => {
+  it('refuses every bad token with the same words and names the reason in the log', async () => {
     let exists = true;
     const tokens = new TokenIssuer({ now: Date.now, podExists: () => exists });
     const late = new TokenIssuer({ now: () => Date.now() - 2 * HOUR_MS });
@@ -133,7 +133,7 @@ describe('control-plane/issue/service', () => {
     expect(server.issue.counts).to.include({ issued: 0, unauthenticated: cases.length });
   });
 
-  it('T63 writes no token into the log, whatever becomes of it', async () => {
+  it('writes no token into the log, whatever becomes of it', async () => {
     let verify: VerifyToken = (token) => server.tokens.verify(token);
     const written: string[] = [];
     const real = createLogger({
@@ -160,7 +160,7 @@ describe('control-plane/issue/service', () => {
     expect((await refusal({ csr: randomBytes(100_000) }, 'bad')).code).to.equal(STATUS.unauthenticated);
   });
 
-  it('T50 refuses bad keys and proofs, each with its reason', async () => {
+  it('refuses bad keys and proofs, each with its reason', async () => {
     await open();
     const good = goodRequest();
     const spki = (type: 'rsa' | 'ec', option: object): Buffer =>
@@ -189,7 +189,7 @@ describe('control-plane/issue/service', () => {
     expect(server.issue.counts).to.include({ issued: 0, invalid: cases.length });
   });
 
-  it('T50 takes only the key of a PKCS#10 request, and refuses bad ones', async () => {
+  it('takes only the key of a PKCS#10 request, and refuses bad ones', async () => {
     await open();
     const greedy = await request({
       name: 'CN=admin',
@@ -250,7 +250,7 @@ describe('control-plane/issue/service', () => {
     expect(server.issue.counts).to.include({ issued: 1, unavailable: 2 });
   });
 
-  it('T52 limits one pod and no other', async () => {
+  it('limits one pod and no other', async () => {
     let nowMs = 1_000_000;
     await open({ issue: { perMinute: 6, burst: 3, now: () => nowMs } });
     const tokenOf = (uid: string): string =>
@@ -268,7 +268,7 @@ describe('control-plane/issue/service', () => {
     expect(await outcome('a')).to.equal(STATUS.resourceExhausted);
   });
 
-  it('T52 asks nobody about a good token that is shown without measure', async () => {
+  it('asks nobody about a good token that is shown without measure', async () => {
     let verified = 0;
     const verifyToken: VerifyToken = async (token) => {
       verified++;
@@ -283,7 +283,7 @@ describe('control-plane/issue/service', () => {
     expect((await ask(goodRequest(), { authorization: 'Bearer other' })).chain).to.have.length(1);
   });
 
-  it('T52 looks at no more bad tokens of an address where they come all at once', async () => {
+  it('looks at no more bad tokens of an address where they come all at once', async () => {
     let verified = 0;
     const judged: (() => void)[] = [];
     const verifyToken: VerifyToken = async () => {
@@ -299,7 +299,7 @@ describe('control-plane/issue/service', () => {
     await Promise.all(all);
   });
 
-  it('T52 writes no more lines about callers without a token than about bad ones', async () => {
+  it('writes no more lines about callers without a token than about bad ones', async () => {
     await open({ issue: { now: () => 1_000_000 } });
     const codes: number[] = [];
     for (let i = 0; i < BAD_TOKENS_BURST + 20; i++) {
@@ -315,7 +315,7 @@ describe('control-plane/issue/service', () => {
     expect(lines.filter(({ level }) => level === 'warn')).to.have.length(BAD_TOKENS_BURST);
   });
 
-  it('T52 stops looking at the tokens of an address that shows bad ones, for a while', async () => {
+  it('stops looking at the tokens of an address that shows bad ones, for a while', async () => {
     let nowMs = 1_000_000;
     let verified = 0;
     const verifyToken: VerifyToken = async (token) => {

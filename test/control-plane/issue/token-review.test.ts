@@ -1,4 +1,4 @@
-// Tokens by TokenReview: whom they speak for, what is refused (T49), what happens without an API server (T51) and under a flood (T52).
+// Tokens by TokenReview: whom they speak for, what is refused, what happens without an API server and under a flood.
 import { expect } from 'chai';
 import { MOST_REVIEWS, MOST_WAITING, REFUSED_FOR_MS, TokenReviewer } from '#control-plane/issue/token-review.ts';
 import { KINDS, KubeError } from '#kube/api.ts';

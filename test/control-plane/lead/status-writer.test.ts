@@ -1,7 +1,7 @@
 // The writer of statuses: what it writes, when it does not, and what it does when others write or the API server refuses.
 import { expect } from 'chai';
 import { StatusWriter } from '#control-plane/lead/status-writer.ts';
-import type { RouteState } from '#control-plane/program/assemble.ts';
+import type { RouteState } from '#control-plane/publish/standings.ts';
 import { CONTROLLER_NAME } from '#core/contract/names.ts';
 import { silentLogger } from '#core/program/log.ts';
 import { KINDS, KubeError } from '#kube/api.ts';
@@ -83,7 +83,7 @@ describe('control-plane/lead: status-writer', () => {
   const entries = () => (api.get(CANARY) as GRPCRoute).status!.parents!;
   const echo = () => sees(structuredClone(api.get(CANARY)) as GRPCRoute);
 
-  it('T89 writes the verdict once, to the status alone, with the version that it saw', async () => {
+  it('writes the verdict once, to the status alone, with the version that it saw', async () => {
     await lead();
     expect(api.writes).to.have.length(1);
     expect(api.writes[0]).to.deep.include({
@@ -120,7 +120,7 @@ describe('control-plane/lead: status-writer', () => {
     expect(api.writes).to.have.length(1);
   });
 
-  it('T88 writes nothing unless it leads, also when it learns late that it does not', async () => {
+  it('writes nothing unless it leads, also when it learns late that it does not', async () => {
     writer.touch();
     await pass(1000);
     leading = false;
@@ -128,7 +128,7 @@ describe('control-plane/lead: status-writer', () => {
     expect(api.asked).to.have.length(0);
   });
 
-  it('T89 leaves routes alone that have no Service for a parent', async () => {
+  it('leaves routes alone that have no Service for a parent', async () => {
     states = [];
     sees(stored({ parents: [FOREIGN] }));
     await lead();
@@ -154,7 +154,7 @@ describe('control-plane/lead: status-writer', () => {
     expect(entries()[0]!.conditions![0]!.observedGeneration).to.equal(2);
   });
 
-  it('T89 begins anew with what another wrote meanwhile', async () => {
+  it('begins anew with what another wrote meanwhile', async () => {
     stored({ parents: [FOREIGN] });
     await lead();
     expect(api.asked.map(({ method }) => method)).to.deep.equal(['PUT', 'GET', 'PUT']);

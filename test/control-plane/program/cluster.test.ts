@@ -4,8 +4,8 @@ import { expect } from 'chai';
 import { Authority } from '#certs/authority.ts';
 import { ClusterProgram } from '#control-plane/program/cluster.ts';
 import { FOLLOWED } from '#control-plane/source/cluster/cluster-source.ts';
-import type { StatusReport } from '#control-plane/view/status.ts';
 import { AUTHORITY_SECRET, TRUST_CONFIG_MAP } from '#core/contract/names.ts';
+import type { StatusView } from '#core/contract/view.ts';
 import { createLogger, type Logger, silentLogger } from '#core/program/log.ts';
 import { systemTimers, type Timers } from '#core/program/timers.ts';
 import { KINDS, KubeError } from '#kube/api.ts';
@@ -67,7 +67,7 @@ describe('control-plane/program: cluster', () => {
     });
   }
 
-  const report = async () => JSON.parse((await ask('/status')).body) as StatusReport;
+  const report = async () => JSON.parse((await ask('/status')).body) as StatusView;
 
   it('serves when it knows everything, makes the authority and writes what a leader writes', async () => {
     await program.start();
@@ -154,7 +154,7 @@ describe('control-plane/program: cluster', () => {
     await starting;
   });
 
-  it('T61 tells of an authority that ends, and when it has ended; then it is not ready', async () => {
+  it('tells of an authority that ends, and when it has ended; then it is not ready', async () => {
     const pem = await Authority.generate({ trustDomain: 'test.local', now: Date.now, lifetimeMs: 20 * 24 * HOUR_MS });
     const base64 = (text: string) => Buffer.from(text).toString('base64');
     api.put(SECRET, { data: { 'tls.crt': base64(pem.certificate), 'tls.key': base64(pem.key) } });
@@ -173,7 +173,7 @@ describe('control-plane/program: cluster', () => {
     expect((await ask('/livez')).status).to.equal(200);
   });
 
-  it('T63 keeps its key in the Secret: not in the log, in other objects, or on a page', async () => {
+  it('keeps its key in the Secret: not in the log, in other objects, or on a page', async () => {
     const lines: string[] = [];
     const write = (line: string): void => void lines.push(line);
     program = programWith(systemTimers, createLogger({ level: 'debug', format: 'json', component: 'test', write, now: Date.now }));

@@ -4,8 +4,8 @@ import { status } from '@grpc/grpc-js';
 import { expect } from 'chai';
 import { Authority } from '#certs/authority.ts';
 import { type ControlPlane, ControlPlaneStartError, startControlPlane } from '#control-plane/program/assemble.ts';
-import { MOST_WANTS } from '#control-plane/publish/publisher.ts';
-import { configHandlers, REFUSALS_TOLD_BURST } from '#control-plane/publish/serve.ts';
+import { configHandlers, REFUSALS_LOGGED_BURST } from '#control-plane/publish/serve.ts';
+import { MOST_WANTED } from '#control-plane/publish/wanted.ts';
 import type { Service, Workload } from '#core/contract/gen/weft/v1/mesh_pb.ts';
 import { type Logger, silentLogger } from '#core/program/log.ts';
 import { systemTimers, type Timers } from '#core/program/timers.ts';
@@ -299,7 +299,7 @@ describe('control-plane: the configuration stream over mTLS', () => {
     expect(controlPlane.publisher.sidecars()).to.have.length(0);
   });
 
-  describe('refuses (T91)', () => {
+  describe('refuses', () => {
     it('a peer without a certificate, or with one of another authority', async () => {
       const anonymous = open(null).hello('checkout-1');
       expect(await anonymous.code()).to.equal(status.UNAUTHENTICATED);
@@ -318,7 +318,7 @@ describe('control-plane: the configuration stream over mTLS', () => {
       expect(await (await connect()).hello('').code()).to.equal(status.INVALID_ARGUMENT);
       expect(await (await connect()).hello('a').hello('a').code()).to.equal(status.INVALID_ARGUMENT);
       expect(await (await connect()).hello('a', ['x'.repeat(1000)]).code()).to.equal(status.INVALID_ARGUMENT);
-      const many = Array.from({ length: MOST_WANTS + 1 }, (_, i) => `shop/s${i}`);
+      const many = Array.from({ length: MOST_WANTED + 1 }, (_, i) => `shop/s${i}`);
       expect(await (await connect()).hello('a', many).code()).to.equal(status.RESOURCE_EXHAUSTED);
       expect(
         await (await connect())
@@ -342,9 +342,9 @@ describe('control-plane: the configuration stream over mTLS', () => {
         (subscribe as (call: unknown) => void)(Object.assign(call, { getPeer: () => peer }));
       };
       for (let i = 0; i < 1000; i++) refused(`10.0.0.1:${i}`);
-      expect(warned).to.equal(REFUSALS_TOLD_BURST);
+      expect(warned).to.equal(REFUSALS_LOGGED_BURST);
       refused('fd00::1:5');
-      expect(warned, 'of another address it is told').to.equal(REFUSALS_TOLD_BURST + 1);
+      expect(warned, 'of another address it is told').to.equal(REFUSALS_LOGGED_BURST + 1);
     });
 
     it('bytes that are no message, and goes on serving', async () => {

@@ -1,4 +1,4 @@
-// How often each of many may do something: a token bucket each, so that one that floods delays nobody else (T52).
+// How often each of many may do something: a token bucket each, so that one that floods does not delay the others.
 
 /** More of them than this at once share what is left: the oldest buckets are forgotten. */
 const MOST_BUCKETS = 20_000;
@@ -45,9 +45,4 @@ export class RateLimit {
   private filled({ tokens, atMs }: Bucket, nowMs: number): number {
     return Math.min(this.burst, tokens + (Math.max(0, nowMs - atMs) * this.perMinute) / 60_000);
   }
-}
-
-/** The IP address of what grpc-js calls a peer: address:port, an IPv6 address without brackets. */
-export function addressOf(peer: string): string {
-  return peer.slice(0, Math.max(0, peer.lastIndexOf(':')));
 }
