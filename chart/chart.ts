@@ -2,6 +2,7 @@
 import { readdirSync, readFileSync } from 'node:fs';
 import { join, sep } from 'node:path';
 import { parse } from 'yaml';
+import { KUBECTL_YAML } from '#objects/yaml/schema.ts';
 
 declare const WEFT_CHART_FILES: Readonly<Record<string, string>> | undefined;
 
@@ -30,7 +31,7 @@ export function weftChart(): Chart {
 /** @param files path within the chart, content */
 export function chartOf(files: readonly (readonly [path: string, content: string])[]): Chart {
   const sorted = new Map([...files].sort(([a], [b]) => (a < b ? -1 : 1)));
-  return { manifest: parse(sorted.get('Chart.yaml') ?? '') as ChartManifest, files: sorted };
+  return { manifest: parse(sorted.get('Chart.yaml') ?? '', KUBECTL_YAML) as ChartManifest, files: sorted };
 }
 
 function readChart(directory: string): [string, string][] {

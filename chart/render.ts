@@ -1,6 +1,7 @@
 // From the chart and values to the objects, in the order in which they are to be applied, and to YAML. Pure.
 import { parseAllDocuments } from 'yaml';
 import { SYSTEM_NAMESPACE } from '#core/contract/names.ts';
+import { KUBECTL_YAML } from '#objects/yaml/schema.ts';
 import type { Chart } from './chart.ts';
 import { CHART_KINDS } from './chart-kinds.ts';
 import { render } from './template/evaluate.ts';
@@ -67,7 +68,7 @@ function parseChart(chart: Chart): { templates: [string, Template][]; defined: M
 
 function objectsOf(file: string, text: string): Manifest[] {
   const manifests: Manifest[] = [];
-  for (const document of parseAllDocuments(text, { version: '1.1' })) {
+  for (const document of parseAllDocuments(text, KUBECTL_YAML)) {
     const at = { file, line: 1 };
     const [error] = document.errors;
     if (error !== undefined) throw new TemplateError(at, `what it renders is not YAML: ${error.message}`);

@@ -1,6 +1,6 @@
 // The values that the chart is rendered with: its own, then files, then --set, each on top of the last as Helm lays them.
 import { parseDocument } from 'yaml';
-import { KUBECTL_YAML } from '#objects/kubectl-yaml.ts';
+import { KUBECTL_YAML } from '#objects/yaml/schema.ts';
 import { type Schema, schemaAt, typesOf } from './schema.ts';
 
 export type Values = Readonly<Record<string, unknown>>;

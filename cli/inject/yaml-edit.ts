@@ -2,7 +2,7 @@
 import { applyPatch } from 'rfc6902';
 import { Document, isSeq, visit } from 'yaml';
 import type { Operation } from '#injector/patch.ts';
-import { KUBECTL_YAML } from '#objects/kubectl-yaml.ts';
+import { KUBECTL_YAML } from '#objects/yaml/schema.ts';
 
 /**
  * Applies the operations.
@@ -16,14 +16,17 @@ export function editDocument(document: Document, operations: readonly Operation[
       return visit.BREAK;
     },
   });
-  if (hasAliases) {
-    // Parsed from text, so that no two places are one object.
-    const value = JSON.parse(JSON.stringify(document.toJS()));
-    applyPatch(value, structuredClone(operations) as Parameters<typeof applyPatch>[1]);
-    return new Document(value, { ...KUBECTL_YAML, aliasDuplicateObjects: false });
-  }
+  if (hasAliases) return new Document(patched(document.toJS(), operations), { ...KUBECTL_YAML, aliasDuplicateObjects: false });
   for (const operation of operations) edit(document, operation);
   return document;
+}
+
+/** A copy of the value with the operations applied. */
+export function patched(value: unknown, operations: readonly Operation[]): unknown {
+  // Parsed from text, so that no two places are one object.
+  const copy: unknown = JSON.parse(JSON.stringify(value));
+  applyPatch(copy, structuredClone(operations) as Parameters<typeof applyPatch>[1]);
+  return copy;
 }
 
 function edit(document: Document, operation: Operation): void {

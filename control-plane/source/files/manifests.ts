@@ -1,7 +1,8 @@
 // Text of one manifest file → Kubernetes objects and problems. Pure.
 import { findKind, groupOf, KINDS, type Kind } from '#objects/file-kinds.ts';
 import { describe, formatPath, isMap, type Path, type Violation } from '#objects/shape.ts';
-import { type GoodDocument, type Place, readDocuments } from '#objects/yaml-documents.ts';
+import { type GoodDocument, readDocuments } from '#objects/yaml/documents.ts';
+import type { Place } from '#objects/yaml/mistakes.ts';
 import type { Problem } from './problem.ts';
 
 /** A Kubernetes object as it is on the wire, of a kind that Weft reads. Its name is there; a namespaced one has its namespace. */
@@ -68,8 +69,8 @@ const MOST_VIOLATIONS = 10;
 export function parseManifests(text: string, file: string): ParsedFile {
   const reader = new FileReading(file);
   for (const document of readDocuments(text)) {
-    if (document.ok) reader.take(document.value, [], document, 0);
-    else reader.takeBroken(document.value, document.place, document.message);
+    if (document.state === 'good') reader.take(document.value, [], document, 0);
+    if (document.state === 'broken') reader.takeBroken(document.value, document.place, document.message);
   }
   return reader.result();
 }

@@ -95,6 +95,18 @@ describe('injectManifests', () => {
     }
   });
 
+  it('leaves JSON as JSON, also several documents in one stream: kubectl reads what begins with a brace as nothing else', () => {
+    const pod = (name: string) =>
+      JSON.stringify({ apiVersion: 'v1', kind: 'Pod', metadata: { name }, spec: { containers: [{ name: 'app', image: 'app:1' }] } });
+    expect(JSON.parse(injected(pod('a')).text).spec.initContainers[0].name).to.equal('weft-proxy');
+    const { text, report } = injected(`${pod('a')}\n${pod('b')}\n{"kind":"Odd"}\n`);
+    expect(report).to.deep.equal(['Pod default/a: injected', 'Pod default/b: injected', '1 others']);
+    // The separators make it a stream of YAML, of whose documents each is JSON.
+    const documents = text.split(/^---\n/m);
+    expect(documents.shift()).to.equal('');
+    expect(documents.map((document) => JSON.parse(document).kind)).to.deep.equal(['Pod', 'Pod', 'Odd']);
+  });
+
   it('refuses what is nested too deeply, or grows by its anchors', () => {
     expect(() => injected(`a: ${'['.repeat(5000)}`)).to.throw(Failure, 'in.yaml:1:');
     const lines = Array.from(
@@ -108,7 +120,7 @@ describe('injectManifests', () => {
                 .join(', ')
         }]`,
     );
-    expect(() => injected(lines.join('\n'))).to.throw(Failure, /^in\.yaml: .*alias/);
+    expect(() => injected(lines.join('\n'))).to.throw(Failure, 'in.yaml:1:1: cannot be read as YAML: more than 1000 uses of anchors');
   });
 
   it('changes one of two places that share an anchor', () => {
@@ -214,6 +226,12 @@ describe('weft inject', () => {
     expect((await weft(['-f', file, '--image', 'mine:1'])).out)
       .to.include('image: mine:1')
       .and.to.match(/WEFT_DRAIN_SECONDS,?\s+value: "3"/);
+  });
+
+  it('puts separators between JSON manifests of several files', async () => {
+    const odd = '{"kind":"Odd"}';
+    const { out } = await weft(['-f', '-', '-f', file, '--image', 'weft:9', '--trust-roots', roots], odd);
+    expect(out).to.match(/^---\n\{"kind":"Odd"\}\n---\napiVersion: v1\n/);
   });
 
   it('says how to do without a cluster', async () => {
