@@ -136,7 +136,7 @@ describe('run/process: supervised', () => {
 describe('run/process: guard', () => {
   it('ends the groups and removes the directory when the runner is killed', async () => {
     const directory = mkdtempSync(join(tmpdir(), 'weft-guard-test-'));
-    const module = new URL('#local/process/guard.ts', import.meta.url).href;
+    const module = import.meta.resolve('#local/process/guard.ts');
     // A runner of its own with two groups, of which one has ended by itself.
     const program = `
       import { spawn, spawnSync } from 'node:child_process';
