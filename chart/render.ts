@@ -11,7 +11,7 @@ import { type Node, type Template, TemplateError } from './template/syntax.ts';
 import type { Values } from './values.ts';
 
 /** A rendered object. */
-export interface Manifest {
+export interface ChartObject {
   readonly apiVersion: string;
   readonly kind: string;
   readonly metadata: { readonly name: string; readonly namespace?: string } & Readonly<Record<string, unknown>>;
@@ -31,7 +31,7 @@ export const RELEASE: Release = { name: 'weft', by: 'weft' };
  * @param values complete and checked
  * @throws TemplateError
  */
-export function renderChart(chart: Chart, values: Values, release: Release = RELEASE): Manifest[] {
+export function renderChart(chart: Chart, values: Values, release: Release = RELEASE): ChartObject[] {
   const { templates, defined } = parseChart(chart);
   const data = {
     Values: values,
@@ -66,13 +66,13 @@ function parseChart(chart: Chart): { templates: [string, Template][]; defined: M
   return { templates, defined };
 }
 
-function objectsOf(file: string, text: string): Manifest[] {
-  const manifests: Manifest[] = [];
+function objectsOf(file: string, text: string): ChartObject[] {
+  const manifests: ChartObject[] = [];
   for (const document of parseAllDocuments(text, KUBECTL_YAML)) {
     const at = { file, line: 1 };
     const [error] = document.errors;
     if (error !== undefined) throw new TemplateError(at, `what it renders is not YAML: ${error.message}`);
-    const manifest = document.toJS() as Manifest | null;
+    const manifest = document.toJS() as ChartObject | null;
     if (manifest === null) continue;
     if (!CHART_KINDS.has(manifest.kind)) throw new TemplateError(at, `it renders a ${manifest.kind}, which has no place in the order`);
     manifests.push(manifest);

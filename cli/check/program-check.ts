@@ -1,8 +1,8 @@
 // One of Weft's own programs: is its Deployment there, and do its pods run? Pure.
 import { SYSTEM_NAMESPACE } from '#core/contract/names.ts';
+import { deploymentTrouble, isLive, isReady, podsOf, podTrouble } from '../cluster/pods.ts';
 import { type Category, type Check, checksOf, counted } from './check.ts';
 import type { Facts } from './facts.ts';
-import { deploymentTrouble, isLive, isReady, podsOf, podTrouble } from './pods.ts';
 
 export const INSTALL = 'weft install | kubectl apply -f -';
 

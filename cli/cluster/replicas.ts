@@ -4,7 +4,7 @@ import { CONTROL_PLANE_VIEW_PORT, SYSTEM_NAMESPACE } from '#core/contract/names.
 import { askPod, type OpenPort } from './reach.ts';
 
 /** A pod of the control plane, and its report or why there is none. */
-export interface Answer {
+export interface ReplicaAnswer {
   readonly pod: string;
   readonly report: { readonly ok: true; readonly value: StatusReport } | { readonly ok: false; readonly error: string };
 }
@@ -14,11 +14,11 @@ const MOST_REPLICAS = 10;
 const ANSWER_TIMEOUT_MS = 6000;
 
 /** One answer for each pod, in their order. Never throws. */
-export async function askReplicas(open: OpenPort, pods: readonly string[]): Promise<Answer[]> {
+export async function askReplicas(open: OpenPort, pods: readonly string[]): Promise<ReplicaAnswer[]> {
   return Promise.all(pods.slice(0, MOST_REPLICAS).map((pod) => askReplica(open, pod)));
 }
 
-async function askReplica(open: OpenPort, pod: string): Promise<Answer> {
+async function askReplica(open: OpenPort, pod: string): Promise<ReplicaAnswer> {
   try {
     const where = { namespace: SYSTEM_NAMESPACE, name: pod, port: CONTROL_PLANE_VIEW_PORT };
     const { status, body } = await askPod(open, where, '/status', ANSWER_TIMEOUT_MS);

@@ -13,8 +13,8 @@ import { CompileError } from '#sidecar/route/compile/compile-error.ts';
 import { type CandidateVerdict, explainMatch } from '#sidecar/route/explain.ts';
 import type { CompiledPort, RouteRefRecord, RuleRecord } from '#sidecar/route/records.ts';
 import { asIfRunning } from './as-if-running.ts';
-import { type Inquiry, requestHeaders, type Target } from './inquiry.ts';
-import type { BackendReport, CandidateReport, ExplainReport, Result, RouteReport, RuleName } from './report.ts';
+import { type Callee, type Inquiry, requestHeaders } from './inquiry.ts';
+import type { BackendReport, CandidateReport, ExplainReport, Result, RouteVerdict, RuleName } from './report.ts';
 import { defaultBackend, type EndpointsOf, reportBackend, reportFilters, reportStatus } from './report-parts.ts';
 
 const NO_FILTERS = { request: [], response: [], mirrors: [] };
@@ -140,7 +140,7 @@ function checkCaller(sourced: readonly SourcedObject[], { from }: Inquiry): void
   }
 }
 
-function whyNoService(store: ObjectStore, { namespace, name }: Target): string {
+function whyNoService(store: ObjectStore, { namespace, name }: Callee): string {
   if (store.service(`${namespace}/${name}`) !== undefined) {
     return `Service ${namespace}/${name} is of type ExternalName: it has no address in the mesh, and calls to it pass through`;
   }
@@ -150,7 +150,7 @@ function whyNoService(store: ObjectStore, { namespace, name }: Target): string {
   return `there is no Service ${namespace}/${name}${hint}`;
 }
 
-function findPort(service: Service, { namespace, name, port }: Target): ServicePort {
+function findPort(service: Service, { namespace, name, port }: Callee): ServicePort {
   const { ports } = service;
   const listed = ports
     .map((candidate) => (candidate.name === '' ? `${candidate.port}` : `${candidate.port} (${candidate.name})`))
@@ -173,6 +173,6 @@ function isMeantFor(missing: string, key: string): boolean {
 }
 
 /** One entry per route and parent. */
-function mergeStatuses(routes: readonly RouteReport[]): RouteReport[] {
+function mergeStatuses(routes: readonly RouteVerdict[]): RouteVerdict[] {
   return [...new Map(routes.map((route) => [JSON.stringify(route), route])).values()];
 }

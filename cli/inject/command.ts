@@ -6,8 +6,8 @@ import { Failure, UsageError } from '#core/program/failure.ts';
 import type { KubeClient } from '#kube/api.ts';
 import { type ClusterOptions, withClusterOptions } from '../cluster/cluster.ts';
 import type { Terminal } from '../print/terminal.ts';
-import { readInstallation } from './installation.ts';
 import { type Entry, injectManifests } from './manifests.ts';
+import { readInstallation } from './settings.ts';
 
 interface Options extends ClusterOptions {
   readonly filename: readonly string[];

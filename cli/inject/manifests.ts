@@ -8,7 +8,7 @@ import { inject } from '#injector/inject.ts';
 import { type Operation, patchOf } from '#injector/patch.ts';
 import { isObject, type Pod, podProblem } from '#injector/pod.ts';
 import { type GoodDocument, type ReadDocument, readPieces } from '#objects/yaml/documents.ts';
-import type { Piece } from '#objects/yaml/stream.ts';
+import type { StreamPiece } from '#objects/yaml/stream.ts';
 import { countObjects, type Workload, workloadsOf } from './templates.ts';
 import { editDocument, patched } from './yaml-edit.ts';
 
@@ -113,7 +113,7 @@ interface EditedDocument {
 }
 
 interface EditedPiece {
-  readonly piece: Piece;
+  readonly piece: StreamPiece;
   readonly documents: readonly EditedDocument[];
 }
 

@@ -1,7 +1,7 @@
 // One picture from several replicas of the control plane: each knows all routes, and the sidecars that are connected to it. Pure.
 import { worthShowing } from '#control-plane/publish/call-reports.ts';
 import type { ParentReport, RouteReport, SidecarReport, TracedCallReport } from '#control-plane/view/status.ts';
-import type { Answer } from '../cluster/replicas.ts';
+import type { ReplicaAnswer } from '../cluster/replicas.ts';
 
 export interface MeshStatus {
   readonly routes: readonly RouteReport[];
@@ -19,7 +19,7 @@ export interface MeshStatus {
 const SEPARATOR = '\u0000';
 
 /** Sums over replicas. A sidecar that two of them hold (it has just changed over) counts as the younger connection's. */
-export function mergeAnswers(answers: readonly Answer[]): MeshStatus {
+export function mergeAnswers(answers: readonly ReplicaAnswer[]): MeshStatus {
   const reports = answers.flatMap(({ report }) => (report.ok ? [report.value] : []));
   const sidecars = new Map<string, SidecarReport>();
   for (const sidecar of reports.flatMap((report) => report.sidecars)) {

@@ -4,7 +4,7 @@ import { hasSidecar } from '#injector/decide.ts';
 import type { Container } from '#injector/pod.ts';
 import { KINDS, type KubeClient, KubeError, type ResourcePath } from '#kube/api.ts';
 import { listAll } from '#kube/list.ts';
-import { removalOrder, type Target } from './removal.ts';
+import { type RemovalTarget, removalOrder } from './removal.ts';
 
 const TIMEOUT_MS = 30_000;
 
@@ -12,7 +12,7 @@ export interface Survey {
   /** Namespace → names of its pods that have a sidecar and have not ended; sorted. */
   readonly injected: ReadonlyMap<string, readonly string[]>;
   /** What exists of the installation, in the order of removal. */
-  readonly targets: readonly Target[];
+  readonly targets: readonly RemovalTarget[];
   /** Whether Helm says that it has made the control plane. */
   readonly byHelm: boolean;
 }
@@ -39,10 +39,15 @@ export async function survey(client: KubeClient): Promise<Survey> {
   const made = [
     ...bundles
       .map(
-        ({ metadata }): Target => ({ where: KINDS.ConfigMap, kind: 'ConfigMap', namespace: metadata?.namespace, name: TRUST_CONFIG_MAP }),
+        ({ metadata }): RemovalTarget => ({
+          where: KINDS.ConfigMap,
+          kind: 'ConfigMap',
+          namespace: metadata?.namespace,
+          name: TRUST_CONFIG_MAP,
+        }),
       )
       .filter(({ namespace }) => namespace !== SYSTEM_NAMESPACE),
-    ...meshes.map(({ metadata }): Target => ({ where: KINDS.XMesh, kind: 'XMesh', name: metadata?.name ?? '' })),
+    ...meshes.map(({ metadata }): RemovalTarget => ({ where: KINDS.XMesh, kind: 'XMesh', name: metadata?.name ?? '' })),
   ];
   const order = removalOrder(made);
   const listed = new Set(made);
@@ -104,7 +109,7 @@ async function list(
   return kept;
 }
 
-async function read(client: KubeClient, { where, namespace, name }: Target, signal: AbortSignal): Promise<Seen | undefined> {
+async function read(client: KubeClient, { where, namespace, name }: RemovalTarget, signal: AbortSignal): Promise<Seen | undefined> {
   try {
     return await client.request<Seen>('GET', { kind: where, namespace, name }, { signal });
   } catch (error) {

@@ -3,7 +3,7 @@ import { type Document, isAlias, isMap, isScalar, isSeq, LineCounter, type Node,
 import type { Path } from '../shape.ts';
 import { explainMistake, MOST_ALIASES, type Place, reasonOf } from './mistakes.ts';
 import { KUBECTL_YAML } from './schema.ts';
-import { cutStream, type Piece } from './stream.ts';
+import { cutStream, type StreamPiece } from './stream.ts';
 
 export interface GoodDocument {
   readonly state: 'good';
@@ -31,7 +31,7 @@ export type ReadDocument = GoodDocument | EmptyDocument | BrokenDocument;
 
 /** A piece of a stream with what it holds. */
 export interface ReadPiece {
-  readonly piece: Piece;
+  readonly piece: StreamPiece;
   readonly documents: readonly ReadDocument[];
 }
 
@@ -57,7 +57,7 @@ export function readPieces(stream: string): ReadPiece[] {
   });
 }
 
-function readPiece({ text, line: firstLine, column: firstColumn }: Piece): ReadDocument[] {
+function readPiece({ text, line: firstLine, column: firstColumn }: StreamPiece): ReadDocument[] {
   const lines = new LineCounter();
   const place = (offset: number): Place => {
     const { line, col } = lines.linePos(offset);

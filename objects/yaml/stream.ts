@@ -2,7 +2,7 @@
 // cannot swallow the next. Pure.
 
 /** A part of a stream: mostly one document; several where one ends with `...`; none where there are but comments. */
-export interface Piece {
+export interface StreamPiece {
   /** The line before it, with its end; '' for the first, and for a JSON document behind another. */
   readonly separator: string;
   readonly text: string;
@@ -16,9 +16,9 @@ export interface Piece {
 }
 
 /** The pieces of a stream in order. Line ends of an old Mac, a lone CR, have become LF. */
-export function cutStream(stream: string): Piece[] {
+export function cutStream(stream: string): StreamPiece[] {
   const text = stream.replace(/\r(?!\n)/g, '\n');
-  const pieces: Piece[] = [];
+  const pieces: StreamPiece[] = [];
   // Not with the flag m: `^` would match behind U+2028, too.
   const separators = /(?<=^|\n)---([^\n]*)(?:\n|$)/g;
   let at = { start: 0, separator: '', line: 1, column: 1, misplaced: false };
@@ -44,9 +44,9 @@ export function cutStream(stream: string): Piece[] {
 }
 
 /** JSON documents follow each other without a separator; what stands before another one must be JSON to the letter to be cut off. */
-function cutJson(whole: Piece): Piece[] {
+function cutJson(whole: StreamPiece): StreamPiece[] {
   if (!/^\uFEFF?\s*\{/.test(whole.text)) return [whole];
-  const pieces: Piece[] = [];
+  const pieces: StreamPiece[] = [];
   let rest = whole;
   for (const end of ends(whole.text)) {
     const cut = end - (whole.text.length - rest.text.length);

@@ -1,6 +1,6 @@
 // Where the run speaks. On a terminal the view stays at the bottom and log lines scroll away above it; elsewhere both are plain lines.
 
-export interface Output {
+export interface ScreenOutput {
   write(text: string): unknown;
   readonly isTTY?: boolean;
   readonly columns?: number;
@@ -22,7 +22,7 @@ export interface Screen {
 }
 
 /** A view on `out`, redrawn in place. The whole of it is written at once, so nothing flickers. */
-export function liveScreen(out: Output): Screen {
+export function liveScreen(out: ScreenOutput): Screen {
   let drawn: readonly string[] = [];
   let closed = false;
   const size = () => ({ columns: out.columns || 80, rows: (out.rows || 24) - 1 });
@@ -52,7 +52,7 @@ export function liveScreen(out: Output): Screen {
 }
 
 /** Plain lines: logs and talk to `talk`, the view to `view`. */
-export function plainScreen(view: Output, talk: Output): Screen {
+export function plainScreen(view: ScreenOutput, talk: ScreenOutput): Screen {
   return {
     live: false,
     size: () => ({ columns: 200, rows: 1000 }),

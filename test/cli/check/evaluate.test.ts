@@ -2,8 +2,9 @@
 import { expect } from 'chai';
 import type { Check, State } from '#cli/check/check.ts';
 import { evaluate } from '#cli/check/evaluate.ts';
-import type { Facts, Pod } from '#cli/check/facts.ts';
-import { textOf } from '#cli/check/text.ts';
+import type { Facts } from '#cli/check/facts.ts';
+import { layOutChecks } from '#cli/check/layout.ts';
+import type { ClusterPod } from '#cli/cluster/objects.ts';
 import { PLAIN } from '#cli/print/style.ts';
 import { ACCEPTED, CRDS, crd, facts, NOW_MS, ok, RESOLVED, report, route, shopPod, sidecar, unread } from './facts.ts';
 
@@ -20,12 +21,12 @@ const answered = (change: Parameters<typeof report>[0]): Partial<Facts> => ({
   answers: [{ pod: 'weft-control-plane-5d9c-abcde', report: ok(report(change)) }],
 });
 
-const withPods = (...pods: Pod[]): Partial<Facts> => {
+const withPods = (...pods: ClusterPod[]): Partial<Facts> => {
   const healthy = facts().pods;
   return { pods: ok([...(healthy.ok ? healthy.value.slice(0, 2) : []), ...pods]) };
 };
 
-const notReady = (state: object): Pod => {
+const notReady = (state: object): ClusterPod => {
   const pod = shopPod('payment-7f6d-aaaaa');
   pod.status!.initContainerStatuses = [{ name: 'weft-proxy', ready: false, started: false, state }];
   return pod;
@@ -337,7 +338,7 @@ describe('weft check, verdicts', () => {
     const bare = find(evaluate(facts(withPods(...pods))), 'injected');
     expect(bare.details).to.have.length(11);
     expect(bare.details.at(-1)).to.equal('and 4 more');
-    const lines = textOf(evaluate(facts(answered({ problems: ['bad \u001b[2J\nnews'] }))), PLAIN);
+    const lines = layOutChecks(evaluate(facts(answered({ problems: ['bad \u001b[2J\nnews'] }))), PLAIN);
     expect(lines).to.include('           weft-control-plane-5d9c-abcde: bad news');
     expect(lines.at(-1)).to.match(/^\d+ ok, 1 warning, 0 failed$/);
   });

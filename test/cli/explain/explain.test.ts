@@ -6,9 +6,9 @@ import { Writable } from 'node:stream';
 import { expect } from 'chai';
 import { explainCommand } from '#cli/explain/command.ts';
 import { explain } from '#cli/explain/explain.ts';
-import { parseCaller, parseHeader, parseMethod, parseTarget } from '#cli/explain/inquiry.ts';
+import { parseCallee, parseCaller, parseHeader, parseMethod } from '#cli/explain/inquiry.ts';
+import { layOutExplanation } from '#cli/explain/layout.ts';
 import type { ExplainReport } from '#cli/explain/report.ts';
-import { textOf } from '#cli/explain/text.ts';
 import { COLOURED, PLAIN, styleFor } from '#cli/print/style.ts';
 import { parseManifests } from '#control-plane/source/files/manifests.ts';
 import { Failure, UsageError } from '#core/program/failure.ts';
@@ -65,11 +65,11 @@ function ask(
   const { objects, problems } = parseManifests(documents.join('---'), 'mesh.yaml');
   expect(problems).to.deep.equal([]);
   const caller = parseCaller(from);
-  const inquiry = { from: caller, to: parseTarget(to, caller.namespace), method: parseMethod(method), headers: headers.map(parseHeader) };
+  const inquiry = { from: caller, to: parseCallee(to, caller.namespace), method: parseMethod(method), headers: headers.map(parseHeader) };
   return explain(objects, inquiry, []);
 }
 
-const text = (report: ExplainReport) => textOf(report, PLAIN).join('\n');
+const text = (report: ExplainReport) => layOutExplanation(report, PLAIN).join('\n');
 
 describe('explain', () => {
   it('tells the winner, the filters, the shares and the endpoints of a canary', () => {
@@ -301,7 +301,7 @@ describe('styleFor', () => {
 
   it('colours without changing the words', () => {
     const report = ask([...BASE, route('r', toV1)]);
-    const coloured = textOf(report, COLOURED).join('\n');
+    const coloured = layOutExplanation(report, COLOURED).join('\n');
     expect(coloured).to.include('\u001b[');
     expect(coloured.replaceAll(/\u001b\[\d+m/g, '')).to.equal(text(report));
   });

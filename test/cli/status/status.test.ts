@@ -6,8 +6,8 @@ import type { OpenPort } from '#cli/cluster/reach.ts';
 import { askReplicas } from '#cli/cluster/replicas.ts';
 import { spanText } from '#cli/print/span.ts';
 import { PLAIN } from '#cli/print/style.ts';
+import { layOutStatus, ofNamespace, type What } from '#cli/status/layout.ts';
 import { mergeAnswers } from '#cli/status/merge.ts';
-import { ofNamespace, textOf, type What } from '#cli/status/text.ts';
 import type { ParentReport, RouteReport, TracedCallReport } from '#control-plane/view/status.ts';
 import { ACCEPTED, NOW_MS, ok, RESOLVED, report, sidecar, unread } from '../check/facts.ts';
 
@@ -27,7 +27,7 @@ function route(applied: ParentReport['applied'], change: Partial<RouteReport> = 
 const answer = (change: Parameters<typeof report>[0], pod = 'a') => ({ pod, report: ok(report(change)) });
 
 const lines = (answers: Parameters<typeof mergeAnswers>[0], what: What, wide = false, namespace?: string) =>
-  textOf(ofNamespace(mergeAnswers(answers), namespace), { what: [what], wide, namespace, nowMs: NOW_MS, style: PLAIN });
+  layOutStatus(ofNamespace(mergeAnswers(answers), namespace), { what: [what], wide, namespace, nowMs: NOW_MS, style: PLAIN });
 
 import { until } from '#test/support/until.ts';
 

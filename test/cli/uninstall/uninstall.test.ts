@@ -1,8 +1,8 @@
 // `weft uninstall`: what it finds, what it refuses, in which order things go.
 import { expect } from 'chai';
-import { install } from '#cli/install/install.ts';
-import { decide, refusal } from '#cli/uninstall/command.ts';
-import { removalOrder, type Target, toIdentity } from '#cli/uninstall/removal.ts';
+import { install } from '#cli/installation/objects.ts';
+import { planRemoval, refusalText } from '#cli/uninstall/command.ts';
+import { type RemovalTarget, removalOrder, toIdentity } from '#cli/uninstall/removal.ts';
 import { Failure } from '#core/program/failure.ts';
 import { type KubeClient, KubeError, pathOf, type ResourcePath } from '#kube/api.ts';
 
@@ -59,11 +59,11 @@ function pod(namespace: string, name: string, injected: boolean, phase = 'Runnin
   return { metadata: { namespace, name }, spec: { initContainers: injected ? [sidecar] : [] }, status: { phase } };
 }
 
-const named = ({ kind, namespace, name }: Target): string => `${kind} ${namespace === undefined ? '' : `${namespace}/`}${name}`;
+const named = ({ kind, namespace, name }: RemovalTarget): string => `${kind} ${namespace === undefined ? '' : `${namespace}/`}${name}`;
 
-async function run(client: KubeClient, force = false): Promise<{ targets: readonly Target[]; said: string[] }> {
+async function run(client: KubeClient, force = false): Promise<{ targets: readonly RemovalTarget[]; said: string[] }> {
   const said: string[] = [];
-  const targets = await decide(
+  const targets = await planRemoval(
     async () => client,
     force,
     (text) => void said.push(text),
@@ -136,7 +136,7 @@ describe('weft uninstall', () => {
     const { targets, said } = await run(cluster, true);
     expect(targets.length).to.be.greaterThan(10);
     expect(said).to.deep.equal(['5 pods with a sidecar: they go on with their last configuration, until their certificates expire']);
-    expect(refusal(new Map([['a', ['p']]]))).to.match(/^1 pod still/);
+    expect(refusalText(new Map([['a', ['p']]]))).to.match(/^1 pod still/);
   });
 
   it('goes by the container, not by an annotation that may be a copy', async () => {
@@ -169,9 +169,9 @@ describe('weft uninstall', () => {
     const away = async (): Promise<KubeClient> => {
       throw new Error('no cluster is configured');
     };
-    expect(await failureOf(decide(away, false, () => {}))).to.match(/^no cluster is configured; so nobody knows .*--force/);
+    expect(await failureOf(planRemoval(away, false, () => {}))).to.match(/^no cluster is configured; so nobody knows .*--force/);
     const said: string[] = [];
-    const targets = await decide(away, true, (text) => void said.push(text));
+    const targets = await planRemoval(away, true, (text) => void said.push(text));
     expect(targets.map(named)).to.deep.equal(removalOrder().map(named));
     expect(said[0]).to.include('ConfigMaps weft-trust');
 

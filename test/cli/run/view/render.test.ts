@@ -5,7 +5,7 @@ import { COLOURED, PLAIN } from '#cli/print/style.ts';
 import { bar, clockText, harmless, latencyText, rateText, shareText, truncate, widthOf } from '#cli/print/words.ts';
 import { makeReport } from '#cli/run/report.ts';
 import { logLine } from '#cli/run/view/log-line.ts';
-import { type MeshState, renderPlain, renderView, shortBackend } from '#cli/run/view/render.ts';
+import { type MeshView, renderPlain, renderView, shortBackend } from '#cli/run/view/render.ts';
 import { liveScreen } from '#cli/run/view/screen.ts';
 import { Ledger } from '#local/stats/ledger.ts';
 import { methodRows } from '#local/stats/rows.ts';
@@ -32,7 +32,7 @@ function traced(): Ledger {
   return ledger;
 }
 
-function state(more: Partial<MeshState> = {}): MeshState {
+function state(more: Partial<MeshView> = {}): MeshView {
   return {
     directory: 'examples/shop',
     uptimeSeconds: 62,

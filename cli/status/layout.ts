@@ -29,7 +29,7 @@ export interface Layout {
 }
 
 /** Lines without line ends. */
-export function textOf(status: MeshStatus, layout: Layout): string[] {
+export function layOutStatus(status: MeshStatus, layout: Layout): string[] {
   return layout.what.flatMap((what, i) => {
     const lines = LINES[what](status, layout);
     return i === 0 ? lines : ['', ...lines];

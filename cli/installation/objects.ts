@@ -1,14 +1,14 @@
 // What `weft install` decides from its words: the values, checked, and the objects.
 
 import { type Chart, weftChart } from '#chart/chart.ts';
-import { type Manifest, renderChart } from '#chart/render.ts';
+import { type ChartObject, renderChart } from '#chart/render.ts';
 import { problemsOf, type Schema } from '#chart/schema.ts';
 import { mergeValues, parseSet, parseValues, type Values, ValuesError } from '#chart/values.ts';
 import { INJECTOR_NAME } from '#core/contract/names.ts';
 import { readSettings } from '#injector/settings.ts';
 import { type DeploymentLike, environmentOf } from './environment.ts';
 
-export interface InstallWishes {
+export interface InstallOptions {
   readonly ha: boolean;
   /** Values files in their order: name for messages, content. */
   readonly files: readonly { readonly name: string; readonly text: string }[];
@@ -22,8 +22,8 @@ const OWN_DEFAULTS: Values = { namespace: { create: true } };
  * The objects of an installation, in order.
  * @throws ValuesError that names every wrong value
  */
-export function install(wishes: InstallWishes, chart: Chart = weftChart()): Manifest[] {
-  const manifests = renderChart(chart, valuesOf(wishes, chart));
+export function install(options: InstallOptions, chart: Chart = weftChart()): ChartObject[] {
+  const manifests = renderChart(chart, valuesOf(options, chart));
   const injector = manifests.find(({ kind, metadata }) => kind === 'Deployment' && metadata.name === INJECTOR_NAME);
   // What the schema cannot say, such as a range that ends before it begins: it would keep the injector from starting.
   const read = readSettings(environmentOf((injector ?? {}) as DeploymentLike));
@@ -32,8 +32,8 @@ export function install(wishes: InstallWishes, chart: Chart = weftChart()): Mani
   return manifests;
 }
 
-/** The chart's values, values-ha.yaml if wished, the files, the sets. @throws ValuesError */
-export function valuesOf({ ha, files, set }: InstallWishes, chart: Chart): Values {
+/** The chart's values, values-ha.yaml if asked for, the files, the sets. @throws ValuesError */
+export function valuesOf({ ha, files, set }: InstallOptions, chart: Chart): Values {
   const schema = JSON.parse(chart.files.get('values.schema.json') ?? '{}') as Schema;
   const layers = [
     OWN_DEFAULTS,

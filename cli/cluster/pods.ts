@@ -1,24 +1,24 @@
 // What a pod's status says in a few words. Pure.
 import { SYSTEM_NAMESPACE } from '#core/contract/names.ts';
-import type { ContainerStatus, Deployment, Pod } from './facts.ts';
+import type { ClusterPod, ContainerStatus, Deployment } from './objects.ts';
 
-/** "namespace/name". */
-export function keyOf({ metadata }: { metadata?: { namespace?: string; name?: string } }): string {
+/** "namespace/name", of any object. */
+export function fullNameOf({ metadata }: { metadata?: { namespace?: string; name?: string } }): string {
   return `${metadata?.namespace ?? ''}/${metadata?.name ?? ''}`;
 }
 
 /** Neither ended nor on its way out: only such pods are judged. */
-export function isLive({ metadata, status }: Pod): boolean {
+export function isLive({ metadata, status }: ClusterPod): boolean {
   return metadata?.deletionTimestamp === undefined && status?.phase !== 'Succeeded' && status?.phase !== 'Failed';
 }
 
 /** Whether the Ready condition is True. */
-export function isReady({ status }: Pod): boolean {
+export function isReady({ status }: ClusterPod): boolean {
   return (status?.conditions ?? []).some(({ type, status: value }) => type === 'Ready' && value === 'True');
 }
 
 /** The pods of a Deployment of the system namespace: those whose ReplicaSet is named after it. */
-export function podsOf(pods: readonly Pod[], deployment: string): readonly Pod[] {
+export function podsOf(pods: readonly ClusterPod[], deployment: string): readonly ClusterPod[] {
   return pods.filter(
     ({ metadata }) =>
       metadata?.namespace === SYSTEM_NAMESPACE &&
@@ -27,7 +27,7 @@ export function podsOf(pods: readonly Pod[], deployment: string): readonly Pod[]
 }
 
 /** The status of an init container, or undefined before the kubelet has written one. */
-export function initContainer({ status }: Pod, name: string): ContainerStatus | undefined {
+export function initContainer({ status }: ClusterPod, name: string): ContainerStatus | undefined {
   return status?.initContainerStatuses?.find((container) => container.name === name);
 }
 
@@ -45,7 +45,7 @@ export function troubleOf({ state, lastState, restartCount = 0 }: ContainerStatu
 }
 
 /** Why a pod is not ready, from its containers, else from its conditions. */
-export function podTrouble(pod: Pod): string {
+export function podTrouble(pod: ClusterPod): string {
   const containers = [...(pod.status?.initContainerStatuses ?? []), ...(pod.status?.containerStatuses ?? [])];
   for (const container of containers) {
     const trouble = container.ready === true ? '' : troubleOf(container);

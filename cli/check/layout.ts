@@ -8,7 +8,7 @@ const WIDTH = 9;
 const INDENT = ' '.repeat(WIDTH + 2);
 
 /** The checks as lines without line ends; the last one counts. */
-export function textOf(checks: readonly Check[], style: Style): string[] {
+export function layOutChecks(checks: readonly Check[], style: Style): string[] {
   const lines: string[] = [];
   for (const category of CATEGORIES) {
     const own = checks.filter((check) => check.category === category);

@@ -26,7 +26,7 @@ const DURATION_COLUMNS = 9;
 const GAP = '  ';
 
 /** Lines without line ends. Names come from whoever sends spans: what could drive a terminal is shown as its code. */
-export function textOf(traceId: string, tree: Tree, canvas: Canvas): string[] {
+export function drawTrace(traceId: string, tree: Tree, canvas: Canvas): string[] {
   const columns = Math.max(LEAST_COLUMNS, canvas.columns);
   const rows = tree.rows.slice(0, MOST_DRAWN).map((row) => ({ ...row, guide: shortGuide(row.guide), under: shortGuide(row.under) }));
   const { style } = canvas;

@@ -8,7 +8,7 @@ const LABEL_WIDTH = 10;
 const CONTROLS = /[\u0000-\u001f\u007f-\u009f\u2028\u2029\u202a-\u202e\u2066-\u2069]/g;
 
 /** The report as lines without line ends. Control characters of names and values are shown as \\u…: a manifest does not drive a terminal. */
-export function textOf(raw: ExplainReport, style: Style): string[] {
+export function layOutExplanation(raw: ExplainReport, style: Style): string[] {
   const report = withoutControls(raw);
   const sections: [label: string, lines: string[]][] = [
     ['result', resultLines(report, style)],

@@ -4,13 +4,13 @@ import { expect } from 'chai';
 import fc from 'fast-check';
 import { COLOURED, PLAIN } from '#cli/print/style.ts';
 import { widthOf } from '#cli/print/words.ts';
+import { drawTrace, MOST_DRAWN, visible } from '#cli/trace/drawing.ts';
 import { type Span, spansOf } from '#cli/trace/jaeger.ts';
-import { MOST_DRAWN, textOf, visible } from '#cli/trace/text.ts';
 import { treeOf } from '#cli/trace/tree.ts';
 import { type AnsweredSpan, CHECKOUT, jaegerAnswer, TRACE_ID } from './jaeger-answer.ts';
 
 function draw(spans: readonly AnsweredSpan[], columns = 120, style = PLAIN): string[] {
-  return textOf(TRACE_ID, treeOf(spansOf(jaegerAnswer(spans))), { columns, style });
+  return drawTrace(TRACE_ID, treeOf(spansOf(jaegerAnswer(spans))), { columns, style });
 }
 
 const ODD: readonly AnsweredSpan[] = [
@@ -102,7 +102,7 @@ describe('weft trace: text', () => {
         );
         const tree = treeOf(spans);
         expect(tree.rows.map((row) => row.span.spanId).sort()).to.deep.equal(spans.map(({ spanId }) => spanId).sort());
-        for (const line of textOf(TRACE_ID, tree, { columns, style: PLAIN })) expect(widthOf(line)).to.be.at.most(Math.max(60, columns));
+        for (const line of drawTrace(TRACE_ID, tree, { columns, style: PLAIN })) expect(widthOf(line)).to.be.at.most(Math.max(60, columns));
       }),
     );
   });

@@ -6,7 +6,7 @@ import type { InjectionSettings } from '#injector/containers.ts';
 import { readInjection } from '#injector/settings.ts';
 import { rootsOf } from '#injector/trust-roots.ts';
 import { KINDS, type KubeClient } from '#kube/api.ts';
-import { type DeploymentLike, environmentOf } from '../install/environment.ts';
+import { type DeploymentLike, environmentOf } from '../installation/environment.ts';
 
 export interface SettingsOptions {
   readonly image?: string;
