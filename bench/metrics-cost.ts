@@ -3,7 +3,7 @@ import { execFile } from 'node:child_process';
 import { readFile } from 'node:fs/promises';
 import path from 'node:path';
 import { build } from 'esbuild';
-import { SIDECAR_FLAGS } from '#local/launch.ts';
+import { SIDECAR_FLAGS } from '#local/process/launch.ts';
 
 const ROOT = path.join(import.meta.dirname, '..');
 const LOOP = path.join(import.meta.dirname, 'metrics-loop.ts');

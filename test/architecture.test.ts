@@ -43,6 +43,7 @@ const FLOORS: Readonly<Record<string, readonly (string | readonly string[])[]>> 
     'http2',
     'http',
   ],
+  local: ['mesh', 'process', 'network', 'plan', 'stats'],
   cli: [
     'main.ts',
     'program.ts',

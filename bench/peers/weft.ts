@@ -6,7 +6,7 @@ import { type ControlPlane, startControlPlane } from '#control-plane/program/ass
 import type { Workload } from '#core/contract/gen/weft/v1/mesh_pb.ts';
 import { VERSION } from '#core/contract/version.ts';
 import { createLogger } from '#core/program/log.ts';
-import { SIDECAR_ENVIRONMENT, SIDECAR_FLAGS } from '#local/launch.ts';
+import { SIDECAR_ENVIRONMENT, SIDECAR_FLAGS } from '#local/process/launch.ts';
 import { BACKEND_ACCOUNT, BACKEND_POD, backendWorkload, CLIENT_POD, clientWorkload, meshObjects, NAMESPACE } from '../mesh-objects.ts';
 import { freePort, Program, sleep } from '../processes.ts';
 import type { Peer, Running, Tracing, Work } from './peer.ts';

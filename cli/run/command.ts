@@ -1,8 +1,8 @@
 // `weft run DIR`: its words.
 import { Command, InvalidArgumentError, Option } from 'commander';
 import { LOG_LEVELS } from '#core/program/log.ts';
-import { sidecarProgram } from '#local/launch.ts';
-import { otlpUrl } from '#local/tracing.ts';
+import { sidecarProgram } from '#local/process/launch.ts';
+import { otlpUrl } from '#local/process/tracing.ts';
 import { parseDuration } from './duration.ts';
 import { type RunOptions, run } from './run.ts';
 

@@ -1,9 +1,9 @@
 // The final summary of `weft run --report json`. Pure.
 
 import { statusName } from '#core/contract/grpc-codes.ts';
+import type { SeenTrace } from '#core/contract/stats.ts';
 import { type CallRow, travelled } from '#local/stats/ledger.ts';
 import type { RouteRow } from '#local/stats/rows.ts';
-import type { SeenTrace } from '#local/stats/snapshot.ts';
 import { addTally, newTally, percentileMs, type Tally } from '#local/stats/tally.ts';
 
 export interface ReportPod {

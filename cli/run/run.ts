@@ -1,6 +1,6 @@
 // The course of `weft run`: start, show what happens once a second, stop on a signal or in time, report. Leaves nothing behind however it ends.
 import { createLogger, type LogLevel } from '#core/program/log.ts';
-import { Mesh } from '#local/mesh.ts';
+import { Mesh } from '#local/mesh/mesh.ts';
 import { methodRows } from '#local/stats/rows.ts';
 import { PLAIN, styleFor } from '../print/style.ts';
 import { makeReport, type Report } from './report.ts';

@@ -11,7 +11,7 @@ const CLUSTER_IP_BLOCK = 255;
 
 /** @param prefix the run's first two numbers, e.g. "127.77" */
 export const controlPlaneAddress = (prefix: string): string => `${prefix}.0.1`;
-export const podAddress = (prefix: string, pod: number): string => `${prefix}.${pod}.1`;
+export const inboundAddress = (prefix: string, pod: number): string => `${prefix}.${pod}.1`;
 export const appAddress = (prefix: string, pod: number): string => `${prefix}.${pod}.2`;
 export const outboundAddress = (prefix: string, pod: number, service: number): string => `${prefix}.${pod}.${service}`;
 export const clusterAddress = (prefix: string, service: number): string => `${prefix}.${CLUSTER_IP_BLOCK}.${service}`;

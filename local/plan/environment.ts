@@ -1,5 +1,5 @@
 // The environment of a container as the kubelet makes it: Service variables, the downward API, and $(NAME) references.
-import type { Container, EnvVar } from './manifests.ts';
+import type { EnvVar, ManifestContainer } from './manifests.ts';
 
 /** A Service as one pod's containers reach it: the address of the pod's own sidecar that stands for it. */
 export interface ReachableService {
@@ -52,7 +52,7 @@ export function expand(text: string, variables: Readonly<Record<string, string>>
  * @returns problems for sources that only a cluster has (Secrets, ConfigMaps, resource fields)
  */
 export function containerEnvironment(
-  container: Container,
+  container: ManifestContainer,
   services: Readonly<Record<string, string>>,
   facts: PodFacts,
 ): { env: Record<string, string>; problems: string[] } {

@@ -1,5 +1,5 @@
 // Adds up what the sidecars have counted: totals for the report, the last seconds for the view. Sidecars may restart, pods come and go.
-import type { StatsSeries } from './snapshot.ts';
+import type { ReadSeries } from './snapshot.ts';
 import { addTally, difference, newTally, type Tally, tallyOf } from './tally.ts';
 import { type NotedTraces, worthALook } from './traces.ts';
 
@@ -62,7 +62,7 @@ export class Ledger {
   private readonly ticks: Tick[] = [];
 
   /** Takes one pod's reading. Calls are counted where they are made: inbound series repeat them and are left out. */
-  ingest(pod: string, series: readonly StatsSeries[]): void {
+  ingest(pod: string, series: readonly ReadSeries[]): void {
     const before = this.seen.get(pod);
     const keys = new Map<string, CallKey>();
     const traces = new Map<string, NotedTraces>();

@@ -1,5 +1,5 @@
 // A sum of calls: how many, how they ended, how long they took.
-import type { StatsSeries } from './snapshot.ts';
+import type { ReadSeries } from './snapshot.ts';
 
 export interface Tally {
   count: number;
@@ -17,7 +17,7 @@ const bump = (map: Map<number, number>, key: number, by: number) => {
   if (by !== 0) map.set(key, (map.get(key) ?? 0) + by);
 };
 
-export function tallyOf(series: StatsSeries): Tally {
+export function tallyOf(series: ReadSeries): Tally {
   const tally = newTally();
   tally.count = series.count;
   for (const [code, count] of Object.entries(series.statuses)) bump(tally.statuses, Number(code), count);

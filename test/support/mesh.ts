@@ -9,9 +9,9 @@ import { type ControlPlane, startControlPlane } from '#control-plane/program/ass
 import { MtlsMode, type TelemetrySchema, type Workload, WorkloadSchema } from '#core/contract/gen/weft/v1/mesh_pb.ts';
 import { workloadSpiffeId } from '#core/contract/identity.ts';
 import { ANNOTATION_STATUS } from '#core/contract/names.ts';
+import type { StatsSeries } from '#core/contract/stats.ts';
 import { silentLogger } from '#core/program/log.ts';
 import type { KubeObject } from '#objects/types.ts';
-import type { StatsSeries } from '#sidecar/admin/admin.ts';
 import { readTracingSettings } from '#sidecar/observe/tracing/settings.ts';
 import { type SidecarProgram, startSidecar } from '#sidecar/program/program.ts';
 import { PushedTimers } from './pushed-timers.ts';

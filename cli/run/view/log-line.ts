@@ -1,6 +1,6 @@
 // Lines of a pod's processes as the run shows them: prefixed with the pod, JSON of our own programs shortened to text. Pure.
 
-import { SIDECAR } from '#local/pod.ts';
+import { SIDECAR } from '#local/process/pod.ts';
 import type { Style } from '../../print/style.ts';
 import { harmless } from '../../print/words.ts';
 

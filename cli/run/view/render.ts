@@ -1,8 +1,8 @@
 // Draws the state of the mesh as lines of text: the live view of a terminal, and the plain lines where there is none. Pure.
 
 import { statusName } from '#core/contract/grpc-codes.ts';
+import type { SeenTrace } from '#core/contract/stats.ts';
 import type { MethodRow, RouteCondition, RouteRow } from '#local/stats/rows.ts';
-import type { SeenTrace } from '#local/stats/snapshot.ts';
 import type { Style } from '../../print/style.ts';
 import { bar, clockText, latencyText, pad, padLeft, rateText, shareText, truncate } from '../../print/words.ts';
 

@@ -5,7 +5,7 @@ import { planMesh, workloadOf } from '#local/plan/plan.ts';
 import { endpointSlices, podObject } from '#local/plan/services.ts';
 import { deployment, manifest, service, settings } from './shop.ts';
 
-describe('run/plan: pods', () => {
+describe('local/plan: pods', () => {
   it('makes one pod per replica, with names that are the same in every run', () => {
     const input = [deployment('payment-v1', { app: 'payment' }, {}, 2), deployment('payment-v2', { app: 'payment' })];
     const names = planMesh(input, settings).pods.map((pod) => pod.name);
@@ -61,7 +61,7 @@ describe('run/plan: pods', () => {
   });
 });
 
-describe('run/plan: addresses', () => {
+describe('local/plan: addresses', () => {
   it('gives each pod its own addresses, by number', () => {
     const { pods } = planMesh([deployment('a', { app: 'a' }, {}, 2)], settings);
     expect(pods.map((pod) => [pod.podAddress, pod.appAddress])).to.deep.equal([
@@ -91,7 +91,7 @@ describe('run/plan: addresses', () => {
   });
 });
 
-describe('run/plan: services', () => {
+describe('local/plan: services', () => {
   it('gives a cluster IP to a Service without one, and to no other', () => {
     const { services } = planMesh(
       [
@@ -161,7 +161,7 @@ describe('run/plan: services', () => {
   });
 });
 
-describe('run/plan: what a sidecar is told', () => {
+describe('local/plan: what a sidecar is told', () => {
   it('listens for every port of its pod and for every Service of the mesh', () => {
     const input = [
       service('payment', { app: 'payment' }),
@@ -211,7 +211,7 @@ describe('run/plan: what a sidecar is told', () => {
   });
 });
 
-describe('run/plan: containers', () => {
+describe('local/plan: containers', () => {
   it('publishes the Services as variables that lead to the own sidecar', () => {
     const { pods } = planMesh(
       [service('payment-v1', { app: 'a' }), service('db', undefined, {}, {}, { namespace: 'data' }), deployment('a', { app: 'a' })],

@@ -8,7 +8,7 @@ import { series } from './series.ts';
 
 const seen = (letter: string, ms: number, endedMs: number) => ({ traceId: letter.repeat(32), ms, endedMs });
 
-describe('run/stats: traces', () => {
+describe('local/stats: traces', () => {
   it('takes the slower of two calls, unless it is long ago, and the newer failure', () => {
     const slow = seen('a', 90, 1000);
     const fast = seen('b', 10, 1000 + RECENT_MS);

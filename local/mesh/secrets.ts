@@ -3,9 +3,6 @@ import { mkdtempSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
-/** A token lasts this long and is replaced at half of it, as the kubelet does (it starts at 80 %). */
-export const TOKEN_LIFETIME_MS = 3600_000;
-
 export class SecretFiles {
   readonly directory: string;
   readonly trustBundle: string;

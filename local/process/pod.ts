@@ -1,9 +1,9 @@
 // One running pod: its sidecar first, then its containers, kept running; ready when all of them serve; stopped in the reverse order.
 import { SIDECAR_ADMIN_PORT } from '#core/contract/names.ts';
-import type { PlannedContainer, PlannedPod } from './plan/pods.ts';
-import type { Guard } from './process/guard.ts';
-import { accepts, fetchText } from './process/probe.ts';
-import { type Exit, type Launch, Supervised } from './process/supervised.ts';
+import { accepts, fetchText } from '../network/probe.ts';
+import type { PlannedContainer, PlannedPod } from '../plan/pods.ts';
+import type { Guard } from './guard.ts';
+import { type Exit, type Launch, Supervised } from './supervised.ts';
 
 export interface PodHooks {
   /** The pod begins or ceases to take traffic. */

@@ -2,8 +2,8 @@
 import { createServer } from 'node:net';
 import { CONTROL_PLANE_GRPC_PORT } from '#core/contract/names.ts';
 import { Failure } from '#core/program/failure.ts';
-import { controlPlaneAddress } from './plan/addresses.ts';
-import { holderOf, type Listener, listeners } from './process/port-holder.ts';
+import { controlPlaneAddress } from '../plan/addresses.ts';
+import { type HeldPort, heldPorts, holderOf } from './held-ports.ts';
 
 // 127.0 and 127.1 are what people and programs use by hand.
 const FIRST_PREFIX = 77;
@@ -20,7 +20,7 @@ export function tryListen(host: string, port: number): Promise<string | null> {
 
 // What an earlier run may have left behind (its guard was killed too) takes its network out of use as well.
 function inhabited(prefix: string): boolean {
-  return listeners().some(({ address }) => address.startsWith(`${prefix}.`));
+  return heldPorts().some(({ address }) => address.startsWith(`${prefix}.`));
 }
 
 /**
@@ -47,7 +47,7 @@ export async function claimPrefix<T>(
         throw error;
     }
   }
-  const everywhere = listeners().find(
+  const everywhere = heldPorts().find(
     ({ address, port }) => port === CONTROL_PLANE_GRPC_PORT && (address === '0.0.0.0' || address === '::'),
   );
   if (everywhere)
@@ -66,7 +66,7 @@ export function missingAddressText(address: string): string {
 }
 
 /** "process 123 (nginx: master process)", as far as it can be known. */
-export function holderText(listener: Listener): string {
+export function holderText(listener: HeldPort): string {
   const holder = holderOf(listener);
   return holder ? `process ${holder.pid} (${holder.commandLine.slice(0, 120)})` : 'a process of another user';
 }

@@ -1,8 +1,8 @@
 // Words for processes that end unasked, with the reason where it can be known.
 import { readFileSync } from 'node:fs';
-import type { PlannedPod } from './plan/pods.ts';
-import { collides, holderOf, type Listener, listeners } from './process/port-holder.ts';
-import type { Exit } from './process/supervised.ts';
+import { collides, type HeldPort, heldPorts, holderOf } from '../network/held-ports.ts';
+import type { PlannedPod } from '../plan/pods.ts';
+import type { Exit } from '../process/supervised.ts';
 
 /** After this many runs that ended at once it is not an accident. */
 export const HOPELESS_AFTER = 3;
@@ -51,7 +51,7 @@ export function portClash(
   pod: PlannedPod,
   lines: readonly string[],
   processOf: (group: number) => string | undefined,
-  held: readonly Listener[] = listeners(),
+  held: readonly HeldPort[] = heldPorts(),
 ): string | null {
   if (!complainsOfPort(lines)) return null;
   for (const port of wantedPorts(pod, lines)) {

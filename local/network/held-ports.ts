@@ -1,7 +1,7 @@
 // Who holds a port of this machine, as far as /proc tells (Linux; elsewhere nothing is known).
 import { readdirSync, readFileSync, readlinkSync } from 'node:fs';
 
-export interface Listener {
+export interface HeldPort {
   /** Dotted IPv4, or IPv6 in hexadecimal groups; "0.0.0.0" and "::" stand for all addresses. */
   readonly address: string;
   readonly port: number;
@@ -16,8 +16,8 @@ export interface Holder {
 const LISTEN = '0A';
 
 /** Parses /proc/net/tcp or /proc/net/tcp6 (proc(5)); only sockets that listen. */
-export function parseListeners(text: string): Listener[] {
-  const out: Listener[] = [];
+export function parseListeners(text: string): HeldPort[] {
+  const out: HeldPort[] = [];
   for (const line of text.split('\n').slice(1)) {
     const fields = line.trim().split(/\s+/);
     if (fields.length < 10 || fields[3] !== LISTEN) continue;
@@ -50,7 +50,7 @@ function ipv6(hex: string): string {
 }
 
 /** All listening TCP sockets of this network namespace; empty where /proc does not tell. */
-export function listeners(): Listener[] {
+export function heldPorts(): HeldPort[] {
   return ['/proc/net/tcp', '/proc/net/tcp6'].flatMap((file) => {
     try {
       return parseListeners(readFileSync(file, 'utf8'));
@@ -61,13 +61,13 @@ export function listeners(): Listener[] {
 }
 
 /** Would a new listener on this address and port collide with that one? An address for all collides with each (ip(7), SO_REUSEADDR). */
-export function collides(listener: Listener, address: string, port: number): boolean {
+export function collides(listener: HeldPort, address: string, port: number): boolean {
   const all = (text: string) => text === '0.0.0.0' || text === '::';
   return listener.port === port && (listener.address === address || all(listener.address) || all(address));
 }
 
 /** The process behind a listening socket; undefined if it is another user's or already gone. */
-export function holderOf(listener: Listener): Holder | undefined {
+export function holderOf(listener: HeldPort): Holder | undefined {
   const wanted = `socket:[${listener.inode}]`;
   for (const pid of readdir('/proc')) {
     if (!/^\d+$/.test(pid)) continue;

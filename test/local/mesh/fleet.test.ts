@@ -1,11 +1,11 @@
 // Bringing pods from one plan to the next: order of starts and stops, with pods that are ready when the test says so.
 import { setTimeout as sleep } from 'node:timers/promises';
 import { expect } from 'chai';
-import { Fleet, MOST_STARTING } from '#local/fleet.ts';
+import { Fleet, MOST_STARTING } from '#local/mesh/fleet.ts';
 import { planMesh } from '#local/plan/plan.ts';
 import type { PlannedPod } from '#local/plan/pods.ts';
-import type { RunningPod } from '#local/pod.ts';
-import { deployment, manifest, settings } from './plan/shop.ts';
+import type { RunningPod } from '#local/process/pod.ts';
+import { deployment, manifest, settings } from '../plan/shop.ts';
 
 class FakePod {
   isReady = false;
@@ -56,7 +56,7 @@ function fleet() {
 const pods = (...input: Parameters<typeof planMesh>[0]) => planMesh(input, settings).pods;
 const version = (value: string, replicas = 2) => deployment('a', { app: 'a' }, { env: [{ name: 'V', value }] }, replicas);
 
-describe('run: fleet', () => {
+describe('local/mesh: fleet', () => {
   it('starts a few pods at a time', async () => {
     const { subject, made } = fleet();
     subject.apply(pods(deployment('a', { app: 'a' }, {}, 6)));

@@ -1,6 +1,6 @@
 // Brings the pods that run to the pods that are planned: starts a few at a time, replaces old revisions one by one, stops what is not wanted.
-import type { PlannedPod } from './plan/pods.ts';
-import type { RunningPod } from './pod.ts';
+import type { PlannedPod } from '../plan/pods.ts';
+import type { RunningPod } from '../process/pod.ts';
 
 export interface FleetHooks {
   /** Makes a pod's processes; they are started by the fleet. `onReady` must be called at each change of its readiness. */

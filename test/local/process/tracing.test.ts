@@ -1,9 +1,9 @@
 // What sidecars of `weft run` are told of tracing: --otlp, and the user's own OTEL_ settings.
 import { expect } from 'chai';
 import { UsageError } from '#core/program/failure.ts';
-import { otlpUrl, tracingProblems, tracingVariables } from '#local/tracing.ts';
+import { otlpUrl, tracingProblems, tracingVariables } from '#local/process/tracing.ts';
 
-describe('run: tracing', () => {
+describe('local/process: tracing', () => {
   it('hands the settings of the user on, but for a service name that would be that of all', () => {
     const base = {
       HOME: '/h',

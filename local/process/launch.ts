@@ -3,8 +3,8 @@ import { existsSync } from 'node:fs';
 import { delimiter, dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { SIDECAR_ADMIN_PORT } from '#core/contract/names.ts';
-import type { PlannedContainer, PlannedPod } from './plan/pods.ts';
-import type { Launch } from './process/supervised.ts';
+import type { PlannedContainer, PlannedPod } from '../plan/pods.ts';
+import type { Launch } from './supervised.ts';
 import { tracingVariables } from './tracing.ts';
 
 // A small young generation and a small heap: an idle sidecar is to stay small, and its garbage dies young.
@@ -26,7 +26,7 @@ export function sidecarProgram(moduleUrl: string): string {
   return join(dirname(own), '..', '..', 'sidecar', 'main.ts');
 }
 
-export interface SidecarSettings {
+export interface SidecarLaunchOptions {
   readonly program: string;
   /** "127.77.0.1:15012". */
   readonly controlPlane: string;
@@ -38,7 +38,7 @@ export interface SidecarSettings {
   readonly logLevel: string;
 }
 
-export function sidecarLaunch(pod: PlannedPod, settings: SidecarSettings, base: Environment): Launch {
+export function sidecarLaunch(pod: PlannedPod, settings: SidecarLaunchOptions, base: Environment): Launch {
   return {
     command: process.execPath,
     args: [...SIDECAR_FLAGS, settings.program],

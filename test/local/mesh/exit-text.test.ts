@@ -1,9 +1,9 @@
 // What is said of processes that end unasked.
 import { expect } from 'chai';
+import { complainsOfPort, exitText, hopelessText, portClash, wantedPorts } from '#local/mesh/exit-text.ts';
 import { planMesh } from '#local/plan/plan.ts';
 import type { Exit } from '#local/process/supervised.ts';
-import { complainsOfPort, exitText, hopelessText, portClash, wantedPorts } from '#local/trouble.ts';
-import { deployment, settings } from './plan/shop.ts';
+import { deployment, settings } from '../plan/shop.ts';
 
 const exit = (more: Partial<Exit>): Exit => ({
   code: 1,
@@ -16,7 +16,7 @@ const exit = (more: Partial<Exit>): Exit => ({
   ...more,
 });
 
-describe('run: trouble', () => {
+describe('local/mesh: the text of an exit', () => {
   const [pod] = planMesh([deployment('a', { app: 'a' })], settings).pods;
 
   it('says how a process ended and when it starts again', () => {

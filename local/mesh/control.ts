@@ -6,9 +6,9 @@ import type { Workload } from '#core/contract/gen/weft/v1/mesh_pb.ts';
 import { CONTROL_PLANE_GRPC_PORT } from '#core/contract/names.ts';
 import type { Logger } from '#core/program/log.ts';
 import type { KubeObject } from '#objects/types.ts';
-import { controlPlaneAddress } from './plan/addresses.ts';
-import type { Manifest } from './plan/manifests.ts';
-import type { RouteRow } from './stats/rows.ts';
+import { controlPlaneAddress } from '../plan/addresses.ts';
+import type { Manifest } from '../plan/manifests.ts';
+import type { RouteRow } from '../stats/rows.ts';
 
 export interface ControlSettings {
   /** First two numbers of the run's addresses. */
