@@ -7,6 +7,7 @@ import { constants } from 'node:os';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { endOf, failureReport, failuresOf, startOf } from './failures.mjs';
+import { mochaArguments } from './test-files.mjs';
 
 const ROOT = join(dirname(fileURLToPath(import.meta.url)), '..');
 const NODE = join(ROOT, 'node_modules', 'node', 'bin', process.platform === 'win32' ? 'node.exe' : 'node');
@@ -134,8 +135,13 @@ async function buildIfStale() {
   if (code !== 0) process.exit(code);
 }
 
-/** Type check, lint, tests; the last line sums up. All of them run even if one fails, so that one run shows everything. */
+/**
+ * Type check, lint, tests; the last line sums up. All of them run even if one fails, so that one run shows everything.
+ * Where files are named, just these run, without the checks of the whole.
+ */
 async function test(args) {
+  const { named, words } = mochaArguments('.mocharc.json', args);
+  if (named) return summarize(await mocha(words));
   let passed = 0;
   const failures = [];
   for (const [name, script, options, inColour] of [
@@ -148,7 +154,7 @@ async function test(args) {
     if (code === 0) passed++;
     else failures.push(startOf(name, talk));
   }
-  const ran = await mocha(args);
+  const ran = await mocha(words);
   return summarize({
     passed: passed + ran.passed,
     failed: failures.length + ran.failed,
@@ -186,7 +192,7 @@ if (verb === 'start' || verb === 'weft') {
   code = await test(args);
 } else if (verb === 'test:cluster') {
   await buildIfStale();
-  code = summarize(await mocha(['--config', join('test', 'cluster', '.mocharc.cluster.json'), ...args]));
+  code = summarize(await mocha(mochaArguments(join('test', 'cluster', '.mocharc.cluster.json'), args).words));
 } else if (verb === 'cluster') {
   // Taking down and looking need no build, and work while one is broken.
   if (args[0] === 'up' || args[0] === 'load' || args[0] === 'install') await buildIfStale();
