@@ -1,4 +1,15 @@
-// The chart's files: from the repository, or from the bundle, into which scripts/build.mjs puts them.
+// Weft's Helm chart, for `weft install` on a machine without Helm. manifests/helm/weft is the one source of manifests:
+// people who use Helm and people who use `weft install` must get the same rights and the same pods. Helm is a Go
+// program of 60 MB, and npm has no implementation of it, so this room renders the part of Helm that the chart uses, and
+// refuses everything else with file and line (docs/decisions/0010-one-source-of-manifests.md):
+//
+//   values.ts  defaults, files and --set, laid on each other as Helm does
+//   schema.ts  the values checked, with the nearest right key
+//   template/  the subset of Go's templates, and its functions
+//   render.ts  from chart and values to the objects, in order, and to their YAML
+//
+// test/manifests/ compares the result with Helm's own, object by object. This file reads the chart: from the
+// repository, or from the bundle, into which scripts/build.mjs puts it.
 import { readdirSync, readFileSync } from 'node:fs';
 import { join, sep } from 'node:path';
 import { parse } from 'yaml';

@@ -7,7 +7,7 @@ import { CHART_KINDS } from './chart-kinds.ts';
 import { render } from './template/evaluate.ts';
 import { type Value, yamlOf } from './template/functions.ts';
 import { parseTemplate } from './template/parse.ts';
-import { type Node, type Template, TemplateError } from './template/syntax.ts';
+import { type ChartTemplate, type Node, TemplateError } from './template/syntax.ts';
 import type { Values } from './values.ts';
 
 /** A rendered object. */
@@ -46,13 +46,13 @@ export function renderChart(chart: Chart, values: Values, release: Release = REL
     .map(({ manifest }) => manifest);
 }
 
-/** Documents for `kubectl apply -f -`; YAML 1.1, for that is what kubectl reads. */
+/** Documents for `kubectl apply -f -`; YAML 1.1, because that is what kubectl reads. */
 export function toDocuments(manifests: readonly unknown[]): string {
   return manifests.map((manifest) => `---\n${yamlOf(manifest)}\n`).join('');
 }
 
-function parseChart(chart: Chart): { templates: [string, Template][]; defined: Map<string, readonly Node[]> } {
-  const templates: [string, Template][] = [];
+function parseChart(chart: Chart): { templates: [string, ChartTemplate][]; defined: Map<string, readonly Node[]> } {
+  const templates: [string, ChartTemplate][] = [];
   const defined = new Map<string, readonly Node[]>();
   for (const [file, source] of chart.files) {
     if (!/^templates\/.*\.(yaml|tpl)$/.test(file)) continue;

@@ -1,4 +1,5 @@
-// Which test files mocha runs: those that the command line names, else those of the configuration. mocha itself would run both.
+// Which test files mocha runs: those that the command line names, else those of the configuration. mocha itself would
+// run both.
 import { readFileSync, statSync } from 'node:fs';
 
 // Settings for many files: one that is named alone is to show its tests as they end.

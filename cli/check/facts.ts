@@ -1,4 +1,5 @@
-// What `weft check` knows of a cluster: the objects as they are on the wire, only the fields that are judged, and why something could not be read.
+// What `weft check` knows of a cluster: the objects as they are on the wire, only the fields that are judged, and why
+// something could not be read.
 import type { EndpointSlice, GRPCRoute, Namespace, ObjectMeta } from '#objects/types.ts';
 import type { ClusterPod, Deployment } from '../cluster/objects.ts';
 import type { ReplicaAnswer } from '../cluster/replicas.ts';

@@ -1,4 +1,4 @@
-// Reads the facts of a cluster: everything at once, each read with its own fate, all within one time limit.
+// Reads the facts of a cluster: everything at once, each read fails or succeeds by itself, all within one time limit.
 import {
   AUTHORITY_SECRET,
   CONTROL_PLANE_NAME,

@@ -49,7 +49,7 @@ export function summaryOf(checks: readonly Check[], style: Style): string {
   return parts.join(', ');
 }
 
-// Messages come from objects that anybody may have written.
+// Messages come from objects that any user may have written.
 function oneLine(text: string): string {
   return harmless(text).replace(/\s*\n\s*/g, ' ');
 }

@@ -43,7 +43,10 @@ export function namespaceChecks({ namespaces, pods }: Facts): Check[] {
   return made;
 }
 
-/** The sidecar needs NET_ADMIN, which only the level privileged allows: elsewhere the API server refuses the pods, after injection. */
+/**
+ * The sidecar needs NET_ADMIN, which only the level privileged allows: elsewhere the API server refuses the pods, after
+ * injection.
+ */
 function podSecurityChecks(namespaces: readonly Namespace[]): Check[] {
   const strict = namespaces.filter(isMeshed).flatMap(({ metadata }) => {
     const level = metadata?.labels?.[POD_SECURITY];

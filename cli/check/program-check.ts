@@ -6,7 +6,10 @@ import type { Facts } from './facts.ts';
 
 export const INSTALL = 'weft install | kubectl apply -f -';
 
-/** Whether a Deployment of the system namespace is available, and which of its pods are not ready. @param loss what is missing without it */
+/**
+ * Whether a Deployment of the system namespace is available, and which of its pods are not ready.
+ * @param loss what is missing without it
+ */
 export function programChecks(facts: Facts, category: Category, id: string, name: string, loss: string): Check[] {
   const checks = checksOf(category);
   if (!facts.deployments.ok) return [checks.skipped(id, `Deployment ${name} could not be read`, { details: [facts.deployments.error] })];

@@ -1,4 +1,4 @@
-// Routes on Services: what their statuses say, and whether anybody has judged them. Pure.
+// Routes on Services: what their statuses say, and whether the control plane has judged them. Pure.
 
 import { CONTROLLER_NAME } from '#core/contract/names.ts';
 import { parentServiceOf } from '#objects/references.ts';
@@ -9,7 +9,7 @@ import type { Facts } from './facts.ts';
 
 const checks = checksOf('Routes');
 
-/** Each GRPCRoute with a Service as its parent: a mistake in it is a warning here, for the mesh itself is well. */
+/** Each GRPCRoute with a Service as its parent: a mistake in it is a warning here, because the mesh itself is well. */
 export function routeChecks({ grpcRoutes }: Facts): Check[] {
   if (!grpcRoutes.ok) return [checks.skipped('routes', 'the routes could not be read', { details: [grpcRoutes.error] })];
   const ours = grpcRoutes.value.filter((route) => parentsOf(route).length > 0);

@@ -31,7 +31,10 @@ export function initContainer({ status }: ClusterPod, name: string): ContainerSt
   return status?.initContainerStatuses?.find((container) => container.name === name);
 }
 
-/** Why a container does not run, "CrashLoopBackOff: back-off 10s …; it ended with code 1 (Error)"; '' when nothing is known. */
+/**
+ * Why a container does not run, "CrashLoopBackOff: back-off 10s …; it ended with code 1 (Error)"; '' when nothing is
+ * known.
+ */
 export function troubleOf({ state, lastState, restartCount = 0 }: ContainerStatus): string {
   const ended = state?.terminated ?? lastState?.terminated;
   const parts = [

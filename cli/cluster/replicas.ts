@@ -9,7 +9,7 @@ export interface ReplicaAnswer {
   readonly report: { readonly ok: true; readonly value: StatusReport } | { readonly ok: false; readonly error: string };
 }
 
-/** More replicas than anybody runs; the others are not asked. */
+/** More replicas than an installation has; the others are not asked. */
 const MOST_REPLICAS = 10;
 const ANSWER_TIMEOUT_MS = 6000;
 

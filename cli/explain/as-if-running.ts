@@ -1,4 +1,5 @@
-// A directory of manifests as the cluster would look if all of it ran: cluster IPs, a Pod with a sidecar per replica, EndpointSlices. Pure.
+// A directory of manifests as the cluster would look if all of it ran: cluster IPs, a Pod with a sidecar per replica,
+// EndpointSlices. Pure.
 import type { SourcedObject } from '#control-plane/source/files/manifests.ts';
 import { type Manifest, manifestKey } from '#local/plan/manifests.ts';
 import { type PlannedPod, wantedPods } from '#local/plan/pods.ts';
@@ -13,8 +14,8 @@ export interface AsIfRunning {
 }
 
 /**
- * Adds what is missing. What the directory itself holds stays: a Service's EndpointSlices, a Pod that has an address (a dump of a cluster).
- * All pods count as ready. The made-up addresses mean nothing.
+ * Adds what is missing. What the directory itself holds stays: a Service's EndpointSlices, a Pod that has an address (a
+ * dump of a cluster). All pods count as ready. The made-up addresses mean nothing.
  */
 export function asIfRunning(sourced: readonly SourcedObject[]): AsIfRunning {
   const manifests = sourced.map(({ object, file }) => ({ object: object as Manifest, file }));

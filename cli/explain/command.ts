@@ -44,7 +44,10 @@ export function explainCommand({ stdout, env }: Pick<Terminal, 'stdout' | 'env'>
     });
 }
 
-/** All that is missing is said at once. commander's own required options would hide a mistyped one ("--form") behind the missing one. */
+/**
+ * All that is missing is said at once. commander's own required options would hide a mistyped one ("--form") behind the
+ * missing one.
+ */
 function inquiryOf({ from, to, method, header }: Options): Inquiry {
   if (from === undefined || to === undefined || method === undefined) {
     const missing = Object.entries({ '--from': from, '--to': to, '--method': method }).flatMap(([name, value]) =>

@@ -122,7 +122,10 @@ function compile(service: Service, port: ServicePort): CompiledPort {
   }
 }
 
-/** A typing mistake in the caller's name would otherwise be answered as if for a stranger. A namespace like none in the directory is one. */
+/**
+ * A typing mistake in the caller's name would otherwise be answered as if for a stranger. A namespace like none in the
+ * directory is one.
+ */
 function checkCaller(sourced: readonly SourcedObject[], { from }: Inquiry): void {
   const namespaces = new Set<string>();
   const workloads = new Set<string>();
@@ -167,7 +170,9 @@ function findPort(service: Service, { namespace, name, port }: Callee): ServiceP
   return found;
 }
 
-/** Whether a Service that does not exist was probably meant to be this one: then its routes are what the user misses. */
+/**
+ * Whether a Service that does not exist was probably meant to be this one: then its routes are what the user misses.
+ */
 function isMeantFor(missing: string, key: string): boolean {
   return nearest(missing, [key]) !== undefined || missing.split('/')[1] === key.split('/')[1];
 }

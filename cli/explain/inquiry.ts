@@ -37,7 +37,10 @@ export function parseCaller(text: string): Caller {
   return { namespace, workload };
 }
 
-/** `payment`, `payment.shop`, `payment.shop.svc.cluster.local`, `shop/payment`, each with an optional `:8080` or `:grpc`. */
+/**
+ * `payment`, `payment.shop`, `payment.shop.svc.cluster.local`, `shop/payment`, each with an optional `:8080` or
+ * `:grpc`.
+ */
 export function parseCallee(text: string, callersNamespace: string): Callee {
   const wrong = new UsageError(`--to ${JSON.stringify(text)} is no Service: say payment, payment.shop or payment.shop:8080`);
   const [host, port = null, more] = text.split(':');

@@ -1,4 +1,4 @@
-// Lays a report out for people: what happens first, then why, then where to, then who lost.
+// Lays a report out for people: what happens first, then why, then where to, then the rules that lost.
 import type { Style } from '../print/style.ts';
 import type { BackendReport, CandidateReport, EditReport, ExplainReport, Filters, MirrorReport, RuleName } from './report.ts';
 
@@ -7,7 +7,10 @@ const MOST_MISSES = 8;
 const LABEL_WIDTH = 10;
 const CONTROLS = /[\u0000-\u001f\u007f-\u009f\u2028\u2029\u202a-\u202e\u2066-\u2069]/g;
 
-/** The report as lines without line ends. Control characters of names and values are shown as \\u…: a manifest does not drive a terminal. */
+/**
+ * The report as lines without line ends. Control characters of names and values are shown as \\u…: a manifest does not
+ * drive a terminal.
+ */
 export function layOutExplanation(raw: ExplainReport, style: Style): string[] {
   const report = withoutControls(raw);
   const sections: [label: string, lines: string[]][] = [

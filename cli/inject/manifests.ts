@@ -36,8 +36,8 @@ export interface ManifestOptions {
 }
 
 /**
- * Injects every workload of a YAML or JSON text. Asking for it is the wish to inject: only a label that says no, and what the webhook would not do
- * either, leaves a workload as it is.
+ * Injects every workload of a YAML or JSON text. The command itself asks for injection: a workload stays as it is only
+ * where a label says no, or where the webhook would not inject either.
  * @param source for messages: the file's name
  * @throws Failure when the text is not YAML
  */
@@ -118,8 +118,8 @@ interface EditedPiece {
 }
 
 /**
- * The stream again; what is as it was stays so to the octet. kubectl takes a stream that begins with a brace for JSON to its end, so that
- * several documents with JSON in front get separators: then it is YAML, of which JSON is a part.
+ * The stream again; what is as it was stays so to the octet. kubectl takes a stream that begins with a brace for JSON
+ * to its end, so that several documents with JSON in front get separators: then it is YAML, of which JSON is a part.
  */
 function write(edited: readonly EditedPiece[]): string {
   const separated = edited.length > 1 && edited[0].piece.json;

@@ -6,7 +6,8 @@ import { KUBECTL_YAML } from '#objects/yaml/schema.ts';
 
 /**
  * Applies the operations.
- * @returns the same document; a new one without comments where anchors are in use, for a change at one place would show up at others
+ * @returns the same document; a new one without comments where anchors are in use, because a change at one place would
+ *   show up at others
  */
 export function editDocument(document: Document, operations: readonly Operation[]): Document {
   let hasAliases = false;

@@ -11,7 +11,10 @@ export interface DeploymentLike {
   };
 }
 
-/** Name → value; undefined where it comes from elsewhere, such as the downward API. The API server does not store a value that is empty. */
+/**
+ * Name → value; undefined where it comes from elsewhere, such as the downward API. The API server does not store a
+ * value that is empty.
+ */
 export function environmentOf({ spec }: DeploymentLike): Record<string, string | undefined> {
   const env = (spec?.template?.spec?.containers ?? []).flatMap((container) => container.env ?? []);
   return Object.fromEntries(env.map(({ name = '', value, valueFrom }) => [name, valueFrom === undefined ? (value ?? '') : undefined]));

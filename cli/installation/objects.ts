@@ -1,4 +1,4 @@
-// What `weft install` decides from its words: the values, checked, and the objects.
+// From the options of `weft install` to the values, checked, and to the objects of an installation.
 
 import { type Chart, weftChart } from '#chart/chart.ts';
 import { type ChartObject, renderChart } from '#chart/render.ts';
@@ -15,7 +15,7 @@ export interface InstallOptions {
   readonly set: readonly string[];
 }
 
-/** Helm makes the namespace by --create-namespace; without Helm somebody else has to. */
+/** Helm makes the namespace by --create-namespace; without Helm the manifests have to. */
 const OWN_DEFAULTS: Values = { namespace: { create: true } };
 
 /**

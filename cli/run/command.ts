@@ -1,4 +1,4 @@
-// `weft run DIR`: its words.
+// `weft run DIR`: its options and their meaning.
 import { Command, InvalidArgumentError, Option } from 'commander';
 import { LOG_LEVELS } from '#core/program/log.ts';
 import { sidecarProgram } from '#local/process/launch.ts';

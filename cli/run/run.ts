@@ -1,4 +1,5 @@
-// The course of `weft run`: start, show what happens once a second, stop on a signal or in time, report. Leaves nothing behind however it ends.
+// `weft run` from start to end: it starts the mesh, shows once a second what happens, stops on a signal or in time, and
+// reports. It leaves nothing behind, however it ends.
 import { createLogger, type LogLevel } from '#core/program/log.ts';
 import { Mesh } from '#local/mesh/mesh.ts';
 import { methodRows } from '#local/stats/rows.ts';
@@ -36,7 +37,7 @@ const READY_WITHIN_MS = 15_000;
 const TICK_MS = 1000;
 
 /**
- * Runs the mesh of a directory until it is told to stop.
+ * Runs the mesh of a directory until a signal, or until its time is over.
  * @returns the report, after everything has stopped
  * @throws Failure when it cannot be started
  */

@@ -1,4 +1,5 @@
-// One picture from several replicas of the control plane: each knows all routes, and the sidecars that are connected to it. Pure.
+// One picture from several replicas of the control plane: each knows all routes, and the sidecars that are connected to
+// it. Pure.
 import { worthShowing } from '#control-plane/publish/call-reports.ts';
 import type { ParentReport, RouteReport, SidecarReport, TracedCallReport } from '#control-plane/view/status.ts';
 import type { ReplicaAnswer } from '../cluster/replicas.ts';
@@ -18,7 +19,9 @@ export interface MeshStatus {
 /** Sorts before every character of a name: web before web-two. */
 const SEPARATOR = '\u0000';
 
-/** Sums over replicas. A sidecar that two of them hold (it has just changed over) counts as the younger connection's. */
+/**
+ * Sums over replicas. A sidecar that two of them hold (it has just changed over) counts as the younger connection's.
+ */
 export function mergeAnswers(answers: readonly ReplicaAnswer[]): MeshStatus {
   const reports = answers.flatMap(({ report }) => (report.ok ? [report.value] : []));
   const sidecars = new Map<string, SidecarReport>();
@@ -57,7 +60,7 @@ function mergeCalls(all: readonly TracedCallReport[]): TracedCallReport[] {
     .map(([, call]) => call);
 }
 
-/** Conditions are those of the newer generation; who runs it adds up. */
+/** Conditions are those of the newer generation; the sidecars that run it add up. */
 function mergeRoutes(a: RouteReport, b: RouteReport): RouteReport {
   const [newer, other] = b.generation > a.generation ? [b, a] : [a, b];
   const parents = newer.parents.map((parent, i): ParentReport => {

@@ -25,7 +25,10 @@ const LONGEST_BAR = 100;
 const DURATION_COLUMNS = 9;
 const GAP = '  ';
 
-/** Lines without line ends. Names come from whoever sends spans: what could drive a terminal is shown as its code. */
+/**
+ * Lines without line ends. Names come from any program that sends spans: what could drive a terminal is shown as its
+ * code.
+ */
 export function drawTrace(traceId: string, tree: Tree, canvas: Canvas): string[] {
   const columns = Math.max(LEAST_COLUMNS, canvas.columns);
   const rows = tree.rows.slice(0, MOST_DRAWN).map((row) => ({ ...row, guide: shortGuide(row.guide), under: shortGuide(row.under) }));
@@ -122,7 +125,10 @@ function detailLines({ span, under, remark }: Row, columns: number, style: Style
   });
 }
 
-/** Cut at spaces, further lines indented by two; what is longer than MOST_WRAPPED lines, or a word longer than a line, ends in an ellipsis. */
+/**
+ * Cut at spaces, further lines indented by two; what is longer than MOST_WRAPPED lines, or a word longer than a line,
+ * ends in an ellipsis.
+ */
 function wrapped(text: string, columns: number): string[] {
   const lines: string[] = [];
   let rest = text;
@@ -135,7 +141,10 @@ function wrapped(text: string, columns: number): string[] {
   return [...lines, truncate(rest, columns)];
 }
 
-/** "client  GRPCRoute/shop/payment rule charge → shop/payment-v2:8080, pod payment-v2-7d9 at 10.0.0.7:8080"; '' where Weft knows nothing. */
+/**
+ * "client  GRPCRoute/shop/payment rule charge → shop/payment-v2:8080, pod payment-v2-7d9 at 10.0.0.7:8080"; '' where
+ * Weft knows nothing.
+ */
 function callText(of: (name: string) => string): string {
   const unrouted = of('weft.direction') === 'outbound' ? 'no route' : '';
   const route = [of('weft.route') || unrouted, of('weft.rule') && `rule ${of('weft.rule')}`].filter(Boolean).join(' ');
@@ -167,7 +176,10 @@ function eventText({ name, atUs, attributes }: SpanEvent, span: Span): string {
 const GRPC_STATUS = ['rpc.response.status_code', 'rpc.status_code', 'rpc.grpc.status_code'];
 const HTTP_STATUS = ['http.response.status_code', 'http.status_code'];
 
-/** How the call ended, as its protocol says it ("UNAVAILABLE", "503"), else as the span does; '': nobody says. `bad`: the span is marked as an error. */
+/**
+ * How the call ended, as its protocol says it ("UNAVAILABLE", "503"), else as the span does; '': neither does. `bad`:
+ * the span is marked as an error.
+ */
 export function statusOf({ attributes }: Span): { text: string; bad: boolean } {
   const first = (names: readonly string[]) =>
     names.map((name) => attributes.get(name)).find((value) => value !== undefined && value !== '');

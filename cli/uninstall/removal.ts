@@ -15,8 +15,9 @@ export interface RemovalTarget {
 }
 
 /**
- * Everything that the chart may render, the webhook first: so that no pod waits for an injector that is gone. Then the programs and their rights,
- * so that nothing is made anew; then what they have made (`made`: what was found besides, in other namespaces or cluster-wide); the namespace last.
+ * Everything that the chart may render, the webhook first: so that no pod waits for an injector that is gone. Then the
+ * programs and their rights, so that nothing is made again; then what they have made (`made`: what was found in other
+ * namespaces or cluster-wide); the namespace last.
  */
 export function removalOrder(made: readonly RemovalTarget[] = []): RemovalTarget[] {
   const chart = install({ ha: true, files: [], set: [] })

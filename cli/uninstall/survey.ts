@@ -1,4 +1,4 @@
-// Asks a cluster what is left of an installation, and who still depends on it.
+// Asks a cluster what is left of an installation, and which pods still depend on it.
 import { CONTROLLER_NAME, SYSTEM_NAMESPACE, TRUST_CONFIG_MAP } from '#core/contract/names.ts';
 import { hasSidecar } from '#injector/decide.ts';
 import type { Container } from '#injector/pod.ts';
@@ -54,7 +54,7 @@ export async function survey(client: KubeClient): Promise<Survey> {
   const found = await Promise.all(order.map((target) => (listed.has(target) ? ({} as Seen) : read(client, target, signal))));
   return {
     injected: byNamespace(pods),
-    // A namespace that somebody else has made is not ours to remove.
+    // A namespace without our label was made by others and is not ours to remove.
     targets: order.filter(({ kind }, i) => found[i] !== undefined && (kind !== 'Namespace' || isOurs(found[i]))),
     byHelm: order.some(({ kind }, i) => kind === 'Deployment' && found[i]?.metadata?.labels?.['app.kubernetes.io/managed-by'] === 'Helm'),
   };

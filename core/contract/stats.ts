@@ -1,4 +1,5 @@
-// What GET /stats of a sidecar's admin port answers: calls by caller, Service, method, route, rule and backend, cumulative since the sidecar's start.
+// What GET /stats of a sidecar's admin port answers: calls by caller, Service, method, route, rule and backend,
+// cumulative since the sidecar's start.
 
 export interface StatsAnswer {
   readonly series: readonly StatsSeries[];
@@ -28,7 +29,10 @@ export interface StatsSeries {
   readonly latency: { readonly boundsMs: readonly number[]; readonly counts: readonly number[] };
   /** The slowest call of about the last minute whose trace was recorded; absent: there is none. */
   readonly slow?: SeenTrace;
-  /** The last call whose trace was recorded and that ended with a status other than OK; `code` is its name, "Unavailable". */
+  /**
+   * The last call whose trace was recorded and that ended with a status other than OK; `code` is its name,
+   * "Unavailable".
+   */
   readonly failed?: SeenTrace & { readonly code: string };
 }
 

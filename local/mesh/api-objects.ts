@@ -1,4 +1,5 @@
-// What a cluster's API server would hold of a run: the directory's objects, with the pods and EndpointSlices that the run stands for. Pure.
+// What a cluster's API server would hold of a run: the directory's objects, with the pods and EndpointSlices that the
+// run stands for. Pure.
 import type { Manifest } from '../plan/manifests.ts';
 import type { MeshPlan } from '../plan/plan.ts';
 import type { PlannedPod } from '../plan/pods.ts';

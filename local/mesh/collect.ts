@@ -7,7 +7,10 @@ import { parseStats } from '../stats/snapshot.ts';
 
 const STATS_TIMEOUT_MS = 800;
 
-/** Puts what the pods' sidecars have counted into the ledger; a sidecar that does not answer in time is left out. Never throws. */
+/**
+ * Puts what the pods' sidecars have counted into the ledger; a sidecar that does not answer in time is left out. Never
+ * throws.
+ */
 export async function collectStats(pods: readonly RunningPod[], ledger: Ledger): Promise<void> {
   await Promise.all(
     pods.map(async (pod) => {
@@ -15,7 +18,7 @@ export async function collectStats(pods: readonly RunningPod[], ledger: Ledger):
       if (pid === undefined) return;
       const answer = await fetchText(pod.plan.podAddress, SIDECAR_ADMIN_PORT, '/stats', STATS_TIMEOUT_MS);
       const series = answer?.status === 200 ? parseStats(answer.body) : undefined;
-      // One that was started anew meanwhile counts from zero: its reading must not be taken for the old one's.
+      // A sidecar that has restarted meanwhile counts from zero: its reading must not be taken for the old one's.
       if (series && pod.pids()[SIDECAR] === pid) ledger.ingest(pod.plan.key, series);
     }),
   );

@@ -1,4 +1,4 @@
-// The control plane inside `weft run`: an authority that lives as long as the run, and what the mesh asks of it.
+// The control plane inside `weft run`: an authority that lives as long as the run, and what the mesh needs of it.
 import { Authority } from '#certs/authority.ts';
 import type { VerifyToken } from '#control-plane/issue/token.ts';
 import { type ControlPlane, type RouteState, startControlPlane } from '#control-plane/program/assemble.ts';
@@ -10,7 +10,7 @@ import { controlPlaneAddress } from '../plan/addresses.ts';
 import type { Manifest } from '../plan/manifests.ts';
 import type { RouteRow } from '../stats/rows.ts';
 
-export interface ControlSettings {
+export interface ControlDeps {
   /** First two numbers of the run's addresses. */
   readonly prefix: string;
   readonly trustDomain: string;
@@ -32,16 +32,16 @@ export interface MeshControl {
 }
 
 /** @throws ControlPlaneStartError when the address is taken */
-export async function startControl(settings: ControlSettings): Promise<MeshControl> {
-  const { trustDomain, log, verifyToken } = settings;
-  const host = controlPlaneAddress(settings.prefix);
+export async function startControl(deps: ControlDeps): Promise<MeshControl> {
+  const { trustDomain, log, verifyToken } = deps;
+  const host = controlPlaneAddress(deps.prefix);
   const authority = await Authority.create({ trustDomain, now: Date.now });
   const plane: ControlPlane = await startControlPlane({
     authority,
     verifyToken,
     host,
     port: CONTROL_PLANE_GRPC_PORT,
-    workloadOf: (peer) => settings.workloadOf(peer.namespace, peer.pod),
+    workloadOf: (peer) => deps.workloadOf(peer.namespace, peer.pod),
     log,
   });
   return {

@@ -1,4 +1,4 @@
-// Words for processes that end unasked, with the reason where it can be known.
+// What is said of processes that end by themselves, with the reason where it can be known.
 import { readFileSync } from 'node:fs';
 import { collides, type HeldPort, heldPorts, holderOf } from '../network/held-ports.ts';
 import type { PlannedPod } from '../plan/pods.ts';
@@ -20,7 +20,10 @@ export function exitText(pod: string, part: string, exit: Exit): string {
   return `${pod} ${part} ${end} after ${seconds(exit.uptimeMs)}, starts again in ${seconds(exit.restartInMs)}`;
 }
 
-/** A standing problem for a process that cannot stay up: its last words, and who is in its way. Null while it may be an accident. */
+/**
+ * A standing problem for a process that cannot stay up: its last errors, and the process in its way. Null while it may
+ * be an accident.
+ */
 export function hopelessText(pod: string, part: string, exit: Exit, clash: string | null): string | null {
   if (clash === null && exit.shortRuns < HOPELESS_AFTER) return null;
   const why =
@@ -43,8 +46,8 @@ export function wantedPorts(pod: PlannedPod, lines: readonly string[]): number[]
 }
 
 /**
- * Who is in the way of a container that wanted to listen. All pods share one machine: the usual mistake is to listen on all addresses, which
- * collides with the sidecars and with other pods.
+ * The process that is in the way of a container that wanted to listen. All pods share one machine: the usual mistake is
+ * to listen on all addresses, which collides with the sidecars and with other pods.
  * @param processOf the pod and part that a process belongs to; undefined: not one of this run
  */
 export function portClash(
@@ -55,7 +58,8 @@ export function portClash(
 ): string | null {
   if (!complainsOfPort(lines)) return null;
   for (const port of wantedPorts(pod, lines)) {
-    // Its own address is the container's alone: if that is taken, this is why. Else it wanted all addresses, and its own sidecar has one of them.
+    // Its own address is the container's alone: if that is taken, this is why. Else it wanted all addresses, and its
+    // own sidecar has one of them.
     const listener =
       held.find((one) => collides(one, pod.appAddress, port)) ??
       held.find((one) => collides(one, pod.podAddress, port)) ??

@@ -1,9 +1,12 @@
-// Brings the pods that run to the pods that are planned: starts a few at a time, replaces old revisions one by one, stops what is not wanted.
+// Brings the pods that run to the pods that are planned: starts a few at a time, replaces old revisions one by one,
+// stops what is not wanted.
 import type { PlannedPod } from '../plan/pods.ts';
 import type { RunningPod } from '../process/pod.ts';
 
 export interface FleetHooks {
-  /** Makes a pod's processes; they are started by the fleet. `onReady` must be called at each change of its readiness. */
+  /**
+   * Makes a pod's processes; they are started by the fleet. `onReady` must be called at each change of its readiness.
+   */
   make(pod: PlannedPod, onReady: (ready: boolean) => void): RunningPod;
   /** The set of pods, or the readiness of one, is different now. */
   onChange(): void;
@@ -112,7 +115,8 @@ export class Fleet {
   private startMissing(): void {
     const present = new Set(this.entries.map(({ pod }) => pod.plan.key));
     const serves = (plan: PlannedPod) => plan.inboundPorts.length > 0;
-    // Pods that only call come last, when those that are called have had their turn: else their first calls find nobody.
+    // Pods that only call come last, when those that are called have had their turn: otherwise their first calls would
+    // find no endpoint.
     for (const plan of [...this.wanted.filter(serves), ...this.wanted.filter((one) => !serves(one))]) {
       const starting = this.entries.filter(({ phase }) => phase === 'starting');
       if (starting.length >= MOST_STARTING) return;

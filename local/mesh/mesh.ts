@@ -1,4 +1,5 @@
-// A running mesh: the directory's objects, the control plane fed with them, the pods that stand for them, and what they have counted.
+// A running mesh: the directory's objects, the control plane fed with them, the pods that stand for them, and what they
+// have counted.
 import { existsSync } from 'node:fs';
 import { resolve } from 'node:path';
 import { DirectorySource } from '#control-plane/source/files/directory-source.ts';
@@ -27,7 +28,7 @@ import { SecretFiles } from './secrets.ts';
 import { PodTokens } from './tokens.ts';
 import { Troubles } from './troubles.ts';
 
-export interface MeshSettings {
+export interface MeshDeps {
   /** As the user named it. */
   readonly directory: string;
   readonly sidecarProgram: string;
@@ -45,7 +46,7 @@ const seconds = (ms: number): string => `${(ms / 1000).toFixed(1)} s`;
 
 export class Mesh {
   readonly ledger = new Ledger();
-  private readonly settings: MeshSettings;
+  private readonly deps: MeshDeps;
   private readonly source: DirectorySource;
   private readonly fleet: Fleet;
   private readonly secrets = new SecretFiles();
@@ -58,10 +59,10 @@ export class Mesh {
   private control: MeshControl | null = null;
   private closing = false;
 
-  constructor(settings: MeshSettings) {
-    this.settings = settings;
-    this.troubles = new Troubles(settings.say);
-    const directory = resolve(settings.directory);
+  constructor(deps: MeshDeps) {
+    this.deps = deps;
+    this.troubles = new Troubles(deps.say);
+    const directory = resolve(deps.directory);
     this.planSettings = {
       prefix: '127.77',
       lowestPort: lowestPort(),
@@ -70,7 +71,7 @@ export class Mesh {
       exists: existsSync,
     };
     this.guard = startGuard(this.secrets.directory);
-    this.source = new DirectorySource({ dir: settings.directory, log: settings.log, onChange: () => this.reload() });
+    this.source = new DirectorySource({ dir: deps.directory, log: deps.log, onChange: () => this.reload() });
     this.fleet = new Fleet({
       make: (pod, onReady) => this.makePod(pod, onReady),
       onChange: () => this.publish(),
@@ -80,31 +81,32 @@ export class Mesh {
   }
 
   /**
-   * Reads the directory, checks that it can run, starts the control plane and the first pods. Pods become ready afterwards.
+   * Reads the directory, checks that it can run, starts the control plane and the first pods. Pods become ready
+   * afterwards.
    * @throws Failure with all that is wrong; nothing runs then
    */
   async start(): Promise<void> {
-    const { settings } = this;
-    const missing = missingProgram(settings.sidecarProgram);
+    const { deps } = this;
+    const missing = missingProgram(deps.sidecarProgram);
     if (missing !== null) throw new Failure(missing);
-    const unusable = tracingProblems(settings.env, settings.otlp).join('; ');
-    if (unusable !== '' && settings.otlp !== null) throw new Failure(`--otlp cannot work with your environment: ${unusable}`);
+    const unusable = tracingProblems(deps.env, deps.otlp).join('; ');
+    if (unusable !== '' && deps.otlp !== null) throw new Failure(`--otlp cannot work with your environment: ${unusable}`);
     await this.source.start().catch((error: Error) => {
       throw error.name === 'DirectoryError' ? new Failure(error.message) : error;
     });
     checkRunnable({
-      directory: settings.directory,
+      directory: deps.directory,
       manifests: this.manifests(),
       fileErrors: this.fileErrors(),
       planSettings: this.planSettings,
-      env: settings.env,
+      env: deps.env,
     });
     const startedAt = performance.now();
     const { prefix, claimed } = await claimPrefix((candidate) =>
       startControl({
         prefix: candidate,
         trustDomain: this.planSettings.trustDomain,
-        log: settings.log,
+        log: deps.log,
         verifyToken: this.tokens.verify,
         workloadOf: (namespace, pod) => this.workload(`${namespace}/${pod}`),
       }),
@@ -112,9 +114,9 @@ export class Mesh {
     this.planSettings = { ...this.planSettings, prefix };
     this.control = claimed;
     this.secrets.writeTrustBundle(claimed.rootsPem);
-    settings.say(`certificate authority and control plane ready on ${claimed.address} in ${seconds(performance.now() - startedAt)}`);
-    if (settings.otlp !== null) settings.say(`traces go to ${settings.otlp}`);
-    else if (unusable !== '') settings.say(`there are no traces, the OTEL_ settings of your environment are left out: ${unusable}`);
+    deps.say(`certificate authority and control plane ready on ${claimed.address} in ${seconds(performance.now() - startedAt)}`);
+    if (deps.otlp !== null) deps.say(`traces go to ${deps.otlp}`);
+    else if (unusable !== '') deps.say(`there are no traces, the OTEL_ settings of your environment are left out: ${unusable}`);
     this.tokens.keepFresh(() => this.fleet.current().map(({ plan }) => plan));
     this.reload();
   }
@@ -196,14 +198,14 @@ export class Mesh {
     return this.source.objects().map(({ object, file }) => ({ object: object as Manifest, file: resolve(file) }));
   }
 
-  /** The directory is different: plans anew and brings everything to it. */
+  /** The directory has changed: makes a new plan and brings everything to it. */
   private reload(): void {
     if (!this.control || this.closing) return;
     const running = new Set(this.fleet.pods().map(({ plan }) => plan.key));
     this.plan = planMesh(this.manifests(), this.planSettings, this.plan.memory, running);
     // Pods that run already are left alone: their program was there when they were started.
     const fresh = this.plan.pods.filter(({ key }) => !running.has(key));
-    this.refused = missingPrograms(fresh, this.settings.env);
+    this.refused = missingPrograms(fresh, this.deps.env);
     const problems = [...this.refused, ...this.plan.problems];
     const refused = new Set(problems.flatMap(({ pod }) => (pod === undefined || running.has(pod) ? [] : [pod])));
     this.publish();
@@ -227,33 +229,33 @@ export class Mesh {
   }
 
   private makePod(plan: PlannedPod, onReady: (ready: boolean) => void): RunningPod {
-    const { settings, secrets } = this;
+    const { deps, secrets } = this;
     this.tokens.write(plan);
     const startedAt = performance.now();
     let announced = false;
     const sidecar = {
-      program: settings.sidecarProgram,
+      program: deps.sidecarProgram,
       controlPlane: this.control!.address,
       trustDomain: this.planSettings.trustDomain,
       trustBundleFile: secrets.trustBundle,
       tokenFile: secrets.tokenFile(plan),
-      otlp: settings.otlp,
-      logLevel: settings.logLevel,
+      otlp: deps.otlp,
+      logLevel: deps.logLevel,
     };
     return new RunningPod(plan, {
-      sidecar: sidecarLaunch(plan, sidecar, settings.env),
-      containerLaunch: (container) => containerLaunch(container, settings.env),
+      sidecar: sidecarLaunch(plan, sidecar, deps.env),
+      containerLaunch: (container) => containerLaunch(container, deps.env),
       guard: this.guard,
       hooks: {
         onReady: (ready) => {
           if (ready) this.troubles.clear(plan);
           onReady(ready);
           if (ready && !announced)
-            settings.say(`${plan.name} ready in ${seconds(performance.now() - startedAt)} (${this.podsReady()} of ${this.podsWanted()})`);
-          else if (ready) settings.say(`${plan.name} ready again`);
+            deps.say(`${plan.name} ready in ${seconds(performance.now() - startedAt)} (${this.podsReady()} of ${this.podsWanted()})`);
+          else if (ready) deps.say(`${plan.name} ready again`);
           announced ||= ready;
         },
-        onLine: (part, line) => settings.onLine(plan, part, line),
+        onLine: (part, line) => deps.onLine(plan, part, line),
         onExit: (part, exit) => this.onExit(plan, part, exit),
       },
     });
@@ -267,11 +269,14 @@ export class Mesh {
   private forget({ plan }: RunningPod): void {
     this.secrets.removeToken(plan);
     this.troubles.clear(plan);
-    if (!this.closing) this.settings.say(`${plan.name} stopped`);
+    if (!this.closing) this.deps.say(`${plan.name} stopped`);
   }
 }
 
-/** Root may listen below 1024 too; elsewhere the kernel says where the free ports begin (ip-sysctl, ip_unprivileged_port_start). */
+/**
+ * Root may listen below 1024 too; elsewhere the kernel says where the free ports begin (ip-sysctl,
+ * ip_unprivileged_port_start).
+ */
 function lowestPort(): number {
   return process.geteuid?.() === 0 ? 1 : 1024;
 }

@@ -1,4 +1,5 @@
-// What would fail for certain is reported before anything is started: programs that do not exist, ports that another process holds.
+// What would fail for certain is reported before anything is started: programs that do not exist, ports that another
+// process holds.
 import { relative } from 'node:path';
 import { SIDECAR_ADMIN_PORT } from '#core/contract/names.ts';
 import { Failure } from '#core/program/failure.ts';
@@ -37,7 +38,7 @@ export function checkRunnable({ directory, manifests, fileErrors, planSettings, 
   if (fatal.length > 0) throw new Failure(`${directory} cannot run:${notes(problemTexts(fatal, process.cwd()))}`);
 }
 
-/** Containers whose command does not exist; said once per Deployment. */
+/** Containers whose command does not exist; once per Deployment. */
 export function missingPrograms(pods: readonly PlannedPod[], base: Readonly<Record<string, string | undefined>>): PlanProblem[] {
   const problems: PlanProblem[] = [];
   for (const pod of pods) {
@@ -54,7 +55,10 @@ function missingProgramOf(container: PlannedContainer, base: Readonly<Record<str
   return 'error' in found ? found.error : missingScript(container.argv, container.directory);
 }
 
-/** Ports that a listener on all addresses of this machine (or on the run's own) holds. @param holder says who a listener is */
+/**
+ * Ports that a listener on all addresses of this machine (or on the run's own) holds.
+ * @param holder names the process behind a listener
+ */
 export function takenPorts(
   plan: Pick<MeshPlan, 'pods' | 'services'>,
   held: readonly HeldPort[],

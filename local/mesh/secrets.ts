@@ -1,4 +1,5 @@
-// The run's temporary directory: the pods' tokens and the roots by which sidecars trust the control plane. For this user alone; removed at the end.
+// The run's temporary directory: the pods' tokens and the roots by which sidecars trust the control plane. For this
+// user alone; removed at the end.
 import { mkdtempSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';

@@ -24,7 +24,7 @@ export class PodTokens {
     this.secrets.writeToken(pod, this.issuer.sign({ namespace, serviceAccount, pod: name, uid, lifetimeMs: TOKEN_LIFETIME_MS }));
   }
 
-  /** Writes the tokens of these pods anew until `stop`. @param pods those of the moment */
+  /** Replaces the tokens of the pods in time, until `stop`. @param pods gives those of the moment */
   keepFresh(pods: () => readonly PlannedPod[]): void {
     this.renewal = setInterval(() => {
       for (const pod of pods()) this.write(pod);

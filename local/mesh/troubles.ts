@@ -1,4 +1,5 @@
-// The processes of a run that cannot stay up: what is said at each exit, and what stands as a problem until the pod is ready.
+// The processes of a run that cannot stay up: what is said at each exit, and what stands as a problem until the pod is
+// ready.
 import type { PlannedPod } from '../plan/pods.ts';
 import type { RunningPod } from '../process/pod.ts';
 import type { Exit } from '../process/supervised.ts';

@@ -1,4 +1,4 @@
-// Who holds a port of this machine, as far as /proc tells (Linux; elsewhere nothing is known).
+// Which process holds a port of this machine, as far as /proc shows it (Linux; elsewhere nothing is known).
 import { readdirSync, readFileSync, readlinkSync } from 'node:fs';
 
 export interface HeldPort {
@@ -49,7 +49,7 @@ function ipv6(hex: string): string {
   return groups.join(':');
 }
 
-/** All listening TCP sockets of this network namespace; empty where /proc does not tell. */
+/** All listening TCP sockets of this network namespace; empty where there is no /proc. */
 export function heldPorts(): HeldPort[] {
   return ['/proc/net/tcp', '/proc/net/tcp6'].flatMap((file) => {
     try {
@@ -60,7 +60,10 @@ export function heldPorts(): HeldPort[] {
   });
 }
 
-/** Would a new listener on this address and port collide with that one? An address for all collides with each (ip(7), SO_REUSEADDR). */
+/**
+ * Would a new listener on this address and port collide with that one? An address for all collides with each (ip(7),
+ * SO_REUSEADDR).
+ */
 export function collides(listener: HeldPort, address: string, port: number): boolean {
   const all = (text: string) => text === '0.0.0.0' || text === '::';
   return listener.port === port && (listener.address === address || all(listener.address) || all(address));

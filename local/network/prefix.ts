@@ -24,7 +24,8 @@ function inhabited(prefix: string): boolean {
 }
 
 /**
- * Calls `claim` with one prefix ("127.77", "127.78", …) after another until one is free: the control plane's port on 127.X.0.1 is the lock between runs.
+ * Calls `claim` with one prefix ("127.77", "127.78", …) after another until one is free: the control plane's port on
+ * 127.X.0.1 is the lock between runs.
  * @param claim listens there for good; rejects with code EADDRINUSE (or such words) when another run was faster
  * @throws Failure when none can be had, with the reason and what to do
  */
@@ -55,7 +56,7 @@ export async function claimPrefix<T>(
   throw new Failure(`all ${PREFIXES} networks from 127.${FIRST_PREFIX} are in use: are that many \`weft run\` going?`);
 }
 
-/** Linux has all of 127.0.0.0/8; macOS has 127.0.0.1 alone until told otherwise. */
+/** Linux has all of 127.0.0.0/8; macOS has 127.0.0.1 alone until others are added. */
 export function missingAddressText(address: string): string {
   const [, block] = address.split('.');
   return (

@@ -1,4 +1,5 @@
-// Questions to a pod's processes over loopback: does a port accept connections, does the sidecar say that it is ready, what has it counted.
+// Questions to a pod's processes over loopback: does a port accept connections, does the sidecar say that it is ready,
+// what has it counted.
 import { get } from 'node:http';
 import { connect } from 'node:net';
 

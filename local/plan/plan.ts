@@ -1,4 +1,5 @@
-// The whole plan of a run, from manifests: which pods with which addresses, ports and environment; which Services and listeners. Pure.
+// The whole plan of a run, from manifests: which pods with which addresses, ports and environment; which Services and
+// listeners. Pure.
 import { create } from '@bufbuild/protobuf';
 import { telemetryOf } from '#control-plane/translate/workload.ts';
 import {
@@ -169,7 +170,10 @@ function reachableServices(services: readonly Manifest[], listeners: readonly Ou
   });
 }
 
-/** What the control plane tells the pod's sidecar about its own pod: identity, explicit listeners, where the containers listen. */
+/**
+ * What the control plane tells the pod's sidecar about its own pod: identity, explicit listeners, where the containers
+ * listen.
+ */
 export function workloadOf(pod: PlannedPod, plan: MeshPlan, namespaces: readonly Manifest[], settings: PlanSettings): Workload {
   const namespace = namespaces.find((object) => object.metadata?.name === pod.namespace);
   const mode =
@@ -197,7 +201,10 @@ export function workloadOf(pod: PlannedPod, plan: MeshPlan, namespaces: readonly
   });
 }
 
-/** Only a declared TCP has to be known before the first byte: a server that speaks first would wait for the detection for ever. */
+/**
+ * Only a declared TCP has to be known before the first byte: a server that speaks first would wait for the detection
+ * for ever.
+ */
 function inboundProtocol(port: number, pod: PlannedPod, plan: MeshPlan): Protocol {
   const opaque = plan.services.some(
     (service) =>

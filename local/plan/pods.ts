@@ -67,14 +67,20 @@ export interface PlannedPod extends WantedPod {
   readonly inboundPorts: readonly number[];
 }
 
-/** Something that the user should know; the rest of the plan holds. `pod`: this pod (its key) would fail for certain if it were started. */
+/**
+ * Something that the user should know; the rest of the plan holds. `pod`: this pod (its key) would fail for certain if
+ * it were started.
+ */
 export interface PlanProblem {
   readonly text: string;
   readonly file?: string;
   readonly pod?: string;
 }
 
-/** Deployments × replicas, and bare Pods; sorted as the input. Manifests without a usable name are left to the reader of files. */
+/**
+ * Deployments × replicas, and bare Pods; sorted as the input. Manifests without a usable name are left to the reader of
+ * files.
+ */
 export function wantedPods(manifests: readonly SourcedManifest[], baseDirectory: string): { pods: WantedPod[]; problems: PlanProblem[] } {
   const pods = new Map<string, WantedPod>();
   const problems: PlanProblem[] = [];
@@ -120,7 +126,10 @@ export function wantedPods(manifests: readonly SourcedManifest[], baseDirectory:
   return { pods: [...pods.values()], problems: unique };
 }
 
-/** A template without the annotations that sidecars follow as they change: another value of these is no reason for other pods. */
+/**
+ * A template without the annotations that sidecars follow as they change: another value of these is no reason for other
+ * pods.
+ */
 function lasting<T extends { metadata?: ManifestMeta }>(template: T): T {
   const { annotations, ...metadata } = template.metadata ?? {};
   if (annotations?.[ANNOTATION_TRACE_SAMPLING] === undefined && annotations?.[ANNOTATION_ACCESS_LOG] === undefined) return template;
@@ -157,8 +166,8 @@ export function placePod(pod: WantedPod, prefix: string, slot: number) {
 }
 
 /**
- * Where a container starts. A relative workingDir counts from the manifest's directory. An absolute one that is not on this machine is a path
- * of the image: the manifest's directory stands for it.
+ * Where a container starts. A relative workingDir counts from the manifest's directory. An absolute one that is not on
+ * this machine is a path of the image: the manifest's directory stands for it.
  */
 export function workingDirectory(container: ManifestContainer, manifestDirectory: string, exists: (path: string) => boolean): string {
   const wanted = container.workingDir;

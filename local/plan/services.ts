@@ -24,8 +24,9 @@ export function servesPod(service: Manifest, pod: WantedPod): boolean {
 }
 
 /**
- * discovery.k8s.io/v1 EndpointSlices of one Service with a selector, as the endpoint slice controller writes them: one per set of port numbers,
- * because a named targetPort may mean another number in another pod. A Service without a selector has none: it keeps the user's own.
+ * discovery.k8s.io/v1 EndpointSlices of one Service with a selector, as the endpoint slice controller writes them: one
+ * per set of port numbers, because a named targetPort may mean another number in another pod. A Service without a
+ * selector has none: it keeps the user's own.
  * @param ready keys of the pods that take traffic
  */
 export function endpointSlices(service: Manifest, pods: readonly PlannedPod[], ready: ReadonlySet<string>): Manifest[] {

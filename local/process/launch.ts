@@ -9,7 +9,8 @@ import { tracingVariables } from './tracing.ts';
 
 // A small young generation and a small heap: an idle sidecar is to stay small, and its garbage dies young.
 export const SIDECAR_FLAGS = ['--max-semi-space-size=1', '--optimize-for-size', '--v8-pool-size=1', '--expose-gc'];
-// One heap of the C library for all threads: each further one costs half a MiB for nothing (21.6 → 20.0 MiB anonymous when idle).
+// One heap of the C library for all threads: each further one costs half a MiB without any use (21.6 → 20.0 MiB
+// anonymous when idle).
 export const SIDECAR_ENVIRONMENT = { MALLOC_ARENA_MAX: '1' };
 // The sidecar ends its calls in this time at a stop; the runner kills it a little later.
 const DRAIN_SECONDS = 3;
@@ -67,8 +68,9 @@ export function containerLaunch(container: PlannedContainer, base: Environment):
 }
 
 /**
- * The user's own environment (a database's address, a home directory) with the container's on top. `node` is the Node that runs this program.
- * Calls to loopback addresses must not go to an HTTP proxy that the user has set; gRPC libraries read these names too.
+ * The user's own environment (a database's address, a home directory) with the container's on top. `node` is the Node
+ * that runs this program. Calls to loopback addresses must not go to an HTTP proxy that the user has set; gRPC
+ * libraries read these names too.
  */
 export function containerVariables(container: PlannedContainer, base: Environment): Record<string, string> {
   const noProxy = [base.no_proxy ?? base.NO_PROXY, 'localhost', '127.0.0.0/8'].filter(Boolean).join(',');

@@ -1,4 +1,5 @@
-// One running pod: its sidecar first, then its containers, kept running; ready when all of them serve; stopped in the reverse order.
+// One running pod: its sidecar first, then its containers, kept running; ready when all of them serve; stopped in the
+// reverse order.
 import { SIDECAR_ADMIN_PORT } from '#core/contract/names.ts';
 import { accepts, fetchText } from '../network/probe.ts';
 import type { PlannedContainer, PlannedPod } from '../plan/pods.ts';
@@ -13,7 +14,7 @@ export interface PodHooks {
   onExit(part: string, exit: Exit): void;
 }
 
-export interface PodSettings {
+export interface PodDeps {
   readonly sidecar: Launch;
   readonly containerLaunch: (container: PlannedContainer) => Launch;
   readonly guard: Guard;
@@ -35,7 +36,7 @@ type Phase = 'new' | 'running' | 'stopping' | 'stopped';
 
 export class RunningPod {
   readonly plan: PlannedPod;
-  private readonly settings: PodSettings;
+  private readonly deps: PodDeps;
   private readonly sidecar: Supervised;
   private readonly containers: { readonly plan: PlannedContainer; readonly process: Supervised; up: boolean; misses: number }[];
   private phase: Phase = 'new';
@@ -46,17 +47,17 @@ export class RunningPod {
   private checking = false;
   private stopped: Promise<void> | null = null;
 
-  constructor(plan: PlannedPod, settings: PodSettings) {
+  constructor(plan: PlannedPod, deps: PodDeps) {
     this.plan = plan;
-    this.settings = settings;
-    const { hooks, guard } = settings;
+    this.deps = deps;
+    const { hooks, guard } = deps;
     this.sidecar = new Supervised(
-      settings.sidecar,
+      deps.sidecar,
       this.observer(SIDECAR, () => (this.sidecarReady = false)),
       guard,
     );
     this.containers = plan.containers.map((container) => {
-      const launch = settings.containerLaunch(container);
+      const launch = deps.containerLaunch(container);
       const entry = { plan: container, process: null as unknown as Supervised, up: false, misses: 0 };
       entry.process = new Supervised(
         launch,
@@ -95,8 +96,9 @@ export class RunningPod {
   }
 
   /**
-   * Out of the endpoints, then (unless `atOnce`) a moment for callers to notice, SIGTERM to the containers, then to the sidecar.
-   * Resolves when all processes are gone. `beforeSidecar` runs while the sidecar can still be asked what it has counted.
+   * Out of the endpoints, then (unless `atOnce`) a moment for callers to notice, SIGTERM to the containers, then to the
+   * sidecar. Resolves when all processes are gone. `beforeSidecar` runs while the sidecar can still be asked what it
+   * has counted.
    */
   stop(atOnce: boolean, beforeSidecar: () => Promise<void> = () => Promise.resolve()): Promise<void> {
     this.stopped ??= this.stopInOrder(atOnce, beforeSidecar);
@@ -125,7 +127,7 @@ export class RunningPod {
   private readonly setReady: (ready: boolean) => void;
 
   private observer(part: string, down: () => void) {
-    const { hooks } = this.settings;
+    const { hooks } = this.deps;
     return {
       onStart: () => {},
       onLine: (line: string, stream: 'stdout' | 'stderr') => hooks.onLine(part, line, stream),

@@ -1,10 +1,13 @@
-// What sidecars of a run are told of tracing. Pure.
+// The tracing settings that a run hands to its sidecars. Pure.
 
 import { UsageError } from '#core/program/failure.ts';
 import { httpUrl } from '#core/program/http-url.ts';
 import { readTracingSettings } from '#sidecar/observe/tracing/settings.ts';
 
-/** The value of --otlp: where the collector is, without the path of its traces. @throws UsageError with the nearest valid form */
+/**
+ * The value of --otlp: where the collector is, without the path of its traces.
+ * @throws UsageError with the nearest valid form
+ */
 export function otlpUrl(text: string): string {
   const url = httpUrl(text, '--otlp');
   const base = url.replace(/\/v1\/traces$/, '');
@@ -22,8 +25,9 @@ const AGAINST_OTLP = new Set([
 ]);
 
 /**
- * The environment of a sidecar: the user's OTEL_ settings, with --otlp in their place. Settings that a sidecar would refuse are left out, for they may
- * be meant for other programs. One name of a service would be that of all workloads: it is left out, their own names hold.
+ * The environment of a sidecar: the user's OTEL_ settings, with --otlp in their place. Settings that a sidecar would
+ * refuse are left out, because they may be meant for other programs. OTEL_SERVICE_NAME would name all workloads alike:
+ * it is left out, so that their own names hold.
  * @param otlp null: what the environment says
  */
 export function tracingVariables(base: Readonly<Record<string, string>>, otlp: string | null): Record<string, string> {

@@ -15,7 +15,10 @@ const text = (value: unknown): string => (typeof value === 'string' ? value : ty
 const count = (value: unknown): number => (typeof value === 'number' && Number.isFinite(value) && value > 0 ? value : 0);
 const list = (value: unknown): unknown[] => (Array.isArray(value) ? value : []);
 
-/** Reads an answer; undefined if it is not one. What is missing in a series counts as empty, so that an older sidecar can still be read. */
+/**
+ * Reads an answer; undefined if it is not one. What is missing in a series counts as empty, so that an older sidecar
+ * can still be read.
+ */
 export function parseStats(body: string): ReadSeries[] | undefined {
   let root: unknown;
   try {

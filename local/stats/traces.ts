@@ -1,4 +1,4 @@
-// Of the traces that sidecars tell of, those that are shown: a recent slow call and the last failed one. Pure.
+// Of the traces that sidecars report, those that are shown: a recent slow call and the last failed one. Pure.
 import { newerOf, slowerOf } from '#control-plane/publish/call-reports.ts';
 import type { SeenTrace } from '#core/contract/stats.ts';
 import type { FailedTrace } from './snapshot.ts';

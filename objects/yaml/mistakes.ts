@@ -1,4 +1,4 @@
-// What is said about a mistake in YAML: the parser's own words are for people who know YAML's grammar; the common mistakes get words that
+// Messages for mistakes in YAML. The parser's own are for people who know YAML's grammar; for the common mistakes ours
 // say what to do. Pure.
 import { type Document, visit, type YAMLError } from 'yaml';
 

@@ -1,6 +1,6 @@
-// Which value a word of YAML has for kubectl and Helm. Both read through sigs.k8s.io/yaml, which is neither YAML 1.1 nor 1.2:
-// `yes` is true and `0400` is octal as in 1.1, `0o17` is octal as in 1.2, `1:30` and dates are text as in neither.
-// test/objects/yaml/documents.test.ts has the table, each line measured with kubectl.
+// Which value a word of YAML has for kubectl and Helm. Both read through sigs.k8s.io/yaml, which is neither YAML 1.1
+// nor 1.2: `yes` is true and `0400` is octal as in 1.1, `0o17` is octal as in 1.2, `1:30` and dates are text as in
+// neither. test/objects/yaml/documents.test.ts has the table, each line measured with kubectl.
 import {
   type Alias,
   type DocumentOptions,
@@ -34,7 +34,8 @@ const bool = word(
   (value) => typeof value === 'boolean',
 );
 
-// Underscores may stand anywhere behind the first digit or sign. A zero in front makes a number octal; `08`, which cannot be that, is 8.
+// Underscores may stand anywhere behind the first digit or sign. A zero in front makes a number octal; `08`, which
+// cannot be that, is 8.
 const int = word(
   'int',
   /^(?=[-+0-9])[-+]?_*(?:0_*[bB]_*[01][01_]*|0_*[oO]_*[0-7][0-7_]*|0_*[xX]_*[\da-fA-F][\da-fA-F_]*|0[0-7_]*|[1-9][\d_]*)$/,

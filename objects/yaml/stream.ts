@@ -1,5 +1,5 @@
-// A stream of manifests cut into its documents, as kubectl cuts it before it parses: a quote that is never closed in one document then
-// cannot swallow the next. Pure.
+// A stream of manifests cut into its documents, as kubectl cuts it before it parses: a quote that is never closed in
+// one document then cannot swallow the next. Pure.
 
 /** A part of a stream: mostly one document; several where one ends with `...`; none where there are but comments. */
 export interface StreamPiece {
@@ -43,7 +43,10 @@ export function cutStream(stream: string): StreamPiece[] {
   }
 }
 
-/** JSON documents follow each other without a separator; what stands before another one must be JSON to the letter to be cut off. */
+/**
+ * JSON documents follow each other without a separator; what stands before another one must be JSON to the letter to be
+ * cut off.
+ */
 function cutJson(whole: StreamPiece): StreamPiece[] {
   if (!/^\uFEFF?\s*\{/.test(whole.text)) return [whole];
   const pieces: StreamPiece[] = [];

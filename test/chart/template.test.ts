@@ -11,7 +11,7 @@ function rendered(source: string, data: unknown = {}): string {
   return render(body, defined, data as Value);
 }
 
-describe('templates', () => {
+describe('chart/template', () => {
   const data = { a: { b: 'x' }, list: ['p', 'q'], map: { z: 1, m: 2 }, no: false, yes: true, zero: 0, empty: {}, nothing: null };
 
   const SAME: readonly [source: string, expected: string][] = [

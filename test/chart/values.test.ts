@@ -6,7 +6,7 @@ import { problemsOf } from '#chart/schema.ts';
 import { mergeValues, parseSet, parseValues, ValuesError } from '#chart/values.ts';
 import { type InstallOptions, valuesOf } from '#cli/installation/objects.ts';
 
-describe('values', () => {
+describe('chart: values', () => {
   const chart = weftChart();
   // biome-ignore lint/suspicious/noExplicitAny: the tests say which values there are
   const valuesFor = (over: Partial<InstallOptions>) => valuesOf({ ha: false, files: [], set: [], ...over }, chart) as any;
@@ -87,16 +87,16 @@ describe('values', () => {
     });
   }
 
-  it('say file and place of broken YAML', () => {
+  it('name file and place of broken YAML', () => {
     expect(() => valuesFor({ files: [{ name: 'v.yaml', text: 'a: [1\nb: 2' }] })).to.throw(ValuesError, /^v\.yaml: .* at line 2/);
     expect(() => valuesFor({ files: [{ name: 'v.yaml', text: 'pdb: {}\npdb: {}' }] })).to.throw(ValuesError, /^v\.yaml: .*unique/);
   });
 
-  it('YAML 1.1 counts, as in Helm', () => {
+  it('are read as Helm reads YAML', () => {
     expect(parseValues('a: yes\nb: 010\nc: 12:30\nd: 2026-01-01', '')).to.deep.equal({ a: true, b: 8, c: '12:30', d: '2026-01-01' });
   });
 
-  it('any words are taken or refused, and never change what objects are', () => {
+  it('of any --set are taken or refused, and never change Object.prototype', () => {
     const words = fc.array(
       fc.constantFrom('controlPlane', '.', '=', ',', '{', '}', '\\', 'replicas', '3', '__proto__', 'null', '[0]', 'é'),
       { maxLength: 12 },

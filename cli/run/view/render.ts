@@ -1,4 +1,5 @@
-// Draws the state of the mesh as lines of text: the live view of a terminal, and the plain lines where there is none. Pure.
+// Draws the state of the mesh as lines of text: the live view of a terminal, and the plain lines where there is none.
+// Pure.
 
 import { statusName } from '#core/contract/grpc-codes.ts';
 import type { SeenTrace } from '#core/contract/stats.ts';
@@ -28,7 +29,10 @@ const MOST_PROBLEMS = 5;
 /** Columns of a trace's line beside its name: indent, duration, the word and 32 digits. */
 const TRACE_COLUMNS = 51;
 
-/** At most `size.rows` lines of at most `size.columns` columns. Where there is no room, backends share their method's line, then ids of traces are left out. */
+/**
+ * At most `size.rows` lines of at most `size.columns` columns. Where there is no room, backends share their method's
+ * line, then ids of traces are left out.
+ */
 export function renderView(state: MeshView, size: Size, style: Style): string[] {
   const head = [headline(state, style), ''];
   const foot = [...routeLines(state.routes, style), ...problemLines(state.problems, style)];
@@ -104,7 +108,7 @@ function splitText(row: MethodRow): string {
   return row.backends.map(({ backend, share }) => `${shortBackend(backend, row.service)} ${shareText(share)}`).join('  ');
 }
 
-/** Is the condition as its owner would wish? PartiallyInvalid is the one that is good when it is not there. */
+/** Is the condition as its owner wants it? PartiallyInvalid is the one that is good when it is not there. */
 export function isGood(condition: RouteCondition): boolean {
   return condition.type === 'PartiallyInvalid' ? condition.status !== 'True' : condition.status === 'True';
 }

@@ -1,4 +1,5 @@
-// Where the run speaks. On a terminal the view stays at the bottom and log lines scroll away above it; elsewhere both are plain lines.
+// Where a run's output goes. On a terminal the view stays at the bottom and log lines scroll away above it; elsewhere
+// both are plain lines.
 
 export interface ScreenOutput {
   write(text: string): unknown;
@@ -33,7 +34,7 @@ export function liveScreen(out: ScreenOutput): Screen {
     size,
     log: (line) => {
       if (closed) return void out.write(`${line}\n`);
-      // A window that was made smaller since has rewrapped the view: it is drawn anew at the next second.
+      // A window that was made smaller has rewrapped the view: it is drawn again at the next second.
       out.write(`${up()}${CLEAR_BELOW}${line}\n${paint(drawn)}`);
     },
     draw: (lines) => {

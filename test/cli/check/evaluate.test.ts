@@ -1,4 +1,5 @@
-// Verdicts of `weft check`: nothing to say of a healthy cluster, and for each breakage the check that names it and what to do.
+// Verdicts of `weft check`: nothing to say of a healthy cluster, and for each breakage the check that names it and what
+// to do.
 import { expect } from 'chai';
 import type { Check, State } from '#cli/check/check.ts';
 import { evaluate } from '#cli/check/evaluate.ts';
@@ -306,7 +307,7 @@ describe('weft check, verdicts', () => {
     expect(find(evaluate(facts({ answers })), 'connected').state).to.equal('skipped');
   });
 
-  it('without a cluster: one failure with its reason, and nothing else is judged', () => {
+  it('reports one failure with its reason where there is no cluster, and judges nothing else', () => {
     const failure = unread('connect ECONNREFUSED 127.0.0.1:1');
     const checks = evaluate(facts({ kubernetes: failure }));
     expect(checks.map(({ state }) => state)).to.deep.equal(['failed', ...Array(6).fill('skipped')]);

@@ -72,7 +72,7 @@ function ask(
 const text = (report: ExplainReport) => layOutExplanation(report, PLAIN).join('\n');
 
 describe('explain', () => {
-  it('tells the winner, the filters, the shares and the endpoints of a canary', () => {
+  it('shows the winner, the filters, the shares and the endpoints of a canary', () => {
     const canary = route(
       'canary',
       `
@@ -108,14 +108,14 @@ others    rule 1 "forced"  header x-version: wanted exact "v2", request has none
     expect(forced.backends[0].endpoints[0]).to.include({ address: null, identity: 'spiffe://cluster.local/ns/shop/sa/payment-v2' });
   });
 
-  it('tells that no route is attached', () => {
+  it('says that no route is attached', () => {
     const report = ask(BASE, { to: 'payment-v1' });
     expect(report.result).to.deep.equal({ kind: 'default' });
     expect(report.backends[0]).to.include({ service: 'shop/payment-v1', share: 1 });
     expect(text(report)).to.include("no route is attached: the call goes to the Service's own endpoints");
   });
 
-  it('tells that nothing matches, and the method that was perhaps meant', () => {
+  it('says that nothing matches, and suggests the method that was perhaps meant', () => {
     const report = ask([...BASE, route('r', `[{matches: [{method: {service: a.S, method: Gett}}], backendRefs: [${V1}]}]`)]);
     expect(report.result).to.include({ kind: 'no match', grpcStatus: 'UNIMPLEMENTED' });
     expect(text(report)).to.match(
@@ -123,7 +123,7 @@ others    rule 1 "forced"  header x-version: wanted exact "v2", request has none
     );
   });
 
-  it('tells that a rule or a share fails, and why', () => {
+  it('says that a rule or a share fails, and why', () => {
     const missing = ask([...BASE, route('r', `[{backendRefs: [${V1}, {name: payment-v3, port: 8080}]}]`)]);
     expect(missing.backends.map(({ share }) => share)).to.deep.equal([0.5, 0.5]);
     expect(missing.backends[1].invalid).to.include('payment-v3');
@@ -284,13 +284,13 @@ describe('explain: the command', () => {
     expect(out).to.match(/problems +\S*broken\.yaml:1:\d+: /);
   });
 
-  it('fails for a directory that is not there, and for wrong words', async () => {
+  it('fails for a directory that is not there, and for wrong usage', async () => {
     expect(await refusal(run(join(directory, 'gone')))).to.be.instanceOf(Failure);
     expect(await refusal(run(directory, '-H', 'nonsense'))).to.be.instanceOf(UsageError);
   });
 });
 
-describe('styleFor', () => {
+describe('print: the style of a stream', () => {
   it('has colours on a terminal only, and not where they are unwanted', () => {
     expect(styleFor({ isTTY: true }, {})).to.equal(COLOURED);
     expect(styleFor({ isTTY: true }, { NO_COLOR: '' })).to.equal(COLOURED);

@@ -3,7 +3,7 @@ import { expect } from 'chai';
 import { parseCallee, parseCaller, parseHeader, parseMethod, requestHeaders } from '#cli/explain/inquiry.ts';
 import { UsageError } from '#core/program/failure.ts';
 
-describe('explain: words', () => {
+describe('explain: the inquiry', () => {
   it('reads callers', () => {
     expect(parseCaller('shop')).to.deep.equal({ namespace: 'shop', workload: null });
     expect(parseCaller('shop/checkout')).to.deep.equal({ namespace: 'shop', workload: 'checkout' });

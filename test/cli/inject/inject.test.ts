@@ -27,7 +27,7 @@ function injected(text: string): { values: Value[]; text: string; report: string
   };
 }
 
-describe('injectManifests', () => {
+describe('weft inject: manifests', () => {
   it('finds the pods of every kind of workload', () => {
     const template = `spec: { template: { ${SPEC} } }`;
     const kinds = [
@@ -78,7 +78,7 @@ describe('injectManifests', () => {
     expect(text).to.match(/name: WEFT_LOG_LEVEL,?\s+value: "off"/);
   });
 
-  it('leaves scalars as kubectl reads them, by YAML 1.1', () => {
+  it('leaves scalars as kubectl reads them', () => {
     const volumes = 'volumes: [ { name: keys, secret: { secretName: k, defaultMode: 0400 } } ]';
     const env = 'env: [ { name: A, value: "0400" }, { name: B, value: "1_000" }, { name: C, value: "yes" }, { name: D, value: "0b11" } ]';
     const flags = 'stdin: yes, tty: off, ports: [ { containerPort: 8_080 } ]';
@@ -158,7 +158,7 @@ describe('injectManifests', () => {
   });
 });
 
-describe('weft inject', () => {
+describe('weft inject: the command', () => {
   const dir = fs.mkdtempSync(path.join(os.tmpdir(), 'weft-inject-'));
   const file = path.join(dir, 'pod.yaml');
   const roots = path.join(dir, 'roots.pem');
@@ -248,7 +248,7 @@ describe('weft inject', () => {
     expect(error?.message).to.equal('1 of 2 workloads cannot be injected; nothing was written');
   });
 
-  it('refuses wrong words', async () => {
+  it('refuses wrong usage', async () => {
     const given = ['--image', 'weft:9', '--trust-roots', roots];
     expect((await weft([])).error?.message).to.include('-f FILE');
     expect((await weft(['-f', '-', '-f', '-', ...given])).error?.message).to.include('stdin');

@@ -1,4 +1,5 @@
-// A trace as text: the golden files test/golden/trace/<case>.<columns>.txt (UPDATE_GOLDEN=1 rewrites them), and traces that no service would send.
+// A trace as text: the golden files test/golden/trace/<case>.<columns>.txt (UPDATE_GOLDEN=1 rewrites them), and traces
+// that no service would send.
 import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { expect } from 'chai';
 import fc from 'fast-check';
@@ -34,7 +35,7 @@ const ODD: readonly AnsweredSpan[] = [
   },
 ];
 
-describe('weft trace: text', () => {
+describe('weft trace: the drawing', () => {
   for (const [name, spans, columns] of [
     ['checkout', CHECKOUT, 80],
     ['checkout', CHECKOUT, 120],

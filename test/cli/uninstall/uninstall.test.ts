@@ -11,7 +11,10 @@ interface Stored {
   [field: string]: unknown;
 }
 
-/** An API server's answers from a list of objects; a path under which nothing can be is 404, as for kinds that are not served. */
+/**
+ * An API server's answers from a list of objects; a path under which nothing can be is 404, as for kinds that are not
+ * served.
+ */
 function clusterWith(objects: Readonly<Record<string, readonly Stored[]>>, fault?: (path: string) => KubeError | undefined): KubeClient {
   const answer = (where: ResourcePath | string, query: Readonly<Record<string, string>>): unknown => {
     if (typeof where === 'string') throw new Error('not expected');
@@ -108,13 +111,13 @@ describe('weft uninstall', () => {
     ]);
     expect(names).not.to.include.members(['XMesh other']);
     expect(names.filter((name) => name.startsWith('PodDisruptionBudget') || name.includes('weft-injector-tls'))).to.deep.equal([]);
-    // Whoever could make something anew has lost the right to before it goes.
+    // A program that could make an object again has lost the right to before that object goes.
     const bindings = names.lastIndexOf('ClusterRoleBinding weft-control-plane');
     expect(bindings).to.be.lessThan(names.indexOf('ConfigMap shop/weft-trust'));
     expect(new Set(names).size).to.equal(names.length);
   });
 
-  it('prints of an object what kubectl needs', () => {
+  it('prints as much of an object as kubectl needs', () => {
     const [first] = removalOrder();
     expect(toIdentity(first)).to.deep.equal({
       apiVersion: 'admissionregistration.k8s.io/v1',
@@ -152,7 +155,7 @@ describe('weft uninstall', () => {
     expect(asked.length).to.be.below(50);
   });
 
-  it('leaves a namespace that somebody else has made, and says that Helm keeps a record', async () => {
+  it('leaves a namespace that Weft has not made, and says that Helm keeps a record', async () => {
     const objects = installed();
     objects.namespaces = [{ metadata: { name: system } }];
     for (const { metadata } of objects.deployments) metadata.labels = { 'app.kubernetes.io/managed-by': 'Helm' };

@@ -25,7 +25,7 @@ describe('local/mesh: the text of an exit', () => {
     expect(exitText('a-1', 'main', exit({ code: null, error: 'spawn x ENOENT' }))).to.include('could not be started (spawn x ENOENT)');
   });
 
-  it('makes a standing problem of one that ends at once again and again, with its last words', () => {
+  it('makes a standing problem of a process that ends at once again and again, with its last errors', () => {
     expect(hopelessText('a-1', 'main', exit({ shortRuns: 2 }), null)).to.equal(null);
     expect(hopelessText('a-1', 'main', exit({ shortRuns: 3, lastErrors: ['1', '2', '3', '4'] }), null)).to.equal(
       'a-1 main ended at once 3 times: its last words: 2 / 3 / 4',
@@ -47,7 +47,7 @@ describe('local/mesh: the text of an exit', () => {
     expect(wantedPorts(pod, ['bind 0.0.0.0:9090 failed'])).to.deep.equal([8080, 9090]);
   });
 
-  it('finds who is in the way: first on the container’s own address, then its own sidecar', () => {
+  it('finds the process that is in the way: first on the container’s own address, then its own sidecar', () => {
     const at = (address: string) => ({ address, port: 8080, inode: 'none' });
     const clash = (...addresses: string[]) => portClash(pod, ['EADDRINUSE'], () => undefined, addresses.map(at));
     expect(clash('127.77.9.1', pod.podAddress)).to.include(`on ${pod.podAddress}: `).and.include('listen on status.podIP (here 127.77.1.2');

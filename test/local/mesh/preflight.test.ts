@@ -13,7 +13,7 @@ describe('local/mesh: preflight', () => {
     ]);
   });
 
-  it('names who holds a port that a pod or a Service needs', () => {
+  it('names the process that holds a port that a pod or a Service needs', () => {
     const plan = planMesh([deployment('a', { app: 'a' }), service('s', undefined)], settings);
     const held = [
       { address: '0.0.0.0', port: 8080, inode: '1' },

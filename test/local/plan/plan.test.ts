@@ -161,7 +161,7 @@ describe('local/plan: services', () => {
   });
 });
 
-describe('local/plan: what a sidecar is told', () => {
+describe('local/plan: the workload that a sidecar receives', () => {
   it('listens for every port of its pod and for every Service of the mesh', () => {
     const input = [
       service('payment', { app: 'payment' }),
@@ -212,7 +212,7 @@ describe('local/plan: what a sidecar is told', () => {
 });
 
 describe('local/plan: containers', () => {
-  it('publishes the Services as variables that lead to the own sidecar', () => {
+  it('publishes the Services as variables that lead to the pod’s own sidecar', () => {
     const { pods } = planMesh(
       [service('payment-v1', { app: 'a' }), service('db', undefined, {}, {}, { namespace: 'data' }), deployment('a', { app: 'a' })],
       settings,

@@ -22,7 +22,7 @@ describe('local/process: launch', () => {
     expect(launch.env).to.not.have.any.keys('WEFT_X', 'npm_config_y', 'NODE_OPTIONS');
   });
 
-  it('tells the sidecar who and where it is', () => {
+  it('gives the sidecar its identity and its addresses', () => {
     const launch = sidecarLaunch(
       pod,
       {

@@ -11,7 +11,7 @@ import { NO_GUARD } from '#local/process/guard.ts';
 import { LineSplitter, LONGEST_LINE } from '#local/process/lines.ts';
 import { type Exit, type Launch, Supervised } from '#local/process/supervised.ts';
 
-/** A zombie counts as gone: where nobody reaps orphans it stays in the table for ever. */
+/** A zombie counts as gone: where no init process reaps orphans it stays in the table for ever. */
 const alive = (pid: number): boolean => {
   const { stdout } = spawnSync('ps', ['-o', 'stat=', '-p', String(pid)], { encoding: 'utf8' });
   return stdout.trim() !== '' && !stdout.startsWith('Z');

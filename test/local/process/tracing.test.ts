@@ -1,10 +1,10 @@
-// What sidecars of `weft run` are told of tracing: --otlp, and the user's own OTEL_ settings.
+// The tracing settings that `weft run` hands to its sidecars: --otlp, and the user's own OTEL_ settings.
 import { expect } from 'chai';
 import { UsageError } from '#core/program/failure.ts';
 import { otlpUrl, tracingProblems, tracingVariables } from '#local/process/tracing.ts';
 
 describe('local/process: tracing', () => {
-  it('hands the settings of the user on, but for a service name that would be that of all', () => {
+  it('hands the user’s settings on, except a service name, which would name all workloads alike', () => {
     const base = {
       HOME: '/h',
       OTEL_EXPORTER_OTLP_TRACES_ENDPOINT: 'http://a/x',
@@ -47,7 +47,7 @@ describe('local/process: tracing', () => {
     expect(problem).to.include('OTEL_TRACES_SAMPLER must be one of');
   });
 
-  it('wants the URL of the collector', () => {
+  it('takes the URL of the collector alone', () => {
     expect(otlpUrl('http://127.0.0.1:4318/')).to.equal('http://127.0.0.1:4318');
     expect(() => otlpUrl('http://c:4318/v1/traces')).to.throw(UsageError, 'did you mean http://c:4318?');
     expect(() => otlpUrl('c:4318')).to.throw(UsageError, '--otlp "c:4318" is not an http:// or https:// URL: did you mean http://c:4318?');

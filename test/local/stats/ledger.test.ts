@@ -94,7 +94,7 @@ describe('local/stats: tally', () => {
 });
 
 describe('local/stats: snapshot', () => {
-  it('reads an answer and refuses what is none', () => {
+  it('reads an answer of /stats and refuses anything else', () => {
     expect(parseStats(JSON.stringify({ series: [series(3)] }))).to.deep.equal([series(3)]);
     for (const body of ['', 'null', '{}', '[]', '{"series":1}']) expect(parseStats(body), body).to.equal(undefined);
   });

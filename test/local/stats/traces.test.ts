@@ -37,7 +37,7 @@ describe('local/stats: traces', () => {
     expect(ledger.lastSecond().rows[0].traces).to.deep.equal({});
   });
 
-  it('reads them from sidecars that tell of them, and passes over what is none', () => {
+  it('reads them from sidecars that report them, and passes over what is no trace', () => {
     const read = (more: object) => parseStats(JSON.stringify({ series: [{ ...series(1), ...more }] }))![0];
     const slow = seen('a', 1.5, 2);
     expect(read({ failed: { ...slow, code: 'Strange' } }).failed!.code).to.equal(2);

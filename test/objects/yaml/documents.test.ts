@@ -1,4 +1,5 @@
-// The one YAML reader: each word and each stream as kubectl 1.32.4 reads it (`kubectl annotate --local -f - a=b -o json`).
+// The one YAML reader: each word and each stream as kubectl 1.32.4 reads it (`kubectl annotate --local -f - a=b -o
+// json`).
 import { expect } from 'chai';
 import { parseValues } from '#chart/values.ts';
 import { injectManifests } from '#cli/inject/manifests.ts';

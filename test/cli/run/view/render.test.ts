@@ -167,8 +167,8 @@ describe('run/view: render', () => {
   });
 });
 
-describe('run/view: words', () => {
-  it('says numbers as people do', () => {
+describe('run/view: numbers and lines', () => {
+  it('writes numbers as people do', () => {
     expect([0, 0.4, 9.96, 201.4, 1234].map(rateText)).to.deep.equal(['0/s', '0.4/s', '10.0/s', '201/s', '1.2k/s']);
     expect([null, 0.5, 12.34, 123.4, 1500].map(latencyText)).to.deep.equal(['–', '0.50 ms', '12.3 ms', '123 ms', '1.5 s']);
     expect([null, 0, 0.001, 0.9, 0.99999, 1].map(shareText)).to.deep.equal(['–', '0 %', '0.1 %', '90.0 %', '99.9 %', '100 %']);
