@@ -1,6 +1,7 @@
 // The functions that the chart's templates may call: each as Go, Sprig or Helm has it, for the types that a chart's
 // values have.
 import { Document, Scalar, visit } from 'yaml';
+import { KUBECTL_WORDS } from '#objects/yaml/schema.ts';
 
 /** What values are: YAML's types, and integers that `int` has made. */
 export type Value = string | number | bigint | boolean | null | readonly Value[] | { readonly [name: string]: Value };
@@ -94,9 +95,9 @@ function mapOf(value: Value): { readonly [name: string]: Value } {
  */
 const UNPRINTABLE = /[\u007f-\u00a0\u2028\u2029\ufeff\ufffe\uffff]/g;
 
-/** YAML 1.1, because that is what Helm and kubectl read: `yes` is quoted. */
+/** YAML 1.1, with quotes also where only Helm and kubectl would read another value than text: `yes`, `0o17`. */
 export function yamlOf(value: unknown): string {
-  const document = new Document(value, { version: '1.1', aliasDuplicateObjects: false });
+  const document = new Document(value, { version: '1.1', compat: KUBECTL_WORDS, aliasDuplicateObjects: false });
   visit(document, {
     Scalar: (_, scalar) => {
       if (typeof scalar.value === 'string' && scalar.value.search(UNPRINTABLE) !== -1) scalar.type = Scalar.QUOTE_DOUBLE;

@@ -109,11 +109,14 @@ function followed(context: Context, value: unknown): unknown {
   return context !== undefined && isAlias(value) ? (value as Alias).resolve(context.doc, context) : value;
 }
 
+/** The words that are no text to kubectl: a writer has to quote text that looks like one (`compat` of the package yaml). */
+export const KUBECTL_WORDS: ScalarTag[] = [bool, int, float, unwritable];
+
 /** For the functions and classes of the package yaml. */
 export const KUBECTL_YAML: ParseOptions & DocumentOptions & SchemaOptions & ToJSOptions = {
   version: '1.1',
   schema: 'failsafe',
   merge: false,
   resolveKnownTags: false,
-  customTags: (tags) => [...tags, 'null', bool, int, float, unwritable, binary, merge],
+  customTags: (tags) => [...tags, 'null', ...KUBECTL_WORDS, binary, merge],
 };
