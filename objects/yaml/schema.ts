@@ -47,10 +47,11 @@ const int = word(
   Number.isInteger,
 );
 
-// A number that is too large for 64 bits is text, as is one of base 60.
+// A number beyond the range of a double is text, as is one of base 60. No part of the pattern can match in two ways, so
+// that a long word costs time in proportion to its length.
 const float = word(
   'float',
-  /^(?:(?=[-+0-9])[-+]?_*(?:\.[\d_]*\d[\d_]*|\d[\d_]*(?:\.[\d_]*)?)|\.\d+(?:_\d+)*)(?:[eE][-+]?[\d_]*\d[\d_]*)?$/,
+  /^(?:(?=[-+0-9])[-+]?_*(?:\._*\d[\d_]*|\d[\d_]*(?:\.[\d_]*)?)(?:[eE]_*(?:[-+]_*)?\d[\d_]*)?|\.\d+(?:_\d+)*(?:[eE][-+]?\d+(?:_\d+)*)?)$/,
   (source) => {
     const value = Number(source.replaceAll('_', ''));
     return Number.isFinite(value) ? value : source;

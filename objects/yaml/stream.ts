@@ -54,7 +54,7 @@ function cutJson(whole: StreamPiece): StreamPiece[] {
   for (const end of ends(whole.text)) {
     const cut = end - (whole.text.length - rest.text.length);
     const text = rest.text.slice(0, cut);
-    if (!isJson(text)) continue;
+    if (!isJson(text)) break;
     pieces.push({ ...rest, text, json: true });
     const lines = lineEnds(text);
     const column = lines === 0 ? rest.column + text.length : text.length - text.lastIndexOf('\n');
