@@ -1,9 +1,9 @@
 // Reads what a sidecar's admin endpoint GET /stats answers (core/contract/stats.ts), also of an older sidecar. Pure.
 import { GRPC_CODES } from '#core/contract/grpc-codes.ts';
-import type { SeenTrace, StatsSeries } from '#core/contract/stats.ts';
+import type { StatsCall, StatsSeries } from '#core/contract/stats.ts';
 
 /** A recorded call that failed. */
-export interface FailedTrace extends SeenTrace {
+export interface FailedTrace extends StatsCall {
   /** gRPC status code. */
   readonly code: number;
 }
@@ -59,7 +59,7 @@ function codeOf(name: unknown): number {
   return code === -1 ? GRPC_CODES.indexOf('Unknown') : code;
 }
 
-function traceOf(value: unknown): SeenTrace | undefined {
+function traceOf(value: unknown): StatsCall | undefined {
   const { traceId, ms, endedMs } = (value ?? {}) as Record<string, unknown>;
   return typeof traceId === 'string' && /^[0-9a-f]{32}$/.test(traceId)
     ? { traceId, ms: Math.round(count(ms) * 1000) / 1000, endedMs: Math.round(count(endedMs)) }

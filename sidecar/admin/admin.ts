@@ -1,7 +1,6 @@
 // The admin server: probes and metrics for anyone who can reach it, the inner life for loopback only.
 import type http from 'node:http';
 import { GRPC_CODES } from '#core/contract/grpc-codes.ts';
-import type { StatsSeries } from '#core/contract/stats.ts';
 import type { Exposition } from '#core/program/exposition.ts';
 import { MetricsPage } from '#core/program/metrics-page.ts';
 import { didYouMean } from '#core/program/nearest.ts';
@@ -34,6 +33,28 @@ export interface AdminSource {
   readonly unixMs?: (monotonicMs: number) => number;
   /** The application's probes that were pointed at us, and where it is asked; absent: none. */
   readonly probes?: { readonly targets: ReadonlyMap<string, ProbeTarget>; readonly podAddress: string };
+}
+
+/** One series as /stats shows it; cumulative since the start. `weft run` reads this. */
+export interface StatsSeries {
+  direction: 'outbound' | 'inbound';
+  caller: string;
+  service: string;
+  route: string;
+  rule: string;
+  method: string;
+  backend: string;
+  mtls: boolean;
+  /** gRPC status → calls. */
+  statuses: Record<string, number>;
+  count: number;
+  inFlight: number;
+  /** Buckets that are not empty: upper bounds in ms and calls. */
+  latency: { boundsMs: number[]; counts: number[] };
+  /** The slowest call of about the last minute whose trace was recorded. Unix ms; absent: there is none. */
+  slow?: { traceId: string; ms: number; endedMs: number };
+  /** The last call whose trace was recorded and that ended with a status other than OK. */
+  failed?: { traceId: string; code: string; ms: number; endedMs: number };
 }
 
 export class AdminServer {

@@ -2,7 +2,7 @@
 // Pure.
 
 import { statusName } from '#core/contract/grpc-codes.ts';
-import type { SeenTrace } from '#core/contract/stats.ts';
+import type { StatsCall } from '#core/contract/stats.ts';
 import type { MethodRow, RouteCondition, RouteRow } from '#local/stats/rows.ts';
 import type { Style } from '../../print/style.ts';
 import { bar, clockText, latencyText, pad, padLeft, rateText, shareText, truncate } from '../../print/words.ts';
@@ -90,7 +90,7 @@ function methodLines(state: MeshView, columns: number, style: Style, shown: { ba
 
 /** The ids whole, so that they can be copied: `weft trace` takes them. */
 function traceLines({ traces: { slow, failed } }: MethodRow, nameWidth: number, style: Style): string[] {
-  const line = (name: string, { ms, traceId }: SeenTrace, paint: (text: string) => string) =>
+  const line = (name: string, { ms, traceId }: StatsCall, paint: (text: string) => string) =>
     `    ${paint(pad(name, nameWidth))} ${padLeft(latencyText(ms), 7)} ${style.dim(`trace ${traceId}`)}`;
   const slowLine = slow === undefined ? [] : [line('slow', slow, (text) => text)];
   return failed === undefined ? slowLine : [...slowLine, line(statusName(failed.code), failed, style.bad)];
