@@ -43,6 +43,7 @@ const FLOORS: Readonly<Record<string, readonly (string | readonly string[])[]>> 
     'http2',
     'http',
   ],
+  chart: ['render.ts', 'values.ts', ['schema.ts', 'chart.ts', 'chart-kinds.ts', 'template']],
   local: ['mesh', 'process', 'network', 'plan', 'stats'],
   cli: [
     'main.ts',

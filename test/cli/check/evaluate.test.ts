@@ -135,7 +135,7 @@ describe('weft check, verdicts', () => {
       /logs deployment\/weft-injector/,
     ],
     [
-      "the caBundle is somebody else's",
+      "the caBundle is another authority's",
       { handshakes: [{ pod: 'weft-injector-1', verdict: ok('SELF_SIGNED_CERT_IN_CHAIN') }] },
       'webhook-certificate',
       'failed',
@@ -143,7 +143,7 @@ describe('weft check, verdicts', () => {
       /rollout restart deployment\/weft-injector/,
     ],
     [
-      'the webhook calls somebody else',
+      'the webhook calls another Service',
       { webhook: ok({ webhooks: [{ name: 'a', clientConfig: { caBundle: 'eA==', service: { namespace: 'x', name: 'y' } } }] }) },
       'webhook',
       'failed',
@@ -162,7 +162,7 @@ describe('weft check, verdicts', () => {
     ['the authority ends soon', answered({ authorityNotAfterMs: NOW_MS + 86_400_000 }), 'authority', 'warning', /good for 1d/, /end/],
     ['the authority is over', answered({ authorityNotAfterMs: NOW_MS - 60_000 }), 'authority', 'failed', /expired 1m ago/, /end/],
     ['versions are apart', answered({ version: '0.3.0' }), 'versions', 'warning', /more than one minor/, /rollout restart/],
-    ['nobody leads', answered({ leader: false }), 'leader', 'warning', /no control plane leads/, /15 s/],
+    ['no control plane leads', answered({ leader: false }), 'leader', 'warning', /no control plane leads/, /15 s/],
     [
       'a replica is mute',
       { answers: [{ pod: 'weft-control-plane-1', report: unread('pods "x" is forbidden') }] },
@@ -197,7 +197,7 @@ describe('weft check, verdicts', () => {
     ],
     ['a sidecar that is not connected', answered({ sidecars: [] }), 'connected', 'warning', /1 sidecar not connected/, /15012/],
     [
-      'a certificate that nobody renews',
+      'a certificate that is not renewed',
       answered({ sidecars: [{ ...sidecar('payment-7f6d-aaaaa'), certificateNotAfterMs: NOW_MS + 600_000 }] }),
       'certificates',
       'warning',
@@ -221,7 +221,7 @@ describe('weft check, verdicts', () => {
       /weft status routes/,
     ],
     [
-      'a route that nobody has judged',
+      'a route that no control plane has judged',
       { grpcRoutes: ok([route([{ ...ACCEPTED, observedGeneration: 1 }])]) },
       'routes-pending',
       'warning',

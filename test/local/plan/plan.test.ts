@@ -195,11 +195,11 @@ describe('local/plan: the workload that a sidecar receives', () => {
       const template = { metadata: { ...metadata, ...(annotations && { annotations }) }, spec };
       return planMesh([{ object: { ...object, spec: { ...object.spec, template } }, file: '/manifests/all.yaml' }], settings);
     };
-    const told = (plan: ReturnType<typeof planWith>) => workloadOf(plan.pods[0], plan, [namespace], settings).telemetry!;
+    const telemetry = (plan: ReturnType<typeof planWith>) => workloadOf(plan.pods[0], plan, [namespace], settings).telemetry!;
     const plain = planWith();
     const logged = planWith({ 'weft.dev/access-log': 'all' });
-    expect(told(plain)).to.include({ traceSampling: 0.05, accessLog: '' });
-    expect(told(logged)).to.include({ traceSampling: 0.05, accessLog: 'all' });
+    expect(telemetry(plain)).to.include({ traceSampling: 0.05, accessLog: '' });
+    expect(telemetry(logged)).to.include({ traceSampling: 0.05, accessLog: 'all' });
     expect(logged.pods[0].revision).to.equal(plain.pods[0].revision);
     expect(planWith({ 'weft.dev/access-log': 'all', 'weft.dev/mtls': 'strict' }).pods[0].revision).to.not.equal(plain.pods[0].revision);
   });
