@@ -9,7 +9,10 @@ const ROOT = path.join(import.meta.dirname, '..');
 const LOOP = path.join(import.meta.dirname, 'metrics-loop.ts');
 /** Inside the repository, where the sidecar finds its packages. */
 const UNCOUNTED = path.join(import.meta.dirname, '.cache', 'uncounted');
-/** Appended to the series' module. A sidecar whose series are counted by another name does not start with it, rather than count. */
+/**
+ * Appended to the series' module. A sidecar whose series are counted by another name does not start with it, rather
+ * than count.
+ */
 const COUNT_NOTHING = `if (typeof RequestSeries.prototype.ended !== 'function') throw new Error('series are not counted by ended()');
 RequestSeries.prototype.ended = () => {};`;
 const STUCK_MS = 60_000;

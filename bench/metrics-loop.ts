@@ -1,5 +1,7 @@
-// What counting a call costs, without the call: all that an exchange does for counters, millions of times, with the product's own plans and series.
-// A program, as its answer depends on Node's flags: node <the sidecar's flags> metrics-loop.ts; prints MetricsCost as JSON.
+// What counting a call costs, without the call: all that an exchange does for counters, millions of times, with the
+// product's own plans and series.
+// A program, because the result depends on Node's flags: node <the sidecar's flags> metrics-loop.ts; prints MetricsCost
+// as JSON.
 
 import { ObjectStore } from '#control-plane/store/object-store.ts';
 import { translateService } from '#control-plane/translate/service.ts';

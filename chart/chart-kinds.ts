@@ -9,8 +9,8 @@ const rbac = (plural: string, namespaced: boolean): ServedKind => ({
 });
 
 /**
- * In the order of installation: what others need first, the webhook last, so that it concerns no pod before somebody can answer.
- * Removal goes the other way round.
+ * In the order of installation: what others need first, the webhook last, so that it is asked about no pod before the
+ * injector can answer. Removal goes the other way round.
  */
 export const CHART_KINDS: ReadonlyMap<string, ServedKind> = new Map<string, ServedKind>([
   ['Namespace', KINDS.Namespace],

@@ -1,5 +1,6 @@
-// Bundles each program into an ES module under dist/, and the example's services into examples/shop/dist/. What a program imports only when it
-// needs it is in files beside it, <program>-<hash>.mjs. A bundle starts faster and smaller than stripped sources.
+// Bundles each program into an ES module under dist/, and the example's services into examples/shop/dist/. What a
+// program imports only when it needs it is in files beside it, <program>-<hash>.mjs. A bundle starts faster and smaller
+// than stripped sources.
 import { existsSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { basename, dirname, join, relative, sep } from 'node:path';
 import { fileURLToPath, pathToFileURL } from 'node:url';
@@ -46,7 +47,8 @@ async function bundleProgram(root, bundle) {
     outdir: directory,
     outExtension: { '.js': '.mjs' },
     bundle: true,
-    // Without it esbuild initializes modules of a program with dynamic imports in another order than the language does, which breaks some.
+    // Without it esbuild initializes modules of a program with dynamic imports in another order than the language does,
+    // which breaks some.
     splitting: true,
     chunkNames: `${name}-[hash]`,
     metafile: true,

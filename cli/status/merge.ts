@@ -1,7 +1,8 @@
-// One picture from several replicas of the control plane: each knows all routes, and the sidecars that are connected to it. Pure.
+// One picture from several replicas of the control plane: each knows all routes, and the sidecars that are connected to
+// it. Pure.
 import { worthShowing } from '#control-plane/publish/call-reports.ts';
 import type { ParentView, RouteView, SidecarView, TracedCallView } from '#core/contract/view.ts';
-import type { Answer } from '../cluster/replicas.ts';
+import type { ReplicaAnswer } from '../cluster/replicas.ts';
 
 export interface MeshStatus {
   readonly routes: readonly RouteView[];
@@ -18,8 +19,10 @@ export interface MeshStatus {
 /** Sorts before every character of a name: web before web-two. */
 const SEPARATOR = '\u0000';
 
-/** Sums over replicas. A sidecar that two of them hold (it has just changed over) counts as the younger connection's. */
-export function mergeAnswers(answers: readonly Answer[]): MeshStatus {
+/**
+ * Sums over replicas. A sidecar that two of them hold (it has just changed over) counts as the younger connection's.
+ */
+export function mergeAnswers(answers: readonly ReplicaAnswer[]): MeshStatus {
   const reports = answers.flatMap(({ report }) => (report.ok ? [report.value] : []));
   const sidecars = new Map<string, SidecarView>();
   for (const sidecar of reports.flatMap((report) => report.sidecars)) {
@@ -57,7 +60,7 @@ function mergeCalls(all: readonly TracedCallView[]): TracedCallView[] {
     .map(([, call]) => call);
 }
 
-/** Conditions are those of the newer generation; who runs it adds up. */
+/** Conditions are those of the newer generation; the sidecars that run it add up. */
 function mergeRoutes(a: RouteView, b: RouteView): RouteView {
   const [newer, other] = b.generation > a.generation ? [b, a] : [a, b];
   const parents = newer.parents.map((parent, i): ParentView => {

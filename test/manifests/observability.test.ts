@@ -6,7 +6,7 @@ import path from 'node:path';
 import { promisify } from 'node:util';
 import { expect } from 'chai';
 import { parse, parseAllDocuments } from 'yaml';
-import { install } from '#cli/install/install.ts';
+import { install } from '#cli/installation/objects.ts';
 import { CONTROL_PLANE_VIEW_PORT, SIDECAR_ADMIN_PORT, SYSTEM_NAMESPACE } from '#core/contract/names.ts';
 import { sidecarContainer } from '#injector/containers.ts';
 import { SETTINGS } from '../injector/golden-case.ts';

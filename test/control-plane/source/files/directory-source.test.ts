@@ -82,7 +82,7 @@ describe('control-plane/source: directory source', () => {
     ]);
   });
 
-  it('says which apiVersion a kind has', async () => {
+  it('names the apiVersion of a kind', async () => {
     const kind = (apiVersion: string) => `apiVersion: ${apiVersion}\nkind: GRPCRoute\nmetadata: {name: x}\n`;
     await write('a.yaml', ['v1', 'gateway.networking.k8s/v1', 'example.com/v1'].map(kind).join('---\n'));
     await start();
