@@ -20,7 +20,7 @@ export interface AuthoritySettings {
   readonly trustDomain: string;
   /** Unix ms. */
   readonly now: () => number;
-  /** What is issued when nothing is wished. */
+  /** What is issued when no lifetime is asked for. */
   readonly leafLifetimeMs?: number;
   readonly maxLeafLifetimeMs?: number;
 }

@@ -18,7 +18,7 @@ export interface ServerRotationDeps {
   /** In [0, 1). */
   readonly random: () => number;
   readonly log?: Logger;
-  /** Wish for the lifetime; absent: the authority's default. */
+  /** Lifetime to ask for; absent: the authority's default. */
   readonly lifetimeMs?: number;
 }
 

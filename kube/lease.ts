@@ -34,7 +34,7 @@ export interface LeaseElectorDeps {
   /** In [0, 1). */
   readonly random: () => number;
   readonly log: Logger;
-  /** Told each change, in order. What it throws is a bug, and not caught. */
+  /** Called at each change, in order. What it throws is a bug, and not caught. */
   readonly onChange: (leading: boolean) => void;
   /** A monotonic clock in ms, one that cannot be set; default the system's. */
   readonly monotonic?: () => number;

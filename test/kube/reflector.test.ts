@@ -1,4 +1,5 @@
-// The reflector against a server that does all that API servers do: it goes away, forgets, refuses, falls silent and talks nonsense.
+// The reflector against a server that does all that API servers do: it goes away, forgets, refuses, falls silent and
+// talks nonsense.
 import { spawn } from 'node:child_process';
 import net from 'node:net';
 import { expect } from 'chai';
@@ -11,7 +12,7 @@ import { HastyTimers, refuse, reply, TestApiServer } from './api-server.ts';
 
 const PODS = '/api/v1/pods';
 
-/** A receiver that keeps what it was told, as the control plane's does. */
+/** A receiver that keeps what it was handed, as the control plane's does. */
 class Known {
   readonly lists: string[][] = [];
   readonly calls: string[] = [];
@@ -104,7 +105,7 @@ describe('kube reflector', () => {
     }
   });
 
-  it('lists in pages of 500, and tells them as one list', async () => {
+  it('lists in pages of 500, and hands them on as one list', async () => {
     for (let i = 0; i < 1201; i++) server.put(PODS, `p${i}`, {}, true);
     await following(start());
     expect(known.lists.map((list) => list.length)).to.deep.equal([1201]);
@@ -241,7 +242,7 @@ describe('kube reflector', () => {
     expect(lines.filter((line) => line.includes('again'))).to.have.length(1);
   });
 
-  it('rights revoked under way: the objects stay, the error is told, and it goes on once they are back', async () => {
+  it('rights revoked under way: the objects stay, the error is reported, and it goes on once they are back', async () => {
     server.put(PODS, 'a');
     const reflector = start();
     await following(reflector);
@@ -304,7 +305,7 @@ describe('kube reflector', () => {
     server.put(PODS, 'b');
     await until(() => known.names === 'a b', 'b came');
     server.put(PODS, 'a', { poison: true });
-    await until(() => lines.filter((line) => line.includes('spec.rules is a number')).length === 1, 'it is told each time');
+    await until(() => lines.filter((line) => line.includes('spec.rules is a number')).length === 1, 'it is logged each time');
     server.put(PODS, 'b', { boring: true });
     await until(() => known.names === 'a', 'what is of no interest any more goes');
     server.put(PODS, 'a', { poison: true });
@@ -368,7 +369,7 @@ describe('kube reflector', () => {
       return broken;
     });
     const reflector = start();
-    await until(() => reflector.status().lastError.includes('not a list'), 'it is told');
+    await until(() => reflector.status().lastError.includes('not a list'), 'it is reported');
     expect(known.lists).to.deep.equal([]);
     broken = false;
     await until(() => known.names === 'a', 'it went on');

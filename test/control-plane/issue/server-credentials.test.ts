@@ -1,4 +1,5 @@
-// The control plane's port: client certificates are judged when shown, not demanded; our own is swapped while it runs. Pins what we rely on in grpc-js.
+// The control plane's port: client certificates are judged when shown, not demanded; our own is swapped while it runs.
+// Pins what we rely on in grpc-js.
 import { X509Certificate } from 'node:crypto';
 import tls from 'node:tls';
 import { create } from '@bufbuild/protobuf';
@@ -76,7 +77,7 @@ describe('control-plane/issue/server-credentials', () => {
     expect(await subscribe(null)).to.deep.equal({ ok: false, reason: OPENSSL_REFUSES });
   });
 
-  it('tells the workload of a certificate and when it ends', async () => {
+  it('finds the workload of a certificate and when it ends', async () => {
     const shown = await craft(root, { notAfter: new Date(Math.ceil(Date.now() / 1000) * 1000 + 60_000) });
     const verdict = await subscribe(shown);
     expect(verdict).to.deep.include({ ok: true, workload: { namespace: 'shop', serviceAccount: 'checkout' } });

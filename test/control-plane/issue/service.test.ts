@@ -32,8 +32,8 @@ describe('control-plane/issue/service', () => {
   let connection: GrpcConnection;
   const { log, lines } = recordingLogger();
 
-  async function open(wish: IssuingServerWish = {}): Promise<void> {
-    server = await startIssuingServer({ ...wish, issue: { log, perMinute: 60_000, burst: 1000, ...wish.issue } });
+  async function open(options: IssuingServerWish = {}): Promise<void> {
+    server = await startIssuingServer({ ...options, issue: { log, perMinute: 60_000, burst: 1000, ...options.issue } });
     const secureContext = tls.createSecureContext({ ca: server.authority.rootsPem() });
     connection = await GrpcConnection.connect({
       host: server.host,
@@ -94,25 +94,25 @@ describe('control-plane/issue/service', () => {
     const tokens = new TokenIssuer({ now: Date.now, podExists: () => exists });
     const late = new TokenIssuer({ now: () => Date.now() - 2 * HOUR_MS });
     await open({ tokens });
-    const wish = { namespace: 'shop', serviceAccount: 'checkout', pod: 'checkout-1', lifetimeMs: HOUR_MS };
-    const [head, , signature] = tokens.sign(wish).split('.') as [string, string, string];
+    const options = { namespace: 'shop', serviceAccount: 'checkout', pod: 'checkout-1', lifetimeMs: HOUR_MS };
+    const [head, , signature] = tokens.sign(options).split('.') as [string, string, string];
     const forgedBody = Buffer.from(JSON.stringify({ sub: 'system:serviceaccount:shop:admin' })).toString('base64url');
     const none = Buffer.from('{"alg":"none"}').toString('base64url');
-    const deleted = tokens.sign(wish);
+    const deleted = tokens.sign(options);
     const cases: readonly [string, Record<string, string>, string][] = [
       ['missing', {}, 'no token'],
       ['not bearer', { authorization: 'Basic abc' }, 'not one bearer token'],
       ['garbage', { authorization: 'Bearer garbage' }, 'not a token'],
       ['forged body', { authorization: `Bearer ${head}.${forgedBody}.${signature}` }, 'signed by another key'],
       ['no algorithm', { authorization: `Bearer ${none}.${forgedBody}.AA` }, 'not an ES256 token'],
-      ['another signer, expired', { authorization: `Bearer ${late.sign(wish)}` }, 'signed by another key'],
+      ['another signer, expired', { authorization: `Bearer ${late.sign(options)}` }, 'signed by another key'],
       [
         'wrong audience',
-        { authorization: `Bearer ${tokens.sign({ ...wish, audience: 'https://kubernetes.default.svc' })}` },
+        { authorization: `Bearer ${tokens.sign({ ...options, audience: 'https://kubernetes.default.svc' })}` },
         'not for the audience weft',
       ],
-      ['expired', { authorization: `Bearer ${tokens.sign({ ...wish, lifetimeMs: 0 })}` }, 'expired'],
-      ['a user', { authorization: `Bearer ${tokens.sign({ ...wish, namespace: 'a:b' })}` }, 'not of a ServiceAccount'],
+      ['expired', { authorization: `Bearer ${tokens.sign({ ...options, lifetimeMs: 0 })}` }, 'expired'],
+      ['a user', { authorization: `Bearer ${tokens.sign({ ...options, namespace: 'a:b' })}` }, 'not of a ServiceAccount'],
       ['huge', { authorization: `Bearer ${'x'.repeat(17_000)}` }, 'token too large'],
       ['of a deleted pod', { authorization: `Bearer ${deleted}` }, 'its pod is gone'],
     ];
@@ -219,14 +219,14 @@ describe('control-plane/issue/service', () => {
     }
   });
 
-  it('clamps the wished lifetime to what the authority grants', async () => {
+  it('clamps the lifetime that is asked for to what the authority grants', async () => {
     await open();
-    for (const [wishSeconds, grantedMs] of [
+    for (const [askedSeconds, grantedMs] of [
       [20, 20_000],
       [10 ** 9, 24 * HOUR_MS],
       [0, 12 * HOUR_MS],
     ] as const) {
-      const answer = await ask({ ...goodRequest(), lifetimeSeconds: BigInt(wishSeconds) }, { authorization: `Bearer ${goodToken()}` });
+      const answer = await ask({ ...goodRequest(), lifetimeSeconds: BigInt(askedSeconds) }, { authorization: `Bearer ${goodToken()}` });
       expect(Number(answer.notAfterMs) - Date.now()).to.be.within(grantedMs - 10_000, grantedMs);
     }
   });
@@ -268,7 +268,7 @@ describe('control-plane/issue/service', () => {
     expect(await outcome('a')).to.equal(STATUS.resourceExhausted);
   });
 
-  it('asks nobody about a good token that is shown without measure', async () => {
+  it('does not ask about a good token that is shown without measure', async () => {
     let verified = 0;
     const verifyToken: VerifyToken = async (token) => {
       verified++;
@@ -335,15 +335,19 @@ describe('control-plane/issue/service', () => {
 });
 
 async function request(
-  wish: { name?: string; extensions?: x509.Extension[] },
+  options: { name?: string; extensions?: x509.Extension[] },
   algorithm: webcrypto.EcKeyGenParams = { name: 'ECDSA', namedCurve: 'P-256' },
 ): Promise<Buffer> {
   const keys = await webcrypto.subtle.generateKey(algorithm, true, ['sign', 'verify']);
-  const made = await x509.Pkcs10CertificateRequestGenerator.create({ ...wish, keys, signingAlgorithm: { name: 'ECDSA', hash: 'SHA-256' } });
+  const made = await x509.Pkcs10CertificateRequestGenerator.create({
+    ...options,
+    keys,
+    signingAlgorithm: { name: 'ECDSA', hash: 'SHA-256' },
+  });
   return Buffer.from(made.rawData);
 }
 
-/** A request whose key is a huge RSA modulus that nobody has generated: reading it must not cost arithmetic. */
+/** A request whose key is a huge RSA modulus that was never generated: reading it must not cost arithmetic. */
 async function rsaRequest(bits: number): Promise<Buffer> {
   const keys = await webcrypto.subtle.generateKey(
     { name: 'RSASSA-PKCS1-v1_5', modulusLength: 1024, publicExponent: new Uint8Array([1, 0, 1]), hash: 'SHA-256' },

@@ -3,12 +3,12 @@ import { expect } from 'chai';
 import fc from 'fast-check';
 import { TokenIssuer } from '#control-plane/issue/token.ts';
 
-const wish = { namespace: 'shop', serviceAccount: 'checkout', pod: 'checkout-1', uid: 'u1', lifetimeMs: 3600_000 };
+const options = { namespace: 'shop', serviceAccount: 'checkout', pod: 'checkout-1', uid: 'u1', lifetimeMs: 3600_000 };
 
 describe('control-plane/issue/token', () => {
-  it('has the claims of a projected token and comes back as whom it was signed for', async () => {
+  it('has the claims of a projected token and comes back as the pod that it was signed for', async () => {
     const tokens = new TokenIssuer({ now: () => 1_800_000_000_000 });
-    const token = tokens.sign(wish);
+    const token = tokens.sign(options);
     const claims = JSON.parse(Buffer.from(token.split('.')[1]!, 'base64url').toString());
     expect(claims).to.deep.include({ aud: ['weft'], exp: 1_800_003_600, iat: 1_800_000_000, sub: 'system:serviceaccount:shop:checkout' });
     expect(claims['kubernetes.io']).to.deep.equal({
@@ -23,7 +23,7 @@ describe('control-plane/issue/token', () => {
   it('holds from its issue to its end', async () => {
     let nowMs = 1_800_000_000_500;
     const tokens = new TokenIssuer({ now: () => nowMs });
-    const token = tokens.sign({ ...wish, lifetimeMs: 10_000 });
+    const token = tokens.sign({ ...options, lifetimeMs: 10_000 });
     expect(await tokens.verify(token)).to.not.have.property('error');
     nowMs += 9_000;
     expect(await tokens.verify(token)).to.not.have.property('error');
@@ -35,7 +35,7 @@ describe('control-plane/issue/token', () => {
 
   it('takes no token with another letter in it, and never throws', async () => {
     const tokens = new TokenIssuer({ now: Date.now });
-    const token = tokens.sign(wish);
+    const token = tokens.sign(options);
     const decoded = (text: string): string =>
       text
         .split('.')

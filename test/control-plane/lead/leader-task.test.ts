@@ -41,7 +41,7 @@ class Task extends LeaderTask {
     this.retain(() => false);
   }
 
-  tell(problem: string): boolean {
+  report(problem: string): boolean {
     return this.note(problem);
   }
 
@@ -138,10 +138,10 @@ describe('control-plane/lead: leader-task', () => {
   });
 
   it('has a problem only while it leads, and says whether it is new', () => {
-    expect(task.tell('x')).to.equal(false);
+    expect(task.report('x')).to.equal(false);
     task.lead(true);
-    expect([task.tell('x'), task.tell('x'), task.tell('')]).to.deep.equal([true, false, false]);
-    task.tell('y');
+    expect([task.report('x'), task.report('x'), task.report('')]).to.deep.equal([true, false, false]);
+    task.report('y');
     expect(task.problem).to.equal('y');
     task.lead(false);
     expect(task.problem).to.equal('');

@@ -1,4 +1,5 @@
-// The writer of statuses: what it writes, when it does not, and what it does when others write or the API server refuses.
+// The writer of statuses: what it writes, when it does not, and what it does when others write or the API server
+// refuses.
 import { expect } from 'chai';
 import { StatusWriter } from '#control-plane/lead/status-writer.ts';
 import type { RouteState } from '#control-plane/publish/standings.ts';
@@ -64,7 +65,7 @@ describe('control-plane/lead: status-writer', () => {
     }) as GRPCRoute;
   }
 
-  /** The watch tells of this version. */
+  /** The watch shows this version. */
   function sees(route: GRPCRoute): void {
     routes = [route];
   }
@@ -113,7 +114,7 @@ describe('control-plane/lead: status-writer', () => {
     expect(api.writes).to.have.length(1);
   });
 
-  it('does not write again before the watch has told of what it wrote', async () => {
+  it('does not write again before the watch has shown what it wrote', async () => {
     await lead();
     writer.touch();
     await pass(2000);
@@ -197,7 +198,7 @@ describe('control-plane/lead: status-writer', () => {
     expect(writer.problem).to.equal('');
   });
 
-  it('tells once of a status that is refused for what it says, and tries seldom', async () => {
+  it('reports a status that is refused because of its content once, and tries seldom', async () => {
     api.intercept = () => {
       throw new KubeError('422 status.parents[0]: invalid', 422, 'Invalid');
     };
@@ -244,7 +245,7 @@ describe('control-plane/lead: status-writer', () => {
     expect(writer.counts.written).to.equal(1);
   });
 
-  it('tells when others have left no room', async () => {
+  it('reports that others have left no room', async () => {
     sees(stored({ parents: Array.from({ length: 32 }, (_, i) => ({ ...FOREIGN, parentRef: { name: `edge-${i}` } })) }));
     await lead();
     writer.touch();

@@ -154,7 +154,7 @@ describe('control-plane/program: cluster', () => {
     await starting;
   });
 
-  it('tells of an authority that ends, and when it has ended; then it is not ready', async () => {
+  it('reports an authority that ends, and when it has ended; then it is not ready', async () => {
     const pem = await Authority.generate({ trustDomain: 'test.local', now: Date.now, lifetimeMs: 20 * 24 * HOUR_MS });
     const base64 = (text: string) => Buffer.from(text).toString('base64');
     api.put(SECRET, { data: { 'tls.crt': base64(pem.certificate), 'tls.key': base64(pem.key) } });
@@ -163,11 +163,11 @@ describe('control-plane/program: cluster', () => {
     const after: Timers['after'] = (ms, then) => (ms >= HOUR_MS ? () => {} : systemTimers.after(ms >= 30_000 ? 20 : ms, then));
     program = programWith({ now: () => Date.now() + aheadMs, after });
     await program.start();
-    await until(() => eventsOf('AuthorityExpires').length > 0, 'it is told weeks before');
+    await until(() => eventsOf('AuthorityExpires').length > 0, 'it is reported weeks before');
     expect((await ask('/readyz')).status).to.equal(200);
     expect((await report()).problems.join()).to.match(/expires at/);
     aheadMs = 21 * 24 * HOUR_MS;
-    await until(() => eventsOf('AuthorityExpires').length > 1, 'it is told at the end');
+    await until(() => eventsOf('AuthorityExpires').length > 1, 'it is reported at the end');
     expect(eventsOf('AuthorityExpires')[1]).to.match(/expired at .*: no certificates are issued/);
     expect(await ask('/readyz')).to.include({ status: 503 });
     expect((await ask('/livez')).status).to.equal(200);
@@ -182,7 +182,7 @@ describe('control-plane/program: cluster', () => {
     const key = Buffer.from(data['tls.key']!, 'base64').toString('utf8');
     // As a person might spoil it: the key where the certificate belongs.
     api.put(SECRET, { data: { 'tls.crt': data['tls.key'], 'tls.key': data['tls.crt'] } });
-    await until(() => eventsOf('AuthorityReplaced').length > 0, 'the trouble is told');
+    await until(() => eventsOf('AuthorityReplaced').length > 0, 'the trouble is reported');
     api.drop(SECRET);
     await until(() => eventsOf('AuthorityRestored').length > 0, 'it is restored');
     await until(() => api.get({ kind: KINDS.ConfigMap, namespace: 'shop', name: TRUST_CONFIG_MAP }) !== undefined, 'the roots are out');
@@ -195,14 +195,14 @@ describe('control-plane/program: cluster', () => {
       expect(text).to.not.include(secret);
   });
 
-  it('tells of a wrong label again where the namespace was made anew', async () => {
+  it('reports a wrong label again where the namespace was made anew', async () => {
     const odd = { kind: KINDS.Namespace, name: 'odd' };
     await program.start();
     api.put(odd, { metadata: { uid: 'one', labels: { 'weft.dev/inject': 'true' } } });
-    await until(() => eventsOf('UnusableLabel').length === 1, 'it is told');
+    await until(() => eventsOf('UnusableLabel').length === 1, 'it is reported');
     api.drop(odd);
     api.put(odd, { metadata: { uid: 'two', labels: { 'weft.dev/inject': 'true' } } });
-    await until(() => eventsOf('UnusableLabel').length === 2, 'it is told again');
+    await until(() => eventsOf('UnusableLabel').length === 2, 'it is reported again');
   });
 
   it('writes its verdict on an XTelemetryPolicy, beside those of others', async () => {

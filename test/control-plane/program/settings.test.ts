@@ -1,4 +1,4 @@
-// Arguments and environment of the control plane: defaults, and mistakes that are told instead of passed over.
+// Arguments and environment of the control plane: defaults, and mistakes that are reported instead of passed over.
 import { expect } from 'chai';
 import { readControlPlaneSettings } from '#control-plane/program/settings.ts';
 
@@ -76,7 +76,7 @@ describe('control-plane/program: settings', () => {
     ['a format that is none', [], { WEFT_LOG_FORMAT: 'yaml' }, /json or text, not "yaml"/],
   ];
   for (const [what, args, environment, message] of MISTAKES) {
-    it(`tells of ${what}`, () => {
+    it(`reports ${what}`, () => {
       const problems = problemsOf(args, environment);
       expect(problems).to.have.length(1);
       expect(problems[0]).to.be.a('string').that.matches(message);

@@ -29,7 +29,7 @@ function connect(shop: Shop, addresses: string[] = []) {
 }
 
 describe('pod addresses on the stream', () => {
-  it('are answered also where no pod is, and again when somebody else is there', () => {
+  it('are answered also where no pod is, and again when another pod is there', () => {
     const shop = new Shop();
     shop.pods.set('10.0.0.1', 'spiffe://a');
     const { subscriber, acknowledge, identities, responses } = connect(shop);
@@ -47,7 +47,7 @@ describe('pod addresses on the stream', () => {
     expect(identities()['pod/10.0.0.1']).to.equal('spiffe://b');
   });
 
-  it('that are dropped are neither told of nor removed; those of the hello are answered', () => {
+  it('that are dropped are neither reported nor removed; those of the hello are answered', () => {
     const shop = new Shop();
     const { subscriber, acknowledge, identities, responses } = connect(shop, ['10.0.0.1']);
     expect(identities()).to.deep.equal({ 'pod/10.0.0.1': '' });

@@ -43,7 +43,7 @@ describe('control-plane/publish', () => {
       ]);
     });
 
-    it('tells absent Services, once, and brings them when they are created', () => {
+    it('reports absent Services, once, and brings them when they are created', () => {
       const sidecar = shop.connect('a');
       sidecar.ack();
       sidecar.news();
@@ -82,7 +82,7 @@ describe('control-plane/publish', () => {
   });
 
   describe('a change', () => {
-    it('sends only what changed, and only to those whom it concerns', () => {
+    it('sends only what changed, and only to the sidecars that it concerns', () => {
       const user = shop.connect('a', { services: ['payment'] });
       const other = shop.connect('b', { services: ['ledger'] });
       for (const sidecar of [user, other]) {
@@ -175,7 +175,7 @@ describe('control-plane/publish', () => {
       expect(all.get('shop/payment')!.rejected).to.have.length(1);
     });
 
-    it('tells when a verdict on a route is another, though no sidecar sees a difference, and when a sidecar comes, answers and goes', () => {
+    it('reports when a verdict on a route is another, though no sidecar sees a difference, and when a sidecar comes, answers and goes', () => {
       shop.progress.length = 0;
       const sidecar = shop.connect('a');
       sidecar.ack();
@@ -335,7 +335,7 @@ describe('control-plane/publish', () => {
       expect(sidecar.news()).to.deep.equal(['-endpoints/shop/payment-v1']);
     });
 
-    it('keeps all endpoints of a sidecar that comes back with a version that nobody knows, until the newest is in force', () => {
+    it('keeps all endpoints of a sidecar that comes back with an unknown version, until the newest is in force', () => {
       const sidecar = shop.connect('a', { services: ['payment'] });
       sidecar.ack();
       const held = sidecar.responses[0]!.resources.map(({ name, version }) => ({

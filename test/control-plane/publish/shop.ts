@@ -53,7 +53,10 @@ export class HandClock implements Timers {
   }
 }
 
-/** `sends`: backends of its one rule as "name" or "name:weight"; none: no route. `consumer`: another rule for clients of that namespace. */
+/**
+ * `sends`: backends of its one rule as "name" or "name:weight"; none: no route. `consumer`: another rule for clients of
+ * that namespace.
+ */
 export interface Spec {
   readonly sends?: readonly string[];
   readonly consumer?: { readonly namespace: string; readonly sends: readonly string[] };
@@ -153,7 +156,7 @@ export class Shop {
   }
 }
 
-/** The other end: keeps every response, answers when it is told to. */
+/** The other end: keeps every response, answers when a test asks for it. */
 export class FakeSidecar {
   subscriber!: Subscriber;
   readonly responses: SubscribeResponse[] = [];
@@ -170,7 +173,9 @@ export class FakeSidecar {
     this.subscriber.detach();
   }
 
-  /** What came since the last look: names, `-name` for removals, `?key` for absent Services. In the order of the wire. */
+  /**
+   * What came since the last look: names, `-name` for removals, `?key` for absent Services. In the order of the wire.
+   */
   news(): string[] {
     const fresh = this.responses.slice(this.seen);
     this.seen = this.responses.length;

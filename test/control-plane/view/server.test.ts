@@ -100,7 +100,7 @@ describe('control-plane/view', () => {
     problems.pop();
   });
 
-  it('answers a probe though somebody fills the port with idle connections, and holds no more than so many', async () => {
+  it('answers a probe though a caller fills the port with idle connections, and holds no more than so many', async () => {
     const idle = Array.from({ length: MOST_CONNECTIONS + 20 }, () => connect(view.port, '127.0.0.1').on('error', () => {}));
     await Promise.all(idle.slice(-10).map((socket) => (socket.connecting ? once(socket, 'connect') : undefined)));
     expect(await ask('/livez')).to.include({ status: 200 });
@@ -113,7 +113,7 @@ describe('control-plane/view', () => {
     const address = Object.values(networkInterfaces())
       .flat()
       .find((one) => one !== undefined && !one.internal && one.family === 'IPv4')?.address;
-    // A machine without any network has nobody to hide from.
+    // A machine without any network has no caller to hide from.
     if (address === undefined) return this.skip();
     const around64 = { host: '0.0.0.0', port: 0, serving: () => controlPlane, ready: () => true as const, around };
     const exposed = await startView(around64);
