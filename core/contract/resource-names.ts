@@ -33,12 +33,6 @@ export function podResourceName(address: string): string {
   return `pod/${address}`;
 }
 
-/** The name of a resource: the reverse of `parseResourceName`. */
-export function formatResourceName(name: ResourceName): string {
-  if (name.kind === 'pod') return podResourceName(name.address);
-  return 'key' in name ? serviceResourceName(name.kind, name.key) : name.kind;
-}
-
 /**
  * Takes a resource's name apart. What stands behind the kind is not judged.
  * @returns null for what is no name of a kind known here, as a newer control plane may send
