@@ -10,14 +10,16 @@ import type { Chunk, ResetCause, Stream, StreamHandler } from '../http2/stream.t
 import { chooseBackend, shouldMirror } from '../route/choose.ts';
 import type { CompiledPort } from '../route/records.ts';
 import { type Deadline, formatGrpcTimeout, parseGrpcTimeout } from './deadlines.ts';
-import type { CallOrigin, CallTrace, EndedCall } from './ended-call.ts';
+import type { EndedCall } from './ended-call.ts';
 import * as errors from './errors.ts';
+import type { ExchangeDeps } from './exchange-deps.ts';
 import { MirrorCall } from './mirror.ts';
+import type { CallOrigin } from './outcome.ts';
 import { editWhole, type Plan, planFor, responseSource, seriesOf, touchesVarying, type Variant } from './plan.ts';
 import type { Waiter } from './pool.ts';
-import type { ProxyContext } from './proxy.ts';
 import { reply } from './reply.ts';
 import type { CallSeries } from './series.ts';
+import type { CallTrace } from './trace.ts';
 
 /** Attempts of one call; a further one is only made when the one before surely was not processed (gRFC A6). */
 const MAX_ATTEMPTS = 4;
@@ -43,7 +45,7 @@ export class Exchange implements StreamHandler, Waiter, Deadline, EndedCall {
   wheelNext: Deadline | null = null;
   wheelPrevious: Deadline | null = null;
   wheelSlot = -1;
-  private readonly proxy: ProxyContext;
+  private readonly deps: ExchangeDeps;
   private readonly down: Stream;
   readonly block: HeaderBlock;
   readonly startMs: number;
@@ -81,20 +83,20 @@ export class Exchange implements StreamHandler, Waiter, Deadline, EndedCall {
   httpStatus = 0;
   grpcStatus = 0;
 
-  constructor(proxy: ProxyContext, down: Stream, block: HeaderBlock, endStream: boolean) {
-    this.proxy = proxy;
+  constructor(deps: ExchangeDeps, down: Stream, block: HeaderBlock, endStream: boolean) {
+    this.deps = deps;
     this.down = down;
     this.block = block;
     this.bodyEnded = endStream;
-    this.startMs = proxy.clock.nowMs;
+    this.startMs = deps.clock.nowMs;
   }
 
   /** Routes the call and sends it on. */
   start(port: CompiledPort | null): void {
-    const { block, proxy } = this;
-    const plan = port === null ? null : planFor(block, port, proxy.upstreams);
+    const { block, deps } = this;
+    const plan = port === null ? null : planFor(block, port, deps.upstreams);
     this.plan = plan;
-    const { tracer } = proxy.telemetry;
+    const { tracer } = deps.telemetry;
     if (tracer !== null) this.trace = tracer.begin(block, plan === null ? null : plan.rule);
     if (plan === null) return this.refuse(errors.NO_CONFIG, 'the configuration of this Service has not arrived');
     if (block.tooLarge) return this.refuse(errors.HEADERS_TOO_LARGE, 'request headers exceed 64 KiB or 100 fields');
@@ -109,17 +111,17 @@ export class Exchange implements StreamHandler, Waiter, Deadline, EndedCall {
     const timeout = block.varyingValue('grpc-timeout');
     if (timeout !== undefined) {
       const timeoutMs = parseGrpcTimeout(timeout);
-      if (timeoutMs >= 0) proxy.deadlines.add(this, this.startMs + timeoutMs);
+      if (timeoutMs >= 0) deps.deadlines.add(this, this.startMs + timeoutMs);
     }
     for (const { mirror, upstream } of variant.mirrors) {
       if (!shouldMirror(mirror)) continue;
-      (this.mirrors ??= []).push(new MirrorCall(proxy, upstream, variant.source, block.varying, this.trace, this.bodyEnded));
+      (this.mirrors ??= []).push(new MirrorCall(deps, upstream, variant.source, block.varying, this.trace, this.bodyEnded));
     }
     this.attempt();
   }
 
   get origin(): CallOrigin {
-    return this.proxy.origin;
+    return this.deps.origin;
   }
 
   private withTrace(varying: readonly Field[]): readonly Field[] {
@@ -129,22 +131,22 @@ export class Exchange implements StreamHandler, Waiter, Deadline, EndedCall {
   // === Attempts
 
   private attempt(): void {
-    const { proxy } = this;
+    const { deps } = this;
     const upstream = this.variant!.upstream;
     this.attempts++;
     const { tried } = this;
-    const { nowMs } = proxy.clock;
-    const endpoint = tried === null ? upstream.set.pick(proxy.random, nowMs) : upstream.set.pickOther(tried, proxy.random, nowMs);
+    const { nowMs } = deps.clock;
+    const endpoint = tried === null ? upstream.set.pick(deps.random, nowMs) : upstream.set.pickOther(tried, deps.random, nowMs);
     if (endpoint === null) return this.refuse(errors.NO_ENDPOINTS, `${upstream.ref.key} has no ready endpoints`);
     this.endpoint = endpoint;
     this.lastEndpoint = endpoint;
     this.attemptMs = nowMs;
     upstream.set.onStart(endpoint);
     if (this.series === null) {
-      this.series = seriesOf(this.plan!, this.variant, endpoint.identity !== '', proxy.stats);
+      this.series = seriesOf(this.plan!, this.variant, endpoint.identity !== '', deps.stats);
       this.series.inFlight++;
     }
-    const pool = proxy.upstreams.poolOf(endpoint);
+    const pool = deps.upstreams.poolOf(endpoint);
     const connection = pool.acquire();
     this.state = WAITING;
     if (connection !== null) this.onConnection(connection);
@@ -158,7 +160,7 @@ export class Exchange implements StreamHandler, Waiter, Deadline, EndedCall {
     let source: HeaderSource = variant.source;
     let { varying } = block;
     if (variant.editsVarying) ({ source, varying } = editWhole(block, variant.backend.requestEdits!));
-    if (this.wheelSlot >= 0 && this.proxy.clock.nowMs - this.startMs >= 1) varying = this.remainingTime(varying);
+    if (this.wheelSlot >= 0 && this.deps.clock.nowMs - this.startMs >= 1) varying = this.remainingTime(varying);
     const { body } = this;
     varying = this.withTrace(varying);
     const bare = body === null && this.bodyEnded && this.trailers === null;
@@ -186,14 +188,14 @@ export class Exchange implements StreamHandler, Waiter, Deadline, EndedCall {
     if (this.attempts < MAX_ATTEMPTS && (endpoints.length > 1 || (endpoints.length === 1 && endpoints[0] !== failed)))
       return this.retry(error.label);
     // Towards another sidecar a refusal says that nothing was processed: it tries another endpoint, where an error would end the call.
-    if (this.proxy.refuseUnprocessed) return this.refuseStream(error);
+    if (this.deps.refuseUnprocessed) return this.refuseStream(error);
     this.refuse(error, detail);
   }
 
   /** @param reason why the attempt before failed */
   private retry(reason: string): void {
-    this.proxy.stats.retried();
-    this.trace?.retried(this.proxy.clock.nowMs, this.lastEndpoint!.key, reason);
+    this.deps.stats.retried();
+    this.trace?.retried(this.deps.clock.nowMs, this.lastEndpoint!.key, reason);
     this.attempt();
   }
 
@@ -204,7 +206,7 @@ export class Exchange implements StreamHandler, Waiter, Deadline, EndedCall {
     this.endpoint = null;
     if (this.tried === null) this.tried = [endpoint];
     else this.tried.push(endpoint);
-    const { clock, random } = this.proxy;
+    const { clock, random } = this.deps;
     const { set } = this.variant!.upstream;
     if (!connected) {
       set.onCancel(endpoint);
@@ -215,7 +217,7 @@ export class Exchange implements StreamHandler, Waiter, Deadline, EndedCall {
   }
 
   private remainingTime(varying: readonly Field[]): readonly Field[] {
-    const leftMs = Math.max(0, this.deadlineMs - this.proxy.clock.nowMs);
+    const leftMs = Math.max(0, this.deadlineMs - this.deps.clock.nowMs);
     return varying.map((field) => (field.name === 'grpc-timeout' ? makeField(field.name, formatGrpcTimeout(leftMs), false, 0) : field));
   }
 
@@ -249,7 +251,7 @@ export class Exchange implements StreamHandler, Waiter, Deadline, EndedCall {
     if (octets === 0 || this.replayAt === NOT_REPLAYABLE) return;
     if (this.replayAt !== NO_BODY_YET || octets > REPLAY_OCTETS) this.replayAt = NOT_REPLAYABLE;
     else {
-      this.replayAt = this.proxy.replay.put(buf, start, end);
+      this.replayAt = this.deps.replay.put(buf, start, end);
       this.replayOctets = octets;
     }
   }
@@ -258,7 +260,7 @@ export class Exchange implements StreamHandler, Waiter, Deadline, EndedCall {
   private rewind(): boolean {
     if (this.replayAt === NOT_REPLAYABLE) return false;
     if (this.replayAt !== NO_BODY_YET) {
-      const kept = this.proxy.replay.get(this.replayAt, this.replayOctets);
+      const kept = this.deps.replay.get(this.replayAt, this.replayOctets);
       if (kept === null) return false;
       this.replayAt = NO_BODY_YET;
       appendChunk((this.body = []), kept, 0, kept.length);
@@ -292,7 +294,7 @@ export class Exchange implements StreamHandler, Waiter, Deadline, EndedCall {
     else source = responseSource(template, edits);
     if (template.status < 200) return this.down.connection.sendHeaders(this.down, source, varying, false);
     this.state = RESPONDING;
-    this.answerMs = this.proxy.clock.nowMs - this.attemptMs;
+    this.answerMs = this.deps.clock.nowMs - this.attemptMs;
     this.httpStatus = template.status;
     this.grpcResponse = template.grpc;
     const missing = endStream && template.grpc && template.grpcStatus < 0;
@@ -359,14 +361,14 @@ export class Exchange implements StreamHandler, Waiter, Deadline, EndedCall {
       return;
     }
     if (stream === this.down) {
-      this.proxy.stats.reset('client', cause === 'peer' ? errorName(code) : cause);
+      this.deps.stats.reset('client', cause === 'peer' ? errorName(code) : cause);
       return this.abandon();
     }
     if (stream !== this.up) return;
     this.up = null;
     this.endpointFailed(true);
     const reason = cause === 'peer' ? errorName(code) : cause;
-    this.proxy.stats.reset('endpoint', reason);
+    this.deps.stats.reset('endpoint', reason);
     if (this.state === SENT && !processed && this.attempts < MAX_ATTEMPTS && this.rewind()) return this.retry(reason);
     const lost = cause === 'connection' || cause === 'stalled';
     const status = lost ? 14 : cause === 'malformed' ? 13 : errors.grpcStatusOfReset(code);
@@ -394,7 +396,7 @@ export class Exchange implements StreamHandler, Waiter, Deadline, EndedCall {
 
   onDeadline(): void {
     if (this.state === DONE) return;
-    this.proxy.clock.update();
+    this.deps.clock.update();
     const { up } = this;
     if (up !== null) up.connection.reset(up, CANCEL);
     else this.leaveLine();
@@ -419,12 +421,12 @@ export class Exchange implements StreamHandler, Waiter, Deadline, EndedCall {
   }
 
   private leaveLine(): void {
-    if (this.state === WAITING && this.endpoint !== null) this.proxy.upstreams.poolOf(this.endpoint).cancel(this);
+    if (this.state === WAITING && this.endpoint !== null) this.deps.upstreams.poolOf(this.endpoint).cancel(this);
   }
 
   private failed(error: errors.ProxyError): void {
     this.error = error;
-    this.proxy.stats.proxyError(error.label);
+    this.deps.stats.proxyError(error.label);
   }
 
   private refuseStream(error: errors.ProxyError): void {
@@ -442,7 +444,7 @@ export class Exchange implements StreamHandler, Waiter, Deadline, EndedCall {
         this.plan,
         this.variant !== null && this.variant.backend.invalid === '' ? this.variant : null,
         false,
-        this.proxy.stats,
+        this.deps.stats,
       );
       this.series.inFlight++;
     }
@@ -454,7 +456,7 @@ export class Exchange implements StreamHandler, Waiter, Deadline, EndedCall {
     this.state = DONE;
     this.body = null;
     this.grpcStatus = grpcStatus;
-    const { clock, deadlines, random, telemetry } = this.proxy;
+    const { clock, deadlines, random, telemetry } = this.deps;
     this.endMs = clock.nowMs;
     deadlines.remove(this);
     const { endpoint, series } = this;

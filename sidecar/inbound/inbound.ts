@@ -2,7 +2,8 @@
 import { type InboundPort, MtlsMode, Protocol } from '#core/contract/gen/weft/v1/mesh_pb.ts';
 import { ALPN_TCP } from '#core/contract/names.ts';
 import type { Logger } from '#core/program/log.ts';
-import { DownstreamOwner, type ProxyContext } from '../forward/proxy.ts';
+import { DownstreamOwner } from '../forward/downstream.ts';
+import type { ExchangeDeps } from '../forward/exchange-deps.ts';
 import type { Connection } from '../http2/connection.ts';
 import { MAX_STREAMS_MESH_PEER, MAX_STREAMS_PLAINTEXT_PEER } from '../http2/limits.ts';
 import type { ByteStream } from '../link/byte-stream.ts';
@@ -27,7 +28,7 @@ const SPOOFABLE = IDENTITY_HEADER.split('-').reduce<string[]>(
 
 export interface InboundContext {
   /** The context whose counters belong to a caller: its SPIFFE id, or '' for plaintext. */
-  proxyFor(caller: string): ProxyContext;
+  proxyFor(caller: string): ExchangeDeps;
   readonly credentials: ServerCredentials & ClientCredentials;
   readonly connections: DownstreamConnections;
   readonly log: Logger;

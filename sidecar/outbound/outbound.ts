@@ -3,8 +3,9 @@ import { type OutboundListener, Protocol } from '#core/contract/gen/weft/v1/mesh
 import { ALPN_TCP } from '#core/contract/names.ts';
 import type { Logger } from '#core/program/log.ts';
 import type { EndpointState } from '../balance/endpoint-state.ts';
+import { DownstreamOwner } from '../forward/downstream.ts';
 import { NO_CONFIG, NO_ENDPOINTS } from '../forward/errors.ts';
-import { DownstreamOwner, type PortHandle, type ProxyContext } from '../forward/proxy.ts';
+import type { ExchangeDeps, PortHandle } from '../forward/exchange-deps.ts';
 import { MAX_STREAMS_OWN_APP } from '../http2/limits.ts';
 import type { ByteStream } from '../link/byte-stream.ts';
 import type { DownstreamConnections } from '../link/connections.ts';
@@ -24,7 +25,7 @@ const MAX_TCP_ATTEMPTS = 3;
 const CONFIG_WAIT_MS = 2000;
 
 export interface OutboundContext {
-  readonly proxy: ProxyContext;
+  readonly proxy: ExchangeDeps;
   readonly credentials: ClientCredentials;
   readonly connections: DownstreamConnections;
   readonly log: Logger;

@@ -4,9 +4,9 @@ import { MtlsMode, type Workload } from '#core/contract/gen/weft/v1/mesh_pb.ts';
 import { ALPN_HTTP2 } from '#core/contract/names.ts';
 import type { Logger } from '#core/program/log.ts';
 import { DeadlineWheel } from '../forward/deadlines.ts';
-import type { CallOrigin } from '../forward/ended-call.ts';
-import type { PoolContext } from '../forward/pool.ts';
-import type { ProxyContext } from '../forward/proxy.ts';
+import type { ExchangeDeps } from '../forward/exchange-deps.ts';
+import type { CallOrigin } from '../forward/outcome.ts';
+import type { PoolDeps } from '../forward/pool.ts';
 import { ReplayRing } from '../forward/replay.ts';
 import { Upstreams } from '../forward/upstreams.ts';
 import { type Clock, newClock } from '../http/clock.ts';
@@ -79,7 +79,7 @@ export class Sidecar {
   private readonly inboundUpstreams: Upstreams;
   private readonly deadlines: DeadlineWheel;
   private readonly replay = new ReplayRing();
-  private readonly callers = new Map<string, ProxyContext>();
+  private readonly callers = new Map<string, ExchangeDeps>();
   /** Opening and closing of listeners, one after the other. */
   private listening: Promise<void> = Promise.resolve();
   private listenProblems: readonly string[] = ['the control plane has not said yet what to listen on'];
@@ -257,7 +257,7 @@ export class Sidecar {
     });
   }
 
-  private inboundContext(caller: string): ProxyContext {
+  private inboundContext(caller: string): ExchangeDeps {
     let context = this.callers.get(caller);
     if (context === undefined) {
       const origin = { direction: 'inbound', caller: () => caller, mtls: caller !== '' } as const;
@@ -267,7 +267,7 @@ export class Sidecar {
     return context;
   }
 
-  private proxyContext(upstreams: Upstreams, refuseUnprocessed: boolean, origin: CallOrigin): ProxyContext {
+  private proxyContext(upstreams: Upstreams, refuseUnprocessed: boolean, origin: CallOrigin): ExchangeDeps {
     return {
       clock: this.clock,
       random: this.around.random,
@@ -281,7 +281,7 @@ export class Sidecar {
     };
   }
 
-  private poolContext(localAddressFor: (address: string) => string | undefined): PoolContext {
+  private poolContext(localAddressFor: (address: string) => string | undefined): PoolDeps {
     return {
       clock: this.clock,
       wallClock: this.around.wallClock,

@@ -3,7 +3,7 @@
 
 import type { Resource } from '#core/contract/gen/weft/v1/config_pb.ts';
 import type { Endpoints, PodAddress, Service, Workload } from '#core/contract/gen/weft/v1/mesh_pb.ts';
-import type { PortHandle } from '../forward/proxy.ts';
+import type { PortHandle } from '../forward/exchange-deps.ts';
 import type { Upstreams } from '../forward/upstreams.ts';
 import { AddressIndex } from '../outbound/address-index.ts';
 import { newServicePortRef } from '../outbound/outbound.ts';
