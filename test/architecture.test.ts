@@ -49,7 +49,6 @@ const FLOORS: Readonly<Record<string, readonly string[]>> = {
 const STILL_UP: ReadonlySet<string> = new Set([
   'control-plane: lead -> program',
   'control-plane: view -> program',
-  'sidecar: link -> forward',
   'core: contract -> program',
 ]);
 

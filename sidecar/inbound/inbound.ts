@@ -219,8 +219,8 @@ class InboundHandler implements ConnectionHandler {
         other.start();
         stream.resume();
       },
-      onError: (error, detail) => {
-        tcp.failed(connection, error.label, detail);
+      onError: (failure, detail) => {
+        tcp.failed(connection, failure, detail);
         stream.destroy();
       },
     });

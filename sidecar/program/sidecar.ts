@@ -4,6 +4,7 @@ import { MtlsMode, type Workload } from '#core/contract/gen/weft/v1/mesh_pb.ts';
 import { ALPN_HTTP2 } from '#core/contract/names.ts';
 import type { Logger } from '#core/program/log.ts';
 import { DeadlineWheel } from '../forward/deadlines.ts';
+import { DIAL_ERRORS } from '../forward/errors.ts';
 import type { ExchangeDeps } from '../forward/exchange-deps.ts';
 import type { CallOrigin } from '../forward/outcome.ts';
 import type { PoolDeps } from '../forward/pool.ts';
@@ -287,7 +288,10 @@ export class Sidecar {
       wallClock: this.around.wallClock,
       dial: ({ address, port, identity }, onOpen, onError) => {
         const target = { address, port, identity, localAddress: localAddressFor(address) };
-        return dial(target, ALPN_HTTP2, this.credentials, this.clock, this.around.wallClock, { onOpen, onError });
+        return dial(target, ALPN_HTTP2, this.credentials, this.clock, this.around.wallClock, {
+          onOpen,
+          onError: (failure, detail) => onError(DIAL_ERRORS[failure], detail),
+        });
       },
       opened: () => {
         this.metrics.upstreamConnections++;
