@@ -3,6 +3,11 @@ import { type Field, makeField } from '../http/field.ts';
 import { type HeaderSource, newHeaderSource } from '../http/header-source.ts';
 import type { DialFailure } from '../link/dial.ts';
 
+/** gRPC statuses that forwarding itself decides on. */
+export const CANCELLED = 1;
+export const INTERNAL = 13;
+export const UNAVAILABLE = 14;
+
 /** A proxy-made error. `label` is its name in metrics and messages. */
 export interface ProxyError {
   readonly label: string;
