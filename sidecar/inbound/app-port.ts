@@ -1,7 +1,7 @@
 // One port of the application and the connections to it: mTLS from sidecars and, unless STRICT, plaintext from anything else.
 import { MtlsMode, Protocol } from '#core/contract/gen/weft/v1/mesh_pb.ts';
 import { ALPN_TCP } from '#core/contract/names.ts';
-import { DownstreamOwner } from '../forward/proxy.ts';
+import { DownstreamOwner } from '../forward/downstream.ts';
 import type { Connection } from '../http2/connection.ts';
 import { MAX_STREAMS_MESH_PEER, MAX_STREAMS_PLAINTEXT_PEER } from '../http2/limits.ts';
 import type { ByteStream } from '../link/byte-stream.ts';
@@ -132,8 +132,8 @@ export class AppPortHandler implements ConnectionHandler {
         other.start();
         stream.resume();
       },
-      onError: (error, detail) => {
-        tcp.failed(connection, error.label, detail);
+      onError: (failure, detail) => {
+        tcp.failed(connection, failure, detail);
         stream.destroy();
       },
     });

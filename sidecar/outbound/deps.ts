@@ -1,6 +1,6 @@
 // What the outbound side needs of the rest of the sidecar.
 import type { Logger } from '#core/program/log.ts';
-import type { PortHandle, ProxyContext } from '../forward/proxy.ts';
+import type { ExchangeDeps, PortHandle } from '../forward/exchange-deps.ts';
 import type { DownstreamConnections } from '../link/connections.ts';
 import type { ClientCredentials } from '../link/dial.ts';
 import type { DetectionOutcome } from '../link/listener.ts';
@@ -10,7 +10,7 @@ import type { AddressIndex } from './address-index.ts';
 import type { DirectPorts } from './direct-ports.ts';
 
 export interface OutboundDeps {
-  readonly proxy: ProxyContext;
+  readonly proxy: ExchangeDeps;
   readonly credentials: ClientCredentials;
   readonly connections: DownstreamConnections;
   readonly log: Logger;

@@ -1,6 +1,6 @@
 // One connection of the application to an address that is no Service's: a pod, an endpoint of a headless Service, or the world outside.
 // Routes do not apply to it.
-import { DownstreamOwner } from '../forward/proxy.ts';
+import { DownstreamOwner } from '../forward/downstream.ts';
 import { MAX_STREAMS_OWN_APP } from '../http2/limits.ts';
 import type { ByteStream } from '../link/byte-stream.ts';
 import type { ConnectionHandler, DetectionOutcome } from '../link/listener.ts';

@@ -1,7 +1,7 @@
 // Ports of single pods that this workload sends to directly: their records, made at first use and gone when idle.
 import type { PodAddress } from '#core/contract/gen/weft/v1/mesh_pb.ts';
 import { includesPort } from '#core/contract/port-ranges.ts';
-import type { PortHandle } from '../forward/proxy.ts';
+import type { PortHandle } from '../forward/exchange-deps.ts';
 import type { Upstreams } from '../forward/upstreams.ts';
 import { plainPort } from '../route/compile/compile.ts';
 import type { ServicePortRef } from '../route/records.ts';

@@ -39,12 +39,12 @@ export function joinTcp(
       other.start();
       stream.resume();
     },
-    onError: (error, detail) => {
+    onError: (failure, detail) => {
       stream.onClosed = () => {};
-      proxy.stats.proxyError(error.label);
-      log.info('TCP connection failed', { service: ref.key, error: error.label, detail });
+      proxy.stats.proxyError(failure);
+      log.info('TCP connection failed', { service: ref.key, error: failure, detail });
       if (done(true)) return;
-      deps.tcp.failed(connection, error.label, detail);
+      deps.tcp.failed(connection, failure, detail);
       stream.destroy();
     },
   });

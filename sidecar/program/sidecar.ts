@@ -3,7 +3,7 @@
 import { MtlsMode, type Workload } from '#core/contract/gen/weft/v1/mesh_pb.ts';
 import type { Logger } from '#core/program/log.ts';
 import type { ResourceTakers } from '../control/resources.ts';
-import type { CallOrigin } from '../forward/ended-call.ts';
+import type { CallOrigin } from '../forward/outcome.ts';
 import { type Clock, newClock } from '../http/clock.ts';
 import { Inbound } from '../inbound/inbound.ts';
 import { DownstreamConnections } from '../link/connections.ts';

@@ -1,7 +1,8 @@
 // The access log's lines as JSON text. What many calls share is made once and remembered, so that a line costs a few joins.
 import { GRPC_CODES } from '#core/contract/grpc-codes.ts';
 import type { EndpointState } from '../../balance/endpoint-state.ts';
-import type { CallOrigin, EndedCall } from '../../forward/ended-call.ts';
+import type { EndedCall } from '../../forward/ended-call.ts';
+import type { CallOrigin } from '../../forward/outcome.ts';
 import { portLabel, routeLabel, ruleLabel } from '../../route/labels.ts';
 import { textOf } from '../../route/latin1.ts';
 import type { ServicePortRef } from '../../route/records.ts';

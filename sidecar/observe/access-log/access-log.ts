@@ -1,7 +1,8 @@
 // The access log: one JSON line for each call or connection that the rule asks for (docs/reference/access-log.md).
 import { type AccessField, type AccessLogRule, type AccessValue, matchesAccessLog } from '#core/contract/access-filter.ts';
 import { endpointKey } from '../../balance/endpoint-state.ts';
-import type { CallObserver, CallOrigin, EndedCall } from '../../forward/ended-call.ts';
+import type { CallObserver, EndedCall } from '../../forward/ended-call.ts';
+import type { CallOrigin } from '../../forward/outcome.ts';
 import type { ServicePortRef } from '../../route/records.ts';
 import { IncomingContext } from '../tracing/context.ts';
 import { putHex } from '../tracing/ids.ts';

@@ -1,5 +1,5 @@
 // Recorded calls that stand for others: the trace ids behind a bucket, a failure, a slow call. Made for a series at its first recorded call.
-import type { CallTrace } from '../../forward/ended-call.ts';
+import type { CallTrace } from '../../forward/trace.ts';
 import { EXPOSED_BOUNDS, EXPOSED_OF } from './histogram.ts';
 
 /** One recorded call. Times are monotonic ms. */

@@ -1,6 +1,6 @@
 // The counters of calls: one record per direction, caller, Service, route, method, backend and transport. A decision holds its record; a call increments fields.
 import { labelText } from '#core/program/exposition.ts';
-import type { EndedCall } from '../../forward/ended-call.ts';
+import type { CallOutcome } from '../../forward/outcome.ts';
 import type { CallSeries } from '../../forward/series.ts';
 import { Examples } from './examples.ts';
 import { LatencyHistogram } from './histogram.ts';
@@ -52,7 +52,7 @@ export class RequestSeries implements CallSeries {
     this.key = key;
   }
 
-  ended(call: EndedCall): void {
+  ended(call: CallOutcome): void {
     const { grpcStatus, startMs, endMs, trace } = call;
     const status = grpcStatus >= 0 && grpcStatus < STATUSES ? grpcStatus : UNKNOWN;
     this.statuses[status]++;

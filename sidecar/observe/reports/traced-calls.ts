@@ -2,8 +2,9 @@
 import { create } from '@bufbuild/protobuf';
 import { type TracedCall, TracedCallSchema } from '#core/contract/gen/weft/v1/config_pb.ts';
 import type { Timers } from '#core/program/timers.ts';
-import type { CallTrace, EndedCall } from '../../forward/ended-call.ts';
+import type { EndedCall } from '../../forward/ended-call.ts';
 import type { Plan } from '../../forward/plan.ts';
+import type { CallTrace } from '../../forward/trace.ts';
 import { routeLabel } from '../../route/labels.ts';
 
 /** Services that a report tells of; calls of others are left out until the next one. */

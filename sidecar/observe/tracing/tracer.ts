@@ -1,5 +1,5 @@
 // Decides, before anything else is done, whether a call is recorded, and what trace context goes on with it.
-import type { CallTrace, CallTracer } from '../../forward/ended-call.ts';
+import type { CallTrace, CallTracer } from '../../forward/trace.ts';
 import type { Field } from '../../http/field.ts';
 import type { HeaderBlock } from '../../http/header-block.ts';
 import type { RuleRecord } from '../../route/records.ts';

@@ -1,7 +1,8 @@
 // Tracing as a whole: on while somebody names a collector. Who decides (tracer), who records, who sends, and what the control plane changes of it.
 import type { Telemetry } from '#core/contract/gen/weft/v1/mesh_pb.ts';
 import type { Logger } from '#core/program/log.ts';
-import type { CallObserver, CallTracer } from '../../forward/ended-call.ts';
+import type { CallObserver } from '../../forward/ended-call.ts';
+import type { CallTracer } from '../../forward/trace.ts';
 import type { RandomWords } from './ids.ts';
 import type { SpanSender } from './otlp.ts';
 import { type TracingSettings, tracesUrl } from './settings.ts';
