@@ -1,4 +1,5 @@
-// One port of the application and the connections to it: mTLS from sidecars and, unless STRICT, plaintext from anything else.
+// One port of the application and the connections to it: mTLS from sidecars and, unless STRICT, plaintext from anything
+// else.
 import { MtlsMode, Protocol } from '#core/contract/gen/weft/v1/mesh_pb.ts';
 import { ALPN_TCP } from '#core/contract/names.ts';
 import { DownstreamOwner } from '../forward/downstream.ts';
@@ -35,7 +36,10 @@ export class AppPortHandler implements ConnectionHandler {
   /** Connections from acceptance to their end. */
   connections = 0;
 
-  /** @param plaintext gets the connections that come in plaintext @param key of the records behind it; default: those of the port */
+  /**
+   * @param plaintext gets the connections that come in plaintext
+   * @param key of the records behind it; default: those of the port
+   */
   constructor(deps: InboundDeps, plaintext: PlaintextConnections, at: AppPort, key?: string) {
     this.deps = deps;
     this.plaintext = plaintext;

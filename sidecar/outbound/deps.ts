@@ -18,7 +18,10 @@ export interface OutboundDeps {
   readonly wallClock: () => number;
   /** The handle of a Service port; the same for ever. */
   port(ref: ServicePortRef): PortHandle;
-  /** Resolves when the Service's configuration is here or it is known not to exist. @param service "<namespace>/<name>" */
+  /**
+   * Resolves when the Service's configuration is here or it is known not to exist.
+   * @param service "<namespace>/<name>"
+   */
   want(service: string): Promise<unknown>;
   readonly tcp: TcpObserver;
   detected(outcome: DetectionOutcome): void;

@@ -1,4 +1,5 @@
-// Joins a connection of the application to its target as a stream of octets: over mTLS, or in plaintext where the target has no sidecar.
+// Joins a connection of the application to its target as a stream of octets: over mTLS, or in plaintext where the
+// target has no sidecar.
 import { ALPN_TCP } from '#core/contract/names.ts';
 import type { ByteStream } from '../link/byte-stream.ts';
 import { type DialTarget, dial } from '../link/dial.ts';
@@ -15,7 +16,8 @@ const PASSED_THROUGH = newServicePortRef('', 'passthrough', 0);
 
 /**
  * Dials and relays octets.
- * @param done called once, when the connection has ended or could not be made; it returns true when it goes on with the stream itself
+ * @param done called once, when the connection has ended or could not be made; it returns true when it goes on with the
+ * stream itself
  */
 export function joinTcp(
   deps: OutboundDeps,

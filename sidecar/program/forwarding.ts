@@ -1,4 +1,5 @@
-// What forwards calls in both directions: endpoints with their connections, deadlines, and the contexts by which calls are counted.
+// What forwards calls in both directions: endpoints with their connections, deadlines, and the contexts by which calls
+// are counted.
 import { ALPN_HTTP2 } from '#core/contract/names.ts';
 import { DeadlineWheel } from '../forward/deadlines.ts';
 import type { CallTelemetry } from '../forward/ended-call.ts';

@@ -1,4 +1,5 @@
-// Stands for the series of a method that no endpoint has answered yet: a client cannot make series by making up methods.
+// Stands for the series of a method that no endpoint has answered yet: a client cannot make series by making up
+// methods.
 import type { CallOutcome } from '../../forward/outcome.ts';
 import type { CallSeries } from '../../forward/series.ts';
 import type { RequestSeries } from './request-series.ts';
@@ -11,7 +12,10 @@ export class UntriedSeries implements CallSeries {
   private readonly answered: () => CallSeries;
   private over = false;
 
-  /** @param other the series of method "other" @param answered there is such a method: the series that counts it from now on */
+  /**
+   * @param other the series of method "other"
+   * @param answered there is such a method: the series that counts it from now on
+   */
   constructor(other: RequestSeries, answered: () => CallSeries) {
     this.other = other;
     this.answered = answered;

@@ -13,7 +13,7 @@ import { silentLogger } from '#core/program/log.ts';
 import type { KubeObject } from '#objects/types.ts';
 import { originalDestinationProblem } from '#sidecar/link/original-dst.ts';
 import { startSidecar } from '#sidecar/program/program.ts';
-import { readSettings } from '#sidecar/program/settings.ts';
+import { readSidecarSettings } from '#sidecar/program/settings.ts';
 
 type Command = Readonly<Record<string, unknown>>;
 type Answer = (command: Command) => Promise<unknown>;
@@ -55,7 +55,7 @@ async function controlPlane(directory: string, host: string, port: string): Prom
 
 /** Settings are in the environment, as in a pod. */
 async function sidecar(): Promise<Answer> {
-  const read = readSettings(process.env);
+  const read = readSidecarSettings(process.env);
   if ('problems' in read) throw new Error(read.problems.join('; '));
   originalDestinationProblem(); // loaded before the rights are given up, for the sources may be root's alone
   process.setgid!(SIDECAR_USER_ID);
