@@ -5,9 +5,11 @@
 
 import { ObjectStore } from '#control-plane/store/object-store.ts';
 import { translateService } from '#control-plane/translate/service.ts';
-import type { CallOrigin, CallTrace, EndedCall } from '#sidecar/forward/ended-call.ts';
+import type { EndedCall } from '#sidecar/forward/ended-call.ts';
+import type { CallOrigin } from '#sidecar/forward/outcome.ts';
 import { type Plan, planFor, seriesOf, type Variant } from '#sidecar/forward/plan.ts';
 import type { SeriesSource } from '#sidecar/forward/series.ts';
+import type { CallTrace } from '#sidecar/forward/trace.ts';
 import type { Upstreams } from '#sidecar/forward/upstreams.ts';
 import { makeField } from '#sidecar/http/field.ts';
 import { HeaderBlock, Template } from '#sidecar/http/header-block.ts';

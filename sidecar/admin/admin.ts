@@ -1,4 +1,5 @@
-// The admin server: probes and metrics for anyone who can reach it, the inner life for loopback only.
+// The admin server: probes and metrics for all that can reach it; /stats and /config_dump, which show more, for
+// loopback only.
 import type http from 'node:http';
 import { PROBE_PATH, type ProbeTarget } from '#core/contract/probes.ts';
 import { refuseBeyond } from '#core/program/connection-bounds.ts';
@@ -11,18 +12,19 @@ import type { RequestSeries } from '../observe/counters/request-series.ts';
 import { type ProbeOutcome, runProbe } from '../pod/probe/run.ts';
 import { statsOf } from './stats.ts';
 
-// An import would read every property of the module, among them getters that load undici: 2 MB of the sidecar's memory (Node 24).
+// An import would read every property of the module, among them getters that load undici: 2 MB of the sidecar's memory
+// (Node 24).
 const { createServer } = process.getBuiltinModule('node:http');
 
 /** /readyz?wait answers no later: the kubelet's probe, which would ask again a second later, has 2 s. */
 export const READY_WAIT_MS = 1500;
 /** So often a held answer looks whether it can be given. */
 const READY_LOOK_MS = 20;
-/** Connections at a time, of all and of one address: nobody else may keep the kubelet out. */
+/** Connections at a time, of all and of one address: other clients must not keep the kubelet out. */
 const MAX_CONNECTIONS = 512;
 export const MAX_CONNECTIONS_PER_ADDRESS = 32;
 
-export interface AdminSource {
+export interface AdminDeps {
   /** '' when ready, else what is missing. */
   notReady(): string;
   /** Puts what is counted on a page. */
@@ -38,16 +40,19 @@ export interface AdminSource {
 
 export class AdminServer {
   private readonly server: http.Server;
-  private readonly source: AdminSource;
+  private readonly deps: AdminDeps;
   private readonly timers: Timers;
-  /** Probes under way, by name: who asks meanwhile gets the same answer, so that nobody can use up the application or the kubelet's turn. */
+  /**
+   * Probes under way, by name: a request that comes meanwhile gets the same answer, so that other clients cannot wear
+   * out the application.
+   */
   private readonly probing = new Map<string, Promise<ProbeOutcome>>();
   private readonly metrics: MetricsPage;
   private closed = false;
 
-  constructor(source: AdminSource, timers: Timers = systemTimers) {
-    this.source = source;
-    this.metrics = new MetricsPage((page) => source.metrics(page), timers);
+  constructor(deps: AdminDeps, timers: Timers = systemTimers) {
+    this.deps = deps;
+    this.metrics = new MetricsPage((page) => deps.metrics(page), timers);
     this.timers = timers;
     this.server = createServer({ requestTimeout: 10_000, headersTimeout: 5000 }, (request, response) => this.answer(request, response));
     refuseBeyond(this.server, MAX_CONNECTIONS, MAX_CONNECTIONS_PER_ADDRESS);
@@ -71,7 +76,7 @@ export class AdminServer {
   }
 
   private answer(request: http.IncomingMessage, response: http.ServerResponse): void {
-    const { source } = this;
+    const { deps } = this;
     const [path = '/', query = ''] = (request.url ?? '/').split('?', 2);
     if (request.method !== 'GET' && request.method !== 'HEAD') return send(response, 405, TEXT, 'only GET\n');
     if (path === '/livez') return send(response, 200, TEXT, 'ok\n');
@@ -85,16 +90,16 @@ export class AdminServer {
           response,
           200,
           'application/json',
-          JSON.stringify({ series: Array.from(source.series(), (each) => statsOf(each, source.unixMs)) }),
+          JSON.stringify({ series: Array.from(deps.series(), (each) => statsOf(each, deps.unixMs)) }),
         );
-      if (path === '/config_dump') return send(response, 200, 'application/json', `${JSON.stringify(source.configDump(), plain, 2)}\n`);
+      if (path === '/config_dump') return send(response, 200, 'application/json', `${JSON.stringify(deps.configDump(), plain, 2)}\n`);
     }
     return send(response, 404, TEXT, 'no such page\n');
   }
 
-  /** Says whether we are ready: at once when we are, else at that time, Unix ms. */
+  /** Answers whether we are ready: at once when we are, else at that time, Unix ms. */
   private answerReady(response: http.ServerResponse, latestMs: number): void {
-    const missing = this.source.notReady();
+    const missing = this.deps.notReady();
     if (missing === '') return send(response, 200, TEXT, 'ok\n');
     if (this.timers.now() >= latestMs) return send(response, 503, TEXT, `${missing}\n`);
     this.timers.after(READY_LOOK_MS, () => {
@@ -103,7 +108,7 @@ export class AdminServer {
   }
 
   private async answerProbe(name: string, request: http.IncomingMessage, response: http.ServerResponse): Promise<void> {
-    const { targets = new Map<string, ProbeTarget>(), podAddress = '' } = this.source.probes ?? {};
+    const { targets = new Map<string, ProbeTarget>(), podAddress = '' } = this.deps.probes ?? {};
     const target = targets.get(name);
     if (target === undefined) {
       const known = targets.size === 0 ? 'there are none' : `there are ${[...targets.keys()].join(', ')}`;
@@ -115,7 +120,7 @@ export class AdminServer {
       this.probing.set(name, running);
     }
     const { ok, detail, status } = await running;
-    // The kubelet's Event names the status and nothing else: the application's own says the most.
+    // The kubelet's Event names only the status, so it gets the application's own.
     send(response, ok ? 200 : status >= 400 ? status : 503, TEXT, `${detail}\n`);
   }
 }

@@ -1,4 +1,5 @@
-// Gets this workload's certificate with the pod's token, renews it at half its life, and notifies its users when it changes.
+// Gets this workload's certificate with the pod's token, renews it at half its life, and notifies its users when it
+// changes.
 import { generateKeyPairSync } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
 import type tls from 'node:tls';
@@ -24,7 +25,9 @@ export interface CredentialsDeps {
   readonly tokenFile: string;
   /** PEM roots by which the control plane is verified until it has sent newer ones; read anew for each request. */
   readonly trustBundleFile: string;
-  /** PEM roots that stand in for that file while it is absent: a namespace's first pod is quicker than its ConfigMap. */
+  /**
+   * PEM roots that stand in for that file while it is absent: a namespace's first pod is quicker than its ConfigMap.
+   */
   readonly trustRoots?: string;
   readonly trustDomain: string;
   readonly timers: Timers;

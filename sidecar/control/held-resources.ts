@@ -1,4 +1,5 @@
-// Which versions of resources are in force here, and which were refused: a new stream reports the first, status pages show both.
+// Which versions of resources are in force here, and which were refused: a new stream reports the first, status pages
+// show both.
 import type { Rejection, SubscribeResponse } from '#core/contract/gen/weft/v1/config_pb.ts';
 
 export class HeldResources {
@@ -9,7 +10,10 @@ export class HeldResources {
   /** Versions that were refused since the start. */
   rejections = 0;
 
-  /** Notes a response that was applied. @param rejections its resources that could not be used: of these the last good version stays */
+  /**
+   * Notes a response that was applied.
+   * @param rejections its resources that could not be used: of these the last good version stays
+   */
   note({ resources, removed }: SubscribeResponse, rejections: readonly Rejection[]): void {
     const reasons = new Map(rejections.map(({ name, reason }) => [name, reason]));
     for (const { name, version } of resources) {

@@ -46,7 +46,11 @@ export function readIssued(response: IssueResponse, key: KeyObject, trustDomain:
   return { key, chain, roots, identity: verdict.identity, receivedMs: nowMs, notAfterMs: verdict.notAfterMs };
 }
 
-/** Roots as they may be put into force. @throws Error for none at all (that would trust nobody) or one that is not an authority's certificate */
+/**
+ * Roots that may be put into force.
+ * @throws Error when there is none, because no peer could be trusted then, or when one is not an authority's
+ * certificate
+ */
 export function readRoots(ders: readonly Uint8Array[]): Buffer[] {
   if (ders.length === 0) throw new Error('there is no root to trust');
   return ders.map((der, index) => {
@@ -67,7 +71,10 @@ export function readPemRoots(text: string): Buffer[] {
   return readRoots(blocks.map((block) => Buffer.from(block.replace(/-----[^-]+-----/g, ''), 'base64')));
 }
 
-/** A context that trusts these roots; with a leaf it also shows who we are. It serves both ends, TLS 1.3 only, and never resumes a session. */
+/**
+ * A context that trusts these roots; with a leaf it also shows who we are. It serves both ends, TLS 1.3 only, and never
+ * resumes a session.
+ */
 export function newSecureContext(roots: readonly Buffer[], leaf: Leaf | null): tls.SecureContext {
   return tls.createSecureContext({
     minVersion: 'TLSv1.3',

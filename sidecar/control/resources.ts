@@ -1,4 +1,5 @@
-// Where resources of the control plane go into force: each kind has one taker, and each resource is taken or refused alone.
+// Where resources of the control plane go into force: each kind has one taker, and each resource is taken or refused
+// alone.
 import { create } from '@bufbuild/protobuf';
 import { type Rejection, RejectionSchema, type Resource } from '#core/contract/gen/weft/v1/config_pb.ts';
 import { parseResourceName, resourceRank, type ServiceResourceKind, type StreamResourceKind } from '#core/contract/resource-names.ts';

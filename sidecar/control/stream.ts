@@ -1,5 +1,5 @@
-// The sidecar's end of weft.v1.Config/Subscribe: keeps one call open to the control plane and hands over what arrives. What is in force stays
-// in force while the control plane is away.
+// The sidecar's end of weft.v1.Config/Subscribe: keeps one call open to the control plane and hands over what arrives.
+// What is in force stays in force while the control plane is away.
 import { create } from '@bufbuild/protobuf';
 import {
   CallReportSchema,
@@ -25,7 +25,10 @@ import { type Presence, Wants } from './wants.ts';
 
 const RETRY_BASE_MS = 100;
 const RETRY_CAP_MS = 10_000;
-/** A stream must not outlive the certificate it was opened with: it is opened anew in this last part of the certificate's life. */
+/**
+ * A stream must not outlive the certificate it was opened with: it is opened anew in this last part of the
+ * certificate's life.
+ */
 const REOPEN_AT = 0.8;
 /** Node's timers take no more. */
 const LONGEST_TIMER_MS = 2 ** 31 - 1;
@@ -79,7 +82,10 @@ interface Open {
   readonly cancelReopen: () => void;
 }
 
-/** Where the stream stands, with what leaving that state must cancel. An event that belongs to another state than the present is ignored. */
+/**
+ * Where the stream stands, with what leaving that state must cancel. An event that belongs to another state than the
+ * present is ignored.
+ */
 type State =
   | { readonly at: 'stopped' }
   | { readonly at: 'without certificate'; readonly endListening: () => void }
@@ -151,7 +157,9 @@ export class ConfigStream {
     this.send({ case: 'want', value: create(WantSchema, { dropped: [...addresses] }) });
   }
 
-  /** Reports calls whose traces are worth a look. A control plane that is older passes over it; without one it is lost. */
+  /**
+   * Reports calls whose traces are worth a look. A control plane that is older passes over it; without one it is lost.
+   */
   reportCalls(calls: TracedCall[]): void {
     this.send({ case: 'calls', value: create(CallReportSchema, { calls }) });
   }
@@ -246,7 +254,10 @@ export class ConfigStream {
     this.send({ case: 'ack', value: { $typeName: 'weft.v1.Ack', nonce: response.nonce, rejected } });
   }
 
-  /** @param refused names of resources that could not be used: they are no answer, because a version that can be may follow */
+  /**
+   * @param refused names of resources that could not be used: they are no answer, because a version that can be may
+   * follow
+   */
   private answerWants({ resources, removed, absent }: SubscribeResponse, refused: ReadonlySet<string>): void {
     for (const { name } of resources) if (!refused.has(name)) this.answerWant(name, 'present');
     for (const name of removed) this.answerWant(name, 'absent');

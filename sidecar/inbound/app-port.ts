@@ -1,7 +1,8 @@
-// One port of the application and the connections to it: mTLS from sidecars and, unless STRICT, plaintext from anything else.
+// One port of the application and the connections to it: mTLS from sidecars and, unless STRICT, plaintext from anything
+// else.
 import { MtlsMode, Protocol } from '#core/contract/gen/weft/v1/mesh_pb.ts';
 import { ALPN_TCP } from '#core/contract/names.ts';
-import { DownstreamOwner } from '../forward/proxy.ts';
+import { DownstreamOwner } from '../forward/downstream.ts';
 import type { Connection } from '../http2/connection.ts';
 import { MAX_STREAMS_MESH_PEER, MAX_STREAMS_PLAINTEXT_PEER } from '../http2/limits.ts';
 import type { ByteStream } from '../link/byte-stream.ts';
@@ -35,7 +36,10 @@ export class AppPortHandler implements ConnectionHandler {
   /** Connections from acceptance to their end. */
   connections = 0;
 
-  /** @param plaintext gets the connections that come in plaintext @param key of the records behind it; default: those of the port */
+  /**
+   * @param plaintext gets the connections that come in plaintext
+   * @param key of the records behind it; default: those of the port
+   */
   constructor(deps: InboundDeps, plaintext: PlaintextConnections, at: AppPort, key?: string) {
     this.deps = deps;
     this.plaintext = plaintext;
@@ -132,8 +136,8 @@ export class AppPortHandler implements ConnectionHandler {
         other.start();
         stream.resume();
       },
-      onError: (error, detail) => {
-        tcp.failed(connection, error.label, detail);
+      onError: (failure, detail) => {
+        tcp.failed(connection, failure, detail);
         stream.destroy();
       },
     });

@@ -1,6 +1,6 @@
 // What the inbound side needs of the rest of the sidecar.
 import type { MtlsMode } from '#core/contract/gen/weft/v1/mesh_pb.ts';
-import type { ProxyContext } from '../forward/proxy.ts';
+import type { ExchangeDeps } from '../forward/exchange-deps.ts';
 import type { DownstreamConnections } from '../link/connections.ts';
 import type { ClientCredentials } from '../link/dial.ts';
 import type { DetectionOutcome } from '../link/listener.ts';
@@ -9,8 +9,8 @@ import type { ServicePortRef } from '../route/records.ts';
 import type { TcpObserver } from '../tcp/observer.ts';
 
 export interface InboundDeps {
-  /** The context whose counters belong to a caller: its SPIFFE id, or '' for plaintext. */
-  proxyFor(caller: string): ProxyContext;
+  /** By which a caller's calls are forwarded and counted. @param caller SPIFFE id, or '' for plaintext */
+  proxyFor(caller: string): ExchangeDeps;
   readonly credentials: ServerCredentials & ClientCredentials;
   readonly connections: DownstreamConnections;
   /** Unix ms. */

@@ -1,4 +1,5 @@
-// The inbound side: the ports of this pod's application, by explicit listeners and by redirected connections, and the beginning of STRICT.
+// The inbound side: the ports of this pod's application, by explicit listeners and by redirected connections, and the
+// beginning of STRICT.
 import { type InboundPort, Protocol } from '#core/contract/gen/weft/v1/mesh_pb.ts';
 import type { ConnectionHandler } from '../link/listener.ts';
 import { ListenerSet } from '../link/listener-set.ts';
@@ -40,7 +41,10 @@ export class Inbound {
     return handler;
   }
 
-  /** Opens and closes explicit listeners so that they are those of the list. @returns what could not be opened, and why */
+  /**
+   * Opens and closes explicit listeners so that they are those of the list.
+   * @returns what could not be opened, and why
+   */
   setListeners(ports: readonly InboundPort[]): Promise<string[]> {
     return this.listeners.become(
       ports

@@ -4,14 +4,18 @@ import type { CompiledPort, HeaderEdit, ServicePortRef } from '../route/records.
 
 /** The caller's SPIFFE id as `URI=…` (Envoy's format of the header). */
 const IDENTITY_HEADER = 'x-forwarded-client-cert';
-/** The name in all spellings that an application might read as the same: CGI and WSGI servers turn '-' into '_' (RFC 3875 §4.1.18). */
+/**
+ * The name in all spellings that an application might read as the same: CGI and WSGI servers turn '-' into '_' (RFC
+ * 3875 §4.1.18).
+ */
 const SPOOFABLE = IDENTITY_HEADER.split('-').reduce<string[]>(
   (names, part) => (names.length === 0 ? [part] : names.flatMap((name) => [`${name}-${part}`, `${name}_${part}`])),
   [],
 );
 
 /**
- * What one peer's calls to a port of this pod become: they go to the application, with the peer's identity and without identities that it claims.
+ * What one peer's calls to a port of this pod become: they go to the application, with the peer's identity and without
+ * identities that it claims.
  * @param caller SPIFFE id, or '' for plaintext
  */
 export function inboundPort(ref: ServicePortRef, caller: string): CompiledPort {

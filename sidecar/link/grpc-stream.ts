@@ -1,5 +1,6 @@
-// One gRPC call of ours on a stream of node:http2: the request's headers, messages in their frames, and the answer with exactly one end
-// (gRPC over HTTP/2: grpc/doc/PROTOCOL-HTTP2.md). For calls that this sidecar makes itself; those of applications go through http2/.
+// One gRPC call of ours on a stream of node:http2: the request's headers, messages in their frames, and the answer with
+// exactly one end (gRPC over HTTP/2: grpc/doc/PROTOCOL-HTTP2.md). For calls that this sidecar makes itself; those of
+// applications go through http2/.
 import http2 from 'node:http2';
 
 /** A message larger than this ends the call, because it is held in memory until it is whole. */
@@ -89,7 +90,8 @@ export function readAnswer<Out>(
       end(error);
     }
   });
-  // The peer has ended its side; ours may still be open, so that 'close' would not come. Trailers may be reported just after 'end'.
+  // The peer has ended its side; ours may still be open, so that 'close' would not come. Trailers may be reported just
+  // after 'end'.
   const last = (): void =>
     end(status ?? (peerEnded ? new GrpcError(STATUS.unknown, 'ended without a status') : new GrpcError(STATUS.unavailable, why())));
   stream.on('end', () => {

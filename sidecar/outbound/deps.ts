@@ -1,6 +1,6 @@
 // What the outbound side needs of the rest of the sidecar.
 import type { Logger } from '#core/program/log.ts';
-import type { PortHandle, ProxyContext } from '../forward/proxy.ts';
+import type { ExchangeDeps, PortHandle } from '../forward/exchange-deps.ts';
 import type { DownstreamConnections } from '../link/connections.ts';
 import type { ClientCredentials } from '../link/dial.ts';
 import type { DetectionOutcome } from '../link/listener.ts';
@@ -10,7 +10,7 @@ import type { AddressIndex } from './address-index.ts';
 import type { DirectPorts } from './direct-ports.ts';
 
 export interface OutboundDeps {
-  readonly proxy: ProxyContext;
+  readonly proxy: ExchangeDeps;
   readonly credentials: ClientCredentials;
   readonly connections: DownstreamConnections;
   readonly log: Logger;
@@ -18,7 +18,10 @@ export interface OutboundDeps {
   readonly wallClock: () => number;
   /** The handle of a Service port; the same for ever. */
   port(ref: ServicePortRef): PortHandle;
-  /** Resolves when the Service's configuration is here or it is known not to exist. @param service "<namespace>/<name>" */
+  /**
+   * Resolves when the Service's configuration is here or it is known not to exist.
+   * @param service "<namespace>/<name>"
+   */
   want(service: string): Promise<unknown>;
   readonly tcp: TcpObserver;
   detected(outcome: DetectionOutcome): void;

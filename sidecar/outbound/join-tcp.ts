@@ -1,4 +1,5 @@
-// Joins a connection of the application to its target as a stream of octets: over mTLS, or in plaintext where the target has no sidecar.
+// Joins a connection of the application to its target as a stream of octets: over mTLS, or in plaintext where the
+// target has no sidecar.
 import { ALPN_TCP } from '#core/contract/names.ts';
 import type { ByteStream } from '../link/byte-stream.ts';
 import { type DialTarget, dial } from '../link/dial.ts';
@@ -15,7 +16,8 @@ const PASSED_THROUGH = newServicePortRef('', 'passthrough', 0);
 
 /**
  * Dials and relays octets.
- * @param done called once, when the connection has ended or could not be made; it returns true when it goes on with the stream itself
+ * @param done called once, when the connection has ended or could not be made; it returns true when it goes on with the
+ * stream itself
  */
 export function joinTcp(
   deps: OutboundDeps,
@@ -39,12 +41,12 @@ export function joinTcp(
       other.start();
       stream.resume();
     },
-    onError: (error, detail) => {
+    onError: (failure, detail) => {
       stream.onClosed = () => {};
-      proxy.stats.proxyError(error.label);
-      log.info('TCP connection failed', { service: ref.key, error: error.label, detail });
+      proxy.stats.proxyError(failure);
+      log.info('TCP connection failed', { service: ref.key, error: failure, detail });
       if (done(true)) return;
-      deps.tcp.failed(connection, error.label, detail);
+      deps.tcp.failed(connection, failure, detail);
       stream.destroy();
     },
   });

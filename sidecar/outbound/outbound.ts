@@ -1,4 +1,5 @@
-// The outbound side: what the application in this pod sends. HTTP/2 to Services is routed per request, anything else passes as TCP.
+// The outbound side: what the application in this pod sends. HTTP/2 to Services is routed per request, anything else
+// passes as TCP.
 import type { OutboundListener } from '#core/contract/gen/weft/v1/mesh_pb.ts';
 import type { ConnectionHandler } from '../link/listener.ts';
 import { ListenerSet } from '../link/listener-set.ts';
@@ -17,7 +18,10 @@ export class Outbound {
     this.listeners = new ListenerSet(deps.proxy.clock);
   }
 
-  /** Opens and closes explicit listeners so that they are those of the list. @returns what could not be opened, and why */
+  /**
+   * Opens and closes explicit listeners so that they are those of the list.
+   * @returns what could not be opened, and why
+   */
   setListeners(listeners: readonly OutboundListener[]): Promise<string[]> {
     return this.listeners.become(
       listeners.map(({ address, port, namespace, service, servicePort }) => {
@@ -43,6 +47,7 @@ export function capturedOutbound(deps: CapturedOutboundDeps, to: OriginalDestina
   const service = deps.addresses.at(to.address);
   if (service === undefined || !service.ports.includes(to.port)) return new DirectHandler(deps, to);
   const ref = newServicePortRef(service.namespace, service.name, to.port);
-  // With the control plane away, a Service with neither routes nor sidecars can be reached as without a mesh; any other must wait for its rules.
+  // With the control plane away, a Service with neither routes nor sidecars can be reached as without a mesh; any other
+  // must wait for its rules.
   return new ServiceHandler(deps, ref, service.concerns ? null : to);
 }

@@ -1,8 +1,9 @@
 // One connection of the application to a Service port.
 import { Protocol } from '#core/contract/gen/weft/v1/mesh_pb.ts';
 import type { EndpointState } from '../balance/endpoint-state.ts';
+import { DownstreamOwner } from '../forward/downstream.ts';
 import { NO_CONFIG, NO_ENDPOINTS } from '../forward/errors.ts';
-import { DownstreamOwner, type PortHandle } from '../forward/proxy.ts';
+import type { PortHandle } from '../forward/exchange-deps.ts';
 import { MAX_STREAMS_OWN_APP } from '../http2/limits.ts';
 import type { ByteStream } from '../link/byte-stream.ts';
 import type { ConnectionHandler, DetectionOutcome } from '../link/listener.ts';

@@ -1,7 +1,7 @@
-// The Services that this workload may send to, as far as the control plane has sent them: their addresses, their compiled rules, their endpoints.
-// A version that cannot be compiled leaves the one before in force.
+// The Services that this workload may send to, as far as the control plane has sent them: their addresses, their
+// compiled rules, their endpoints. A version that cannot be compiled leaves the one before in force.
 import type { Endpoints, Service, ServiceAddress } from '#core/contract/gen/weft/v1/mesh_pb.ts';
-import type { PortHandle } from '../forward/proxy.ts';
+import type { PortHandle } from '../forward/exchange-deps.ts';
 import type { Upstreams } from '../forward/upstreams.ts';
 import { compileService } from '../route/compile/compile.ts';
 import type { ServicePortRef } from '../route/records.ts';

@@ -1,9 +1,12 @@
-// What forwards calls in both directions: endpoints with their connections, deadlines, and the contexts by which calls are counted.
+// What forwards calls in both directions: endpoints with their connections, deadlines, and the contexts by which calls
+// are counted.
 import { ALPN_HTTP2 } from '#core/contract/names.ts';
 import { DeadlineWheel } from '../forward/deadlines.ts';
-import type { CallOrigin, CallTelemetry } from '../forward/ended-call.ts';
-import type { PoolContext } from '../forward/pool.ts';
-import type { ProxyContext } from '../forward/proxy.ts';
+import type { CallTelemetry } from '../forward/ended-call.ts';
+import { DIAL_ERRORS } from '../forward/errors.ts';
+import type { ExchangeDeps } from '../forward/exchange-deps.ts';
+import type { CallOrigin } from '../forward/outcome.ts';
+import type { PoolDeps } from '../forward/pool.ts';
 import { ReplayRing } from '../forward/replay.ts';
 import { Upstreams } from '../forward/upstreams.ts';
 import type { Clock } from '../http/clock.ts';
@@ -36,36 +39,36 @@ export class Forwarding {
   /** Backends of the Services that this workload calls. */
   readonly outboundUpstreams: Upstreams;
   /** By which calls of this workload are forwarded. */
-  readonly outbound: ProxyContext;
+  readonly outbound: ExchangeDeps;
   /** Ports of the application in this pod. */
   private readonly inboundUpstreams: Upstreams;
   private readonly deps: ForwardingDeps;
   private readonly deadlines: DeadlineWheel;
   private readonly replay = new ReplayRing();
   /** By SPIFFE id, '' for plaintext. */
-  private readonly callers = new Map<string, ProxyContext>();
+  private readonly callers = new Map<string, ExchangeDeps>();
 
   constructor(deps: ForwardingDeps) {
     this.deps = deps;
     this.deadlines = new DeadlineWheel(deps.now);
     const ejected = (ref: ServicePortRef, reason: string): void => deps.metrics.ejections.add({ backend: portLabel(ref), reason });
-    this.outboundUpstreams = new Upstreams(this.poolContext(deps.hairpin), ejected);
+    this.outboundUpstreams = new Upstreams(this.poolDeps(deps.hairpin), ejected);
     this.inboundUpstreams = new Upstreams(
-      this.poolContext(() => undefined),
+      this.poolDeps(() => undefined),
       ejected,
     );
-    this.outbound = this.contextOf(this.outboundUpstreams, false, { direction: 'outbound', caller: deps.workload, mtls: null });
+    this.outbound = this.exchangeDeps(this.outboundUpstreams, false, { direction: 'outbound', caller: deps.workload, mtls: null });
   }
 
-  /** The context by which a peer's calls to this pod are forwarded. @param caller SPIFFE id, '' in plaintext */
-  inboundOf(caller: string): ProxyContext {
-    let context = this.callers.get(caller);
-    if (context === undefined) {
+  /** By which a peer's calls to this pod are forwarded. @param caller SPIFFE id, '' in plaintext */
+  inboundOf(caller: string): ExchangeDeps {
+    let deps = this.callers.get(caller);
+    if (deps === undefined) {
       const origin = { direction: 'inbound', caller: () => caller, mtls: caller !== '' } as const;
-      context = this.contextOf(this.inboundUpstreams, caller !== '', origin);
-      if (this.callers.size < MAX_CALLERS) this.callers.set(caller, context);
+      deps = this.exchangeDeps(this.inboundUpstreams, caller !== '', origin);
+      if (this.callers.size < MAX_CALLERS) this.callers.set(caller, deps);
     }
-    return context;
+    return deps;
   }
 
   /** About once a second. */
@@ -105,7 +108,7 @@ export class Forwarding {
     }));
   }
 
-  private contextOf(upstreams: Upstreams, refuseUnprocessed: boolean, origin: CallOrigin): ProxyContext {
+  private exchangeDeps(upstreams: Upstreams, refuseUnprocessed: boolean, origin: CallOrigin): ExchangeDeps {
     const { clock, random, metrics, telemetry } = this.deps;
     const { deadlines, replay } = this;
     return {
@@ -121,14 +124,17 @@ export class Forwarding {
     };
   }
 
-  private poolContext(localAddressFor: (address: string) => string | undefined): PoolContext {
+  private poolDeps(localAddressFor: (address: string) => string | undefined): PoolDeps {
     const { clock, wallClock, credentials, metrics } = this.deps;
     return {
       clock,
       wallClock,
       dial: ({ address, port, identity }, onOpen, onError) => {
         const target = { address, port, identity, localAddress: localAddressFor(address) };
-        return dial(target, ALPN_HTTP2, credentials, clock, wallClock, { onOpen, onError });
+        return dial(target, ALPN_HTTP2, credentials, clock, wallClock, {
+          onOpen,
+          onError: (failure, detail) => onError(DIAL_ERRORS[failure], detail),
+        });
       },
       opened: () => metrics.upstreamConnections.add(),
       closed: (_connection, reason) => {

@@ -17,7 +17,8 @@ export class Listening {
   private hasStarted = false;
 
   /**
-   * @param open opens and closes listeners so that they are those of the workload; returns what could not be opened, and why
+   * @param open opens and closes listeners so that they are those of the workload; returns what could not be opened,
+   * and why
    * @param startedUp called when all are open for the first time
    */
   constructor(open: (workload: Workload) => Promise<string[]>, startedUp: () => void, log: Logger) {

@@ -26,7 +26,10 @@ export interface SidecarProgramDeps {
   /** In [0, 1). */
   readonly random: () => number;
   readonly accessLines: AccessLines;
-  /** Called when all listeners are open for the first time, just before the sidecar is ready: a pause then delays no call. */
+  /**
+   * Called when all listeners are open for the first time, just before the sidecar is ready: a pause then delays no
+   * call.
+   */
   readonly startedUp?: () => void;
 }
 

@@ -31,7 +31,7 @@ export interface SidecarSettings {
   readonly accessLog: AccessLogRule | null;
   /** OTEL_…: spans of calls, and where they go. */
   readonly tracing: TracingSettings;
-  /** WEFT_DRAIN_SECONDS (L9). */
+  /** WEFT_DRAIN_SECONDS. */
   readonly drainMs: number;
   /** WEFT_CAPTURE. */
   readonly capture: boolean;
@@ -47,7 +47,7 @@ export interface SidecarSettings {
  * Reads the settings from an environment.
  * @returns the settings, or one message per mistake
  */
-export function readSettings(env: FoundEnvironment): { settings: SidecarSettings } | { problems: string[] } {
+export function readSidecarSettings(env: FoundEnvironment): { settings: SidecarSettings } | { problems: string[] } {
   const problems: string[] = [];
   const required = (name: SidecarVariable, what: string): string => {
     const value = env[name] ?? '';

@@ -1,9 +1,10 @@
-// The data plane of one pod, assembled: both directions, what forwards between them, captured ports, and a graceful end.
-// program.ts joins it to the control plane, which hands in resources by takers() and certificates by the credentials.
+// The data plane of one pod, assembled: both directions, what forwards between them, captured ports, and a graceful
+// end. program.ts joins it to the control plane, which hands in resources by takers() and certificates by the
+// credentials.
 import { MtlsMode, type Workload } from '#core/contract/gen/weft/v1/mesh_pb.ts';
 import type { Logger } from '#core/program/log.ts';
 import type { ResourceTakers } from '../control/resources.ts';
-import type { CallOrigin } from '../forward/ended-call.ts';
+import type { CallOrigin } from '../forward/outcome.ts';
 import { type Clock, newClock } from '../http/clock.ts';
 import { Inbound } from '../inbound/inbound.ts';
 import { DownstreamConnections } from '../link/connections.ts';
@@ -30,7 +31,9 @@ const DRAIN_LOOK_MS = 50;
 
 /** What the data plane asks of the control plane. */
 export interface ConfigQuestions extends AddressQuestions {
-  /** Asks for a Service, "<namespace>/<name>"; resolves when its configuration is in force or it is known not to exist. */
+  /**
+   * Asks for a Service, "<namespace>/<name>"; resolves when its configuration is in force or it is known not to exist.
+   */
   want(service: string): Promise<unknown>;
   /** The control plane answers. */
   connected(): boolean;
@@ -42,7 +45,10 @@ export interface SidecarDeps {
   readonly wallClock: () => number;
   /** In [0, 1). */
   readonly random: () => number;
-  /** Called when all listeners are open for the first time, just before the sidecar is ready: a pause then delays no call. */
+  /**
+   * Called when all listeners are open for the first time, just before the sidecar is ready: a pause then delays no
+   * call.
+   */
   readonly startedUp: () => void;
   readonly log: Logger;
   readonly metrics: SidecarMetrics;

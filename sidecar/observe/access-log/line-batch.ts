@@ -9,7 +9,11 @@ export interface Line {
   readonly access: boolean;
 }
 
-/** Writes a part of the octets at once. @returns how many, 0 if the reader takes none now. @throws the system's error when none ever will be taken */
+/**
+ * Writes a part of the octets at once.
+ * @returns how many, 0 if the reader takes none now.
+ * @throws the system's error when none ever will be taken
+ */
 export type WriteOctets = (octets: Buffer, from: number) => number;
 
 export class LineBatch {

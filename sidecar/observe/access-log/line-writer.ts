@@ -1,8 +1,10 @@
-// Lines to a descriptor that may be a pipe without a reader: never waits for it, never cuts a line, keeps a bounded number of them.
+// Lines to a descriptor that may be a pipe without a reader: never waits for it, never cuts a line, keeps a bounded
+// number of them.
 import { systemTimers, type Timers } from '#core/program/timers.ts';
 import { type Line, LineBatch, type WriteOctets } from './line-batch.ts';
 
-// An import would read every property of the module, among them getters that load streams: 0.7 MB of the sidecar's memory (Node 24).
+// An import would read every property of the module, among them getters that load streams: 0.7 MB of the sidecar's
+// memory (Node 24).
 const fs = process.getBuiltinModule('node:fs');
 
 /** Access lines are written when there are so many characters of them, or after so many ms. */
@@ -10,7 +12,9 @@ const BATCH_CHARS = 32 * 1024;
 const LATEST_FLUSH_MS = 50;
 /** One write takes at most so many characters: the size of a pipe. */
 const WRITE_CHARS = 64 * 1024;
-/** What waits for the reader, in characters; past it lines are dropped. The program's own log has some room of its own. */
+/**
+ * What waits for the reader, in characters; past it lines are dropped. The program's own log has some room of its own.
+ */
 export const MOST_ACCESS_CHARS = 1024 * 1024;
 export const MOST_LOG_CHARS = MOST_ACCESS_CHARS + 256 * 1024;
 /** A full pipe is tried again after 1 ms, then after twice as long each time up to this many. */

@@ -1,4 +1,5 @@
-// Counters and gauges that know their own name, help and labels, and write themselves. What peers can choose is bounded.
+// Counters and gauges that know their own name, help and labels, and write themselves. What peers can choose is
+// bounded.
 import { type Exposition, type Labels, labelText } from '#core/program/exposition.ts';
 import type { Metric } from '#core/program/metrics.ts';
 
@@ -36,7 +37,10 @@ export class Total implements Metric {
   }
 }
 
-/** A counter split by one label: names from the code, of error codes, of the system's and OpenSSL's errors, of which peers choose. */
+/**
+ * A counter split by one label: names from the code, of error codes, of the system's and OpenSSL's errors, of which
+ * peers choose.
+ */
 export class LabelledCounter implements Metric {
   private readonly options: CounterOptions & { readonly label: string };
   private readonly values = new BoundedValues();
@@ -78,7 +82,9 @@ export class SidesCounter implements Metric {
   }
 }
 
-/** A counter split by several labels, for what happens seldom. Past MAX_SETS only those that are there go on counting. */
+/**
+ * A counter split by several labels, for what happens seldom. Past MAX_SETS only those that are there go on counting.
+ */
 export class SetCounter<Label extends string> implements Metric {
   private readonly options: CounterOptions;
   /** By labels as on the page. */

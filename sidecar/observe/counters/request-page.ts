@@ -1,4 +1,5 @@
-// What the metrics page says of calls. Methods multiply with statuses only; the rest is per Service, so that a page stays within its budget.
+// What the metrics page says of calls. Methods multiply with statuses only; the rest is per Service, so that a page
+// stays within its budget.
 
 import { GRPC_CODES } from '#core/contract/grpc-codes.ts';
 import type { Exemplar, Exposition } from '#core/program/exposition.ts';

@@ -1,5 +1,5 @@
-// The telemetry in force beside the counters: spans, the access log, and the control plane's list of traces worth a look.
-// The environment sets it at the start, the control plane changes it while calls run.
+// The telemetry in force beside the counters: spans, the access log, and the control plane's list of traces worth a
+// look. The environment sets it at the start, the control plane changes it while calls run.
 import { type AccessLogRule, parseAccessLog } from '#core/contract/access-filter.ts';
 import type { Telemetry } from '#core/contract/gen/weft/v1/mesh_pb.ts';
 import type { Logger } from '#core/program/log.ts';

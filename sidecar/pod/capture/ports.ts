@@ -1,4 +1,5 @@
-// The two ports to which the pod's rules redirect connections; the side that serves each is found by where it was going.
+// The two ports to which the pod's rules redirect connections; the side that serves each is found by where it was
+// going.
 import os from 'node:os';
 import { SIDECAR_CHECK_PORT, SIDECAR_INBOUND_PORT, SIDECAR_OUTBOUND_PORT } from '#core/contract/names.ts';
 import { includesPort, type PortRange } from '#core/contract/port-ranges.ts';
@@ -36,7 +37,10 @@ export class CapturedPorts {
     this.sides = sides;
   }
 
-  /** Opens the two ports, and makes sure that connections are redirected to them. @returns what is not as it must be, and why */
+  /**
+   * Opens the two ports, and makes sure that connections are redirected to them.
+   * @returns what is not as it must be, and why
+   */
   async open(): Promise<string[]> {
     const problems = await this.listen();
     const podAddress = this.settings.podIps[0];
@@ -83,8 +87,8 @@ export class CapturedPorts {
   }
 
   /**
-   * A call to our own pod must pass its inbound side too, as one from elsewhere does. Of the sidecar's connections the rules redirect only those
-   * that come from loopback and go elsewhere (rules.ts): so we come from there.
+   * A call to our own pod must pass its inbound side too, as one from elsewhere does. Of the sidecar's connections the
+   * rules redirect only those that come from loopback and go elsewhere (rules.ts): so we come from there.
    * @returns the address to come from; undefined: it is another pod
    */
   hairpin(address: string): string | undefined {
@@ -94,8 +98,9 @@ export class CapturedPorts {
 }
 
 /**
- * Whether a connection that came in may be for us. Redirection comes before the kernel drops what is not: a neighbour on the pod's network can
- * send packets for any address, and we would dial it in its stead, past the network policies that hold for it.
+ * Whether a connection that came in may be for us. Redirection comes before the kernel drops what is not: a neighbour
+ * on the pod's network can send packets for any address, and we would dial it in its stead, past the network policies
+ * that hold for it.
  * @param podIps as Kubernetes knows them; further interfaces of a pod have addresses that it does not know
  */
 export function isOwnAddress(

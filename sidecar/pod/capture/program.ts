@@ -1,4 +1,5 @@
-// The capture program: settings from the environment, rules to nft(8), one line about the outcome. It runs once, before anything else in the pod.
+// The capture program: settings from the environment, rules to nft(8), one line about the outcome. It runs once, before
+// anything else in the pod.
 import { type FoundEnvironment, SIDECAR_DEFAULTS } from '#core/contract/environment.ts';
 import { SIDECAR_INBOUND_PORT, SIDECAR_OUTBOUND_PORT } from '#core/contract/names.ts';
 import { formatPortRanges, type PortRange, parsePortRanges } from '#core/contract/port-ranges.ts';
@@ -16,7 +17,7 @@ export interface CommandOutcome {
 /** Runs nft with `-f -` and this text as its input. Never rejects. */
 export type LoadRules = (rules: string) => Promise<CommandOutcome>;
 
-/** Of what nft says, so much is shown: one mistake repeats for every rule. */
+/** So many characters of nft's output are shown, because one mistake repeats for every rule. */
 const LONGEST_COMPLAINT = 600;
 
 /**

@@ -1,4 +1,5 @@
-// Asks the application of our own pod by gRPC: one unary call over a plaintext connection of its own, with messages that are encoded already.
+// Asks the application of our own pod by gRPC: one unary call over a plaintext connection of its own, with messages
+// that are encoded already.
 import http2 from 'node:http2';
 import type { Timers } from '#core/program/timers.ts';
 import { framed, GrpcError, readAnswer, requestHeaders, STATUS } from '../../link/grpc-stream.ts';

@@ -15,7 +15,7 @@ import { silentLogger } from '#core/program/log.ts';
 import type { KubeObject } from '#objects/types.ts';
 import { originalDestinationProblem } from '#sidecar/link/original-dst.ts';
 import { startSidecar } from '#sidecar/program/program.ts';
-import { readSettings } from '#sidecar/program/settings.ts';
+import { readSidecarSettings } from '#sidecar/program/settings.ts';
 
 type Command = Readonly<Record<string, unknown>>;
 type Answer = (command: Command) => Promise<unknown>;
@@ -57,7 +57,7 @@ async function controlPlane(directory: string, host: string, port: string): Prom
 
 /** Settings are in the environment, as in a pod. */
 async function sidecar(): Promise<Answer> {
-  const read = readSettings(process.env);
+  const read = readSidecarSettings(process.env);
   if ('problems' in read) throw new Error(read.problems.join('; '));
   originalDestinationProblem(); // Loaded before the rights are given up, because only root may be able to read the sources.
   process.setgid!(SIDECAR_USER_ID);

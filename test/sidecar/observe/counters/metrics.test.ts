@@ -3,7 +3,7 @@ import { readFileSync } from 'node:fs';
 import { expect } from 'chai';
 import fc from 'fast-check';
 import { Exposition } from '#core/program/exposition.ts';
-import type { CallTrace } from '#sidecar/forward/ended-call.ts';
+import type { CallTrace } from '#sidecar/forward/trace.ts';
 import { MAX_LABELS } from '#sidecar/observe/counters/counters.ts';
 import { type MetricSources, SidecarMetrics } from '#sidecar/observe/counters/metrics.ts';
 import type { SeriesKey } from '#sidecar/observe/counters/request-series.ts';
