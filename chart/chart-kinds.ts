@@ -1,5 +1,7 @@
 // The kinds that the chart has: where they are served, and in which order they are applied.
+
 import { KINDS, type ResourceKind } from '#kube/api.ts';
+import { serviceKind } from '#objects/service.ts';
 
 const rbac = (plural: string, namespaced: boolean): ResourceKind => ({
   group: 'rbac.authorization.k8s.io',
@@ -20,12 +22,7 @@ export const CHART_KINDS: ReadonlyMap<string, ResourceKind> = new Map<string, Re
   ['Role', rbac('roles', true)],
   ['RoleBinding', rbac('rolebindings', true)],
   ['PodDisruptionBudget', { group: 'policy', version: 'v1', plural: 'poddisruptionbudgets', namespaced: true }],
-  ['Service', KINDS.Service],
+  ['Service', serviceKind],
   ['Deployment', KINDS.Deployment],
   ['MutatingWebhookConfiguration', KINDS.MutatingWebhookConfiguration],
 ]);
-
-/** `v1`, or `group/version`. */
-export function apiVersionOf({ group, version }: ResourceKind): string {
-  return group === '' ? version : `${group}/${version}`;
-}

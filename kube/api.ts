@@ -92,9 +92,8 @@ function gateway(plural: string, version = 'v1'): ResourceKind {
   return { group: 'gateway.networking.k8s.io', version, plural, namespaced: true };
 }
 
-/** The kinds that Weft reads or writes. */
+/** Kinds that Weft reads or writes, beside those of objects/kinds.ts. */
 export const KINDS = {
-  Service: core('services'),
   Pod: core('pods'),
   Namespace: core('namespaces', false),
   Secret: core('secrets'),

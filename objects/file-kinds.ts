@@ -1,8 +1,9 @@
 // Which kinds of manifests are read, and the types of the fields that Weft reads in each.
 // Values of enums (a match type, a filter type) are not checked here: a wrong one is a condition on the route.
-import { ANNOTATION_ACCESS_LOG, ANNOTATION_TRACE_SAMPLING } from '#core/contract/names.ts';
-import { readAnnotations } from './annotations.ts';
-import { allFields, fields, flag, integer, isMap, list, name, portNumber, portOrName, type Shape, text, textMap } from './shape.ts';
+import { apiVersionOf, groupOf } from './kind.ts';
+import { FILE_KINDS } from './kinds.ts';
+import { objectShape, templateMetadataShape } from './metadata.ts';
+import { allFields, fields, flag, integer, list, name, portNumber, portOrName, type Shape, text, textMap } from './shape.ts';
 
 export interface Kind {
   readonly kind: string;
@@ -18,26 +19,13 @@ const GATEWAY = 'gateway.networking.k8s.io';
 const weight = integer(0, 1_000_000);
 const INT32 = 2_147_483_647;
 
-/** A text map; those of Weft's that nobody would hear about otherwise are read as the sidecars will. */
-const annotations: Shape = (value, path, report) => {
-  textMap(value, path, report);
-  for (const key of [ANNOTATION_TRACE_SAMPLING, ANNOTATION_ACCESS_LOG]) {
-    const text = isMap(value) ? value[key] : undefined;
-    if (typeof text !== 'string') continue;
-    const { mistakes } = readAnnotations({ metadata: { annotations: { [key]: text } } });
-    for (const message of mistakes) report({ path: [...path, key], message, notice: true });
-  }
-};
-
-const metadata = fields({ name, namespace: text, labels: textMap, annotations, creationTimestamp: text, uid: text }, ['name']);
-
 function kind(kind: string, group: string, version: string, namespaced: boolean, rest: Readonly<Record<string, Shape>>): Kind {
   return {
     kind,
     group,
     apiVersion: group === '' ? version : `${group}/${version}`,
     namespaced,
-    shape: fields({ metadata, ...rest }, ['metadata']),
+    shape: objectShape(rest),
   };
 }
 
@@ -79,15 +67,6 @@ const grpcRoute = allFields(
   ['useDefaultGateways'],
 );
 
-const service = fields({
-  type: text,
-  clusterIP: text,
-  clusterIPs: list(text),
-  externalName: text,
-  selector: textMap,
-  ports: list(fields({ name: text, port: portNumber, targetPort: portOrName, protocol: text, appProtocol: text }, ['port'])),
-});
-
 const endpoint = fields(
   {
     addresses: list(text),
@@ -122,12 +101,11 @@ const container = fields(
   ['name'],
 );
 const podSpec = fields({ serviceAccountName: text, containers: list(container), initContainers: list(container) }, ['containers']);
-const podMetadata = fields({ labels: textMap, annotations });
 const deployment = fields(
   {
     replicas: integer(0, INT32),
     selector: fields({ matchLabels: textMap }),
-    template: fields({ metadata: podMetadata, spec: podSpec }, ['spec']),
+    template: fields({ metadata: templateMetadataShape, spec: podSpec }, ['spec']),
   },
   ['selector', 'template'],
 );
@@ -142,8 +120,8 @@ const grant = fields(
 
 /** All kinds that Weft reads from files. */
 export const KINDS: readonly Kind[] = [
+  ...FILE_KINDS.map((known) => ({ ...known, apiVersion: apiVersionOf(known), shape: known.shape! })),
   kind('Namespace', '', 'v1', false, {}),
-  kind('Service', '', 'v1', true, { spec: service }),
   kind('Pod', '', 'v1', true, { spec: podSpec }),
   kind('ServiceAccount', '', 'v1', true, {}),
   kind('EndpointSlice', 'discovery.k8s.io', 'v1', true, { addressType: text, endpoints: list(endpoint), ports: list(slicePort) }),
@@ -151,12 +129,6 @@ export const KINDS: readonly Kind[] = [
   kind('GRPCRoute', GATEWAY, 'v1', true, { spec: grpcRoute }),
   kind('ReferenceGrant', GATEWAY, 'v1beta1', true, { spec: grant }),
 ];
-
-/** The part of an apiVersion before the slash; empty for the core group. */
-export function groupOf(apiVersion: string): string {
-  const slash = apiVersion.indexOf('/');
-  return slash === -1 ? '' : apiVersion.slice(0, slash);
-}
 
 export function findKind(apiVersion: string, kind: string): Kind | undefined {
   const group = groupOf(apiVersion);

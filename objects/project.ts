@@ -9,6 +9,9 @@ import {
   SIDECAR_CONTAINER,
 } from '#core/contract/names.ts';
 import { entriesOf, fieldsOf } from './fields.ts';
+import { apiVersionOf } from './kind.ts';
+import { followedKind } from './kinds.ts';
+import { named, present, some } from './metadata.ts';
 import type { StoredKind } from './stored-kinds.ts';
 import {
   type EndpointSlice,
@@ -22,13 +25,11 @@ import {
   type Pod,
   type ReferenceGrant,
   type RouteStatus,
-  type Service,
   type XTelemetryPolicy,
 } from './types.ts';
 
 /** The API server leaves apiVersion and kind out of the items of a list. */
-const API_VERSION: Readonly<Record<StoredKind, string>> = {
-  Service: 'v1',
+const API_VERSION: Readonly<Record<string, string>> = {
   Pod: 'v1',
   Namespace: 'v1',
   EndpointSlice: 'discovery.k8s.io/v1',
@@ -46,16 +47,14 @@ const ROUTE_ANNOTATIONS = [ANNOTATION_TRACE_SAMPLING];
 /** The object as the store holds it. Fields of wrong types are kept as they are: translate/ is who judges them. */
 export function project(kind: StoredKind, raw: Record<string, unknown>): KubeObject {
   const object = raw as KubeObject;
+  const known = followedKind(kind);
+  if (known !== undefined) return { apiVersion: apiVersionOf(known), kind, ...known.keep(object, fieldsOf(object.metadata)) };
   return { apiVersion: API_VERSION[kind], kind, ...PARTS[kind](object, fieldsOf(object.metadata)) };
 }
 
 type Parts = (object: KubeObject, metadata: Partial<ObjectMeta>) => KubeObject;
 
-const PARTS: Readonly<Record<StoredKind, Parts>> = {
-  Service: (object, metadata) => {
-    const { type, clusterIP, clusterIPs, ipFamilies, externalName, ports } = fieldsOf((object as Service).spec);
-    return { metadata: named(metadata), spec: present({ type, clusterIP, clusterIPs, ipFamilies, externalName, ports }) } as Service;
-  },
+const PARTS: Readonly<Record<string, Parts>> = {
   EndpointSlice: (object, metadata) => {
     const { addressType, endpoints, ports } = object as EndpointSlice;
     return {
@@ -135,22 +134,8 @@ function sidecarStatus({ spec }: Pod, { annotations }: Partial<ObjectMeta>): Rec
   return { [ANNOTATION_STATUS]: fieldsOf(annotations)[ANNOTATION_STATUS] ?? '{}' };
 }
 
-function named({ name, namespace }: Partial<ObjectMeta>): ObjectMeta {
-  return { name, namespace } as ObjectMeta;
-}
-
 /** All entries, others' too: the list is written back as one. */
 function statusOf(status: RouteStatus | undefined): RouteStatus | undefined {
   const parents = entriesOf(fieldsOf(status).parents);
   return parents.length === 0 ? undefined : { parents: [...parents] };
-}
-
-/** These of the labels or annotations that are there; undefined: none. */
-function some(values: Record<string, string> | undefined, names: readonly string[]): Record<string, string> | undefined {
-  const found = names.filter((name) => fieldsOf(values)[name] !== undefined).map((name) => [name, values![name]!]);
-  return found.length === 0 ? undefined : Object.fromEntries(found);
-}
-
-function present<T extends object>(fields: T): T {
-  return Object.fromEntries(Object.entries(fields).filter(([, value]) => value !== undefined && value !== null)) as T;
 }

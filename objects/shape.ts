@@ -1,6 +1,7 @@
 // A small language for the types of fields, and the check of a value against it. Pure.
 // It only refuses what the API server refuses too; a null is an absent field, as in Kubernetes.
 import { nearest } from '#core/text/nearest.ts';
+import { isInteger, isMap } from './fields.ts';
 
 export type Path = readonly (string | number)[];
 
@@ -58,10 +59,6 @@ export function integer(least: number, greatest: number): Shape {
   return must(`a number from ${least} to ${greatest}`, (value) => isInteger(value, least, greatest));
 }
 
-function isInteger(value: unknown, least: number, greatest: number): boolean {
-  return typeof value === 'number' && Number.isInteger(value) && value >= least && value <= greatest;
-}
-
 export function list(item: Shape): Shape {
   return (value, path, report) => {
     if (!Array.isArray(value)) {
@@ -115,8 +112,4 @@ export function allFields(known: Readonly<Record<string, Shape>>, required: read
         report({ path: [...path, field], message: `${formatPath([...path, field])} has no effect: did you mean ${meant}?`, notice: true });
     }
   };
-}
-
-export function isMap(value: unknown): value is Record<string, unknown> {
-  return typeof value === 'object' && value !== null && !Array.isArray(value);
 }

@@ -2,7 +2,9 @@
 import { isDeepStrictEqual } from 'node:util';
 import { ANNOTATION_TRACE_SAMPLING } from '#core/contract/names.ts';
 import { fieldsOf, isAbsent, textOf } from './fields.ts';
+import { followedKind } from './kinds.ts';
 import { keyOf, namespaceOf } from './references.ts';
+import { serviceKind } from './service.ts';
 import {
   type EndpointSlice,
   EXPERIMENTAL_GROUP,
@@ -12,15 +14,14 @@ import {
   LABEL_SERVICE_NAME,
   type Pod,
   type ReferenceGrant,
-  type Service,
   type XTelemetryPolicy,
 } from './types.ts';
 
 /** The kinds that the store holds. HTTPRoute and the others are not served yet; objects of other kinds are ignored. */
 export type StoredKind = 'Service' | 'EndpointSlice' | 'Pod' | 'Namespace' | 'GRPCRoute' | 'ReferenceGrant' | 'XTelemetryPolicy';
 
-const GROUP_OF: Readonly<Record<StoredKind, string>> = {
-  Service: '',
+const GROUP_OF: Readonly<Record<string, string>> = {
+  Service: serviceKind.group,
   Pod: '',
   Namespace: '',
   EndpointSlice: 'discovery.k8s.io',
@@ -53,11 +54,12 @@ export function sameForUs(kind: StoredKind, before: KubeObject, after: KubeObjec
 }
 
 function readPart(kind: StoredKind, object: KubeObject): unknown {
+  const known = followedKind(kind);
+  if (known !== undefined) return known.matter(object);
   const { generation, creationTimestamp, labels, annotations } = fieldsOf(object.metadata);
   switch (kind) {
-    case 'Service':
     case 'ReferenceGrant':
-      return (object as Service | ReferenceGrant).spec;
+      return (object as ReferenceGrant).spec;
     case 'GRPCRoute':
       return [generation, creationTimestamp, fieldsOf(annotations)[ANNOTATION_TRACE_SAMPLING], (object as GRPCRoute).spec];
     case 'XTelemetryPolicy':

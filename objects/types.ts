@@ -9,33 +9,6 @@ export type { KubeObject, ObjectMeta };
 /** v1. Labels and annotations only: `weft.dev/inject`, `weft.dev/mtls`; `weft.dev/trace-sampling`, `weft.dev/access-log`. */
 export type Namespace = KubeObject;
 
-/** v1 */
-export interface Service extends KubeObject {
-  spec?: {
-    /** ClusterIP (also when absent), NodePort, LoadBalancer, ExternalName. */
-    type?: string;
-    /** "None": headless. */
-    clusterIP?: string;
-    clusterIPs?: string[];
-    /** IPv4 or IPv6, the primary first. */
-    ipFamilies?: string[];
-    externalName?: string;
-    selector?: Record<string, string>;
-    ports?: ServicePort[];
-  };
-}
-
-export interface ServicePort {
-  /** Empty or absent only where there is one port. */
-  name?: string;
-  port?: number;
-  targetPort?: number | string;
-  /** TCP (also when absent), UDP, SCTP. */
-  protocol?: string;
-  /** GEP-1911: kubernetes.io/h2c, kubernetes.io/ws, kubernetes.io/wss; or an IANA service name. */
-  appProtocol?: string;
-}
-
 /** discovery.k8s.io/v1 */
 export interface EndpointSlice extends KubeObject {
   /** IPv4, IPv6, FQDN. */

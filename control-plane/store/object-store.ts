@@ -1,8 +1,9 @@
 // The object store: what Weft knows of the cluster, and which Services a change touches. In memory; fed by kube/ or files/, read by translate/.
 
 import { keyOf, splitKey } from '#objects/references.ts';
+import type { Service } from '#objects/service.ts';
 import { identify, isStoredKind, type StoredKind, sameForUs } from '#objects/stored-kinds.ts';
-import type { EndpointSlice, GRPCRoute, KubeObject, Namespace, Pod, ReferenceGrant, Service, XTelemetryPolicy } from '#objects/types.ts';
+import type { EndpointSlice, GRPCRoute, KubeObject, Namespace, Pod, ReferenceGrant, XTelemetryPolicy } from '#objects/types.ts';
 import { ObjectIndex } from './object-index.ts';
 
 /** All that translateService() may ask. Objects are read, never changed. */

@@ -4,6 +4,7 @@ import type { Logger } from '#core/program/log.ts';
 import type { Timers } from '#core/program/timers.ts';
 import { KINDS, type KubeClient } from '#kube/api.ts';
 import { Reflector, type ReflectorStatus } from '#kube/reflector.ts';
+import { followedKind } from '#objects/kinds.ts';
 import { project } from '#objects/project.ts';
 import { splitKey } from '#objects/references.ts';
 import { identify, type StoredKind } from '#objects/stored-kinds.ts';
@@ -104,7 +105,7 @@ export class ClusterSource {
     const { client, timers, random, log } = this.settings;
     return new Reflector({
       client,
-      kind: KINDS[kind],
+      kind: followedKind(kind) ?? KINDS[kind as keyof typeof KINDS],
       project: (raw) => project(kind, raw),
       handler: {
         synced: (objects, unread) => this.replace(kind, objects, unread),

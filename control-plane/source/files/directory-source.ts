@@ -2,7 +2,8 @@
 import { promises as fs } from 'node:fs';
 import type { Logger } from '#core/program/log.ts';
 import { didYouMean } from '#core/text/nearest.ts';
-import { groupOf, KINDS } from '#objects/file-kinds.ts';
+import { KINDS } from '#objects/file-kinds.ts';
+import { groupOf } from '#objects/kind.ts';
 import { type IgnoredKind, type ParsedFile, parseManifests, type SourcedObject } from './manifests.ts';
 import { type FileContents, Generations, mergeFiles, NO_CONTENTS, nextContents } from './merge.ts';
 import { byPlace, formatProblem, type Problem } from './problem.ts';

@@ -1,6 +1,8 @@
 // Text of one manifest file → Kubernetes objects and problems. Pure.
-import { findKind, groupOf, KINDS, type Kind } from '#objects/file-kinds.ts';
-import { describe, formatPath, isMap, type Path, type Violation } from '#objects/shape.ts';
+import { isMap } from '#objects/fields.ts';
+import { findKind, KINDS, type Kind } from '#objects/file-kinds.ts';
+import { groupOf } from '#objects/kind.ts';
+import { describe, formatPath, type Path, type Violation } from '#objects/shape.ts';
 import { type GoodDocument, type Place, readDocuments } from '#objects/yaml-documents.ts';
 import type { Problem } from './problem.ts';
 

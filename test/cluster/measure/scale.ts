@@ -1,7 +1,9 @@
 // What many Services cost: the control plane's start and memory, the time of one changed endpoint to its subscriber, the memory of sidecars that have nothing to do with them.
 // npx node test/cluster/measure/scale.ts [sizes, default 0,500,2000] [changes, default 20]   On a quiet machine; restarts the control plane. Five endpoints a Service, no pods.
+
 import { KINDS, type KubeClient } from '#kube/api.ts';
 import { connectKube } from '#kube/client.ts';
+import { serviceKind } from '#objects/service.ts';
 import { type Measured, sleep } from '../../../bench/processes.ts';
 import { Caller } from '../support/caller.ts';
 import type { Item, PodItem } from '../support/objects.ts';
@@ -98,7 +100,7 @@ async function fill(client: KubeClient, from: number, to: number): Promise<void>
       const i = next++;
       const name = `service-${i}`;
       const addresses = Array.from({ length: ENDPOINTS }, (_, k) => `10.200.${i % 250}.${1 + Math.floor(i / 250) * ENDPOINTS + k}`);
-      await client.request('POST', { kind: KINDS.Service, namespace: NS }, { body: plainService(NS, name) });
+      await client.request('POST', { kind: serviceKind, namespace: NS }, { body: plainService(NS, name) });
       await client.request('POST', { kind: KINDS.EndpointSlice, namespace: NS }, { body: slice(NS, name, addresses) });
     }
   };

@@ -1,4 +1,5 @@
 // The control plane of a cluster as a whole, on an API server in memory: waits, serves, leads, and stops.
+
 import { request } from 'node:http';
 import { expect } from 'chai';
 import { Authority } from '#certs/authority.ts';
@@ -9,6 +10,7 @@ import { AUTHORITY_SECRET, TRUST_CONFIG_MAP } from '#core/contract/names.ts';
 import { createLogger, type Logger, silentLogger } from '#core/program/log.ts';
 import { systemTimers, type Timers } from '#core/program/timers.ts';
 import { KINDS, KubeError } from '#kube/api.ts';
+import { serviceKind } from '#objects/service.ts';
 import { FakeApi } from '../../support/fake-api.ts';
 import { until } from '../../support/until.ts';
 
@@ -24,7 +26,7 @@ describe('control-plane/program: cluster', () => {
     api = new FakeApi();
     api.put({ kind: KINDS.Namespace, name: 'shop' }, { metadata: { labels: { 'weft.dev/inject': 'enabled' } } });
     api.put(
-      { kind: KINDS.Service, namespace: 'shop', name: 'payment' },
+      { kind: serviceKind, namespace: 'shop', name: 'payment' },
       { spec: { clusterIP: '10.0.0.1', ports: [{ name: 'grpc', port: 7070 }] } },
     );
     api.put(ROUTE, {

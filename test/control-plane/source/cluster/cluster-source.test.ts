@@ -1,14 +1,16 @@
 // Objects of a cluster into the store: only what changed is told, what vanished between two lists too (T77), and kinds that are not served (yet).
+
 import { expect } from 'chai';
 import { ClusterSource, FOLLOWED, MISSING_AFTER_MS } from '#control-plane/source/cluster/cluster-source.ts';
 import { ObjectStore } from '#control-plane/store/object-store.ts';
 import { silentLogger } from '#core/program/log.ts';
 import { systemTimers, type Timers } from '#core/program/timers.ts';
 import { KINDS, KubeError } from '#kube/api.ts';
+import { serviceKind } from '#objects/service.ts';
 import { FakeApi } from '../../../support/fake-api.ts';
 import { until } from '../../../support/until.ts';
 
-const service = (name: string) => ({ kind: KINDS.Service, namespace: 'shop', name });
+const service = (name: string) => ({ kind: serviceKind, namespace: 'shop', name });
 
 describe('control-plane/source: cluster-source', () => {
   let api: FakeApi;

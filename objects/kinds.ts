@@ -1,0 +1,16 @@
+// All kinds of objects that Weft reads: the only list of them.
+import type { FollowedKind, Kind } from './kind.ts';
+import { serviceKind } from './service.ts';
+
+/** The kinds that the control plane follows and holds, in the order of a report. */
+export const FOLLOWED_KINDS = [serviceKind] as const;
+
+const BY_NAME: ReadonlyMap<string, FollowedKind> = new Map(FOLLOWED_KINDS.map((kind) => [kind.kind, kind]));
+
+/** Undefined: the control plane does not hold objects of this kind. */
+export function followedKind(name: string): FollowedKind | undefined {
+  return BY_NAME.get(name);
+}
+
+/** The kinds that are read from files. */
+export const FILE_KINDS: readonly Kind[] = [...FOLLOWED_KINDS].filter(({ shape }) => shape !== undefined);
