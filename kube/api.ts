@@ -99,7 +99,6 @@ export const KINDS = {
   Secret: core('secrets'),
   ConfigMap: core('configmaps'),
   Event: core('events'),
-  EndpointSlice: { group: 'discovery.k8s.io', version: 'v1', plural: 'endpointslices', namespaced: true },
   GRPCRoute: gateway('grpcroutes'),
   HTTPRoute: gateway('httproutes'),
   ReferenceGrant: gateway('referencegrants', 'v1beta1'),

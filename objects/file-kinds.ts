@@ -3,7 +3,7 @@
 import { apiVersionOf, groupOf } from './kind.ts';
 import { FILE_KINDS } from './kinds.ts';
 import { objectShape, templateMetadataShape } from './metadata.ts';
-import { allFields, fields, flag, integer, list, name, portNumber, portOrName, type Shape, text, textMap } from './shape.ts';
+import { allFields, fields, integer, list, name, portNumber, portOrName, type Shape, text, textMap } from './shape.ts';
 
 export interface Kind {
   readonly kind: string;
@@ -67,18 +67,6 @@ const grpcRoute = allFields(
   ['useDefaultGateways'],
 );
 
-const endpoint = fields(
-  {
-    addresses: list(text),
-    conditions: fields({ ready: flag, serving: flag, terminating: flag }),
-    targetRef: fields({ kind: text, name: text, namespace: text }),
-    nodeName: text,
-    zone: text,
-  },
-  ['addresses'],
-);
-const slicePort = fields({ name: text, port: portNumber, protocol: text, appProtocol: text });
-
 const probe = fields({
   tcpSocket: fields({ port: portOrName }, ['port']),
   httpGet: fields({ port: portOrName, path: text }, ['port']),
@@ -124,7 +112,6 @@ export const KINDS: readonly Kind[] = [
   kind('Namespace', '', 'v1', false, {}),
   kind('Pod', '', 'v1', true, { spec: podSpec }),
   kind('ServiceAccount', '', 'v1', true, {}),
-  kind('EndpointSlice', 'discovery.k8s.io', 'v1', true, { addressType: text, endpoints: list(endpoint), ports: list(slicePort) }),
   kind('Deployment', 'apps', 'v1', true, { spec: deployment }),
   kind('GRPCRoute', GATEWAY, 'v1', true, { spec: grpcRoute }),
   kind('ReferenceGrant', GATEWAY, 'v1beta1', true, { spec: grant }),

@@ -1,11 +1,12 @@
 // All kinds of objects that Weft reads: the only list of them.
+import { endpointSliceKind } from './endpoint-slice.ts';
 import type { FollowedKind, Kind } from './kind.ts';
 import { serviceKind } from './service.ts';
 
 /** The kinds that the control plane follows and holds, in the order of a report. */
-export const FOLLOWED_KINDS = [serviceKind] as const;
+export const FOLLOWED_KINDS = [serviceKind, endpointSliceKind] as const;
 
-const BY_NAME: ReadonlyMap<string, FollowedKind> = new Map(FOLLOWED_KINDS.map((kind) => [kind.kind, kind]));
+const BY_NAME: ReadonlyMap<string, FollowedKind> = new Map(FOLLOWED_KINDS.map((kind): [string, FollowedKind] => [kind.kind, kind]));
 
 /** Undefined: the control plane does not hold objects of this kind. */
 export function followedKind(name: string): FollowedKind | undefined {

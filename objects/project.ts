@@ -14,12 +14,10 @@ import { followedKind } from './kinds.ts';
 import { named, present, some } from './metadata.ts';
 import type { StoredKind } from './stored-kinds.ts';
 import {
-  type EndpointSlice,
   EXPERIMENTAL_GROUP,
   GATEWAY_GROUP,
   type GRPCRoute,
   type KubeObject,
-  LABEL_SERVICE_NAME,
   type Namespace,
   type ObjectMeta,
   type Pod,
@@ -32,7 +30,6 @@ import {
 const API_VERSION: Readonly<Record<string, string>> = {
   Pod: 'v1',
   Namespace: 'v1',
-  EndpointSlice: 'discovery.k8s.io/v1',
   GRPCRoute: `${GATEWAY_GROUP}/v1`,
   ReferenceGrant: `${GATEWAY_GROUP}/v1beta1`,
   XTelemetryPolicy: `${EXPERIMENTAL_GROUP}/v1alpha1`,
@@ -55,19 +52,6 @@ export function project(kind: StoredKind, raw: Record<string, unknown>): KubeObj
 type Parts = (object: KubeObject, metadata: Partial<ObjectMeta>) => KubeObject;
 
 const PARTS: Readonly<Record<string, Parts>> = {
-  EndpointSlice: (object, metadata) => {
-    const { addressType, endpoints, ports } = object as EndpointSlice;
-    return {
-      metadata: { ...named(metadata), labels: some(metadata.labels, [LABEL_SERVICE_NAME]) },
-      addressType,
-      endpoints: entriesOf(endpoints).map((endpoint) => {
-        const { addresses, conditions, targetRef, zone } = fieldsOf(endpoint);
-        const { kind, namespace, name } = fieldsOf(targetRef);
-        return present({ addresses, conditions, targetRef: targetRef ? present({ kind, namespace, name }) : undefined, zone });
-      }),
-      ports,
-    } as EndpointSlice;
-  },
   Pod: (object, metadata) => {
     const { serviceAccountName, hostNetwork } = fieldsOf((object as Pod).spec);
     const { phase, podIP, podIPs } = fieldsOf((object as Pod).status);

@@ -1,17 +1,16 @@
 // The kinds of objects that the store holds: how one is told from another, and which of its parts a translation reads.
 import { isDeepStrictEqual } from 'node:util';
 import { ANNOTATION_TRACE_SAMPLING } from '#core/contract/names.ts';
+import { endpointSliceKind } from './endpoint-slice.ts';
 import { fieldsOf, isAbsent, textOf } from './fields.ts';
 import { followedKind } from './kinds.ts';
 import { keyOf, namespaceOf } from './references.ts';
 import { serviceKind } from './service.ts';
 import {
-  type EndpointSlice,
   EXPERIMENTAL_GROUP,
   GATEWAY_GROUP,
   type GRPCRoute,
   type KubeObject,
-  LABEL_SERVICE_NAME,
   type Pod,
   type ReferenceGrant,
   type XTelemetryPolicy,
@@ -24,7 +23,7 @@ const GROUP_OF: Readonly<Record<string, string>> = {
   Service: serviceKind.group,
   Pod: '',
   Namespace: '',
-  EndpointSlice: 'discovery.k8s.io',
+  EndpointSlice: endpointSliceKind.group,
   GRPCRoute: GATEWAY_GROUP,
   ReferenceGrant: GATEWAY_GROUP,
   XTelemetryPolicy: EXPERIMENTAL_GROUP,
@@ -56,7 +55,7 @@ export function sameForUs(kind: StoredKind, before: KubeObject, after: KubeObjec
 function readPart(kind: StoredKind, object: KubeObject): unknown {
   const known = followedKind(kind);
   if (known !== undefined) return known.matter(object);
-  const { generation, creationTimestamp, labels, annotations } = fieldsOf(object.metadata);
+  const { generation, creationTimestamp, annotations } = fieldsOf(object.metadata);
   switch (kind) {
     case 'ReferenceGrant':
       return (object as ReferenceGrant).spec;
@@ -64,10 +63,6 @@ function readPart(kind: StoredKind, object: KubeObject): unknown {
       return [generation, creationTimestamp, fieldsOf(annotations)[ANNOTATION_TRACE_SAMPLING], (object as GRPCRoute).spec];
     case 'XTelemetryPolicy':
       return [generation, creationTimestamp, (object as XTelemetryPolicy).spec];
-    case 'EndpointSlice': {
-      const { addressType, endpoints, ports } = object as EndpointSlice;
-      return [fieldsOf(labels)[LABEL_SERVICE_NAME], addressType, endpoints, ports];
-    }
     case 'Pod': {
       const { phase, podIP, podIPs } = fieldsOf((object as Pod).status);
       const { serviceAccountName, hostNetwork } = fieldsOf((object as Pod).spec);

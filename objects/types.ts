@@ -9,38 +9,6 @@ export type { KubeObject, ObjectMeta };
 /** v1. Labels and annotations only: `weft.dev/inject`, `weft.dev/mtls`; `weft.dev/trace-sampling`, `weft.dev/access-log`. */
 export type Namespace = KubeObject;
 
-/** discovery.k8s.io/v1 */
-export interface EndpointSlice extends KubeObject {
-  /** IPv4, IPv6, FQDN. */
-  addressType?: string;
-  endpoints?: SliceEndpoint[];
-  ports?: SlicePort[];
-}
-
-export interface SliceEndpoint {
-  addresses?: string[];
-  conditions?: {
-    /** Absent: ready. */
-    ready?: boolean;
-    serving?: boolean;
-    terminating?: boolean;
-  };
-  targetRef?: { kind?: string; namespace?: string; name?: string; uid?: string };
-  nodeName?: string;
-  zone?: string;
-}
-
-export interface SlicePort {
-  name?: string;
-  /** The target port; absent: any. */
-  port?: number;
-  protocol?: string;
-  appProtocol?: string;
-}
-
-/** The label that says whose EndpointSlice it is. */
-export const LABEL_SERVICE_NAME = 'kubernetes.io/service-name';
-
 /** v1 */
 export interface Pod extends KubeObject {
   spec?: { serviceAccountName?: string; hostNetwork?: boolean; initContainers?: { name?: string }[] };

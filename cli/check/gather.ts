@@ -1,4 +1,5 @@
 // Reads the facts of a cluster: everything at once, each read with its own fate, all within one time limit.
+
 import {
   AUTHORITY_SECRET,
   CONTROL_PLANE_NAME,
@@ -10,6 +11,7 @@ import {
 } from '#core/contract/names.ts';
 import { KINDS, type KubeClient, KubeError, type ResourcePath } from '#kube/api.ts';
 import { listAll } from '#kube/list.ts';
+import { endpointSliceKind } from '#objects/endpoint-slice.ts';
 import type { Cluster } from '../cluster/cluster.ts';
 import { askPod, type OpenPort } from '../cluster/reach.ts';
 import { askReplicas } from '../cluster/replicas.ts';
@@ -58,7 +60,7 @@ export async function gather({ cluster: { client, open }, version, now }: Gather
     read('the webhook', () =>
       found<WebhookConfiguration>(client, { kind: KINDS.MutatingWebhookConfiguration, name: INJECTOR_NAME }, limit),
     ),
-    list<EndpointSlice>({ kind: KINDS.EndpointSlice, ...system }, undefined, slicesOf),
+    list<EndpointSlice>({ kind: endpointSliceKind, ...system }, undefined, slicesOf),
     read(
       'the authority',
       async () => (await found(client, { kind: KINDS.Secret, ...system, name: AUTHORITY_SECRET }, limit)) !== undefined,

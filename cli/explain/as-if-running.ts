@@ -3,8 +3,8 @@ import type { SourcedObject } from '#control-plane/source/files/manifests.ts';
 import { keyOf, type Manifest } from '#local/plan/manifests.ts';
 import { type PlannedPod, wantedPods } from '#local/plan/pods.ts';
 import { endpointSlices, podObject } from '#local/plan/services.ts';
+import { LABEL_SERVICE_NAME } from '#objects/endpoint-slice.ts';
 import type { KubeObject } from '#objects/types.ts';
-import { LABEL_SERVICE_NAME } from '#objects/types.ts';
 
 export interface AsIfRunning {
   readonly objects: readonly KubeObject[];

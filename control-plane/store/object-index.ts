@@ -1,9 +1,10 @@
 // The index of the object store: who names whom, so that a change finds the Services that it touches without looking at the others.
 
+import { type EndpointSlice, LABEL_SERVICE_NAME } from '#objects/endpoint-slice.ts';
 import { entriesOf, fieldsOf, textOf } from '#objects/fields.ts';
 import { keyOf, namespaceOf, parentServices, splitKey, targetServices } from '#objects/references.ts';
 import type { StoredKind } from '#objects/stored-kinds.ts';
-import { type EndpointSlice, type KubeObject, LABEL_SERVICE_NAME, type Pod } from '#objects/types.ts';
+import type { KubeObject, Pod } from '#objects/types.ts';
 import { Links } from './links.ts';
 
 /** Keys are those of identify(). */
