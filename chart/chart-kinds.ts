@@ -1,6 +1,7 @@
 // The kinds that the chart has: where they are served, and in which order they are applied.
 
 import { KINDS, type ResourceKind } from '#kube/api.ts';
+import { deploymentKind } from '#objects/deployment.ts';
 import { serviceKind } from '#objects/service.ts';
 
 const rbac = (plural: string, namespaced: boolean): ResourceKind => ({
@@ -23,6 +24,6 @@ export const CHART_KINDS: ReadonlyMap<string, ResourceKind> = new Map<string, Re
   ['RoleBinding', rbac('rolebindings', true)],
   ['PodDisruptionBudget', { group: 'policy', version: 'v1', plural: 'poddisruptionbudgets', namespaced: true }],
   ['Service', serviceKind],
-  ['Deployment', KINDS.Deployment],
+  ['Deployment', deploymentKind],
   ['MutatingWebhookConfiguration', KINDS.MutatingWebhookConfiguration],
 ]);

@@ -94,7 +94,6 @@ function gateway(plural: string, version = 'v1'): ResourceKind {
 
 /** Kinds that Weft reads or writes, beside those of objects/kinds.ts. */
 export const KINDS = {
-  Pod: core('pods'),
   Namespace: core('namespaces', false),
   Secret: core('secrets'),
   ConfigMap: core('configmaps'),
@@ -106,7 +105,6 @@ export const KINDS = {
   XTelemetryPolicy: { group: 'gateway.networking.x-k8s.io', version: 'v1alpha1', plural: 'xtelemetrypolicies', namespaced: true },
   Lease: { group: 'coordination.k8s.io', version: 'v1', plural: 'leases', namespaced: true },
   TokenReview: { group: 'authentication.k8s.io', version: 'v1', plural: 'tokenreviews', namespaced: false },
-  Deployment: { group: 'apps', version: 'v1', plural: 'deployments', namespaced: true },
   MutatingWebhookConfiguration: {
     group: 'admissionregistration.k8s.io',
     version: 'v1',

@@ -2,8 +2,8 @@
 // Values of enums (a match type, a filter type) are not checked here: a wrong one is a condition on the route.
 import { apiVersionOf, groupOf } from './kind.ts';
 import { FILE_KINDS } from './kinds.ts';
-import { objectShape, templateMetadataShape } from './metadata.ts';
-import { allFields, fields, integer, list, name, portNumber, portOrName, type Shape, text, textMap } from './shape.ts';
+import { objectShape } from './metadata.ts';
+import { allFields, fields, INT32, integer, list, name, portNumber, type Shape, text } from './shape.ts';
 
 export interface Kind {
   readonly kind: string;
@@ -17,7 +17,6 @@ export interface Kind {
 const GATEWAY = 'gateway.networking.k8s.io';
 // Weights of the Gateway API, both ends included.
 const weight = integer(0, 1_000_000);
-const INT32 = 2_147_483_647;
 
 function kind(kind: string, group: string, version: string, namespaced: boolean, rest: Readonly<Record<string, Shape>>): Kind {
   return {
@@ -67,37 +66,6 @@ const grpcRoute = allFields(
   ['useDefaultGateways'],
 );
 
-const probe = fields({
-  tcpSocket: fields({ port: portOrName }, ['port']),
-  httpGet: fields({ port: portOrName, path: text }, ['port']),
-  grpc: fields({ port: portNumber }, ['port']),
-  periodSeconds: integer(0, INT32),
-  failureThreshold: integer(0, INT32),
-});
-const variable = fields({ name, value: text, valueFrom: fields({ fieldRef: fields({ fieldPath: text }, ['fieldPath']) }) }, ['name']);
-const container = fields(
-  {
-    name,
-    image: text,
-    command: list(text),
-    args: list(text),
-    workingDir: text,
-    env: list(variable),
-    ports: list(fields({ name: text, containerPort: portNumber, protocol: text }, ['containerPort'])),
-    readinessProbe: probe,
-  },
-  ['name'],
-);
-const podSpec = fields({ serviceAccountName: text, containers: list(container), initContainers: list(container) }, ['containers']);
-const deployment = fields(
-  {
-    replicas: integer(0, INT32),
-    selector: fields({ matchLabels: textMap }),
-    template: fields({ metadata: templateMetadataShape, spec: podSpec }, ['spec']),
-  },
-  ['selector', 'template'],
-);
-
 const grant = fields(
   {
     from: list(fields({ group: text, kind: text, namespace: text }, ['group', 'kind', 'namespace'])),
@@ -110,9 +78,6 @@ const grant = fields(
 export const KINDS: readonly Kind[] = [
   ...FILE_KINDS.map((known) => ({ ...known, apiVersion: apiVersionOf(known), shape: known.shape! })),
   kind('Namespace', '', 'v1', false, {}),
-  kind('Pod', '', 'v1', true, { spec: podSpec }),
-  kind('ServiceAccount', '', 'v1', true, {}),
-  kind('Deployment', 'apps', 'v1', true, { spec: deployment }),
   kind('GRPCRoute', GATEWAY, 'v1', true, { spec: grpcRoute }),
   kind('ReferenceGrant', GATEWAY, 'v1beta1', true, { spec: grant }),
 ];

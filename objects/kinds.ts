@@ -1,10 +1,14 @@
 // All kinds of objects that Weft reads: the only list of them.
+
+import { deploymentKind } from './deployment.ts';
 import { endpointSliceKind } from './endpoint-slice.ts';
 import type { FollowedKind, Kind } from './kind.ts';
+import { podKind } from './pod.ts';
 import { serviceKind } from './service.ts';
+import { serviceAccountKind } from './service-account.ts';
 
 /** The kinds that the control plane follows and holds, in the order of a report. */
-export const FOLLOWED_KINDS = [serviceKind, endpointSliceKind] as const;
+export const FOLLOWED_KINDS = [serviceKind, endpointSliceKind, podKind] as const;
 
 const BY_NAME: ReadonlyMap<string, FollowedKind> = new Map(FOLLOWED_KINDS.map((kind): [string, FollowedKind] => [kind.kind, kind]));
 
@@ -14,4 +18,6 @@ export function followedKind(name: string): FollowedKind | undefined {
 }
 
 /** The kinds that are read from files. */
-export const FILE_KINDS: readonly Kind[] = [...FOLLOWED_KINDS].filter(({ shape }) => shape !== undefined);
+export const FILE_KINDS: readonly Kind[] = [...FOLLOWED_KINDS, deploymentKind, serviceAccountKind].filter(
+  ({ shape }) => shape !== undefined,
+);

@@ -54,6 +54,9 @@ export const portOrName: Shape = must(
   (value) => (typeof value === 'string' && value !== '') || isInteger(value, 0, 65535),
 );
 
+/** The largest number of the API's 32-bit fields. */
+export const INT32 = 2_147_483_647;
+
 /** A whole number in a range, both ends included. */
 export function integer(least: number, greatest: number): Shape {
   return must(`a number from ${least} to ${greatest}`, (value) => isInteger(value, least, greatest));

@@ -4,24 +4,17 @@ import { ANNOTATION_TRACE_SAMPLING } from '#core/contract/names.ts';
 import { endpointSliceKind } from './endpoint-slice.ts';
 import { fieldsOf, isAbsent, textOf } from './fields.ts';
 import { followedKind } from './kinds.ts';
+import { podKind } from './pod.ts';
 import { keyOf, namespaceOf } from './references.ts';
 import { serviceKind } from './service.ts';
-import {
-  EXPERIMENTAL_GROUP,
-  GATEWAY_GROUP,
-  type GRPCRoute,
-  type KubeObject,
-  type Pod,
-  type ReferenceGrant,
-  type XTelemetryPolicy,
-} from './types.ts';
+import { EXPERIMENTAL_GROUP, GATEWAY_GROUP, type GRPCRoute, type KubeObject, type ReferenceGrant, type XTelemetryPolicy } from './types.ts';
 
 /** The kinds that the store holds. HTTPRoute and the others are not served yet; objects of other kinds are ignored. */
 export type StoredKind = 'Service' | 'EndpointSlice' | 'Pod' | 'Namespace' | 'GRPCRoute' | 'ReferenceGrant' | 'XTelemetryPolicy';
 
 const GROUP_OF: Readonly<Record<string, string>> = {
   Service: serviceKind.group,
-  Pod: '',
+  Pod: podKind.group,
   Namespace: '',
   EndpointSlice: endpointSliceKind.group,
   GRPCRoute: GATEWAY_GROUP,
@@ -63,11 +56,6 @@ function readPart(kind: StoredKind, object: KubeObject): unknown {
       return [generation, creationTimestamp, fieldsOf(annotations)[ANNOTATION_TRACE_SAMPLING], (object as GRPCRoute).spec];
     case 'XTelemetryPolicy':
       return [generation, creationTimestamp, (object as XTelemetryPolicy).spec];
-    case 'Pod': {
-      const { phase, podIP, podIPs } = fieldsOf((object as Pod).status);
-      const { serviceAccountName, hostNetwork } = fieldsOf((object as Pod).spec);
-      return [annotations, serviceAccountName, hostNetwork, phase, podIP, podIPs];
-    }
     case 'Namespace':
       return null;
   }

@@ -9,17 +9,6 @@ export type { KubeObject, ObjectMeta };
 /** v1. Labels and annotations only: `weft.dev/inject`, `weft.dev/mtls`; `weft.dev/trace-sampling`, `weft.dev/access-log`. */
 export type Namespace = KubeObject;
 
-/** v1 */
-export interface Pod extends KubeObject {
-  spec?: { serviceAccountName?: string; hostNetwork?: boolean; initContainers?: { name?: string }[] };
-  status?: {
-    /** Pending, Running, Succeeded, Failed, Unknown. */
-    phase?: string;
-    podIP?: string;
-    podIPs?: { ip?: string }[];
-  };
-}
-
 export const GATEWAY_GROUP = 'gateway.networking.k8s.io';
 
 /** gateway.networking.k8s.io/v1 */

@@ -11,7 +11,9 @@ import {
 } from '#core/contract/names.ts';
 import { KINDS, type KubeClient, KubeError, type ResourcePath } from '#kube/api.ts';
 import { listAll } from '#kube/list.ts';
+import { deploymentKind } from '#objects/deployment.ts';
 import { endpointSliceKind } from '#objects/endpoint-slice.ts';
+import { podKind } from '#objects/pod.ts';
 import type { Cluster } from '../cluster/cluster.ts';
 import { askPod, type OpenPort } from '../cluster/reach.ts';
 import { askReplicas } from '../cluster/replicas.ts';
@@ -55,8 +57,8 @@ export async function gather({ cluster: { client, open }, version, now }: Gather
   const [crds, namespaces, pods, deployments, webhook, injectorEndpoints, authority, grpcRoutes] = await Promise.all([
     list<Crd>({ kind: KINDS.CustomResourceDefinition }, projectCrd),
     list<Namespace>({ kind: KINDS.Namespace }),
-    list<Pod>({ kind: KINDS.Pod }, projectPod),
-    list<Deployment>({ kind: KINDS.Deployment, ...system }),
+    list<Pod>({ kind: podKind }, projectPod),
+    list<Deployment>({ kind: deploymentKind, ...system }),
     read('the webhook', () =>
       found<WebhookConfiguration>(client, { kind: KINDS.MutatingWebhookConfiguration, name: INJECTOR_NAME }, limit),
     ),

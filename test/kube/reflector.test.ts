@@ -1,4 +1,5 @@
 // The reflector against a server that does all that API servers do: it goes away, forgets, refuses, falls silent and talks nonsense (T76-T80).
+
 import { spawn } from 'node:child_process';
 import net from 'node:net';
 import { expect } from 'chai';
@@ -6,6 +7,7 @@ import { createLogger } from '#core/program/log.ts';
 import { KINDS } from '#kube/api.ts';
 import type { KubeObject } from '#kube/object.ts';
 import { Reflector, type ReflectorOptions } from '#kube/reflector.ts';
+import { podKind } from '#objects/pod.ts';
 import { until } from '../support/until.ts';
 import { HastyTimers, refuse, reply, TestApiServer } from './api-server.ts';
 
@@ -60,7 +62,7 @@ describe('kube reflector', () => {
     const project = (raw: Record<string, unknown>): KubeObject => raw as KubeObject;
     const reflector = new Reflector({
       client: server.client(),
-      kind: KINDS.Pod,
+      kind: podKind,
       project,
       handler: known,
       timers,

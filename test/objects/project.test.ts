@@ -2,9 +2,9 @@
 import { expect } from 'chai';
 import { workloadOfPod } from '#control-plane/translate/workload.ts';
 import { ANNOTATION_STATUS, SIDECAR_CONTAINER } from '#core/contract/names.ts';
+import type { Pod } from '#objects/pod.ts';
 import { project } from '#objects/project.ts';
 import { identify, type StoredKind, sameForUs } from '#objects/stored-kinds.ts';
-import type { Pod } from '#objects/types.ts';
 
 const META = { name: 'a', namespace: 'shop', uid: 'u', resourceVersion: '7', managedFields: [{}], ownerReferences: [{}] };
 const TELEMETRY = { 'weft.dev/trace-sampling': '5%', 'weft.dev/access-log': 'errors' };
