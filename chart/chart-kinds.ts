@@ -2,6 +2,7 @@
 
 import { KINDS, type ResourceKind } from '#kube/api.ts';
 import { deploymentKind } from '#objects/deployment.ts';
+import { namespaceKind } from '#objects/namespace.ts';
 import { serviceKind } from '#objects/service.ts';
 
 const rbac = (plural: string, namespaced: boolean): ResourceKind => ({
@@ -16,7 +17,7 @@ const rbac = (plural: string, namespaced: boolean): ResourceKind => ({
  * Removal goes the other way round.
  */
 export const CHART_KINDS: ReadonlyMap<string, ResourceKind> = new Map<string, ResourceKind>([
-  ['Namespace', KINDS.Namespace],
+  ['Namespace', namespaceKind],
   ['ServiceAccount', { group: '', version: 'v1', plural: 'serviceaccounts', namespaced: true }],
   ['ClusterRole', rbac('clusterroles', false)],
   ['ClusterRoleBinding', rbac('clusterrolebindings', false)],

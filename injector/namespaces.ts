@@ -1,6 +1,8 @@
 // What the injector knows of namespaces: kept up to date by a watch, asked for singly where that is too late.
-import { KINDS, type KubeClient, KubeError } from '#kube/api.ts';
+
+import { type KubeClient, KubeError } from '#kube/api.ts';
 import type { KubeObject } from '#kube/object.ts';
+import { namespaceKind } from '#objects/namespace.ts';
 import type { NamespaceFacts } from './decide.ts';
 
 const PREFIX = 'weft.dev/';
@@ -46,7 +48,7 @@ export class NamespaceCache {
   private async ask(name: string): Promise<NamespaceFacts | undefined> {
     try {
       // Not kept: only the watch knows when it is over.
-      return factsOf(await this.client.request<KubeObject>('GET', { kind: KINDS.Namespace, name }, { timeoutMs: LOOKUP_TIMEOUT_MS }));
+      return factsOf(await this.client.request<KubeObject>('GET', { kind: namespaceKind, name }, { timeoutMs: LOOKUP_TIMEOUT_MS }));
     } catch (error) {
       if (error instanceof KubeError && error.status === 404) return undefined;
       throw error;

@@ -84,8 +84,8 @@ export function pathOf({ kind, namespace, name, subresource }: ResourcePath): st
   return `/${parts.map(encodeURIComponent).join('/')}`;
 }
 
-function core(plural: string, namespaced = true): ResourceKind {
-  return { group: '', version: 'v1', plural, namespaced };
+function core(plural: string): ResourceKind {
+  return { group: '', version: 'v1', plural, namespaced: true };
 }
 
 function gateway(plural: string, version = 'v1'): ResourceKind {
@@ -94,7 +94,6 @@ function gateway(plural: string, version = 'v1'): ResourceKind {
 
 /** Kinds that Weft reads or writes, beside those of objects/kinds.ts. */
 export const KINDS = {
-  Namespace: core('namespaces', false),
   Secret: core('secrets'),
   ConfigMap: core('configmaps'),
   Event: core('events'),

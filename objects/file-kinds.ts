@@ -77,7 +77,6 @@ const grant = fields(
 /** All kinds that Weft reads from files. */
 export const KINDS: readonly Kind[] = [
   ...FILE_KINDS.map((known) => ({ ...known, apiVersion: apiVersionOf(known), shape: known.shape! })),
-  kind('Namespace', '', 'v1', false, {}),
   kind('GRPCRoute', GATEWAY, 'v1', true, { spec: grpcRoute }),
   kind('ReferenceGrant', GATEWAY, 'v1beta1', true, { spec: grant }),
 ];

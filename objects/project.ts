@@ -1,6 +1,6 @@
 // What is kept of each object that the API server sends: the parts that Weft reads, and nothing else. Memory grows with pods and endpoints, so this is
 // where it is saved. Pure.
-import { ANNOTATION_ACCESS_LOG, ANNOTATION_TRACE_SAMPLING, LABEL_INJECT, LABEL_MTLS } from '#core/contract/names.ts';
+import { ANNOTATION_TRACE_SAMPLING } from '#core/contract/names.ts';
 import { entriesOf, fieldsOf } from './fields.ts';
 import { apiVersionOf } from './kind.ts';
 import { followedKind } from './kinds.ts';
@@ -11,7 +11,6 @@ import {
   GATEWAY_GROUP,
   type GRPCRoute,
   type KubeObject,
-  type Namespace,
   type ObjectMeta,
   type ReferenceGrant,
   type RouteStatus,
@@ -20,14 +19,11 @@ import {
 
 /** The API server leaves apiVersion and kind out of the items of a list. */
 const API_VERSION: Readonly<Record<string, string>> = {
-  Namespace: 'v1',
   GRPCRoute: `${GATEWAY_GROUP}/v1`,
   ReferenceGrant: `${GATEWAY_GROUP}/v1beta1`,
   XTelemetryPolicy: `${EXPERIMENTAL_GROUP}/v1alpha1`,
 };
 
-const NAMESPACE_LABELS = [LABEL_INJECT, LABEL_MTLS];
-const NAMESPACE_ANNOTATIONS = [ANNOTATION_TRACE_SAMPLING, ANNOTATION_ACCESS_LOG];
 const ROUTE_ANNOTATIONS = [ANNOTATION_TRACE_SAMPLING];
 
 /** The object as the store holds it. Fields of wrong types are kept as they are: translate/ is who judges them. */
@@ -41,16 +37,6 @@ export function project(kind: StoredKind, raw: Record<string, unknown>): KubeObj
 type Parts = (object: KubeObject, metadata: Partial<ObjectMeta>) => KubeObject;
 
 const PARTS: Readonly<Record<string, Parts>> = {
-  Namespace: (_, metadata) =>
-    ({
-      metadata: present({
-        name: metadata.name,
-        uid: metadata.uid,
-        deletionTimestamp: metadata.deletionTimestamp,
-        labels: some(metadata.labels, NAMESPACE_LABELS),
-        annotations: some(metadata.annotations, NAMESPACE_ANNOTATIONS),
-      }),
-    }) as Namespace,
   GRPCRoute: (object, metadata) => {
     const { generation, creationTimestamp, resourceVersion, uid } = metadata;
     const { spec, status } = object as GRPCRoute;

@@ -4,6 +4,7 @@ import { ANNOTATION_TRACE_SAMPLING } from '#core/contract/names.ts';
 import { endpointSliceKind } from './endpoint-slice.ts';
 import { fieldsOf, isAbsent, textOf } from './fields.ts';
 import { followedKind } from './kinds.ts';
+import { namespaceKind } from './namespace.ts';
 import { podKind } from './pod.ts';
 import { keyOf, namespaceOf } from './references.ts';
 import { serviceKind } from './service.ts';
@@ -15,7 +16,7 @@ export type StoredKind = 'Service' | 'EndpointSlice' | 'Pod' | 'Namespace' | 'GR
 const GROUP_OF: Readonly<Record<string, string>> = {
   Service: serviceKind.group,
   Pod: podKind.group,
-  Namespace: '',
+  Namespace: namespaceKind.group,
   EndpointSlice: endpointSliceKind.group,
   GRPCRoute: GATEWAY_GROUP,
   ReferenceGrant: GATEWAY_GROUP,
@@ -56,7 +57,5 @@ function readPart(kind: StoredKind, object: KubeObject): unknown {
       return [generation, creationTimestamp, fieldsOf(annotations)[ANNOTATION_TRACE_SAMPLING], (object as GRPCRoute).spec];
     case 'XTelemetryPolicy':
       return [generation, creationTimestamp, (object as XTelemetryPolicy).spec];
-    case 'Namespace':
-      return null;
   }
 }

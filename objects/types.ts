@@ -6,9 +6,6 @@ import type { KubeObject, ObjectMeta } from '#kube/object.ts';
 
 export type { KubeObject, ObjectMeta };
 
-/** v1. Labels and annotations only: `weft.dev/inject`, `weft.dev/mtls`; `weft.dev/trace-sampling`, `weft.dev/access-log`. */
-export type Namespace = KubeObject;
-
 export const GATEWAY_GROUP = 'gateway.networking.k8s.io';
 
 /** gateway.networking.k8s.io/v1 */

@@ -13,6 +13,7 @@ import { KINDS, type KubeClient, KubeError, type ResourcePath } from '#kube/api.
 import { listAll } from '#kube/list.ts';
 import { deploymentKind } from '#objects/deployment.ts';
 import { endpointSliceKind } from '#objects/endpoint-slice.ts';
+import { namespaceKind } from '#objects/namespace.ts';
 import { podKind } from '#objects/pod.ts';
 import type { Cluster } from '../cluster/cluster.ts';
 import { askPod, type OpenPort } from '../cluster/reach.ts';
@@ -56,7 +57,7 @@ export async function gather({ cluster: { client, open }, version, now }: Gather
   const slicesOf = { labelSelector: `kubernetes.io/service-name=${INJECTOR_NAME}` };
   const [crds, namespaces, pods, deployments, webhook, injectorEndpoints, authority, grpcRoutes] = await Promise.all([
     list<Crd>({ kind: KINDS.CustomResourceDefinition }, projectCrd),
-    list<Namespace>({ kind: KINDS.Namespace }),
+    list<Namespace>({ kind: namespaceKind }),
     list<Pod>({ kind: podKind }, projectPod),
     list<Deployment>({ kind: deploymentKind, ...system }),
     read('the webhook', () =>

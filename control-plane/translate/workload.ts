@@ -5,8 +5,9 @@ import { isNamespace, isServiceAccount, workloadSpiffeId } from '#core/contract/
 import { LABEL_MTLS } from '#core/contract/names.ts';
 import { readAnnotations } from '#objects/annotations.ts';
 import { fieldsOf, textOf } from '#objects/fields.ts';
+import type { Namespace } from '#objects/namespace.ts';
 import type { Pod } from '#objects/pod.ts';
-import type { KubeObject, Namespace } from '#objects/types.ts';
+import type { KubeObject } from '#objects/types.ts';
 import type { PolicyTelemetry } from './policies/telemetry.ts';
 
 /**

@@ -13,6 +13,7 @@ import { connectKube } from '#kube/client.ts';
 import { inClusterCredentials } from '#kube/credentials.ts';
 import { HttpKubeClient } from '#kube/http-client.ts';
 import { JsonLines, type WatchEvent } from '#kube/json-lines.ts';
+import { namespaceKind } from '#objects/namespace.ts';
 import { podKind } from '#objects/pod.ts';
 import { craftAuthority } from '../support/craft-certificate.ts';
 import { until } from '../support/until.ts';
@@ -71,7 +72,7 @@ describe('kube client', () => {
     expect(pathOf({ kind: KINDS.GRPCRoute, namespace: 'n', name: 'a/../b', subresource: 'status' })).to.equal(
       '/apis/gateway.networking.k8s.io/v1/namespaces/n/grpcroutes/a%2F..%2Fb/status',
     );
-    expect(pathOf({ kind: KINDS.Namespace, namespace: 'ignored', name: 'n' })).to.equal('/api/v1/namespaces/n');
+    expect(pathOf({ kind: namespaceKind, namespace: 'ignored', name: 'n' })).to.equal('/api/v1/namespaces/n');
   });
 
   it('speaks with the token of a kubeconfig', async () => {

@@ -10,6 +10,7 @@ import { AUTHORITY_SECRET, TRUST_CONFIG_MAP } from '#core/contract/names.ts';
 import { createLogger, type Logger, silentLogger } from '#core/program/log.ts';
 import { systemTimers, type Timers } from '#core/program/timers.ts';
 import { KINDS, KubeError } from '#kube/api.ts';
+import { namespaceKind } from '#objects/namespace.ts';
 import { serviceKind } from '#objects/service.ts';
 import { FakeApi } from '../../support/fake-api.ts';
 import { until } from '../../support/until.ts';
@@ -24,7 +25,7 @@ describe('control-plane/program: cluster', () => {
 
   beforeEach(() => {
     api = new FakeApi();
-    api.put({ kind: KINDS.Namespace, name: 'shop' }, { metadata: { labels: { 'weft.dev/inject': 'enabled' } } });
+    api.put({ kind: namespaceKind, name: 'shop' }, { metadata: { labels: { 'weft.dev/inject': 'enabled' } } });
     api.put(
       { kind: serviceKind, namespace: 'shop', name: 'payment' },
       { spec: { clusterIP: '10.0.0.1', ports: [{ name: 'grpc', port: 7070 }] } },
@@ -198,7 +199,7 @@ describe('control-plane/program: cluster', () => {
   });
 
   it('tells of a wrong label again where the namespace was made anew', async () => {
-    const odd = { kind: KINDS.Namespace, name: 'odd' };
+    const odd = { kind: namespaceKind, name: 'odd' };
     await program.start();
     api.put(odd, { metadata: { uid: 'one', labels: { 'weft.dev/inject': 'true' } } });
     await until(() => eventsOf('UnusableLabel').length === 1, 'it is told');

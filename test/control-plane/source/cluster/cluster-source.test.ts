@@ -6,6 +6,7 @@ import { ObjectStore } from '#control-plane/store/object-store.ts';
 import { silentLogger } from '#core/program/log.ts';
 import { systemTimers, type Timers } from '#core/program/timers.ts';
 import { KINDS, KubeError } from '#kube/api.ts';
+import { namespaceKind } from '#objects/namespace.ts';
 import { serviceKind } from '#objects/service.ts';
 import { FakeApi } from '../../../support/fake-api.ts';
 import { until } from '../../../support/until.ts';
@@ -39,7 +40,7 @@ describe('control-plane/source: cluster-source', () => {
 
   it('holds all there is, then what changes', async () => {
     api.put(service('payment'), { spec: { ports: [{ port: 80 }] } });
-    api.put({ kind: KINDS.Namespace, name: 'shop' }, {});
+    api.put({ kind: namespaceKind, name: 'shop' }, {});
     source.start();
     await synced();
     expect([...store.keysOf('Service')]).to.deep.equal(['shop/payment']);
@@ -51,7 +52,7 @@ describe('control-plane/source: cluster-source', () => {
 
   it('after a new list touches only what is different, and removes what vanished meanwhile', async () => {
     for (const name of ['a', 'b', 'c']) api.put(service(name), { spec: { ports: [{ port: 80 }] } });
-    api.put({ kind: KINDS.Namespace, name: 'gone' }, {});
+    api.put({ kind: namespaceKind, name: 'gone' }, {});
     source.start();
     await synced();
     touched.length = 0;
@@ -60,7 +61,7 @@ describe('control-plane/source: cluster-source', () => {
       api.drop(service('a'));
       api.put(service('b'), { spec: { ports: [{ port: 81 }] } });
       api.put(service('d'), { spec: {} });
-      api.drop({ kind: KINDS.Namespace, name: 'gone' });
+      api.drop({ kind: namespaceKind, name: 'gone' });
     });
     api.breakWatches(new KubeError('410 too old', 410, 'Expired'));
     await until(() => lists('Service') === 2 && lists('Namespace') === 2, 'the kinds are listed again');

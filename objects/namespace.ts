@@ -1,0 +1,32 @@
+// Namespace, v1. Its labels and annotations alone are read: injection, mTLS, telemetry.
+import { ANNOTATION_ACCESS_LOG, ANNOTATION_TRACE_SAMPLING, LABEL_INJECT, LABEL_MTLS } from '#core/contract/names.ts';
+import type { KubeObject } from '#kube/object.ts';
+import type { FollowedKind } from './kind.ts';
+import { objectShape, present, some } from './metadata.ts';
+
+export type Namespace = KubeObject;
+
+const LABELS = [LABEL_INJECT, LABEL_MTLS];
+const ANNOTATIONS = [ANNOTATION_TRACE_SAMPLING, ANNOTATION_ACCESS_LOG];
+
+export const namespaceKind: FollowedKind<'Namespace', Namespace> = {
+  kind: 'Namespace',
+  group: '',
+  version: 'v1',
+  plural: 'namespaces',
+  namespaced: false,
+  optional: false,
+  shape: objectShape(),
+
+  keep: (_, { name, uid, deletionTimestamp, labels, annotations }) => ({
+    metadata: present({
+      name,
+      uid,
+      deletionTimestamp,
+      labels: some(labels, LABELS),
+      annotations: some(annotations, ANNOTATIONS),
+    }),
+  }),
+
+  matter: () => null,
+};
