@@ -97,8 +97,6 @@ export const KINDS = {
   Secret: core('secrets'),
   ConfigMap: core('configmaps'),
   Event: core('events'),
-  GRPCRoute: gateway('grpcroutes'),
-  HTTPRoute: gateway('httproutes'),
   ReferenceGrant: gateway('referencegrants', 'v1beta1'),
   XMesh: { group: 'gateway.networking.x-k8s.io', version: 'v1alpha1', plural: 'xmeshes', namespaced: false },
   XTelemetryPolicy: { group: 'gateway.networking.x-k8s.io', version: 'v1alpha1', plural: 'xtelemetrypolicies', namespaced: true },

@@ -2,6 +2,7 @@
 
 import { deploymentKind } from './deployment.ts';
 import { endpointSliceKind } from './endpoint-slice.ts';
+import { grpcRouteKind } from './grpc-route.ts';
 import type { FollowedKind, Kind } from './kind.ts';
 import { namespaceKind } from './namespace.ts';
 import { podKind } from './pod.ts';
@@ -9,7 +10,7 @@ import { serviceKind } from './service.ts';
 import { serviceAccountKind } from './service-account.ts';
 
 /** The kinds that the control plane follows and holds, in the order of a report. */
-export const FOLLOWED_KINDS = [serviceKind, endpointSliceKind, podKind, namespaceKind] as const;
+export const FOLLOWED_KINDS = [serviceKind, endpointSliceKind, podKind, namespaceKind, grpcRouteKind] as const;
 
 const BY_NAME: ReadonlyMap<string, FollowedKind> = new Map(FOLLOWED_KINDS.map((kind): [string, FollowedKind] => [kind.kind, kind]));
 

@@ -1,14 +1,14 @@
 // The kinds of objects that the store holds: how one is told from another, and which of its parts a translation reads.
 import { isDeepStrictEqual } from 'node:util';
-import { ANNOTATION_TRACE_SAMPLING } from '#core/contract/names.ts';
 import { endpointSliceKind } from './endpoint-slice.ts';
 import { fieldsOf, isAbsent, textOf } from './fields.ts';
+import { grpcRouteKind } from './grpc-route.ts';
 import { followedKind } from './kinds.ts';
 import { namespaceKind } from './namespace.ts';
 import { podKind } from './pod.ts';
-import { keyOf, namespaceOf } from './references.ts';
+import { GATEWAY_GROUP, keyOf, namespaceOf } from './references.ts';
 import { serviceKind } from './service.ts';
-import { EXPERIMENTAL_GROUP, GATEWAY_GROUP, type GRPCRoute, type KubeObject, type ReferenceGrant, type XTelemetryPolicy } from './types.ts';
+import { EXPERIMENTAL_GROUP, type KubeObject, type ReferenceGrant, type XTelemetryPolicy } from './types.ts';
 
 /** The kinds that the store holds. HTTPRoute and the others are not served yet; objects of other kinds are ignored. */
 export type StoredKind = 'Service' | 'EndpointSlice' | 'Pod' | 'Namespace' | 'GRPCRoute' | 'ReferenceGrant' | 'XTelemetryPolicy';
@@ -18,7 +18,7 @@ const GROUP_OF: Readonly<Record<string, string>> = {
   Pod: podKind.group,
   Namespace: namespaceKind.group,
   EndpointSlice: endpointSliceKind.group,
-  GRPCRoute: GATEWAY_GROUP,
+  GRPCRoute: grpcRouteKind.group,
   ReferenceGrant: GATEWAY_GROUP,
   XTelemetryPolicy: EXPERIMENTAL_GROUP,
 };
@@ -49,12 +49,10 @@ export function sameForUs(kind: StoredKind, before: KubeObject, after: KubeObjec
 function readPart(kind: StoredKind, object: KubeObject): unknown {
   const known = followedKind(kind);
   if (known !== undefined) return known.matter(object);
-  const { generation, creationTimestamp, annotations } = fieldsOf(object.metadata);
+  const { generation, creationTimestamp } = fieldsOf(object.metadata);
   switch (kind) {
     case 'ReferenceGrant':
       return (object as ReferenceGrant).spec;
-    case 'GRPCRoute':
-      return [generation, creationTimestamp, fieldsOf(annotations)[ANNOTATION_TRACE_SAMPLING], (object as GRPCRoute).spec];
     case 'XTelemetryPolicy':
       return [generation, creationTimestamp, (object as XTelemetryPolicy).spec];
   }

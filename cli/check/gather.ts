@@ -13,6 +13,7 @@ import { KINDS, type KubeClient, KubeError, type ResourcePath } from '#kube/api.
 import { listAll } from '#kube/list.ts';
 import { deploymentKind } from '#objects/deployment.ts';
 import { endpointSliceKind } from '#objects/endpoint-slice.ts';
+import { grpcRouteKind } from '#objects/grpc-route.ts';
 import { namespaceKind } from '#objects/namespace.ts';
 import { podKind } from '#objects/pod.ts';
 import type { Cluster } from '../cluster/cluster.ts';
@@ -68,7 +69,7 @@ export async function gather({ cluster: { client, open }, version, now }: Gather
       'the authority',
       async () => (await found(client, { kind: KINDS.Secret, ...system, name: AUTHORITY_SECRET }, limit)) !== undefined,
     ),
-    list<Route>({ kind: KINDS.GRPCRoute }),
+    list<Route>({ kind: grpcRouteKind }),
   ]);
   const all = pods.ok ? pods.value : [];
   const running = (deployment: string) =>

@@ -1,7 +1,7 @@
 // The condition that says on how many sidecars a route is in force, and when it is worth a write. Pure but for what it remembers.
 
 import { sentence } from '#core/text/printable.ts';
-import type { Condition, StoredCondition } from '#objects/types.ts';
+import type { Condition, StoredCondition } from '#objects/condition.ts';
 import type { AppliedOn } from '../publish/publisher.ts';
 import { APPLIED } from './next-parents.ts';
 

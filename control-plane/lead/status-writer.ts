@@ -5,10 +5,11 @@ import { CONTROLLER_NAME } from '#core/contract/names.ts';
 import type { Logger } from '#core/program/log.ts';
 import { backoffMs } from '#core/program/renewal.ts';
 import type { Timers } from '#core/program/timers.ts';
-import { KINDS, type KubeClient, KubeError } from '#kube/api.ts';
+import { type KubeClient, KubeError } from '#kube/api.ts';
 import { entriesOf, fieldsOf } from '#objects/fields.ts';
+import { type GRPCRoute, grpcRouteKind } from '#objects/grpc-route.ts';
 import { keyOf, splitKey } from '#objects/references.ts';
-import type { GRPCRoute, RouteParentEntry } from '#objects/types.ts';
+import type { RouteParentEntry } from '#objects/route.ts';
 import { RateLimit } from '../issue/rate-limit.ts';
 import type { RouteState } from '../program/assemble.ts';
 import { AppliedPace, appliedCondition, SETTLED_AFTER_MS } from './applied.ts';
@@ -201,7 +202,7 @@ export class StatusWriter {
 
   private async write(key: string, first: Plan): Promise<void> {
     const [namespace, name] = splitKey(key);
-    const path = { kind: KINDS.GRPCRoute, namespace, name };
+    const path = { kind: grpcRouteKind, namespace, name };
     const { timers } = this.settings;
     try {
       let plan: Plan | null = first;

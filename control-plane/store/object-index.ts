@@ -3,7 +3,8 @@
 import { type EndpointSlice, LABEL_SERVICE_NAME } from '#objects/endpoint-slice.ts';
 import { entriesOf, fieldsOf, textOf } from '#objects/fields.ts';
 import type { Pod } from '#objects/pod.ts';
-import { keyOf, namespaceOf, parentServices, splitKey, targetServices } from '#objects/references.ts';
+import { keyOf, namespaceOf, splitKey } from '#objects/references.ts';
+import { parentServices, targetServices } from '#objects/route.ts';
 import type { StoredKind } from '#objects/stored-kinds.ts';
 import type { KubeObject } from '#objects/types.ts';
 import { Links } from './links.ts';

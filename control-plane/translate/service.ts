@@ -11,9 +11,10 @@ import {
   ServicePortSchema,
   ServiceSchema,
 } from '#core/contract/gen/weft/v1/mesh_pb.ts';
+import type { Condition } from '#objects/condition.ts';
 import { entriesOf, fieldsOf, isInteger, textOf } from '#objects/fields.ts';
-import { keyOf, namespaceOf, splitKey } from '#objects/references.ts';
-import type { Condition, GRPCRoute, ParentReference } from '#objects/types.ts';
+import type { GRPCRoute } from '#objects/grpc-route.ts';
+import { keyOf, namespaceOf, type ParentReference, splitKey } from '#objects/references.ts';
 import type { ObjectView } from '../store/object-store.ts';
 import { type Aged, compareByAge, creationTimeOf } from './age.ts';
 import { translateEndpoints } from './endpoints.ts';

@@ -1,6 +1,6 @@
 // What GET /status tells: the state of routes, sidecars and the control plane itself, for `weft status` and `weft check`.
 import { VERSION } from '#core/contract/version.ts';
-import type { Condition } from '#objects/types.ts';
+import type { Condition } from '#objects/condition.ts';
 import type { ControlPlane, RouteState } from '../program/assemble.ts';
 import { type ReportedCall, worthShowing } from '../publish/call-reports.ts';
 import type { AppliedOn } from '../publish/publisher.ts';

@@ -8,11 +8,12 @@ import { join } from 'node:path';
 import { queryObjects } from 'node:v8';
 import { expect } from 'chai';
 import fc from 'fast-check';
-import { KINDS, KubeError, pathOf } from '#kube/api.ts';
+import { KubeError, pathOf } from '#kube/api.ts';
 import { connectKube } from '#kube/client.ts';
 import { inClusterCredentials } from '#kube/credentials.ts';
 import { HttpKubeClient } from '#kube/http-client.ts';
 import { JsonLines, type WatchEvent } from '#kube/json-lines.ts';
+import { grpcRouteKind } from '#objects/grpc-route.ts';
 import { namespaceKind } from '#objects/namespace.ts';
 import { podKind } from '#objects/pod.ts';
 import { craftAuthority } from '../support/craft-certificate.ts';
@@ -69,7 +70,7 @@ describe('kube client', () => {
 
   it('paths of the core group, of others, and escaped ones', () => {
     expect(pathOf({ kind: podKind })).to.equal('/api/v1/pods');
-    expect(pathOf({ kind: KINDS.GRPCRoute, namespace: 'n', name: 'a/../b', subresource: 'status' })).to.equal(
+    expect(pathOf({ kind: grpcRouteKind, namespace: 'n', name: 'a/../b', subresource: 'status' })).to.equal(
       '/apis/gateway.networking.k8s.io/v1/namespaces/n/grpcroutes/a%2F..%2Fb/status',
     );
     expect(pathOf({ kind: namespaceKind, namespace: 'ignored', name: 'n' })).to.equal('/api/v1/namespaces/n');

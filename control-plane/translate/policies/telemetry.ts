@@ -3,9 +3,10 @@
 import { isDeepStrictEqual } from 'node:util';
 import { didYouMean } from '#core/text/nearest.ts';
 import { quote, sentence } from '#core/text/printable.ts';
+import type { Condition } from '#objects/condition.ts';
 import { entriesOf, fieldsOf, isAbsent, isInteger, portOf, textOf } from '#objects/fields.ts';
-import { backendServiceOf, isCoreGroup, keyOf, namespaceOf, splitKey } from '#objects/references.ts';
-import type { Condition, ParentReference, PolicyTracing, XTelemetryPolicy } from '#objects/types.ts';
+import { backendServiceOf, isCoreGroup, keyOf, namespaceOf, type ParentReference, splitKey } from '#objects/references.ts';
+import type { PolicyTracing, XTelemetryPolicy } from '#objects/types.ts';
 import { EXPERIMENTAL_GROUP } from '#objects/types.ts';
 import type { ObjectStore, ObjectView } from '../../store/object-store.ts';
 import { compareByAge, creationTimeOf } from '../age.ts';

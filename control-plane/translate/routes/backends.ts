@@ -4,8 +4,7 @@ import { type BackendRef, BackendRefSchema } from '#core/contract/gen/weft/v1/me
 import { didYouMean, nearest } from '#core/text/nearest.ts';
 import { quote } from '#core/text/printable.ts';
 import { entriesOf, fieldsOf, isAbsent, portOf, textOf } from '#objects/fields.ts';
-import { backendServiceOf, isCoreGroup, keyOf, splitKey } from '#objects/references.ts';
-import { type BackendObjectReference, GATEWAY_GROUP } from '#objects/types.ts';
+import { type BackendObjectReference, backendServiceOf, GATEWAY_GROUP, isCoreGroup, keyOf, splitKey } from '#objects/references.ts';
 import type { ObjectView } from '../../store/object-store.ts';
 import { frontendOf, listPorts, meshPorts, otherTransport } from '../ports.ts';
 import type { ReferenceFault } from './findings.ts';

@@ -1,7 +1,7 @@
 // The verdict on a route under one parentRef, as the standard conditions (gamma.md §5).
 
 import { quote, sentence } from '#core/text/printable.ts';
-import type { Condition } from '#objects/types.ts';
+import type { Condition } from '#objects/condition.ts';
 import { listPorts } from '../ports.ts';
 import type { Attachment } from './parents.ts';
 import type { TranslatedRoute, TranslatedRule } from './rules.ts';

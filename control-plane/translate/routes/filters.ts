@@ -4,7 +4,7 @@ import { type Filter, FilterSchema, type Mirror, MirrorSchema } from '#core/cont
 import { didYouMean } from '#core/text/nearest.ts';
 import { quote, sentence } from '#core/text/printable.ts';
 import { isAbsent, isInteger, isMap, listOf, textOf } from '#objects/fields.ts';
-import type { GRPCRouteFilter, RequestMirrorFilter } from '#objects/types.ts';
+import type { RequestMirrorFilter, RouteFilter } from '#objects/route.ts';
 import { type ReferenceContext, resolveReference } from './backends.ts';
 import type { Findings } from './findings.ts';
 import { translateHeaderModifier } from './header-modifier.ts';
@@ -27,7 +27,7 @@ const INT32 = 2_147_483_647;
  * @param where "" for the rule's, "backendRefs[2]" for a backend's
  */
 export function translateFilters(
-  filters: GRPCRouteFilter[] | undefined,
+  filters: RouteFilter[] | undefined,
   where: string,
   context: ReferenceContext,
   findings: Findings,
@@ -51,7 +51,7 @@ export function translateFilters(
 }
 
 function translateFilter(
-  filter: GRPCRouteFilter,
+  filter: RouteFilter,
   type: string | undefined,
   where: string,
   context: ReferenceContext,

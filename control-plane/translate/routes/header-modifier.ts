@@ -3,7 +3,7 @@ import { create } from '@bufbuild/protobuf';
 import { type HeaderModifier, HeaderModifierSchema } from '#core/contract/gen/weft/v1/mesh_pb.ts';
 import { quote } from '#core/text/printable.ts';
 import { fieldsOf, isMap, listOf, textOf } from '#objects/fields.ts';
-import type { HeaderLine, HeaderModifierFilter } from '#objects/types.ts';
+import type { HeaderLine, HeaderModifierFilter } from '#objects/route.ts';
 import type { Findings } from './findings.ts';
 import { headerNameOf, whyUntouchable } from './header-name.ts';
 import { MOST_HEADER_EDITS } from './limits.ts';

@@ -4,7 +4,8 @@ import { type Backend, BackendSchema, RouteRefSchema, type Rule, RuleSchema } fr
 import { quote, sentence } from '#core/text/printable.ts';
 import { readAnnotations } from '#objects/annotations.ts';
 import { fieldsOf, isAbsent, isInteger, isMap, listOf, textOf } from '#objects/fields.ts';
-import type { GRPCBackendRef, GRPCRoute, GRPCRouteRule } from '#objects/types.ts';
+import type { GRPCRoute, GRPCRouteRule } from '#objects/grpc-route.ts';
+import type { RouteBackendRef } from '#objects/route.ts';
 import { type ReferenceContext, resolveReference } from './backends.ts';
 import { translateFilters } from './filters.ts';
 import { Findings, type ReferenceFault, type RuleFault } from './findings.ts';
@@ -78,7 +79,7 @@ function translateRule(
   };
 }
 
-function translateBackend(backend: GRPCBackendRef | null, where: string, context: ReferenceContext, findings: Findings): Backend {
+function translateBackend(backend: RouteBackendRef | null, where: string, context: ReferenceContext, findings: Findings): Backend {
   const { ref, fault } = resolveReference(backend, context);
   if (fault !== undefined) findings.reference(where, fault);
   const { weight, filters } = fieldsOf(backend);

@@ -6,7 +6,8 @@ import { CONTROLLER_NAME } from '#core/contract/names.ts';
 import { silentLogger } from '#core/program/log.ts';
 import { systemTimers } from '#core/program/timers.ts';
 import { KINDS, KubeError } from '#kube/api.ts';
-import type { Condition, PolicyAncestorEntry, XTelemetryPolicy } from '#objects/types.ts';
+import type { Condition } from '#objects/condition.ts';
+import type { PolicyAncestorEntry, XTelemetryPolicy } from '#objects/types.ts';
 import { FakeApi } from '../../support/fake-api.ts';
 import { until } from '../../support/until.ts';
 

@@ -10,6 +10,7 @@ import { AUTHORITY_SECRET, TRUST_CONFIG_MAP } from '#core/contract/names.ts';
 import { createLogger, type Logger, silentLogger } from '#core/program/log.ts';
 import { systemTimers, type Timers } from '#core/program/timers.ts';
 import { KINDS, KubeError } from '#kube/api.ts';
+import { grpcRouteKind } from '#objects/grpc-route.ts';
 import { namespaceKind } from '#objects/namespace.ts';
 import { serviceKind } from '#objects/service.ts';
 import { FakeApi } from '../../support/fake-api.ts';
@@ -17,7 +18,7 @@ import { until } from '../../support/until.ts';
 
 const SECRET = { kind: KINDS.Secret, namespace: 'weft-system', name: AUTHORITY_SECRET };
 const HOUR_MS = 3600_000;
-const ROUTE = { kind: KINDS.GRPCRoute, namespace: 'shop', name: 'canary' };
+const ROUTE = { kind: grpcRouteKind, namespace: 'shop', name: 'canary' };
 
 describe('control-plane/program: cluster', () => {
   let api: FakeApi;

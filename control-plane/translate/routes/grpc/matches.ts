@@ -4,7 +4,7 @@ import type { HeaderMatchSchema, StringMatchSchema } from '#core/contract/gen/we
 import { didYouMean } from '#core/text/nearest.ts';
 import { quote } from '#core/text/printable.ts';
 import { fieldsOf, isAbsent, isMap, listOf, textOf } from '#objects/fields.ts';
-import type { GRPCHeaderMatch, GRPCRouteMatch, GRPCRouteRule } from '#objects/types.ts';
+import type { GRPCHeaderMatch, GRPCRouteMatch, GRPCRouteRule } from '#objects/grpc-route.ts';
 import type { Findings } from '../findings.ts';
 import { headerNameOf } from '../header-name.ts';
 import { MOST_HEADER_MATCHES } from '../limits.ts';

@@ -6,6 +6,7 @@ import { ObjectStore } from '#control-plane/store/object-store.ts';
 import { silentLogger } from '#core/program/log.ts';
 import { systemTimers, type Timers } from '#core/program/timers.ts';
 import { KINDS, KubeError } from '#kube/api.ts';
+import { grpcRouteKind } from '#objects/grpc-route.ts';
 import { namespaceKind } from '#objects/namespace.ts';
 import { serviceKind } from '#objects/service.ts';
 import { FakeApi } from '../../../support/fake-api.ts';
@@ -72,7 +73,7 @@ describe('control-plane/source: cluster-source', () => {
 
   it('waits a while for a kind that is not served, then goes without it until it comes', async () => {
     let served = false;
-    api.put({ kind: KINDS.GRPCRoute, namespace: 'shop', name: 'canary' }, { spec: {} });
+    api.put({ kind: grpcRouteKind, namespace: 'shop', name: 'canary' }, { spec: {} });
     api.intercept = ({ path }) => {
       if (!served && path.endsWith('/grpcroutes')) throw new KubeError('404 page not found', 404, 'NotFound');
       return undefined;
