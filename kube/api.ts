@@ -88,16 +88,11 @@ function core(plural: string): ResourceKind {
   return { group: '', version: 'v1', plural, namespaced: true };
 }
 
-function gateway(plural: string, version = 'v1'): ResourceKind {
-  return { group: 'gateway.networking.k8s.io', version, plural, namespaced: true };
-}
-
 /** Kinds that Weft reads or writes, beside those of objects/kinds.ts. */
 export const KINDS = {
   Secret: core('secrets'),
   ConfigMap: core('configmaps'),
   Event: core('events'),
-  ReferenceGrant: gateway('referencegrants', 'v1beta1'),
   XMesh: { group: 'gateway.networking.x-k8s.io', version: 'v1alpha1', plural: 'xmeshes', namespaced: false },
   XTelemetryPolicy: { group: 'gateway.networking.x-k8s.io', version: 'v1alpha1', plural: 'xtelemetrypolicies', namespaced: true },
   Lease: { group: 'coordination.k8s.io', version: 'v1', plural: 'leases', namespaced: true },

@@ -3,13 +3,11 @@ import { entriesOf, fieldsOf } from './fields.ts';
 import { apiVersionOf } from './kind.ts';
 import { followedKind } from './kinds.ts';
 import { named, present } from './metadata.ts';
-import { GATEWAY_GROUP } from './references.ts';
 import type { StoredKind } from './stored-kinds.ts';
-import { EXPERIMENTAL_GROUP, type KubeObject, type ObjectMeta, type ReferenceGrant, type XTelemetryPolicy } from './types.ts';
+import { EXPERIMENTAL_GROUP, type KubeObject, type ObjectMeta, type XTelemetryPolicy } from './types.ts';
 
 /** The API server leaves apiVersion and kind out of the items of a list. */
 const API_VERSION: Readonly<Record<string, string>> = {
-  ReferenceGrant: `${GATEWAY_GROUP}/v1beta1`,
   XTelemetryPolicy: `${EXPERIMENTAL_GROUP}/v1alpha1`,
 };
 
@@ -34,5 +32,4 @@ const PARTS: Readonly<Record<string, Parts>> = {
       status: ancestors.length === 0 ? undefined : { ancestors },
     } as XTelemetryPolicy;
   },
-  ReferenceGrant: (object, metadata) => ({ metadata: named(metadata), spec: (object as ReferenceGrant).spec }) as ReferenceGrant,
 };

@@ -6,9 +6,10 @@ import { grpcRouteKind } from './grpc-route.ts';
 import { followedKind } from './kinds.ts';
 import { namespaceKind } from './namespace.ts';
 import { podKind } from './pod.ts';
-import { GATEWAY_GROUP, keyOf, namespaceOf } from './references.ts';
+import { referenceGrantKind } from './reference-grant.ts';
+import { keyOf, namespaceOf } from './references.ts';
 import { serviceKind } from './service.ts';
-import { EXPERIMENTAL_GROUP, type KubeObject, type ReferenceGrant, type XTelemetryPolicy } from './types.ts';
+import { EXPERIMENTAL_GROUP, type KubeObject, type XTelemetryPolicy } from './types.ts';
 
 /** The kinds that the store holds. HTTPRoute and the others are not served yet; objects of other kinds are ignored. */
 export type StoredKind = 'Service' | 'EndpointSlice' | 'Pod' | 'Namespace' | 'GRPCRoute' | 'ReferenceGrant' | 'XTelemetryPolicy';
@@ -19,7 +20,7 @@ const GROUP_OF: Readonly<Record<string, string>> = {
   Namespace: namespaceKind.group,
   EndpointSlice: endpointSliceKind.group,
   GRPCRoute: grpcRouteKind.group,
-  ReferenceGrant: GATEWAY_GROUP,
+  ReferenceGrant: referenceGrantKind.group,
   XTelemetryPolicy: EXPERIMENTAL_GROUP,
 };
 
@@ -51,8 +52,6 @@ function readPart(kind: StoredKind, object: KubeObject): unknown {
   if (known !== undefined) return known.matter(object);
   const { generation, creationTimestamp } = fieldsOf(object.metadata);
   switch (kind) {
-    case 'ReferenceGrant':
-      return (object as ReferenceGrant).spec;
     case 'XTelemetryPolicy':
       return [generation, creationTimestamp, (object as XTelemetryPolicy).spec];
   }

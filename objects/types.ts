@@ -8,14 +8,6 @@ import type { BackendObjectReference, ParentReference } from './references.ts';
 
 export type { KubeObject, ObjectMeta };
 
-/** gateway.networking.k8s.io/v1beta1 and v1 */
-export interface ReferenceGrant extends KubeObject {
-  spec?: {
-    from?: { group?: string; kind?: string; namespace?: string }[];
-    to?: { group?: string; kind?: string; name?: string }[];
-  };
-}
-
 export const EXPERIMENTAL_GROUP = 'gateway.networking.x-k8s.io';
 
 /** gateway.networking.x-k8s.io/v1alpha1, Gateway API 1.7 */

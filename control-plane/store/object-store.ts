@@ -4,10 +4,11 @@ import type { EndpointSlice } from '#objects/endpoint-slice.ts';
 import type { GRPCRoute } from '#objects/grpc-route.ts';
 import type { Namespace } from '#objects/namespace.ts';
 import type { Pod } from '#objects/pod.ts';
+import type { ReferenceGrant } from '#objects/reference-grant.ts';
 import { keyOf, splitKey } from '#objects/references.ts';
 import type { Service } from '#objects/service.ts';
 import { identify, isStoredKind, type StoredKind, sameForUs } from '#objects/stored-kinds.ts';
-import type { KubeObject, ReferenceGrant, XTelemetryPolicy } from '#objects/types.ts';
+import type { KubeObject, XTelemetryPolicy } from '#objects/types.ts';
 import { ObjectIndex } from './object-index.ts';
 
 /** All that translateService() may ask. Objects are read, never changed. */

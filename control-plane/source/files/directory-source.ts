@@ -2,8 +2,8 @@
 import { promises as fs } from 'node:fs';
 import type { Logger } from '#core/program/log.ts';
 import { didYouMean } from '#core/text/nearest.ts';
-import { KINDS } from '#objects/file-kinds.ts';
-import { groupOf } from '#objects/kind.ts';
+import { apiVersionOf, groupOf } from '#objects/kind.ts';
+import { FILE_KINDS } from '#objects/kinds.ts';
 import { type IgnoredKind, type ParsedFile, parseManifests, type SourcedObject } from './manifests.ts';
 import { type FileContents, Generations, mergeFiles, NO_CONTENTS, nextContents } from './merge.ts';
 import { byPlace, formatProblem, type Problem } from './problem.ts';
@@ -35,7 +35,7 @@ interface FileState {
 const REREAD_MS = 5000;
 // While the directory is gone there is nothing to watch.
 const GONE_REREAD_MS = 200;
-const KIND_NAMES = KINDS.map(({ kind }) => kind);
+const KIND_NAMES = FILE_KINDS.map(({ kind }) => kind);
 const EMPTY: ParsedFile = { objects: [], problems: [], ignored: [], broken: new Set(), brokenUnknown: false };
 
 /**
@@ -226,9 +226,10 @@ function firstOfEachKind(ignored: readonly IgnoredKind[]): Problem[] {
 
 /** A kind of the right name under a wrong apiVersion, or a misspelt kind. Other groups have their own Service and are left in peace. */
 function meantBy(apiVersion: string, kind: string): string {
-  const namesake = KINDS.find((known) => known.kind === kind);
+  const namesake = FILE_KINDS.find((known) => known.kind === kind);
   if (namesake === undefined) return didYouMean(kind, KIND_NAMES);
-  return groupOf(apiVersion) === '' ? `, did you mean apiVersion: ${namesake.apiVersion}?` : didYouMean(apiVersion, [namesake.apiVersion]);
+  const meant = apiVersionOf(namesake);
+  return groupOf(apiVersion) === '' ? `, did you mean apiVersion: ${meant}?` : didYouMean(apiVersion, [meant]);
 }
 
 function sameList<T>(a: readonly T[], b: readonly T[], same: (a: T, b: T) => boolean): boolean {

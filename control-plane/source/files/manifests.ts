@@ -1,7 +1,7 @@
 // Text of one manifest file → Kubernetes objects and problems. Pure.
 import { isMap } from '#objects/fields.ts';
-import { findKind, KINDS, type Kind } from '#objects/file-kinds.ts';
-import { groupOf } from '#objects/kind.ts';
+import { apiVersionOf, groupOf, type Kind } from '#objects/kind.ts';
+import { FILE_KINDS, type FileKind, fileKind } from '#objects/kinds.ts';
 import { describe, formatPath, type Path, type Violation } from '#objects/shape.ts';
 import { type GoodDocument, type Place, readDocuments } from '#objects/yaml-documents.ts';
 import type { Problem } from './problem.ts';
@@ -108,13 +108,13 @@ class FileReading {
     } else if (typed.kind.endsWith('List') && Array.isArray(typed.value.items)) {
       this.takeList(typed.value, typed.value.items, path, document, depth);
     } else {
-      const known = findKind(typed.apiVersion, typed.kind);
+      const known = fileKind(typed.apiVersion, typed.kind);
       if (known !== undefined) this.takeObject(typed.value, known, path, document);
       else this.ignored.push({ apiVersion: typed.apiVersion, kind: typed.kind, file: this.file, ...document.placeOf(path) });
     }
   }
 
-  private takeObject(value: Record<string, unknown>, kind: Kind, path: Path, document: GoodDocument): void {
+  private takeObject(value: Record<string, unknown>, kind: FileKind, path: Path, document: GoodDocument): void {
     const violations: Violation[] = [];
     kind.shape(value, path, (violation) => violations.push(violation));
     violations.sort((a, b) => Number(a.notice === true) - Number(b.notice === true));
@@ -165,7 +165,7 @@ function typeOf(value: unknown): Typed {
 
 function keyOfBroken(value: unknown): string | null {
   if (!isMap(value) || typeof value.kind !== 'string' || typeof value.apiVersion !== 'string' || !isMap(value.metadata)) return null;
-  const known = findKind(value.apiVersion, value.kind);
+  const known = fileKind(value.apiVersion, value.kind);
   const { name, namespace } = value.metadata;
   if (known === undefined || typeof name !== 'string' || name === '') return null;
   if (namespace !== undefined && namespace !== null && typeof namespace !== 'string') return null;
@@ -199,6 +199,6 @@ function expectedText(field: string, value: unknown, hint: string): string {
 }
 
 function hintVersion(kind: string): string {
-  const known = KINDS.find((candidate) => candidate.kind === kind);
-  return `for ${known === undefined ? 'example' : kind}: apiVersion: ${known?.apiVersion ?? 'v1'}`;
+  const known = FILE_KINDS.find((candidate) => candidate.kind === kind);
+  return `for ${known === undefined ? 'example' : kind}: apiVersion: ${known === undefined ? 'v1' : apiVersionOf(known)}`;
 }

@@ -3,8 +3,9 @@ import fc from 'fast-check';
 import type { EndpointSlice } from '#objects/endpoint-slice.ts';
 import type { GRPCRoute, GRPCRouteMatch, GRPCRouteRule } from '#objects/grpc-route.ts';
 import type { Pod } from '#objects/pod.ts';
+import type { ReferenceGrant } from '#objects/reference-grant.ts';
 import type { Service } from '#objects/service.ts';
-import type { KubeObject, ReferenceGrant } from '#objects/types.ts';
+import type { KubeObject } from '#objects/types.ts';
 
 const NAMESPACES = ['ns-a', 'ns-b'];
 const SERVICES = ['web', 'wed', 'api', 'db'];
