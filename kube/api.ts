@@ -94,7 +94,6 @@ export const KINDS = {
   ConfigMap: core('configmaps'),
   Event: core('events'),
   XMesh: { group: 'gateway.networking.x-k8s.io', version: 'v1alpha1', plural: 'xmeshes', namespaced: false },
-  XTelemetryPolicy: { group: 'gateway.networking.x-k8s.io', version: 'v1alpha1', plural: 'xtelemetrypolicies', namespaced: true },
   Lease: { group: 'coordination.k8s.io', version: 'v1', plural: 'leases', namespaced: true },
   TokenReview: { group: 'authentication.k8s.io', version: 'v1', plural: 'tokenreviews', namespaced: false },
   MutatingWebhookConfiguration: {

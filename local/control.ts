@@ -5,7 +5,7 @@ import { type ControlPlane, type RouteState, startControlPlane } from '#control-
 import type { Workload } from '#core/contract/gen/weft/v1/mesh_pb.ts';
 import { CONTROL_PLANE_GRPC_PORT } from '#core/contract/names.ts';
 import type { Logger } from '#core/program/log.ts';
-import type { KubeObject } from '#objects/types.ts';
+import type { KubeObject } from '#kube/object.ts';
 import { controlPlaneAddress } from './plan/addresses.ts';
 import type { Manifest } from './plan/manifests.ts';
 import type { RouteRow } from './stats/rows.ts';

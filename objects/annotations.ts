@@ -3,8 +3,8 @@ import { parseAccessLog } from '#core/contract/access-filter.ts';
 import { ANNOTATION_ACCESS_LOG, ANNOTATION_TRACE_SAMPLING } from '#core/contract/names.ts';
 import { parseTraceSampling } from '#core/contract/trace-sampling.ts';
 import { printable, quote, sentence } from '#core/text/printable.ts';
+import type { KubeObject } from '#kube/object.ts';
 import { fieldsOf } from './fields.ts';
-import type { KubeObject } from './types.ts';
 
 /** Of a mistake: it quotes what may be 512 characters. */
 const LONGEST_MISTAKE = 400;

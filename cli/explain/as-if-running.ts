@@ -1,10 +1,10 @@
 // A directory of manifests as the cluster would look if all of it ran: cluster IPs, a Pod with a sidecar per replica, EndpointSlices. Pure.
 import type { SourcedObject } from '#control-plane/source/files/manifests.ts';
+import type { KubeObject } from '#kube/object.ts';
 import { keyOf, type Manifest } from '#local/plan/manifests.ts';
 import { type PlannedPod, wantedPods } from '#local/plan/pods.ts';
 import { endpointSlices, podObject } from '#local/plan/services.ts';
 import { LABEL_SERVICE_NAME } from '#objects/endpoint-slice.ts';
-import type { KubeObject } from '#objects/types.ts';
 
 export interface AsIfRunning {
   readonly objects: readonly KubeObject[];

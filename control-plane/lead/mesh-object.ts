@@ -5,10 +5,10 @@ import { VERSION } from '#core/contract/version.ts';
 import type { Logger } from '#core/program/log.ts';
 import type { Timers } from '#core/program/timers.ts';
 import { KINDS, type KubeClient, KubeError } from '#kube/api.ts';
+import type { KubeObject } from '#kube/object.ts';
 import { Reflector, type ReflectorStatus } from '#kube/reflector.ts';
 import type { StoredCondition } from '#objects/condition.ts';
 import { entriesOf, fieldsOf } from '#objects/fields.ts';
-import type { KubeObject } from '#objects/types.ts';
 
 /** What works, by the names of the conformance suite, sorted. Nothing is claimed that has no test of its own kind of route. */
 export const SUPPORTED_FEATURES: readonly string[] = ['GRPCRoute', 'Mesh'];

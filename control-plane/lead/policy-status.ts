@@ -1,10 +1,10 @@
 // Writes the statuses of XTelemetryPolicies: the leader's job, one after another, for there are few.
 import type { Logger } from '#core/program/log.ts';
 import type { Timers } from '#core/program/timers.ts';
-import { KINDS, type KubeClient, KubeError } from '#kube/api.ts';
+import { type KubeClient, KubeError } from '#kube/api.ts';
 import { entriesOf, fieldsOf } from '#objects/fields.ts';
 import { keyOf, namespaceOf } from '#objects/references.ts';
-import type { PolicyAncestorEntry } from '#objects/types.ts';
+import { type PolicyAncestorEntry, telemetryPolicyKind } from '#objects/telemetry-policy.ts';
 import type { PolicyVerdict } from '../translate/policies/telemetry.ts';
 import { nextParents } from './next-parents.ts';
 
@@ -103,7 +103,7 @@ export class PolicyStatusWriter {
     const namespace = namespaceOf(policy);
     const key = keyOf(namespace, name);
     if (this.written.has(key) && this.written.get(key) === resourceVersion) return '';
-    const { group, version } = KINDS.XTelemetryPolicy;
+    const { group, version } = telemetryPolicyKind;
     const body = {
       apiVersion: `${group}/${version}`,
       kind: 'XTelemetryPolicy',
@@ -111,7 +111,7 @@ export class PolicyStatusWriter {
       status: { ancestors },
     };
     try {
-      await this.settings.client.request('PUT', { kind: KINDS.XTelemetryPolicy, namespace, name, subresource: 'status' }, { body });
+      await this.settings.client.request('PUT', { kind: telemetryPolicyKind, namespace, name, subresource: 'status' }, { body });
       this.written.set(key, resourceVersion);
       return '';
     } catch (error) {

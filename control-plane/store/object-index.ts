@@ -1,12 +1,12 @@
 // The index of the object store: who names whom, so that a change finds the Services that it touches without looking at the others.
 
+import type { KubeObject } from '#kube/object.ts';
 import { type EndpointSlice, LABEL_SERVICE_NAME } from '#objects/endpoint-slice.ts';
 import { entriesOf, fieldsOf, textOf } from '#objects/fields.ts';
+import type { StoredKind } from '#objects/kinds.ts';
 import type { Pod } from '#objects/pod.ts';
 import { keyOf, namespaceOf, splitKey } from '#objects/references.ts';
 import { parentServices, targetServices } from '#objects/route.ts';
-import type { StoredKind } from '#objects/stored-kinds.ts';
-import type { KubeObject } from '#objects/types.ts';
 import { Links } from './links.ts';
 
 /** Keys are those of identify(). */

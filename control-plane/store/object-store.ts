@@ -1,14 +1,16 @@
 // The object store: what Weft knows of the cluster, and which Services a change touches. In memory; fed by kube/ or files/, read by translate/.
 
+import type { KubeObject } from '#kube/object.ts';
 import type { EndpointSlice } from '#objects/endpoint-slice.ts';
 import type { GRPCRoute } from '#objects/grpc-route.ts';
+import type { FollowedKind } from '#objects/kind.ts';
+import { FOLLOWED_KINDS, followedKind, identify, type ObjectOf, type StoredKind, sameForUs } from '#objects/kinds.ts';
 import type { Namespace } from '#objects/namespace.ts';
 import type { Pod } from '#objects/pod.ts';
 import type { ReferenceGrant } from '#objects/reference-grant.ts';
 import { keyOf, splitKey } from '#objects/references.ts';
 import type { Service } from '#objects/service.ts';
-import { identify, isStoredKind, type StoredKind, sameForUs } from '#objects/stored-kinds.ts';
-import type { KubeObject, XTelemetryPolicy } from '#objects/types.ts';
+import type { XTelemetryPolicy } from '#objects/telemetry-policy.ts';
 import { ObjectIndex } from './object-index.ts';
 
 /** All that translateService() may ask. Objects are read, never changed. */
@@ -33,21 +35,15 @@ export interface ObjectView {
   servicesOf(podKey: string): ReadonlySet<string>;
 }
 
+type ObjectMaps = { readonly [K in StoredKind]: Map<string, ObjectOf<K>> };
+
 /**
  * Holds the latest version of each object. Every change gives the keys ("ns/name") of the Services whose translation it may alter, existing or not
  * (a parentRef may name a missing one): translateService() of just these brings everything up to date. The cost of a change is what it touches.
  * Objects become the store's: do not change them afterwards.
  */
 export class ObjectStore implements ObjectView {
-  private readonly objects: Readonly<Record<StoredKind, Map<string, KubeObject>>> = {
-    Service: new Map(),
-    EndpointSlice: new Map(),
-    Pod: new Map(),
-    Namespace: new Map(),
-    GRPCRoute: new Map(),
-    ReferenceGrant: new Map(),
-    XTelemetryPolicy: new Map(),
-  };
+  private readonly objects: ObjectMaps = Object.fromEntries(FOLLOWED_KINDS.map(({ kind }) => [kind, new Map()])) as ObjectMaps;
   private readonly index = new ObjectIndex();
   /** Another number: XTelemetryPolicies may be judged otherwise than before. */
   policyInputs = 0;
@@ -61,24 +57,25 @@ export class ObjectStore implements ObjectView {
   }
 
   /** Removes an object, if it is there. `namespace` is ignored for cluster-wide kinds. */
-  remove(kind: string, namespace: string | undefined, name: string): ReadonlySet<string> {
-    if (!isStoredKind(kind)) return new Set();
-    return this.put(kind, kind === 'Namespace' ? name : keyOf(namespace || 'default', name), undefined);
+  remove(kindName: string, namespace: string | undefined, name: string): ReadonlySet<string> {
+    const kind = followedKind(kindName);
+    if (kind === undefined) return new Set();
+    return this.put(kind, kind.namespaced ? keyOf(namespace || 'default', name) : name, undefined);
   }
 
   /** Makes these all the objects there are; what is equal to before touches nothing. Of two with the same name the last counts. */
   replaceAll(objects: Iterable<KubeObject>): ReadonlySet<string> {
-    const wanted = new Map<string, { kind: StoredKind; key: string; object: KubeObject }>();
+    const wanted = new Map<string, { kind: FollowedKind<StoredKind>; key: string; object: KubeObject }>();
     for (const object of objects) {
       const found = identify(object);
-      if (found !== undefined) wanted.set(`${found.kind} ${found.key}`, { ...found, object });
+      if (found !== undefined) wanted.set(`${found.kind.kind} ${found.key}`, { ...found, object });
     }
     const affected = new Set<string>();
     const take = (keys: ReadonlySet<string>) => {
       for (const key of keys) affected.add(key);
     };
-    for (const kind of Object.keys(this.objects) as StoredKind[]) {
-      for (const key of [...this.objects[kind].keys()]) if (!wanted.has(`${kind} ${key}`)) take(this.put(kind, key, undefined));
+    for (const kind of FOLLOWED_KINDS) {
+      for (const key of [...this.objects[kind.kind].keys()]) if (!wanted.has(`${kind.kind} ${key}`)) take(this.put(kind, key, undefined));
     }
     for (const { kind, key, object } of wanted.values()) take(this.put(kind, key, object));
     return affected;
@@ -91,8 +88,8 @@ export class ObjectStore implements ObjectView {
   }
 
   /** All objects of a kind. */
-  every(kind: StoredKind): Iterable<KubeObject> {
-    return this.objects[kind].values();
+  every<K extends StoredKind>(kind: K): Iterable<ObjectOf<K>> {
+    return (this.objects[kind] as ReadonlyMap<string, ObjectOf<K>>).values();
   }
 
   /** Keys of all objects of a kind: "namespace/name", or the name of a cluster-wide object. */
@@ -152,19 +149,20 @@ export class ObjectStore implements ObjectView {
     return this.index.servicesOf(podKey);
   }
 
-  private all(kind: StoredKind, keys: Iterable<string>): KubeObject[] {
-    const map = this.objects[kind];
+  private all<K extends StoredKind>(kind: K, keys: Iterable<string>): ObjectOf<K>[] {
+    const map = this.objects[kind] as ReadonlyMap<string, ObjectOf<K>>;
     return Array.from(keys, (key) => map.get(key)!);
   }
 
-  private put(kind: StoredKind, key: string, after: KubeObject | undefined): ReadonlySet<string> {
-    const map = this.objects[kind];
+  private put(of: FollowedKind<StoredKind>, key: string, after: KubeObject | undefined): ReadonlySet<string> {
+    const { kind } = of;
+    const map = this.objects[kind] as Map<string, KubeObject>;
     const before = map.get(key);
     const affected = new Set<string>();
     if (before === undefined && after === undefined) return affected;
     if (after === undefined) map.delete(key);
     else map.set(key, after);
-    if (before !== undefined && after !== undefined && sameForUs(kind, before, after)) return affected;
+    if (before !== undefined && after !== undefined && sameForUs(of, before, after)) return affected;
     if (kind === 'XTelemetryPolicy' || kind === 'Service' || kind === 'ReferenceGrant') this.policyInputs++;
     // What the old version named is touched as well as what the new one names.
     this.index.collect(kind, key, affected);

@@ -2,9 +2,10 @@
 import { expect } from 'chai';
 import { workloadOfPod } from '#control-plane/translate/workload.ts';
 import { ANNOTATION_STATUS, SIDECAR_CONTAINER } from '#core/contract/names.ts';
+import { followedKind, identify, kept, type StoredKind, sameForUs } from '#objects/kinds.ts';
 import type { Pod } from '#objects/pod.ts';
-import { project } from '#objects/project.ts';
-import { identify, type StoredKind, sameForUs } from '#objects/stored-kinds.ts';
+
+const project = (kind: StoredKind, raw: Record<string, unknown>) => kept(followedKind(kind)!, raw);
 
 const META = { name: 'a', namespace: 'shop', uid: 'u', resourceVersion: '7', managedFields: [{}], ownerReferences: [{}] };
 const TELEMETRY = { 'weft.dev/trace-sampling': '5%', 'weft.dev/access-log': 'errors' };
@@ -57,10 +58,10 @@ describe('objects: project', () => {
   for (const [kind, raw] of Object.entries(RAW) as [StoredKind, Record<string, unknown>][]) {
     it(`keeps of a ${kind} what a translation reads, and knows its kind as lists do not tell it`, () => {
       const { apiVersion: _, ...asInLists } = raw;
-      const kept = project(kind, asInLists);
-      expect(identify(kept)).to.deep.equal({ kind, key: kind === 'Namespace' ? 'shop' : 'shop/a' });
-      expect(sameForUs(kind, kept, { ...raw, kind })).to.equal(true);
-      expect(JSON.stringify(kept)).to.not.match(/managedFields|ownerReferences|loadBalancer/);
+      const object = project(kind, asInLists);
+      expect(identify(object)).to.deep.equal({ kind: followedKind(kind), key: kind === 'Namespace' ? 'shop' : 'shop/a' });
+      expect(sameForUs(followedKind(kind)!, object, { ...raw, kind })).to.equal(true);
+      expect(JSON.stringify(object)).to.not.match(/managedFields|ownerReferences|loadBalancer/);
     });
   }
 

@@ -1,7 +1,7 @@
 // The route is rewritten ten times a second under mixed load: no call fails, open streams live on, and each version gets into force.
 import { setTimeout as sleep } from 'node:timers/promises';
 import { expect } from 'chai';
-import type { KubeObject } from '#objects/types.ts';
+import type { KubeObject } from '#kube/object.ts';
 import { countBy, type EchoMesh, startEchoMesh } from '../support/echo-mesh.ts';
 import { Load } from '../support/load.ts';
 import { grpcRoute, split, to } from '../support/routes.ts';

@@ -1,6 +1,6 @@
 // Header edits on their whole way: what the application receives and what the caller gets back, octet for octet.
 import { expect } from 'chai';
-import type { KubeObject } from '#objects/types.ts';
+import type { KubeObject } from '#kube/object.ts';
 import { TestMesh } from '../support/mesh.ts';
 import { type RawApp, RawCaller, startRawApp, valuesOf } from '../support/raw-app.ts';
 import { grpcRoute, to } from '../support/routes.ts';

@@ -1,5 +1,5 @@
 // The mesh of most stories: a caller, and the Service `echo` with two versions that are also Services of their own (v1, v2).
-import type { KubeObject } from '#objects/types.ts';
+import type { KubeObject } from '#kube/object.ts';
 import { type GrpcApp, GrpcCaller, startApp } from './grpc-app.ts';
 import { type MeshOptions, TestMesh, type TestPod } from './mesh.ts';
 

@@ -10,7 +10,7 @@ import { MtlsMode, type TelemetrySchema, type Workload, WorkloadSchema } from '#
 import { workloadSpiffeId } from '#core/contract/identity.ts';
 import { ANNOTATION_STATUS } from '#core/contract/names.ts';
 import { silentLogger } from '#core/program/log.ts';
-import type { KubeObject } from '#objects/types.ts';
+import type { KubeObject } from '#kube/object.ts';
 import type { StatsSeries } from '#sidecar/admin/admin.ts';
 import { readTracingSettings } from '#sidecar/observe/tracing/settings.ts';
 import { type SidecarProgram, startSidecar } from '#sidecar/program/program.ts';

@@ -1,5 +1,5 @@
 // GRPCRoutes for stories, as a user writes them.
-import type { KubeObject } from '#objects/types.ts';
+import type { KubeObject } from '#kube/object.ts';
 import { NAMESPACE, PORT } from './mesh.ts';
 
 export interface RouteOptions {

@@ -4,15 +4,16 @@ import { request } from 'node:http';
 import { expect } from 'chai';
 import { Authority } from '#certs/authority.ts';
 import { ClusterProgram } from '#control-plane/program/cluster.ts';
-import { FOLLOWED } from '#control-plane/source/cluster/cluster-source.ts';
 import type { StatusReport } from '#control-plane/view/status.ts';
 import { AUTHORITY_SECRET, TRUST_CONFIG_MAP } from '#core/contract/names.ts';
 import { createLogger, type Logger, silentLogger } from '#core/program/log.ts';
 import { systemTimers, type Timers } from '#core/program/timers.ts';
 import { KINDS, KubeError } from '#kube/api.ts';
 import { grpcRouteKind } from '#objects/grpc-route.ts';
+import { FOLLOWED_KINDS } from '#objects/kinds.ts';
 import { namespaceKind } from '#objects/namespace.ts';
 import { serviceKind } from '#objects/service.ts';
+import { telemetryPolicyKind } from '#objects/telemetry-policy.ts';
 import { FakeApi } from '../../support/fake-api.ts';
 import { until } from '../../support/until.ts';
 
@@ -95,7 +96,7 @@ describe('control-plane/program: cluster', () => {
     expect(routes[0]!.parents[0]).to.deep.include({ parent: 'shop/payment', applied: { want: 0, applied: 0, rejected: [] } });
     expect(reflectors.map(({ kind, synced }) => `${kind} ${synced}`))
       .to.include('Service true')
-      .and.have.length(FOLLOWED.length);
+      .and.have.length(FOLLOWED_KINDS.length);
     const { body } = await ask('/metrics');
     expect(body).to.include('weft_control_plane_leader 1\n').and.include('weft_control_plane_reflector_synced{kind="Pod"} 1\n');
     expect(body).to.match(/^weft_control_plane_status_writes_total\{result="written"\} 1$/m);
@@ -211,7 +212,7 @@ describe('control-plane/program: cluster', () => {
 
   it('writes its verdict on an XTelemetryPolicy, beside those of others', async () => {
     const other = { ancestorRef: { name: 'gateway' }, controllerName: 'example.com/gateways', conditions: [{ type: 'Accepted' }] };
-    const path = { kind: KINDS.XTelemetryPolicy, namespace: 'shop', name: 'spans' };
+    const path = { kind: telemetryPolicyKind, namespace: 'shop', name: 'spans' };
     const targetRefs = [{ group: '', kind: 'Namespace', name: 'shop' }];
     await program.start();
     api.put(path, { metadata: { generation: 1 }, spec: { targetRefs, tracing: { mode: 'Disabled' } }, status: { ancestors: [other] } });

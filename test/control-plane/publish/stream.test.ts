@@ -9,7 +9,7 @@ import { configHandlers, REFUSALS_TOLD_BURST } from '#control-plane/publish/serv
 import type { Service, Workload } from '#core/contract/gen/weft/v1/mesh_pb.ts';
 import { type Logger, silentLogger } from '#core/program/log.ts';
 import { systemTimers, type Timers } from '#core/program/timers.ts';
-import type { KubeObject } from '#objects/types.ts';
+import type { KubeObject } from '#kube/object.ts';
 import { type Certificate, certify, dial, type Sidecar } from './sidecar.ts';
 
 const service = (name: string, port = 80) =>

@@ -3,7 +3,7 @@ import { expect } from 'chai';
 import fc from 'fast-check';
 import { ObjectStore } from '#control-plane/store/object-store.ts';
 import { translateService } from '#control-plane/translate/service.ts';
-import type { KubeObject } from '#objects/types.ts';
+import type { KubeObject } from '#kube/object.ts';
 import { object, spoiltObject } from '../translate/random-objects.ts';
 import { render } from '../translate/render.ts';
 

@@ -1,7 +1,7 @@
 // Which Services a change touches, and no more.
 import { expect } from 'chai';
 import { ObjectStore } from '#control-plane/store/object-store.ts';
-import type { KubeObject } from '#objects/types.ts';
+import type { KubeObject } from '#kube/object.ts';
 
 const service = (key: string, spec: object = { clusterIP: '10.0.0.1', ports: [{ port: 80 }] }) => make('v1', 'Service', key, { spec });
 const route = (key: string, parents: string[], backends: string[], more: object = {}) =>

@@ -5,7 +5,7 @@ import { scopeService } from '#control-plane/scope.ts';
 import { ObjectStore } from '#control-plane/store/object-store.ts';
 import { type RouteParentStatus, type TranslateOptions, type Translation, translateService } from '#control-plane/translate/service.ts';
 import { EndpointsSchema, type Service, ServiceSchema } from '#core/contract/gen/weft/v1/mesh_pb.ts';
-import type { KubeObject } from '#objects/types.ts';
+import type { KubeObject } from '#kube/object.ts';
 import { compileService } from '#sidecar/route/compile/compile.ts';
 import { findRule } from '#sidecar/route/match.ts';
 import type { RuleRecord } from '#sidecar/route/records.ts';

@@ -1,14 +1,16 @@
 // Objects of a cluster into the store: only what changed is told, what vanished between two lists too (T77), and kinds that are not served (yet).
 
 import { expect } from 'chai';
-import { ClusterSource, FOLLOWED, MISSING_AFTER_MS } from '#control-plane/source/cluster/cluster-source.ts';
+import { ClusterSource, MISSING_AFTER_MS } from '#control-plane/source/cluster/cluster-source.ts';
 import { ObjectStore } from '#control-plane/store/object-store.ts';
 import { silentLogger } from '#core/program/log.ts';
 import { systemTimers, type Timers } from '#core/program/timers.ts';
-import { KINDS, KubeError } from '#kube/api.ts';
+import { KubeError } from '#kube/api.ts';
 import { grpcRouteKind } from '#objects/grpc-route.ts';
+import { FOLLOWED_KINDS } from '#objects/kinds.ts';
 import { namespaceKind } from '#objects/namespace.ts';
 import { serviceKind } from '#objects/service.ts';
+import { telemetryPolicyKind } from '#objects/telemetry-policy.ts';
 import { FakeApi } from '../../../support/fake-api.ts';
 import { until } from '../../../support/until.ts';
 
@@ -92,7 +94,7 @@ describe('control-plane/source: cluster-source', () => {
 
   it('neither waits for an optional kind nor misses it, and takes it when it comes', async () => {
     let error: KubeError | undefined = new KubeError('404 page not found', 404, 'NotFound');
-    const path = { kind: KINDS.XTelemetryPolicy, namespace: 'shop', name: 'p' };
+    const path = { kind: telemetryPolicyKind, namespace: 'shop', name: 'p' };
     api.put(path, { spec: {} });
     api.intercept = ({ path }) => {
       if (error !== undefined && path.endsWith('/xtelemetrypolicies')) throw error;
@@ -102,7 +104,9 @@ describe('control-plane/source: cluster-source', () => {
     await until(() => source.waitingFor().length === 0, 'all else is known');
     expect(source.missingKinds()).to.deep.equal([]);
     await until(() => source.status().every(({ status }) => status.synced), 'only what is there is told of');
-    expect(source.status().map(({ kind }) => kind)).to.deep.equal(FOLLOWED.filter((kind) => kind !== 'XTelemetryPolicy'));
+    expect(source.status().map(({ kind }) => kind)).to.deep.equal(
+      FOLLOWED_KINDS.filter(({ optional }) => !optional).map(({ kind }) => kind),
+    );
     error = new KubeError('forbidden', 403, 'Forbidden');
     await until(() => source.status().some(({ status }) => status.lastError === 'forbidden'), 'a missing right is told of');
     expect(source.waitingFor()).to.deep.equal([]);
@@ -124,7 +128,7 @@ describe('control-plane/source: cluster-source', () => {
   });
 
   it('follows every kind that the store holds', () => {
-    expect(source.status().map(({ kind }) => kind)).to.deep.equal([...FOLLOWED]);
-    expect(source.waitingFor()).to.have.length(FOLLOWED.length);
+    expect(source.status().map(({ kind }) => kind)).to.deep.equal(FOLLOWED_KINDS.map(({ kind }) => kind));
+    expect(source.waitingFor()).to.have.length(FOLLOWED_KINDS.length);
   });
 });

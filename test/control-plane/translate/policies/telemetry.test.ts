@@ -4,7 +4,7 @@ import fc from 'fast-check';
 import { ObjectStore } from '#control-plane/store/object-store.ts';
 import { judgePolicies, PoliciesOfPods } from '#control-plane/translate/policies/telemetry.ts';
 import { workloadOfPod } from '#control-plane/translate/workload.ts';
-import type { KubeObject } from '#objects/types.ts';
+import type { KubeObject } from '#kube/object.ts';
 
 const make = (apiVersion: string, kind: string, namespace: string, name: string, rest: object = {}, meta: object = {}) =>
   ({ apiVersion, kind, metadata: { namespace, name, ...meta }, ...rest }) as KubeObject;

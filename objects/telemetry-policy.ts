@@ -1,16 +1,13 @@
-// The Kubernetes objects that Weft reads, as they are on the wire: only the fields that matter here, all optional where the wire is.
-// A null counts as an absent field. The types say what a well-formed object holds; translate/ trusts none of it (an object may come from an
-// older or newer CRD than ours, or from a file), see translate/fields.ts.
-
-import type { KubeObject, ObjectMeta } from '#kube/object.ts';
+// XTelemetryPolicy, gateway.networking.x-k8s.io/v1alpha1, Gateway API 1.7.
+import type { KubeObject } from '#kube/object.ts';
 import type { StoredCondition } from './condition.ts';
+import { entriesOf, fieldsOf } from './fields.ts';
+import type { FollowedKind } from './kind.ts';
+import { named, present } from './metadata.ts';
 import type { BackendObjectReference, ParentReference } from './references.ts';
-
-export type { KubeObject, ObjectMeta };
 
 export const EXPERIMENTAL_GROUP = 'gateway.networking.x-k8s.io';
 
-/** gateway.networking.x-k8s.io/v1alpha1, Gateway API 1.7 */
 export interface XTelemetryPolicy extends KubeObject {
   spec?: {
     /** Of the policy's own namespace. */
@@ -44,3 +41,27 @@ export interface PolicyAncestorEntry {
   controllerName?: string;
   conditions?: StoredCondition[];
 }
+
+export const telemetryPolicyKind: FollowedKind<'XTelemetryPolicy', XTelemetryPolicy> = {
+  kind: 'XTelemetryPolicy',
+  group: EXPERIMENTAL_GROUP,
+  version: 'v1alpha1',
+  plural: 'xtelemetrypolicies',
+  namespaced: true,
+  optional: true,
+
+  keep({ spec, status }, metadata) {
+    const { generation, creationTimestamp, resourceVersion, uid } = metadata;
+    const ancestors = entriesOf(fieldsOf(status).ancestors);
+    return {
+      metadata: present({ ...named(metadata), generation, creationTimestamp, resourceVersion, uid }),
+      spec,
+      status: ancestors.length === 0 ? undefined : { ancestors: [...ancestors] },
+    };
+  },
+
+  matter({ metadata, spec }) {
+    const { generation, creationTimestamp } = fieldsOf(metadata);
+    return [generation, creationTimestamp, spec];
+  },
+};
