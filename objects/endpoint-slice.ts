@@ -1,9 +1,11 @@
 // EndpointSlice, discovery.k8s.io/v1.
 import type { KubeObject } from '#kube/object.ts';
-import { entriesOf, fieldsOf } from './fields.ts';
+import { entriesOf, fieldsOf, textOf } from './fields.ts';
 import type { FollowedKind } from './kind.ts';
 import { named, objectShape, present, some } from './metadata.ts';
+import { keyOf, namespaceOf } from './references.ts';
 import { fields, flag, list, portNumber, text } from './shape.ts';
+import { addAll } from './touched.ts';
 
 export interface EndpointSlice extends KubeObject {
   /** IPv4, IPv6, FQDN. */
@@ -76,4 +78,27 @@ export const endpointSliceKind: FollowedKind<'EndpointSlice', EndpointSlice> = {
     endpoints,
     ports,
   ],
+
+  names: (slice) => ({ services: serviceOf(slice), endpoints: endpointsOf(slice) }),
+
+  touch({ names }, touched) {
+    addAll(touched.services, names('services'));
+    addAll(touched.endpoints, names('services'));
+  },
 };
+
+function serviceOf({ metadata = {} }: EndpointSlice): string[] {
+  const name = textOf(fieldsOf(fieldsOf(metadata).labels)[LABEL_SERVICE_NAME]);
+  return name ? [keyOf(namespaceOf({ metadata }), name)] : [];
+}
+
+function endpointsOf(slice: EndpointSlice): string[] {
+  const namespace = namespaceOf(slice);
+  return entriesOf(slice.endpoints).flatMap((endpoint) => {
+    const { targetRef, addresses } = fieldsOf(endpoint);
+    const ref = fieldsOf(targetRef);
+    const pod = ref.kind === 'Pod' ? textOf(ref.name) : undefined;
+    const named = pod ? [keyOf(textOf(ref.namespace) || namespace, pod)] : [];
+    return [...named, ...entriesOf(addresses).flatMap((address) => textOf(address) ?? [])];
+  });
+}

@@ -1,7 +1,17 @@
 // GRPCRoute, gateway.networking.k8s.io/v1.
 import type { FollowedKind } from './kind.ts';
 import { GATEWAY_GROUP } from './references.ts';
-import { filterFields, headerMatchShape, keepRoute, matterOfRoute, type Route, type RouteRule, routeShape } from './route.ts';
+import {
+  filterFields,
+  headerMatchShape,
+  keepRoute,
+  matterOfRoute,
+  namesOfRoute,
+  type Route,
+  type RouteRule,
+  routeShape,
+  touchParents,
+} from './route.ts';
 import { allFields, list, text } from './shape.ts';
 
 export interface GRPCRoute extends Route {
@@ -40,4 +50,7 @@ export const grpcRouteKind: FollowedKind<'GRPCRoute', GRPCRoute> = {
   shape: routeShape(match, allFields(filterFields, ['type'])),
   keep: (route, metadata) => keepRoute(route, metadata) as GRPCRoute,
   matter: matterOfRoute,
+  names: namesOfRoute,
+  touch: touchParents,
+  statuses: 'routes',
 };

@@ -2,6 +2,7 @@
 import type { ResourceKind } from '#kube/api.ts';
 import type { KubeObject, ObjectMeta } from '#kube/object.ts';
 import type { Shape } from './shape.ts';
+import type { Change, Names, StatusSort, Touched } from './touched.ts';
 
 /** A kind, and where the API server serves it. */
 export interface Kind<N extends string = string> extends ResourceKind {
@@ -20,8 +21,14 @@ export interface FollowedKind<N extends string = string, T extends KubeObject = 
    * types are kept as they are: translate/ judges them.
    */
   keep(object: T, metadata: Partial<ObjectMeta>): T;
-  /** All that translate() reads of an object: two versions of which this is equal are the same to it. */
+  /** All that Weft reads of an object, but for its status: two versions of which this is equal touch nothing. */
   matter(object: T): unknown;
+  /** What an object names; absent: nothing. */
+  names?(object: T): Names;
+  /** Adds what a change of an object touches. Called twice, because what the old version named is touched as well as what the new one names. */
+  touch?(change: Change, touched: Touched): void;
+  /** The leader writes the status of such objects, and so looks at every new version; absent: it does not. */
+  readonly statuses?: StatusSort;
 }
 
 /** `v1`, or `group/version`. */

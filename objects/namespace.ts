@@ -1,6 +1,7 @@
 // Namespace, v1. Its labels and annotations alone are read: injection, mTLS, telemetry.
 import { ANNOTATION_ACCESS_LOG, ANNOTATION_TRACE_SAMPLING, LABEL_INJECT, LABEL_MTLS } from '#core/contract/names.ts';
 import type { KubeObject } from '#kube/object.ts';
+import { fieldsOf } from './fields.ts';
 import type { FollowedKind } from './kind.ts';
 import { objectShape, present, some } from './metadata.ts';
 
@@ -28,5 +29,10 @@ export const namespaceKind: FollowedKind<'Namespace', Namespace> = {
     }),
   }),
 
-  matter: () => null,
+  matter({ metadata }) {
+    const { deletionTimestamp, labels, annotations } = fieldsOf(metadata);
+    return [deletionTimestamp, some(labels, LABELS), some(annotations, ANNOTATIONS)];
+  },
+
+  touch: ({ key }, touched) => void touched.namespaces.add(key),
 };

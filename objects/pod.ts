@@ -7,10 +7,11 @@ import {
   SIDECAR_CONTAINER,
 } from '#core/contract/names.ts';
 import type { KubeObject, ObjectMeta } from '#kube/object.ts';
-import { entriesOf, fieldsOf } from './fields.ts';
+import { entriesOf, fieldsOf, textOf } from './fields.ts';
 import type { FollowedKind } from './kind.ts';
 import { named, objectShape, present, some } from './metadata.ts';
 import { fields, INT32, integer, list, name, portNumber, portOrName, text } from './shape.ts';
+import { addAll } from './touched.ts';
 
 export interface Pod extends KubeObject {
   spec?: { serviceAccountName?: string; hostNetwork?: boolean; initContainers?: { name?: string }[] };
@@ -80,7 +81,19 @@ export const podKind: FollowedKind<'Pod', Pod> = {
   matter({ metadata, spec, status }) {
     const { serviceAccountName, hostNetwork } = fieldsOf(spec);
     const { phase, podIP, podIPs } = fieldsOf(status);
-    return [fieldsOf(metadata).annotations, serviceAccountName, hostNetwork, phase, podIP, podIPs];
+    const { labels, annotations } = fieldsOf(metadata);
+    return [labels, annotations, serviceAccountName, hostNetwork, phase, podIP, podIPs];
+  },
+
+  names({ status }) {
+    const { podIP, podIPs } = fieldsOf(status);
+    return { addresses: [podIP, ...entriesOf(podIPs).map((entry) => fieldsOf(entry).ip)].flatMap((address) => textOf(address) || []) };
+  },
+
+  touch({ key, names, servicesWith }, touched) {
+    touched.pods.add(key);
+    addAll(touched.addresses, names('addresses'));
+    for (const endpoint of [key, ...names('addresses')]) addAll(touched.services, servicesWith(endpoint));
   },
 };
 

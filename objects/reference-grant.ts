@@ -2,8 +2,9 @@
 import type { KubeObject } from '#kube/object.ts';
 import type { FollowedKind } from './kind.ts';
 import { named, objectShape } from './metadata.ts';
-import { GATEWAY_GROUP } from './references.ts';
+import { GATEWAY_GROUP, namespaceOf } from './references.ts';
 import { fields, list, text } from './shape.ts';
+import { addAll } from './touched.ts';
 
 export interface ReferenceGrant extends KubeObject {
   spec?: {
@@ -30,4 +31,13 @@ export const referenceGrantKind: FollowedKind<'ReferenceGrant', ReferenceGrant> 
   shape: objectShape({ spec }),
   keep: ({ spec }, metadata) => ({ metadata: named(metadata), spec }),
   matter: ({ spec }) => spec,
+  names: (grant) => ({ namespaces: [namespaceOf(grant)] }),
+
+  // Routes that send into its namespace, whether to a Service that is there or to one that is not.
+  touch({ names, servicesIn, sendersTo }, touched) {
+    for (const namespace of names('namespaces')) {
+      for (const service of servicesIn(namespace)) addAll(touched.services, sendersTo(service));
+    }
+    touched.policyInputs = true;
+  },
 };

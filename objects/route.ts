@@ -7,6 +7,7 @@ import { entriesOf, fieldsOf } from './fields.ts';
 import { named, objectShape, present, some } from './metadata.ts';
 import { type BackendObjectReference, backendServiceOf, namespaceOf, type ParentReference, parentServiceOf } from './references.ts';
 import { allFields, INT32, integer, list, name, portNumber, type Shape, text } from './shape.ts';
+import { addAll, type Change, type Names, type Touched } from './touched.ts';
 
 /** A route of any kind; its rules have matches too, which are the kind's own. */
 export interface Route extends KubeObject {
@@ -99,8 +100,17 @@ export function matterOfRoute({ metadata, spec }: Route): unknown {
   return [generation, creationTimestamp, ROUTE_ANNOTATIONS.map((name) => fieldsOf(annotations)[name]), spec];
 }
 
+export function namesOfRoute(route: Route): Names {
+  return { parents: parentServices(route), targets: targetServices(route) };
+}
+
+/** A route is translated with the Services that it is attached to. */
+export function touchParents({ names }: Change, touched: Touched): void {
+  addAll(touched.services, names('parents'));
+}
+
 /** Keys of all Services among a route's parents. */
-export function parentServices(route: Route): Set<string> {
+function parentServices(route: Route): Set<string> {
   const namespace = namespaceOf(route);
   const keys = new Set<string>();
   for (const ref of entriesOf(fieldsOf(route.spec).parentRefs)) {
@@ -111,7 +121,7 @@ export function parentServices(route: Route): Set<string> {
 }
 
 /** Keys of all Services among a route's backends and mirrors, of whatever weight. */
-export function targetServices(route: Route): Set<string> {
+function targetServices(route: Route): Set<string> {
   const namespace = namespaceOf(route);
   const keys = new Set<string>();
   const add = (ref: BackendObjectReference | null | undefined) => {

@@ -1,9 +1,11 @@
 // Service, v1.
 import type { KubeObject } from '#kube/object.ts';
-import { fieldsOf } from './fields.ts';
+import { fieldsOf, textOf } from './fields.ts';
 import type { FollowedKind } from './kind.ts';
 import { named, objectShape, present } from './metadata.ts';
+import { keyOf, namespaceOf, splitKey } from './references.ts';
 import { fields, list, portNumber, portOrName, text, textMap } from './shape.ts';
+import { addAll } from './touched.ts';
 
 export interface Service extends KubeObject {
   spec?: {
@@ -55,4 +57,19 @@ export const serviceKind: FollowedKind<'Service', Service> = {
   },
 
   matter: ({ spec }) => spec,
+
+  names: (service) => ({ parts: partsOfService(keyOf(namespaceOf(service), textOf(service.metadata?.name) ?? '')) }),
+
+  touch({ key, comesOrGoes, sendersTo, misledBy }, touched) {
+    touched.services.add(key);
+    addAll(touched.services, sendersTo(key));
+    if (comesOrGoes) addAll(touched.services, misledBy(key));
+    touched.policyInputs = true;
+  },
 };
+
+/** By what "did you mean …?" finds a Service: its namespace as "ns/", and its name. */
+export function partsOfService(key: string): string[] {
+  const [namespace, name] = splitKey(key);
+  return [`${namespace}/`, name];
+}

@@ -4,7 +4,8 @@ import type { StoredCondition } from './condition.ts';
 import { entriesOf, fieldsOf } from './fields.ts';
 import type { FollowedKind } from './kind.ts';
 import { named, present } from './metadata.ts';
-import type { BackendObjectReference, ParentReference } from './references.ts';
+import { type BackendObjectReference, namespaceOf, type ParentReference } from './references.ts';
+import { addAll } from './touched.ts';
 
 export const EXPERIMENTAL_GROUP = 'gateway.networking.x-k8s.io';
 
@@ -64,4 +65,8 @@ export const telemetryPolicyKind: FollowedKind<'XTelemetryPolicy', XTelemetryPol
     const { generation, creationTimestamp } = fieldsOf(metadata);
     return [generation, creationTimestamp, spec];
   },
+
+  names: (policy) => ({ namespaces: [namespaceOf(policy)] }),
+  touch: ({ names }, touched) => addAll(touched.policies, names('namespaces')),
+  statuses: 'policies',
 };

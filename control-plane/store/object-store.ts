@@ -1,4 +1,4 @@
-// The object store: what Weft knows of the cluster, and which Services a change touches. In memory; fed by kube/ or files/, read by translate/.
+// The object store: what Weft knows of the cluster, and what a change touches. In memory; fed by source/, read by translate/.
 
 import type { KubeObject } from '#kube/object.ts';
 import type { EndpointSlice } from '#objects/endpoint-slice.ts';
@@ -11,6 +11,7 @@ import type { ReferenceGrant } from '#objects/reference-grant.ts';
 import { keyOf, splitKey } from '#objects/references.ts';
 import type { Service } from '#objects/service.ts';
 import type { XTelemetryPolicy } from '#objects/telemetry-policy.ts';
+import { Touched } from '#objects/touched.ts';
 import { ObjectIndex } from './object-index.ts';
 
 /** All that translateService() may ask. Objects are read, never changed. */
@@ -38,53 +39,48 @@ export interface ObjectView {
 type ObjectMaps = { readonly [K in StoredKind]: Map<string, ObjectOf<K>> };
 
 /**
- * Holds the latest version of each object. Every change gives the keys ("ns/name") of the Services whose translation it may alter, existing or not
- * (a parentRef may name a missing one): translateService() of just these brings everything up to date. The cost of a change is what it touches.
- * Objects become the store's: do not change them afterwards.
+ * Holds the latest version of each object. Every change gives what it touches: translateService() of just those Services brings everything up to date,
+ * and so on. The cost of a change is what it touches. Objects become the store's: do not change them afterwards.
  */
 export class ObjectStore implements ObjectView {
   private readonly objects: ObjectMaps = Object.fromEntries(FOLLOWED_KINDS.map(({ kind }) => [kind, new Map()])) as ObjectMaps;
   private readonly index = new ObjectIndex();
-  /** Another number: XTelemetryPolicies may be judged otherwise than before. */
-  policyInputs = 0;
-  /** Called with the IP addresses at which somebody else may be now. */
-  podsMoved: (addresses: readonly string[]) => void = () => {};
 
-  /** Adds an object or replaces its older version. One of a kind that the store does not hold, or without a name, changes nothing. */
-  apply(object: KubeObject): ReadonlySet<string> {
+  /** Adds an object or replaces its older version. One of a kind that the store does not hold, or without a name, touches nothing. */
+  apply(object: KubeObject): Touched {
+    const touched = new Touched();
     const found = identify(object);
-    return found === undefined ? new Set() : this.put(found.kind, found.key, object);
+    if (found !== undefined) this.put(found.kind, found.key, object, touched);
+    return touched;
   }
 
   /** Removes an object, if it is there. `namespace` is ignored for cluster-wide kinds. */
-  remove(kindName: string, namespace: string | undefined, name: string): ReadonlySet<string> {
+  remove(kindName: string, namespace: string | undefined, name: string): Touched {
+    const touched = new Touched();
     const kind = followedKind(kindName);
-    if (kind === undefined) return new Set();
-    return this.put(kind, kind.namespaced ? keyOf(namespace || 'default', name) : name, undefined);
+    if (kind !== undefined) this.put(kind, kind.namespaced ? keyOf(namespace || 'default', name) : name, undefined, touched);
+    return touched;
   }
 
   /** Makes these all the objects there are; what is equal to before touches nothing. Of two with the same name the last counts. */
-  replaceAll(objects: Iterable<KubeObject>): ReadonlySet<string> {
+  replaceAll(objects: Iterable<KubeObject>): Touched {
+    const touched = new Touched();
     const wanted = new Map<string, { kind: FollowedKind<StoredKind>; key: string; object: KubeObject }>();
     for (const object of objects) {
       const found = identify(object);
       if (found !== undefined) wanted.set(`${found.kind.kind} ${found.key}`, { ...found, object });
     }
-    const affected = new Set<string>();
-    const take = (keys: ReadonlySet<string>) => {
-      for (const key of keys) affected.add(key);
-    };
     for (const kind of FOLLOWED_KINDS) {
-      for (const key of [...this.objects[kind.kind].keys()]) if (!wanted.has(`${kind.kind} ${key}`)) take(this.put(kind, key, undefined));
+      for (const key of [...this.objects[kind.kind].keys()])
+        if (!wanted.has(`${kind.kind} ${key}`)) this.put(kind, key, undefined, touched);
     }
-    for (const { kind, key, object } of wanted.values()) take(this.put(kind, key, object));
-    return affected;
+    for (const { kind, key, object } of wanted.values()) this.put(kind, key, object, touched);
+    return touched;
   }
 
   /** Every key that has anything to translate: existing Services, and missing ones that are a route's parent. Sorted. */
   allKeys(): string[] {
-    const missing = [...this.objects.GRPCRoute.keys()].flatMap((route) => [...this.index.parentsOf(route)]);
-    return [...new Set([...this.objects.Service.keys(), ...missing])].sort();
+    return [...new Set([...this.objects.Service.keys(), ...this.index.parents()])].sort();
   }
 
   /** All objects of a kind. */
@@ -110,15 +106,15 @@ export class ObjectStore implements ObjectView {
   }
 
   serviceNamesIn(namespace: string): Iterable<string> {
-    return [...this.index.servicesIn(namespace)].map((key) => splitKey(key)[1]);
+    return [...this.index.naming('Service', 'parts', `${namespace}/`)].map((key) => splitKey(key)[1]);
   }
 
   namespacesOfService(name: string): Iterable<string> {
-    return [...this.index.servicesNamed(name)].map((key) => splitKey(key)[0]);
+    return [...this.index.naming('Service', 'parts', name)].map((key) => splitKey(key)[0]);
   }
 
   slicesOf(serviceKey: string): readonly EndpointSlice[] {
-    return this.all('EndpointSlice', this.index.slicesOf(serviceKey));
+    return this.all('EndpointSlice', this.index.naming('EndpointSlice', 'services', serviceKey));
   }
 
   pod(key: string): Pod | undefined {
@@ -126,15 +122,15 @@ export class ObjectStore implements ObjectView {
   }
 
   podsAt(address: string): readonly Pod[] {
-    return this.all('Pod', this.index.podsAt(address));
+    return this.all('Pod', this.index.naming('Pod', 'addresses', address));
   }
 
   routesTo(serviceKey: string): readonly GRPCRoute[] {
-    return this.all('GRPCRoute', this.index.routesTo(serviceKey));
+    return this.all('GRPCRoute', this.index.naming('GRPCRoute', 'parents', serviceKey));
   }
 
   grantsIn(namespace: string): readonly ReferenceGrant[] {
-    return this.all('ReferenceGrant', this.index.grantsIn(namespace));
+    return this.all('ReferenceGrant', this.index.naming('ReferenceGrant', 'namespaces', namespace));
   }
 
   namespace(name: string): Namespace | undefined {
@@ -142,11 +138,11 @@ export class ObjectStore implements ObjectView {
   }
 
   policiesIn(namespace: string): readonly XTelemetryPolicy[] {
-    return this.all('XTelemetryPolicy', this.index.policiesIn(namespace));
+    return this.all('XTelemetryPolicy', this.index.naming('XTelemetryPolicy', 'namespaces', namespace));
   }
 
   servicesOf(podKey: string): ReadonlySet<string> {
-    return this.index.servicesOf(podKey);
+    return this.index.servicesWith(podKey);
   }
 
   private all<K extends StoredKind>(kind: K, keys: Iterable<string>): ObjectOf<K>[] {
@@ -154,23 +150,17 @@ export class ObjectStore implements ObjectView {
     return Array.from(keys, (key) => map.get(key)!);
   }
 
-  private put(of: FollowedKind<StoredKind>, key: string, after: KubeObject | undefined): ReadonlySet<string> {
-    const { kind } = of;
-    const map = this.objects[kind] as Map<string, KubeObject>;
-    const before = map.get(key);
-    const affected = new Set<string>();
-    if (before === undefined && after === undefined) return affected;
-    if (after === undefined) map.delete(key);
-    else map.set(key, after);
-    if (before !== undefined && after !== undefined && sameForUs(of, before, after)) return affected;
-    if (kind === 'XTelemetryPolicy' || kind === 'Service' || kind === 'ReferenceGrant') this.policyInputs++;
-    // What the old version named is touched as well as what the new one names.
-    this.index.collect(kind, key, affected);
-    const left = kind === 'Pod' ? [...this.index.addressesOf(key)] : [];
+  private put(kind: FollowedKind<StoredKind>, key: string, after: KubeObject | undefined, touched: Touched): void {
+    const objects = this.objects[kind.kind] as Map<string, KubeObject>;
+    const before = objects.get(key);
+    if (before === undefined && after === undefined) return;
+    if (after === undefined) objects.delete(key);
+    else objects.set(key, after);
+    if (kind.statuses !== undefined) touched.statuses.add(kind.statuses);
+    if (before !== undefined && after !== undefined && sameForUs(kind, before, after)) return;
+    const comesOrGoes = before === undefined || after === undefined;
+    this.index.touch(kind, key, comesOrGoes, touched);
     this.index.link(kind, key, after);
-    this.index.collect(kind, key, affected);
-    if (kind === 'Pod') this.podsMoved([...left, ...this.index.addressesOf(key)]);
-    if (kind === 'Service' && (before === undefined) !== (after === undefined)) this.index.collectMisled(key, affected);
-    return affected;
+    this.index.touch(kind, key, comesOrGoes, touched);
   }
 }

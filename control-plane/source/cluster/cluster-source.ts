@@ -8,12 +8,13 @@ import { Reflector, type ReflectorStatus } from '#kube/reflector.ts';
 import type { FollowedKind } from '#objects/kind.ts';
 import { FOLLOWED_KINDS, followedKind, identify, kept, type StoredKind } from '#objects/kinds.ts';
 import { splitKey } from '#objects/references.ts';
+import type { Touched } from '#objects/touched.ts';
 import type { ObjectStore } from '../../store/object-store.ts';
 
 /** Who learns of the objects: the store itself while nothing is served, the control plane (over the same store) afterwards. */
 export interface ObjectSink {
-  apply(object: KubeObject): unknown;
-  remove(kind: string, namespace: string | undefined, name: string): unknown;
+  apply(object: KubeObject): Touched;
+  remove(kind: string, namespace: string | undefined, name: string): Touched;
 }
 
 /** A kind's reflector; tests put their own in its place. */
@@ -30,8 +31,8 @@ export interface ClusterSourceSettings {
   /** In [0, 1). */
   readonly random: () => number;
   readonly log: Logger;
-  /** After each change and each list, with the object that came (not on removal); for what watches besides the control plane. */
-  readonly onChange?: (kind: StoredKind, object: KubeObject | undefined) => void;
+  /** After each change, for what follows the objects besides the sink. */
+  readonly onTouched?: (touched: Touched) => void;
 }
 
 /** An API server that has just started denies kinds that it will serve in a moment: only after so long is a kind believed to be missing. */
@@ -95,8 +96,8 @@ export class ClusterSource {
       project: (raw) => kept(kind, raw),
       handler: {
         synced: (objects, unread) => this.replace(kind, objects, unread),
-        applied: (object) => this.apply(kind, object),
-        removed: ({ metadata }) => this.remove(kind, metadata?.namespace, metadata?.name ?? ''),
+        applied: (object) => this.report(this.sink.apply(object)),
+        removed: ({ metadata }) => this.report(this.sink.remove(kind.kind, metadata?.namespace, metadata?.name ?? '')),
       },
       timers,
       random,
@@ -110,22 +111,15 @@ export class ClusterSource {
     for (const object of unread) gone.delete(identify(object)?.key ?? '');
     for (const object of objects) {
       gone.delete(identify(object)?.key ?? '');
-      this.apply(kind, object);
+      this.report(this.sink.apply(object));
     }
     for (const key of gone) {
       const [namespace, name] = kind.namespaced ? splitKey(key) : [undefined, key];
-      this.remove(kind, namespace, name);
+      this.report(this.sink.remove(kind.kind, namespace, name));
     }
-    this.settings.onChange?.(kind.kind, undefined);
   }
 
-  private apply({ kind }: FollowedKind<StoredKind>, object: KubeObject): void {
-    this.sink.apply(object);
-    this.settings.onChange?.(kind, object);
-  }
-
-  private remove({ kind }: FollowedKind<StoredKind>, namespace: string | undefined, name: string): void {
-    this.sink.remove(kind, namespace, name);
-    this.settings.onChange?.(kind, undefined);
+  private report(touched: Touched): void {
+    this.settings.onTouched?.(touched);
   }
 }

@@ -48,7 +48,7 @@ export function writeCase({ input }: GoldenCase, made: string): string {
 /** Translates all Services that exist or are named as parents, and renders the outcome. */
 export function renderCase({ objects, options }: GoldenCase): string {
   const store = new ObjectStore();
-  const keys = [...store.replaceAll(objects)].sort();
+  const keys = [...store.replaceAll(objects).services].sort();
   const translateOptions: TranslateOptions = { trustDomain: 'cluster.local', strictReferenceGrants: options.strictReferenceGrants };
   const translations = new Map(keys.map((key) => [key, translateService(store, key, translateOptions)]));
   const all = [...translations];

@@ -11,6 +11,7 @@ import { FOLLOWED_KINDS } from '#objects/kinds.ts';
 import { namespaceKind } from '#objects/namespace.ts';
 import { serviceKind } from '#objects/service.ts';
 import { telemetryPolicyKind } from '#objects/telemetry-policy.ts';
+import type { Touched } from '#objects/touched.ts';
 import { FakeApi } from '../../../support/fake-api.ts';
 import { until } from '../../../support/until.ts';
 
@@ -30,9 +31,13 @@ describe('control-plane/source: cluster-source', () => {
     nowMs = 1_000_000;
     const timers: Timers = { now: () => nowMs, after: (ms, then) => systemTimers.after(Math.min(ms, 2), then) };
     source = new ClusterSource({ client: api, store, timers, random: () => 0.5, log: silentLogger });
+    const note = (one: Touched): Touched => {
+      touched.push(...one.services);
+      return one;
+    };
     source.feed({
-      apply: (object) => touched.push(...store.apply(object)),
-      remove: (kind, namespace, name) => touched.push(...store.remove(kind, namespace, name)),
+      apply: (object) => note(store.apply(object)),
+      remove: (kind, namespace, name) => note(store.remove(kind, namespace, name)),
     });
   });
 
