@@ -19,13 +19,21 @@ export interface TelemetryAnnotations {
   readonly mistakes: readonly string[];
 }
 
-/** Reads the annotations of an object that mean something on its kind (a route has no access log of its own), whatever stands in them. */
-export function readAnnotations(object: KubeObject | undefined): TelemetryAnnotations {
+/** Those that mean something on pods and namespaces. */
+export const TELEMETRY_ANNOTATIONS: readonly string[] = [ANNOTATION_TRACE_SAMPLING, ANNOTATION_ACCESS_LOG];
+/** Those that mean something on a route, which has no access log of its own. */
+export const ROUTE_ANNOTATIONS: readonly string[] = [ANNOTATION_TRACE_SAMPLING];
+
+/**
+ * Reads the annotations of an object, whatever stands in them.
+ * @param names those that mean something on its kind
+ */
+export function readAnnotations(object: KubeObject | undefined, names = TELEMETRY_ANNOTATIONS): TelemetryAnnotations {
   const annotations = fieldsOf(fieldsOf(object?.metadata).annotations);
   const mistakes: string[] = [];
   const read = <T>(name: string, parse: (text: string) => T): T | undefined => {
     const value: unknown = annotations[name];
-    if (value === undefined || value === null) return undefined;
+    if (value === undefined || value === null || !names.includes(name)) return undefined;
     try {
       if (typeof value !== 'string') throw new RangeError('it must be text');
       return parse(value);
@@ -36,7 +44,7 @@ export function readAnnotations(object: KubeObject | undefined): TelemetryAnnota
     }
   };
   const traceSampling = read(ANNOTATION_TRACE_SAMPLING, parseTraceSampling);
-  const accessLog = object?.kind === 'GRPCRoute' ? undefined : read(ANNOTATION_ACCESS_LOG, validAccessLog);
+  const accessLog = read(ANNOTATION_ACCESS_LOG, validAccessLog);
   return { traceSampling, accessLog, mistakes };
 }
 
@@ -52,10 +60,14 @@ const MOST_TOLD = 20;
  * What cannot be used of the annotations of these objects, for people. The pods of a namespace that make the same mistake, as those of a Deployment
  * do, are one sentence.
  */
-export function annotationProblems(objects: Iterable<KubeObject>): string[] {
+export function annotationProblems(objects: Iterable<KubeObject>, routes: Iterable<KubeObject> = []): string[] {
   const found = new Map<string, { title: string; mistake: string; more: number }>();
-  for (const object of objects) {
-    const { mistakes } = readAnnotations(object);
+  const read = [
+    ...Array.from(objects, (object) => ({ object, names: TELEMETRY_ANNOTATIONS })),
+    ...Array.from(routes, (object) => ({ object, names: ROUTE_ANNOTATIONS })),
+  ];
+  for (const { object, names } of read) {
+    const { mistakes } = readAnnotations(object, names);
     for (const mistake of mistakes) {
       const { namespace, name } = fieldsOf(object.metadata);
       const key = `${object.kind} ${namespace ?? ''} ${mistake}`;

@@ -1,7 +1,6 @@
 // The metadata of objects of every kind: what is kept of it, and its form in files.
-import { ANNOTATION_ACCESS_LOG, ANNOTATION_TRACE_SAMPLING } from '#core/contract/names.ts';
 import type { ObjectMeta } from '#kube/object.ts';
-import { readAnnotations } from './annotations.ts';
+import { readAnnotations, TELEMETRY_ANNOTATIONS } from './annotations.ts';
 import { fieldsOf, isMap } from './fields.ts';
 import { fields, name, type Shape, text, textMap } from './shape.ts';
 
@@ -24,7 +23,7 @@ export function present<T extends object>(fields: T): T {
 /** A map of text. Those of Weft's annotations whose mistakes would show nowhere else are read as the sidecars will read them. */
 const annotations: Shape = (value, path, report) => {
   textMap(value, path, report);
-  for (const key of [ANNOTATION_TRACE_SAMPLING, ANNOTATION_ACCESS_LOG]) {
+  for (const key of TELEMETRY_ANNOTATIONS) {
     const text = isMap(value) ? value[key] : undefined;
     if (typeof text !== 'string') continue;
     const { mistakes } = readAnnotations({ metadata: { annotations: { [key]: text } } });

@@ -1,6 +1,7 @@
 // Namespace, v1. Its labels and annotations alone are read: injection, mTLS, telemetry.
-import { ANNOTATION_ACCESS_LOG, ANNOTATION_TRACE_SAMPLING, LABEL_INJECT, LABEL_MTLS } from '#core/contract/names.ts';
+import { LABEL_INJECT, LABEL_MTLS } from '#core/contract/names.ts';
 import type { KubeObject } from '#kube/object.ts';
+import { TELEMETRY_ANNOTATIONS } from './annotations.ts';
 import { fieldsOf } from './fields.ts';
 import type { FollowedKind } from './kind.ts';
 import { objectShape, present, some } from './metadata.ts';
@@ -8,7 +9,6 @@ import { objectShape, present, some } from './metadata.ts';
 export type Namespace = KubeObject;
 
 const LABELS = [LABEL_INJECT, LABEL_MTLS];
-const ANNOTATIONS = [ANNOTATION_TRACE_SAMPLING, ANNOTATION_ACCESS_LOG];
 
 export const namespaceKind: FollowedKind<'Namespace', Namespace> = {
   kind: 'Namespace',
@@ -25,13 +25,13 @@ export const namespaceKind: FollowedKind<'Namespace', Namespace> = {
       uid,
       deletionTimestamp,
       labels: some(labels, LABELS),
-      annotations: some(annotations, ANNOTATIONS),
+      annotations: some(annotations, TELEMETRY_ANNOTATIONS),
     }),
   }),
 
   matter({ metadata }) {
     const { deletionTimestamp, labels, annotations } = fieldsOf(metadata);
-    return [deletionTimestamp, some(labels, LABELS), some(annotations, ANNOTATIONS)];
+    return [deletionTimestamp, some(labels, LABELS), some(annotations, TELEMETRY_ANNOTATIONS)];
   },
 
   touch: ({ key }, touched) => void touched.namespaces.add(key),

@@ -1,12 +1,7 @@
 // Pod, v1.
-import {
-  ANNOTATION_ACCESS_LOG,
-  ANNOTATION_STATUS,
-  ANNOTATION_TRACE_SAMPLING,
-  LABEL_MTLS,
-  SIDECAR_CONTAINER,
-} from '#core/contract/names.ts';
+import { ANNOTATION_STATUS, LABEL_MTLS, SIDECAR_CONTAINER } from '#core/contract/names.ts';
 import type { KubeObject, ObjectMeta } from '#kube/object.ts';
+import { TELEMETRY_ANNOTATIONS } from './annotations.ts';
 import { entriesOf, fieldsOf, textOf } from './fields.ts';
 import type { FollowedKind } from './kind.ts';
 import { named, objectShape, present, some } from './metadata.ts';
@@ -24,7 +19,7 @@ export interface Pod extends KubeObject {
 }
 
 const LABELS = [LABEL_MTLS, 'pod-template-hash', 'statefulset.kubernetes.io/pod-name'];
-const ANNOTATIONS = [LABEL_MTLS, ANNOTATION_TRACE_SAMPLING, ANNOTATION_ACCESS_LOG];
+const ANNOTATIONS = [LABEL_MTLS, ...TELEMETRY_ANNOTATIONS];
 
 const probe = fields({
   tcpSocket: fields({ port: portOrName }, ['port']),

@@ -1,7 +1,7 @@
 // What routes of every kind share: types, what is kept of them, which Services they name, and the form of their parts in files.
 // Values of enums (a match type, a filter type) are not checked in files: a wrong one is a condition on the route.
-import { ANNOTATION_TRACE_SAMPLING } from '#core/contract/names.ts';
 import type { KubeObject, ObjectMeta } from '#kube/object.ts';
+import { ROUTE_ANNOTATIONS } from './annotations.ts';
 import type { StoredCondition } from './condition.ts';
 import { entriesOf, fieldsOf } from './fields.ts';
 import { named, objectShape, present, some } from './metadata.ts';
@@ -73,9 +73,6 @@ export interface RouteParentEntry {
   /** At most 8, of different types. */
   conditions?: StoredCondition[];
 }
-
-/** Those of Weft's annotations that mean something on a route: it has no access log of its own. */
-export const ROUTE_ANNOTATIONS: readonly string[] = [ANNOTATION_TRACE_SAMPLING];
 
 /** All entries of the status are kept, others' too, because the list is written back as one. */
 export function keepRoute<T extends Route>({ spec, status }: T, metadata: Partial<ObjectMeta>): Route {

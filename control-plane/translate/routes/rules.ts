@@ -2,7 +2,7 @@
 import { create } from '@bufbuild/protobuf';
 import { type Backend, BackendSchema, RouteRefSchema, type Rule, RuleSchema } from '#core/contract/gen/weft/v1/mesh_pb.ts';
 import { quote, sentence } from '#core/text/printable.ts';
-import { readAnnotations } from '#objects/annotations.ts';
+import { ROUTE_ANNOTATIONS, readAnnotations } from '#objects/annotations.ts';
 import { fieldsOf, isAbsent, isInteger, isMap, listOf, textOf } from '#objects/fields.ts';
 import type { GRPCRoute, GRPCRouteRule } from '#objects/grpc-route.ts';
 import type { RouteBackendRef } from '#objects/route.ts';
@@ -39,7 +39,7 @@ export function translateRules(route: GRPCRoute, name: string, context: Referenc
   const findings = new Findings();
   const ref = create(RouteRefSchema, { kind: 'GRPCRoute', namespace: context.routeNamespace, name });
   const rules = listOf(fieldsOf(route.spec).rules, 'rules', MOST_RULES, findings.at(''));
-  const { traceSampling, mistakes } = readAnnotations(route);
+  const { traceSampling, mistakes } = readAnnotations(route, ROUTE_ANNOTATIONS);
   let matchesLeft = MOST_MATCHES;
   const translated = rules.map((rule, index) => {
     const one = translateRule(rule, index, { route: ref, traceSampling }, matchesLeft, context);
