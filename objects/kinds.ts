@@ -6,6 +6,7 @@ import { deploymentKind } from './deployment.ts';
 import { endpointSliceKind } from './endpoint-slice.ts';
 import { fieldsOf, isAbsent, textOf } from './fields.ts';
 import { grpcRouteKind } from './grpc-route.ts';
+import { httpRouteKind } from './http-route.ts';
 import { apiVersionOf, type FollowedKind, groupOf, type Kind } from './kind.ts';
 import { namespaceKind } from './namespace.ts';
 import { podKind } from './pod.ts';
@@ -22,6 +23,7 @@ export const FOLLOWED_KINDS = [
   podKind,
   namespaceKind,
   grpcRouteKind,
+  httpRouteKind,
   referenceGrantKind,
   telemetryPolicyKind,
 ] as const;

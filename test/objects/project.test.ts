@@ -45,6 +45,11 @@ const RAW: Readonly<Record<StoredKind, Record<string, unknown>>> = {
     spec: { parentRefs: [{ group: '', kind: 'Service', name: 'payment' }], rules: [] },
     status: { parents: [{ controllerName: 'x/y', parentRef: { name: 'z' } }] },
   },
+  HTTPRoute: {
+    apiVersion: 'gateway.networking.k8s.io/v1',
+    metadata: { ...META, generation: 3, creationTimestamp: '2026-01-01T00:00:00Z' },
+    spec: { parentRefs: [{ group: '', kind: 'Service', name: 'payment' }], rules: [] },
+  },
   ReferenceGrant: { apiVersion: 'gateway.networking.k8s.io/v1beta1', metadata: META, spec: { from: [], to: [] } },
   XTelemetryPolicy: {
     apiVersion: 'gateway.networking.x-k8s.io/v1alpha1',

@@ -163,6 +163,17 @@ describe('object store', () => {
     expect(sorted(store.apply(service('a/payment', { ports: [{ port: 81 }] })))).to.deep.equal(['a/payment']);
   });
 
+  it('holds a kind that is not served yet, and its changes touch nothing', () => {
+    const routed = (port: number) =>
+      make('gateway.networking.k8s.io/v1', 'HTTPRoute', 'a/h', {
+        spec: { parentRefs: [{ group: '', kind: 'Service', name: 'x' }], rules: [{ backendRefs: [{ name: 'y', port }] }] },
+      });
+    const store = storeOf(service('a/x'), routed(80));
+    expect(parts(store.apply(routed(81)))).to.deep.equal({});
+    expect([...store.keysOf('HTTPRoute')]).to.deep.equal(['a/h']);
+    expect(parts(store.remove('HTTPRoute', 'a', 'h'))).to.deep.equal({});
+  });
+
   it('says what else a change touches: pods, addresses, namespaces, policies, statuses', () => {
     const namespace = (labels: Record<string, string>) => ({ apiVersion: 'v1', kind: 'Namespace', metadata: { name: 'a', labels } });
     const policy = (status: object = {}) => make('gateway.networking.x-k8s.io/v1alpha1', 'XTelemetryPolicy', 'a/t', { spec: {}, status });

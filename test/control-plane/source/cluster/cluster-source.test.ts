@@ -10,7 +10,6 @@ import { grpcRouteKind } from '#objects/grpc-route.ts';
 import { FOLLOWED_KINDS } from '#objects/kinds.ts';
 import { namespaceKind } from '#objects/namespace.ts';
 import { serviceKind } from '#objects/service.ts';
-import { telemetryPolicyKind } from '#objects/telemetry-policy.ts';
 import type { Touched } from '#objects/touched.ts';
 import { FakeApi } from '../../../support/fake-api.ts';
 import { until } from '../../../support/until.ts';
@@ -97,27 +96,27 @@ describe('control-plane/source: cluster-source', () => {
     await until(() => source.missingKinds().length === 0, 'nothing is missing');
   });
 
-  it('neither waits for an optional kind nor misses it, and takes it when it comes', async () => {
-    let error: KubeError | undefined = new KubeError('404 page not found', 404, 'NotFound');
-    const path = { kind: telemetryPolicyKind, namespace: 'shop', name: 'p' };
-    api.put(path, { spec: {} });
-    api.intercept = ({ path }) => {
-      if (error !== undefined && path.endsWith('/xtelemetrypolicies')) throw error;
-      return undefined;
-    };
-    source.start();
-    await until(() => source.waitingFor().length === 0, 'all else is known');
-    expect(source.missingKinds()).to.deep.equal([]);
-    await until(() => source.status().every(({ status }) => status.synced), 'only what is there is told of');
-    expect(source.status().map(({ kind }) => kind)).to.deep.equal(
-      FOLLOWED_KINDS.filter(({ optional }) => !optional).map(({ kind }) => kind),
-    );
-    error = new KubeError('forbidden', 403, 'Forbidden');
-    await until(() => source.status().some(({ status }) => status.lastError === 'forbidden'), 'a missing right is told of');
-    expect(source.waitingFor()).to.deep.equal([]);
-    error = undefined;
-    await until(() => store.policiesIn('shop').length === 1, 'the policy is known');
-  });
+  for (const kind of FOLLOWED_KINDS.filter(({ optional }) => optional)) {
+    it(`neither waits for ${kind.kind}, which is optional, nor misses it, and takes it when it comes`, async () => {
+      let error: KubeError | undefined = new KubeError('404 page not found', 404, 'NotFound');
+      const path = { kind, namespace: 'shop', name: 'p' };
+      api.put(path, { spec: {} });
+      api.intercept = ({ path }) => {
+        if (error !== undefined && path.endsWith(`/${kind.plural}`)) throw error;
+        return undefined;
+      };
+      source.start();
+      await until(() => source.waitingFor().length === 0, 'all else is known');
+      expect(source.missingKinds()).to.deep.equal([]);
+      await until(() => source.status().every(({ status }) => status.synced), 'only what is there is told of');
+      expect(source.status().map(({ kind }) => kind)).to.deep.equal(FOLLOWED_KINDS.filter((one) => one !== kind).map(({ kind }) => kind));
+      error = new KubeError('forbidden', 403, 'Forbidden');
+      await until(() => source.status().some(({ status }) => status.lastError === 'forbidden'), 'a missing right is told of');
+      expect(source.waitingFor()).to.deep.equal([]);
+      error = undefined;
+      await until(() => [...store.keysOf(kind.kind)].length === 1, 'the object is known');
+    });
+  }
 
   it('keeps what it knows while the API server is away', async () => {
     api.put(service('payment'), { spec: {} });
