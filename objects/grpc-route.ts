@@ -8,6 +8,7 @@ import {
   matterOfRoute,
   namesOfRoute,
   type Route,
+  type RouteHeaderMatch,
   type RouteRule,
   routeShape,
   touchParents,
@@ -29,13 +30,7 @@ export interface GRPCRouteMatch {
     service?: string;
     method?: string;
   };
-  headers?: GRPCHeaderMatch[];
-}
-
-export interface GRPCHeaderMatch {
-  type?: string;
-  name?: string;
-  value?: string;
+  headers?: RouteHeaderMatch[];
 }
 
 const match = allFields({ method: allFields({ type: text, service: text, method: text }), headers: list(headerMatchShape) });

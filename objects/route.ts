@@ -9,7 +9,7 @@ import { type BackendObjectReference, backendServiceOf, namespaceOf, type Parent
 import { allFields, INT32, integer, list, name, portNumber, type Shape, text } from './shape.ts';
 import { addAll, type Change, type Names, type Touched } from './touched.ts';
 
-/** A route of any kind; its rules have matches too, which are the kind's own. */
+/** A route of any kind. */
 export interface Route extends KubeObject {
   spec?: {
     parentRefs?: ParentReference[];
@@ -21,8 +21,17 @@ export interface Route extends KubeObject {
 
 export interface RouteRule {
   name?: string;
+  /** A list of the kind's own. */
+  matches?: unknown;
   filters?: RouteFilter[];
   backendRefs?: RouteBackendRef[];
+}
+
+export interface RouteHeaderMatch {
+  /** Exact (also when absent) or RegularExpression. */
+  type?: string;
+  name?: string;
+  value?: string;
 }
 
 /** The filters that GRPCRoutes have, and HTTPRoutes beside others. */

@@ -27,8 +27,8 @@ export interface ObjectView {
   pod(key: string): Pod | undefined;
   /** Pods whose status says that they have this address; there may be several, see translate/endpoints.ts. */
   podsAt(address: string): readonly Pod[];
-  /** GRPCRoutes of any namespace with a parentRef to this Service, which need not exist. */
-  routesTo(serviceKey: string): readonly GRPCRoute[];
+  /** Routes of a kind, in any namespace, with a parentRef to this Service, which need not exist. */
+  routesTo<K extends StoredKind>(kind: K, serviceKey: string): readonly ObjectOf<K>[];
   grantsIn(namespace: string): readonly ReferenceGrant[];
   namespace(name: string): Namespace | undefined;
   policiesIn(namespace: string): readonly XTelemetryPolicy[];
@@ -125,8 +125,8 @@ export class ObjectStore implements ObjectView {
     return this.all('Pod', this.index.naming('Pod', 'addresses', address));
   }
 
-  routesTo(serviceKey: string): readonly GRPCRoute[] {
-    return this.all('GRPCRoute', this.index.naming('GRPCRoute', 'parents', serviceKey));
+  routesTo<K extends StoredKind>(kind: K, serviceKey: string): readonly ObjectOf<K>[] {
+    return this.all(kind, this.index.naming(kind, 'parents', serviceKey));
   }
 
   grantsIn(namespace: string): readonly ReferenceGrant[] {
