@@ -4,7 +4,7 @@ import { create } from '@bufbuild/protobuf';
 import { MtlsMode, Protocol, type Workload, WorkloadSchema } from '#core/contract/gen/weft/v1/mesh_pb.ts';
 import { workloadSpiffeId } from '#core/contract/identity.ts';
 import { ANNOTATION_STATUS } from '#core/contract/names.ts';
-import type { KubeObject } from '#objects/types.ts';
+import type { KubeObject } from '#kube/object.ts';
 
 export const NAMESPACE = 'bench';
 export const CLIENT_POD = 'client';

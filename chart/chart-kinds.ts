@@ -1,5 +1,9 @@
 // The kinds that the chart has: where they are served, and in which order they are applied.
+
 import { KINDS, type ServedKind } from '#kube/api.ts';
+import { deploymentKind } from '#objects/deployment.ts';
+import { namespaceKind } from '#objects/namespace.ts';
+import { serviceKind } from '#objects/service.ts';
 
 const rbac = (plural: string, namespaced: boolean): ServedKind => ({
   group: 'rbac.authorization.k8s.io',
@@ -13,15 +17,15 @@ const rbac = (plural: string, namespaced: boolean): ServedKind => ({
  * injector can answer. Removal goes the other way round.
  */
 export const CHART_KINDS: ReadonlyMap<string, ServedKind> = new Map<string, ServedKind>([
-  ['Namespace', KINDS.Namespace],
+  ['Namespace', namespaceKind],
   ['ServiceAccount', { group: '', version: 'v1', plural: 'serviceaccounts', namespaced: true }],
   ['ClusterRole', rbac('clusterroles', false)],
   ['ClusterRoleBinding', rbac('clusterrolebindings', false)],
   ['Role', rbac('roles', true)],
   ['RoleBinding', rbac('rolebindings', true)],
   ['PodDisruptionBudget', { group: 'policy', version: 'v1', plural: 'poddisruptionbudgets', namespaced: true }],
-  ['Service', KINDS.Service],
-  ['Deployment', KINDS.Deployment],
+  ['Service', serviceKind],
+  ['Deployment', deploymentKind],
   ['MutatingWebhookConfiguration', KINDS.MutatingWebhookConfiguration],
 ]);
 

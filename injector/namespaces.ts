@@ -1,8 +1,9 @@
 // What the injector knows of namespaces: a watch keeps it up to date, and single ones are asked for where that is too
 // late.
 import { ANNOTATION_PREFIX } from '#core/contract/annotations.ts';
-import { KINDS, type KubeClient, KubeError } from '#kube/api.ts';
+import { type KubeClient, KubeError } from '#kube/api.ts';
 import type { KubeObject } from '#kube/object.ts';
+import { namespaceKind } from '#objects/namespace.ts';
 import type { NamespaceFacts } from './decide.ts';
 
 /** The API server waits five seconds for a webhook's answer, and a review may ask twice. */
@@ -47,7 +48,7 @@ export class NamespaceCache {
   private async ask(name: string): Promise<NamespaceFacts | undefined> {
     try {
       // It is not kept, because only the watch learns when it changes.
-      return factsOf(await this.client.request<KubeObject>('GET', { kind: KINDS.Namespace, name }, { timeoutMs: LOOKUP_TIMEOUT_MS }));
+      return factsOf(await this.client.request<KubeObject>('GET', { kind: namespaceKind, name }, { timeoutMs: LOOKUP_TIMEOUT_MS }));
     } catch (error) {
       if (error instanceof KubeError && error.status === 404) return undefined;
       throw error;

@@ -6,6 +6,7 @@ import type { Timers } from '#core/program/timers.ts';
 import { KINDS, type KubeClient } from '#kube/api.ts';
 import { EventRecorder } from '#kube/events.ts';
 import { Reflector } from '#kube/reflector.ts';
+import { namespaceKind } from '#objects/namespace.ts';
 import { startHealth } from './health.ts';
 import { InjectorMetrics } from './metrics.ts';
 import { NamespaceCache, projectNamespace } from './namespaces.ts';
@@ -105,7 +106,7 @@ export async function startInjector(settings: InjectorSettings, deps: InjectorDe
   const shared = { client, timers, random, log: log.child('reflector') };
   const ofSystem = { namespace: SYSTEM_NAMESPACE, name: TRUST_CONFIG_MAP };
   const following = {
-    namespaces: new Reflector({ ...shared, kind: KINDS.Namespace, project: projectNamespace, handler: namespaces.handler }),
+    namespaces: new Reflector({ ...shared, kind: namespaceKind, project: projectNamespace, handler: namespaces.handler }),
     roots: new Reflector({ ...shared, kind: KINDS.ConfigMap, ...ofSystem, project: projectTrust, handler: roots.handler }),
     webhook: new Reflector({
       ...shared,

@@ -84,31 +84,18 @@ export function pathOf({ kind, namespace, name, subresource }: ResourcePath): st
   return `/${parts.map(encodeURIComponent).join('/')}`;
 }
 
-function core(plural: string, namespaced = true): ServedKind {
-  return { group: '', version: 'v1', plural, namespaced };
+function core(plural: string): ServedKind {
+  return { group: '', version: 'v1', plural, namespaced: true };
 }
 
-function gateway(plural: string, version = 'v1'): ServedKind {
-  return { group: 'gateway.networking.k8s.io', version, plural, namespaced: true };
-}
-
-/** The kinds that Weft reads or writes. */
+/** Kinds that Weft reads or writes, beside those of objects/kinds.ts. */
 export const KINDS = {
-  Service: core('services'),
-  Pod: core('pods'),
-  Namespace: core('namespaces', false),
   Secret: core('secrets'),
   ConfigMap: core('configmaps'),
   Event: core('events'),
-  EndpointSlice: { group: 'discovery.k8s.io', version: 'v1', plural: 'endpointslices', namespaced: true },
-  GRPCRoute: gateway('grpcroutes'),
-  HTTPRoute: gateway('httproutes'),
-  ReferenceGrant: gateway('referencegrants', 'v1beta1'),
   XMesh: { group: 'gateway.networking.x-k8s.io', version: 'v1alpha1', plural: 'xmeshes', namespaced: false },
-  XTelemetryPolicy: { group: 'gateway.networking.x-k8s.io', version: 'v1alpha1', plural: 'xtelemetrypolicies', namespaced: true },
   Lease: { group: 'coordination.k8s.io', version: 'v1', plural: 'leases', namespaced: true },
   TokenReview: { group: 'authentication.k8s.io', version: 'v1', plural: 'tokenreviews', namespaced: false },
-  Deployment: { group: 'apps', version: 'v1', plural: 'deployments', namespaced: true },
   MutatingWebhookConfiguration: {
     group: 'admissionregistration.k8s.io',
     version: 'v1',

@@ -1,8 +1,9 @@
 // The annotations that sidecars follow as they change: what a pod reports of its calls. A value that cannot be used is as if it were not there. Pure.
+
 import { type Annotation, LIVE_ANNOTATIONS, type LiveValues } from '#core/contract/annotations.ts';
 import { printable, quote, sentence } from '#core/text/printable.ts';
+import type { KubeObject } from '#kube/object.ts';
 import { fieldsOf } from './fields.ts';
-import type { KubeObject } from './types.ts';
 
 /** Of a mistake: it quotes what may be 512 characters. */
 const LONGEST_MISTAKE = 400;

@@ -1,7 +1,33 @@
-// Which Services a route names, as parents and as targets: read in one place, for the translation and for the index of the object store alike.
+// How objects name each other: keys, and the Services that parentRefs and backendRefs mean. Translation and index read them here alike.
+import { fieldsOf, textOf } from './fields.ts';
 
-import { entriesOf, fieldsOf, textOf } from './fields.ts';
-import type { BackendObjectReference, GRPCRoute, GRPCRouteFilter, ParentReference } from './types.ts';
+export const GATEWAY_GROUP = 'gateway.networking.k8s.io';
+
+export interface ParentReference {
+  /** Absent: gateway.networking.k8s.io. A Service has "" (Weft also takes "core"). */
+  group?: string;
+  /** Absent: Gateway. */
+  kind?: string;
+  /** Absent: the route's. */
+  namespace?: string;
+  name?: string;
+  /** Of a Service: the name of a port. */
+  sectionName?: string;
+  /** Of a Service: the number of a port, not the target port. */
+  port?: number;
+}
+
+export interface BackendObjectReference {
+  /** Absent: "". */
+  group?: string;
+  /** Absent: Service. */
+  kind?: string;
+  /** Absent: the route's. */
+  namespace?: string;
+  name?: string;
+  /** Of a Service: the number of a port; must be there. */
+  port?: number;
+}
 
 /** "<namespace>/<name>", of a Service, Pod or route. */
 export function keyOf(namespace: string, name: string): string {
@@ -14,7 +40,12 @@ export function splitKey(key: string): [namespace: string, name: string] {
   return [key.slice(0, slash), key.slice(slash + 1)];
 }
 
-/** The core group is "". The project's own mesh documents also write "core" (gamma.md §7.19). */
+/** The namespace of a namespaced object; "default" where none is said, as kubectl has it. */
+export function namespaceOf(object: { metadata?: { namespace?: string } }): string {
+  return textOf(fieldsOf(object.metadata).namespace) || 'default';
+}
+
+/** The core group is ""; people also write "core", as the mesh examples of the Gateway API's own documents do. */
 export function isCoreGroup(group: unknown): boolean {
   return group === '' || group === 'core';
 }
@@ -33,42 +64,4 @@ export function backendServiceOf(ref: BackendObjectReference | null | undefined,
   const backend = textOf(name);
   if (!isCoreGroup(group ?? '') || (kind ?? 'Service') !== 'Service' || !backend) return undefined;
   return keyOf(textOf(namespace) || routeNamespace, backend);
-}
-
-/** Keys of all Services among a route's parents. */
-export function parentServices(route: GRPCRoute): Set<string> {
-  const namespace = namespaceOf(route);
-  const keys = new Set<string>();
-  for (const ref of entriesOf(fieldsOf(route.spec).parentRefs)) {
-    const key = parentServiceOf(ref, namespace);
-    if (key !== undefined) keys.add(key);
-  }
-  return keys;
-}
-
-/** Keys of all Services among a route's backends and mirrors, of whatever weight. */
-export function targetServices(route: GRPCRoute): Set<string> {
-  const namespace = namespaceOf(route);
-  const keys = new Set<string>();
-  const add = (ref: BackendObjectReference | null | undefined) => {
-    const key = backendServiceOf(ref, namespace);
-    if (key !== undefined) keys.add(key);
-  };
-  const addMirrors = (filters: GRPCRouteFilter[] | undefined) => {
-    for (const filter of entriesOf(filters)) add(fieldsOf(fieldsOf(filter).requestMirror).backendRef);
-  };
-  for (const rule of entriesOf(fieldsOf(route.spec).rules)) {
-    const { filters, backendRefs } = fieldsOf(rule);
-    addMirrors(filters);
-    for (const backend of entriesOf(backendRefs)) {
-      add(backend);
-      addMirrors(fieldsOf(backend).filters);
-    }
-  }
-  return keys;
-}
-
-/** The namespace of a namespaced object; "default" where none is said, as kubectl has it. */
-export function namespaceOf(object: { metadata?: { namespace?: string } }): string {
-  return textOf(fieldsOf(object.metadata).namespace) || 'default';
 }

@@ -1,6 +1,7 @@
 // A small language for the types of fields, and the check of a value against it. Pure.
 // It only refuses what the API server refuses too; a null is an absent field, as in Kubernetes.
 import { nearest } from '#core/text/nearest.ts';
+import { isInteger, isMap } from './fields.ts';
 
 export type Path = readonly (string | number)[];
 
@@ -53,13 +54,12 @@ export const portOrName: Shape = must(
   (value) => (typeof value === 'string' && value !== '') || isInteger(value, 0, 65535),
 );
 
+/** The largest number of the API's 32-bit fields. */
+export const INT32 = 2_147_483_647;
+
 /** A whole number in a range, both ends included. */
 export function integer(least: number, greatest: number): Shape {
   return must(`a number from ${least} to ${greatest}`, (value) => isInteger(value, least, greatest));
-}
-
-function isInteger(value: unknown, least: number, greatest: number): boolean {
-  return typeof value === 'number' && Number.isInteger(value) && value >= least && value <= greatest;
 }
 
 export function list(item: Shape): Shape {
@@ -115,8 +115,4 @@ export function allFields(known: Readonly<Record<string, Shape>>, required: read
         report({ path: [...path, field], message: `${formatPath([...path, field])} has no effect: did you mean ${meant}?`, notice: true });
     }
   };
-}
-
-export function isMap(value: unknown): value is Record<string, unknown> {
-  return typeof value === 'object' && value !== null && !Array.isArray(value);
 }

@@ -1,6 +1,10 @@
 // What `weft check` knows of a cluster: the objects as they are on the wire, only the fields that are judged, and why
 // something could not be read.
-import type { EndpointSlice, GRPCRoute, Namespace, ObjectMeta } from '#objects/types.ts';
+
+import type { ObjectMeta } from '#kube/object.ts';
+import type { EndpointSlice } from '#objects/endpoint-slice.ts';
+import type { GRPCRoute } from '#objects/grpc-route.ts';
+import type { Namespace } from '#objects/namespace.ts';
 import type { ClusterPod, Deployment } from '../cluster/objects.ts';
 import type { ReplicaAnswer } from '../cluster/replicas.ts';
 

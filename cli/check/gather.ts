@@ -1,4 +1,5 @@
 // Reads the facts of a cluster: everything at once, each read fails or succeeds by itself, all within one time limit.
+
 import {
   AUTHORITY_SECRET,
   CONTROL_PLANE_NAME,
@@ -10,7 +11,11 @@ import {
 } from '#core/contract/names.ts';
 import { KINDS, type KubeClient, KubeError, type ResourcePath } from '#kube/api.ts';
 import { listAll } from '#kube/list.ts';
-import type { EndpointSlice, GRPCRoute, Namespace } from '#objects/types.ts';
+import { deploymentKind } from '#objects/deployment.ts';
+import { type EndpointSlice, endpointSliceKind } from '#objects/endpoint-slice.ts';
+import { type GRPCRoute, grpcRouteKind } from '#objects/grpc-route.ts';
+import { type Namespace, namespaceKind } from '#objects/namespace.ts';
+import { podKind } from '#objects/pod.ts';
 import type { Cluster } from '../cluster/cluster.ts';
 import type { ClusterPod, Deployment } from '../cluster/objects.ts';
 import { fullNameOf, initContainer, isLive, podsOf } from '../cluster/pods.ts';
@@ -54,16 +59,16 @@ export async function gather({ cluster: { client, open }, version, now }: Gather
   const slicesOf = { labelSelector: `kubernetes.io/service-name=${INJECTOR_NAME}` };
   const [crds, namespaces, pods, deployments, webhook, injectorEndpoints, authority, grpcRoutes] = await Promise.all([
     list<Crd>({ kind: KINDS.CustomResourceDefinition }, projectCrd),
-    list<Namespace>({ kind: KINDS.Namespace }),
-    list<ClusterPod>({ kind: KINDS.Pod }, projectPod),
-    list<Deployment>({ kind: KINDS.Deployment, ...system }),
+    list<Namespace>({ kind: namespaceKind }),
+    list<ClusterPod>({ kind: podKind }, projectPod),
+    list<Deployment>({ kind: deploymentKind, ...system }),
     read('the webhook', () => found<InjectionWebhook>(client, { kind: KINDS.MutatingWebhookConfiguration, name: INJECTOR_NAME }, limit)),
-    list<EndpointSlice>({ kind: KINDS.EndpointSlice, ...system }, undefined, slicesOf),
+    list<EndpointSlice>({ kind: endpointSliceKind, ...system }, undefined, slicesOf),
     read(
       'the authority',
       async () => (await found(client, { kind: KINDS.Secret, ...system, name: AUTHORITY_SECRET }, limit)) !== undefined,
     ),
-    list<GRPCRoute>({ kind: KINDS.GRPCRoute }),
+    list<GRPCRoute>({ kind: grpcRouteKind }),
   ]);
   const all = pods.ok ? pods.value : [];
   const running = (deployment: string) =>

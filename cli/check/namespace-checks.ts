@@ -1,8 +1,9 @@
 // Which namespaces are meshed, and labels that mean nothing. Pure.
+
 import { isLabelValue, LABEL_VALUES, meantLabelValue } from '#core/contract/labels.ts';
 import { LABEL_INJECT } from '#core/contract/names.ts';
 import { EXCLUDED_NAMESPACES } from '#injector/decide.ts';
-import type { Namespace } from '#objects/types.ts';
+import type { Namespace } from '#objects/namespace.ts';
 import type { ClusterPod } from '../cluster/objects.ts';
 import { fullNameOf, isLive } from '../cluster/pods.ts';
 import { type Check, checksOf, counted } from './check.ts';

@@ -1,8 +1,9 @@
 // Routes on Services: what their statuses say, and whether the control plane has judged them. Pure.
 
 import { CONTROLLER_NAME } from '#core/contract/names.ts';
+import type { StoredCondition } from '#objects/condition.ts';
+import type { GRPCRoute } from '#objects/grpc-route.ts';
 import { parentServiceOf } from '#objects/references.ts';
-import type { GRPCRoute, StoredCondition } from '#objects/types.ts';
 import { fullNameOf } from '../cluster/pods.ts';
 import { type Check, checksOf, counted } from './check.ts';
 import type { Facts } from './facts.ts';

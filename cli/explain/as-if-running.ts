@@ -1,11 +1,12 @@
 // A directory of manifests as the cluster would look if all of it ran: cluster IPs, a Pod with a sidecar per replica,
 // EndpointSlices. Pure.
+
 import type { SourcedObject } from '#control-plane/source/files/manifests.ts';
+import type { KubeObject } from '#kube/object.ts';
 import { type Manifest, manifestKey } from '#local/plan/manifests.ts';
 import { type PlannedPod, wantedPods } from '#local/plan/pods.ts';
 import { endpointSlices, podObject } from '#local/plan/services.ts';
-import type { KubeObject } from '#objects/types.ts';
-import { LABEL_SERVICE_NAME } from '#objects/types.ts';
+import { LABEL_SERVICE_NAME } from '#objects/endpoint-slice.ts';
 
 export interface AsIfRunning {
   readonly objects: readonly KubeObject[];

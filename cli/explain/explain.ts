@@ -71,7 +71,7 @@ function explainCall(facts: CallFacts): Pick<ExplainReport, 'result' | 'candidat
   const { table } = compiled;
   const createdAt = (route: RouteRefRecord): string | null =>
     store
-      .routesTo(`${compiled.service.namespace}/${compiled.service.name}`)
+      .routesTo('GRPCRoute', `${compiled.service.namespace}/${compiled.service.name}`)
       .find(({ metadata }) => metadata?.name === route.name && (metadata?.namespace ?? 'default') === route.namespace)?.metadata
       ?.creationTimestamp ?? null;
   const group = port.consumers.some(({ namespace }) => namespace === inquiry.from.namespace)

@@ -1,5 +1,6 @@
 // The settings of injected sidecars: from the options of the command line, else those of the installation in the
 // cluster.
+
 import fs from 'node:fs/promises';
 import { INJECTOR_NAME, SYSTEM_NAMESPACE, TRUST_CONFIG_MAP, TRUST_KEY } from '#core/contract/names.ts';
 import { Failure } from '#core/program/failure.ts';
@@ -7,6 +8,7 @@ import type { InjectionSettings } from '#injector/containers.ts';
 import { readInjection } from '#injector/settings.ts';
 import { rootsOf } from '#injector/trust-roots.ts';
 import { KINDS, type KubeClient } from '#kube/api.ts';
+import { deploymentKind } from '#objects/deployment.ts';
 import { type DeploymentLike, environmentOf } from '../installation/environment.ts';
 
 export interface SettingsOptions {
@@ -63,6 +65,6 @@ async function clusterRoots(client: KubeClient): Promise<string> {
 }
 
 async function injectorEnvironment(client: KubeClient): Promise<Record<string, string | undefined>> {
-  const path = { kind: KINDS.Deployment, namespace: SYSTEM_NAMESPACE, name: INJECTOR_NAME };
+  const path = { kind: deploymentKind, namespace: SYSTEM_NAMESPACE, name: INJECTOR_NAME };
   return environmentOf(await client.request<DeploymentLike>('GET', path));
 }

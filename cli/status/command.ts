@@ -1,8 +1,10 @@
 // `weft status`: what the mesh really runs, from every replica of the control plane.
+
 import { Argument, Command, Option } from 'commander';
 import { CONTROL_PLANE_NAME, SYSTEM_NAMESPACE } from '#core/contract/names.ts';
 import { Failure } from '#core/program/failure.ts';
-import { KINDS, type KubeClient } from '#kube/api.ts';
+import type { KubeClient } from '#kube/api.ts';
+import { podKind } from '#objects/pod.ts';
 import { type ClusterOptions, connectCluster, withClusterOptions } from '../cluster/cluster.ts';
 import type { ClusterPod } from '../cluster/objects.ts';
 import { isLive, podsOf, podTrouble } from '../cluster/pods.ts';
@@ -60,7 +62,7 @@ function jsonOf({ routes, sidecars, calls, unreachable, problems }: MeshStatus, 
 async function replicasOf(client: KubeClient): Promise<string[]> {
   let pods: ClusterPod[];
   try {
-    const list = await client.request<{ items?: ClusterPod[] }>('GET', { kind: KINDS.Pod, namespace: SYSTEM_NAMESPACE });
+    const list = await client.request<{ items?: ClusterPod[] }>('GET', { kind: podKind, namespace: SYSTEM_NAMESPACE });
     pods = [...podsOf(list.items ?? [], CONTROL_PLANE_NAME)].filter(isLive);
   } catch (error) {
     throw new Failure((error as Error).message);

@@ -1,9 +1,10 @@
 // What an installation consists of, in the order in which it goes away. Pure.
 
-import { apiVersionOf, CHART_KINDS } from '#chart/chart-kinds.ts';
+import { CHART_KINDS } from '#chart/chart-kinds.ts';
 import { AUTHORITY_SECRET, CONTROL_PLANE_NAME, SYSTEM_NAMESPACE, TRUST_CONFIG_MAP } from '#core/contract/names.ts';
 import { SERVING_SECRET } from '#injector/serving-certificate.ts';
 import { KINDS, type ServedKind } from '#kube/api.ts';
+import { apiVersionOf } from '#objects/kind.ts';
 import { install } from '../installation/objects.ts';
 
 /** An object by its name; `where` is for asking, `kind` for printing. */

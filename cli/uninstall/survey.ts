@@ -1,9 +1,11 @@
 // Asks a cluster what is left of an installation, and which pods still depend on it.
+
 import { CONTROLLER_NAME, SYSTEM_NAMESPACE, TRUST_CONFIG_MAP } from '#core/contract/names.ts';
 import { hasSidecar } from '#injector/decide.ts';
 import type { Container } from '#injector/pod.ts';
 import { KINDS, type KubeClient, KubeError, type ResourcePath } from '#kube/api.ts';
 import { listAll } from '#kube/list.ts';
+import { podKind } from '#objects/pod.ts';
 import { type RemovalTarget, removalOrder } from './removal.ts';
 
 const TIMEOUT_MS = 30_000;
@@ -32,7 +34,7 @@ interface Seen {
 export async function survey(client: KubeClient): Promise<Survey> {
   const signal = AbortSignal.timeout(TIMEOUT_MS);
   const [pods, bundles, meshes] = await Promise.all([
-    list(client, { kind: KINDS.Pod }, signal, {}, (pod) => hasSidecar(pod) && !hasEnded(pod)),
+    list(client, { kind: podKind }, signal, {}, (pod) => hasSidecar(pod) && !hasEnded(pod)),
     list(client, { kind: KINDS.ConfigMap }, signal, { fieldSelector: `metadata.name=${TRUST_CONFIG_MAP}` }, () => true),
     list(client, { kind: KINDS.XMesh }, signal, {}, (mesh) => mesh.spec?.controllerName === CONTROLLER_NAME),
   ]);

@@ -6,9 +6,9 @@ import type { Logger } from '#core/program/log.ts';
 import { backoffMs } from '#core/program/renewal.ts';
 import type { Timers } from '#core/program/timers.ts';
 import { KINDS, type KubeClient, KubeError } from '#kube/api.ts';
+import type { KubeObject } from '#kube/object.ts';
 import { Reflector } from '#kube/reflector.ts';
 import { fieldsOf, textOf } from '#objects/fields.ts';
-import type { KubeObject } from '#objects/types.ts';
 
 /** Keys of the Secret, those of kubernetes.io/tls, so that tools that make such Secrets can make this one. */
 const CERTIFICATE_KEY = 'tls.crt';

@@ -5,7 +5,7 @@ import { isNamespace, isServiceAccount } from '#core/contract/identity.ts';
 import { TOKEN_AUDIENCE } from '#core/contract/names.ts';
 import { KINDS, type KubeClient, KubeError } from '#kube/api.ts';
 import { entriesOf, fieldsOf, textOf } from '#objects/fields.ts';
-import type { Pod } from '#objects/types.ts';
+import { type Pod, podKind } from '#objects/pod.ts';
 import type { TokenIdentity, TokenRefusal, VerifyToken } from './token.ts';
 
 /** Reviews under way at once; each is a request to the API server. */
@@ -131,7 +131,7 @@ export class TokenReviewer {
     // replaced.
     if (known !== undefined && whyNotItsPod(known, identity) === null) return identity;
     try {
-      const pod = await this.deps.client.request<Pod>('GET', { kind: KINDS.Pod, namespace, name }, { timeoutMs: REVIEW_TIMEOUT_MS });
+      const pod = await this.deps.client.request<Pod>('GET', { kind: podKind, namespace, name }, { timeoutMs: REVIEW_TIMEOUT_MS });
       const error = whyNotItsPod(pod, identity);
       return error === null ? identity : { error };
     } catch (error) {

@@ -3,7 +3,7 @@
 
 import type { AppliedOn } from '#core/contract/view.ts';
 import { sentence } from '#core/text/printable.ts';
-import type { Condition, StoredCondition } from '#objects/types.ts';
+import type { Condition, StoredCondition } from '#objects/condition.ts';
 import { APPLIED } from './next-parents.ts';
 
 /** After a change of the route itself its sidecars have so long to answer before they are counted. */

@@ -5,9 +5,10 @@ import { VERSION } from '#core/contract/version.ts';
 import type { Logger } from '#core/program/log.ts';
 import type { Timers } from '#core/program/timers.ts';
 import { KINDS, type KubeClient, KubeError } from '#kube/api.ts';
+import type { KubeObject } from '#kube/object.ts';
 import { Reflector, type ReflectorStatus } from '#kube/reflector.ts';
+import type { StoredCondition } from '#objects/condition.ts';
 import { entriesOf, fieldsOf } from '#objects/fields.ts';
-import type { KubeObject, StoredCondition } from '#objects/types.ts';
 import { LeaderTask, timeText } from './leader-task.ts';
 import { putStatus } from './put-status.ts';
 

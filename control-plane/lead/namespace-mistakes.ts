@@ -5,7 +5,7 @@ import { LABEL_INJECT } from '#core/contract/names.ts';
 import { quote } from '#core/text/printable.ts';
 import { readAnnotations } from '#objects/annotations.ts';
 import { fieldsOf } from '#objects/fields.ts';
-import type { Namespace } from '#objects/types.ts';
+import type { Namespace } from '#objects/namespace.ts';
 
 /** For an Event on the namespace. */
 export interface NamespaceMistake {

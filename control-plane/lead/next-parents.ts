@@ -1,9 +1,10 @@
 // What a route's status.parents should be, given what stands there: only our entries change, and only where something
 // is different. Pure.
 import { CONTROLLER_NAME } from '#core/contract/names.ts';
+import type { Condition, StoredCondition } from '#objects/condition.ts';
 import { entriesOf, fieldsOf } from '#objects/fields.ts';
-import { isCoreGroup } from '#objects/references.ts';
-import { type Condition, GATEWAY_GROUP, type ParentReference, type RouteParentEntry, type StoredCondition } from '#objects/types.ts';
+import { GATEWAY_GROUP, isCoreGroup, type ParentReference } from '#objects/references.ts';
+import type { RouteParentEntry } from '#objects/route.ts';
 
 /** What the CRD of routes allows: entries of all controllers together, and conditions of one entry. */
 export const MOST_PARENTS = 32;

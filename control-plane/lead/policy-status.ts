@@ -1,10 +1,10 @@
 // Writes the statuses of XTelemetryPolicies, one after another, because there are few.
 import type { Logger } from '#core/program/log.ts';
 import type { Timers } from '#core/program/timers.ts';
-import { KINDS, type KubeClient, KubeError } from '#kube/api.ts';
+import { type KubeClient, KubeError } from '#kube/api.ts';
 import { entriesOf, fieldsOf } from '#objects/fields.ts';
 import { keyOf, namespaceOf } from '#objects/references.ts';
-import type { PolicyAncestorEntry } from '#objects/types.ts';
+import { type PolicyAncestorEntry, telemetryPolicyKind } from '#objects/telemetry-policy.ts';
 import type { PolicyVerdict } from '../translate/policies/telemetry.ts';
 import { LeaderTask, timeText } from './leader-task.ts';
 import { nextParents } from './next-parents.ts';
@@ -80,10 +80,10 @@ export class PolicyStatusWriter extends LeaderTask {
     const key = keyOf(namespace, name);
     const last = this.writes.get(key);
     if (last?.is === 'written' && last.version === resourceVersion) return '';
-    const { group, version } = KINDS.XTelemetryPolicy;
+    const { group, version } = telemetryPolicyKind;
     const head = { apiVersion: `${group}/${version}`, kind: 'XTelemetryPolicy', metadata: { namespace, name, resourceVersion } };
     try {
-      await putStatus(this.deps.client, KINDS.XTelemetryPolicy, head, { ancestors });
+      await putStatus(this.deps.client, telemetryPolicyKind, head, { ancestors });
       this.writes.set(key, { is: 'written', version: resourceVersion, untilMs: Infinity });
       return '';
     } catch (error) {

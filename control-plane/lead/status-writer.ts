@@ -6,10 +6,11 @@ import type { Logger } from '#core/program/log.ts';
 import { RateLimit } from '#core/program/rate-limit.ts';
 import { backoffMs } from '#core/program/renewal.ts';
 import type { Timers } from '#core/program/timers.ts';
-import { KINDS, type KubeClient, KubeError } from '#kube/api.ts';
+import { type KubeClient, KubeError } from '#kube/api.ts';
 import { entriesOf, fieldsOf } from '#objects/fields.ts';
+import { type GRPCRoute, grpcRouteKind } from '#objects/grpc-route.ts';
 import { keyOf, splitKey } from '#objects/references.ts';
-import type { GRPCRoute, RouteParentEntry } from '#objects/types.ts';
+import type { RouteParentEntry } from '#objects/route.ts';
 import type { RouteState } from '../publish/standings.ts';
 import { AppliedPace, appliedCondition, SETTLED_AFTER_MS } from './applied.ts';
 import { type FailedWrite, LeaderTask, timeText, type Write } from './leader-task.ts';
@@ -176,7 +177,7 @@ export class StatusWriter extends LeaderTask {
       const { resourceVersion } = metadata ?? {};
       try {
         const head = { apiVersion, kind: 'GRPCRoute', metadata: { namespace, name, resourceVersion } };
-        await putStatus(client, KINDS.GRPCRoute, head, { parents: plan.parents });
+        await putStatus(client, grpcRouteKind, head, { parents: plan.parents });
         this.counts.written++;
         this.failures = 0;
         this.note('');
@@ -187,7 +188,7 @@ export class StatusWriter extends LeaderTask {
         this.counts.conflict++;
       }
       // Another writer was faster: begin with what stands there now.
-      const route: GRPCRoute = await client.request<GRPCRoute>('GET', { kind: KINDS.GRPCRoute, namespace, name });
+      const route: GRPCRoute = await client.request<GRPCRoute>('GET', { kind: grpcRouteKind, namespace, name });
       plan = this.plan(key, route, this.statesByRoute().get(key) ?? [], timers.now()).plan;
     }
     return before;

@@ -6,9 +6,9 @@ import type { Logger } from '#core/program/log.ts';
 import { backoffMs } from '#core/program/renewal.ts';
 import type { Timers } from '#core/program/timers.ts';
 import { KINDS, type KubeClient, type KubeError } from '#kube/api.ts';
+import type { KubeObject } from '#kube/object.ts';
 import { Reflector, type ReflectorStatus } from '#kube/reflector.ts';
 import { fieldsOf } from '#objects/fields.ts';
-import type { KubeObject } from '#objects/types.ts';
 import type { ObjectStore } from '../store/object-store.ts';
 import { type FailedWrite, LeaderTask } from './leader-task.ts';
 

@@ -10,8 +10,10 @@ import type { Workload } from '#core/contract/gen/weft/v1/mesh_pb.ts';
 import { DEFAULT_TRACE_SAMPLING } from '#core/contract/trace-sampling.ts';
 import type { Logger } from '#core/program/log.ts';
 import { systemTimers, type Timers } from '#core/program/timers.ts';
+import type { KubeObject } from '#kube/object.ts';
 import { annotationProblems } from '#objects/annotations.ts';
-import type { KubeObject } from '#objects/types.ts';
+import { splitKey } from '#objects/references.ts';
+import { addAll, type Touched } from '#objects/touched.ts';
 import { newServerCredentials, peerOf } from '../issue/server-credentials.ts';
 import { type IssueCounts, IssueService } from '../issue/service.ts';
 import type { VerifyToken } from '../issue/token.ts';
@@ -37,10 +39,7 @@ export interface ControlPlaneDeps {
   readonly port: number;
   /** What there is at the start; it is in force before the first sidecar is served. */
   readonly objects?: Iterable<KubeObject>;
-  /**
-   * A store that is filled already, instead of `objects`. The publisher must hear of changes that are made to it
-   * directly.
-   */
+  /** A store that is filled already, instead of `objects`. What is changed in it directly must be handed to take(). */
   readonly store?: ObjectStore;
   /** The pod as its sidecar should know it; absent: by the Pod objects. Asked again after workloadsChanged(). */
   readonly workloadOf?: (peer: Peer) => Workload | undefined;
@@ -66,8 +65,10 @@ export interface ControlPlane {
   readonly issued: Readonly<IssueCounts>;
   /** Makes these all the objects there are; sidecars get what differs for them. */
   setObjects(objects: Iterable<KubeObject>): void;
-  apply(object: KubeObject): void;
-  remove(kind: string, namespace: string | undefined, name: string): void;
+  apply(object: KubeObject): Touched;
+  remove(kind: string, namespace: string | undefined, name: string): Touched;
+  /** Brings to the sidecars what changes of the store have touched that were made past this interface. */
+  take(touched: Touched): void;
   /** workloadOf() may answer differently, for any pod. setObjects, apply and remove see to this themselves. */
   workloadsChanged(): void;
   /**
@@ -111,7 +112,6 @@ export async function startControlPlane(settings: ControlPlaneDeps): Promise<Con
     elapsedMs: () => performance.now(),
     log: log.child('publish'),
   });
-  store.podsMoved = (addresses) => publisher.addressesChanged(addresses);
   await publisher.load(store.allKeys());
 
   const rotation = new ServerRotation({ authority, timers, random, log: log.child('certificates') });
@@ -138,17 +138,14 @@ export async function startControlPlane(settings: ControlPlaneDeps): Promise<Con
     throw error;
   }
 
-  // What a single object may change about workloads. Policies are few: where there are none, Services and their
-  // endpoints say nothing of workloads.
-  const changed = (keys: ReadonlySet<string>, kind: unknown, namespace: string, name: string): void => {
-    publisher.servicesChanged(keys);
-    const concerned = namespace || 'default';
-    if (kind === 'Pod') publisher.podChanged(concerned, name);
-    else if (kind === 'Namespace') publisher.namespaceChanged(name);
-    else if (kind === 'XTelemetryPolicy') publisher.namespaceChanged(concerned);
-    else if (kind === 'EndpointSlice' && policies.concern(concerned, keys)) publisher.namespaceChanged(concerned);
-    else if ((kind === 'Service' && keys.size > 0) || kind === 'ReferenceGrant')
-      for (const one of policies.changed()) publisher.namespaceChanged(one);
+  const take = (touched: Touched): Touched => {
+    const namespaces = policies.take(touched);
+    addAll(namespaces, touched.namespaces);
+    publisher.servicesChanged(touched.services);
+    publisher.addressesChanged([...touched.addresses]);
+    for (const pod of touched.pods) publisher.podChanged(...splitKey(pod));
+    for (const namespace of namespaces) publisher.namespaceChanged(namespace);
+    return touched;
   };
   let closing: Promise<void> | null = null;
   return {
@@ -159,11 +156,15 @@ export async function startControlPlane(settings: ControlPlaneDeps): Promise<Con
     authorityNotAfterMs: authority.notAfterMs,
     issued: issue.counts,
     setObjects: (objects) => {
-      publisher.servicesChanged(store.replaceAll(objects));
+      const touched = store.replaceAll(objects);
+      policies.take(touched);
+      publisher.servicesChanged(touched.services);
+      publisher.addressesChanged([...touched.addresses]);
       publisher.workloadsChanged();
     },
-    apply: (object) => changed(store.apply(object), object.kind, object.metadata?.namespace ?? '', object.metadata?.name ?? ''),
-    remove: (kind, namespace, name) => changed(store.remove(kind, namespace, name), kind, namespace ?? '', name),
+    apply: (object) => take(store.apply(object)),
+    remove: (kind, namespace, name) => take(store.remove(kind, namespace, name)),
+    take,
     workloadsChanged: () => publisher.workloadsChanged(),
     problems: () => problemsOf(publisher, store),
     routeStates: () => publisher.routeStates(),

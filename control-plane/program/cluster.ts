@@ -10,9 +10,10 @@ import type { Timers } from '#core/program/timers.ts';
 import type { KubeClient } from '#kube/api.ts';
 import { EventRecorder } from '#kube/events.ts';
 import { LeaseElector } from '#kube/lease.ts';
+import type { KubeObject } from '#kube/object.ts';
+import type { StoredKind } from '#objects/kinds.ts';
 import { splitKey } from '#objects/references.ts';
-import type { StoredKind } from '#objects/stored-kinds.ts';
-import type { GRPCRoute, KubeObject } from '#objects/types.ts';
+import { Touched } from '#objects/touched.ts';
 import { AuthorityKeeper } from '../issue/authority-store.ts';
 import { TokenReviewer } from '../issue/token-review.ts';
 import type { LeaderTask } from '../lead/leader-task.ts';
@@ -88,7 +89,7 @@ export class ClusterProgram {
     const around = { client, timers, random, log };
     const { store } = this;
     this.events = new EventRecorder({ client, component: CONTROL_PLANE_NAME, timers, log: log.child('events') });
-    this.source = new ClusterSource({ ...around, store, onChange: (kind, object) => this.changed(kind, object) });
+    this.source = new ClusterSource({ ...around, store, onTouched: (touched) => this.take(touched) });
     this.keeper = new AuthorityKeeper({
       ...around,
       namespace: pod.namespace,
@@ -104,7 +105,7 @@ export class ClusterProgram {
     this.statuses = new StatusWriter({
       ...around,
       log: log.child('status'),
-      routes: () => store.every('GRPCRoute') as Iterable<GRPCRoute>,
+      routes: () => store.every('GRPCRoute'),
       states: () => this.controlPlane?.routeStates() ?? [],
       replica: pod.name,
       stillLeading: () => this.elector.leading,
@@ -160,9 +161,10 @@ export class ClusterProgram {
     if (authority === undefined || this.stopping) return;
     this.authority = authority;
     // Changes that come while everything is translated for the first time are noted, and published afterwards.
-    const meanwhile = new Set<string>();
-    const note = (keys: ReadonlySet<string>): void => {
-      for (const key of keys) meanwhile.add(key);
+    const meanwhile = new Touched();
+    const note = (touched: Touched): Touched => {
+      meanwhile.add(touched);
+      return touched;
     };
     const { store } = this;
     this.source.feed({
@@ -185,8 +187,7 @@ export class ClusterProgram {
     if (this.stopping) return controlPlane.close();
     this.controlPlane = controlPlane;
     this.source.feed(controlPlane);
-    controlPlane.publisher.servicesChanged(meanwhile);
-    controlPlane.workloadsChanged();
+    controlPlane.take(meanwhile);
     this.trust.start();
     this.mesh.start();
     this.elector.start();
@@ -259,13 +260,15 @@ export class ClusterProgram {
     return { replica: pod.name, leader: this.elector.leading, trustDomain, missingKinds, problems, reflectors };
   }
 
-  private changed(kind: StoredKind, object: KubeObject | undefined): void {
-    if (kind === 'GRPCRoute') this.statuses.touch();
-    if (kind === 'XTelemetryPolicy' || kind === 'Service' || kind === 'ReferenceGrant') this.policies.touch();
-    if (kind === 'Namespace' || kind === 'Pod') this.trust.touch();
-    if (kind !== 'Namespace') return;
-    if (object !== undefined) this.judgeNamespace(object);
-    else for (const name of this.reportedMistakes.keys()) if (this.store.namespace(name) === undefined) this.reportedMistakes.delete(name);
+  private take({ statuses, policyInputs, pods, namespaces }: Touched): void {
+    if (statuses.has('routes')) this.statuses.touch();
+    if (statuses.has('policies') || policyInputs) this.policies.touch();
+    if (pods.size > 0 || namespaces.size > 0) this.trust.touch();
+    for (const name of namespaces) {
+      const namespace = this.store.namespace(name);
+      if (namespace === undefined) this.reportedMistakes.delete(name);
+      else this.judgeNamespace(namespace);
+    }
   }
 
   private lead(leading: boolean): void {

@@ -4,7 +4,7 @@ import { promises as fs } from 'node:fs';
 import { join } from 'node:path';
 import { Authority } from '#certs/authority.ts';
 import type { Logger } from '#core/program/log.ts';
-import type { Pod } from '#objects/types.ts';
+import type { Pod } from '#objects/pod.ts';
 import { TokenIssuer } from '../issue/token.ts';
 import { DirectorySource } from '../source/files/directory-source.ts';
 import { startView } from '../view/server.ts';

@@ -28,6 +28,11 @@ export class Links {
     return this.forward.get(owner) ?? NONE;
   }
 
+  /** All that anything names. */
+  targets(): Iterable<string> {
+    return this.backward.keys();
+  }
+
   ownersOf(target: string): ReadonlySet<string> {
     return this.backward.get(target) ?? NONE;
   }

@@ -1,8 +1,17 @@
-// The object store: what Weft knows of the cluster, and which Services a change touches. In memory; fed by kube/ or files/, read by translate/.
+// The object store: what Weft knows of the cluster, and what a change touches. In memory; fed by source/, read by translate/.
 
+import type { KubeObject } from '#kube/object.ts';
+import type { EndpointSlice } from '#objects/endpoint-slice.ts';
+import type { GRPCRoute } from '#objects/grpc-route.ts';
+import type { FollowedKind } from '#objects/kind.ts';
+import { FOLLOWED_KINDS, followedKind, identify, type ObjectOf, type StoredKind, sameForUs } from '#objects/kinds.ts';
+import type { Namespace } from '#objects/namespace.ts';
+import type { Pod } from '#objects/pod.ts';
+import type { ReferenceGrant } from '#objects/reference-grant.ts';
 import { keyOf, splitKey } from '#objects/references.ts';
-import { identify, isStoredKind, type StoredKind, sameForUs } from '#objects/stored-kinds.ts';
-import type { EndpointSlice, GRPCRoute, KubeObject, Namespace, Pod, ReferenceGrant, Service, XTelemetryPolicy } from '#objects/types.ts';
+import type { Service } from '#objects/service.ts';
+import type { XTelemetryPolicy } from '#objects/telemetry-policy.ts';
+import { Touched } from '#objects/touched.ts';
 import { ObjectIndex } from './object-index.ts';
 
 /** All that translateService() may ask. Objects are read, never changed. */
@@ -18,8 +27,8 @@ export interface ObjectView {
   pod(key: string): Pod | undefined;
   /** Pods whose status says that they have this address; there may be several, see translate/endpoints.ts. */
   podsAt(address: string): readonly Pod[];
-  /** GRPCRoutes of any namespace with a parentRef to this Service, which need not exist. */
-  routesTo(serviceKey: string): readonly GRPCRoute[];
+  /** Routes of a kind, in any namespace, with a parentRef to this Service, which need not exist. */
+  routesTo<K extends StoredKind>(kind: K, serviceKey: string): readonly ObjectOf<K>[];
   grantsIn(namespace: string): readonly ReferenceGrant[];
   namespace(name: string): Namespace | undefined;
   policiesIn(namespace: string): readonly XTelemetryPolicy[];
@@ -27,66 +36,56 @@ export interface ObjectView {
   servicesOf(podKey: string): ReadonlySet<string>;
 }
 
+type ObjectMaps = { readonly [K in StoredKind]: Map<string, ObjectOf<K>> };
+
 /**
- * Holds the latest version of each object. Every change gives the keys ("ns/name") of the Services whose translation it may alter, existing or not
- * (a parentRef may name a missing one): translateService() of just these brings everything up to date. The cost of a change is what it touches.
- * Objects become the store's: do not change them afterwards.
+ * Holds the latest version of each object. Every change gives what it touches: translateService() of just those Services brings everything up to date,
+ * and so on. The cost of a change is what it touches. Objects become the store's: do not change them afterwards.
  */
 export class ObjectStore implements ObjectView {
-  private readonly objects: Readonly<Record<StoredKind, Map<string, KubeObject>>> = {
-    Service: new Map(),
-    EndpointSlice: new Map(),
-    Pod: new Map(),
-    Namespace: new Map(),
-    GRPCRoute: new Map(),
-    ReferenceGrant: new Map(),
-    XTelemetryPolicy: new Map(),
-  };
+  private readonly objects: ObjectMaps = Object.fromEntries(FOLLOWED_KINDS.map(({ kind }) => [kind, new Map()])) as ObjectMaps;
   private readonly index = new ObjectIndex();
-  /** Another number: XTelemetryPolicies may be judged otherwise than before. */
-  policyInputs = 0;
-  /** Called with the IP addresses at which somebody else may be now. */
-  podsMoved: (addresses: readonly string[]) => void = () => {};
 
-  /** Adds an object or replaces its older version. One of a kind that the store does not hold, or without a name, changes nothing. */
-  apply(object: KubeObject): ReadonlySet<string> {
+  /** Adds an object or replaces its older version. One of a kind that the store does not hold, or without a name, touches nothing. */
+  apply(object: KubeObject): Touched {
+    const touched = new Touched();
     const found = identify(object);
-    return found === undefined ? new Set() : this.put(found.kind, found.key, object);
+    if (found !== undefined) this.put(found.kind, found.key, object, touched);
+    return touched;
   }
 
   /** Removes an object, if it is there. `namespace` is ignored for cluster-wide kinds. */
-  remove(kind: string, namespace: string | undefined, name: string): ReadonlySet<string> {
-    if (!isStoredKind(kind)) return new Set();
-    return this.put(kind, kind === 'Namespace' ? name : keyOf(namespace || 'default', name), undefined);
+  remove(kindName: string, namespace: string | undefined, name: string): Touched {
+    const touched = new Touched();
+    const kind = followedKind(kindName);
+    if (kind !== undefined) this.put(kind, kind.namespaced ? keyOf(namespace || 'default', name) : name, undefined, touched);
+    return touched;
   }
 
   /** Makes these all the objects there are; what is equal to before touches nothing. Of two with the same name the last counts. */
-  replaceAll(objects: Iterable<KubeObject>): ReadonlySet<string> {
-    const wanted = new Map<string, { kind: StoredKind; key: string; object: KubeObject }>();
+  replaceAll(objects: Iterable<KubeObject>): Touched {
+    const touched = new Touched();
+    const wanted = new Map<string, { kind: FollowedKind<StoredKind>; key: string; object: KubeObject }>();
     for (const object of objects) {
       const found = identify(object);
-      if (found !== undefined) wanted.set(`${found.kind} ${found.key}`, { ...found, object });
+      if (found !== undefined) wanted.set(`${found.kind.kind} ${found.key}`, { ...found, object });
     }
-    const affected = new Set<string>();
-    const take = (keys: ReadonlySet<string>) => {
-      for (const key of keys) affected.add(key);
-    };
-    for (const kind of Object.keys(this.objects) as StoredKind[]) {
-      for (const key of [...this.objects[kind].keys()]) if (!wanted.has(`${kind} ${key}`)) take(this.put(kind, key, undefined));
+    for (const kind of FOLLOWED_KINDS) {
+      for (const key of [...this.objects[kind.kind].keys()])
+        if (!wanted.has(`${kind.kind} ${key}`)) this.put(kind, key, undefined, touched);
     }
-    for (const { kind, key, object } of wanted.values()) take(this.put(kind, key, object));
-    return affected;
+    for (const { kind, key, object } of wanted.values()) this.put(kind, key, object, touched);
+    return touched;
   }
 
   /** Every key that has anything to translate: existing Services, and missing ones that are a route's parent. Sorted. */
   allKeys(): string[] {
-    const missing = [...this.objects.GRPCRoute.keys()].flatMap((route) => [...this.index.parentsOf(route)]);
-    return [...new Set([...this.objects.Service.keys(), ...missing])].sort();
+    return [...new Set([...this.objects.Service.keys(), ...this.index.parents()])].sort();
   }
 
   /** All objects of a kind. */
-  every(kind: StoredKind): Iterable<KubeObject> {
-    return this.objects[kind].values();
+  every<K extends StoredKind>(kind: K): Iterable<ObjectOf<K>> {
+    return (this.objects[kind] as ReadonlyMap<string, ObjectOf<K>>).values();
   }
 
   /** Keys of all objects of a kind: "namespace/name", or the name of a cluster-wide object. */
@@ -107,15 +106,15 @@ export class ObjectStore implements ObjectView {
   }
 
   serviceNamesIn(namespace: string): Iterable<string> {
-    return [...this.index.servicesIn(namespace)].map((key) => splitKey(key)[1]);
+    return [...this.index.naming('Service', 'parts', `${namespace}/`)].map((key) => splitKey(key)[1]);
   }
 
   namespacesOfService(name: string): Iterable<string> {
-    return [...this.index.servicesNamed(name)].map((key) => splitKey(key)[0]);
+    return [...this.index.naming('Service', 'parts', name)].map((key) => splitKey(key)[0]);
   }
 
   slicesOf(serviceKey: string): readonly EndpointSlice[] {
-    return this.all('EndpointSlice', this.index.slicesOf(serviceKey));
+    return this.all('EndpointSlice', this.index.naming('EndpointSlice', 'services', serviceKey));
   }
 
   pod(key: string): Pod | undefined {
@@ -123,15 +122,15 @@ export class ObjectStore implements ObjectView {
   }
 
   podsAt(address: string): readonly Pod[] {
-    return this.all('Pod', this.index.podsAt(address));
+    return this.all('Pod', this.index.naming('Pod', 'addresses', address));
   }
 
-  routesTo(serviceKey: string): readonly GRPCRoute[] {
-    return this.all('GRPCRoute', this.index.routesTo(serviceKey));
+  routesTo<K extends StoredKind>(kind: K, serviceKey: string): readonly ObjectOf<K>[] {
+    return this.all(kind, this.index.naming(kind, 'parents', serviceKey));
   }
 
   grantsIn(namespace: string): readonly ReferenceGrant[] {
-    return this.all('ReferenceGrant', this.index.grantsIn(namespace));
+    return this.all('ReferenceGrant', this.index.naming('ReferenceGrant', 'namespaces', namespace));
   }
 
   namespace(name: string): Namespace | undefined {
@@ -139,34 +138,29 @@ export class ObjectStore implements ObjectView {
   }
 
   policiesIn(namespace: string): readonly XTelemetryPolicy[] {
-    return this.all('XTelemetryPolicy', this.index.policiesIn(namespace));
+    return this.all('XTelemetryPolicy', this.index.naming('XTelemetryPolicy', 'namespaces', namespace));
   }
 
   servicesOf(podKey: string): ReadonlySet<string> {
-    return this.index.servicesOf(podKey);
+    return this.index.servicesWith(podKey);
   }
 
-  private all(kind: StoredKind, keys: Iterable<string>): KubeObject[] {
-    const map = this.objects[kind];
+  private all<K extends StoredKind>(kind: K, keys: Iterable<string>): ObjectOf<K>[] {
+    const map = this.objects[kind] as ReadonlyMap<string, ObjectOf<K>>;
     return Array.from(keys, (key) => map.get(key)!);
   }
 
-  private put(kind: StoredKind, key: string, after: KubeObject | undefined): ReadonlySet<string> {
-    const map = this.objects[kind];
-    const before = map.get(key);
-    const affected = new Set<string>();
-    if (before === undefined && after === undefined) return affected;
-    if (after === undefined) map.delete(key);
-    else map.set(key, after);
-    if (before !== undefined && after !== undefined && sameForUs(kind, before, after)) return affected;
-    if (kind === 'XTelemetryPolicy' || kind === 'Service' || kind === 'ReferenceGrant') this.policyInputs++;
-    // What the old version named is touched as well as what the new one names.
-    this.index.collect(kind, key, affected);
-    const left = kind === 'Pod' ? [...this.index.addressesOf(key)] : [];
+  private put(kind: FollowedKind<StoredKind>, key: string, after: KubeObject | undefined, touched: Touched): void {
+    const objects = this.objects[kind.kind] as Map<string, KubeObject>;
+    const before = objects.get(key);
+    if (before === undefined && after === undefined) return;
+    if (after === undefined) objects.delete(key);
+    else objects.set(key, after);
+    if (kind.statuses !== undefined) touched.statuses.add(kind.statuses);
+    if (before !== undefined && after !== undefined && sameForUs(kind, before, after)) return;
+    const comesOrGoes = before === undefined || after === undefined;
+    this.index.touch(kind, key, comesOrGoes, touched);
     this.index.link(kind, key, after);
-    this.index.collect(kind, key, affected);
-    if (kind === 'Pod') this.podsMoved([...left, ...this.index.addressesOf(key)]);
-    if (kind === 'Service' && (before === undefined) !== (after === undefined)) this.index.collectMisled(key, affected);
-    return affected;
+    this.index.touch(kind, key, comesOrGoes, touched);
   }
 }

@@ -1,6 +1,7 @@
 // Older first: which of two routes or two policies wins where both would hold (GEP-713, Gateway API conflict resolution). Pure.
+
+import type { KubeObject } from '#kube/object.ts';
 import { fieldsOf, textOf } from '#objects/fields.ts';
-import type { KubeObject } from '#objects/types.ts';
 
 /** A route or policy as compareByAge() needs it. */
 export interface Aged {

@@ -4,7 +4,7 @@ import { type PortRange, PortRangeSchema } from '#core/contract/gen/weft/v1/mesh
 import { ANNOTATION_STATUS, SIDECAR_ADMIN_PORT, STATUS_SKIP_INBOUND_PORTS } from '#core/contract/names.ts';
 import { parsePortRanges } from '#core/contract/port-ranges.ts';
 import { fieldsOf } from '#objects/fields.ts';
-import type { Pod } from '#objects/types.ts';
+import type { Pod } from '#objects/pod.ts';
 
 const ADMIN: PortRange = create(PortRangeSchema, { from: SIDECAR_ADMIN_PORT, to: SIDECAR_ADMIN_PORT });
 const ONLY_ADMIN: readonly PortRange[] = [ADMIN];

@@ -13,9 +13,11 @@ import {
 import { isNamespace, isServiceAccount, workloadSpiffeId } from '#core/contract/identity.ts';
 import { ANNOTATION_STATUS } from '#core/contract/names.ts';
 import { includesPort } from '#core/contract/port-ranges.ts';
+import type { EndpointSlice, SliceEndpoint } from '#objects/endpoint-slice.ts';
 import { entriesOf, fieldsOf, isAbsent, portOf, textOf } from '#objects/fields.ts';
+import type { Pod } from '#objects/pod.ts';
 import { keyOf, namespaceOf, splitKey } from '#objects/references.ts';
-import type { EndpointSlice, Pod, Service, SliceEndpoint } from '#objects/types.ts';
+import type { Service } from '#objects/service.ts';
 import type { ObjectView } from '../store/object-store.ts';
 import { bypassedPorts } from './bypassed.ts';
 import { clusterIPsOf, type MeshPort } from './ports.ts';

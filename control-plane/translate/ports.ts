@@ -1,7 +1,7 @@
 // The ports of a Service that the mesh serves, and what is spoken on them.
 import { Protocol } from '#core/contract/gen/weft/v1/mesh_pb.ts';
 import { entriesOf, fieldsOf, portOf, textOf } from '#objects/fields.ts';
-import type { Service, ServicePort } from '#objects/types.ts';
+import type { Service, ServicePort } from '#objects/service.ts';
 
 export interface MeshPort {
   readonly port: number;

@@ -11,17 +11,20 @@ import {
   ServicePortSchema,
   ServiceSchema,
 } from '#core/contract/gen/weft/v1/mesh_pb.ts';
+import type { Condition } from '#objects/condition.ts';
 import { entriesOf, fieldsOf, isInteger, textOf } from '#objects/fields.ts';
-import { keyOf, namespaceOf, splitKey } from '#objects/references.ts';
-import type { Condition, GRPCRoute, ParentReference } from '#objects/types.ts';
+import { keyOf, namespaceOf, type ParentReference, splitKey } from '#objects/references.ts';
+import type { Route } from '#objects/route.ts';
 import type { ObjectView } from '../store/object-store.ts';
 import { type Aged, compareByAge, creationTimeOf } from './age.ts';
 import { translateEndpoints } from './endpoints.ts';
 import { clusterIPsOf, frontendOf, type MeshPort, meshPorts } from './ports.ts';
 import { conditionsOf } from './routes/conditions.ts';
+import { grpcRouteTraits } from './routes/grpc/traits.ts';
 import { attach, parentRefsTo } from './routes/parents.ts';
 import { type TranslatedRoute, translateRules } from './routes/rules.ts';
 import { buildTable } from './routes/table.ts';
+import type { RouteKindName, RouteTraits } from './routes/traits.ts';
 
 export interface TranslateOptions {
   /** Of the SPIFFE ids of endpoints, such as "cluster.local". Ours to give: one that isTrustDomain() refuses is a bug, and throws RangeError. */
@@ -36,7 +39,7 @@ export interface TranslateOptions {
 
 /** One entry of a route's status.parents, to be written with our controllerName. */
 export interface RouteParentStatus {
-  readonly route: { readonly kind: 'GRPCRoute'; readonly namespace: string; readonly name: string };
+  readonly route: { readonly kind: RouteKindName; readonly namespace: string; readonly name: string };
   /** metadata.generation that was judged; 0 where the object has none. */
   readonly generation: number;
   /** As the author wrote it. */
@@ -54,7 +57,7 @@ export interface Translation {
 }
 
 /**
- * Translates one Service: its frontend with the GRPCRoutes attached to it, its endpoints, and the verdict on those routes. Works for a Service that does
+ * Translates one Service: its frontend with the routes attached to it, its endpoints, and the verdict on those routes. Works for a Service that does
  * not exist too. Never throws for anything that stands in an object; what is wrong there is a condition, and the rest still applies.
  *
  * HTTPRoutes (and TLSRoutes, TCPRoutes) are not served yet: they are left alone, without effect and without a status.
@@ -69,7 +72,7 @@ export function translateService(objects: ObjectView, key: string, options: Tran
   const [namespace, name] = splitKey(key);
   const ranked = [...routes].sort(compareByAge);
   const frontend = ports.map((port) => translatePort(port, namespace, ranked));
-  // What is spoken on a port is learnt from its routes as well (gamma.md §7.17).
+  // What is spoken on a port is learnt from its routes as well: many Services declare nothing.
   const spoken = ports.map((port, i) => ({ ...port, protocol: frontend[i].protocol }));
   return {
     service: create(ServiceSchema, { namespace, name, addresses: clusterIPsOf(service), ports: frontend }),
@@ -78,7 +81,11 @@ export function translateService(objects: ObjectView, key: string, options: Tran
   };
 }
 
+/** The kinds of routes that are translated. */
+const TRANSLATED: readonly RouteTraits[] = [grpcRouteTraits];
+
 interface AttachedRoute extends Aged {
+  readonly traits: RouteTraits;
   readonly namespace: string;
   readonly translated: TranslatedRoute;
   /** Numbers of the ports that it holds for. */
@@ -88,12 +95,15 @@ interface AttachedRoute extends Aged {
 
 /** All routes with a parentRef to the Service, by their keys, whether they are accepted or not. */
 function attachedRoutes(key: string, ports: readonly MeshPort[], objects: ObjectView, options: TranslateOptions): AttachedRoute[] {
-  const found = objects.routesTo(key).map((route) => translateRoute(route, key, ports, objects, options));
+  const found = TRANSLATED.flatMap((traits) =>
+    objects.routesTo(traits.kind, key).map((route) => translateRoute(traits, route, key, ports, objects, options)),
+  );
   return found.sort((a, b) => (a.key < b.key ? -1 : a.key > b.key ? 1 : 0));
 }
 
 function translateRoute(
-  route: GRPCRoute,
+  traits: RouteTraits,
+  route: Route,
   key: string,
   ports: readonly MeshPort[],
   objects: ObjectView,
@@ -104,23 +114,30 @@ function translateRoute(
   const name = textOf(fieldsOf(metadata).name) ?? '';
   const [parentNamespace] = splitKey(key);
   const strictReferenceGrants = options.strictReferenceGrants ?? false;
-  const translated = translateRules(route, name, { objects, routeNamespace: namespace, parentNamespace, strictReferenceGrants });
+  const translated = translateRules(route, name, { traits, objects, routeNamespace: namespace, parentNamespace, strictReferenceGrants });
   const { generation: given } = fieldsOf(metadata);
   const generation = isInteger(given, 0, Number.MAX_SAFE_INTEGER) ? given : 0;
-  const judged = { generation, routeNamespace: namespace, parentNamespace, hasHostnames: entriesOf(fieldsOf(spec).hostnames).length > 0 };
+  const judged = {
+    generation,
+    routeNamespace: namespace,
+    parentNamespace,
+    hasHostnames: entriesOf(fieldsOf(spec).hostnames).length > 0,
+    failures: traits.failures,
+  };
   const service = objects.service(key);
   const attachments = parentRefsTo(key, route, namespace).map(({ ref, written }) => ({
     written,
-    attachment: attach(ref, key, service, ports, objects),
+    attachment: attach(ref, key, service, ports, objects, traits),
   }));
   return {
     createdAtMs: creationTimeOf(route),
     key: keyOf(namespace, name),
+    traits,
     namespace,
     translated,
     ports: new Set(attachments.flatMap(({ attachment }) => ('ports' in attachment ? attachment.ports.map(({ port }) => port) : []))),
     statuses: attachments.map(({ written, attachment }) => ({
-      route: { kind: 'GRPCRoute', namespace, name },
+      route: { kind: traits.kind, namespace, name },
       generation,
       parentRef: written,
       conditions: conditionsOf(attachment, translated, judged),
@@ -134,20 +151,26 @@ function translateRoute(
  * the author did not send them.
  */
 function translatePort({ port, name, protocol }: MeshPort, namespace: string, ranked: readonly AttachedRoute[]): ServicePort {
-  const groups = new Map<string, TranslatedRoute[]>();
+  const groups = new Map<string, AttachedRoute[]>();
   for (const route of ranked) {
     if (!route.ports.has(port)) continue;
     const group = groups.get(route.namespace);
-    if (group === undefined) groups.set(route.namespace, [route.translated]);
-    else group.push(route.translated);
+    if (group === undefined) groups.set(route.namespace, [route]);
+    else group.push(route);
   }
-  const table = (group: readonly TranslatedRoute[]): RouteTable => buildTable(group.map(({ rules }) => rules));
+  // All of one kind, while only one is translated.
+  const table = (group: readonly AttachedRoute[]): RouteTable =>
+    buildTable(
+      group[0].traits.table,
+      group.map(({ translated }) => translated.rules),
+    );
   const producer = groups.get(namespace);
   const consumers = [...groups].filter(([client]) => client !== namespace).sort(([a], [b]) => (a < b ? -1 : 1));
+  const [first] = [...groups.values()].flat();
   return create(ServicePortSchema, {
     port,
     name,
-    protocol: protocol === Protocol.UNSPECIFIED && groups.size > 0 ? Protocol.HTTP2 : protocol,
+    protocol: protocol === Protocol.UNSPECIFIED && first !== undefined ? first.traits.protocol : protocol,
     routes: producer && table(producer),
     consumers: consumers.map(([client, group]) => create(ConsumerRoutesSchema, { namespace: client, routes: table(group) })),
   });

@@ -3,9 +3,11 @@ import { create } from '@bufbuild/protobuf';
 import { MtlsMode, type Telemetry, TelemetrySchema, type Workload, WorkloadSchema } from '#core/contract/gen/weft/v1/mesh_pb.ts';
 import { isNamespace, isServiceAccount, workloadSpiffeId } from '#core/contract/identity.ts';
 import { LABEL_MTLS } from '#core/contract/names.ts';
+import type { KubeObject } from '#kube/object.ts';
 import { readAnnotations } from '#objects/annotations.ts';
 import { fieldsOf, textOf } from '#objects/fields.ts';
-import type { KubeObject, Namespace, Pod } from '#objects/types.ts';
+import type { Namespace } from '#objects/namespace.ts';
+import type { Pod } from '#objects/pod.ts';
 import type { PolicyTelemetry } from './policies/telemetry.ts';
 
 /**

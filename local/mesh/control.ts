@@ -1,4 +1,5 @@
 // The control plane inside `weft run`: an authority that lives as long as the run, and what the mesh needs of it.
+
 import { Authority } from '#certs/authority.ts';
 import type { VerifyToken } from '#control-plane/issue/token.ts';
 import { type ControlPlane, startControlPlane } from '#control-plane/program/assemble.ts';
@@ -6,7 +7,7 @@ import type { RouteState } from '#control-plane/publish/standings.ts';
 import type { Workload } from '#core/contract/gen/weft/v1/mesh_pb.ts';
 import { CONTROL_PLANE_GRPC_PORT } from '#core/contract/names.ts';
 import type { Logger } from '#core/program/log.ts';
-import type { KubeObject } from '#objects/types.ts';
+import type { KubeObject } from '#kube/object.ts';
 import { controlPlaneAddress } from '../plan/addresses.ts';
 import type { Manifest } from '../plan/manifests.ts';
 import type { RouteRow } from '../stats/rows.ts';

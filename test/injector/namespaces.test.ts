@@ -1,7 +1,9 @@
 // What the injector knows of namespaces: by the watch, else by one question, however many ask.
+
 import { expect } from 'chai';
 import { NamespaceCache, projectNamespace } from '#injector/namespaces.ts';
-import { KINDS, KubeError } from '#kube/api.ts';
+import { KubeError } from '#kube/api.ts';
+import { namespaceKind } from '#objects/namespace.ts';
 import { MemoryApi } from './memory-api.ts';
 
 const raw = (name: string, labels: object) => ({
@@ -31,7 +33,7 @@ describe('NamespaceCache', () => {
   });
 
   it('asks once for many, and again when it must be fresh', async () => {
-    api.put({ kind: KINDS.Namespace, name: 'new' }, raw('new', { x: '1' }));
+    api.put({ kind: namespaceKind, name: 'new' }, raw('new', { x: '1' }));
     const found = await Promise.all(Array.from({ length: 50 }, () => cache.lookup('new')));
     expect(new Set(found.map((facts) => facts?.labels.x))).to.deep.equal(new Set(['1']));
     expect(api.requests).to.have.length(1);

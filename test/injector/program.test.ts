@@ -8,6 +8,7 @@ import { systemTimers } from '#core/program/timers.ts';
 import { type Injector, startInjector } from '#injector/program.ts';
 import { readInjectorSettings } from '#injector/settings.ts';
 import { KINDS } from '#kube/api.ts';
+import { namespaceKind } from '#objects/namespace.ts';
 import { until } from '#test/support/until.ts';
 import { MemoryApi } from './memory-api.ts';
 
@@ -16,7 +17,7 @@ const ROOTS = '-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n';
 const TRUST = { kind: KINDS.ConfigMap, namespace: 'weft-system', name: 'weft-trust' };
 const WEBHOOK = { kind: KINDS.MutatingWebhookConfiguration, name: 'weft-injector' };
 const WEBHOOK_PATH = '/apis/admissionregistration.k8s.io/v1/mutatingwebhookconfigurations/weft-injector';
-const shop = { kind: KINDS.Namespace, name: 'shop' };
+const shop = { kind: namespaceKind, name: 'shop' };
 
 describe('the injector', () => {
   let api: MemoryApi;

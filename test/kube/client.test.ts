@@ -1,4 +1,5 @@
 // The client: kubeconfigs, the pod's own files, requests, and errors that say what to look at.
+
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
@@ -7,16 +8,19 @@ import { join } from 'node:path';
 import { queryObjects } from 'node:v8';
 import { expect } from 'chai';
 import fc from 'fast-check';
-import { KINDS, KubeError, pathOf } from '#kube/api.ts';
+import { KubeError, pathOf } from '#kube/api.ts';
 import { connectKube } from '#kube/client.ts';
 import { inClusterCredentials } from '#kube/credentials.ts';
 import { HttpKubeClient } from '#kube/http-client.ts';
 import { JsonLines, type WatchEvent } from '#kube/json-lines.ts';
+import { grpcRouteKind } from '#objects/grpc-route.ts';
+import { namespaceKind } from '#objects/namespace.ts';
+import { podKind } from '#objects/pod.ts';
 import { craftAuthority } from '../support/craft-certificate.ts';
 import { until } from '../support/until.ts';
 import { refuse, reply, TestApiServer } from './api-server.ts';
 
-const POD = { kind: KINDS.Pod, namespace: 'n', name: 'x' };
+const POD = { kind: podKind, namespace: 'n', name: 'x' };
 
 async function errorOf(promise: Promise<unknown>): Promise<KubeError> {
   try {
@@ -65,11 +69,11 @@ describe('kube client', () => {
   }
 
   it('paths of the core group, of others, and escaped ones', () => {
-    expect(pathOf({ kind: KINDS.Pod })).to.equal('/api/v1/pods');
-    expect(pathOf({ kind: KINDS.GRPCRoute, namespace: 'n', name: 'a/../b', subresource: 'status' })).to.equal(
+    expect(pathOf({ kind: podKind })).to.equal('/api/v1/pods');
+    expect(pathOf({ kind: grpcRouteKind, namespace: 'n', name: 'a/../b', subresource: 'status' })).to.equal(
       '/apis/gateway.networking.k8s.io/v1/namespaces/n/grpcroutes/a%2F..%2Fb/status',
     );
-    expect(pathOf({ kind: KINDS.Namespace, namespace: 'ignored', name: 'n' })).to.equal('/api/v1/namespaces/n');
+    expect(pathOf({ kind: namespaceKind, namespace: 'ignored', name: 'n' })).to.equal('/api/v1/namespaces/n');
   });
 
   it('speaks with the token of a kubeconfig', async () => {
@@ -84,7 +88,7 @@ describe('kube client', () => {
     const credential = { apiVersion: 'client.authentication.k8s.io/v1', kind: 'ExecCredential', status: { token: 'from-plugin' } };
     const exec = { apiVersion: credential.apiVersion, command: process.execPath, args: ['-p', JSON.stringify(JSON.stringify(credential))] };
     const client = await connectKube({ kubeconfig: kubeconfig('exec', { exec }) });
-    await client.request('GET', { kind: KINDS.Pod });
+    await client.request('GET', { kind: podKind });
     expect(server.seen[0].headers.authorization).to.equal('Bearer from-plugin');
   });
 
@@ -112,7 +116,7 @@ describe('kube client', () => {
   it('of several files the first one that says something wins', async () => {
     const files = [kubeconfig('one', { token: 'one' }), kubeconfig('two', { token: 'two' })].join(':');
     const client = await connectKube({ kubeconfig: files });
-    await client.request('GET', { kind: KINDS.Pod });
+    await client.request('GET', { kind: podKind });
     expect(server.seen[0].headers.authorization).to.equal('Bearer one');
   });
 
@@ -197,7 +201,7 @@ describe('kube client', () => {
 
   it('asks again where the server closed the idle connection', async () => {
     const client = server.client();
-    await client.request('GET', { kind: KINDS.Pod });
+    await client.request('GET', { kind: podKind });
     let closed = false;
     server.faults.push((_seen, response) => {
       if (closed) return false;
@@ -205,7 +209,7 @@ describe('kube client', () => {
       response.socket!.destroy();
       return true;
     });
-    await client.request('GET', { kind: KINDS.Pod });
+    await client.request('GET', { kind: podKind });
     expect(server.seen).to.have.length(3);
   });
 
@@ -218,7 +222,7 @@ describe('kube client', () => {
     await new Promise<void>((resolve) => plain.listen(0, '127.0.0.1', resolve));
     const address = `http://127.0.0.1:${(plain.address() as AddressInfo).port}/k8s/c-1`;
     const client = await connectKube({ kubeconfig: kubeconfig('plain', {}, { cluster: { server: address } }) });
-    await client.request('GET', { kind: KINDS.Pod }, { query: { limit: '1' } });
+    await client.request('GET', { kind: podKind }, { query: { limit: '1' } });
     expect(paths).to.deep.equal(['/k8s/c-1/api/v1/pods?limit=1']);
     plain.closeAllConnections();
     plain.close();
@@ -230,13 +234,13 @@ describe('kube client', () => {
     let opened = 0;
     const stop = new AbortController();
     const options = { query: {}, idleMs: 10_000, onOpen: () => void opened++, onEvent: (event: WatchEvent) => void events.push(event) };
-    const first = client.watch({ kind: KINDS.Pod }, { ...options, signal: stop.signal });
+    const first = client.watch({ kind: podKind }, { ...options, signal: stop.signal });
     await until(() => server.watching === 1 && opened === 1, 'it is open');
     server.put('/api/v1/pods', 'seen');
     await until(() => events.length === 1, 'the event came');
     server.endWatches();
     await first;
-    const second = errorOf(client.watch({ kind: KINDS.Pod }, { ...options, signal: stop.signal }));
+    const second = errorOf(client.watch({ kind: podKind }, { ...options, signal: stop.signal }));
     await until(() => server.watching === 1 && opened === 2, 'it is open');
     stop.abort();
     expect(await second).to.include({ status: 0, reason: 'Aborted' });
@@ -253,7 +257,7 @@ describe('kube client', () => {
       const signal = AbortSignal.any([stop.signal, new AbortController().signal]);
       let opened = false;
       const onOpen = (): void => void (opened = true);
-      const over = client.watch({ kind: KINDS.Pod }, { query: {}, idleMs: 10_000, signal, onOpen, onEvent });
+      const over = client.watch({ kind: podKind }, { query: {}, idleMs: 10_000, signal, onOpen, onEvent });
       await until(() => opened, 'it is open');
       server.endWatches();
       await over;

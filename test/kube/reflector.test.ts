@@ -1,12 +1,14 @@
 // The reflector against a server that does all that API servers do: it goes away, forgets, refuses, falls silent and
 // talks nonsense.
+
 import { spawn } from 'node:child_process';
 import net from 'node:net';
 import { expect } from 'chai';
 import { createLogger } from '#core/program/log.ts';
-import { KINDS } from '#kube/api.ts';
 import type { KubeObject } from '#kube/object.ts';
 import { Reflector, type ReflectorDeps } from '#kube/reflector.ts';
+import { grpcRouteKind } from '#objects/grpc-route.ts';
+import { podKind } from '#objects/pod.ts';
 import { until } from '../support/until.ts';
 import { HastyTimers, refuse, reply, TestApiServer } from './api-server.ts';
 
@@ -61,7 +63,7 @@ describe('kube reflector', () => {
     const project = (raw: Record<string, unknown>): KubeObject => raw as KubeObject;
     const reflector = new Reflector({
       client: server.client(),
-      kind: KINDS.Pod,
+      kind: podKind,
       project,
       handler: known,
       timers,
@@ -321,7 +323,7 @@ describe('kube reflector', () => {
       return !served;
     });
     server.put(path, 'route');
-    const reflector = start({ kind: KINDS.GRPCRoute });
+    const reflector = start({ kind: grpcRouteKind });
     await until(() => reflector.status().lists >= 3, 'it polls');
     expect(reflector.status()).to.include({ missing: true, synced: false });
     expect(new Set(timers.asked)).to.deep.equal(new Set([3000]));

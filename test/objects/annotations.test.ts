@@ -2,8 +2,8 @@
 import { expect } from 'chai';
 import fc from 'fast-check';
 import { telemetryOf, workloadOfPod } from '#control-plane/translate/workload.ts';
+import type { KubeObject } from '#kube/object.ts';
 import { annotationProblems, readAnnotations } from '#objects/annotations.ts';
-import type { KubeObject } from '#objects/types.ts';
 
 const object = (kind: string, name: string, annotations: Record<string, string>): KubeObject => ({
   kind,

@@ -2,9 +2,10 @@
 import { expect } from 'chai';
 import { workloadOfPod } from '#control-plane/translate/workload.ts';
 import { ANNOTATION_STATUS, SIDECAR_CONTAINER } from '#core/contract/names.ts';
-import { project } from '#objects/project.ts';
-import { identify, type StoredKind, sameForUs } from '#objects/stored-kinds.ts';
-import type { Pod } from '#objects/types.ts';
+import { followedKind, identify, kept, type StoredKind, sameForUs } from '#objects/kinds.ts';
+import type { Pod } from '#objects/pod.ts';
+
+const project = (kind: StoredKind, raw: Record<string, unknown>) => kept(followedKind(kind)!, raw);
 
 const META = { name: 'a', namespace: 'shop', uid: 'u', resourceVersion: '7', managedFields: [{}], ownerReferences: [{}] };
 const TELEMETRY = { 'weft.dev/trace-sampling': '5%', 'weft.dev/access-log': 'errors' };
@@ -44,6 +45,11 @@ const RAW: Readonly<Record<StoredKind, Record<string, unknown>>> = {
     spec: { parentRefs: [{ group: '', kind: 'Service', name: 'payment' }], rules: [] },
     status: { parents: [{ controllerName: 'x/y', parentRef: { name: 'z' } }] },
   },
+  HTTPRoute: {
+    apiVersion: 'gateway.networking.k8s.io/v1',
+    metadata: { ...META, generation: 3, creationTimestamp: '2026-01-01T00:00:00Z' },
+    spec: { parentRefs: [{ group: '', kind: 'Service', name: 'payment' }], rules: [] },
+  },
   ReferenceGrant: { apiVersion: 'gateway.networking.k8s.io/v1beta1', metadata: META, spec: { from: [], to: [] } },
   XTelemetryPolicy: {
     apiVersion: 'gateway.networking.x-k8s.io/v1alpha1',
@@ -57,10 +63,10 @@ describe('objects: project', () => {
   for (const [kind, raw] of Object.entries(RAW) as [StoredKind, Record<string, unknown>][]) {
     it(`keeps of a ${kind} what a translation reads, and knows its kind as lists do not tell it`, () => {
       const { apiVersion: _, ...asInLists } = raw;
-      const kept = project(kind, asInLists);
-      expect(identify(kept)).to.deep.equal({ kind, key: kind === 'Namespace' ? 'shop' : 'shop/a' });
-      expect(sameForUs(kind, kept, { ...raw, kind })).to.equal(true);
-      expect(JSON.stringify(kept)).to.not.match(/managedFields|ownerReferences|loadBalancer/);
+      const object = project(kind, asInLists);
+      expect(identify(object)).to.deep.equal({ kind: followedKind(kind), key: kind === 'Namespace' ? 'shop' : 'shop/a' });
+      expect(sameForUs(followedKind(kind)!, object, { ...raw, kind })).to.equal(true);
+      expect(JSON.stringify(object)).to.not.match(/managedFields|ownerReferences|loadBalancer/);
     });
   }
 

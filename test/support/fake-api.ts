@@ -1,6 +1,7 @@
 // An API server of a few objects in memory, behind the interface that the control plane uses: lists, watches, versions
 // that count up, conflicts.
 import { KINDS, type KubeClient, KubeError, pathOf, type RequestOptions, type ResourcePath, type WatchOptions } from '#kube/api.ts';
+import { FOLLOWED_KINDS } from '#objects/kinds.ts';
 
 export interface Stored extends Record<string, unknown> {
   metadata: { namespace?: string; name: string; resourceVersion?: string; uid?: string; generation?: number };
@@ -12,7 +13,7 @@ export interface Asked {
   readonly body: Record<string, unknown> | undefined;
 }
 
-const PLURALS = new Set<string>(Object.values(KINDS).map(({ plural }) => plural));
+const PLURALS = new Set<string>([...Object.values(KINDS), ...FOLLOWED_KINDS].map(({ plural }) => plural));
 
 export class FakeApi implements KubeClient {
   readonly server = 'https://fake.test';

@@ -1,5 +1,6 @@
 // A whole mesh in one process: a real control plane, real sidecars, real sockets and TLS on loopback; only the
 // applications are the test's own.
+
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
@@ -12,7 +13,7 @@ import { workloadSpiffeId } from '#core/contract/identity.ts';
 import { ANNOTATION_STATUS } from '#core/contract/names.ts';
 import type { StatsSeries } from '#core/contract/stats.ts';
 import { silentLogger } from '#core/program/log.ts';
-import type { KubeObject } from '#objects/types.ts';
+import type { KubeObject } from '#kube/object.ts';
 import { readTracingSettings } from '#sidecar/observe/tracing/settings.ts';
 import { type SidecarProgram, startSidecar } from '#sidecar/program/program.ts';
 import { PushedTimers } from './pushed-timers.ts';

@@ -2,18 +2,19 @@
 
 import type { Logger } from '#core/program/log.ts';
 import type { Timers } from '#core/program/timers.ts';
-import { KINDS, type KubeClient } from '#kube/api.ts';
+import type { KubeClient } from '#kube/api.ts';
+import type { KubeObject } from '#kube/object.ts';
 import { Reflector, type ReflectorStatus } from '#kube/reflector.ts';
-import { project } from '#objects/project.ts';
+import type { FollowedKind } from '#objects/kind.ts';
+import { FOLLOWED_KINDS, followedKind, identify, kept, type StoredKind } from '#objects/kinds.ts';
 import { splitKey } from '#objects/references.ts';
-import { identify, type StoredKind } from '#objects/stored-kinds.ts';
-import type { KubeObject } from '#objects/types.ts';
+import type { Touched } from '#objects/touched.ts';
 import type { ObjectStore } from '../../store/object-store.ts';
 
 /** Who learns of the objects: the store itself while nothing is served, the control plane (over the same store) afterwards. */
 export interface ObjectSink {
-  apply(object: KubeObject): unknown;
-  remove(kind: string, namespace: string | undefined, name: string): unknown;
+  apply(object: KubeObject): Touched;
+  remove(kind: string, namespace: string | undefined, name: string): Touched;
 }
 
 /** A kind's reflector; tests put their own in its place. */
@@ -30,25 +31,12 @@ export interface ClusterSourceSettings {
   /** In [0, 1). */
   readonly random: () => number;
   readonly log: Logger;
-  /** After each change and each list, with the object that came (not on removal); for what watches besides the control plane. */
-  readonly onChange?: (kind: StoredKind, object: KubeObject | undefined) => void;
+  /** After each change, for what follows the objects besides the sink. */
+  readonly onTouched?: (touched: Touched) => void;
 }
 
 /** An API server that has just started denies kinds that it will serve in a moment: only after so long is a kind believed to be missing. */
 export const MISSING_AFTER_MS = 6000;
-
-/** The kinds that are followed, in the order of a report. */
-export const FOLLOWED: readonly StoredKind[] = [
-  'Service',
-  'EndpointSlice',
-  'Pod',
-  'Namespace',
-  'GRPCRoute',
-  'ReferenceGrant',
-  'XTelemetryPolicy',
-];
-/** Kinds that most clusters do not have: where one is not served, nothing is missing. Nothing waits for one that cannot be read. */
-const OPTIONAL: ReadonlySet<StoredKind> = new Set(['XTelemetryPolicy']);
 
 export class ClusterSource {
   private readonly settings: ClusterSourceSettings;
@@ -60,7 +48,7 @@ export class ClusterSource {
   constructor(settings: ClusterSourceSettings) {
     this.settings = settings;
     this.sink = settings.store;
-    this.reflectors = new Map(FOLLOWED.map((kind) => [kind, this.follow(kind)]));
+    this.reflectors = new Map(FOLLOWED_KINDS.map((kind) => [kind.kind, this.follow(kind)]));
   }
 
   start(): void {
@@ -80,14 +68,14 @@ export class ClusterSource {
   status(): { readonly kind: StoredKind; readonly status: ReflectorStatus }[] {
     return [...this.reflectors]
       .map(([kind, reflector]) => ({ kind, status: reflector.status() }))
-      .filter(({ kind, status }) => !(OPTIONAL.has(kind) && status.missing));
+      .filter(({ kind, status }) => !(followedKind(kind)!.optional && status.missing));
   }
 
   /** Kinds that are served but not known in full yet: while there is one, what is missing would look removed. */
   waitingFor(): { readonly kind: StoredKind; readonly error: string }[] {
     const nowMs = this.settings.timers.now();
     return this.status().flatMap(({ kind, status }) => {
-      if (status.synced || (OPTIONAL.has(kind) && status.lastError !== '')) return [];
+      if (status.synced || (followedKind(kind)!.optional && status.lastError !== '')) return [];
       if (!status.missing) this.missingSince.delete(kind);
       else if (!this.missingSince.has(kind)) this.missingSince.set(kind, nowMs);
       const sinceMs = this.missingSince.get(kind);
@@ -100,45 +88,38 @@ export class ClusterSource {
     return this.status().flatMap(({ kind, status }) => (status.missing ? [kind] : []));
   }
 
-  private follow(kind: StoredKind): Following {
+  private follow(kind: FollowedKind<StoredKind>): Following {
     const { client, timers, random, log } = this.settings;
     return new Reflector({
       client,
-      kind: KINDS[kind],
-      project: (raw) => project(kind, raw),
+      kind,
+      project: (raw) => kept(kind, raw),
       handler: {
         synced: (objects, unread) => this.replace(kind, objects, unread),
-        applied: (object) => this.apply(kind, object),
-        removed: ({ metadata }) => this.remove(kind, metadata?.namespace, metadata?.name ?? ''),
+        applied: (object) => this.report(this.sink.apply(object)),
+        removed: ({ metadata }) => this.report(this.sink.remove(kind.kind, metadata?.namespace, metadata?.name ?? '')),
       },
       timers,
       random,
-      log: log.child('reflector', { kind }),
+      log: log.child('reflector', { kind: kind.kind }),
     });
   }
 
   /** After a list: what it names is there, the rest is gone. What is equal to before touches nothing, as the store sees to. */
-  private replace(kind: StoredKind, objects: readonly KubeObject[], unread: readonly KubeObject[]): void {
-    const gone = new Set(this.settings.store.keysOf(kind));
+  private replace(kind: FollowedKind<StoredKind>, objects: readonly KubeObject[], unread: readonly KubeObject[]): void {
+    const gone = new Set(this.settings.store.keysOf(kind.kind));
     for (const object of unread) gone.delete(identify(object)?.key ?? '');
     for (const object of objects) {
       gone.delete(identify(object)?.key ?? '');
-      this.apply(kind, object);
+      this.report(this.sink.apply(object));
     }
     for (const key of gone) {
-      const [namespace, name] = kind === 'Namespace' ? [undefined, key] : splitKey(key);
-      this.remove(kind, namespace, name);
+      const [namespace, name] = kind.namespaced ? splitKey(key) : [undefined, key];
+      this.report(this.sink.remove(kind.kind, namespace, name));
     }
-    this.settings.onChange?.(kind, undefined);
   }
 
-  private apply(kind: StoredKind, object: KubeObject): void {
-    this.sink.apply(object);
-    this.settings.onChange?.(kind, object);
-  }
-
-  private remove(kind: StoredKind, namespace: string | undefined, name: string): void {
-    this.sink.remove(kind, namespace, name);
-    this.settings.onChange?.(kind, undefined);
+  private report(touched: Touched): void {
+    this.settings.onTouched?.(touched);
   }
 }

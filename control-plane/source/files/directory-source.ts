@@ -2,7 +2,8 @@
 import { promises as fs } from 'node:fs';
 import type { Logger } from '#core/program/log.ts';
 import { didYouMean } from '#core/text/nearest.ts';
-import { groupOf, KINDS } from '#objects/file-kinds.ts';
+import { apiVersionOf, groupOf } from '#objects/kind.ts';
+import { FILE_KINDS } from '#objects/kinds.ts';
 import { type IgnoredKind, type ParsedFile, parseManifests, type SourcedObject } from './manifests.ts';
 import { type FileContents, Generations, mergeFiles, NO_CONTENTS, nextContents } from './merge.ts';
 import { byPlace, formatProblem, type Problem } from './problem.ts';
@@ -36,7 +37,7 @@ interface FileState {
 const REREAD_MS = 5000;
 // While the directory is gone there is nothing to watch.
 const GONE_REREAD_MS = 200;
-const KIND_NAMES = KINDS.map(({ kind }) => kind);
+const KIND_NAMES = FILE_KINDS.map(({ kind }) => kind);
 const EMPTY: ParsedFile = { objects: [], problems: [], ignored: [], broken: new Set(), brokenUnknown: false };
 
 /**
@@ -217,13 +218,15 @@ function whole(severity: Problem['severity'], file: string, message: string): Pr
 function firstOfEachKind(ignored: readonly IgnoredKind[]): Problem[] {
   const said = new Set<string>();
   const notices: Problem[] = [];
-  for (const { apiVersion, kind, file, line, column } of [...ignored].sort((a, b) =>
+  for (const { notServed, apiVersion, kind, file, line, column } of [...ignored].sort((a, b) =>
     a.file < b.file ? -1 : a.file > b.file ? 1 : a.line - b.line,
   )) {
     if (said.has(`${apiVersion} ${kind}`)) continue;
     said.add(`${apiVersion} ${kind}`);
-    const meant = meantBy(apiVersion, kind);
-    const message = `Weft does not read ${kind} (${apiVersion}): ignored, here and elsewhere${meant}`;
+    const message =
+      notServed === true
+        ? `Weft does not serve ${kind} (${apiVersion}) yet: without effect, here and elsewhere`
+        : `Weft does not read ${kind} (${apiVersion}): ignored, here and elsewhere${meantBy(apiVersion, kind)}`;
     notices.push({ severity: 'notice', file, line, column, message });
   }
   return notices;
@@ -234,9 +237,10 @@ function firstOfEachKind(ignored: readonly IgnoredKind[]): Problem[] {
  * left in peace.
  */
 function meantBy(apiVersion: string, kind: string): string {
-  const namesake = KINDS.find((known) => known.kind === kind);
+  const namesake = FILE_KINDS.find((known) => known.kind === kind);
   if (namesake === undefined) return didYouMean(kind, KIND_NAMES);
-  return groupOf(apiVersion) === '' ? `, did you mean apiVersion: ${namesake.apiVersion}?` : didYouMean(apiVersion, [namesake.apiVersion]);
+  const meant = apiVersionOf(namesake);
+  return groupOf(apiVersion) === '' ? `, did you mean apiVersion: ${meant}?` : didYouMean(apiVersion, [meant]);
 }
 
 function sameList<T>(a: readonly T[], b: readonly T[], same: (a: T, b: T) => boolean): boolean {

@@ -1,6 +1,8 @@
 // Text of one manifest file → Kubernetes objects and problems. Pure.
-import { findKind, groupOf, KINDS, type Kind } from '#objects/file-kinds.ts';
-import { describe, formatPath, isMap, type Path, type Violation } from '#objects/shape.ts';
+import { isMap } from '#objects/fields.ts';
+import { apiVersionOf, groupOf, type Kind } from '#objects/kind.ts';
+import { FILE_KINDS, type FileKind, fileKind } from '#objects/kinds.ts';
+import { describe, formatPath, type Path, type Violation } from '#objects/shape.ts';
 import { type GoodDocument, readDocuments } from '#objects/yaml/documents.ts';
 import type { Place } from '#objects/yaml/mistakes.ts';
 import type { Problem } from './problem.ts';
@@ -30,10 +32,12 @@ export interface SourcedObject {
   readonly column: number;
 }
 
-/** A kind that Weft does not read; said once per kind by the caller. */
+/** A kind that Weft does not read, or does not serve yet; said once per kind by the caller. */
 export interface IgnoredKind {
   readonly apiVersion: string;
   readonly kind: string;
+  /** It is read all the same. */
+  readonly notServed?: true;
   readonly file: string;
   readonly line: number;
   readonly column: number;
@@ -114,13 +118,20 @@ class FileReading {
     } else if (typed.kind.endsWith('List') && Array.isArray(typed.value.items)) {
       this.takeList(typed.value, typed.value.items, path, document, depth);
     } else {
-      const known = findKind(typed.apiVersion, typed.kind);
+      const known = fileKind(typed.apiVersion, typed.kind);
       if (known !== undefined) this.takeObject(typed.value, known, path, document);
-      else this.ignored.push({ apiVersion: typed.apiVersion, kind: typed.kind, file: this.file, ...document.placeOf(path) });
+      if (known === undefined || known.notServed)
+        this.ignored.push({
+          apiVersion: typed.apiVersion,
+          kind: typed.kind,
+          ...(known !== undefined && { notServed: true }),
+          file: this.file,
+          ...document.placeOf(path),
+        });
     }
   }
 
-  private takeObject(value: Record<string, unknown>, kind: Kind, path: Path, document: GoodDocument): void {
+  private takeObject(value: Record<string, unknown>, kind: FileKind, path: Path, document: GoodDocument): void {
     const violations: Violation[] = [];
     kind.shape(value, path, (violation) => violations.push(violation));
     violations.sort((a, b) => Number(a.notice === true) - Number(b.notice === true));
@@ -171,7 +182,7 @@ function typeOf(value: unknown): Typed {
 
 function keyOfBroken(value: unknown): string | null {
   if (!isMap(value) || typeof value.kind !== 'string' || typeof value.apiVersion !== 'string' || !isMap(value.metadata)) return null;
-  const known = findKind(value.apiVersion, value.kind);
+  const known = fileKind(value.apiVersion, value.kind);
   const { name, namespace } = value.metadata;
   if (known === undefined || typeof name !== 'string' || name === '') return null;
   if (namespace !== undefined && namespace !== null && typeof namespace !== 'string') return null;
@@ -208,6 +219,6 @@ function expectedText(field: string, value: unknown, hint: string): string {
 }
 
 function hintVersion(kind: string): string {
-  const known = KINDS.find((candidate) => candidate.kind === kind);
-  return `for ${known === undefined ? 'example' : kind}: apiVersion: ${known?.apiVersion ?? 'v1'}`;
+  const known = FILE_KINDS.find((candidate) => candidate.kind === kind);
+  return `for ${known === undefined ? 'example' : kind}: apiVersion: ${known === undefined ? 'v1' : apiVersionOf(known)}`;
 }

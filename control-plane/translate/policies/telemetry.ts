@@ -3,11 +3,12 @@
 import { isDeepStrictEqual } from 'node:util';
 import { didYouMean } from '#core/text/nearest.ts';
 import { quote, sentence } from '#core/text/printable.ts';
+import type { Condition } from '#objects/condition.ts';
 import { entriesOf, fieldsOf, isAbsent, isInteger, portOf, textOf } from '#objects/fields.ts';
-import { backendServiceOf, isCoreGroup, keyOf, namespaceOf, splitKey } from '#objects/references.ts';
-import type { Condition, ParentReference, PolicyTracing, XTelemetryPolicy } from '#objects/types.ts';
-import { EXPERIMENTAL_GROUP } from '#objects/types.ts';
-import type { ObjectStore, ObjectView } from '../../store/object-store.ts';
+import { backendServiceOf, isCoreGroup, keyOf, namespaceOf, type ParentReference, splitKey } from '#objects/references.ts';
+import { EXPERIMENTAL_GROUP, type PolicyTracing, type XTelemetryPolicy } from '#objects/telemetry-policy.ts';
+import type { Touched } from '#objects/touched.ts';
+import type { ObjectView } from '../../store/object-store.ts';
 import { compareByAge, creationTimeOf } from '../age.ts';
 import { frontendOf, listPorts, meshPorts } from '../ports.ts';
 import { isGranted, suggestService } from '../routes/backends.ts';
@@ -87,12 +88,13 @@ const NOTHING: JudgedPolicies['holding'] = new Map();
 
 /** What policies say for pods. What holds in a namespace is kept until one of the objects that decide it is another. */
 export class PoliciesOfPods {
-  private readonly store: ObjectStore;
+  private readonly objects: ObjectView;
   private readonly defaultSampling: number;
-  private readonly known = new Map<string, { readonly inputs: number; readonly holding: JudgedPolicies['holding'] }>();
+  /** Namespace → what holds there; of those with policies that were asked about. */
+  private readonly known = new Map<string, JudgedPolicies['holding']>();
 
-  constructor(store: ObjectStore, defaultSampling: number) {
-    this.store = store;
+  constructor(objects: ObjectView, defaultSampling: number) {
+    this.objects = objects;
     this.defaultSampling = defaultSampling;
   }
 
@@ -100,33 +102,36 @@ export class PoliciesOfPods {
   of(podKey: string): PolicyTelemetry | undefined {
     const holding = this.holdingIn(splitKey(podKey)[0]);
     if (holding.size === 0) return undefined;
-    const services = this.store.servicesOf(podKey);
+    const services = this.objects.servicesOf(podKey);
     for (const [target, telemetry] of holding) if (services.has(target)) return telemetry ?? undefined;
     return holding.get('') ?? undefined;
   }
 
-  /** Whether it matters which pods these Services of a namespace have. */
-  concern(namespace: string, serviceKeys: ReadonlySet<string>): boolean {
-    const holding = this.holdingIn(namespace);
-    return holding.size > 0 && [...serviceKeys].some((key) => holding.has(key));
-  }
-
-  /** Of the namespaces that were asked about, those with policies for which a Service or a ReferenceGrant makes a difference since. */
-  changed(): string[] {
-    return [...this.known].flatMap(([namespace, { holding }]) =>
-      isDeepStrictEqual(holding, this.holdingIn(namespace)) ? [] : [namespace],
-    );
+  /**
+   * Takes note of a change, of every one. Policies are few: where there are none, Services and their endpoints say nothing of workloads.
+   * @returns the namespaces where of() may answer differently now
+   */
+  take({ policies, policyInputs, endpoints }: Touched): Set<string> {
+    const concerned = new Set(policies);
+    for (const namespace of policies) this.known.delete(namespace);
+    if (policyInputs)
+      for (const [namespace, before] of [...this.known]) {
+        this.known.delete(namespace);
+        if (!isDeepStrictEqual(before, this.holdingIn(namespace))) concerned.add(namespace);
+      }
+    for (const service of endpoints) {
+      const [namespace] = splitKey(service);
+      if (this.holdingIn(namespace).has(service)) concerned.add(namespace);
+    }
+    return concerned;
   }
 
   private holdingIn(namespace: string): JudgedPolicies['holding'] {
-    const { store, defaultSampling } = this;
-    const inputs = store.policyInputs;
     const known = this.known.get(namespace);
-    if (known?.inputs === inputs) return known.holding;
-    this.known.delete(namespace);
-    if (store.policiesIn(namespace).length === 0) return NOTHING;
-    const { holding } = judge(namespace, store, defaultSampling, () => '');
-    this.known.set(namespace, { inputs, holding });
+    if (known !== undefined) return known;
+    if (this.objects.policiesIn(namespace).length === 0) return NOTHING;
+    const { holding } = judge(namespace, this.objects, this.defaultSampling, () => '');
+    this.known.set(namespace, holding);
     return holding;
   }
 }

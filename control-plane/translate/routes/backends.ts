@@ -1,23 +1,14 @@
-// Which Service port a backendRef or mirror means, or why it means none (gamma.md §4.7, §4.11).
+// Which Service port a backendRef or mirror means, or why it means none (BackendObjectReference).
 import { create } from '@bufbuild/protobuf';
 import { type BackendRef, BackendRefSchema } from '#core/contract/gen/weft/v1/mesh_pb.ts';
 import { didYouMean, nearest } from '#core/text/nearest.ts';
 import { quote } from '#core/text/printable.ts';
 import { entriesOf, fieldsOf, isAbsent, portOf, textOf } from '#objects/fields.ts';
-import { backendServiceOf, isCoreGroup, keyOf, splitKey } from '#objects/references.ts';
-import { type BackendObjectReference, GATEWAY_GROUP } from '#objects/types.ts';
+import { type BackendObjectReference, backendServiceOf, GATEWAY_GROUP, isCoreGroup, keyOf, splitKey } from '#objects/references.ts';
 import type { ObjectView } from '../../store/object-store.ts';
 import { frontendOf, listPorts, meshPorts, otherTransport } from '../ports.ts';
 import type { ReferenceFault } from './findings.ts';
-
-/** What references of one route under one parent are judged by. */
-export interface ReferenceContext {
-  readonly objects: ObjectView;
-  readonly routeNamespace: string;
-  /** The parent Service's. */
-  readonly parentNamespace: string;
-  readonly strictReferenceGrants: boolean;
-}
+import type { RouteContext } from './traits.ts';
 
 export interface ResolvedReference {
   /** As far as it can be told: a faulty one may name nothing, or port 0. */
@@ -25,11 +16,8 @@ export interface ResolvedReference {
   readonly fault: ReferenceFault | undefined;
 }
 
-/** GEP-1911: a GRPCRoute speaks HTTP/2 without TLS to its backends; these declare that they speak something else. */
-const NOT_GRPC: ReadonlySet<string> = new Set(['https', 'kubernetes.io/ws', 'kubernetes.io/wss', 'tls']);
-
 /** Resolves a reference. What it says wrong is a fault of that reference alone: its share of the calls fails, the others' goes on. */
-export function resolveReference(reference: BackendObjectReference | null | undefined, context: ReferenceContext): ResolvedReference {
+export function resolveReference(reference: BackendObjectReference | null | undefined, context: RouteContext): ResolvedReference {
   const { group, kind, namespace, name, port } = fieldsOf(reference);
   const number = portOf(port);
   const key = backendServiceOf(reference, context.routeNamespace);
@@ -43,11 +31,12 @@ export function resolveReference(reference: BackendObjectReference | null | unde
   return { ref, fault: { reason: 'InvalidKind', message: `kind ${named} cannot be a backend, only Services can${hint}` } };
 }
 
-function faultOf(key: string, port: unknown, context: ReferenceContext): ReferenceFault | undefined {
+function faultOf(key: string, port: unknown, context: RouteContext): ReferenceFault | undefined {
   const [namespace, name] = splitKey(key);
+  const { kind, speaks, foreignAppProtocols } = context.traits;
   // Before anything is said about the object: whether it exists is its namespace's secret then.
   if (!isPermitted(namespace, name, context)) {
-    const message = `Service ${quote(key)} is in another namespace, where no ReferenceGrant allows GRPCRoutes of ${quote(context.routeNamespace)}`;
+    const message = `Service ${quote(key)} is in another namespace, where no ReferenceGrant allows ${kind}s of ${quote(context.routeNamespace)}`;
     return { reason: 'RefNotPermitted', message };
   }
   const service = context.objects.service(key);
@@ -69,19 +58,19 @@ function faultOf(key: string, port: unknown, context: ReferenceContext): Referen
     const transport = otherTransport(service, number);
     return transport === undefined
       ? { reason: 'BackendNotFound', message: `Service ${quote(key)} has no port ${number}: it has ${listPorts(ports)}` }
-      : { reason: 'UnsupportedProtocol', message: `port ${number} of Service ${quote(key)} is ${quote(transport)}: gRPC needs TCP` };
+      : { reason: 'UnsupportedProtocol', message: `port ${number} of Service ${quote(key)} is ${quote(transport)}: ${speaks} needs TCP` };
   }
-  if (NOT_GRPC.has(found.appProtocol.toLowerCase())) {
-    const message = `port ${number} of Service ${quote(key)} has appProtocol ${quote(found.appProtocol)}, which is not for gRPC without TLS`;
+  if (foreignAppProtocols.has(found.appProtocol.toLowerCase())) {
+    const message = `port ${number} of Service ${quote(key)} has appProtocol ${quote(found.appProtocol)}, which is not for ${speaks} without TLS`;
     return { reason: 'UnsupportedProtocol', message };
   }
   return undefined;
 }
 
-function isPermitted(namespace: string, name: string, context: ReferenceContext): boolean {
-  const { objects, routeNamespace, parentNamespace, strictReferenceGrants } = context;
+function isPermitted(namespace: string, name: string, context: RouteContext): boolean {
+  const { traits, objects, routeNamespace, parentNamespace, strictReferenceGrants } = context;
   if (!strictReferenceGrants || namespace === routeNamespace || namespace === parentNamespace) return true;
-  return isGranted(objects, { group: GATEWAY_GROUP, kind: 'GRPCRoute', namespace: routeNamespace }, namespace, name);
+  return isGranted(objects, { group: GATEWAY_GROUP, kind: traits.kind, namespace: routeNamespace }, namespace, name);
 }
 
 /** Whether a ReferenceGrant lets objects of a kind in another namespace refer to a Service. */

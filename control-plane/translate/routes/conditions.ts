@@ -1,16 +1,18 @@
-// The verdict on a route under one parentRef, as the standard conditions (gamma.md §5).
+// The verdict on a route under one parentRef, as the standard conditions (RouteConditionType of the Gateway API).
 
 import { quote, sentence } from '#core/text/printable.ts';
-import type { Condition } from '#objects/types.ts';
+import type { Condition } from '#objects/condition.ts';
 import { listPorts } from '../ports.ts';
 import type { Attachment } from './parents.ts';
 import type { TranslatedRoute, TranslatedRule } from './rules.ts';
+import type { RouteTraits } from './traits.ts';
 
 export interface Judged {
   readonly generation: number;
   readonly routeNamespace: string;
   readonly parentNamespace: string;
   readonly hasHostnames: boolean;
+  readonly failures: RouteTraits['failures'];
 }
 
 // metav1.Condition: at most 32768. Long before that nobody reads on, and the object has to be stored.
@@ -18,7 +20,7 @@ const LONGEST_MESSAGE = 4096;
 
 /**
  * Accepted and ResolvedRefs always, PartiallyInvalid only where some rules can be served and others cannot (it is never False).
- * ResolvedRefs speaks of backends alone: a missing parent is not a missing backend (gamma.md §7.23).
+ * ResolvedRefs speaks of backends alone: a missing parent is not a missing backend.
  */
 export function conditionsOf(attachment: Attachment, route: TranslatedRoute, judged: Judged): Condition[] {
   const condition = (type: string, status: 'True' | 'False', reason: string, message: string): Condition => ({
@@ -32,8 +34,8 @@ export function conditionsOf(attachment: Attachment, route: TranslatedRoute, jud
   const noneServed = faulty.length === route.rules.length && (faulty.length > 0 || route.faults.length > 0);
   const resolved = condition('ResolvedRefs', ...resolvedRefs(route));
   if ('fault' in attachment) return [condition('Accepted', 'False', 'NoMatchingParent', attachment.fault), resolved];
-  // In force, but only to fail (gamma.md §7.10, §7.11).
-  const consequence = faulty.length === 0 ? '' : '. What such a rule is known to match fails with UNAVAILABLE';
+  // In force, but only to fail: its calls must not go where the author did not send them.
+  const consequence = faulty.length === 0 ? '' : `. What such a rule is known to match fails with ${judged.failures.invalid}`;
   const wrong = `${[...route.faults.map(({ message }) => message), ...faulty.map(whatIsWrong)].join('; ')}${consequence}`;
   if (noneServed) return [condition('Accepted', 'False', (route.faults[0] ?? faulty[0].faults[0]).reason, wrong), resolved];
   const accepted = condition('Accepted', 'True', 'Accepted', acceptance(attachment.ports, route, judged));
@@ -45,8 +47,8 @@ export function conditionsOf(attachment: Attachment, route: TranslatedRoute, jud
 function acceptance(ports: Parameters<typeof listPorts>[0], route: TranslatedRoute, judged: Judged): string {
   const clients = judged.routeNamespace === judged.parentNamespace ? 'all clients' : `clients in namespace ${judged.routeNamespace}`;
   const notes = [`in force on ${listPorts(ports)} for ${clients}`];
-  if (route.rules.length === 0) notes.push('the route has no rules, so every call fails with UNIMPLEMENTED');
-  // A Service has no hostnames to compare with (gamma.md §4.3).
+  if (route.rules.length === 0) notes.push(`the route has no rules, so every call fails with ${judged.failures.unmatched}`);
+  // A Service has no hostnames to compare with (GEP-1294).
   if (judged.hasHostnames) notes.push('hostnames have no meaning for a Service and are ignored');
   // The standard has no condition for what does no harm.
   return [...notes, ...route.ignored].join('; ');

@@ -1,37 +1,50 @@
-// Filters of a rule or backendRef. One that cannot be run as written is never skipped: the rule is at fault, and its calls fail (gamma.md §7.10).
+// Filters of a rule or backendRef. One that cannot be run as written is never skipped, as the API demands (GRPCRouteRule.filters):
+// the rule is at fault, and its calls fail.
 import { create } from '@bufbuild/protobuf';
 import { type Filter, FilterSchema, type Mirror, MirrorSchema } from '#core/contract/gen/weft/v1/mesh_pb.ts';
 import { didYouMean } from '#core/text/nearest.ts';
 import { quote, sentence } from '#core/text/printable.ts';
 import { isAbsent, isInteger, isMap, listOf, textOf } from '#objects/fields.ts';
-import type { GRPCRouteFilter, RequestMirrorFilter } from '#objects/types.ts';
-import { type ReferenceContext, resolveReference } from './backends.ts';
+import type { RequestMirrorFilter, RouteFilter } from '#objects/route.ts';
+import { resolveReference } from './backends.ts';
 import type { Findings } from './findings.ts';
 import { translateHeaderModifier } from './header-modifier.ts';
 import { LONGEST_REASON, MOST_FILTERS } from './limits.ts';
+import type { RouteContext, RouteTraits } from './traits.ts';
 
-/** Type → the field that configures it. */
-const CONFIGURED_BY = {
-  RequestHeaderModifier: 'requestHeaderModifier',
-  ResponseHeaderModifier: 'responseHeaderModifier',
-  RequestMirror: 'requestMirror',
-  ExtensionRef: 'extensionRef',
-} as const;
-
-const SUPPORTED = ['RequestHeaderModifier', 'ResponseHeaderModifier', 'RequestMirror'];
 const REPEATABLE: ReadonlySet<string> = new Set(['RequestMirror', 'ExtensionRef']);
 const INT32 = 2_147_483_647;
 
+/** The filters that every kind of route has. ExtensionRef is one too, but no extension is known to Weft. */
+export const SHARED_FILTERS: RouteTraits['filters'] = {
+  RequestHeaderModifier: {
+    field: 'requestHeaderModifier',
+    translate: ({ requestHeaderModifier: modifier }, where, { traits }, findings) =>
+      isMap(modifier)
+        ? create(FilterSchema, { kind: { case: 'requestHeaders', value: translateHeaderModifier(modifier, where, traits, findings) } })
+        : undefined,
+  },
+  ResponseHeaderModifier: {
+    field: 'responseHeaderModifier',
+    translate: ({ responseHeaderModifier: modifier }, where, { traits }, findings) =>
+      isMap(modifier)
+        ? create(FilterSchema, { kind: { case: 'responseHeaders', value: translateHeaderModifier(modifier, where, traits, findings) } })
+        : undefined,
+  },
+  RequestMirror: {
+    field: 'requestMirror',
+    translate: ({ requestMirror: mirror }, where, context, findings) =>
+      isMap(mirror)
+        ? create(FilterSchema, { kind: { case: 'mirror', value: translateMirror(mirror, where, context, findings) } })
+        : undefined,
+  },
+};
+
 /**
- * The filters in their order; those of a GRPCRoute have no specified order, Weft runs them as they are listed.
+ * The filters of a list, in its order.
  * @param where "" for the rule's, "backendRefs[2]" for a backend's
  */
-export function translateFilters(
-  filters: GRPCRouteFilter[] | undefined,
-  where: string,
-  context: ReferenceContext,
-  findings: Findings,
-): Filter[] {
+export function translateFilters(filters: RouteFilter[] | undefined, where: string, context: RouteContext, findings: Findings): Filter[] {
   const seen = new Set<string>();
   const prefix = where === '' ? '' : `${where}.`;
   return listOf(filters, 'filters', MOST_FILTERS, findings.at(where)).flatMap((filter, i) => {
@@ -51,45 +64,34 @@ export function translateFilters(
 }
 
 function translateFilter(
-  filter: GRPCRouteFilter,
+  filter: RouteFilter,
   type: string | undefined,
   where: string,
-  context: ReferenceContext,
+  context: RouteContext,
   findings: Findings,
 ): Filter | undefined {
   if (type === 'ExtensionRef') {
     findings.fault(where, `ExtensionRef ${quote(filter.extensionRef?.kind)} ${quote(filter.extensionRef?.name)} is not known to this mesh`);
     return undefined;
   }
-  if (type === undefined || !SUPPORTED.includes(type)) {
-    const hint = type === undefined ? '' : didYouMean(type, SUPPORTED);
-    findings.fault(where, `filters of type ${quote(filter.type)} are not supported in a GRPCRoute (${SUPPORTED.join(', ')} are)${hint}`);
+  const { kind, filters } = context.traits;
+  const known = type !== undefined && Object.hasOwn(filters, type) ? filters[type] : undefined;
+  if (known === undefined) {
+    const supported = Object.keys(filters);
+    const hint = type === undefined ? '' : didYouMean(type, supported);
+    findings.fault(where, `filters of type ${quote(filter.type)} are not supported in a ${kind} (${supported.join(', ')} are)${hint}`);
     return undefined;
   }
-  const own = CONFIGURED_BY[type as keyof typeof CONFIGURED_BY];
-  for (const field of Object.values(CONFIGURED_BY)) {
-    if (field !== own && !isAbsent(filter[field])) findings.fault(where, `has "${field}" although its type is ${type}`);
+  for (const field of [...Object.values(filters).map(({ field }) => field), 'extensionRef'] as const) {
+    if (field !== known.field && !isAbsent(filter[field])) findings.fault(where, `has "${field}" although its type is ${type}`);
   }
-  const { requestHeaderModifier, responseHeaderModifier, requestMirror } = filter;
-  if (type === 'RequestHeaderModifier' && isMap(requestHeaderModifier)) {
-    return create(FilterSchema, {
-      kind: { case: 'requestHeaders', value: translateHeaderModifier(requestHeaderModifier, where, findings) },
-    });
-  }
-  if (type === 'ResponseHeaderModifier' && isMap(responseHeaderModifier)) {
-    return create(FilterSchema, {
-      kind: { case: 'responseHeaders', value: translateHeaderModifier(responseHeaderModifier, where, findings) },
-    });
-  }
-  if (type === 'RequestMirror' && isMap(requestMirror)) {
-    return create(FilterSchema, { kind: { case: 'mirror', value: translateMirror(requestMirror, where, context, findings) } });
-  }
-  findings.fault(where, `a filter of type ${type} must have "${own}"`);
-  return undefined;
+  const translated = known.translate(filter, where, context, findings);
+  if (translated === undefined) findings.fault(where, `a filter of type ${type} must have "${known.field}"`);
+  return translated;
 }
 
-/** A mirror that leads nowhere copies nothing, and the calls themselves go on (gamma.md §4.9). */
-function translateMirror(mirror: RequestMirrorFilter, where: string, context: ReferenceContext, findings: Findings): Mirror {
+/** A mirror that leads nowhere copies nothing, and the calls themselves go on (HTTPRequestMirrorFilter.backendRef). */
+function translateMirror(mirror: RequestMirrorFilter, where: string, context: RouteContext, findings: Findings): Mirror {
   const { ref, fault } = resolveReference(mirror.backendRef, context);
   if (fault !== undefined) findings.reference(`${where}.requestMirror`, fault);
   const share = shareOf(mirror, `${where}.requestMirror`, findings);

@@ -1,4 +1,4 @@
-// What is wrong with a route, gathered while it is translated and turned into conditions at the end (gamma.md §5).
+// What is wrong with a route, gathered while it is translated and turned into conditions at the end.
 
 /** Standard reasons of Accepted=False and PartiallyInvalid. */
 export type RuleReason = 'UnsupportedValue' | 'IncompatibleFilters';

@@ -1,12 +1,13 @@
-// RequestHeaderModifier and ResponseHeaderModifier: one action per header name, none on headers that are not the user's (gamma.md §4.9).
+// RequestHeaderModifier and ResponseHeaderModifier: one action per header name (HTTPHeaderFilter), none on headers that are not the user's.
 import { create } from '@bufbuild/protobuf';
 import { type HeaderModifier, HeaderModifierSchema } from '#core/contract/gen/weft/v1/mesh_pb.ts';
 import { quote } from '#core/text/printable.ts';
 import { fieldsOf, isMap, listOf, textOf } from '#objects/fields.ts';
-import type { HeaderLine, HeaderModifierFilter } from '#objects/types.ts';
+import type { HeaderLine, HeaderModifierFilter } from '#objects/route.ts';
 import type { Findings } from './findings.ts';
 import { headerNameOf, whyUntouchable } from './header-name.ts';
 import { MOST_HEADER_EDITS } from './limits.ts';
+import type { RouteTraits } from './traits.ts';
 
 const LONGEST_VALUE = 4096;
 // RFC 9110 §5.5: visible characters, spaces and tabs inside. CR, LF and NUL would split the message.
@@ -16,14 +17,19 @@ const CONTROL = /[\0-\x08\x0a-\x1f\x7f]/;
  * The edits of one modifier, names in lower case. Faults go to `findings`; a modifier with faults must not be used.
  * Equivalent names in one list: the first counts (HTTPHeader.name). The same name in two lists has no defined outcome and is a fault.
  */
-export function translateHeaderModifier(filter: HeaderModifierFilter, where: string, findings: Findings): HeaderModifier {
+export function translateHeaderModifier(
+  filter: HeaderModifierFilter,
+  where: string,
+  traits: RouteTraits,
+  findings: Findings,
+): HeaderModifier {
   const { set, add, remove } = filter;
   /** Lower-case name → the list that it stands in. */
   const listOfName = new Map<string, string>();
   const claim = (value: unknown, list: string, at: string): string | undefined => {
     const name = headerNameOf(value, at, findings);
     if (name === undefined) return undefined;
-    const untouchable = whyUntouchable(name);
+    const untouchable = whyUntouchable(name, traits);
     const other = listOfName.get(name);
     if (untouchable !== undefined) findings.fault(at, untouchable);
     else if (other === undefined) {

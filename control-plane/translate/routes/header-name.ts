@@ -3,19 +3,9 @@ import { CONNECTION_HEADERS, HEADER_NAME } from '#core/contract/header-names.ts'
 import { quote } from '#core/text/printable.ts';
 import { textOf } from '#objects/fields.ts';
 import type { Findings } from './findings.ts';
+import type { RouteTraits } from './traits.ts';
 
 const LONGEST_NAME = 256;
-
-/** gRPC's own (its HTTP/2 protocol document, "Call-Definition" and "Status"): they say how the message is framed, when it ends and how it went. */
-const GRPC: ReadonlySet<string> = new Set([
-  'grpc-accept-encoding',
-  'grpc-encoding',
-  'grpc-message',
-  'grpc-message-type',
-  'grpc-status',
-  'grpc-status-details-bin',
-  'grpc-timeout',
-]);
 
 /** The lower-case form of a header name; undefined after noting a fault: it is none. Pseudo-headers are none. */
 export function headerNameOf(value: unknown, where: string, findings: Findings): string | undefined {
@@ -30,8 +20,8 @@ export function headerNameOf(value: unknown, where: string, findings: Findings):
 }
 
 /** Why a filter may not edit a header (lower case); undefined: it may. */
-export function whyUntouchable(name: string): string | undefined {
+export function whyUntouchable(name: string, { ownHeaders, speaks }: RouteTraits): string | undefined {
   if (CONNECTION_HEADERS.has(name)) return `the header ${name} belongs to the connection and cannot be edited`;
-  if (GRPC.has(name)) return `the header ${name} belongs to gRPC and cannot be edited`;
+  if (ownHeaders.has(name)) return `the header ${name} belongs to ${speaks} and cannot be edited`;
   return undefined;
 }

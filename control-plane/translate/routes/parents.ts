@@ -1,14 +1,15 @@
-// Which ports of a Service a parentRef attaches a GRPCRoute to, or why none (gamma.md §4.1, §4.3).
-import { Protocol } from '#core/contract/gen/weft/v1/mesh_pb.ts';
+// Which ports of a Service a parentRef attaches a route to, or why none (GEP-1294).
 import { didYouMean } from '#core/text/nearest.ts';
 import { quote } from '#core/text/printable.ts';
 import { entriesOf, fieldsOf, isAbsent, portOf } from '#objects/fields.ts';
-import { parentServiceOf } from '#objects/references.ts';
-import type { GRPCRoute, ParentReference, Service } from '#objects/types.ts';
+import { type ParentReference, parentServiceOf } from '#objects/references.ts';
+import type { Route } from '#objects/route.ts';
+import type { Service } from '#objects/service.ts';
 import type { ObjectView } from '../../store/object-store.ts';
 import { frontendOf, listPorts, type MeshPort, otherTransport } from '../ports.ts';
 import { suggestService } from './backends.ts';
 import { MOST_PARENT_REFS } from './limits.ts';
+import type { RouteTraits } from './traits.ts';
 
 export type Attachment = { readonly ports: readonly MeshPort[] } | { readonly fault: string };
 
@@ -19,7 +20,7 @@ export interface ParentEntry {
 }
 
 /** The parentRefs of a route to a Service, equivalent ones once: the key is group, kind, namespace, name, sectionName and port after defaulting. */
-export function parentRefsTo(key: string, route: GRPCRoute, routeNamespace: string): ParentEntry[] {
+export function parentRefsTo(key: string, route: Route, routeNamespace: string): ParentEntry[] {
   const found = new Map<string, ParentEntry>();
   for (const ref of entriesOf(fieldsOf(route.spec).parentRefs).slice(0, MOST_PARENT_REFS)) {
     if (parentServiceOf(ref, routeNamespace) !== key) continue;
@@ -30,7 +31,7 @@ export function parentRefsTo(key: string, route: GRPCRoute, routeNamespace: stri
   return [...found.values()];
 }
 
-/** Status entries repeat the parentRef as the spec has it: what the author left out stays out, "core" stays "core" (gamma.md §5, §7.19). */
+/** Status entries repeat the parentRef as the spec has it: what the author left out stays out, "core" stays "core" (RouteParentStatus.parentRef). */
 function asWritten(ref: ParentReference): ParentReference {
   const copy: Record<string, unknown> = {};
   for (const field of ['group', 'kind', 'namespace', 'name', 'sectionName', 'port'] as const) {
@@ -41,7 +42,7 @@ function asWritten(ref: ParentReference): ParentReference {
 
 /**
  * The ports that a parentRef means. A sectionName is the name of a port; with a port as well, both must mean the same one. Without either it means
- * every port that could carry gRPC: those declared to carry other bytes (`tcp`, `https`, `mysql`, …) are left as they are.
+ * every port that such a route can be on: those declared to carry other bytes (`tcp`, `https`, `mysql`, …) are left as they are.
  */
 export function attach(
   ref: ParentReference,
@@ -49,6 +50,7 @@ export function attach(
   service: Service | undefined,
   ports: readonly MeshPort[],
   objects: ObjectView,
+  traits: RouteTraits,
 ): Attachment {
   if (service === undefined) return { fault: `there is no Service ${quote(key)}${suggestService(key, objects)}` };
   const frontend = frontendOf(service);
@@ -57,31 +59,38 @@ export function attach(
   if (frontend === 'externalName') return { fault: `Service ${quote(key)} is of type ExternalName: it has no address of its own` };
   const { port, sectionName } = ref;
   const byNumber = isAbsent(port) ? ports : ports.filter((candidate) => candidate.port === port);
-  if (byNumber.length === 0) return { fault: whyNoPort(port, key, service, ports) };
+  if (byNumber.length === 0) return { fault: whyNoPort(port, key, service, ports, traits) };
   const named = isAbsent(sectionName) || sectionName === '' ? undefined : sectionName;
   const found = named === undefined ? byNumber : byNumber.filter(({ name }) => name === named);
-  if (found.length === 0) return { fault: whyNoSection(named, port, key, service, ports) };
-  const fit = found.filter(({ protocol }) => protocol !== Protocol.TCP);
+  if (found.length === 0) return { fault: whyNoSection(named, port, key, service, ports, traits) };
+  const fit = found.filter(({ protocol }) => traits.canBeOn(protocol));
   if (fit.length > 0) return { ports: fit };
   return {
-    fault: `${listPorts(found)} of Service ${quote(key)} ${found.length === 1 ? 'is' : 'are'} declared to carry no HTTP/2: appProtocol or the port's name says so`,
+    fault: `${listPorts(found)} of Service ${quote(key)} ${found.length === 1 ? 'is' : 'are'} declared to carry no ${traits.over}: appProtocol or the port's name says so`,
   };
 }
 
-function whyNoPort(port: unknown, key: string, service: Service, ports: readonly MeshPort[]): string {
+function whyNoPort(port: unknown, key: string, service: Service, ports: readonly MeshPort[], { speaks }: RouteTraits): string {
   const number = portOf(port);
   if (isAbsent(port)) return `Service ${quote(key)} has no TCP port`;
   if (number === undefined) return `the port must be a number from 1 to 65535, not ${quote(port)}`;
   const transport = otherTransport(service, number);
-  if (transport !== undefined) return `port ${number} of Service ${quote(key)} is ${quote(transport)}: gRPC needs TCP`;
+  if (transport !== undefined) return `port ${number} of Service ${quote(key)} is ${quote(transport)}: ${speaks} needs TCP`;
   return `Service ${quote(key)} has no port ${number}: it has ${listPorts(ports)}`;
 }
 
-function whyNoSection(sectionName: unknown, port: unknown, key: string, service: Service, ports: readonly MeshPort[]): string {
+function whyNoSection(
+  sectionName: unknown,
+  port: unknown,
+  key: string,
+  service: Service,
+  ports: readonly MeshPort[],
+  { speaks }: RouteTraits,
+): string {
   const there = ports.some(({ name }) => name === sectionName);
   if (there) return `port ${quote(port)} of Service ${quote(key)} is not the one named ${quote(sectionName)}: it has ${listPorts(ports)}`;
   const transport = typeof sectionName === 'string' ? otherTransport(service, sectionName) : undefined;
-  if (transport !== undefined) return `port ${quote(sectionName)} of Service ${quote(key)} is ${quote(transport)}: gRPC needs TCP`;
+  if (transport !== undefined) return `port ${quote(sectionName)} of Service ${quote(key)} is ${quote(transport)}: ${speaks} needs TCP`;
   const names = ports.map(({ name }) => name).filter((name) => name !== '');
   const hint = typeof sectionName === 'string' ? didYouMean(sectionName, names) : '';
   return `Service ${quote(key)} has no port named ${quote(sectionName)}${hint || `: it has ${listPorts(ports)}`}`;

@@ -1,15 +1,15 @@
-// The rules of a GRPCRoute under one parent Service: what each matches, does and sends to, and what is wrong with it.
+// The rules of a route under one parent Service: what each matches, does and sends to, and what is wrong with it.
 import { create } from '@bufbuild/protobuf';
 import { type Backend, BackendSchema, RouteRefSchema, type Rule, RuleSchema } from '#core/contract/gen/weft/v1/mesh_pb.ts';
 import { quote, sentence } from '#core/text/printable.ts';
 import { readAnnotations } from '#objects/annotations.ts';
 import { fieldsOf, isAbsent, isInteger, isMap, listOf, textOf } from '#objects/fields.ts';
-import type { GRPCBackendRef, GRPCRoute, GRPCRouteRule } from '#objects/types.ts';
-import { type ReferenceContext, resolveReference } from './backends.ts';
+import type { Route, RouteBackendRef, RouteRule } from '#objects/route.ts';
+import { resolveReference } from './backends.ts';
 import { translateFilters } from './filters.ts';
 import { Findings, type ReferenceFault, type RuleFault } from './findings.ts';
-import { type RuleMatch, translateMatches } from './grpc/matches.ts';
 import { LONGEST_REASON, MOST_BACKENDS, MOST_MATCHES, MOST_RULES } from './limits.ts';
+import type { RouteContext, RuleMatch } from './traits.ts';
 
 export interface TranslatedRule {
   readonly rule: Rule;
@@ -34,9 +34,9 @@ const MOST_WEIGHT = 1_000_000;
  * Translates all rules. A rule at fault stays in the table without filters and backends: the calls that it surely matches fail, rather than going
  * where its author did not send them; matches that cannot be understood match nothing.
  */
-export function translateRules(route: GRPCRoute, name: string, context: ReferenceContext): TranslatedRoute {
+export function translateRules(route: Route, name: string, context: RouteContext): TranslatedRoute {
   const findings = new Findings();
-  const ref = create(RouteRefSchema, { kind: 'GRPCRoute', namespace: context.routeNamespace, name });
+  const ref = create(RouteRefSchema, { kind: context.traits.kind, namespace: context.routeNamespace, name });
   const rules = listOf(fieldsOf(route.spec).rules, 'rules', MOST_RULES, findings.at(''));
   const { traceSampling, mistakes } = readAnnotations(route);
   let matchesLeft = MOST_MATCHES;
@@ -49,17 +49,17 @@ export function translateRules(route: GRPCRoute, name: string, context: Referenc
 }
 
 function translateRule(
-  rule: GRPCRouteRule | null,
+  rule: RouteRule | null,
   index: number,
   ofRoute: Pick<Rule, 'route' | 'traceSampling'>,
   mostMatches: number,
-  context: ReferenceContext,
+  context: RouteContext,
 ): TranslatedRule {
   const findings = new Findings();
   if (!isMap(rule)) findings.fault('', `must be a map, not ${quote(rule)}`);
   const { name, matches, filters, backendRefs } = fieldsOf(rule);
   // What is no rule at all matches nothing; an empty one matches everything.
-  const ruleMatches = isMap(rule) ? translateMatches(matches, findings, mostMatches) : [];
+  const ruleMatches = isMap(rule) ? context.traits.translateMatches(matches, findings, mostMatches) : [];
   const ruleFilters = translateFilters(filters, '', context, findings);
   const backends = listOf(backendRefs, 'backendRefs', MOST_BACKENDS, findings.at('')).map((backend, i) =>
     translateBackend(backend, `backendRefs[${i}]`, context, findings),
@@ -78,7 +78,7 @@ function translateRule(
   };
 }
 
-function translateBackend(backend: GRPCBackendRef | null, where: string, context: ReferenceContext, findings: Findings): Backend {
+function translateBackend(backend: RouteBackendRef | null, where: string, context: RouteContext, findings: Findings): Backend {
   const { ref, fault } = resolveReference(backend, context);
   if (fault !== undefined) findings.reference(where, fault);
   const { weight, filters } = fieldsOf(backend);

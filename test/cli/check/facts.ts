@@ -3,7 +3,7 @@
 import type { Facts, Read } from '#cli/check/facts.ts';
 import type { ClusterPod, Deployment } from '#cli/cluster/objects.ts';
 import type { ReplicaAnswer } from '#cli/cluster/replicas.ts';
-import type { GRPCRoute } from '#objects/types.ts';
+import type { GRPCRoute } from '#objects/grpc-route.ts';
 
 export const NOW_MS = Date.parse('2026-11-21T12:00:00Z');
 const DAY_MS = 86_400_000;

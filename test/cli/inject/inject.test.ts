@@ -1,4 +1,5 @@
 // `weft inject`: manifests in and out, by way of the command line.
+
 import fs from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
@@ -9,6 +10,7 @@ import { injectCommand } from '#cli/inject/command.ts';
 import { injectManifests } from '#cli/inject/manifests.ts';
 import { Failure } from '#core/program/failure.ts';
 import { KINDS } from '#kube/api.ts';
+import { deploymentKind } from '#objects/deployment.ts';
 import { SETTINGS } from '#test/injector/golden-case.ts';
 import { MemoryApi } from '#test/injector/memory-api.ts';
 
@@ -215,7 +217,7 @@ describe('weft inject: the command', () => {
       { name: 'WEFT_POD_NAME', valueFrom: {} },
     ];
     api.put(
-      { kind: KINDS.Deployment, namespace: 'weft-system', name: 'weft-injector' },
+      { kind: deploymentKind, namespace: 'weft-system', name: 'weft-injector' },
       { spec: { template: { spec: { containers: [{ env }] } } } },
     );
     const { out } = await weft(['-f', file]);

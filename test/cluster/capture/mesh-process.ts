@@ -12,7 +12,7 @@ import { TokenIssuer } from '#control-plane/issue/token.ts';
 import { type ControlPlane, type ControlPlaneDeps, startControlPlane } from '#control-plane/program/assemble.ts';
 import { SIDECAR_USER_ID } from '#core/contract/names.ts';
 import { silentLogger } from '#core/program/log.ts';
-import type { KubeObject } from '#objects/types.ts';
+import type { KubeObject } from '#kube/object.ts';
 import { originalDestinationProblem } from '#sidecar/link/original-dst.ts';
 import { startSidecar } from '#sidecar/program/program.ts';
 import { readSidecarSettings } from '#sidecar/program/settings.ts';

@@ -1,7 +1,9 @@
 // How long a pod takes from created to Ready, with a sidecar and without, alternating; medians.
 // npx node test/cluster/measure/pod-ready.ts [pods of each kind]
-import { KINDS, type KubeClient } from '#kube/api.ts';
+
+import type { KubeClient } from '#kube/api.ts';
 import { connectKube } from '#kube/client.ts';
+import { podKind } from '#objects/pod.ts';
 import type { Item, Objects, PodItem } from '../support/objects.ts';
 import { echoContainer, INJECT } from '../support/workloads.ts';
 import { measure, quantile, say } from './frame.ts';
@@ -32,7 +34,7 @@ process.exit(0);
  */
 async function timeToReady(client: KubeClient, objects: Objects, namespace: string, name: string): Promise<number> {
   const spec = { containers: [echoContainer()], terminationGracePeriodSeconds: 1 };
-  const where = { kind: KINDS.Pod, namespace };
+  const where = { kind: podKind, namespace };
   const body = { apiVersion: 'v1', kind: 'Pod', metadata: { name }, spec };
   const created = await client.request<Item>('POST', where, { body });
   const createdMs = performance.now();
@@ -52,7 +54,7 @@ function readyAt(client: KubeClient, namespace: string, name: string, resourceVe
     };
     const query = { fieldSelector: `metadata.name=${name}`, resourceVersion };
     client
-      .watch({ kind: KINDS.Pod, namespace }, { query, idleMs: LONGEST_MS, signal: stop.signal, onEvent })
+      .watch({ kind: podKind, namespace }, { query, idleMs: LONGEST_MS, signal: stop.signal, onEvent })
       .then(() => reject(new Error('the watch ended')), reject);
   });
 }

@@ -1,8 +1,9 @@
 // How soon a changed route is in force: from the API server's answer until all of four kept connections in a pod show
 // the new header value.
 // npx node test/cluster/measure/propagation.ts [changes]   The pod and this program must share a clock: one machine.
-import { KINDS } from '#kube/api.ts';
+
 import { connectKube } from '#kube/client.ts';
+import { grpcRouteKind } from '#objects/grpc-route.ts';
 import { Caller } from '../support/caller.ts';
 import { answerHeader, backend, echo, grpcRoute, INJECT, service } from '../support/workloads.ts';
 import { measure, quantile, say } from './frame.ts';
@@ -27,7 +28,7 @@ await measure({ [NS]: INJECT }, async (objects) => {
   for (let i = 0; i < CHANGES; i++) {
     const value = `change-${i}`;
     const shown = poll.shows(value);
-    const where = { kind: KINDS.GRPCRoute, namespace: NS, name: 'echo' };
+    const where = { kind: grpcRouteKind, namespace: NS, name: 'echo' };
     await client.request('PATCH', where, { body: { spec: route(value).spec } });
     const answeredMs = performance.timeOrigin + performance.now();
     tookMs.push((await shown) - answeredMs);

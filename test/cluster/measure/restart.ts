@@ -1,8 +1,10 @@
 // Restarts the control plane, and says how long it takes from the start of its process until it is ready. Our own cluster only.
+
 import { readFileSync } from 'node:fs';
 import path from 'node:path';
 import { CONTROL_PLANE_NAME, SYSTEM_NAMESPACE } from '#core/contract/names.ts';
-import { KINDS, type KubeClient } from '#kube/api.ts';
+import type { KubeClient } from '#kube/api.ts';
+import { podKind } from '#objects/pod.ts';
 import { type Measured, watch } from '../../../bench/processes.ts';
 import { must } from '../exec.ts';
 import { allPids, statOf } from '../processes.ts';
@@ -23,7 +25,7 @@ export type Process = Measured & { readonly pid: number };
  */
 export async function restartControlPlane(client: KubeClient): Promise<{ plane: Process; tookMs: number; cpuMs: number }> {
   const old = await controlPlanePod(client);
-  const where = { kind: KINDS.Pod, namespace: SYSTEM_NAMESPACE };
+  const where = { kind: podKind, namespace: SYSTEM_NAMESPACE };
   await client.request('DELETE', { ...where, name: old.metadata.name });
   const pod = await eventually('the next pod', async () => {
     const found = await controlPlanePod(client);
@@ -44,7 +46,7 @@ export async function controlPlane(client: KubeClient): Promise<Process> {
 
 /** The newest of its pods. */
 async function controlPlanePod(client: KubeClient): Promise<PodItem> {
-  const { items } = await client.request<{ items: PodItem[] }>('GET', { kind: KINDS.Pod, namespace: SYSTEM_NAMESPACE });
+  const { items } = await client.request<{ items: PodItem[] }>('GET', { kind: podKind, namespace: SYSTEM_NAMESPACE });
   const [newest] = items
     .filter(({ metadata }) => metadata.name.startsWith(CONTROL_PLANE_NAME) && metadata.deletionTimestamp === undefined)
     .sort((a, b) => b.metadata.creationTimestamp!.localeCompare(a.metadata.creationTimestamp!));

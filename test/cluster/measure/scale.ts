@@ -1,7 +1,10 @@
 // What many Services cost: the control plane's start and memory, the time of one changed endpoint to its subscriber, the memory of sidecars that have nothing to do with them.
 // npx node test/cluster/measure/scale.ts [sizes, default 0,500,2000] [changes, default 20]   On a quiet machine; restarts the control plane. Five endpoints a Service, no pods.
-import { KINDS, type KubeClient } from '#kube/api.ts';
+
+import type { KubeClient } from '#kube/api.ts';
 import { connectKube } from '#kube/client.ts';
+import { endpointSliceKind } from '#objects/endpoint-slice.ts';
+import { serviceKind } from '#objects/service.ts';
 import { type Measured, sleep } from '../../../bench/processes.ts';
 import { Caller } from '../support/caller.ts';
 import type { Item, PodItem } from '../support/objects.ts';
@@ -74,11 +77,7 @@ async function changes(client: KubeClient, caller: Caller, addresses: Record<str
   for (let i = 0; i <= CHANGES; i++) {
     const pod = i % 2 === 0 ? 'echo-a' : 'echo-b';
     const shown = poll.shows(pod);
-    await client.request(
-      'PATCH',
-      { kind: KINDS.EndpointSlice, namespace: PODS, name: MOVING },
-      { body: { endpoints: at(pod, addresses) } },
-    );
+    await client.request('PATCH', { kind: endpointSliceKind, namespace: PODS, name: MOVING }, { body: { endpoints: at(pod, addresses) } });
     const answeredMs = performance.timeOrigin + performance.now();
     // The first makes sure of where it starts.
     if (i > 0) tookMs.push((await shown) - answeredMs);
@@ -98,8 +97,8 @@ async function fill(client: KubeClient, from: number, to: number): Promise<void>
       const i = next++;
       const name = `service-${i}`;
       const addresses = Array.from({ length: ENDPOINTS }, (_, k) => `10.200.${i % 250}.${1 + Math.floor(i / 250) * ENDPOINTS + k}`);
-      await client.request('POST', { kind: KINDS.Service, namespace: NS }, { body: plainService(NS, name) });
-      await client.request('POST', { kind: KINDS.EndpointSlice, namespace: NS }, { body: slice(NS, name, addresses) });
+      await client.request('POST', { kind: serviceKind, namespace: NS }, { body: plainService(NS, name) });
+      await client.request('POST', { kind: endpointSliceKind, namespace: NS }, { body: slice(NS, name, addresses) });
     }
   };
   await Promise.all(Array.from({ length: WRITERS }, write));

@@ -2,11 +2,11 @@
 // flood.
 import { expect } from 'chai';
 import { MOST_REVIEWS, MOST_WAITING, REFUSED_FOR_MS, TokenReviewer } from '#control-plane/issue/token-review.ts';
-import { KINDS, KubeError } from '#kube/api.ts';
-import type { Pod } from '#objects/types.ts';
+import { KubeError } from '#kube/api.ts';
+import { type Pod, podKind } from '#objects/pod.ts';
 import { FakeApi } from '../../support/fake-api.ts';
 
-const POD = { kind: KINDS.Pod, namespace: 'shop', name: 'checkout-1' };
+const POD = { kind: podKind, namespace: 'shop', name: 'checkout-1' };
 const REVIEWS = '/apis/authentication.k8s.io/v1/tokenreviews';
 
 function token(claims: object = {}, signature = 's'): string {

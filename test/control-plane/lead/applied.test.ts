@@ -1,7 +1,7 @@
 // The condition that counts sidecars: what it says, and when it is worth a write.
 import { expect } from 'chai';
 import { APPLIED_EVERY_MS, AppliedPace, appliedCondition, COUNTS_EVERY_MS, SETTLED_AFTER_MS } from '#control-plane/lead/applied.ts';
-import type { Condition, StoredCondition } from '#objects/types.ts';
+import type { Condition, StoredCondition } from '#objects/condition.ts';
 
 const stored = (condition: Condition): StoredCondition => ({ ...condition, lastTransitionTime: '2026-01-01T00:00:00Z' });
 

@@ -1,7 +1,7 @@
 // Labels and annotations that mean nothing, and what was likely meant.
 import { expect } from 'chai';
 import { namespaceMistakes } from '#control-plane/lead/namespace-mistakes.ts';
-import type { Namespace } from '#objects/types.ts';
+import type { Namespace } from '#objects/namespace.ts';
 
 describe('control-plane/lead: namespace-mistakes', () => {
   const messages = (namespace: Namespace) => namespaceMistakes(namespace).map(({ message }) => message);

@@ -3,7 +3,8 @@ import { expect } from 'chai';
 import fc from 'fast-check';
 import { APPLIED, MOST_ENTRY_CONDITIONS, MOST_PARENTS, nextParents, type WantedParent } from '#control-plane/lead/next-parents.ts';
 import { CONTROLLER_NAME } from '#core/contract/names.ts';
-import type { Condition, RouteParentEntry } from '#objects/types.ts';
+import type { Condition } from '#objects/condition.ts';
+import type { RouteParentEntry } from '#objects/route.ts';
 
 const NOW = '2026-01-02T03:04:05Z';
 const BEFORE = '2025-01-01T00:00:00Z';

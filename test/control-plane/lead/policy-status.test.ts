@@ -5,14 +5,15 @@ import type { PolicyVerdict } from '#control-plane/translate/policies/telemetry.
 import { CONTROLLER_NAME } from '#core/contract/names.ts';
 import { silentLogger } from '#core/program/log.ts';
 import { systemTimers } from '#core/program/timers.ts';
-import { KINDS, KubeError } from '#kube/api.ts';
-import type { Condition, PolicyAncestorEntry, XTelemetryPolicy } from '#objects/types.ts';
+import { KubeError } from '#kube/api.ts';
+import type { Condition } from '#objects/condition.ts';
+import { type PolicyAncestorEntry, telemetryPolicyKind, type XTelemetryPolicy } from '#objects/telemetry-policy.ts';
 import { FakeApi } from '../../support/fake-api.ts';
 import { until } from '../../support/until.ts';
 
 const NOW = '2026-01-01T00:00:00Z';
 const REF = { group: '', kind: 'Namespace', name: 'shop' };
-const PATH = { kind: KINDS.XTelemetryPolicy, namespace: 'shop', name: 'p' };
+const PATH = { kind: telemetryPolicyKind, namespace: 'shop', name: 'p' };
 const accepted: Condition = { type: 'Accepted', status: 'True', reason: 'Accepted', message: 'in force', observedGeneration: 1 };
 const foreign: PolicyAncestorEntry = { ancestorRef: { name: 'g' }, controllerName: 'example.com/x', conditions: [{ type: 'Accepted' }] };
 

@@ -5,12 +5,13 @@ import { StatusWriter } from '#control-plane/lead/status-writer.ts';
 import type { RouteState } from '#control-plane/publish/standings.ts';
 import { CONTROLLER_NAME } from '#core/contract/names.ts';
 import { silentLogger } from '#core/program/log.ts';
-import { KINDS, KubeError } from '#kube/api.ts';
-import type { GRPCRoute, RouteParentEntry } from '#objects/types.ts';
+import { KubeError } from '#kube/api.ts';
+import { type GRPCRoute, grpcRouteKind } from '#objects/grpc-route.ts';
+import type { RouteParentEntry } from '#objects/route.ts';
 import { FakeApi } from '../../support/fake-api.ts';
 import { ManualTimers } from '../../support/manual-timers.ts';
 
-const CANARY = { kind: KINDS.GRPCRoute, namespace: 'shop', name: 'canary' };
+const CANARY = { kind: grpcRouteKind, namespace: 'shop', name: 'canary' };
 const FOREIGN: RouteParentEntry = { parentRef: { name: 'edge' }, controllerName: 'example.com/gateway', conditions: [] };
 
 describe('control-plane/lead: status-writer', () => {

@@ -1,20 +1,25 @@
 // The control plane of a cluster as a whole, on an API server in memory: waits, serves, leads, and stops.
+
 import { request } from 'node:http';
 import { expect } from 'chai';
 import { Authority } from '#certs/authority.ts';
 import { ClusterProgram } from '#control-plane/program/cluster.ts';
-import { FOLLOWED } from '#control-plane/source/cluster/cluster-source.ts';
 import { AUTHORITY_SECRET, TRUST_CONFIG_MAP } from '#core/contract/names.ts';
 import type { StatusView } from '#core/contract/view.ts';
 import { createLogger, type Logger, silentLogger } from '#core/program/log.ts';
 import { systemTimers, type Timers } from '#core/program/timers.ts';
 import { KINDS, KubeError } from '#kube/api.ts';
+import { grpcRouteKind } from '#objects/grpc-route.ts';
+import { FOLLOWED_KINDS } from '#objects/kinds.ts';
+import { namespaceKind } from '#objects/namespace.ts';
+import { serviceKind } from '#objects/service.ts';
+import { telemetryPolicyKind } from '#objects/telemetry-policy.ts';
 import { FakeApi } from '../../support/fake-api.ts';
 import { until } from '../../support/until.ts';
 
 const SECRET = { kind: KINDS.Secret, namespace: 'weft-system', name: AUTHORITY_SECRET };
 const HOUR_MS = 3600_000;
-const ROUTE = { kind: KINDS.GRPCRoute, namespace: 'shop', name: 'canary' };
+const ROUTE = { kind: grpcRouteKind, namespace: 'shop', name: 'canary' };
 
 describe('control-plane/program: cluster', () => {
   let api: FakeApi;
@@ -22,9 +27,9 @@ describe('control-plane/program: cluster', () => {
 
   beforeEach(() => {
     api = new FakeApi();
-    api.put({ kind: KINDS.Namespace, name: 'shop' }, { metadata: { labels: { 'weft.dev/inject': 'enabled' } } });
+    api.put({ kind: namespaceKind, name: 'shop' }, { metadata: { labels: { 'weft.dev/inject': 'enabled' } } });
     api.put(
-      { kind: KINDS.Service, namespace: 'shop', name: 'payment' },
+      { kind: serviceKind, namespace: 'shop', name: 'payment' },
       { spec: { clusterIP: '10.0.0.1', ports: [{ name: 'grpc', port: 7070 }] } },
     );
     api.put(ROUTE, {
@@ -91,7 +96,7 @@ describe('control-plane/program: cluster', () => {
     expect(routes[0]!.parents[0]).to.deep.include({ parent: 'shop/payment', applied: { want: 0, applied: 0, rejected: [] } });
     expect(reflectors.map(({ kind, synced }) => `${kind} ${synced}`))
       .to.include('Service true')
-      .and.have.length(FOLLOWED.length);
+      .and.have.length(FOLLOWED_KINDS.length);
     const { body } = await ask('/metrics');
     expect(body).to.include('weft_control_plane_leader 1\n').and.include('weft_control_plane_reflector_synced{kind="Pod"} 1\n');
     expect(body).to.match(/^weft_control_plane_status_writes_total\{result="written"\} 1$/m);
@@ -196,7 +201,7 @@ describe('control-plane/program: cluster', () => {
   });
 
   it('reports a wrong label again where the namespace was made anew', async () => {
-    const odd = { kind: KINDS.Namespace, name: 'odd' };
+    const odd = { kind: namespaceKind, name: 'odd' };
     await program.start();
     api.put(odd, { metadata: { uid: 'one', labels: { 'weft.dev/inject': 'true' } } });
     await until(() => eventsOf('UnusableLabel').length === 1, 'it is reported');
@@ -207,7 +212,7 @@ describe('control-plane/program: cluster', () => {
 
   it('writes its verdict on an XTelemetryPolicy, beside those of others', async () => {
     const other = { ancestorRef: { name: 'gateway' }, controllerName: 'example.com/gateways', conditions: [{ type: 'Accepted' }] };
-    const path = { kind: KINDS.XTelemetryPolicy, namespace: 'shop', name: 'spans' };
+    const path = { kind: telemetryPolicyKind, namespace: 'shop', name: 'spans' };
     const targetRefs = [{ group: '', kind: 'Namespace', name: 'shop' }];
     await program.start();
     api.put(path, { metadata: { generation: 1 }, spec: { targetRefs, tracing: { mode: 'Disabled' } }, status: { ancestors: [other] } });

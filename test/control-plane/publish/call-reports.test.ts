@@ -17,7 +17,7 @@ import {
   WantSchema,
 } from '#core/contract/gen/weft/v1/config_pb.ts';
 import { silentLogger } from '#core/program/log.ts';
-import type { KubeObject } from '#objects/types.ts';
+import type { KubeObject } from '#kube/object.ts';
 import { until } from '../../support/until.ts';
 import { certify, dial, type Sidecar } from './sidecar.ts';
 

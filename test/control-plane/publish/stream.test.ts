@@ -10,7 +10,7 @@ import { MOST_WANTED } from '#control-plane/publish/wanted.ts';
 import type { Service, Workload } from '#core/contract/gen/weft/v1/mesh_pb.ts';
 import { type Logger, silentLogger } from '#core/program/log.ts';
 import { systemTimers, type Timers } from '#core/program/timers.ts';
-import type { KubeObject } from '#objects/types.ts';
+import type { KubeObject } from '#kube/object.ts';
 import { type Certificate, certify, dial, type Sidecar } from './sidecar.ts';
 
 const service = (name: string, port = 80) =>

@@ -3,7 +3,7 @@ import { expect } from 'chai';
 import fc from 'fast-check';
 import { ObjectStore } from '#control-plane/store/object-store.ts';
 import { translateService } from '#control-plane/translate/service.ts';
-import type { KubeObject } from '#objects/types.ts';
+import type { KubeObject } from '#kube/object.ts';
 import { object, spoiltObject } from '../translate/random-objects.ts';
 import { render } from '../translate/render.ts';
 
@@ -58,18 +58,18 @@ function perform(change: Change, store: ObjectStore, known: Map<string, KubeObje
   switch (change.kind) {
     case 'apply':
       known.set(identity(change.object), change.object);
-      return store.apply(change.object);
+      return store.apply(change.object).services;
     case 'tweak': {
       const same = [...known.values()].filter(({ kind }) => kind === change.donor.kind);
       if (same.length === 0) return new Set();
       const tweaked = tweak(same[change.which % same.length], change.donor, change.which);
       known.set(identity(tweaked), tweaked);
-      return store.apply(tweaked);
+      return store.apply(tweaked).services;
     }
     case 'replaceAll':
       known.clear();
       for (const object of change.objects) known.set(identity(object), object);
-      return store.replaceAll(change.objects);
+      return store.replaceAll(change.objects).services;
     case 'remove': {
       const identities = [...known.keys()];
       if (identities.length === 0) return new Set();
@@ -78,7 +78,7 @@ function perform(change: Change, store: ObjectStore, known: Map<string, KubeObje
       // A spoilt one has no name that it could be removed by.
       if (typeof metadata?.name !== 'string' || typeof metadata.namespace !== 'string') return new Set();
       known.delete(chosen);
-      return store.remove(kind!, metadata.namespace, metadata.name);
+      return store.remove(kind!, metadata.namespace, metadata.name).services;
     }
   }
 }

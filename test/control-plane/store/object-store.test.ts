@@ -1,7 +1,8 @@
 // Which Services a change touches, and no more.
 import { expect } from 'chai';
 import { ObjectStore } from '#control-plane/store/object-store.ts';
-import type { KubeObject } from '#objects/types.ts';
+import type { KubeObject } from '#kube/object.ts';
+import type { Touched } from '#objects/touched.ts';
 
 const service = (key: string, spec: object = { clusterIP: '10.0.0.1', ports: [{ port: 80 }] }) => make('v1', 'Service', key, { spec });
 const route = (key: string, parents: string[], backends: string[], more: object = {}) =>
@@ -38,7 +39,16 @@ function storeOf(...objects: KubeObject[]): ObjectStore {
   return store;
 }
 
-const sorted = (keys: ReadonlySet<string>) => [...keys].sort();
+const sorted = ({ services }: Touched) => [...services].sort();
+
+/** What is touched, without what is empty. */
+function parts({ policyInputs, ...sets }: Touched): object {
+  const filled = Object.entries(sets).filter(([, set]: [string, ReadonlySet<string>]) => set.size > 0);
+  return {
+    ...Object.fromEntries(filled.map(([name, set]: [string, ReadonlySet<string>]) => [name, [...set].sort()])),
+    ...(policyInputs && { policyInputs }),
+  };
+}
 
 describe('object store', () => {
   it('a Service touches itself and the Services with routes that send to it', () => {
@@ -151,6 +161,40 @@ describe('object store', () => {
     const store = storeOf(route('a/r', ['a/paymnt'], ['a/ledgr']), route('c/s', ['c/payment'], []), route('d/t', ['d/other'], []));
     expect(sorted(store.apply(service('a/payment')))).to.deep.equal(['a/payment', 'a/paymnt', 'c/payment']);
     expect(sorted(store.apply(service('a/payment', { ports: [{ port: 81 }] })))).to.deep.equal(['a/payment']);
+  });
+
+  it('holds a kind that is not served yet, and its changes touch nothing', () => {
+    const routed = (port: number) =>
+      make('gateway.networking.k8s.io/v1', 'HTTPRoute', 'a/h', {
+        spec: { parentRefs: [{ group: '', kind: 'Service', name: 'x' }], rules: [{ backendRefs: [{ name: 'y', port }] }] },
+      });
+    const store = storeOf(service('a/x'), routed(80));
+    expect(parts(store.apply(routed(81)))).to.deep.equal({});
+    expect([...store.keysOf('HTTPRoute')]).to.deep.equal(['a/h']);
+    expect(parts(store.remove('HTTPRoute', 'a', 'h'))).to.deep.equal({});
+  });
+
+  it('says what else a change touches: pods, addresses, namespaces, policies, statuses', () => {
+    const namespace = (labels: Record<string, string>) => ({ apiVersion: 'v1', kind: 'Namespace', metadata: { name: 'a', labels } });
+    const policy = (status: object = {}) => make('gateway.networking.x-k8s.io/v1alpha1', 'XTelemetryPolicy', 'a/t', { spec: {}, status });
+    const grant = make('gateway.networking.k8s.io/v1beta1', 'ReferenceGrant', 'b/g', { spec: {} });
+    const store = storeOf(service('a/x'), slice('a/s', 'x', []), pod('a/p', '10.0.0.1'), namespace({}), route('a/r', ['a/x'], []));
+    const cases: [KubeObject, object][] = [
+      [pod('a/p', '10.0.0.2'), { pods: ['a/p'], addresses: ['10.0.0.1', '10.0.0.2'] }],
+      [pod('a/p', '10.0.0.2', { 'weft.dev/mtls': 'strict' }), { pods: ['a/p'], addresses: ['10.0.0.2'] }],
+      [pod('a/p', '10.0.0.2', { 'weft.dev/mtls': 'strict' }, { message: 'x' }), {}],
+      [namespace({ 'weft.dev/mtls': 'strict' }), { namespaces: ['a'] }],
+      [namespace({ 'weft.dev/mtls': 'strict' }), {}],
+      [slice('a/s', 'x', [{ addresses: ['10.0.0.2'] }]), { services: ['a/x'], endpoints: ['a/x'] }],
+      [service('a/x', { ports: [] }), { services: ['a/x'], policyInputs: true }],
+      [grant, { policyInputs: true }],
+      [policy(), { policies: ['a'], statuses: ['policies'] }],
+      [policy({ ancestors: [] }), { statuses: ['policies'] }],
+      [route('a/r', ['a/x'], [], { status: { parents: [] } }), { statuses: ['routes'] }],
+    ];
+    for (const [object, expected] of cases) expect(parts(store.apply(object)), object.kind).to.deep.equal(expected);
+    expect(parts(store.remove('Namespace', '', 'a'))).to.deep.equal({ namespaces: ['a'] });
+    expect(parts(store.remove('Namespace', '', 'a'))).to.deep.equal({});
   });
 
   it('replaceAll touches what came, went or changed', () => {

@@ -3,7 +3,7 @@ import { expect } from 'chai';
 import { ObjectStore } from '#control-plane/store/object-store.ts';
 import { podAddress } from '#control-plane/translate/endpoints.ts';
 import { ANNOTATION_STATUS } from '#core/contract/names.ts';
-import type { KubeObject } from '#objects/types.ts';
+import type { KubeObject } from '#kube/object.ts';
 
 function pod(name: string, podIP: string, status: string | undefined, more: { phase?: string; hostNetwork?: boolean } = {}): KubeObject {
   return {

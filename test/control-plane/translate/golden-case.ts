@@ -5,7 +5,7 @@ import { scopeService } from '#control-plane/scope.ts';
 import { ObjectStore } from '#control-plane/store/object-store.ts';
 import { type RouteParentStatus, type TranslateOptions, type Translation, translateService } from '#control-plane/translate/service.ts';
 import { EndpointsSchema, type Service, ServiceSchema } from '#core/contract/gen/weft/v1/mesh_pb.ts';
-import type { KubeObject } from '#objects/types.ts';
+import type { KubeObject } from '#kube/object.ts';
 import { compileService } from '#sidecar/route/compile/compile.ts';
 import { findRule } from '#sidecar/route/match.ts';
 import type { RuleRecord } from '#sidecar/route/records.ts';
@@ -48,7 +48,7 @@ export function writeCase({ input }: GoldenCase, made: string): string {
 /** Translates all Services that exist or are named as parents, and renders the outcome. */
 export function renderCase({ objects, options }: GoldenCase): string {
   const store = new ObjectStore();
-  const keys = [...store.replaceAll(objects)].sort();
+  const keys = [...store.replaceAll(objects).services].sort();
   const translateOptions: TranslateOptions = { trustDomain: 'cluster.local', strictReferenceGrants: options.strictReferenceGrants };
   const translations = new Map(keys.map((key) => [key, translateService(store, key, translateOptions)]));
   const all = [...translations];

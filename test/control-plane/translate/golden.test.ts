@@ -30,7 +30,7 @@ describe('golden files', () => {
 
       it('is what every sidecar can compile', () => {
         const store = new ObjectStore();
-        const keys = store.replaceAll(golden.objects);
+        const keys = store.replaceAll(golden.objects).services;
         const namespaces = golden.objects.map(({ metadata }) => metadata?.namespace ?? 'default');
         for (const key of keys) {
           const { service } = translateService(store, key, { trustDomain: 'cluster.local' });

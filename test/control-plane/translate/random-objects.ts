@@ -1,6 +1,11 @@
 // Random clusters for properties: few names, so that objects meet each other, and a way to spoil an object as no CRD would let through.
 import fc from 'fast-check';
-import type { EndpointSlice, GRPCRoute, GRPCRouteMatch, GRPCRouteRule, KubeObject, Pod, ReferenceGrant, Service } from '#objects/types.ts';
+import type { KubeObject } from '#kube/object.ts';
+import type { EndpointSlice } from '#objects/endpoint-slice.ts';
+import type { GRPCRoute, GRPCRouteMatch, GRPCRouteRule } from '#objects/grpc-route.ts';
+import type { Pod } from '#objects/pod.ts';
+import type { ReferenceGrant } from '#objects/reference-grant.ts';
+import type { Service } from '#objects/service.ts';
 
 const NAMESPACES = ['ns-a', 'ns-b'];
 const SERVICES = ['web', 'wed', 'api', 'db'];

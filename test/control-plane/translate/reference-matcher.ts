@@ -1,5 +1,5 @@
 // A slow matcher of GRPCRoutes, written from the text of the specification and from nothing of ours: it looks at the objects as they are.
-import type { GRPCRoute, GRPCRouteMatch, GRPCRouteRule } from '#objects/types.ts';
+import type { GRPCRoute, GRPCRouteMatch, GRPCRouteRule } from '#objects/grpc-route.ts';
 
 export interface Call {
   readonly service: string;

@@ -6,7 +6,7 @@ import { neededBy, scopeService, serviceAddress } from '#control-plane/scope.ts'
 import { ObjectStore } from '#control-plane/store/object-store.ts';
 import { translateService } from '#control-plane/translate/service.ts';
 import { EndpointsSchema, ServiceSchema } from '#core/contract/gen/weft/v1/mesh_pb.ts';
-import type { KubeObject } from '#objects/types.ts';
+import type { KubeObject } from '#kube/object.ts';
 import { compileService } from '#sidecar/route/compile/compile.ts';
 import { object, spoiltObject } from './random-objects.ts';
 import { render } from './render.ts';

@@ -3,7 +3,8 @@ import { expect } from 'chai';
 import fc from 'fast-check';
 import { workloadOfPod } from '#control-plane/translate/workload.ts';
 import { MtlsMode } from '#core/contract/gen/weft/v1/mesh_pb.ts';
-import type { Namespace, Pod } from '#objects/types.ts';
+import type { Namespace } from '#objects/namespace.ts';
+import type { Pod } from '#objects/pod.ts';
 
 const pod = (name: string, labels: Record<string, string> = {}, spec: Pod['spec'] = {}): Pod => ({
   metadata: { name, namespace: 'shop', labels },

@@ -1,14 +1,20 @@
 // Objects of a cluster into the store: only what changed is told, what vanished between two lists too (T77), and kinds that are not served (yet).
+
 import { expect } from 'chai';
-import { ClusterSource, FOLLOWED, MISSING_AFTER_MS } from '#control-plane/source/cluster/cluster-source.ts';
+import { ClusterSource, MISSING_AFTER_MS } from '#control-plane/source/cluster/cluster-source.ts';
 import { ObjectStore } from '#control-plane/store/object-store.ts';
 import { silentLogger } from '#core/program/log.ts';
 import { systemTimers, type Timers } from '#core/program/timers.ts';
-import { KINDS, KubeError } from '#kube/api.ts';
+import { KubeError } from '#kube/api.ts';
+import { grpcRouteKind } from '#objects/grpc-route.ts';
+import { FOLLOWED_KINDS } from '#objects/kinds.ts';
+import { namespaceKind } from '#objects/namespace.ts';
+import { serviceKind } from '#objects/service.ts';
+import type { Touched } from '#objects/touched.ts';
 import { FakeApi } from '../../../support/fake-api.ts';
 import { until } from '../../../support/until.ts';
 
-const service = (name: string) => ({ kind: KINDS.Service, namespace: 'shop', name });
+const service = (name: string) => ({ kind: serviceKind, namespace: 'shop', name });
 
 describe('control-plane/source: cluster-source', () => {
   let api: FakeApi;
@@ -24,9 +30,13 @@ describe('control-plane/source: cluster-source', () => {
     nowMs = 1_000_000;
     const timers: Timers = { now: () => nowMs, after: (ms, then) => systemTimers.after(Math.min(ms, 2), then) };
     source = new ClusterSource({ client: api, store, timers, random: () => 0.5, log: silentLogger });
+    const note = (one: Touched): Touched => {
+      touched.push(...one.services);
+      return one;
+    };
     source.feed({
-      apply: (object) => touched.push(...store.apply(object)),
-      remove: (kind, namespace, name) => touched.push(...store.remove(kind, namespace, name)),
+      apply: (object) => note(store.apply(object)),
+      remove: (kind, namespace, name) => note(store.remove(kind, namespace, name)),
     });
   });
 
@@ -37,7 +47,7 @@ describe('control-plane/source: cluster-source', () => {
 
   it('holds all there is, then what changes', async () => {
     api.put(service('payment'), { spec: { ports: [{ port: 80 }] } });
-    api.put({ kind: KINDS.Namespace, name: 'shop' }, {});
+    api.put({ kind: namespaceKind, name: 'shop' }, {});
     source.start();
     await synced();
     expect([...store.keysOf('Service')]).to.deep.equal(['shop/payment']);
@@ -49,7 +59,7 @@ describe('control-plane/source: cluster-source', () => {
 
   it('after a new list touches only what is different, and removes what vanished meanwhile', async () => {
     for (const name of ['a', 'b', 'c']) api.put(service(name), { spec: { ports: [{ port: 80 }] } });
-    api.put({ kind: KINDS.Namespace, name: 'gone' }, {});
+    api.put({ kind: namespaceKind, name: 'gone' }, {});
     source.start();
     await synced();
     touched.length = 0;
@@ -58,7 +68,7 @@ describe('control-plane/source: cluster-source', () => {
       api.drop(service('a'));
       api.put(service('b'), { spec: { ports: [{ port: 81 }] } });
       api.put(service('d'), { spec: {} });
-      api.drop({ kind: KINDS.Namespace, name: 'gone' });
+      api.drop({ kind: namespaceKind, name: 'gone' });
     });
     api.breakWatches(new KubeError('410 too old', 410, 'Expired'));
     await until(() => lists('Service') === 2 && lists('Namespace') === 2, 'the kinds are listed again');
@@ -69,7 +79,7 @@ describe('control-plane/source: cluster-source', () => {
 
   it('waits a while for a kind that is not served, then goes without it until it comes', async () => {
     let served = false;
-    api.put({ kind: KINDS.GRPCRoute, namespace: 'shop', name: 'canary' }, { spec: {} });
+    api.put({ kind: grpcRouteKind, namespace: 'shop', name: 'canary' }, { spec: {} });
     api.intercept = ({ path }) => {
       if (!served && path.endsWith('/grpcroutes')) throw new KubeError('404 page not found', 404, 'NotFound');
       return undefined;
@@ -86,25 +96,27 @@ describe('control-plane/source: cluster-source', () => {
     await until(() => source.missingKinds().length === 0, 'nothing is missing');
   });
 
-  it('neither waits for an optional kind nor misses it, and takes it when it comes', async () => {
-    let error: KubeError | undefined = new KubeError('404 page not found', 404, 'NotFound');
-    const path = { kind: KINDS.XTelemetryPolicy, namespace: 'shop', name: 'p' };
-    api.put(path, { spec: {} });
-    api.intercept = ({ path }) => {
-      if (error !== undefined && path.endsWith('/xtelemetrypolicies')) throw error;
-      return undefined;
-    };
-    source.start();
-    await until(() => source.waitingFor().length === 0, 'all else is known');
-    expect(source.missingKinds()).to.deep.equal([]);
-    await until(() => source.status().every(({ status }) => status.synced), 'only what is there is told of');
-    expect(source.status().map(({ kind }) => kind)).to.deep.equal(FOLLOWED.filter((kind) => kind !== 'XTelemetryPolicy'));
-    error = new KubeError('forbidden', 403, 'Forbidden');
-    await until(() => source.status().some(({ status }) => status.lastError === 'forbidden'), 'a missing right is told of');
-    expect(source.waitingFor()).to.deep.equal([]);
-    error = undefined;
-    await until(() => store.policiesIn('shop').length === 1, 'the policy is known');
-  });
+  for (const kind of FOLLOWED_KINDS.filter(({ optional }) => optional)) {
+    it(`neither waits for ${kind.kind}, which is optional, nor misses it, and takes it when it comes`, async () => {
+      let error: KubeError | undefined = new KubeError('404 page not found', 404, 'NotFound');
+      const path = { kind, namespace: 'shop', name: 'p' };
+      api.put(path, { spec: {} });
+      api.intercept = ({ path }) => {
+        if (error !== undefined && path.endsWith(`/${kind.plural}`)) throw error;
+        return undefined;
+      };
+      source.start();
+      await until(() => source.waitingFor().length === 0, 'all else is known');
+      expect(source.missingKinds()).to.deep.equal([]);
+      await until(() => source.status().every(({ status }) => status.synced), 'only what is there is told of');
+      expect(source.status().map(({ kind }) => kind)).to.deep.equal(FOLLOWED_KINDS.filter((one) => one !== kind).map(({ kind }) => kind));
+      error = new KubeError('forbidden', 403, 'Forbidden');
+      await until(() => source.status().some(({ status }) => status.lastError === 'forbidden'), 'a missing right is told of');
+      expect(source.waitingFor()).to.deep.equal([]);
+      error = undefined;
+      await until(() => [...store.keysOf(kind.kind)].length === 1, 'the object is known');
+    });
+  }
 
   it('keeps what it knows while the API server is away', async () => {
     api.put(service('payment'), { spec: {} });
@@ -120,7 +132,7 @@ describe('control-plane/source: cluster-source', () => {
   });
 
   it('follows every kind that the store holds', () => {
-    expect(source.status().map(({ kind }) => kind)).to.deep.equal([...FOLLOWED]);
-    expect(source.waitingFor()).to.have.length(FOLLOWED.length);
+    expect(source.status().map(({ kind }) => kind)).to.deep.equal(FOLLOWED_KINDS.map(({ kind }) => kind));
+    expect(source.waitingFor()).to.have.length(FOLLOWED_KINDS.length);
   });
 });

@@ -1,10 +1,12 @@
 // XTelemetryPolicies → what pods are told, and the verdicts on the policies.
+
 import { expect } from 'chai';
 import fc from 'fast-check';
 import { ObjectStore } from '#control-plane/store/object-store.ts';
 import { judgePolicies, PoliciesOfPods } from '#control-plane/translate/policies/telemetry.ts';
 import { workloadOfPod } from '#control-plane/translate/workload.ts';
-import type { KubeObject } from '#objects/types.ts';
+import type { KubeObject } from '#kube/object.ts';
+import { Touched } from '#objects/touched.ts';
 
 const make = (apiVersion: string, kind: string, namespace: string, name: string, rest: object = {}, meta: object = {}) =>
   ({ apiVersion, kind, metadata: { namespace, name, ...meta }, ...rest }) as KubeObject;
@@ -187,24 +189,26 @@ describe('control-plane: telemetry-policy', () => {
     const policies = new PoliciesOfPods(store, 0.01);
     const share = () => policies.of('shop/pay-1')?.traceSampling;
     expect(share()).to.equal(0.2);
-    expect(['payment', 'checkout'].map((name) => policies.concern('shop', new Set([`shop/${name}`])))).to.deep.equal([true, false]);
+    const take = (touched: Touched) => [...policies.take(touched)];
+    const takeEndpointsOf = (name: string) => {
+      const touched = new Touched();
+      touched.endpoints.add(`shop/${name}`);
+      return take(touched);
+    };
+    expect(['payment', 'checkout'].map(takeEndpointsOf)).to.deep.equal([['shop'], []]);
     expect(policies.of('shop/pay-1'), 'nothing is judged again').to.equal(policies.of('shop/pay-1'));
-    store.apply(policy('p', [target('Service', 'payment')], rate(30)));
+    expect(take(store.apply(policy('p', [target('Service', 'payment')], rate(30))))).to.deep.equal(['shop']);
     expect(share()).to.equal(0.3);
-    store.apply(service('other', 'new'));
-    expect(policies.changed(), 'nobody asks for that one').to.deep.equal([]);
-    store.remove('ReferenceGrant', 'obs', 'g');
-    expect(policies.changed()).to.deep.equal(['shop']);
+    expect(take(store.apply(service('other', 'new'))), 'nothing asks for that one').to.deep.equal([]);
+    expect(take(store.remove('ReferenceGrant', 'obs', 'g'))).to.deep.equal(['shop']);
     expect(share()).to.equal(undefined);
-    store.apply(GRANT);
-    expect(policies.changed()).to.deep.equal(['shop']);
-    expect(policies.changed()).to.deep.equal([]);
+    expect(take(store.apply(GRANT))).to.deep.equal(['shop']);
+    expect(take(store.apply(GRANT))).to.deep.equal([]);
     expect(share()).to.equal(0.3);
-    store.remove('Service', 'obs', 'jaeger');
-    expect(policies.changed()).to.deep.equal(['shop']);
+    expect(take(store.remove('Service', 'obs', 'jaeger'))).to.deep.equal(['shop']);
     expect(share()).to.equal(undefined);
-    store.replaceAll(AROUND);
-    expect(policies.concern('shop', new Set(['shop/payment']))).to.equal(false);
+    take(store.replaceAll(AROUND));
+    expect(takeEndpointsOf('payment')).to.deep.equal([]);
   });
 
   it('refuses shares above one and unknown modes', () => {

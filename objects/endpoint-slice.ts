@@ -1,0 +1,104 @@
+// EndpointSlice, discovery.k8s.io/v1.
+import type { KubeObject } from '#kube/object.ts';
+import { entriesOf, fieldsOf, textOf } from './fields.ts';
+import type { FollowedKind } from './kind.ts';
+import { named, objectShape, present, some } from './metadata.ts';
+import { keyOf, namespaceOf } from './references.ts';
+import { fields, flag, list, portNumber, text } from './shape.ts';
+import { addAll } from './touched.ts';
+
+export interface EndpointSlice extends KubeObject {
+  /** IPv4, IPv6, FQDN. */
+  addressType?: string;
+  endpoints?: SliceEndpoint[];
+  ports?: SlicePort[];
+}
+
+export interface SliceEndpoint {
+  addresses?: string[];
+  conditions?: {
+    /** Absent: ready. */
+    ready?: boolean;
+    serving?: boolean;
+    terminating?: boolean;
+  };
+  targetRef?: { kind?: string; namespace?: string; name?: string; uid?: string };
+  nodeName?: string;
+  zone?: string;
+}
+
+export interface SlicePort {
+  name?: string;
+  /** The target port; absent: any. */
+  port?: number;
+  protocol?: string;
+  appProtocol?: string;
+}
+
+/** The label that says whose EndpointSlice it is. */
+export const LABEL_SERVICE_NAME = 'kubernetes.io/service-name';
+
+const endpoint = fields(
+  {
+    addresses: list(text),
+    conditions: fields({ ready: flag, serving: flag, terminating: flag }),
+    targetRef: fields({ kind: text, name: text, namespace: text }),
+    nodeName: text,
+    zone: text,
+  },
+  ['addresses'],
+);
+const slicePort = fields({ name: text, port: portNumber, protocol: text, appProtocol: text });
+
+export const endpointSliceKind: FollowedKind<'EndpointSlice', EndpointSlice> = {
+  kind: 'EndpointSlice',
+  group: 'discovery.k8s.io',
+  version: 'v1',
+  plural: 'endpointslices',
+  namespaced: true,
+  optional: false,
+  shape: objectShape({ addressType: text, endpoints: list(endpoint), ports: list(slicePort) }),
+
+  keep({ addressType, endpoints, ports }, metadata) {
+    return {
+      metadata: { ...named(metadata), labels: some(metadata.labels, [LABEL_SERVICE_NAME]) },
+      addressType,
+      endpoints: entriesOf(endpoints).map((endpoint) => {
+        const { addresses, conditions, targetRef, zone } = fieldsOf(endpoint);
+        const { kind, namespace, name } = fieldsOf(targetRef);
+        return present({ addresses, conditions, targetRef: targetRef ? present({ kind, namespace, name }) : undefined, zone });
+      }),
+      ports,
+    };
+  },
+
+  matter: ({ metadata, addressType, endpoints, ports }) => [
+    fieldsOf(fieldsOf(metadata).labels)[LABEL_SERVICE_NAME],
+    addressType,
+    endpoints,
+    ports,
+  ],
+
+  names: (slice) => ({ services: serviceOf(slice), endpoints: endpointsOf(slice) }),
+
+  touch({ names }, touched) {
+    addAll(touched.services, names('services'));
+    addAll(touched.endpoints, names('services'));
+  },
+};
+
+function serviceOf({ metadata = {} }: EndpointSlice): string[] {
+  const name = textOf(fieldsOf(fieldsOf(metadata).labels)[LABEL_SERVICE_NAME]);
+  return name ? [keyOf(namespaceOf({ metadata }), name)] : [];
+}
+
+function endpointsOf(slice: EndpointSlice): string[] {
+  const namespace = namespaceOf(slice);
+  return entriesOf(slice.endpoints).flatMap((endpoint) => {
+    const { targetRef, addresses } = fieldsOf(endpoint);
+    const ref = fieldsOf(targetRef);
+    const pod = ref.kind === 'Pod' ? textOf(ref.name) : undefined;
+    const named = pod ? [keyOf(textOf(ref.namespace) || namespace, pod)] : [];
+    return [...named, ...entriesOf(addresses).flatMap((address) => textOf(address) ?? [])];
+  });
+}
