@@ -35,12 +35,12 @@ const FLOORS: Readonly<Record<string, readonly string[]>> = {
     'pod',
     'observe',
     'tcp',
+    'http2',
     'forward',
     'balance',
     'control',
     'route',
     'link',
-    'http2',
     'http',
   ],
 };
@@ -49,7 +49,7 @@ const FLOORS: Readonly<Record<string, readonly string[]>> = {
 const STILL_UP: ReadonlySet<string> = new Set([
   'control-plane: lead -> program',
   'control-plane: view -> program',
-  'sidecar: link -> forward',
+  'sidecar: forward -> http2',
   'core: contract -> program',
 ]);
 

@@ -1,6 +1,7 @@
 // The one table of errors that the proxy makes itself (docs/reference/errors.md is for users): what the client sees and how it is counted.
 import { type Field, makeField } from '../http/field.ts';
 import { type HeaderSource, newHeaderSource } from '../http/header-source.ts';
+import type { DialFailure } from '../http/transport.ts';
 
 /** A proxy-made error. `label` is its name in metrics and messages. */
 export interface ProxyError {
@@ -48,6 +49,12 @@ export const BAD_RESPONSE = row('bad_response', 502, 13);
 export const HEADERS_TOO_LARGE = row('headers_too_large', 431, 8);
 /** The endpoint's certificate is not that of the identity the control plane named. */
 export const IDENTITY_MISMATCH = row('identity_mismatch', 502, 14);
+/** What a call gets for a transport that could not be opened. */
+export const DIAL_ERRORS: Readonly<Record<DialFailure, ProxyError>> = {
+  connect_failed: CONNECT_FAILED,
+  connect_timeout: CONNECT_TIMEOUT,
+  identity_mismatch: IDENTITY_MISMATCH,
+};
 /** CONNECT is not served. */
 export const NOT_SERVED = row('not_served', 501, 12);
 

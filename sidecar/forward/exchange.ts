@@ -1,12 +1,14 @@
 // One call: a downstream stream bound to an upstream attempt. Deadline, retry, mirror and reset logic lives here and nowhere else.
 import type { EndpointState } from '../balance/endpoint-state.ts';
+import type { Chunk } from '../http/chunk.ts';
+import { appendChunk } from '../http/chunk.ts';
 import { type Field, makeField } from '../http/field.ts';
 import type { HeaderBlock } from '../http/header-block.ts';
 import type { HeaderSource } from '../http/header-source.ts';
-import { CANCEL, errorName, INTERNAL_ERROR, NO_ERROR, REFUSED_STREAM } from '../http2/codes.ts';
+import { CANCEL, errorName, INTERNAL_ERROR, NO_ERROR, REFUSED_STREAM } from '../http/reset-code.ts';
+import type { ResetCause, StreamHandler } from '../http/stream.ts';
 import type { Connection } from '../http2/connection.ts';
-import { appendChunk } from '../http2/send-queue.ts';
-import type { Chunk, ResetCause, Stream, StreamHandler } from '../http2/stream.ts';
+import type { Stream } from '../http2/stream.ts';
 import { chooseBackend, shouldMirror } from '../route/choose.ts';
 import type { CompiledPort } from '../route/records.ts';
 import { type Deadline, formatGrpcTimeout, parseGrpcTimeout } from './deadlines.ts';

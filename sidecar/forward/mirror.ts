@@ -1,13 +1,15 @@
 // A copy of a call to one endpoint of another backend. Its answer is dropped; if it is slow or fails, nobody waits.
 
 import type { EndpointState } from '../balance/endpoint-state.ts';
+import type { Chunk } from '../http/chunk.ts';
+import { appendChunk } from '../http/chunk.ts';
 import type { Field } from '../http/field.ts';
 import type { HeaderBlock } from '../http/header-block.ts';
 import type { HeaderSource } from '../http/header-source.ts';
-import { CANCEL, NO_ERROR } from '../http2/codes.ts';
+import { CANCEL, NO_ERROR } from '../http/reset-code.ts';
+import type { StreamHandler } from '../http/stream.ts';
 import type { Connection } from '../http2/connection.ts';
-import { appendChunk } from '../http2/send-queue.ts';
-import type { Chunk, Stream, StreamHandler } from '../http2/stream.ts';
+import type { Stream } from '../http2/stream.ts';
 import type { CallTrace } from './ended-call.ts';
 import type { Waiter } from './pool.ts';
 import type { ProxyContext } from './proxy.ts';

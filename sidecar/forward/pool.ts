@@ -2,9 +2,10 @@
 
 import type { EndpointState } from '../balance/endpoint-state.ts';
 import type { Clock } from '../http/clock.ts';
-import { Connection, type ConnectionOwner } from '../http2/connection.ts';
-import { MAX_CONNECTION_BUFFER } from '../http2/limits.ts';
-import type { StreamHandler } from '../http2/stream.ts';
+import type { ConnectionOwner } from '../http/connection.ts';
+import { MAX_CONNECTION_BUFFER } from '../http/limits.ts';
+import type { StreamHandler } from '../http/stream.ts';
+import { Connection } from '../http2/connection.ts';
 import type { ByteStream } from '../link/byte-stream.ts';
 import { CONNECT_FAILED, type ProxyError } from './errors.ts';
 

@@ -1,8 +1,10 @@
 // What forwarding needs from its surroundings, and the owner of a downstream connection: it turns each request into an exchange.
 import type { Clock } from '../http/clock.ts';
+import type { ConnectionOwner } from '../http/connection.ts';
 import type { HeaderBlock } from '../http/header-block.ts';
-import type { Connection, ConnectionOwner } from '../http2/connection.ts';
-import type { Stream, StreamHandler } from '../http2/stream.ts';
+import type { StreamHandler } from '../http/stream.ts';
+import type { Connection } from '../http2/connection.ts';
+import type { Stream } from '../http2/stream.ts';
 import type { CompiledPort } from '../route/records.ts';
 import type { DeadlineWheel } from './deadlines.ts';
 import type { CallOrigin, CallTelemetry } from './ended-call.ts';

@@ -2,7 +2,7 @@
 
 import { makeField } from '../http/field.ts';
 import { newHeaderSource } from '../http/header-source.ts';
-import { NO_ERROR } from '../http2/codes.ts';
+import { NO_ERROR } from '../http/reset-code.ts';
 import type { Stream } from '../http2/stream.ts';
 import { messageField, type ProxyError } from './errors.ts';
 

@@ -1,54 +1,38 @@
 // One HTTP/2 connection, either end: its streams, what is sent on them, flow control and the connection's life.
 // What comes in is in receiver.ts. A stream is a record here; no timer, promise or closure is made per stream.
 import type { Clock } from '../http/clock.ts';
+import type { ConnectionOwner, MessageConnection } from '../http/connection.ts';
 import type { Field } from '../http/field.ts';
-import type { HeaderBlock } from '../http/header-block.ts';
 import type { HeaderSource } from '../http/header-source.ts';
 import {
-  CANCEL,
-  ENHANCE_YOUR_CALM,
-  errorName,
+  HANDSHAKE_TIMEOUT_MS,
+  MAX_CONNECTION_BUFFER,
+  MAX_HEADER_LIST_OCTETS,
+  MAX_STREAM_BUFFER,
+  STALL_TIMEOUT_MS,
+} from '../http/limits.ts';
+import { Output } from '../http/output.ts';
+import { HTTP2_PREFACE } from '../http/preface.ts';
+import { CANCEL, ENHANCE_YOUR_CALM, errorName, NO_ERROR, REFUSED_STREAM, SETTINGS_TIMEOUT } from '../http/reset-code.ts';
+import type { ResetCause, StreamHandler } from '../http/stream.ts';
+import type { Transport } from '../http/transport.ts';
+import {
   MAX_STREAM_ID,
-  NO_ERROR,
-  PREFACE,
-  REFUSED_STREAM,
   SETTINGS_ENABLE_PUSH,
   SETTINGS_HEADER_TABLE_SIZE,
   SETTINGS_INITIAL_WINDOW_SIZE,
   SETTINGS_MAX_CONCURRENT_STREAMS,
   SETTINGS_MAX_HEADER_LIST_SIZE,
-  SETTINGS_TIMEOUT,
 } from './codes.ts';
 import { FloodGuard } from './flood.ts';
 import { FrameReader } from './frame-reader.ts';
 import { writeGoaway, writeHeaders, writePing, writeReset, writeSettings, writeWindowUpdate } from './frames.ts';
 import { HpackEncoder } from './hpack-encoder.ts';
-import {
-  CONNECTION_WINDOW,
-  DECODER_TABLE_SIZE,
-  ERROR_LINGER_MS,
-  HANDSHAKE_TIMEOUT_MS,
-  INITIAL_STREAM_WINDOW,
-  MAX_CONNECTION_BUFFER,
-  MAX_HEADER_LIST_OCTETS,
-  MAX_STREAM_BUFFER,
-  STALL_TIMEOUT_MS,
-} from './limits.ts';
-import { Output, type Transport } from './output.ts';
+import { CONNECTION_WINDOW, DECODER_TABLE_SIZE, ERROR_LINGER_MS, INITIAL_STREAM_WINDOW } from './limits.ts';
 import { Receiver } from './receiver.ts';
 import { flushQueue, queueData, queueTrailers, sendDataNow } from './send-queue.ts';
-import { type ResetCause, Stream, type StreamHandler } from './stream.ts';
+import { Stream, type StreamEnds } from './stream.ts';
 import { StreamTable } from './stream-table.ts';
-
-/** Whoever owns a connection. */
-export interface ConnectionOwner {
-  /** A peer's new request; server side only. The handler's onHeaders is not called for it. */
-  onRequest(stream: Stream, block: HeaderBlock, endStream: boolean): StreamHandler;
-  /** The peer's SETTINGS or a GOAWAY came, or a stream ended: there may be more or less room for streams. */
-  onCapacity(connection: Connection): void;
-  /** The connection is gone; its streams were told. `reason` is short and stable, fit for a metric. */
-  onClosed(connection: Connection, reason: string): void;
-}
 
 const LOCAL_SETTINGS = [
   [SETTINGS_HEADER_TABLE_SIZE, DECODER_TABLE_SIZE],
@@ -64,7 +48,7 @@ const DRAIN_PING_DATA = Buffer.from('weft-bye');
 /** How long a drain waits for the answer to its PING: what the peer sent before it saw the GOAWAY comes first. */
 const DRAIN_PING_WAIT_MS = 1000;
 
-export class Connection {
+export class Connection implements MessageConnection, StreamEnds {
   readonly client: boolean;
   readonly clock: Clock;
   readonly owner: ConnectionOwner;
@@ -87,8 +71,6 @@ export class Connection {
   /** The peer said GOAWAY, or we did: no new streams. */
   draining = false;
   closed = false;
-  /** For whoever keeps connections: streams it has given out and their balance. */
-  pooled: unknown = null;
   private readonly transport: Transport;
   private readonly receiver: Receiver;
   private readonly reader: FrameReader;
@@ -119,9 +101,9 @@ export class Connection {
     this.receiver = new Receiver(this);
     this.reader = new FrameReader(this.receiver);
     if (this.client) {
-      const b = this.output.reserve(PREFACE.length);
-      PREFACE.copy(b, this.output.length);
-      this.output.length += PREFACE.length;
+      const b = this.output.reserve(HTTP2_PREFACE.length);
+      HTTP2_PREFACE.copy(b, this.output.length);
+      this.output.length += HTTP2_PREFACE.length;
       writeSettings(this.output, [...LOCAL_SETTINGS, [SETTINGS_ENABLE_PUSH, 0]]);
     } else {
       writeSettings(this.output, [...LOCAL_SETTINGS, [SETTINGS_MAX_CONCURRENT_STREAMS, options.maxPeerStreams]]);
@@ -148,6 +130,14 @@ export class Connection {
   /** The id that the next stream of ours will have. */
   get nextId(): number {
     return this.nextStreamId;
+  }
+
+  get ready(): boolean {
+    return this.settingsReceived;
+  }
+
+  get used(): boolean {
+    return this.nextStreamId > 1;
   }
 
   /** No frame counts any more. */

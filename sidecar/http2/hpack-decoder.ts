@@ -3,8 +3,9 @@
 // (grpc-go's and Java's grpc-timeout shifts all indexes), so that a call's decision is found again either way.
 import { type Field, isVarying, makeField } from '../http/field.ts';
 import { HeaderBlock, Template } from '../http/header-block.ts';
+import { MAX_HEADER_FIELDS, MAX_HEADER_LIST_OCTETS } from '../http/limits.ts';
 import { huffmanDecode } from './huffman.ts';
-import { MAX_CONTINUATIONS, MAX_FRAME_SIZE, MAX_HEADER_FIELDS, MAX_HEADER_LIST_OCTETS, MAX_REMEMBERED_OCTETS } from './limits.ts';
+import { MAX_CONTINUATIONS, MAX_FRAME_SIZE, MAX_REMEMBERED_OCTETS } from './limits.ts';
 import { STATIC_TABLE } from './static-table.ts';
 
 /** A broken block: the connection ends with COMPRESSION_ERROR (RFC 9113 §4.3). */

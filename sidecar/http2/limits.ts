@@ -6,9 +6,6 @@ export const MAX_STREAMS_MESH_PEER = 1000;
 /** The application in our own pod: it would only throttle itself. */
 export const MAX_STREAMS_OWN_APP = 1000;
 
-/** L2: decoded header list: octets (name + value + 32 each, RFC 9113 §6.5.2) and fields; cookie crumbs count one by one. */
-export const MAX_HEADER_LIST_OCTETS = 64 * 1024;
-export const MAX_HEADER_FIELDS = 100;
 /** CONTINUATION frames in one header block. Past it the connection is closed (CVE-2024-27316 class). */
 export const MAX_CONTINUATIONS = 8;
 
@@ -23,15 +20,6 @@ export const FORCED_RESET_PER_SECOND = 33;
 /** L5: from an error GOAWAY to the socket being gone, in ms. */
 export const ERROR_LINGER_MS = 500;
 
-/** L6: data waits for the peer's window without progress, in ms; then that stream is reset. */
-export const STALL_TIMEOUT_MS = 120_000;
-
-/** L7: TLS handshake, protocol detection, first SETTINGS, and from the first to the last frame of a header block, in ms. */
-export const HANDSHAKE_TIMEOUT_MS = 10_000;
-
-/** L8: body octets held for one stream and for one connection. */
-export const MAX_STREAM_BUFFER = 256 * 1024;
-export const MAX_CONNECTION_BUFFER = 4 * 1024 * 1024;
 /** Window that each new stream gets; one that is being consumed grows to MAX_STREAM_BUFFER. */
 export const INITIAL_STREAM_WINDOW = 65_535;
 /** Window of the whole connection. */
@@ -45,9 +33,6 @@ export const IDLE_FRAMES_PER_SECOND = 100;
 export const OCTETS_PER_WINDOW_UPDATE = 128;
 /** Entries in one SETTINGS frame. */
 export const MAX_SETTINGS_ENTRIES = 32;
-
-/** Output that waits in user space before DATA is held back on its streams, in octets. */
-export const OUTPUT_HIGH_WATER = 256 * 1024;
 
 /** Our largest frame, and the largest we accept (RFC 9113 §4.2's minimum: small frames keep streams fair). */
 export const MAX_FRAME_SIZE = 16_384;

@@ -1,38 +1,42 @@
 // What comes in on a connection: each frame is checked against RFC 9113 and handed to its stream's handler.
 
 import type { HeaderBlock } from '../http/header-block.ts';
+import { HANDSHAKE_TIMEOUT_MS, MAX_CONNECTION_BUFFER } from '../http/limits.ts';
 import {
   COMPRESSION_ERROR,
+  ENHANCE_YOUR_CALM,
+  FLOW_CONTROL_ERROR,
+  FRAME_SIZE_ERROR,
+  PROTOCOL_ERROR,
+  REFUSED_STREAM,
+  STREAM_CLOSED,
+} from '../http/reset-code.ts';
+import type { StreamHandler } from '../http/stream.ts';
+import {
   CONTINUATION,
   DATA,
-  ENHANCE_YOUR_CALM,
   FLAG_ACK,
   FLAG_END_HEADERS,
   FLAG_END_STREAM,
   FLAG_PADDED,
   FLAG_PRIORITY,
-  FLOW_CONTROL_ERROR,
-  FRAME_SIZE_ERROR,
   GOAWAY,
   HEADERS,
   MAX_WINDOW,
   PING,
   PRIORITY,
-  PROTOCOL_ERROR,
   PUSH_PROMISE,
-  REFUSED_STREAM,
   RST_STREAM,
   SETTINGS,
-  STREAM_CLOSED,
   WINDOW_UPDATE,
 } from './codes.ts';
 import type { Connection } from './connection.ts';
 import type { FrameSink } from './frame-reader.ts';
 import { writePing, writeReset } from './frames.ts';
 import { HpackDecoder, HpackError } from './hpack-decoder.ts';
-import { DECODER_TABLE_SIZE, HANDSHAKE_TIMEOUT_MS, MAX_CONNECTION_BUFFER, MAX_CONTINUATIONS } from './limits.ts';
+import { DECODER_TABLE_SIZE, MAX_CONTINUATIONS } from './limits.ts';
 import { applySettings } from './settings.ts';
-import { Stream, type StreamHandler } from './stream.ts';
+import { Stream } from './stream.ts';
 
 function read32(b: Buffer, p: number): number {
   return ((b[p] << 24) | (b[p + 1] << 16) | (b[p + 2] << 8) | b[p + 3]) >>> 0;

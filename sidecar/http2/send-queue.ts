@@ -1,14 +1,12 @@
 // DATA that has no room yet: a stream's queue of copies, sent when windows and output allow. Bounded by the window we gave its source.
 
+import { appendChunk } from '../http/chunk.ts';
 import type { Field } from '../http/field.ts';
 import type { HeaderSource } from '../http/header-source.ts';
 import type { Connection } from './connection.ts';
 import { writeData } from './frames.ts';
 import { MAX_FRAME_SIZE, OCTETS_PER_WINDOW_UPDATE } from './limits.ts';
-import type { Chunk, Stream } from './stream.ts';
-
-/** Tiny frames on a stalled stream share a chunk: their cost is their octets, not an object each. */
-const CHUNK_SIZE = 4096;
+import type { Stream } from './stream.ts';
 
 /** Sends of buf[start, end) what both windows and the output take now. @returns octets sent */
 export function sendDataNow(connection: Connection, stream: Stream, buf: Buffer, start: number, end: number, endStream: boolean): number {
@@ -27,21 +25,6 @@ export function sendDataNow(connection: Connection, stream: Stream, buf: Buffer,
     if (last) connection.localEnd(stream);
   } while (pos < end);
   return pos - start;
-}
-
-/** Appends a copy of buf[start, end) to a list of chunks. */
-export function appendChunk(chunks: Chunk[], buf: Buffer, start: number, end: number): void {
-  const octets = end - start;
-  if (octets === 0) return;
-  const tail = chunks.length > 0 ? chunks[chunks.length - 1] : null;
-  if (tail !== null && tail.buf.length - tail.end >= octets) {
-    buf.copy(tail.buf, tail.end, start, end);
-    tail.end += octets;
-    return;
-  }
-  const chunk = Buffer.allocUnsafeSlow(Math.max(octets, CHUNK_SIZE));
-  buf.copy(chunk, 0, start, end);
-  chunks.push({ buf: chunk, start: 0, end: octets });
 }
 
 export function queueData(stream: Stream, buf: Buffer, start: number, end: number, endStream: boolean): void {

@@ -5,8 +5,8 @@ import type { Logger } from '#core/program/log.ts';
 import { DownstreamOwner, type ProxyContext } from '../forward/proxy.ts';
 import type { Connection } from '../http2/connection.ts';
 import { MAX_STREAMS_MESH_PEER, MAX_STREAMS_PLAINTEXT_PEER } from '../http2/limits.ts';
+import type { DownstreamConnections } from '../http2/server.ts';
 import type { ByteStream } from '../link/byte-stream.ts';
-import type { DownstreamConnections } from '../link/connections.ts';
 import { type ClientCredentials, dial } from '../link/dial.ts';
 import type { ConnectionHandler, DetectionOutcome } from '../link/listener.ts';
 import { ListenerSet } from '../link/listener-set.ts';
@@ -219,7 +219,7 @@ class InboundHandler implements ConnectionHandler {
         stream.resume();
       },
       onError: (error, detail) => {
-        tcp.failed(connection, error.label, detail);
+        tcp.failed(connection, error, detail);
         stream.destroy();
       },
     });

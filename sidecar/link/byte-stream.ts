@@ -4,7 +4,7 @@
 // where they are missing, 'data' events do the same, slower.
 import net from 'node:net';
 import type { Clock } from '../http/clock.ts';
-import type { Transport } from '../http2/output.ts';
+import type { Duplex } from '../http/transport.ts';
 
 /** Filled and consumed within one callback, so one buffer per thread is enough. */
 const SHARED_BUFFER = Buffer.allocUnsafeSlow(64 * 1024);
@@ -30,7 +30,7 @@ function findSymbols(): UserBufferSymbols | null {
   return buffer !== undefined && callback !== undefined && generator !== undefined ? { buffer, callback, generator } : null;
 }
 
-export class ByteStream implements Transport {
+export class ByteStream implements Duplex {
   readonly socket: net.Socket;
   /** Octets 0 to length of buf, valid during the call. */
   onBytes: (buf: Buffer, length: number) => void = () => {};

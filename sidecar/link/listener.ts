@@ -1,7 +1,7 @@
 // A listening address: each connection is looked at until its protocol is known, then handed to whoever serves that protocol.
 import net from 'node:net';
 import type { Clock } from '../http/clock.ts';
-import { HANDSHAKE_TIMEOUT_MS } from '../http2/limits.ts';
+import { HANDSHAKE_TIMEOUT_MS } from '../http/limits.ts';
 import { ByteStream, KEEPALIVE_MS } from './byte-stream.ts';
 import { type Detected, detect } from './detect.ts';
 

@@ -6,8 +6,8 @@ import type { EndpointState } from '../balance/endpoint-state.ts';
 import { NO_CONFIG, NO_ENDPOINTS } from '../forward/errors.ts';
 import { DownstreamOwner, type PortHandle, type ProxyContext } from '../forward/proxy.ts';
 import { MAX_STREAMS_OWN_APP } from '../http2/limits.ts';
+import type { DownstreamConnections } from '../http2/server.ts';
 import type { ByteStream } from '../link/byte-stream.ts';
-import type { DownstreamConnections } from '../link/connections.ts';
 import { type ClientCredentials, type DialTarget, dial } from '../link/dial.ts';
 import type { ConnectionHandler, DetectionOutcome } from '../link/listener.ts';
 import { ListenerSet } from '../link/listener-set.ts';
@@ -271,10 +271,10 @@ function joinTcp(
     },
     onError: (error, detail) => {
       stream.onClosed = () => {};
-      proxy.stats.proxyError(error.label);
-      log.info('TCP connection failed', { service: ref.key, error: error.label, detail });
+      proxy.stats.proxyError(error);
+      log.info('TCP connection failed', { service: ref.key, error, detail });
       if (done(true)) return;
-      context.tcp.failed(connection, error.label, detail);
+      context.tcp.failed(connection, error, detail);
       stream.destroy();
     },
   });

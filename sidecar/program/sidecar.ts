@@ -5,13 +5,14 @@ import { ALPN_HTTP2 } from '#core/contract/names.ts';
 import type { Logger } from '#core/program/log.ts';
 import { DeadlineWheel } from '../forward/deadlines.ts';
 import type { CallOrigin } from '../forward/ended-call.ts';
+import { DIAL_ERRORS } from '../forward/errors.ts';
 import type { PoolContext } from '../forward/pool.ts';
 import type { ProxyContext } from '../forward/proxy.ts';
 import { ReplayRing } from '../forward/replay.ts';
 import { Upstreams } from '../forward/upstreams.ts';
 import { type Clock, newClock } from '../http/clock.ts';
+import { DownstreamConnections } from '../http2/server.ts';
 import { Inbound } from '../inbound/inbound.ts';
-import { DownstreamConnections } from '../link/connections.ts';
 import { type ClientCredentials, dial } from '../link/dial.ts';
 import type { DetectionOutcome } from '../link/listener.ts';
 import type { OriginalDestination } from '../link/original-dst.ts';
@@ -287,7 +288,10 @@ export class Sidecar {
       wallClock: this.around.wallClock,
       dial: ({ address, port, identity }, onOpen, onError) => {
         const target = { address, port, identity, localAddress: localAddressFor(address) };
-        return dial(target, ALPN_HTTP2, this.credentials, this.clock, this.around.wallClock, { onOpen, onError });
+        return dial(target, ALPN_HTTP2, this.credentials, this.clock, this.around.wallClock, {
+          onOpen,
+          onError: (failure, detail) => onError(DIAL_ERRORS[failure], detail),
+        });
       },
       opened: () => {
         this.metrics.upstreamConnections++;

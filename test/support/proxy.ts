@@ -3,15 +3,15 @@
 import type { EndpointState } from '#sidecar/balance/endpoint-state.ts';
 import { DeadlineWheel } from '#sidecar/forward/deadlines.ts';
 import type { CallTelemetry } from '#sidecar/forward/ended-call.ts';
-import type { ProxyError } from '#sidecar/forward/errors.ts';
+import { DIAL_ERRORS, type ProxyError } from '#sidecar/forward/errors.ts';
 import { DownstreamOwner, type PortHandle, type ProxyContext } from '#sidecar/forward/proxy.ts';
 import { ReplayRing } from '#sidecar/forward/replay.ts';
 import type { CallSeries } from '#sidecar/forward/series.ts';
 import { Upstreams } from '#sidecar/forward/upstreams.ts';
 import { type Clock, newClock } from '#sidecar/http/clock.ts';
 import type { Connection } from '#sidecar/http2/connection.ts';
+import { DownstreamConnections } from '#sidecar/http2/server.ts';
 import type { ByteStream } from '#sidecar/link/byte-stream.ts';
-import { DownstreamConnections } from '#sidecar/link/connections.ts';
 import { type ClientCredentials, dial } from '#sidecar/link/dial.ts';
 import { Listener } from '#sidecar/link/listener.ts';
 import type { BackendRecord, CompiledPort, CompiledTable, MirrorRecord, RuleRecord, ServicePortRef } from '#sidecar/route/records.ts';
@@ -109,7 +109,10 @@ export class TestProxy {
     const now = (): number => performance.now() + this.skippedMs;
     this.clock = newClock(now);
     const plainDial: TestDial = (endpoint, onOpen, onError) =>
-      dial(endpoint, '', NO_CREDENTIALS, this.clock, Date.now, { onOpen, onError });
+      dial(endpoint, '', NO_CREDENTIALS, this.clock, Date.now, {
+        onOpen,
+        onError: (failure, detail) => onError(DIAL_ERRORS[failure], detail),
+      });
     this.upstreams = new Upstreams({
       clock: this.clock,
       wallClock: Date.now,

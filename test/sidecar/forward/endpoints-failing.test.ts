@@ -1,20 +1,9 @@
 // Endpoints that break off, refuse, go away or answer wrongly: the client sees a status of the table, never success (T18, T28-T31, T34, T35, T43, T93).
 import { expect } from 'chai';
 import { EJECTION_MAX_MS } from '#sidecar/balance/endpoint-set.ts';
-import { CONNECT_TIMEOUT } from '#sidecar/forward/errors.ts';
-import {
-  CANCEL,
-  DATA,
-  ENHANCE_YOUR_CALM,
-  FLAG_END_STREAM,
-  HEADERS,
-  INTERNAL_ERROR,
-  NO_ERROR,
-  PING,
-  REFUSED_STREAM,
-  RST_STREAM,
-  SETTINGS_MAX_CONCURRENT_STREAMS,
-} from '#sidecar/http2/codes.ts';
+import { CONNECT_TIMEOUT, DIAL_ERRORS } from '#sidecar/forward/errors.ts';
+import { CANCEL, ENHANCE_YOUR_CALM, INTERNAL_ERROR, NO_ERROR, REFUSED_STREAM } from '#sidecar/http/reset-code.ts';
+import { DATA, FLAG_END_STREAM, HEADERS, PING, RST_STREAM, SETTINGS_MAX_CONCURRENT_STREAMS } from '#sidecar/http2/codes.ts';
 import { dial } from '#sidecar/link/dial.ts';
 import { type ProxyOptions, TestProxy } from '#test/support/proxy.ts';
 import {
@@ -314,7 +303,10 @@ describe('endpoints that fail', () => {
           setImmediate(() => onError(CONNECT_TIMEOUT, 'no TCP connection'));
           return () => {};
         }
-        return dial(endpoint, '', { tlsClientContext: () => null, trustDomain: () => '' }, proxy.clock, Date.now, { onOpen, onError });
+        return dial(endpoint, '', { tlsClientContext: () => null, trustDomain: () => '' }, proxy.clock, Date.now, {
+          onOpen,
+          onError: (failure, detail) => onError(DIAL_ERRORS[failure], detail),
+        });
       },
     });
     proxy.setEndpoints('payment', [servers[0].port, dead]);

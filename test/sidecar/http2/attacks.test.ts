@@ -1,27 +1,29 @@
 // Hostile clients against the plaintext listener, with healthy traffic beside them (T04-T13, T17 of the test catalogue).
 import { expect } from 'chai';
+import { HTTP2_PREFACE } from '#sidecar/http/preface.ts';
 import {
   CANCEL,
   COMPRESSION_ERROR,
-  CONTINUATION,
-  DATA,
   ENHANCE_YOUR_CALM,
-  FLAG_END_HEADERS,
-  FLAG_END_STREAM,
   FLOW_CONTROL_ERROR,
   FRAME_SIZE_ERROR,
-  GOAWAY,
-  HEADERS,
   NO_ERROR,
-  PING,
-  PREFACE,
-  PRIORITY,
   PROTOCOL_ERROR,
   REFUSED_STREAM,
+  STREAM_CLOSED,
+} from '#sidecar/http/reset-code.ts';
+import {
+  CONTINUATION,
+  DATA,
+  FLAG_END_HEADERS,
+  FLAG_END_STREAM,
+  GOAWAY,
+  HEADERS,
+  PING,
+  PRIORITY,
   RST_STREAM,
   SETTINGS,
   SETTINGS_INITIAL_WINDOW_SIZE,
-  STREAM_CLOSED,
 } from '#sidecar/http2/codes.ts';
 import {
   ERROR_LINGER_MS,
@@ -303,7 +305,7 @@ describe('hostile clients', () => {
       attacker = socket;
       // A peer that keeps its side open.
       socket.socket.removeAllListeners('end');
-      socket.write(PREFACE, settings(), octets());
+      socket.write(HTTP2_PREFACE, settings(), octets());
       const goaway = await socket.find((f) => f.type === GOAWAY);
       expect(codeOf(goaway)).equal(code);
       proxy.skip(ERROR_LINGER_MS);

@@ -2,35 +2,35 @@
 import { expect } from 'chai';
 import { newHeaderSource } from '#sidecar/http/header-source.ts';
 import {
+  HANDSHAKE_TIMEOUT_MS,
+  MAX_CONNECTION_BUFFER,
+  MAX_STREAM_BUFFER,
+  OUTPUT_HIGH_WATER,
+  STALL_TIMEOUT_MS,
+} from '#sidecar/http/limits.ts';
+import { ENHANCE_YOUR_CALM, REFUSED_STREAM, SETTINGS_TIMEOUT } from '#sidecar/http/reset-code.ts';
+import {
   CONTINUATION,
   DATA,
-  ENHANCE_YOUR_CALM,
   FLAG_ACK,
   FLAG_END_STREAM,
   GOAWAY,
   HEADERS,
   MAX_STREAM_ID,
   PING,
-  REFUSED_STREAM,
   RST_STREAM,
   SETTINGS_INITIAL_WINDOW_SIZE,
   SETTINGS_MAX_CONCURRENT_STREAMS,
-  SETTINGS_TIMEOUT,
   WINDOW_UPDATE,
 } from '#sidecar/http2/codes.ts';
 import {
   CONNECTION_WINDOW,
   ERROR_LINGER_MS,
-  HANDSHAKE_TIMEOUT_MS,
   IDLE_FRAME_BUDGET,
   INITIAL_STREAM_WINDOW,
-  MAX_CONNECTION_BUFFER,
-  MAX_STREAM_BUFFER,
   MAX_STREAMS_MESH_PEER,
   MAX_STREAMS_OWN_APP,
   MAX_STREAMS_PLAINTEXT_PEER,
-  OUTPUT_HIGH_WATER,
-  STALL_TIMEOUT_MS,
 } from '#sidecar/http2/limits.ts';
 import {
   block,

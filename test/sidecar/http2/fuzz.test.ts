@@ -1,7 +1,8 @@
 // Frame fuzz (T24 in small): recorded sessions, cut, spliced and bent by a seeded generator. Nothing crashes, nothing leaks, and no request
 // reaches an endpoint whose path was never sent.
 import { expect } from 'chai';
-import { CONTINUATION, HEADERS, PREFACE } from '#sidecar/http2/codes.ts';
+import { HTTP2_PREFACE } from '#sidecar/http/preface.ts';
+import { CONTINUATION, HEADERS } from '#sidecar/http2/codes.ts';
 import { FrameReader } from '#sidecar/http2/frame-reader.ts';
 import { MAX_FRAME_SIZE } from '#sidecar/http2/limits.ts';
 import { TestProxy } from '#test/support/proxy.ts';
@@ -86,7 +87,7 @@ describe('frame fuzz (T24)', () => {
         Array.from({ length: 20 }, async (_, i) => {
           const octets = session(generator((seed + i) * 2_654_435));
           written += octets.toString('latin1');
-          const peer = await RawPeer.connect(proxy.port, Buffer.concat([PREFACE, octets]));
+          const peer = await RawPeer.connect(proxy.port, Buffer.concat([HTTP2_PREFACE, octets]));
           await new Promise((resolve) => setTimeout(resolve, 5));
           peer.socket.end();
           return peer;

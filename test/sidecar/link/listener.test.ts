@@ -4,8 +4,8 @@ import { expect } from 'chai';
 import fc from 'fast-check';
 import { ALPN_HTTP2 } from '#core/contract/names.ts';
 import { newClock } from '#sidecar/http/clock.ts';
-import { PREFACE } from '#sidecar/http2/codes.ts';
-import { HANDSHAKE_TIMEOUT_MS } from '#sidecar/http2/limits.ts';
+import { HANDSHAKE_TIMEOUT_MS } from '#sidecar/http/limits.ts';
+import { HTTP2_PREFACE } from '#sidecar/http/preface.ts';
 import type { ByteStream } from '#sidecar/link/byte-stream.ts';
 import { detect } from '#sidecar/link/detect.ts';
 import { Listener } from '#sidecar/link/listener.ts';
@@ -25,8 +25,8 @@ describe('detect', () => {
       [HELLO.subarray(0, -1), 'more'],
       [APP_HELLO, 'tcp'],
       [Buffer.from([0x16, 0x02]), 'tcp'],
-      [PREFACE, 'http2'],
-      [Buffer.concat([PREFACE, settings()]), 'http2'],
+      [HTTP2_PREFACE, 'http2'],
+      [Buffer.concat([HTTP2_PREFACE, settings()]), 'http2'],
       ['GET / HTTP/1.1\r\n\r\n', 'tcp'],
       ['P', 'more'],
       ['POST / HTTP/1.1', 'tcp'],
@@ -43,13 +43,13 @@ describe('detect', () => {
       fc.property(
         fc.oneof(
           fc.uint8Array({ minLength: 1, maxLength: 30 }),
-          fc.nat(24).map((n) => PREFACE.subarray(0, n + 1)),
+          fc.nat(24).map((n) => HTTP2_PREFACE.subarray(0, n + 1)),
         ),
         (array) => {
           const octets = Buffer.from(array);
           const verdicts = Array.from(octets, (_, i) => detect(octets.subarray(0, i + 1)));
           const first = verdicts.findIndex((verdict) => verdict !== 'more');
-          if (first < 0) return octets.length < PREFACE.length;
+          if (first < 0) return octets.length < HTTP2_PREFACE.length;
           // Whatever follows the deciding octet, the verdict stands.
           return verdicts.slice(first).every((verdict) => verdict === verdicts[first]);
         },
@@ -114,7 +114,7 @@ describe('Listener', () => {
     const cases: [string[], string][] = [
       [['GET / HTTP/1.1\r\n\r\n', 'more'], 'tcp'],
       [[HELLO.toString('latin1'), 'more'], 'tls'],
-      [[...PREFACE.toString('latin1'), 'more'], 'http2'],
+      [[...HTTP2_PREFACE.toString('latin1'), 'more'], 'http2'],
       [['PRI * HTTP/2.0\r\n\r\n', 'SM\r\n\r\nand', 'more'], 'http2'],
       [[HELLO.toString('latin1', 0, 2), HELLO.toString('latin1', 2)], 'tls'],
       [[APP_HELLO.toString('latin1', 0, 40), APP_HELLO.toString('latin1', 40), 'more'], 'tcp'],
@@ -184,7 +184,7 @@ describe('slow peers (T15)', () => {
     const proxy = await TestProxy.start({ endpoints: [server.port] });
     const slow = await Promise.all(
       Array.from({ length: 50 }, async () => {
-        const peer = await RawPeer.connect(proxy.port, PREFACE);
+        const peer = await RawPeer.connect(proxy.port, HTTP2_PREFACE);
         peer.polite = false;
         return peer;
       }),

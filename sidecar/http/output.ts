@@ -1,15 +1,7 @@
-// What goes out on one connection: frames are written into one buffer while a loop turn runs, and leave in one write when it ends.
-// setImmediate runs after all sockets of this turn were read, so frames from many of them share one system call and one TLS record.
+// What goes out on one connection: messages are written into one buffer while a loop turn runs, and leave in one write when it ends.
+// setImmediate runs after all sockets of this turn were read, so octets from many of them share one system call and one TLS record.
 import { OUTPUT_HIGH_WATER } from './limits.ts';
-
-/** The octet side of a connection; accept/ and forward/ make it from sockets. */
-export interface Transport {
-  /** Takes the octets; they may be reused once done was called. One write at a time. */
-  write(octets: Buffer, done: () => void): void;
-  /** Sends what was written, then FIN. */
-  end(): void;
-  destroy(): void;
-}
+import type { Transport } from './transport.ts';
 
 const FIRST_SIZE = 4096;
 /** So much is written without waiting for the end of the turn: bulk data needs no larger buffers. */
