@@ -173,11 +173,11 @@ export class Exchange implements StreamHandler, Waiter, Deadline, EndedCall {
         const last = i === body.length - 1 && this.bodyEnded && this.trailers === null;
         if (body.length === 1) this.keepForReplay(buf, start, end);
         else this.replayAt = NOT_REPLAYABLE;
-        this.creditDown(connection.sendData(up, buf, start, end, last));
+        this.creditDown(up.sendData(buf, start, end, last));
       }
       this.body = null;
     }
-    if (this.trailers !== null) connection.sendTrailers(up, this.trailers.template.source, this.trailers.varying);
+    if (this.trailers !== null) up.sendTrailers(this.trailers.template.source, this.trailers.varying);
   }
 
   onNoConnection(error: errors.ProxyError, detail: string): void {
@@ -243,7 +243,7 @@ export class Exchange implements StreamHandler, Waiter, Deadline, EndedCall {
       return;
     }
     if (this.state === SENT) this.keepForReplay(buf, start, end);
-    this.creditDown(up.connection.sendData(up, buf, start, end, endStream));
+    this.creditDown(up.sendData(buf, start, end, endStream));
   }
 
   private keepForReplay(buf: Buffer, start: number, end: number): void {
@@ -322,7 +322,7 @@ export class Exchange implements StreamHandler, Waiter, Deadline, EndedCall {
       this.bodyEnded = true;
       this.trailers = block;
       if (this.mirrors !== null) for (const mirror of this.mirrors) mirror.data(NOTHING, 0, 0, true);
-      if (this.up !== null) this.up.connection.sendTrailers(this.up, block.template.source, block.varying);
+      if (this.up !== null) this.up.sendTrailers(block.template.source, block.varying);
       return;
     }
     if (stream !== this.up) return;

@@ -68,7 +68,7 @@ export class MirrorCall implements StreamHandler, Waiter {
     const stream = connection.open(this, this.source, varying, this.ended && this.body.length === 0);
     this.stream = stream;
     this.body.forEach((chunk, i) => {
-      connection.sendData(stream, chunk.buf, chunk.start, chunk.end, this.ended && i === this.body.length - 1);
+      stream.sendData(chunk.buf, chunk.start, chunk.end, this.ended && i === this.body.length - 1);
     });
     this.body = [];
   }

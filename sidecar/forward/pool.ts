@@ -119,7 +119,7 @@ export class EndpointPool implements ConnectionOwner {
     this.context.closed(connection, reason);
     if (this.waiters.length > 0) {
       // One that served nobody says that the next would not either.
-      if (connection.nextId > 1) this.dialIfUseful();
+      if (connection.used) this.dialIfUseful();
       else this.dialFailed(CONNECT_FAILED, `${this.endpoint.key}: ${reason} before the first call`);
     }
   }
@@ -131,7 +131,7 @@ export class EndpointPool implements ConnectionOwner {
   }
 
   private hasLivingConnection(): boolean {
-    for (const connection of this.connections) if (connection.settingsReceived && !connection.draining && !connection.stopped) return true;
+    for (const connection of this.connections) if (connection.ready && !connection.draining && !connection.stopped) return true;
     return false;
   }
 
@@ -144,7 +144,7 @@ export class EndpointPool implements ConnectionOwner {
   private dialIfUseful(): void {
     if (this.giveUp !== null || this.closing) return;
     // A connection whose SETTINGS are still to come will serve the waiters.
-    for (const connection of this.connections) if (!connection.settingsReceived && !connection.stopped) return;
+    for (const connection of this.connections) if (!connection.ready && !connection.stopped) return;
     if (this.connections.length >= MAX_CONNECTIONS_PER_ENDPOINT) return;
     if (this.context.clock.nowMs < this.dialAgainAtMs && this.hasLivingConnection()) return;
     this.giveUp = this.context.dial(

@@ -226,7 +226,7 @@ describe('hostile clients', () => {
     const entries = Array.from({ length: 2 * MAX_SETTINGS_ENTRIES }, (_, i) => (i % 2 === 0 ? SETTINGS_INITIAL_WINDOW_SIZE : 1000 + i));
     const [connection] = [...proxy.down].filter((c) => c.streams.size === 99);
     let walks = 0;
-    const { streams } = connection;
+    const { table: streams } = connection.streams;
     const all = streams.all.bind(streams);
     streams.all = () => {
       walks++;
@@ -256,7 +256,7 @@ describe('hostile clients', () => {
     attacker.write(headers(1, request('/s/Silent')), ...Array.from({ length: 60_000 }, () => data(1, 'x')));
     await attacker.settled();
     expect(proxy.leftovers.held).equal(60_000);
-    const [stream] = [...proxy.up][0].streams.all();
+    const [stream] = [...proxy.up][0].streams.table.all();
     expect(stream.queuedOctets).equal(60_000);
     expect(stream.queue).length.most(20);
     server.peers[0].write(settings(SETTINGS_INITIAL_WINDOW_SIZE, 65_535));
