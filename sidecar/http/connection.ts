@@ -1,4 +1,4 @@
-// A connection that carries messages, whatever the codec: what its owner hears of it, and what a pool of connections needs of one.
+// A connection that carries messages, whatever the codec: what it reports to its owner, and what a pool needs of it.
 import type { Clock } from './clock.ts';
 import type { Field } from './field.ts';
 import type { HeaderBlock } from './header-block.ts';
@@ -30,19 +30,24 @@ export interface MessageConnection {
   destroy(reason: string): void;
   /** @returns since when nothing was read, in ms */
   idleMs(nowMs: number): number;
-  /** Asks the peer for a sign of life, if the protocol has such a question; tick() closes the connection if none comes. */
+  /**
+   * Asks the peer for a sign of life, if the protocol has such a question; tick() closes the connection if none comes.
+   */
   ping(nowMs: number): void;
   /** About once a second: ends what must not take for ever. @param pingTimeoutMs how long a ping may stay unanswered */
   tick(nowMs: number, pingTimeoutMs: number): void;
 }
 
-/** What a connection tells its owner. */
+/** What a connection reports to its owner. */
 export interface ConnectionOwner {
   /** The peer's new request; on the server's end only. The handler's onHeaders is not called for it. */
   onRequest(stream: MessageStream, block: HeaderBlock, endStream: boolean): StreamHandler;
-  /** There may be more or less room for streams: the peer allows another number, drains, or a stream ended. */
+  /** There may be another amount of room for streams: the peer allows another number, drains, or a stream ended. */
   onCapacity(connection: MessageConnection): void;
-  /** The connection is gone, and the handlers of its streams were called. `reason` is short and stable, fit for a metric. */
+  /**
+   * The connection is gone, and the handlers of its streams were called.
+   * @param reason short and stable, fit for a metric
+   */
   onClosed(connection: MessageConnection, reason: string): void;
 }
 

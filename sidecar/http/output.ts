@@ -1,5 +1,6 @@
-// What goes out on one connection: messages are written into one buffer while a loop turn runs, and leave in one write when it ends.
-// setImmediate runs after all sockets of this turn were read, so octets from many of them share one system call and one TLS record.
+// What goes out on one connection: it is written into one buffer while a turn of the event loop runs, and leaves in one
+// write when the turn ends. setImmediate runs after all sockets of the turn were read, so what came from many of them
+// shares one system call and one TLS record.
 import { OUTPUT_HIGH_WATER } from './limits.ts';
 import type { Transport } from './transport.ts';
 
@@ -41,7 +42,7 @@ export class Output {
     this.wrote = () => this.afterWrite();
   }
 
-  /** Octets not yet taken by the kernel. */
+  /** So many octets the kernel has not taken yet. */
   get waiting(): number {
     return this.length + this.inFlightLength;
   }

@@ -34,7 +34,9 @@ export const ERROR_NAMES: readonly string[] = [
   'HTTP_1_1_REQUIRED',
 ];
 
-/** @returns the code's name, or 'unknown': peers may choose among four billion codes, and this becomes a metric's label */
+/**
+ * @returns the code's name, or 'unknown': peers may choose among four billion codes, and this becomes a metric's label
+ */
 export function errorName(code: number): string {
   return ERROR_NAMES[code] ?? 'unknown';
 }

@@ -1,10 +1,13 @@
-// One request and its response on a connection, whatever the codec: forwarding knows streams by these two interfaces alone.
-// They are types only, and each codec has one class of streams, so that a call costs what a call of a method costs.
+// One request and its response on a connection, whatever the codec: forwarding knows streams by these two interfaces
+// alone. They are types only, and each codec has one class of streams, so that they cost nothing at run time.
 import type { Field } from './field.ts';
 import type { HeaderBlock } from './header-block.ts';
 import type { HeaderSource } from './header-source.ts';
 
-/** Why a stream ended early: the peer reset it, its connection went away, the peer broke a rule on it, or it stalled (L6). */
+/**
+ * Why a stream ended early: the peer reset it, its connection went away, the peer broke a rule on it, or it stalled
+ * (L6).
+ */
 export type ResetCause = 'peer' | 'connection' | 'malformed' | 'stalled';
 
 /** What forwarding may ask and do of a stream. */
@@ -17,7 +20,10 @@ export interface MessageStream {
   readonly remoteClosed: boolean;
   /** Octets that sendData() took and that have not gone out yet. */
   readonly queuedOctets: number;
-  /** Our request is HEAD: content-length of its response promises nothing (RFC 9110 §9.3.2). Set right after open(). */
+  /**
+   * Our request is HEAD: its response's content-length promises nothing (RFC 9110 §9.3.2). It is set right after
+   * open().
+   */
   head: boolean;
   /** A header section: an informational one (1xx), or the final one. `varying` follows the source's fields. */
   sendHeaders(source: HeaderSource, varying: readonly Field[], endStream: boolean): void;
@@ -32,7 +38,9 @@ export interface MessageStream {
   credit(octets: number): void;
   /** Ends the stream at once, both ways. The handler is not called: it asked. @param code of http/reset-code.ts */
   reset(code: number): void;
-  /** Octets that onData() brought and that were not credited are not wanted any more; on a closed stream credit() does nothing from here on. */
+  /**
+   * What onData() brought and was not credited is not needed any more; on a closed stream credit() does nothing then.
+   */
   release(): void;
 }
 

@@ -21,5 +21,5 @@ export interface Duplex extends Transport {
   start(): void;
 }
 
-/** Why a transport to an endpoint could not be opened; the names are those of the errors that the caller sees (docs/reference/errors.md). */
+/** Why a transport to an endpoint could not be opened, by the labels of docs/reference/errors.md. */
 export type DialFailure = 'connect_failed' | 'connect_timeout' | 'identity_mismatch';

@@ -12,7 +12,10 @@ export class ClosedStreams {
     this.ring[this.count++ & (REMEMBERED - 1)] = (id << 1) | (resetByUs ? 1 : 0);
   }
 
-  /** @returns 'reset' if we reset the stream lately, 'ended' if it closed otherwise, 'forgotten' if it may be one of long ago, null if it never was */
+  /**
+   * @returns 'reset' if we reset the stream lately, 'ended' if it closed otherwise, 'forgotten' if it may have closed
+   * long ago, null if it never was open
+   */
   how(id: number): 'reset' | 'ended' | 'forgotten' | null {
     for (let i = 0; i < REMEMBERED; i++) {
       if (this.ring[i] >>> 1 === id) return (this.ring[i] & 1) === 1 ? 'reset' : 'ended';

@@ -177,7 +177,7 @@ export class Connection implements MessageConnection, ConnectionLife {
     if (this.streams.size === 0) this.closeWhenIdle();
   }
 
-  /** A connection error (RFC 9113 §5.4.1): GOAWAY, and the socket is gone after ERROR_LINGER_MS whatever the peer does. */
+  /** GOAWAY, and the socket is gone after ERROR_LINGER_MS whatever the peer does (RFC 9113 §5.4.1). */
   fail(code: number, reason: string): void {
     if (this.closed || this.failedAtMs !== 0) return;
     this.failedAtMs = this.clock.nowMs;

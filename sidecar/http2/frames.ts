@@ -104,7 +104,10 @@ export function writeData(out: Output, id: number, buf: Buffer, start: number, e
   out.length = p + FRAME_HEADER_LENGTH + length;
 }
 
-/** A header section: the encoder's bytes of the stable part, then the varying fields; CONTINUATION frames when it is long. */
+/**
+ * A header section: the encoder's bytes of the stable part, then the varying fields; CONTINUATION frames when it is
+ * long.
+ */
 export function writeHeaders(out: Output, id: number, stable: Buffer, varying: readonly Field[], endStream: boolean): void {
   let room = stable.length;
   for (let i = 0; i < varying.length; i++) room += HpackEncoder.varyingRoom(varying[i]);

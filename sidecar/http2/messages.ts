@@ -1,4 +1,5 @@
-// The messages that come in on a connection: DATA and whole header blocks are checked against RFC 9113 §8 and handed to their stream's handler.
+// The messages that come in on a connection: DATA and whole header blocks are checked against RFC 9113 §8 and handed to
+// their stream's handler.
 import type { Clock } from '../http/clock.ts';
 import type { HeaderBlock } from '../http/header-block.ts';
 import { MAX_CONNECTION_BUFFER } from '../http/limits.ts';
@@ -20,7 +21,7 @@ import { DECODER_TABLE_SIZE } from './limits.ts';
 import type { Stream } from './stream.ts';
 import type { Streams } from './streams.ts';
 
-/** Handler of a stream that is being opened: nothing can happen to it yet. */
+/** The handler of a stream that is being opened: nothing can happen to it yet. */
 const NO_HANDLER: StreamHandler = { onHeaders() {}, onData() {}, onTrailers() {}, onReset() {}, onSent() {} };
 
 export interface MessagesDeps {
@@ -106,7 +107,10 @@ export class Messages {
     this.life.streamError(id, STREAM_CLOSED, `${what} on a closed stream`);
   }
 
-  /** Streams above the last id of our GOAWAY are not: their HEADERS were ignored, and so is what follows (RFC 9113 §6.8). */
+  /**
+   * The stream was never open. Those above the last id of our GOAWAY do not count as such: their HEADERS were ignored,
+   * and so is what follows (RFC 9113 §6.8).
+   */
   isIdle(id: number): boolean {
     if (!this.client && this.life.draining && (id & 1) === 1) return false;
     return this.client ? (id & 1) === 0 || id >= this.streams.nextId : (id & 1) === 0 || id > this.streams.lastPeerId;

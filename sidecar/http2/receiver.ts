@@ -1,4 +1,5 @@
-// What comes in on a connection, frame by frame (RFC 9113 §6): header blocks are put together, the small frames take effect, messages.ts does the rest.
+// What comes in on a connection, frame by frame (RFC 9113 §6): header blocks are put together, and the small frames
+// take effect; messages.ts does the rest.
 
 import type { Clock } from '../http/clock.ts';
 import { HANDSHAKE_TIMEOUT_MS } from '../http/limits.ts';
@@ -42,7 +43,7 @@ export class Receiver implements FrameSink {
   private readonly output: Output;
   private readonly flood: FloodGuard;
   private readonly clock: Clock;
-  /** Header block under way over CONTINUATION frames; 0: none. */
+  /** The stream of a header block whose CONTINUATION frames are under way; 0: there is none. */
   private blockStreamId = 0;
   private blockFlags = 0;
   private blockSelfDependent = false;
@@ -161,7 +162,7 @@ export class Receiver implements FrameSink {
     if (this.messages.isIdle(id)) return this.life.fail(PROTOCOL_ERROR, 'RST_STREAM on an idle stream');
     const stream = this.streams.table.get(id);
     if (stream === undefined) {
-      // The stream has ended, as when grpc-go gives up its half after our trailers: not rapid reset, but not work either.
+      // The stream has ended, as when grpc-go gives up its half after our trailers: no rapid reset, but no work either.
       if (this.streams.idleFrame()) this.life.fail(ENHANCE_YOUR_CALM, 'idle-frames');
       return;
     }

@@ -5,11 +5,11 @@ import { HTTP2_PREFACE } from '../http/preface.ts';
 import type { Duplex } from '../http/transport.ts';
 import { Connection } from './connection.ts';
 
-/** A connection ends so long before its peer's certificate does, in ms (T59: TLS does not look again by itself). */
+/** A connection ends so long before its peer's certificate does, in ms, because TLS does not look at it again. */
 const BEFORE_EXPIRY_MS = 5000;
 /** How long its calls may go on then. */
 const EXPIRY_DRAIN_MS = 4000;
-/** Client connections answer no pings of ours: a peer that is gone is noticed by the kernel's keepalive or the next write. */
+/** We do not ping clients: the kernel's keepalive or the next write notices that a peer is gone. */
 const NO_PING_TIMEOUT_MS = Number.POSITIVE_INFINITY;
 
 export class DownstreamConnections {

@@ -90,7 +90,10 @@ export class Streams implements StreamEnds, SentStreams {
     return stream;
   }
 
-  /** What the peer asks of us. @returns false when a stream's window overflows: a connection error (RFC 9113 §6.9.2) */
+  /**
+   * Applies the peer's SETTINGS.
+   * @returns false when a stream's window overflows: a connection error (RFC 9113 §6.9.2)
+   */
   apply(settings: PeerSettings): boolean {
     for (const size of settings.headerTableSizes) this.encoder.setPeerTableSize(size);
     if (settings.maxConcurrentStreams >= 0) this.peerMaxStreams = settings.maxConcurrentStreams;
@@ -105,7 +108,10 @@ export class Streams implements StreamEnds, SentStreams {
     return true;
   }
 
-  /** One more frame that moves nothing; also from a peer that lets our frames pile up. @returns true when it is one too many */
+  /**
+   * The peer sent one more frame that moves nothing.
+   * @returns true when it is one too many, or when the peer lets our frames pile up
+   */
   idleFrame(): boolean {
     return this.flood.idleFrame(this.clock.nowMs) || this.output.waiting > MAX_CONNECTION_BUFFER;
   }

@@ -6,9 +6,9 @@ import type { Clock } from '../http/clock.ts';
 import type { DialFailure } from '../http/transport.ts';
 import { ByteStream, KEEPALIVE_MS } from './byte-stream.ts';
 
-/** A TCP connection that is not there after this many ms never comes on a pod network (T92). */
+/** A TCP connection that is not there after this many ms never comes on a pod network. */
 const CONNECT_TIMEOUT_MS = 1000;
-/** L7 bounds the handshake of a peer; towards an endpoint we are less patient, for there are others. */
+/** L7 bounds the handshake of a peer; towards an endpoint we are less patient because there are others. */
 const TLS_TIMEOUT_MS = 5000;
 
 /** What this workload shows and trusts; certificates change while it runs. */
@@ -36,7 +36,7 @@ export interface DialResult {
   onError(error: DialFailure, detail: string): void;
 }
 
-/** A plain connection from an address of our own: for questions to our own pod. */
+/** A plain connection from an address of our own, for questions to our own pod. */
 export function connectPlain(to: { host: string; port: number; localAddress: string }): net.Socket {
   return net.connect(to);
 }

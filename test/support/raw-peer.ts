@@ -27,7 +27,7 @@ export interface Frame {
 
 const EMPTY = Buffer.alloc(0);
 
-/** One frame, octet by octet as told. */
+/** One frame of exactly these octets. */
 export function frame(type: number, flags: number, id: number, payload: Buffer = EMPTY): Buffer {
   const head = Buffer.alloc(9);
   head.writeUIntBE(payload.length, 0, 3);

@@ -101,7 +101,7 @@ describe('Connection', () => {
     expect(wire.take().map((f) => [f.type, f.flags])).deep.equal([[DATA, FLAG_END_STREAM]]);
   });
 
-  it('serves waiting streams in turn: one without window stops nobody', () => {
+  it('serves waiting streams in turn: one without window stops no other', () => {
     const wire = new Wire({ client: false }, settings(SETTINGS_INITIAL_WINDOW_SIZE, 0));
     wire.receive(...[1, 3, 5].map((id) => headers(id, request(), true)));
     for (const { stream } of wire.requests) stream.sendData(Buffer.alloc(40_000), 0, 40_000, true);
@@ -187,7 +187,7 @@ describe('Connection', () => {
     expect(wire.connection.held).equal(0);
   });
 
-  it('a client that sends requests and reads no answers is cut off at a bound', () => {
+  it('cuts off a client that sends requests and reads no answers, at a bound', () => {
     const wire = new Wire({ client: false });
     wire.stuck = true;
     let id = 1;
@@ -300,7 +300,7 @@ describe('Connection', () => {
     expect(wire.closed).equal('drained');
   });
 
-  it('gives a drain a second for what is under way, also where nobody answers its PING', () => {
+  it('gives a drain a second for what is under way, also where its PING gets no answer', () => {
     const wire = new Wire({ client: false });
     wire.receive(headers(1, request(), true));
     wire.connection.drain(wire.clock.nowMs + 5000);
@@ -330,7 +330,7 @@ describe('Connection', () => {
     expect(wire.requests[0].handler.events).deep.equal(['reset 8 connection']);
   });
 
-  it('T35 GOAWAY: streams above the last id were not processed, the others go on, whatever the code', () => {
+  it('takes streams above the last id of a GOAWAY for not processed, and goes on with the others, whatever the code', () => {
     for (const code of [0, ENHANCE_YOUR_CALM]) {
       const wire = new Wire({ client: true });
       const [one, three] = [new Recorder(), new Recorder()];

@@ -1,4 +1,5 @@
-// What counts as a flood (L3, L4, idle frames): attacks are caught at their bound, and no legitimate peer ever is, by property.
+// What counts as a flood (L3, L4, idle frames): attacks are caught at their bound, and no legitimate peer ever is, by
+// property.
 import { expect } from 'chai';
 import fc from 'fast-check';
 import { FloodGuard } from '#sidecar/http2/flood.ts';
@@ -179,7 +180,7 @@ describe('legitimate peers', () => {
     );
   });
 
-  it('uploading with pings and tiny messages are not closed either', () => {
+  it('that upload with pings and tiny messages are not closed either', () => {
     const wire = new Wire({ client: false });
     wire.receive(headers(1, request()));
     for (let i = 0; i < 5000; i++) {
@@ -189,7 +190,7 @@ describe('legitimate peers', () => {
     expect(wire.connection.stopped).equal(false);
   });
 
-  it('keepalive pings every second for an hour without a call', () => {
+  it('may send keepalive pings every second for an hour without a call', () => {
     const wire = new Wire({ client: false });
     for (let second = 0; second < 3600; second++) {
       wire.clock.nowMs += 1000;

@@ -1,4 +1,4 @@
-// Protocol detection on a listener (T25) and peers that take their time (T15).
+// Protocol detection on a listener, and peers that take their time.
 import net from 'node:net';
 import { expect } from 'chai';
 import fc from 'fast-check';
@@ -109,7 +109,7 @@ describe('Listener', () => {
     for (const socket of sockets.splice(0)) socket.destroy();
   });
 
-  it('T25 classifies, and hands on every octet exactly once', async () => {
+  it('finds the protocol of a connection, and hands on every octet exactly once', async () => {
     await listen(null);
     const cases: [string[], string][] = [
       [['GET / HTTP/1.1\r\n\r\n', 'more'], 'tcp'],
@@ -130,7 +130,7 @@ describe('Listener', () => {
     expect(outcomes).deep.equal(cases.map(([, protocol]) => protocol));
   });
 
-  it('T25 an opaque port is not looked at, and loses nothing that comes before the other side is connected', async () => {
+  it('does not look at an opaque port, and loses nothing that comes before the other side is connected', async () => {
     await listen('tcp');
     await connect('early', 'late');
     await until(() => later.length === 9, 'all octets are there');
@@ -139,7 +139,7 @@ describe('Listener', () => {
     expect(outcomes).deep.equal(['assumed']);
   });
 
-  it('T25 a peer that says nothing and ends is handed on, ended', async () => {
+  it('hands on a peer that sends nothing and ends, ended', async () => {
     await listen(null);
     for (const text of ['', 'PRI']) {
       seen.length = 0;
@@ -151,7 +151,7 @@ describe('Listener', () => {
     }
   });
 
-  it('waits with everything until it is told that the configuration is there', async () => {
+  it('waits with everything until ready() says that the configuration is there', async () => {
     let go: () => void = () => {};
     await listen(null, (ready) => {
       go = ready;
@@ -178,8 +178,8 @@ describe('Listener', () => {
   });
 });
 
-describe('slow peers (T15)', () => {
-  it('a preface octet by octet and no SETTINGS: closed by L7; a body octet by octet is served', async () => {
+describe('slow peers', () => {
+  it('are closed by L7 if they send no SETTINGS, and served if they send a body octet by octet', async () => {
     const server = await RawServer.listen();
     const proxy = await TestProxy.start({ endpoints: [server.port] });
     const slow = await Promise.all(
