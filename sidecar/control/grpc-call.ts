@@ -4,8 +4,8 @@ import http2 from 'node:http2';
 import tls from 'node:tls';
 import { type DescMethodBiDiStreaming, type DescMethodUnary, fromBinary, type MessageShape, toBinary } from '@bufbuild/protobuf';
 import { controlPlaneSpiffeId } from '#core/contract/identity.ts';
+import { validateSvid } from '#core/contract/svid.ts';
 import type { Timers } from '#core/program/timers.ts';
-import { validateSvid } from '../link/svid.ts';
 
 /** A message larger than this ends the call (L8: what comes in is bounded). */
 export const LARGEST_MESSAGE = 32 * 1024 * 1024;

@@ -3,7 +3,7 @@ import { constants, type KeyObject, randomBytes, sign, X509Certificate } from 'n
 import tls from 'node:tls';
 import { create } from '@bufbuild/protobuf';
 import { type IssueRequest, IssueRequestSchema, type IssueResponse } from '#core/contract/gen/weft/v1/certificates_pb.ts';
-import { validateSvid } from '../link/svid.ts';
+import { validateSvid } from '#core/contract/svid.ts';
 
 /** What the proof of possession signs before nonce and key (certificates.proto). */
 const PROOF_CONTEXT = Buffer.from('weft.v1.Certificates/Issue\n');

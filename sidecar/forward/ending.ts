@@ -1,6 +1,6 @@
 // How a call ends: answered by ourselves, refused, broken off; and what is settled at every end.
-import { CANCEL, INTERNAL_ERROR, NO_ERROR, REFUSED_STREAM } from '../http2/codes.ts';
-import type { ResetCause } from '../http2/stream.ts';
+import { CANCEL, INTERNAL_ERROR, NO_ERROR, REFUSED_STREAM } from '../http/reset-code.ts';
+import type { ResetCause } from '../http/stream.ts';
 import { type Call, type CallState, ENDED } from './call.ts';
 import * as errors from './errors.ts';
 import { seriesOf } from './plan.ts';
@@ -23,12 +23,12 @@ export function refuse(call: Call, error: errors.ProxyError, message: string, gr
 export function refuseStream(call: Call, error: errors.ProxyError): void {
   noteError(call, error);
   finish(call, errors.UNAVAILABLE, false);
-  call.down.connection.reset(call.down, REFUSED_STREAM);
+  call.down.reset(REFUSED_STREAM);
 }
 
 /** Resets a response that broke off, so that no client takes it for whole: many take NO_ERROR for the end, node:http2 CANCEL too. */
 export function breakOff(call: Call, code: number): void {
-  call.down.connection.reset(call.down, code === NO_ERROR || code === CANCEL ? INTERNAL_ERROR : code);
+  call.down.reset(code === NO_ERROR || code === CANCEL ? INTERNAL_ERROR : code);
 }
 
 /** Notes and counts an error of ours. */

@@ -1,7 +1,7 @@
 // The one table of errors that the proxy makes itself (docs/reference/errors.md is for users): what the client sees and how it is counted.
 import { type Field, makeField } from '../http/field.ts';
 import { type HeaderSource, newHeaderSource } from '../http/header-source.ts';
-import type { DialFailure } from '../link/dial.ts';
+import type { DialFailure } from '../http/transport.ts';
 
 /** gRPC statuses that forwarding itself decides on. */
 export const CANCELLED = 1;

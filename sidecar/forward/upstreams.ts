@@ -22,12 +22,12 @@ export class Upstreams {
   private readonly pools = new Set<EndpointPool>();
   /** Pools of endpoints that left, until their last call ended. */
   private readonly retired = new Set<EndpointPool>();
-  private readonly context: PoolDeps;
+  private readonly deps: PoolDeps;
   private readonly onEject: (ref: ServicePortRef, reason: EjectionReason) => void;
 
   /** @param onEject an endpoint of that Service port gets no calls for a while */
-  constructor(context: PoolDeps, onEject: (ref: ServicePortRef, reason: EjectionReason) => void = () => {}) {
-    this.context = context;
+  constructor(deps: PoolDeps, onEject: (ref: ServicePortRef, reason: EjectionReason) => void = () => {}) {
+    this.deps = deps;
     this.onEject = onEject;
   }
 
@@ -56,7 +56,7 @@ export class Upstreams {
 
   poolOf(endpoint: EndpointState): EndpointPool {
     if (endpoint.connections === null) {
-      const pool = new EndpointPool(endpoint, this.context);
+      const pool = new EndpointPool(endpoint, this.deps);
       endpoint.connections = pool;
       this.pools.add(pool);
     }

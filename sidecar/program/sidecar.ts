@@ -11,8 +11,9 @@ import type { PoolDeps } from '../forward/pool.ts';
 import { ReplayRing } from '../forward/replay.ts';
 import { Upstreams } from '../forward/upstreams.ts';
 import { type Clock, newClock } from '../http/clock.ts';
+import { connectHttp2 } from '../http2/client.ts';
+import { DownstreamConnections } from '../http2/server.ts';
 import { Inbound } from '../inbound/inbound.ts';
-import { DownstreamConnections } from '../link/connections.ts';
 import { type ClientCredentials, dial } from '../link/dial.ts';
 import type { DetectionOutcome } from '../link/listener.ts';
 import type { OriginalDestination } from '../link/original-dst.ts';
@@ -293,6 +294,7 @@ export class Sidecar {
           onError: (failure, detail) => onError(DIAL_ERRORS[failure], detail),
         });
       },
+      connect: connectHttp2,
       opened: () => {
         this.metrics.upstreamConnections++;
       },

@@ -1,6 +1,7 @@
 // Plain calls through the proxy with scripted peers: what must arrive unchanged, and that nothing is left behind (T33, T38, T44).
 import { expect } from 'chai';
-import { CANCEL, DATA, FLAG_END_STREAM, HEADERS, NO_ERROR, RST_STREAM, WINDOW_UPDATE } from '#sidecar/http2/codes.ts';
+import { CANCEL, NO_ERROR } from '#sidecar/http/reset-code.ts';
+import { DATA, FLAG_END_STREAM, HEADERS, RST_STREAM, WINDOW_UPDATE } from '#sidecar/http2/codes.ts';
 import { TestProxy } from '#test/support/proxy.ts';
 import {
   answering,

@@ -2,7 +2,8 @@
 import { expect } from 'chai';
 import fc from 'fast-check';
 import { type Deadline, DeadlineWheel, formatGrpcTimeout, parseGrpcTimeout } from '#sidecar/forward/deadlines.ts';
-import { CANCEL, DATA, HEADERS, RST_STREAM } from '#sidecar/http2/codes.ts';
+import { CANCEL } from '#sidecar/http/reset-code.ts';
+import { DATA, HEADERS, RST_STREAM } from '#sidecar/http2/codes.ts';
 import { TestProxy } from '#test/support/proxy.ts';
 import {
   answering,

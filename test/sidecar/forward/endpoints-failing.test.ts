@@ -2,19 +2,8 @@
 import { expect } from 'chai';
 import { EJECTION_MAX_MS } from '#sidecar/balance/endpoint-set.ts';
 import { CONNECT_TIMEOUT, DIAL_ERRORS } from '#sidecar/forward/errors.ts';
-import {
-  CANCEL,
-  DATA,
-  ENHANCE_YOUR_CALM,
-  FLAG_END_STREAM,
-  HEADERS,
-  INTERNAL_ERROR,
-  NO_ERROR,
-  PING,
-  REFUSED_STREAM,
-  RST_STREAM,
-  SETTINGS_MAX_CONCURRENT_STREAMS,
-} from '#sidecar/http2/codes.ts';
+import { CANCEL, ENHANCE_YOUR_CALM, INTERNAL_ERROR, NO_ERROR, REFUSED_STREAM } from '#sidecar/http/reset-code.ts';
+import { DATA, FLAG_END_STREAM, HEADERS, PING, RST_STREAM, SETTINGS_MAX_CONCURRENT_STREAMS } from '#sidecar/http2/codes.ts';
 import { dial } from '#sidecar/link/dial.ts';
 import { type ProxyOptions, TestProxy } from '#test/support/proxy.ts';
 import {

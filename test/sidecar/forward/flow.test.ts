@@ -1,13 +1,9 @@
 // Back-pressure end to end: what a slow side does not take is held within L8, and nobody else waits for it (T14, T39, T40).
 import { expect } from 'chai';
-import { CANCEL, DATA, HEADERS, RST_STREAM, SETTINGS_INITIAL_WINDOW_SIZE } from '#sidecar/http2/codes.ts';
-import {
-  CONNECTION_WINDOW,
-  INITIAL_STREAM_WINDOW,
-  MAX_CONNECTION_BUFFER,
-  MAX_STREAM_BUFFER,
-  STALL_TIMEOUT_MS,
-} from '#sidecar/http2/limits.ts';
+import { MAX_CONNECTION_BUFFER, MAX_STREAM_BUFFER, STALL_TIMEOUT_MS } from '#sidecar/http/limits.ts';
+import { CANCEL } from '#sidecar/http/reset-code.ts';
+import { DATA, HEADERS, RST_STREAM, SETTINGS_INITIAL_WINDOW_SIZE } from '#sidecar/http2/codes.ts';
+import { CONNECTION_WINDOW, INITIAL_STREAM_WINDOW } from '#sidecar/http2/limits.ts';
 import { TestProxy } from '#test/support/proxy.ts';
 import {
   codeOf,

@@ -3,7 +3,7 @@ import http2 from 'node:http2';
 import type { AddressInfo } from 'node:net';
 import * as grpc from '@grpc/grpc-js';
 import { expect } from 'chai';
-import { MAX_STREAM_BUFFER } from '#sidecar/http2/limits.ts';
+import { MAX_STREAM_BUFFER } from '#sidecar/http/limits.ts';
 import { ECHO, type EchoServer, echoClient, startEcho } from '#test/support/grpc-echo.ts';
 import { TestProxy } from '#test/support/proxy.ts';
 import { until } from '#test/support/until.ts';
