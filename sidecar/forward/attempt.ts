@@ -62,12 +62,16 @@ export function notConnected(call: Call, state: Waiting, error: errors.ProxyErro
   const { endpoints } = set;
   if (call.attempts < MAX_ATTEMPTS && (endpoints.length > 1 || (endpoints.length === 1 && endpoints[0] !== failed)))
     return retry(call, error.label);
-  // Another sidecar takes a refused stream as unprocessed and tries another endpoint, where an error would end the call.
+  // Another sidecar takes a refused stream as unprocessed and tries another endpoint, where an error would end the
+  // call.
   if (call.deps.refuseUnprocessed) return refuseStream(call, error);
   refuse(call, error, detail);
 }
 
-/** The stream of the attempt was reset before the response began. @param processed the endpoint may have begun to process the call */
+/**
+ * The stream of the attempt was reset before the response began.
+ * @param processed the endpoint may have begun to process the call
+ */
 export function resetUnanswered(call: Call, state: Sent, code: number, cause: ResetCause, processed: boolean): void {
   const { clock, random, stats } = call.deps;
   const { upstream } = call.variant!;

@@ -1,4 +1,5 @@
-// One call while it runs: what is known of it, and the state it is in. routing.ts, attempt.ts, answer.ts and ending.ts move it on.
+// One call while it runs: what is known of it, and the state it is in. routing.ts, attempt.ts, answer.ts and ending.ts
+// move it on.
 import type { EndpointState } from '../balance/endpoint-state.ts';
 import type { MessageConnection } from '../http/connection.ts';
 import type { HeaderBlock } from '../http/header-block.ts';

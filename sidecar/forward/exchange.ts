@@ -1,4 +1,5 @@
-// One call: a downstream stream bound to an upstream attempt. The events of both streams come here; what they mean depends on the call's state.
+// One call: a downstream stream bound to an upstream attempt. The events of both streams come here; what they mean
+// depends on the call's state.
 
 import type { MessageConnection } from '../http/connection.ts';
 import type { HeaderBlock } from '../http/header-block.ts';

@@ -1,4 +1,5 @@
-// A copy of a call to one endpoint of another backend. Its answer is dropped; if it is slow or fails, nobody waits.
+// A copy of a call to one endpoint of another backend. Its answer is dropped, and the call does not
+// wait for it if it is slow or fails.
 
 import type { EndpointState } from '../balance/endpoint-state.ts';
 import { appendChunk, type Chunk } from '../http/chunk.ts';
@@ -13,9 +14,9 @@ import type { Waiter } from './pool.ts';
 import type { CallTrace } from './trace.ts';
 import type { Upstream } from './upstreams.ts';
 
-/** Body octets that a mirror may be behind; past it the copy is given up. */
+/** Body octets that a mirror may be behind; past them the copy is given up. */
 const MAX_BEHIND = 64 * 1024;
-/** Calls on their way to an endpoint past which it gets no copies: one that never answers must not collect them. */
+/** An endpoint with so many calls in flight gets no copies, so that one that never answers does not collect them. */
 const MAX_IN_FLIGHT = 256;
 
 export class MirrorCall implements StreamHandler, Waiter {
@@ -61,7 +62,7 @@ export class MirrorCall implements StreamHandler, Waiter {
 
   onConnection(connection: MessageConnection): void {
     if (this.done) return;
-    // Only now: it may have waited for the connection, and trace context is valid until the next call.
+    // Trace context is valid until the next call, and the copy may have waited for the connection: it is written now.
     const varying = this.trace === null ? this.varying : this.trace.outgoing(this.varying);
     const stream = connection.open(this, this.source, varying, this.ended && this.body.length === 0);
     this.stream = stream;
@@ -100,11 +101,12 @@ export class MirrorCall implements StreamHandler, Waiter {
     this.done = true;
     const { endpoint, deps, stream } = this;
     this.endpoint = null;
-    // It answered before it had the whole call: the rest is not wanted.
+    // The shadow answered before it had the whole call: the rest is not needed.
     if (stream !== null && !stream.closed && !stream.localClosed) stream.reset(NO_ERROR);
     if (endpoint !== null) {
       const { set } = this.upstream;
-      set.onCancel(endpoint); // a mirror's latency is not a call's
+      // A copy's latency says nothing about calls.
+      set.onCancel(endpoint);
       if (failed && this.stream === null) set.onConnectFailure(endpoint, deps.clock.nowMs, deps.random);
     }
   }

@@ -9,18 +9,18 @@ import type { Duplex } from '../http/transport.ts';
 import { CONNECT_FAILED, type ProxyError } from './errors.ts';
 
 const MAX_CONNECTIONS_PER_ENDPOINT = 8;
-/** An endpoint that has a connection but accepts no other is asked again after so many ms. */
+/** An endpoint that has a connection but accepts no other is dialled again after so many ms. */
 const DIAL_AGAIN_MS = 1000;
 /** A connection ends so long before its endpoint's certificate does, in ms. */
 const BEFORE_EXPIRY_MS = 5000;
 
-/** A call that waits for a connection. Exactly one of the two is called, unless it cancels. */
+/** A call that waits for a connection. One of the two functions is called once, unless the call cancels. */
 export interface Waiter {
   onConnection(connection: MessageConnection): void;
   onNoConnection(error: ProxyError, detail: string): void;
 }
 
-/** How a pool gets and reports connections. */
+/** The collaborators of a pool: how it gets connections, and what it reports them to. */
 export interface PoolDeps {
   readonly clock: Clock;
   /** Unix time in ms, for certificates. */
@@ -65,7 +65,7 @@ export class EndpointPool implements ConnectionOwner {
     return null;
   }
 
-  /** Queues a call for the next room, and dials if that may help. */
+  /** Queues a call until a connection has room, and dials if that may help. */
   wait(waiter: Waiter): void {
     if (this.closing) return waiter.onNoConnection(CONNECT_FAILED, `${this.endpoint.key} has left`);
     this.waiters.push(waiter);
@@ -89,7 +89,7 @@ export class EndpointPool implements ConnectionOwner {
   tick(nowMs: number, pingAfterMs: number, pingTimeoutMs: number): void {
     const wallMs = this.deps.wallClock();
     for (const connection of [...this.connections]) {
-      // TLS does not look at a certificate again: the connection ends before it expires .
+      // TLS does not check a certificate again: the connection ends before the certificate does.
       if (wallMs > this.notAfterMs.get(connection)! - BEFORE_EXPIRY_MS) connection.drain(nowMs + BEFORE_EXPIRY_MS);
       if (this.endpoint.identity !== '' && connection.idleMs(nowMs) > pingAfterMs) connection.ping(nowMs);
       connection.tick(nowMs, pingTimeoutMs);
@@ -119,13 +119,13 @@ export class EndpointPool implements ConnectionOwner {
     this.notAfterMs.delete(connection);
     this.deps.closed(connection, reason);
     if (this.waiters.length > 0) {
-      // One that served nobody says that the next would not either.
+      // If it served no call, the next one would not either.
       if (connection.used) this.dialIfUseful();
       else this.dialFailed(CONNECT_FAILED, `${this.endpoint.key}: ${reason} before the first call`);
     }
   }
 
-  /** No new connection; those who wait may still get room on one that is there. */
+  /** There is no new connection; the waiters may still get room on one that is there. */
   private dialFailed(error: ProxyError, detail: string): void {
     if (this.hasLivingConnection()) this.dialAgainAtMs = this.deps.clock.nowMs + DIAL_AGAIN_MS;
     else this.failWaiters(error, detail);

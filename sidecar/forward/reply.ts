@@ -26,7 +26,10 @@ export function reply(down: MessageStream, error: ProxyError, message: string, g
   dropRest(down);
 }
 
-/** Asks the client to stop sending if it was answered before its request had ended: the rest is not needed (RFC 9113 §8.1). */
+/**
+ * Asks the client to stop sending if it was answered before its request had ended: the rest is not needed (RFC 9113
+ * §8.1).
+ */
 export function dropRest(down: MessageStream): void {
   if (!down.closed && down.localClosed && !down.remoteClosed) down.reset(NO_ERROR);
 }

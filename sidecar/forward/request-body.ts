@@ -1,11 +1,14 @@
-// The body of one request on its way up: kept while there is no upstream stream, sent again after a refusal, its octets credited to the client.
+// The body of one request on its way up: kept while there is no upstream stream, sent again after a refusal, its octets
+// credited to the client.
 
 import { appendChunk, type Chunk } from '../http/chunk.ts';
 import type { HeaderBlock } from '../http/header-block.ts';
 import type { MessageStream } from '../http/stream.ts';
 import type { ReplayRing } from './replay.ts';
 
-/** A body in one DATA frame up to this size is kept until the response begins, so that a refused call can be sent again. */
+/**
+ * A body in one DATA frame up to this size is kept until the response begins, so that a refused call can be sent again.
+ */
 const REPLAY_OCTETS = 16 * 1024;
 /** Values of `replayAt` beside a position in the ring. */
 const NOTHING_SENT = -1;
@@ -43,7 +46,10 @@ export class RequestBody {
     if (end > start) appendChunk((this.kept ??= []), buf, start, end);
   }
 
-  /** Sends buf[start, end) on. @param replayable no response has begun: the octets are kept for another attempt if they are few */
+  /**
+   * Sends buf[start, end) on.
+   * @param replayable no response has begun: the octets are kept for another attempt if they are few
+   */
   send(up: MessageStream, buf: Buffer, start: number, end: number, replayable: boolean): void {
     this.uncredited += end - start;
     if (replayable) this.keepForReplay(buf, start, end);

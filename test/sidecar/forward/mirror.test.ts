@@ -95,7 +95,7 @@ describe('a mirrored call', () => {
     });
   }
 
-  it('does not notice that nobody listens there', async () => {
+  it('does not notice that nothing listens there', async () => {
     await setUp(() => {}, undefined, [1]);
     expect(await call(1)).equal('0');
     await until(() => streamsLeft() === 0, 'nothing is left');
