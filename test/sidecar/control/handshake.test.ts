@@ -126,7 +126,7 @@ describe('mTLS between sidecars', () => {
           cleanup.push(() => stream.destroy());
           resolve(stream);
         },
-        onError: (failure, detail) => resolve(`${failure}: ${detail}`),
+        onError: (error, detail) => resolve(`${error}: ${detail}`),
       }),
     );
 

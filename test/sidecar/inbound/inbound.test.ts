@@ -2,10 +2,10 @@
 import net from 'node:net';
 import { expect } from 'chai';
 import { MtlsMode } from '#core/contract/gen/weft/v1/mesh_pb.ts';
-import { PREFACE } from '#sidecar/http2/codes.ts';
+import { HTTP2_PREFACE } from '#sidecar/http/preface.ts';
+import { DownstreamConnections } from '#sidecar/http2/server.ts';
 import { Inbound, MOST_IDLE_PORTS } from '#sidecar/inbound/inbound.ts';
 import type { ByteStream } from '#sidecar/link/byte-stream.ts';
-import { DownstreamConnections } from '#sidecar/link/connections.ts';
 import { type ConnectionHandler, Listener } from '#sidecar/link/listener.ts';
 import { TestProxy } from '../../support/proxy.ts';
 import { settings } from '../../support/raw-peer.ts';
@@ -108,7 +108,7 @@ describe('Inbound', () => {
     });
 
     it('HTTP/2 connections in plaintext that are open get GOAWAY', async () => {
-      client.write(Buffer.concat([PREFACE, settings()]));
+      client.write(Buffer.concat([HTTP2_PREFACE, settings()]));
       await until(() => connections.size === 1 && heard.length > 0, 'the connection is served');
       inbound.endPlaintext();
       // GOAWAY: type 7 on stream 0.

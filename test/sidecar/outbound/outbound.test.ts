@@ -4,8 +4,8 @@ import { create } from '@bufbuild/protobuf';
 import { expect } from 'chai';
 import { OutboundListenerSchema, PodAddressSchema } from '#core/contract/gen/weft/v1/mesh_pb.ts';
 import { silentLogger } from '#core/program/log.ts';
-import { PREFACE } from '#sidecar/http2/codes.ts';
-import { DownstreamConnections } from '#sidecar/link/connections.ts';
+import { HTTP2_PREFACE } from '#sidecar/http/preface.ts';
+import { DownstreamConnections } from '#sidecar/http2/server.ts';
 import { Listener } from '#sidecar/link/listener.ts';
 import { AddressIndex } from '#sidecar/outbound/address-index.ts';
 import { DirectPorts } from '#sidecar/outbound/direct-ports.ts';
@@ -80,7 +80,7 @@ describe('captured connections to a pod', () => {
 
   it('get GOAWAY on HTTP/2 when another pod has the address, and the address is forgotten when they have ended', async () => {
     isAt('spiffe://cluster.local/ns/shop/sa/a');
-    client.write(Buffer.concat([PREFACE, settings()]));
+    client.write(Buffer.concat([HTTP2_PREFACE, settings()]));
     await until(() => connections.size === 1 && heard.length > 0, 'the connection is served');
     directs.tick(LATER_MS);
     expect(directs.addresses()).to.deep.equal([ADDRESS]);
