@@ -1,4 +1,5 @@
-// The endpoints of one backend and who gets the next call: power of two choices on latency × calls in flight, without those that fail.
+// The endpoints of one backend, and which of them gets the next call: power of two choices on latency × calls in
+// flight, without those that fail.
 import type { Endpoint } from '#core/contract/gen/weft/v1/mesh_pb.ts';
 import { type EndpointState, endpointKey, isSameEndpoint, newEndpointState } from './endpoint-state.ts';
 import { expectedLatencyMs, observeLatency } from './latency.ts';
@@ -33,7 +34,8 @@ export class EndpointSet {
   }
 
   /**
-   * Takes the new list of endpoints. Those that stay keep their record, counters and connections; those that left are never picked again.
+   * Takes the new list of endpoints. Those that stay keep their record, counters and connections; those that left are
+   * never picked again.
    * @returns the records that left, for the pool to drain: calls in flight on them may end
    */
   update(endpoints: readonly Endpoint[]): EndpointState[] {
@@ -54,7 +56,10 @@ export class EndpointSet {
     return left;
   }
 
-  /** The endpoint for the next call, or null: there is none at all. Allocates nothing. The caller says onStart() when it uses it. */
+  /**
+   * The endpoint for the next call, or null: there is none at all. Allocates nothing. The caller calls onStart() when
+   * it uses it.
+   */
   pick(random: Random, nowMs: number): EndpointState | null {
     const endpoints = this.#endpoints;
     const { length } = endpoints;
@@ -65,8 +70,8 @@ export class EndpointSet {
   }
 
   /**
-   * As pick(), for a further attempt: not an endpoint that was tried already, as long as there is another. Without this a pod that refuses everything
-   * would be drawn again and again, for nobody has fewer calls in flight.
+   * As pick(), for a further attempt: not an endpoint that was tried already, as long as there is another. Without this
+   * a pod that refuses everything would be drawn again and again because no other has fewer calls in flight.
    */
   pickOther(tried: readonly EndpointState[], random: Random, nowMs: number): EndpointState | null {
     const others = this.#endpoints.filter((state) => !tried.includes(state));
@@ -85,7 +90,8 @@ export class EndpointSet {
   /**
    * A call has ended.
    * @param latencyMs from its start to the first octet of the answer
-   * @param failed the endpoint's failure (reset, connection lost, UNAVAILABLE, 502 to 504), not the application's answer to a bad request
+   * @param failed the endpoint's failure (reset, connection lost, UNAVAILABLE, 502 to 504), not the application's
+   * answer to a bad request
    * @param random for the jitter of an ejection
    */
   onEnd(state: EndpointState, latencyMs: number, failed: boolean, nowMs: number, random: Random): void {
@@ -100,16 +106,20 @@ export class EndpointSet {
     if (latencyMs > state.ewmaMs) observeLatency(state, latencyMs, nowMs);
     state.consecutiveFailures++;
     if (state.consecutiveFailures < EJECT_AFTER_FAILURES || state.ejected) return;
-    // Errors of more than half of the endpoints are rather an overload or a bad request than bad endpoints: ejecting would make it worse.
+    // Errors of more than half of the endpoints are rather an overload or a bad request than bad endpoints: ejecting
+    // would make it worse.
     if ((this.#ejected + 1) * 2 <= this.#endpoints.length) this.#eject(state, false, nowMs, random);
   }
 
-  /** A call has ended without a verdict: the caller gave up, or it was never sent. */
+  /** A call has ended without a verdict: the caller gave up, or the call was never sent. */
   onCancel(state: EndpointState): void {
     state.inFlight--;
   }
 
-  /** A connect to the endpoint has failed (refused, timed out, wrong certificate). Ejects at once and without the limit of half: nothing can be served there. */
+  /**
+   * A connect to the endpoint has failed (refused, timed out, wrong certificate). Ejects at once and without the limit
+   * of half: nothing can be served there.
+   */
   onConnectFailure(state: EndpointState, nowMs: number, random: Random): void {
     state.consecutiveFailures++;
     if (!state.ejected) this.#eject(state, true, nowMs, random);
@@ -173,8 +183,9 @@ function otherThan(first: number, length: number, random: Random): number {
 }
 
 /**
- * The better of two. Alike in latency: the one with fewer calls in flight, `a` on a tie (it was drawn first, so ties are fair). Else by dice weighted with the
- * square of the other's cost: a slow endpoint still gets a few calls, by which it can show that it has recovered.
+ * The better of two. Alike in latency: the one with fewer calls in flight, `a` on a tie (it was drawn first, so ties
+ * are fair). Else by dice weighted with the square of the other's cost: a slow endpoint still gets a few calls, by which
+ * it can show that it has recovered.
  */
 function better(a: EndpointState, b: EndpointState, random: Random, nowMs: number): EndpointState {
   const latencyA = expectedLatencyMs(a, nowMs);

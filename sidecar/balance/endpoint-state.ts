@@ -2,7 +2,7 @@
 import type { Endpoint } from '#core/contract/gen/weft/v1/mesh_pb.ts';
 
 /**
- * One endpoint of a backend. The balancer's fields are for its functions only; `connections` is the pool's.
+ * One endpoint of a backend. Only the balancer's functions write its fields; `connections` is the pool's.
  * All fields are there from the start, so that every record has one hidden class.
  */
 export interface EndpointState {
@@ -30,7 +30,7 @@ export interface EndpointState {
   ejectedUntilMs: number;
   /** Ejections in a row, which double their length. */
   ejections: number;
-  /** The last ejection was for a failed connect. */
+  /** The last ejection followed a failed connect. */
   unreachable: boolean;
 }
 
@@ -39,7 +39,7 @@ export function endpointKey({ address, port }: Pick<Endpoint, 'address' | 'port'
   return address.includes(':') ? `[${address}]:${port}` : `${address}:${port}`;
 }
 
-/** A fresh record. `ewmaMs` is the set's mean, so that a newcomer is neither flooded nor starved. */
+/** A fresh record. `ewmaMs` is the set's mean, so that a new endpoint is neither flooded nor starved. */
 export function newEndpointState(endpoint: Endpoint, ewmaMs: number, nowMs: number): EndpointState {
   return {
     key: endpointKey(endpoint),

@@ -7,7 +7,7 @@ import { type DescMethodBiDiStreaming, type DescMethodUnary, fromBinary, type Me
 import { controlPlaneSpiffeId } from '#core/contract/identity.ts';
 import { validateSvid } from '#core/contract/svid.ts';
 import type { Timers } from '#core/program/timers.ts';
-import { type AnswerEvents, framed, GrpcError, readAnswer, requestHeaders, STATUS } from '../link/grpc-stream.ts';
+import { type AnswerEvents, framed, GrpcError, grpcRequestHeaders, readAnswer, STATUS } from '../link/grpc-stream.ts';
 
 /** TCP and TLS must be done by then. */
 const CONNECT_TIMEOUT_MS = 10_000;
@@ -143,7 +143,7 @@ export class GrpcConnection {
       return { call: { send: () => {}, cancel: () => {} }, finish: () => {} };
     }
     const path = `/${method.parent.typeName}/${method.name}`;
-    const stream = this.session.request({ ...metadata, ...requestHeaders(path, 'weft-sidecar') });
+    const stream = this.session.request({ ...metadata, ...grpcRequestHeaders(path, 'weft-sidecar') });
     const parse = (bytes: Uint8Array): MessageShape<M['output']> => fromBinary(method.output, bytes) as MessageShape<M['output']>;
     readAnswer(stream, parse, events, () => this.why);
     return {

@@ -3,7 +3,7 @@
 export type Presence = 'present' | 'absent';
 
 /** One more is answered "absent". The control plane takes twice as many of one sidecar. */
-export const MOST_WANTS = 10_000;
+export const MOST_WANTED_SERVICES = 10_000;
 
 interface Waiting {
   readonly answer: Promise<Presence>;
@@ -21,7 +21,7 @@ export class Wants {
   ask(service: string, isHeld: boolean): { readonly answer: Promise<Presence>; readonly isNew: boolean } {
     const known = this.services.get(service);
     if (known !== undefined) return { answer: known instanceof Promise ? known : known.answer, isNew: false };
-    if (this.services.size >= MOST_WANTS) return { answer: ABSENT, isNew: false };
+    if (this.services.size >= MOST_WANTED_SERVICES) return { answer: ABSENT, isNew: false };
     if (isHeld) {
       this.services.set(service, PRESENT);
       return { answer: PRESENT, isNew: true };

@@ -1,8 +1,8 @@
 // The endpoint's answer on its way to the client: complete only when its end was seen and, for gRPC, its status.
 import type { HeaderBlock } from '../http/header-block.ts';
 import type { HeaderSource } from '../http/header-source.ts';
-import { CANCEL, errorName, NO_ERROR } from '../http2/codes.ts';
-import type { ResetCause } from '../http2/stream.ts';
+import { CANCEL, errorName, NO_ERROR } from '../http/reset-code.ts';
+import type { ResetCause } from '../http/stream.ts';
 import { type Answering, type Call, type Sent, UNSENT } from './call.ts';
 import { breakOff, finish, noteError, statusOfReset } from './ending.ts';
 import * as errors from './errors.ts';
@@ -20,13 +20,13 @@ export function answerHeaders(call: Call, state: Sent, block: HeaderBlock, endSt
   let varying = block.varying;
   if (edits !== null && touchesVarying(varying, edits)) ({ source, varying } = editWhole(block, edits));
   else source = responseSource(template, edits);
-  if (template.status < 200) return down.connection.sendHeaders(down, source, varying, false);
+  if (template.status < 200) return down.sendHeaders(source, varying, false);
   const { endpoint, startMs, up } = state;
   const { grpc } = template;
   call.state = { at: 'answering', endpoint, startMs, up, answerMs: call.deps.clock.nowMs - startMs, grpc };
   call.httpStatus = template.status;
   const missing = endStream && grpc && template.grpcStatus < 0;
-  down.connection.sendHeaders(down, source, varying, endStream && !missing);
+  down.sendHeaders(source, varying, endStream && !missing);
   if (missing) endWithStatus(call, template.status === 200 ? errors.INTERNAL : errors.grpcStatusOfHttp(template.status), NO_STATUS);
   else if (endStream) answered(call, template.grpcStatus);
 }
@@ -36,8 +36,8 @@ export function answerData(call: Call, { up, grpc }: Answering, buf: Buffer, sta
   const missing = endStream && grpc;
   call.responseBytes += end - start;
   const { down } = call;
-  const sent = down.connection.sendData(down, buf, start, end, endStream && !missing);
-  up.connection.credit(up, sent);
+  const sent = down.sendData(buf, start, end, endStream && !missing);
+  up.credit(sent);
   if (missing) endWithStatus(call, errors.INTERNAL, NO_STATUS);
   else if (endStream) answered(call, -1);
 }
@@ -46,7 +46,7 @@ export function answerData(call: Call, { up, grpc }: Answering, buf: Buffer, sta
 export function answerTrailers(call: Call, { grpc }: Answering, { template, varying }: HeaderBlock): void {
   if (grpc && template.grpcStatus < 0) return endWithStatus(call, errors.INTERNAL, NO_STATUS);
   const { down } = call;
-  down.connection.sendTrailers(down, template.source, varying);
+  down.sendTrailers(template.source, varying);
   answered(call, template.grpcStatus);
 }
 
@@ -67,7 +67,7 @@ export function resetAnswering(call: Call, state: Answering, code: number, cause
 
 /** The call's deadline passed after the response had begun. */
 export function expireAnswering(call: Call, { up, grpc }: Answering): void {
-  up.connection.reset(up, CANCEL);
+  up.reset(CANCEL);
   noteError(call, errors.DEADLINE);
   if (grpc) return endWithStatus(call, errors.DEADLINE.grpc, 'deadline exceeded');
   finish(call, errors.DEADLINE.grpc, false);
@@ -77,7 +77,7 @@ export function expireAnswering(call: Call, { up, grpc }: Answering): void {
 /** Ends a response whose headers were sent with trailers of ours. */
 function endWithStatus(call: Call, status: number, message: string): void {
   const { down } = call;
-  down.connection.sendTrailers(down, errors.TRAILERS[status], [errors.messageField(message)]);
+  down.sendTrailers(errors.TRAILERS[status], [errors.messageField(message)]);
   answered(call, status);
 }
 
@@ -87,7 +87,7 @@ function answered(call: Call, grpcStatus: number): void {
   const status = grpcStatus >= 0 ? grpcStatus : statusWithout(httpStatus, call.plan!.grpc);
   finish(call, status, status === errors.UNAVAILABLE || httpStatus >= 502);
   // The endpoint answered before it had the whole request: the rest is not needed (RFC 9113 §8.1).
-  if (state.at === 'answering' && !state.up.closed && !state.up.localClosed) state.up.connection.reset(state.up, NO_ERROR);
+  if (state.at === 'answering' && !state.up.closed && !state.up.localClosed) state.up.reset(NO_ERROR);
   dropRest(call.down);
 }
 

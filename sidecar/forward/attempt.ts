@@ -1,10 +1,10 @@
 // One attempt to get a call to an endpoint, and the next one where the call surely was not processed.
 import type { EndpointState } from '../balance/endpoint-state.ts';
+import type { MessageConnection } from '../http/connection.ts';
 import { type Field, makeField } from '../http/field.ts';
 import type { HeaderSource } from '../http/header-source.ts';
-import { errorName, REFUSED_STREAM } from '../http2/codes.ts';
-import type { Connection } from '../http2/connection.ts';
-import type { ResetCause } from '../http2/stream.ts';
+import { errorName, REFUSED_STREAM } from '../http/reset-code.ts';
+import type { ResetCause } from '../http/stream.ts';
 import { type Call, type Sent, UNSENT, type Waiting } from './call.ts';
 import { formatGrpcTimeout } from './deadlines.ts';
 import { refuse, refuseStream, statusOfReset } from './ending.ts';
@@ -36,7 +36,7 @@ export function attempt(call: Call): void {
 }
 
 /** Sends the request on a connection with room for it. @param startMs start of the attempt */
-export function send(call: Call, connection: Connection, endpoint: EndpointState, startMs: number): void {
+export function send(call: Call, connection: MessageConnection, endpoint: EndpointState, startMs: number): void {
   const { block, request } = call;
   const variant = call.variant!;
   let source: HeaderSource = variant.source;
@@ -62,12 +62,16 @@ export function notConnected(call: Call, state: Waiting, error: errors.ProxyErro
   const { endpoints } = set;
   if (call.attempts < MAX_ATTEMPTS && (endpoints.length > 1 || (endpoints.length === 1 && endpoints[0] !== failed)))
     return retry(call, error.label);
-  // Another sidecar takes a refused stream as unprocessed and tries another endpoint, where an error would end the call.
+  // Another sidecar takes a refused stream as unprocessed and tries another endpoint, where an error would end the
+  // call.
   if (call.deps.refuseUnprocessed) return refuseStream(call, error);
   refuse(call, error, detail);
 }
 
-/** The stream of the attempt was reset before the response began. @param processed the endpoint may have begun to process the call */
+/**
+ * The stream of the attempt was reset before the response began.
+ * @param processed the endpoint may have begun to process the call
+ */
 export function resetUnanswered(call: Call, state: Sent, code: number, cause: ResetCause, processed: boolean): void {
   const { clock, random, stats } = call.deps;
   const { upstream } = call.variant!;

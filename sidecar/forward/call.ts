@@ -1,8 +1,9 @@
-// One call while it runs: what is known of it, and the state it is in. routing.ts, attempt.ts, answer.ts and ending.ts move it on.
+// One call while it runs: what is known of it, and the state it is in. routing.ts, attempt.ts, answer.ts and ending.ts
+// move it on.
 import type { EndpointState } from '../balance/endpoint-state.ts';
+import type { MessageConnection } from '../http/connection.ts';
 import type { HeaderBlock } from '../http/header-block.ts';
-import type { Connection } from '../http2/connection.ts';
-import type { ResetCause, Stream, StreamHandler } from '../http2/stream.ts';
+import type { MessageStream, ResetCause, StreamHandler } from '../http/stream.ts';
 import type { Deadline } from './deadlines.ts';
 import type { EndedCall } from './ended-call.ts';
 import type { ProxyError } from './errors.ts';
@@ -33,7 +34,7 @@ export interface Sent {
   readonly at: 'sent';
   readonly endpoint: EndpointState;
   readonly startMs: number;
-  readonly up: Stream;
+  readonly up: MessageStream;
 }
 
 /** The final response headers were forwarded: the call is committed to this attempt. */
@@ -41,7 +42,7 @@ export interface Answering {
   readonly at: 'answering';
   readonly endpoint: EndpointState;
   readonly startMs: number;
-  readonly up: Stream;
+  readonly up: MessageStream;
   /** From the attempt's start to the final response headers. */
   readonly answerMs: number;
   /** content-type is application/grpc: the answer must end with a grpc-status. */
@@ -52,7 +53,7 @@ export interface Answering {
 export interface Ended {
   readonly at: 'ended';
   /** The stream of the answer, a part of which may still be queued towards the client; null: there was no answer. */
-  readonly up: Stream | null;
+  readonly up: MessageStream | null;
 }
 
 export type CallState = Unsent | Waiting | Sent | Answering | Ended;
@@ -67,7 +68,7 @@ export abstract class Call implements StreamHandler, Waiter, Deadline, EndedCall
   wheelPrevious: Deadline | null = null;
   wheelSlot = -1;
   readonly deps: ExchangeDeps;
-  readonly down: Stream;
+  readonly down: MessageStream;
   readonly block: HeaderBlock;
   readonly request: RequestBody;
   readonly startMs: number;
@@ -91,7 +92,7 @@ export abstract class Call implements StreamHandler, Waiter, Deadline, EndedCall
   cancelled = false;
 
   /** @param endStream the request has no body */
-  constructor(deps: ExchangeDeps, down: Stream, block: HeaderBlock, endStream: boolean) {
+  constructor(deps: ExchangeDeps, down: MessageStream, block: HeaderBlock, endStream: boolean) {
     this.deps = deps;
     this.down = down;
     this.block = block;
@@ -103,12 +104,12 @@ export abstract class Call implements StreamHandler, Waiter, Deadline, EndedCall
     return this.deps.origin;
   }
 
-  abstract onHeaders(stream: Stream, block: HeaderBlock, endStream: boolean): void;
-  abstract onData(stream: Stream, buf: Buffer, start: number, end: number, endStream: boolean): void;
-  abstract onTrailers(stream: Stream, block: HeaderBlock): void;
-  abstract onReset(stream: Stream, code: number, cause: ResetCause, processed: boolean): void;
-  abstract onSent(stream: Stream, octets: number): void;
-  abstract onConnection(connection: Connection): void;
+  abstract onHeaders(stream: MessageStream, block: HeaderBlock, endStream: boolean): void;
+  abstract onData(stream: MessageStream, buf: Buffer, start: number, end: number, endStream: boolean): void;
+  abstract onTrailers(stream: MessageStream, block: HeaderBlock): void;
+  abstract onReset(stream: MessageStream, code: number, cause: ResetCause, processed: boolean): void;
+  abstract onSent(stream: MessageStream, octets: number): void;
+  abstract onConnection(connection: MessageConnection): void;
   abstract onNoConnection(error: ProxyError, detail: string): void;
   abstract onDeadline(): void;
 }

@@ -1,6 +1,6 @@
 // Deadlines of calls on a wheel: adding and removing one costs a few stores, and one timer serves them all.
 
-/** Whoever has a deadline; the wheel keeps its place in these fields. */
+/** What has a deadline; the wheel keeps its place in these fields. */
 export interface Deadline {
   deadlineMs: number;
   wheelNext: Deadline | null;
@@ -10,7 +10,8 @@ export interface Deadline {
 }
 
 const SLOT_MS = 10;
-const SLOTS = 512; // power of two; a longer deadline passes its slot and stays
+/** Power of two. The wheel passes the slot of a longer deadline several times before it is due. */
+const SLOTS = 512;
 
 export class DeadlineWheel {
   private readonly slots: (Deadline | null)[] = new Array(SLOTS).fill(null);
@@ -30,7 +31,7 @@ export class DeadlineWheel {
       this.doneSlot = Math.floor(this.now() / SLOT_MS);
       this.timer = setInterval(() => this.turn(), SLOT_MS);
     }
-    // Never into a slot that was already visited this round.
+    // A slot that was already visited this round would only come up in the next one.
     const due = Math.max(Math.ceil(deadlineMs / SLOT_MS), this.doneSlot + 1);
     const slot = due & (SLOTS - 1);
     node.wheelSlot = slot;
@@ -69,7 +70,7 @@ export class DeadlineWheel {
         if (node.deadlineMs <= nowMs) {
           this.remove(node);
           node.onDeadline();
-          // That may have taken the next one off the wheel.
+          // onDeadline() may have taken the next one off the wheel.
           if (next !== null && next.wheelSlot !== (slot & (SLOTS - 1))) next = this.slots[slot & (SLOTS - 1)];
         }
         node = next;

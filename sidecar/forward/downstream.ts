@@ -1,7 +1,8 @@
 // The owner of the connections that clients opened: it turns each request into an exchange.
+
+import type { ConnectionOwner, MessageConnection } from '../http/connection.ts';
 import type { HeaderBlock } from '../http/header-block.ts';
-import type { Connection, ConnectionOwner } from '../http2/connection.ts';
-import type { Stream, StreamHandler } from '../http2/stream.ts';
+import type { MessageStream, StreamHandler } from '../http/stream.ts';
 import { Exchange } from './exchange.ts';
 import type { ExchangeDeps, PortHandle } from './exchange-deps.ts';
 
@@ -9,16 +10,16 @@ import type { ExchangeDeps, PortHandle } from './exchange-deps.ts';
 export class DownstreamOwner implements ConnectionOwner {
   private readonly deps: ExchangeDeps;
   private readonly port: PortHandle;
-  private readonly gone: (connection: Connection, reason: string) => void;
+  private readonly gone: (connection: MessageConnection, reason: string) => void;
 
   /** @param gone called when one of the connections has ended @param port read at each request */
-  constructor(deps: ExchangeDeps, port: PortHandle, gone: (connection: Connection, reason: string) => void) {
+  constructor(deps: ExchangeDeps, port: PortHandle, gone: (connection: MessageConnection, reason: string) => void) {
     this.deps = deps;
     this.port = port;
     this.gone = gone;
   }
 
-  onRequest(stream: Stream, block: HeaderBlock, endStream: boolean): StreamHandler {
+  onRequest(stream: MessageStream, block: HeaderBlock, endStream: boolean): StreamHandler {
     const exchange = new Exchange(this.deps, stream, block, endStream);
     exchange.start(this.port.current);
     return exchange;
@@ -26,7 +27,7 @@ export class DownstreamOwner implements ConnectionOwner {
 
   onCapacity(): void {}
 
-  onClosed(connection: Connection, reason: string): void {
+  onClosed(connection: MessageConnection, reason: string): void {
     this.gone(connection, reason);
   }
 }

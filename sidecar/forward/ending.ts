@@ -1,6 +1,6 @@
 // How a call ends: answered by ourselves, refused, broken off; and what is settled at every end.
-import { CANCEL, INTERNAL_ERROR, NO_ERROR, REFUSED_STREAM } from '../http2/codes.ts';
-import type { ResetCause } from '../http2/stream.ts';
+import { CANCEL, INTERNAL_ERROR, NO_ERROR, REFUSED_STREAM } from '../http/reset-code.ts';
+import type { ResetCause } from '../http/stream.ts';
 import { type Call, type CallState, ENDED } from './call.ts';
 import * as errors from './errors.ts';
 import { seriesOf } from './plan.ts';
@@ -23,12 +23,15 @@ export function refuse(call: Call, error: errors.ProxyError, message: string, gr
 export function refuseStream(call: Call, error: errors.ProxyError): void {
   noteError(call, error);
   finish(call, errors.UNAVAILABLE, false);
-  call.down.connection.reset(call.down, REFUSED_STREAM);
+  call.down.reset(REFUSED_STREAM);
 }
 
-/** Resets a response that broke off, so that no client takes it for whole: many take NO_ERROR for the end, node:http2 CANCEL too. */
+/**
+ * Resets a response that broke off, so that no client takes it for whole: many take NO_ERROR for the end, node:http2
+ * CANCEL too.
+ */
 export function breakOff(call: Call, code: number): void {
-  call.down.connection.reset(call.down, code === NO_ERROR || code === CANCEL ? INTERNAL_ERROR : code);
+  call.down.reset(code === NO_ERROR || code === CANCEL ? INTERNAL_ERROR : code);
 }
 
 /** Notes and counts an error of ours. */
@@ -51,7 +54,8 @@ export function statusOfReset(code: number, cause: ResetCause): number {
 }
 
 /**
- * Every call comes here once: its endpoint's account, its counters, its observers, its copies and the client's window are settled.
+ * Every call comes here once: its endpoint's account, its counters, its observers, its copies and the client's window
+ * are settled.
  * @param grpcStatus as it is counted @param failed the answer is the endpoint's failure
  */
 export function finish(call: Call, grpcStatus: number, failed: boolean): void {
@@ -72,7 +76,10 @@ export function finish(call: Call, grpcStatus: number, failed: boolean): void {
   request.drop();
 }
 
-/** Settles the account of the attempt's endpoint. Without an answer there is no verdict: a client that gives up early says nothing about the endpoint. */
+/**
+ * Settles the account of the attempt's endpoint. Without an answer there is no verdict: a client that gives up early
+ * says nothing about the endpoint.
+ */
 function endOf(call: Call, state: CallState, failed: boolean): CallState {
   switch (state.at) {
     case 'answering': {

@@ -1,7 +1,8 @@
-// The one table of errors that the proxy makes itself (docs/reference/errors.md is for users): what the client sees and how it is counted.
+// The one table of errors that the proxy makes itself (docs/reference/errors.md is for users): what the client sees and
+// how it is counted.
 import { type Field, makeField } from '../http/field.ts';
 import { type HeaderSource, newHeaderSource } from '../http/header-source.ts';
-import type { DialFailure } from '../link/dial.ts';
+import type { DialFailure } from '../http/transport.ts';
 
 /** gRPC statuses that forwarding itself decides on. */
 export const CANCELLED = 1;
@@ -36,11 +37,13 @@ export const INVALID_RULE = row('invalid_rule', 500, 14);
 export const INVALID_BACKEND = row('invalid_backend', 500, 14);
 /** The Service has no ready endpoints (Gateway API: 503). */
 export const NO_ENDPOINTS = row('no_endpoints', 503, 14);
-/** The sidecar does not know yet what holds for this Service. */
+/** The sidecar has no configuration of this Service yet. */
 export const NO_CONFIG = row('no_config', 503, 14);
 export const CONNECT_FAILED = row('connect_failed', 503, 14);
 export const CONNECT_TIMEOUT = row('connect_timeout', 504, 14);
-/** grpc-timeout expired. DEADLINE_EXCEEDED and not UNAVAILABLE: it is not to be retried. */
+/**
+ * grpc-timeout expired. The status is DEADLINE_EXCEEDED and not UNAVAILABLE, because clients must not retry the call.
+ */
 export const DEADLINE = row('deadline', 504, 4);
 /** The endpoint refused the stream, after retries. */
 export const REFUSED = row('refused', 503, 14);
@@ -50,7 +53,7 @@ export const CONNECTION_LOST = row('connection_lost', 503, 14);
 export const UPSTREAM_RESET = row('upstream_reset', 502, 13);
 /** The endpoint's response broke HTTP/2's rules or our limits. */
 export const BAD_RESPONSE = row('bad_response', 502, 13);
-/** L2. */
+/** The header list exceeds L2 (docs/reference/limits.md). */
 export const HEADERS_TOO_LARGE = row('headers_too_large', 431, 8);
 /** The endpoint's certificate is not that of the identity the control plane named. */
 export const IDENTITY_MISMATCH = row('identity_mismatch', 502, 14);

@@ -1,4 +1,5 @@
-// What forwarding works with: the collaborators of every exchange of one direction and peer, and the port whose rules it follows.
+// What forwarding works with: the collaborators of every exchange of one direction and peer, and the port whose rules
+// it follows.
 import type { Clock } from '../http/clock.ts';
 import type { CompiledPort } from '../route/records.ts';
 import type { DeadlineWheel } from './deadlines.ts';

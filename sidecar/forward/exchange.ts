@@ -1,8 +1,10 @@
-// One call: a downstream stream bound to an upstream attempt. The events of both streams come here; what they mean depends on the call's state.
+// One call: a downstream stream bound to an upstream attempt. The events of both streams come here; what they mean
+// depends on the call's state.
+
+import type { MessageConnection } from '../http/connection.ts';
 import type { HeaderBlock } from '../http/header-block.ts';
-import { CANCEL, errorName } from '../http2/codes.ts';
-import type { Connection } from '../http2/connection.ts';
-import type { ResetCause, Stream } from '../http2/stream.ts';
+import { CANCEL, errorName } from '../http/reset-code.ts';
+import type { MessageStream, ResetCause } from '../http/stream.ts';
 import type { CompiledPort } from '../route/records.ts';
 import { answerData, answerHeaders, answerTrailers, expireAnswering, resetAnswering } from './answer.ts';
 import { notConnected, resetUnanswered, send } from './attempt.ts';
@@ -21,7 +23,7 @@ export class Exchange extends Call {
 
   // === From the pool
 
-  onConnection(connection: Connection): void {
+  onConnection(connection: MessageConnection): void {
     const { state } = this;
     if (state.at === 'waiting') send(this, connection, state.endpoint, state.startMs);
   }
@@ -34,16 +36,16 @@ export class Exchange extends Call {
   // === From the client and from the endpoint
 
   /** Only responses come here: the request's headers made this exchange. */
-  onHeaders(_up: Stream, block: HeaderBlock, endStream: boolean): void {
+  onHeaders(_up: MessageStream, block: HeaderBlock, endStream: boolean): void {
     const { state } = this;
     if (state.at === 'sent') answerHeaders(this, state, block, endStream);
   }
 
-  onData(stream: Stream, buf: Buffer, start: number, end: number, endStream: boolean): void {
+  onData(stream: MessageStream, buf: Buffer, start: number, end: number, endStream: boolean): void {
     const { state } = this;
     if (stream === this.down) this.onRequestData(buf, start, end, endStream);
     else if (state.at === 'answering') answerData(this, state, buf, start, end, endStream);
-    else stream.connection.credit(stream, end - start);
+    else stream.credit(end - start);
   }
 
   private onRequestData(buf: Buffer, start: number, end: number, endStream: boolean): void {
@@ -60,11 +62,11 @@ export class Exchange extends Call {
       case 'answering':
         return request.send(state.up, buf, start, end, false);
       case 'ended':
-        return down.connection.credit(down, end - start);
+        return down.credit(end - start);
     }
   }
 
-  onTrailers(stream: Stream, block: HeaderBlock): void {
+  onTrailers(stream: MessageStream, block: HeaderBlock): void {
     const { mirrors, request, state } = this;
     if (stream !== this.down) {
       if (state.at === 'answering') answerTrailers(this, state, block);
@@ -74,19 +76,19 @@ export class Exchange extends Call {
     request.end(block, state.at === 'sent' || state.at === 'answering' ? state.up : null);
   }
 
-  onSent(stream: Stream, octets: number): void {
+  onSent(stream: MessageStream, octets: number): void {
     const { state } = this;
     if (stream !== this.down) this.request.credit(octets);
-    else if ((state.at === 'answering' || state.at === 'ended') && state.up !== null) state.up.connection.credit(state.up, octets);
+    else if ((state.at === 'answering' || state.at === 'ended') && state.up !== null) state.up.credit(octets);
   }
 
   // === Ends
 
-  onReset(stream: Stream, code: number, cause: ResetCause, processed: boolean): void {
+  onReset(stream: MessageStream, code: number, cause: ResetCause, processed: boolean): void {
     const { state } = this;
     if (state.at === 'ended') {
       // The answer had ended, but a part of it was still queued here.
-      if (stream === this.down && state.up !== null) state.up.connection.release(state.up);
+      if (stream === this.down && state.up !== null) state.up.release();
     } else if (stream === this.down) {
       this.deps.stats.reset('client', cause === 'peer' ? errorName(code) : cause);
       this.cancelled = true;
@@ -113,7 +115,7 @@ export class Exchange extends Call {
         return this.deps.upstreams.poolOf(state.endpoint).cancel(this);
       case 'sent':
       case 'answering':
-        return state.up.connection.reset(state.up, CANCEL);
+        return state.up.reset(CANCEL);
       case 'unsent':
       case 'ended':
         return;

@@ -1,21 +1,22 @@
-// A copy of a call to one endpoint of another backend. Its answer is dropped; if it is slow or fails, nobody waits.
+// A copy of a call to one endpoint of another backend. Its answer is dropped, and the call does not
+// wait for it if it is slow or fails.
 
 import type { EndpointState } from '../balance/endpoint-state.ts';
+import { appendChunk, type Chunk } from '../http/chunk.ts';
+import type { MessageConnection } from '../http/connection.ts';
 import type { Field } from '../http/field.ts';
 import type { HeaderBlock } from '../http/header-block.ts';
 import type { HeaderSource } from '../http/header-source.ts';
-import { CANCEL, NO_ERROR } from '../http2/codes.ts';
-import type { Connection } from '../http2/connection.ts';
-import { appendChunk } from '../http2/send-queue.ts';
-import type { Chunk, Stream, StreamHandler } from '../http2/stream.ts';
+import { CANCEL, NO_ERROR } from '../http/reset-code.ts';
+import type { MessageStream, StreamHandler } from '../http/stream.ts';
 import type { ExchangeDeps } from './exchange-deps.ts';
 import type { Waiter } from './pool.ts';
 import type { CallTrace } from './trace.ts';
 import type { Upstream } from './upstreams.ts';
 
-/** Body octets that a mirror may be behind; past it the copy is given up. */
+/** Body octets that a mirror may be behind; past them the copy is given up. */
 const MAX_BEHIND = 64 * 1024;
-/** Calls on their way to an endpoint past which it gets no copies: one that never answers must not collect them. */
+/** An endpoint with so many calls in flight gets no copies, so that one that never answers does not collect them. */
 const MAX_IN_FLIGHT = 256;
 
 export class MirrorCall implements StreamHandler, Waiter {
@@ -25,7 +26,7 @@ export class MirrorCall implements StreamHandler, Waiter {
   private readonly varying: readonly Field[];
   private readonly trace: CallTrace | null;
   private endpoint: EndpointState | null;
-  private stream: Stream | null = null;
+  private stream: MessageStream | null = null;
   private body: Chunk[] = [];
   private bodyOctets = 0;
   private ended: boolean;
@@ -59,14 +60,14 @@ export class MirrorCall implements StreamHandler, Waiter {
     else pool.wait(this);
   }
 
-  onConnection(connection: Connection): void {
+  onConnection(connection: MessageConnection): void {
     if (this.done) return;
-    // Only now: it may have waited for the connection, and trace context is valid until the next call.
+    // Trace context is valid until the next call, and the copy may have waited for the connection: it is written now.
     const varying = this.trace === null ? this.varying : this.trace.outgoing(this.varying);
     const stream = connection.open(this, this.source, varying, this.ended && this.body.length === 0);
     this.stream = stream;
     this.body.forEach((chunk, i) => {
-      connection.sendData(stream, chunk.buf, chunk.start, chunk.end, this.ended && i === this.body.length - 1);
+      stream.sendData(chunk.buf, chunk.start, chunk.end, this.ended && i === this.body.length - 1);
     });
     this.body = [];
   }
@@ -83,14 +84,14 @@ export class MirrorCall implements StreamHandler, Waiter {
     const behind = stream === null ? (this.bodyOctets += end - start) : stream.queuedOctets;
     if (behind > MAX_BEHIND) return this.cancel();
     if (stream === null) appendChunk(this.body, buf, start, end);
-    else stream.connection.sendData(stream, buf, start, end, endStream);
+    else stream.sendData(buf, start, end, endStream);
   }
 
   /** The call ended before its body did. */
   cancel(): void {
     if (this.done) return;
     const { stream, endpoint } = this;
-    if (stream !== null) stream.connection.reset(stream, CANCEL);
+    if (stream !== null) stream.reset(CANCEL);
     else if (endpoint !== null) this.deps.upstreams.poolOf(endpoint).cancel(this);
     this.finish(false);
   }
@@ -100,21 +101,22 @@ export class MirrorCall implements StreamHandler, Waiter {
     this.done = true;
     const { endpoint, deps, stream } = this;
     this.endpoint = null;
-    // It answered before it had the whole call: the rest is not wanted.
-    if (stream !== null && !stream.closed && !stream.localClosed) stream.connection.reset(stream, NO_ERROR);
+    // The shadow answered before it had the whole call: the rest is not needed.
+    if (stream !== null && !stream.closed && !stream.localClosed) stream.reset(NO_ERROR);
     if (endpoint !== null) {
       const { set } = this.upstream;
-      set.onCancel(endpoint); // a mirror's latency is not a call's
+      // A copy's latency says nothing about calls.
+      set.onCancel(endpoint);
       if (failed && this.stream === null) set.onConnectFailure(endpoint, deps.clock.nowMs, deps.random);
     }
   }
 
-  onHeaders(_stream: Stream, _block: HeaderBlock, endStream: boolean): void {
+  onHeaders(_stream: MessageStream, _block: HeaderBlock, endStream: boolean): void {
     if (endStream) this.finish(false);
   }
 
-  onData(stream: Stream, _buf: Buffer, start: number, end: number, endStream: boolean): void {
-    stream.connection.credit(stream, end - start);
+  onData(stream: MessageStream, _buf: Buffer, start: number, end: number, endStream: boolean): void {
+    stream.credit(end - start);
     if (endStream) this.finish(false);
   }
 

@@ -1,4 +1,5 @@
-// What becomes of all calls with the same headers: found once per template and remembered on it, until the configuration changes.
+// What becomes of all calls with the same headers: found once per template and remembered on it until the configuration
+// changes.
 import { type Field, isVarying, makeField } from '../http/field.ts';
 import type { HeaderBlock, Template } from '../http/header-block.ts';
 import { type HeaderSource, newHeaderSource } from '../http/header-source.ts';
@@ -8,7 +9,7 @@ import type { BackendRecord, CompiledPort, HeaderEdit, MirrorRecord } from '../r
 import type { CallSeries, Decision, SeriesSource } from './series.ts';
 import type { Upstream, Upstreams } from './upstreams.ts';
 
-/** The call's fate if it falls to one backend. */
+/** What becomes of a call that falls to one backend. */
 export interface Variant {
   readonly backend: BackendRecord;
   readonly upstream: Upstream;
@@ -35,7 +36,7 @@ export interface Plan extends Decision {
   failed: CallSeries | null;
 }
 
-/** The plan for a request; from memory when its template was seen with this configuration. */
+/** The plan of a request; it is remembered for each template and configuration. */
 export function planFor(block: HeaderBlock, port: CompiledPort, upstreams: Upstreams): Plan {
   const { template } = block;
   const remembered = template.plan as Plan | null;
@@ -93,7 +94,10 @@ export function responseSource(template: Template, edits: readonly HeaderEdit[] 
   return source;
 }
 
-/** A whole header list edited at once, for edits that name varying fields; split again, so that those stay out of the encoder's table. */
+/**
+ * A whole header list edited at once, for edits that name varying fields; split again, so that those stay out of the
+ * encoder's table.
+ */
 export function editWhole(block: HeaderBlock, edits: readonly HeaderEdit[]): { source: HeaderSource; varying: Field[] } {
   const edited = applyEdits(block.list(), edits);
   const stable: string[] = [];

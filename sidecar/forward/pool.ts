@@ -2,25 +2,25 @@
 
 import type { EndpointState } from '../balance/endpoint-state.ts';
 import type { Clock } from '../http/clock.ts';
-import { Connection, type ConnectionOwner } from '../http2/connection.ts';
-import { MAX_CONNECTION_BUFFER } from '../http2/limits.ts';
-import type { StreamHandler } from '../http2/stream.ts';
-import type { ByteStream } from '../link/byte-stream.ts';
+import type { ClientCodec, ConnectionOwner, MessageConnection } from '../http/connection.ts';
+import { MAX_CONNECTION_BUFFER } from '../http/limits.ts';
+import type { StreamHandler } from '../http/stream.ts';
+import type { Duplex } from '../http/transport.ts';
 import { CONNECT_FAILED, type ProxyError } from './errors.ts';
 
 const MAX_CONNECTIONS_PER_ENDPOINT = 8;
-/** An endpoint that has a connection but accepts no other is asked again after so many ms. */
+/** An endpoint that has a connection but accepts no other is dialled again after so many ms. */
 const DIAL_AGAIN_MS = 1000;
 /** A connection ends so long before its endpoint's certificate does, in ms. */
 const BEFORE_EXPIRY_MS = 5000;
 
-/** A call that waits for a connection. Exactly one of the two is called, unless it cancels. */
+/** A call that waits for a connection. One of the two functions is called once, unless the call cancels. */
 export interface Waiter {
-  onConnection(connection: Connection): void;
+  onConnection(connection: MessageConnection): void;
   onNoConnection(error: ProxyError, detail: string): void;
 }
 
-/** How a pool gets and reports connections. */
+/** The collaborators of a pool: how it gets connections, and what it reports them to. */
 export interface PoolDeps {
   readonly clock: Clock;
   /** Unix time in ms, for certificates. */
@@ -28,30 +28,32 @@ export interface PoolDeps {
   /** Starts to dial the endpoint. @returns a function that gives up */
   dial(
     endpoint: EndpointState,
-    onOpen: (stream: ByteStream, peerNotAfterMs: number) => void,
+    onOpen: (transport: Duplex, peerNotAfterMs: number) => void,
     onError: (error: ProxyError, detail: string) => void,
   ): () => void;
-  opened(connection: Connection): void;
-  closed(connection: Connection, reason: string): void;
+  /** Speaks with an endpoint on what dial() opened. */
+  readonly connect: ClientCodec;
+  opened(connection: MessageConnection): void;
+  closed(connection: MessageConnection, reason: string): void;
 }
 
 export class EndpointPool implements ConnectionOwner {
   private readonly endpoint: EndpointState;
-  private readonly context: PoolDeps;
-  private readonly connections: Connection[] = [];
-  private readonly notAfterMs = new Map<Connection, number>();
+  private readonly deps: PoolDeps;
+  private readonly connections: MessageConnection[] = [];
+  private readonly notAfterMs = new Map<MessageConnection, number>();
   private waiters: Waiter[] = [];
   private giveUp: (() => void) | null = null;
   private closing = false;
   private dialAgainAtMs = 0;
 
-  constructor(endpoint: EndpointState, context: PoolDeps) {
+  constructor(endpoint: EndpointState, deps: PoolDeps) {
     this.endpoint = endpoint;
-    this.context = context;
+    this.deps = deps;
   }
 
   /** @returns a connection with room for a stream now, or null: then wait() */
-  acquire(): Connection | null {
+  acquire(): MessageConnection | null {
     const { connections } = this;
     for (let i = 0; i < connections.length; i++) {
       const connection = connections[i];
@@ -63,7 +65,7 @@ export class EndpointPool implements ConnectionOwner {
     return null;
   }
 
-  /** Queues a call for the next room, and dials if that may help. */
+  /** Queues a call until a connection has room, and dials if that may help. */
   wait(waiter: Waiter): void {
     if (this.closing) return waiter.onNoConnection(CONNECT_FAILED, `${this.endpoint.key} has left`);
     this.waiters.push(waiter);
@@ -85,9 +87,9 @@ export class EndpointPool implements ConnectionOwner {
   }
 
   tick(nowMs: number, pingAfterMs: number, pingTimeoutMs: number): void {
-    const wallMs = this.context.wallClock();
+    const wallMs = this.deps.wallClock();
     for (const connection of [...this.connections]) {
-      // TLS does not look at a certificate again: the connection ends before it expires (T59).
+      // TLS does not check a certificate again: the connection ends before the certificate does.
       if (wallMs > this.notAfterMs.get(connection)! - BEFORE_EXPIRY_MS) connection.drain(nowMs + BEFORE_EXPIRY_MS);
       if (this.endpoint.identity !== '' && connection.idleMs(nowMs) > pingAfterMs) connection.ping(nowMs);
       connection.tick(nowMs, pingTimeoutMs);
@@ -106,31 +108,31 @@ export class EndpointPool implements ConnectionOwner {
     throw new Error('a client connection has no requests'); // the receiver never asks: HEADERS on new streams are errors there
   }
 
-  onCapacity(connection: Connection): void {
+  onCapacity(connection: MessageConnection): void {
     while (this.waiters.length > 0 && connection.canOpen) this.waiters.shift()!.onConnection(connection);
     if (this.waiters.length > 0) this.dialIfUseful();
   }
 
-  onClosed(connection: Connection, reason: string): void {
+  onClosed(connection: MessageConnection, reason: string): void {
     const at = this.connections.indexOf(connection);
     if (at >= 0) this.connections.splice(at, 1);
     this.notAfterMs.delete(connection);
-    this.context.closed(connection, reason);
+    this.deps.closed(connection, reason);
     if (this.waiters.length > 0) {
-      // One that served nobody says that the next would not either.
-      if (connection.nextId > 1) this.dialIfUseful();
+      // If it served no call, the next one would not either.
+      if (connection.used) this.dialIfUseful();
       else this.dialFailed(CONNECT_FAILED, `${this.endpoint.key}: ${reason} before the first call`);
     }
   }
 
-  /** No new connection; those who wait may still get room on one that is there. */
+  /** There is no new connection; the waiters may still get room on one that is there. */
   private dialFailed(error: ProxyError, detail: string): void {
-    if (this.hasLivingConnection()) this.dialAgainAtMs = this.context.clock.nowMs + DIAL_AGAIN_MS;
+    if (this.hasLivingConnection()) this.dialAgainAtMs = this.deps.clock.nowMs + DIAL_AGAIN_MS;
     else this.failWaiters(error, detail);
   }
 
   private hasLivingConnection(): boolean {
-    for (const connection of this.connections) if (connection.settingsReceived && !connection.draining && !connection.stopped) return true;
+    for (const connection of this.connections) if (connection.ready && !connection.draining && !connection.stopped) return true;
     return false;
   }
 
@@ -143,12 +145,12 @@ export class EndpointPool implements ConnectionOwner {
   private dialIfUseful(): void {
     if (this.giveUp !== null || this.closing) return;
     // A connection whose SETTINGS are still to come will serve the waiters.
-    for (const connection of this.connections) if (!connection.settingsReceived && !connection.stopped) return;
+    for (const connection of this.connections) if (!connection.ready && !connection.stopped) return;
     if (this.connections.length >= MAX_CONNECTIONS_PER_ENDPOINT) return;
-    if (this.context.clock.nowMs < this.dialAgainAtMs && this.hasLivingConnection()) return;
-    this.giveUp = this.context.dial(
+    if (this.deps.clock.nowMs < this.dialAgainAtMs && this.hasLivingConnection()) return;
+    this.giveUp = this.deps.dial(
       this.endpoint,
-      (stream, peerNotAfterMs) => this.onOpen(stream, peerNotAfterMs),
+      (transport, peerNotAfterMs) => this.onOpen(transport, peerNotAfterMs),
       (error, detail) => {
         this.giveUp = null;
         this.dialFailed(error, detail);
@@ -156,16 +158,13 @@ export class EndpointPool implements ConnectionOwner {
     );
   }
 
-  private onOpen(stream: ByteStream, peerNotAfterMs: number): void {
+  private onOpen(transport: Duplex, peerNotAfterMs: number): void {
     this.giveUp = null;
-    const connection = new Connection(stream, this, this.context.clock, { client: true, maxPeerStreams: 0 });
+    const connection = this.deps.connect(transport, this, this.deps.clock);
     this.connections.push(connection);
     this.notAfterMs.set(connection, peerNotAfterMs);
-    stream.onBytes = (buf, length) => connection.receive(buf, 0, length);
-    stream.onEnd = () => connection.transportClosed('closed by the endpoint');
-    stream.onClosed = (reason) => connection.transportClosed(reason);
-    this.context.opened(connection);
-    stream.start();
-    if (this.closing) connection.drain(this.context.clock.nowMs);
+    this.deps.opened(connection);
+    transport.start();
+    if (this.closing) connection.drain(this.deps.clock.nowMs);
   }
 }

@@ -1,5 +1,6 @@
 // Small request bodies are kept until their response begins, so that a refused call can be sent again.
-// They lie in one ring: keeping one costs a copy of its octets and no object (a Buffer per call was a sixth of all CPU time, as garbage).
+// They lie in one ring: keeping one costs a copy of its octets and no object (a Buffer per call was a sixth of all
+// CPU time, as garbage).
 // A body that was overwritten meanwhile is simply not sent again.
 
 const RING_OCTETS = 256 * 1024;

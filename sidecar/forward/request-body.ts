@@ -1,10 +1,14 @@
-// The body of one request on its way up: kept while there is no upstream stream, sent again after a refusal, its octets credited to the client.
+// The body of one request on its way up: kept while there is no upstream stream, sent again after a refusal, its octets
+// credited to the client.
+
+import { appendChunk, type Chunk } from '../http/chunk.ts';
 import type { HeaderBlock } from '../http/header-block.ts';
-import { appendChunk } from '../http2/send-queue.ts';
-import type { Chunk, Stream } from '../http2/stream.ts';
+import type { MessageStream } from '../http/stream.ts';
 import type { ReplayRing } from './replay.ts';
 
-/** A body in one DATA frame up to this size is kept until the response begins, so that a refused call can be sent again. */
+/**
+ * A body in one DATA frame up to this size is kept until the response begins, so that a refused call can be sent again.
+ */
 const REPLAY_OCTETS = 16 * 1024;
 /** Values of `replayAt` beside a position in the ring. */
 const NOTHING_SENT = -1;
@@ -13,7 +17,7 @@ const NOT_REPLAYABLE = -2;
 export class RequestBody {
   /** The client has sent its end. */
   ended: boolean;
-  private readonly down: Stream;
+  private readonly down: MessageStream;
   private readonly replay: ReplayRing;
   /** Octets that came while there was no upstream stream. */
   private kept: Chunk[] | null = null;
@@ -25,7 +29,7 @@ export class RequestBody {
   private uncredited = 0;
 
   /** @param ended the request has no body */
-  constructor(down: Stream, replay: ReplayRing, ended: boolean) {
+  constructor(down: MessageStream, replay: ReplayRing, ended: boolean) {
     this.down = down;
     this.replay = replay;
     this.ended = ended;
@@ -42,34 +46,36 @@ export class RequestBody {
     if (end > start) appendChunk((this.kept ??= []), buf, start, end);
   }
 
-  /** Sends buf[start, end) on. @param replayable no response has begun: the octets are kept for another attempt if they are few */
-  send(up: Stream, buf: Buffer, start: number, end: number, replayable: boolean): void {
+  /**
+   * Sends buf[start, end) on.
+   * @param replayable no response has begun: the octets are kept for another attempt if they are few
+   */
+  send(up: MessageStream, buf: Buffer, start: number, end: number, replayable: boolean): void {
     this.uncredited += end - start;
     if (replayable) this.keepForReplay(buf, start, end);
-    this.credit(up.connection.sendData(up, buf, start, end, this.ended && this.trailers === null));
+    this.credit(up.sendData(buf, start, end, this.ended && this.trailers === null));
   }
 
   /** The client has sent its trailers, which end the body. @param up null: they are kept */
-  end(trailers: HeaderBlock, up: Stream | null): void {
+  end(trailers: HeaderBlock, up: MessageStream | null): void {
     this.ended = true;
     this.trailers = trailers;
-    if (up !== null) up.connection.sendTrailers(up, trailers.template.source, trailers.varying);
+    if (up !== null) up.sendTrailers(trailers.template.source, trailers.varying);
   }
 
   /** Sends on a new stream what was kept. */
-  sendKept(up: Stream): void {
+  sendKept(up: MessageStream): void {
     const { kept, trailers } = this;
-    const { connection } = up;
     if (kept !== null) {
       this.kept = null;
       for (let i = 0; i < kept.length; i++) {
         const { buf, start, end } = kept[i];
         if (kept.length === 1) this.keepForReplay(buf, start, end);
         else this.replayAt = NOT_REPLAYABLE;
-        this.credit(connection.sendData(up, buf, start, end, i === kept.length - 1 && this.ended && trailers === null));
+        this.credit(up.sendData(buf, start, end, i === kept.length - 1 && this.ended && trailers === null));
       }
     }
-    if (trailers !== null) connection.sendTrailers(up, trailers.template.source, trailers.varying);
+    if (trailers !== null) up.sendTrailers(trailers.template.source, trailers.varying);
   }
 
   /** Takes back what was sent, for another attempt. @returns false if it cannot be sent again */
@@ -88,7 +94,7 @@ export class RequestBody {
     const credit = Math.min(octets, this.uncredited);
     if (credit === 0) return;
     this.uncredited -= credit;
-    this.down.connection.credit(this.down, credit);
+    this.down.credit(credit);
   }
 
   /** The call has ended: what is kept is dropped, and the client gets its whole window back. */

@@ -12,7 +12,10 @@ export interface Decision {
   readonly grpc: boolean;
 }
 
-/** Counters of the calls that share caller, Service, route, method, backend and transport. Plain fields: a call costs a few stores. */
+/**
+ * Counters of the calls that share caller, Service, route, method, backend and transport. Plain fields: a call costs a
+ * few stores.
+ */
 export interface CallSeries {
   inFlight: number;
   /** The series was dropped after a long idle time: ask for a new one. */
@@ -29,6 +32,10 @@ export interface SeriesSource {
   proxyError(label: string): void;
   /** A call was tried again on another connection or endpoint. */
   retried(): void;
-  /** A stream was reset before its end. @param side the peer that reset it @param reason an error code's name, or what became of the connection */
+  /**
+   * A stream was reset before its end.
+   * @param side the peer that reset it
+   * @param reason an error code's name, or what became of the connection
+   */
   reset(side: 'client' | 'endpoint', reason: string): void;
 }

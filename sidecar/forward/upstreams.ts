@@ -1,4 +1,5 @@
-// All backends that this sidecar sends to, by Service port: their endpoints, balance and connections. Records stay while configurations change.
+// All backends that this sidecar sends to, by Service port: their endpoints, balance and connections. The records stay
+// while configurations change.
 
 import type { Endpoint } from '#core/contract/gen/weft/v1/mesh_pb.ts';
 import { type EjectionReason, EndpointSet } from '../balance/endpoint-set.ts';
@@ -13,7 +14,7 @@ const PING_TIMEOUT_MS = 3_000;
 export interface Upstream {
   readonly ref: ServicePortRef;
   readonly set: EndpointSet;
-  /** Its endpoints have been told, be it that there are none. */
+  /** The control plane has sent its endpoints, possibly none. */
   known: boolean;
 }
 
@@ -22,12 +23,12 @@ export class Upstreams {
   private readonly pools = new Set<EndpointPool>();
   /** Pools of endpoints that left, until their last call ended. */
   private readonly retired = new Set<EndpointPool>();
-  private readonly context: PoolDeps;
+  private readonly deps: PoolDeps;
   private readonly onEject: (ref: ServicePortRef, reason: EjectionReason) => void;
 
   /** @param onEject an endpoint of that Service port gets no calls for a while */
-  constructor(context: PoolDeps, onEject: (ref: ServicePortRef, reason: EjectionReason) => void = () => {}) {
-    this.context = context;
+  constructor(deps: PoolDeps, onEject: (ref: ServicePortRef, reason: EjectionReason) => void = () => {}) {
+    this.deps = deps;
     this.onEject = onEject;
   }
 
@@ -48,7 +49,7 @@ export class Upstreams {
     for (const left of upstream.set.update(endpoints)) if (left.connections !== null) this.retire(left);
   }
 
-  /** Nobody sends to this Service port any more: its record goes. */
+  /** Nothing is sent to this Service port any more: its record goes. */
   forget(ref: ServicePortRef): void {
     this.update(ref, []);
     this.byKey.delete(ref.key);
@@ -56,7 +57,7 @@ export class Upstreams {
 
   poolOf(endpoint: EndpointState): EndpointPool {
     if (endpoint.connections === null) {
-      const pool = new EndpointPool(endpoint, this.context);
+      const pool = new EndpointPool(endpoint, this.deps);
       endpoint.connections = pool;
       this.pools.add(pool);
     }
@@ -77,12 +78,12 @@ export class Upstreams {
     for (const pool of this.pools) pool.drain(deadlineMs);
   }
 
-  /** [Service port, its endpoints], for the admin's configuration dump. */
+  /** Each Service port with its endpoints, for the admin's configuration dump. */
   dump(): { backend: string; endpoints: readonly EndpointState[] }[] {
     return [...this.byKey.values()].map(({ ref, set }) => ({ backend: ref.key, endpoints: set.endpoints }));
   }
 
-  /** How many endpoints get no calls now, of Service ports where there are any. */
+  /** Service ports some of whose endpoints get no calls now, with the number of those endpoints. */
   *ejected(nowMs: number): Generator<[ServicePortRef, number]> {
     for (const { ref, set } of this.byKey.values()) {
       const count = set.endpoints.reduce((sum, { ejected, ejectedUntilMs }) => sum + (ejected && nowMs < ejectedUntilMs ? 1 : 0), 0);
@@ -93,7 +94,7 @@ export class Upstreams {
   private retire(endpoint: EndpointState): void {
     const pool = endpoint.connections as EndpointPool;
     this.pools.delete(pool);
-    // Calls on it end by themselves or with its pod (T42): leaving a Service's endpoints is no reason to cut a stream.
+    // Its calls end by themselves or with its pod: an endpoint that leaves a Service may still serve its streams.
     pool.drain(Number.POSITIVE_INFINITY);
     if (!pool.empty) this.retired.add(pool);
   }

@@ -1,20 +1,23 @@
-// One header field as the codec sees it: interned per connection, judged once when it is made (RFC 9113 §8.2.1).
+// One header field as all codecs show it: interned per connection, and judged once, when it is made (RFC 9113 §8.2).
 
-/** A header field. Names and values are latin1 strings: one char is one octet, so nothing is lost on the way through. */
+/**
+ * A header field; a name that is not in lower case is a fault. Names and values are latin1 strings: one char is one
+ * octet, so nothing is lost on the way through.
+ */
 export interface Field {
   readonly name: string;
   readonly value: string;
-  /** Size in a dynamic table and in a header list (RFC 7541 §4.1). */
+  /** Its size in a header list (RFC 9113 §6.5.2): that of name and value, and 32. */
   readonly size: number;
-  /** Its values differ from call to call: kept out of templates and never indexed by our encoder. */
+  /** Its values differ from call to call: it stays out of templates, and no encoder remembers it. */
   readonly varying: boolean;
-  /** Came as "never indexed": must leave so (RFC 7541 §6.2.3). */
+  /** It came with the demand that no table may hold it, and must leave with it (RFC 7541 §6.2.3). */
   readonly never: boolean;
-  /** Not empty: a field that no message may carry, and why. */
+  /** Why no message may carry this field, or ''. */
   readonly fault: string;
-  /** Number of this field on its connection, for the hash of a template. */
+  /** The number of this field on its connection, of which a template's hash is made. */
   readonly id: number;
-  /** Its octets as a literal that is not indexed, where somebody made them already; else null. */
+  /** Its octets as an HTTP/2 literal that is not indexed, if they exist already; else null. */
   readonly encoded: Buffer | null;
 }
 

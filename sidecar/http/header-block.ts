@@ -7,7 +7,7 @@ const NONE: readonly Field[] = [];
 
 export class Template {
   readonly fields: readonly Field[];
-  /** Of the fields, as a header list counts them (RFC 9113 §6.5.2). */
+  /** The sizes of the fields, added up as a header list counts them (RFC 9113 §6.5.2). */
   readonly octets: number;
   /** What an encoder sends of it when nothing is edited. */
   readonly source: HeaderSource;
@@ -15,19 +15,19 @@ export class Template {
   readonly path: string;
   readonly scheme: string;
   readonly authority: string;
-  /** Of a response; 0 if there is none. */
+  /** The status of a response; 0 if there is none. */
   readonly status: number;
-  /** content-type begins with application/grpc. */
+  /** Its content-type begins with application/grpc. */
   readonly grpc: boolean;
-  /** Value of a grpc-status field, -1 if there is none. */
+  /** The value of a grpc-status field, -1 if there is none. */
   readonly grpcStatus: number;
-  /** Not empty: malformed in every role, and why. */
+  /** Why the fields are malformed in every role, or ''. */
   readonly fault: string;
   private readonly pseudoCount: number;
   private readonly host: string | null;
-  /** Memo of whoever routes requests: set and checked there. */
+  /** What forwarding remembers of requests with these fields; it alone sets and checks it. */
   plan: unknown = null;
-  /** Memo of edited responses: pairs of [edits, source]. */
+  /** Remembered edited responses: pairs of [edits, source]. */
   edited: { edits: unknown; source: HeaderSource }[] | null = null;
 
   constructor(fields: readonly Field[]) {
@@ -122,9 +122,9 @@ export class Template {
 export class HeaderBlock {
   readonly template: Template;
   readonly varying: readonly Field[];
-  /** Past L2: its fields were dropped, the decoder's state is right. */
+  /** It passed L2: its fields were dropped, but the decoder's state is right. */
   readonly tooLarge: boolean;
-  /** Not empty: a varying field is malformed, and why. */
+  /** Why the list as a whole or a varying field is malformed, or ''. */
   readonly fault: string;
   /** -1 if there is none, -2 if it is not a number or they disagree. */
   readonly contentLength: number;
@@ -148,14 +148,14 @@ export class HeaderBlock {
     this.contentLength = contentLength;
   }
 
-  /** The whole list, stable fields first: for matchers and edits of blocks whose decision cannot be remembered. */
+  /** The whole list, stable fields first. Matchers and edits use it on blocks whose decision cannot be remembered. */
   list(): string[] {
     const all = this.template.source.list.slice();
     for (const field of this.varying) all.push(field.name, field.value);
     return all;
   }
 
-  /** Value of a varying field, or undefined. */
+  /** The value of a varying field, or undefined. */
   varyingValue(name: string): string | undefined {
     for (let i = 0; i < this.varying.length; i++) if (this.varying[i].name === name) return this.varying[i].value;
     return undefined;

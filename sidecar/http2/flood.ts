@@ -1,4 +1,4 @@
-// Counts what a peer makes us do for nothing, and says when it is too much. One per connection; plain numbers, no timers.
+// Counts what a peer makes us do for nothing, and says when it is too much: one per connection, without timers.
 import {
   FORCED_RESET_BURST,
   FORCED_RESET_PER_SECOND,
@@ -45,7 +45,8 @@ export class FloodGuard {
   }
 
   /**
-   * A WINDOW_UPDATE. A peer that reads in small pieces sends many at a time, long after the octets they are for: those are earned.
+   * A WINDOW_UPDATE. A peer that reads in small pieces sends many at a time, long after the octets they belong to:
+   * those are earned.
    * @returns whether it counts as an idle frame
    */
   windowUpdate(): boolean {

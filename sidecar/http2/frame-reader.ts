@@ -1,4 +1,5 @@
-// Cuts the octets of a connection into frames (RFC 9113 §4.1). Whole frames are handed on where they lie; a partial one is carried over.
+// Cuts the octets of a connection into frames (RFC 9113 §4.1). Whole frames are handed on where they lie, a partial one
+// is carried over.
 import { FRAME_HEADER_LENGTH } from './codes.ts';
 import { MAX_FRAME_SIZE } from './limits.ts';
 

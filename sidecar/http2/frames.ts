@@ -1,6 +1,7 @@
 // Writers of the small frames (RFC 9113 §6): each appends one whole frame to an output.
 
 import type { Field } from '../http/field.ts';
+import type { Output } from '../http/output.ts';
 import {
   CONTINUATION,
   DATA,
@@ -17,7 +18,6 @@ import {
 } from './codes.ts';
 import { HpackEncoder } from './hpack-encoder.ts';
 import { MAX_FRAME_SIZE } from './limits.ts';
-import type { Output } from './output.ts';
 
 function putHeader(b: Buffer, p: number, length: number, type: number, flags: number, id: number): void {
   b[p] = length >>> 16;
@@ -104,7 +104,10 @@ export function writeData(out: Output, id: number, buf: Buffer, start: number, e
   out.length = p + FRAME_HEADER_LENGTH + length;
 }
 
-/** A header section: the encoder's bytes of the stable part, then the varying fields; CONTINUATION frames when it is long. */
+/**
+ * A header section: the encoder's bytes of the stable part, then the varying fields; CONTINUATION frames when it is
+ * long.
+ */
 export function writeHeaders(out: Output, id: number, stable: Buffer, varying: readonly Field[], endStream: boolean): void {
   let room = stable.length;
   for (let i = 0; i < varying.length; i++) room += HpackEncoder.varyingRoom(varying[i]);

@@ -1,10 +1,12 @@
 // HPACK decoding (RFC 7541) with two caches: whole blocks by their bytes, and templates by the fields they are made of.
-// Level 1 serves peers whose blocks repeat (h2load, nghttp2, grpc-js without deadlines); level 2 those that insert a value per call
-// (grpc-go's and Java's grpc-timeout shifts all indexes), so that a call's decision is found again either way.
+// The first serves peers whose blocks repeat (h2load, nghttp2, grpc-js without deadlines); the second serves those that
+// insert a value per call (grpc-go's and Java's grpc-timeout shifts all indexes). A call's decision is found again
+// either way.
 import { type Field, isVarying, makeField } from '../http/field.ts';
 import { HeaderBlock, Template } from '../http/header-block.ts';
+import { MAX_HEADER_FIELDS, MAX_HEADER_LIST_OCTETS } from '../http/limits.ts';
 import { huffmanDecode } from './huffman.ts';
-import { MAX_CONTINUATIONS, MAX_FRAME_SIZE, MAX_HEADER_FIELDS, MAX_HEADER_LIST_OCTETS, MAX_REMEMBERED_OCTETS } from './limits.ts';
+import { MAX_CONTINUATIONS, MAX_FRAME_SIZE, MAX_REMEMBERED_OCTETS } from './limits.ts';
 import { STATIC_TABLE } from './static-table.ts';
 
 /** A broken block: the connection ends with COMPRESSION_ERROR (RFC 9113 §4.3). */
@@ -12,7 +14,9 @@ export class HpackError extends Error {}
 
 const BLOCK_CACHE_SLOTS = 64; // power of two
 const BLOCK_CACHE_MAX_OCTETS = 512;
-/** Distinct fields and templates remembered per connection; past it, or past MAX_REMEMBERED_OCTETS, the caches start again. */
+/**
+ * So many distinct fields and templates are remembered; past it, or past MAX_REMEMBERED_OCTETS, the caches start again.
+ */
 const MAX_INTERNED = 512;
 /** Larger fields and lists are not remembered: a few would drive all others out. */
 const MAX_REMEMBERED_LIST = MAX_REMEMBERED_OCTETS / 8;
@@ -40,7 +44,7 @@ export class HpackDecoder {
   private readonly blocks: (CachedBlock | null)[] = new Array(BLOCK_CACHE_SLOTS).fill(null);
   private interned = new Map<string, Map<string, Field>>();
   private internedCount = 0;
-  /** Of remembered fields and templates, as RFC 7541 §4.1 counts them. */
+  /** The size of remembered fields and templates, as RFC 7541 §4.1 counts it. */
   rememberedOctets = 0;
   private templates = new Map<number, Template[]>();
   private nextFieldId = STATIC_FIELDS.length + 1;

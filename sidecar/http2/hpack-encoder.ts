@@ -1,7 +1,7 @@
-// HPACK encoding (RFC 7541): stable fields go into the table once and then cost an octet each, varying ones are literals that are never inserted.
-// So the bytes of a header source stay the same until the table changes, and are copied instead of made.
-// The table is filled and never evicts (every insertion would make all remembered bytes void); when it is full and much
-// is sent as literals, it is emptied once and starts again.
+// HPACK encoding (RFC 7541): stable fields go into the table once and then cost an octet each, varying ones are
+// literals that are never inserted. So the bytes of a header source stay the same until the table changes, and are
+// copied instead of made. The table is filled and never evicts, because every insertion would make all remembered bytes
+// void; when it is full and much is sent as literals, it is emptied once and starts again.
 import type { Field } from '../http/field.ts';
 import type { HeaderSource } from '../http/header-source.ts';
 import { ENCODER_TABLE_SIZE, MAX_REMEMBERED_OCTETS } from './limits.ts';
@@ -33,7 +33,7 @@ export class HpackEncoder {
     if (limit === this.limit) return;
     this.limit = limit;
     this.clear();
-    // What was announced but not yet sent and is larger is of no use: the smallest must be seen, then the last.
+    // Sizes that were announced and not sent yet do not matter any more: the smallest must be seen, then the last.
     this.updates = limit === 0 ? [0] : [0, limit];
   }
 

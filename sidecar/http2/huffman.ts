@@ -1,5 +1,5 @@
-// HPACK's Huffman code (RFC 7541 §5.2 and Appendix B): decoding by a nibble automaton built at load from the code lengths.
-// We never Huffman-code what we send: it saves few bytes on a pod network and costs time on both ends.
+// HPACK's Huffman code (RFC 7541 §5.2 and Appendix B): a nibble automaton, built at load from the code lengths,
+// decodes. What we send is never Huffman-coded: that saves few bytes on a pod network and costs time on both ends.
 
 /** Code length by symbol, 256 = EOS. The code is canonical: ordered by length, then by symbol. */
 const CODE_LENGTHS: readonly number[] = [

@@ -1,60 +1,52 @@
-// Every bound that a hostile or broken HTTP/2 peer meets, by name. docs/reference/limits.md explains them to users.
+// Every bound of HTTP/2's own that a hostile or broken peer meets, by name. docs/reference/limits.md explains them to
+// users.
 
-/** L1: concurrent streams that a peer may open to us, by how far it is trusted. */
+/** L1: so many streams may a peer have open to us, by how far it is trusted. */
 export const MAX_STREAMS_PLAINTEXT_PEER = 100;
 export const MAX_STREAMS_MESH_PEER = 1000;
 /** The application in our own pod: it would only throttle itself. */
 export const MAX_STREAMS_OWN_APP = 1000;
 
-/** L2: decoded header list: octets (name + value + 32 each, RFC 9113 §6.5.2) and fields; cookie crumbs count one by one. */
-export const MAX_HEADER_LIST_OCTETS = 64 * 1024;
-export const MAX_HEADER_FIELDS = 100;
-/** CONTINUATION frames in one header block. Past it the connection is closed (CVE-2024-27316 class). */
+/** So many CONTINUATION frames may one header block have; past it the connection is closed (CVE-2024-27316). */
 export const MAX_CONTINUATIONS = 8;
 
-/** L3: rapid reset (CVE-2023-44487): after this many requests, more than half of them reset within RESET_SOON_MS closes the connection. */
+/**
+ * L3: rapid reset (CVE-2023-44487): once a connection had so many requests, it is closed when more than half of them
+ * were reset within RESET_SOON_MS.
+ */
 export const RAPID_RESET_MIN_REQUESTS = 500;
 export const RESET_SOON_MS = 1000;
 
-/** L4: resets that the peer makes us send (CVE-2025-8671, "MadeYouReset"): bucket size and refill. */
+/** L4: resets that the peer makes us send (CVE-2025-8671, "MadeYouReset"): the size of the bucket and its refill. */
 export const FORCED_RESET_BURST = 200;
 export const FORCED_RESET_PER_SECOND = 33;
 
-/** L5: from an error GOAWAY to the socket being gone, in ms. */
+/** L5: the time from a GOAWAY with an error to the end of the socket, in ms. */
 export const ERROR_LINGER_MS = 500;
 
-/** L6: data waits for the peer's window without progress, in ms; then that stream is reset. */
-export const STALL_TIMEOUT_MS = 120_000;
-
-/** L7: TLS handshake, protocol detection, first SETTINGS, and from the first to the last frame of a header block, in ms. */
-export const HANDSHAKE_TIMEOUT_MS = 10_000;
-
-/** L8: body octets held for one stream and for one connection. */
-export const MAX_STREAM_BUFFER = 256 * 1024;
-export const MAX_CONNECTION_BUFFER = 4 * 1024 * 1024;
-/** Window that each new stream gets; one that is being consumed grows to MAX_STREAM_BUFFER. */
+/** The window that each new stream gets; when its data is consumed it grows to MAX_STREAM_BUFFER. */
 export const INITIAL_STREAM_WINDOW = 65_535;
-/** Window of the whole connection. */
+/** The window of the whole connection. */
 export const CONNECTION_WINDOW = 1024 * 1024;
 
-/** Frames that carry nothing forward (PING, SETTINGS, PRIORITY, WINDOW_UPDATE, empty DATA): what may come before any work, and what each frame of work earns. */
+/**
+ * Frames that carry nothing forward (PING, SETTINGS, PRIORITY, WINDOW_UPDATE, empty DATA): so many may come before any
+ * work, and so many does each frame of work and each second earn.
+ */
 export const IDLE_FRAME_BUDGET = 1000;
 export const IDLE_FRAMES_PER_WORK_FRAME = 4;
 export const IDLE_FRAMES_PER_SECOND = 100;
-/** Each so many octets that we sent allow one WINDOW_UPDATE more, at any time. */
+/** So many octets that we sent earn one WINDOW_UPDATE, at any time. */
 export const OCTETS_PER_WINDOW_UPDATE = 128;
-/** Entries in one SETTINGS frame. */
+/** So many entries may one SETTINGS frame have. */
 export const MAX_SETTINGS_ENTRIES = 32;
-
-/** Output that waits in user space before DATA is held back on its streams, in octets. */
-export const OUTPUT_HIGH_WATER = 256 * 1024;
 
 /** Our largest frame, and the largest we accept (RFC 9113 §4.2's minimum: small frames keep streams fair). */
 export const MAX_FRAME_SIZE = 16_384;
 
-/** Decoded header lists, and their encoded bytes, that the HPACK caches of one connection remember, in octets. */
+/** So many octets of decoded header lists, and of encoded bytes, do the HPACK caches of one connection remember. */
 export const MAX_REMEMBERED_OCTETS = 256 * 1024;
 
-/** HPACK table that we offer to decode with, and the most that we use of a peer's offer. */
+/** The HPACK table that we offer to decode with, and the most that we use of a peer's offer, in octets. */
 export const DECODER_TABLE_SIZE = 4096;
 export const ENCODER_TABLE_SIZE = 4096;

@@ -1,5 +1,6 @@
-// The streams of a connection by id. Ids go up by two, so a small ring of slots finds nearly all of them without hashing.
-// A Map does the same three times slower, and its rehashing keeps dead streams alive into the old generation (a third of all CPU time was GC).
+// The streams of a connection by id. Ids go up by two, so a small ring of slots finds nearly all of them without
+// hashing. A Map does the same three times slower, and its rehashing keeps dead streams alive into the old generation:
+// a third of all CPU time was garbage collection.
 import type { Stream } from './stream.ts';
 
 const FIRST_SLOTS = 16; // power of two

@@ -1,36 +1,24 @@
-// One HTTP/2 stream: a record in its connection's table. The connection does the work; the handler decides.
+// One HTTP/2 stream: a record in its connection's table. Its ends do the work; the handler decides.
 
+import type { Chunk } from '../http/chunk.ts';
 import type { Field } from '../http/field.ts';
-import type { HeaderBlock } from '../http/header-block.ts';
 import type { HeaderSource } from '../http/header-source.ts';
-import type { Connection } from './connection.ts';
+import type { MessageStream, StreamHandler } from '../http/stream.ts';
 import { INITIAL_STREAM_WINDOW } from './limits.ts';
 
-/** Why a stream ended early: the peer reset it, its connection went away, the peer broke a rule on it, or it stalled (L6). */
-export type ResetCause = 'peer' | 'connection' | 'malformed' | 'stalled';
-
-/** What becomes of a stream's events. Octets in buf are only valid during the call. */
-export interface StreamHandler {
-  /** A request's or response's header section; informational responses (1xx) come here too. */
-  onHeaders(stream: Stream, block: HeaderBlock, endStream: boolean): void;
-  /** buf[start, end) is payload. For every octet Connection.credit() must be called once it is consumed. */
-  onData(stream: Stream, buf: Buffer, start: number, end: number, endStream: boolean): void;
-  onTrailers(stream: Stream, block: HeaderBlock): void;
-  /** The stream is gone; nothing more may be sent on it. `processed` is false when the peer surely did nothing (RFC 9113 §8.7). */
-  onReset(stream: Stream, code: number, cause: ResetCause, processed: boolean): void;
-  /** Octets that sendData() had queued went out. */
-  onSent(stream: Stream, octets: number): void;
+/** What a stream's methods do, for all streams of a connection; http/stream.ts says what each means. */
+export interface StreamEnds {
+  sendHeaders(stream: Stream, source: HeaderSource, varying: readonly Field[], endStream: boolean): void;
+  sendData(stream: Stream, buf: Buffer, start: number, end: number, endStream: boolean): number;
+  sendTrailers(stream: Stream, source: HeaderSource, varying: readonly Field[]): void;
+  credit(stream: Stream, octets: number): void;
+  reset(stream: Stream, code: number): void;
+  release(stream: Stream): void;
 }
 
-export interface Chunk {
-  buf: Buffer;
-  start: number;
-  end: number;
-}
-
-export class Stream {
+export class Stream implements MessageStream {
   readonly id: number;
-  readonly connection: Connection;
+  readonly connection: StreamEnds;
   handler: StreamHandler;
   /** We sent END_STREAM (or it stands at the end of the queue). */
   localClosed = false;
@@ -62,12 +50,36 @@ export class Stream {
   readonly openedAtMs: number;
   progressAtMs: number;
 
-  constructor(id: number, connection: Connection, handler: StreamHandler, sendWindow: number, nowMs: number) {
+  constructor(id: number, connection: StreamEnds, handler: StreamHandler, sendWindow: number, nowMs: number) {
     this.id = id;
     this.connection = connection;
     this.handler = handler;
     this.sendWindow = sendWindow;
     this.openedAtMs = nowMs;
     this.progressAtMs = nowMs;
+  }
+
+  sendHeaders(source: HeaderSource, varying: readonly Field[], endStream: boolean): void {
+    this.connection.sendHeaders(this, source, varying, endStream);
+  }
+
+  sendData(buf: Buffer, start: number, end: number, endStream: boolean): number {
+    return this.connection.sendData(this, buf, start, end, endStream);
+  }
+
+  sendTrailers(source: HeaderSource, varying: readonly Field[]): void {
+    this.connection.sendTrailers(this, source, varying);
+  }
+
+  credit(octets: number): void {
+    this.connection.credit(this, octets);
+  }
+
+  reset(code: number): void {
+    this.connection.reset(this, code);
+  }
+
+  release(): void {
+    this.connection.release(this);
   }
 }

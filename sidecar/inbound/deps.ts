@@ -1,7 +1,7 @@
 // What the inbound side needs of the rest of the sidecar.
 import type { MtlsMode } from '#core/contract/gen/weft/v1/mesh_pb.ts';
 import type { ExchangeDeps } from '../forward/exchange-deps.ts';
-import type { DownstreamConnections } from '../link/connections.ts';
+import type { DownstreamConnections } from '../http2/server.ts';
 import type { ClientCredentials } from '../link/dial.ts';
 import type { DetectionOutcome } from '../link/listener.ts';
 import type { ServerCredentials } from '../link/tls.ts';

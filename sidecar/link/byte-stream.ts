@@ -1,10 +1,10 @@
-// A socket, plain or TLS, as the data plane wants it: octets in a buffer that is shared by all sockets, one write at a time.
-// Node's user buffers spare an allocation of 64 KiB and a trip through the stream machinery per read (1.0 against 2.5 µs).
-// For accepted and TLS sockets there is no public way to ask for them, so the symbols are looked up at start;
-// where they are missing, 'data' events do the same, slower.
+// A socket, plain or TLS, as the data plane uses it: octets in a buffer that all sockets share, and one write at a
+// time. Node's user buffers spare an allocation of 64 KiB and a trip through the stream machinery per read (1.0 against
+// 2.5 µs). Accepted and TLS sockets have no public way to ask for them, so the symbols are looked up at start; where
+// they are missing, 'data' events do the same, slower.
 import net from 'node:net';
 import type { Clock } from '../http/clock.ts';
-import type { Transport } from '../http2/output.ts';
+import type { Duplex } from '../http/transport.ts';
 
 /** Filled and consumed within one callback, so one buffer per thread is enough. */
 const SHARED_BUFFER = Buffer.allocUnsafeSlow(64 * 1024);
@@ -30,7 +30,7 @@ function findSymbols(): UserBufferSymbols | null {
   return buffer !== undefined && callback !== undefined && generator !== undefined ? { buffer, callback, generator } : null;
 }
 
-export class ByteStream implements Transport {
+export class ByteStream implements Duplex {
   readonly socket: net.Socket;
   /** Octets 0 to length of buf, valid during the call. */
   onBytes: (buf: Buffer, length: number) => void = () => {};
@@ -38,7 +38,7 @@ export class ByteStream implements Transport {
   onEnd: () => void = () => {};
   /** The socket is gone; `reason` is the error's code or 'closed'. Called once. */
   onClosed: (reason: string) => void = () => {};
-  /** The peer has sent FIN; onEnd was called, or would have been had somebody listened. */
+  /** The peer has sent FIN, whether onEnd was set by then or not. */
   ended = false;
   private readonly clock: Clock;
   private failure = '';

@@ -1,6 +1,10 @@
-// Which application protocols a TLS client offers, from its ClientHello (pure; RFC 8446 §4.1.2, RFC 7301): tells our sidecars from applications that speak TLS.
+// Which application protocols a TLS client offers, from its ClientHello (pure; RFC 8446 §4.1.2, RFC 7301): they tell
+// our sidecars from applications that speak TLS.
 
-/** A ClientHello longer than this, the headers of its records included, is nobody's of ours; nor is more kept of a connection while it is looked at. */
+/**
+ * No sidecar sends a ClientHello longer than this, the headers of its records included; nor is more kept of a
+ * connection while it is looked at.
+ */
 export const LARGEST_CLIENT_HELLO = 16 * 1024;
 
 const RECORD_HEADER = 5;
@@ -56,7 +60,8 @@ class Cursor {
 
 /**
  * @param octets from the first octet of the first TLS record
- * @returns the offered protocols, none of them for a ClientHello without ALPN; 'more' while octets are missing; null: not a ClientHello
+ * @returns the offered protocols, an empty list if there is no ALPN; 'more' while octets are missing; null: not a
+ * ClientHello
  */
 export function offeredProtocols(octets: Buffer): string[] | 'more' | null {
   const offered = protocolsOf(octets.subarray(0, LARGEST_CLIENT_HELLO));

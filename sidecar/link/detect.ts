@@ -1,6 +1,6 @@
 // Which protocol a connection speaks, from its first octets (pure).
 import { ALPN_HTTP2, ALPN_TCP } from '#core/contract/names.ts';
-import { PREFACE } from '../http2/codes.ts';
+import { HTTP2_PREFACE } from '../http/preface.ts';
 import { offeredProtocols } from './client-hello.ts';
 
 /** 'tls' is TLS between sidecars; that of an application is for the application, and 'tcp' to us. */
@@ -13,9 +13,9 @@ export type Detected = 'tls' | 'http2' | 'tcp' | 'more';
 export function detect(first: Buffer): Detected {
   // A TLS record of type handshake, version 3.x (RFC 8446 §5.1).
   if (first[0] === 0x16) return first.length < 2 ? 'more' : first[1] === 0x03 ? detectTls(first) : 'tcp';
-  const length = Math.min(first.length, PREFACE.length);
-  if (first.compare(PREFACE, 0, length, 0, length) !== 0) return 'tcp';
-  return length === PREFACE.length ? 'http2' : 'more';
+  const length = Math.min(first.length, HTTP2_PREFACE.length);
+  if (first.compare(HTTP2_PREFACE, 0, length, 0, length) !== 0) return 'tcp';
+  return length === HTTP2_PREFACE.length ? 'http2' : 'more';
 }
 
 function detectTls(first: Buffer): Detected {

@@ -1,9 +1,10 @@
 // Connections to endpoints: plain TCP, or mTLS whose certificate must be that of the identity the control plane named.
 import net from 'node:net';
 import tls from 'node:tls';
+import { validateSvid } from '#core/contract/svid.ts';
 import type { Clock } from '../http/clock.ts';
+import type { DialFailure } from '../http/transport.ts';
 import { ByteStream, KEEPALIVE_MS } from './byte-stream.ts';
-import { validateSvid } from './svid.ts';
 
 /** A TCP connection that is not there after this many ms never comes on a pod network. */
 const CONNECT_TIMEOUT_MS = 1000;
@@ -28,20 +29,14 @@ export interface DialTarget {
   readonly connectTimeoutMs?: number;
 }
 
-/**
- * Why there is no connection; the words are labels of metrics. `identity_mismatch`: the endpoint's certificate is not that of the identity that
- * the control plane named.
- */
-export type DialFailure = 'connect_failed' | 'connect_timeout' | 'identity_mismatch';
-
 export interface DialResult {
   /** @param peerNotAfterMs end of the endpoint's certificate, Unix ms; infinite for plaintext */
   onOpen(stream: ByteStream, peerNotAfterMs: number): void;
   /** @param detail what went wrong, for people */
-  onError(failure: DialFailure, detail: string): void;
+  onError(error: DialFailure, detail: string): void;
 }
 
-/** A plain connection from an address of our own: for questions to our own pod. */
+/** A plain connection from an address of our own, for questions to our own pod. */
 export function connectPlain(to: { host: string; port: number; localAddress: string }): net.Socket {
   return net.connect(to);
 }
@@ -60,13 +55,13 @@ export function dial(
   const socket = net.connect({ host, port, localAddress, allowHalfOpen: true, noDelay: true, ...keepAlive });
   let secure: tls.TLSSocket | null = null;
   let done = false;
-  const fail = (failure: DialFailure, detail: string): void => {
+  const fail = (error: DialFailure, detail: string): void => {
     if (done) return;
     done = true;
     clearTimeout(timer);
     (secure ?? socket).destroy();
     clock.update();
-    result.onError(failure, `${target.address}:${target.port}: ${detail}`);
+    result.onError(error, `${target.address}:${target.port}: ${detail}`);
   };
   let timer = setTimeout(() => fail('connect_timeout', `no TCP connection within ${connectTimeoutMs / 1000} s`), connectTimeoutMs);
   const onError = (error: NodeJS.ErrnoException): void => fail('connect_failed', error.code ?? error.message);

@@ -37,7 +37,7 @@ export interface AnswerEvents<Out> {
 }
 
 /** @param path "/package.Service/Method" */
-export function requestHeaders(path: string, userAgent: string): http2.OutgoingHttpHeaders {
+export function grpcRequestHeaders(path: string, userAgent: string): http2.OutgoingHttpHeaders {
   return { ':method': 'POST', ':path': path, 'content-type': 'application/grpc+proto', te: 'trailers', 'user-agent': userAgent };
 }
 

@@ -1,4 +1,4 @@
-// The listeners of one direction, as the configuration wants them now.
+// The listeners of one direction, as the configuration asks for them now.
 import type { Clock } from '../http/clock.ts';
 import { type ConnectionHandler, type HandlerOf, Listener } from './listener.ts';
 

@@ -1,25 +1,30 @@
-// A listening address: each connection is looked at until its protocol is known, then handed to whoever serves that protocol.
+// A listening address: each connection is looked at until its protocol is known, then handed to its handler.
 import net from 'node:net';
 import type { Clock } from '../http/clock.ts';
-import { HANDSHAKE_TIMEOUT_MS } from '../http2/limits.ts';
+import { HANDSHAKE_TIMEOUT_MS } from '../http/limits.ts';
 import { ByteStream, KEEPALIVE_MS } from './byte-stream.ts';
 import { type Detected, detect } from './detect.ts';
 
-/** Why a connection is served as it is: `timeout` said nothing, `assumed` was not looked at. */
+/**
+ * Why a connection is served as it is. Of the two that were not detected, `timeout` sent nothing, and `assumed` was not
+ * looked at.
+ */
 export type DetectionOutcome = Exclude<Detected, 'more'> | 'timeout' | 'assumed';
 
-/** Who serves a connection once it is classified. `first` holds all octets read so far; the stream goes on reading. */
+/** Serves a connection once its protocol is known. `first` holds all octets read so far; the stream goes on reading. */
 export interface ConnectionHandler {
-  /** Before anything is read; the connection waits until ready() is called. */
+  /** It is called before anything is read; the connection waits until ready() is called. */
   onAccept(stream: ByteStream, ready: () => void): void;
-  /** Protocol that needs no look: 'tcp' passes the octets on at once, null asks to detect. */
+  /** A protocol that needs no look: 'tcp' passes the octets on at once, null asks to detect. */
   assumed(): 'tcp' | null;
-  /** Called before onProtocol(), for counters. */
+  /** It is called before onProtocol(), for counters. */
   detected?(outcome: DetectionOutcome): void;
   onProtocol(stream: ByteStream, protocol: Exclude<Detected, 'more'>, first: Buffer): void;
 }
 
-/** Who serves an accepted connection, where that depends on the connection (its original destination); null: nobody, it is closed. */
+/**
+ * The handler of an accepted connection, where that depends on its original destination; null closes the connection.
+ */
 export type HandlerOf = (socket: net.Socket) => ConnectionHandler | null;
 
 export interface ListenerAddress {
@@ -91,7 +96,7 @@ export class Listener {
       handler.detected?.(outcome);
       handler.onProtocol(stream, protocol, octets);
     };
-    // Silence means that the server speaks first: the octets are passed as TCP (T25).
+    // Silence means that the server speaks first, as MySQL and SMTP servers do: the octets are passed as TCP.
     const timer = setTimeout(() => settle('tcp', first ?? Buffer.alloc(0), 'timeout'), HANDSHAKE_TIMEOUT_MS);
     stream.onClosed = () => clearTimeout(timer);
     stream.onEnd = () => settle('tcp', first ?? Buffer.alloc(0));

@@ -1,5 +1,6 @@
-// Where a connection was going before the capture rules redirected it to us: getsockopt(SO_ORIGINAL_DST), which Node does not offer.
-// koffi is loaded by the first call only: it costs about 2 MB, which a sidecar without capture must not pay.
+// Where a connection was going before the capture rules redirected it to us: getsockopt(SO_ORIGINAL_DST), which Node
+// does not offer. koffi is loaded by the first call only: it costs about 2 MB, which a sidecar without capture must not
+// pay.
 import { createRequire } from 'node:module';
 import type net from 'node:net';
 
@@ -36,21 +37,24 @@ export function originalDestinationProblem(): string {
 
 /**
  * The address a client connected to. Where nothing redirected the connection it is our own address and port.
- * @returns null when the kernel does not know (no rules loaded, socket closed) or cannot be asked (originalDestinationProblem())
+ * @returns null when the kernel does not know (no rules loaded, socket closed) or cannot be asked
+ * (originalDestinationProblem())
  */
 export function originalDestination(socket: net.Socket): OriginalDestination | null {
   if (originalDestinationProblem() !== '') return null;
   const handle = (socket as unknown as { _handle: { fd?: number } | null })._handle;
   const fd = handle?.fd ?? -1;
   if (fd < 0) return null;
-  // SOL_IP answers for IPv4, also when it came in as ::ffff:a.b.c.d on a socket of both families; it knows nothing of IPv6 connections.
+  // SOL_IP answers for IPv4, also when it came in as ::ffff:a.b.c.d on a socket of both families; it knows nothing of
+  // IPv6 connections.
   if (ask(fd, SOL_IP, SOCKADDR_IN_OCTETS)) return { address: ipv4At(4), port: sockaddr.readUInt16BE(2) };
   if (ask(fd, SOL_IPV6, SOCKADDR_IN6_OCTETS)) return { address: formatIpv6(sockaddr, 8), port: sockaddr.readUInt16BE(2) };
   return null;
 }
 
 /**
- * The sixteen octets of an IPv6 address at `offset` as RFC 5952 §4 writes them: lower case, the longest run of zeros as "::".
+ * The sixteen octets of an IPv6 address at `offset` as RFC 5952 §4 writes them: lower case, the longest run of zeros as
+ * "::".
  */
 export function formatIpv6(octets: Buffer, offset: number): string {
   let runStart = -1;

@@ -1,12 +1,13 @@
-// The server side of mTLS between sidecars: TLS 1.3, our ALPN, and a client certificate that is an SVID of our trust domain.
+// The server side of mTLS between sidecars: TLS 1.3, our ALPN, and a client certificate that is an SVID of our trust
+// domain.
 import tls from 'node:tls';
 import { ALPN_HTTP2, ALPN_TCP } from '#core/contract/names.ts';
+import { validateSvid } from '#core/contract/svid.ts';
 import type { Clock } from '../http/clock.ts';
-import { HANDSHAKE_TIMEOUT_MS } from '../http2/limits.ts';
+import { HANDSHAKE_TIMEOUT_MS } from '../http/limits.ts';
 import { ByteStream } from './byte-stream.ts';
-import { validateSvid } from './svid.ts';
 
-/** What this workload shows to its clients and whom it trusts. */
+/** What this workload shows to its clients, and the trust domain that theirs must be of. */
 export interface ServerCredentials {
   /** null until the first certificate is there. */
   tlsServerContext(): tls.SecureContext | null;

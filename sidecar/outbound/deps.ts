@@ -1,7 +1,7 @@
 // What the outbound side needs of the rest of the sidecar.
 import type { Logger } from '#core/program/log.ts';
 import type { ExchangeDeps, PortHandle } from '../forward/exchange-deps.ts';
-import type { DownstreamConnections } from '../link/connections.ts';
+import type { DownstreamConnections } from '../http2/server.ts';
 import type { ClientCredentials } from '../link/dial.ts';
 import type { DetectionOutcome } from '../link/listener.ts';
 import type { ServicePortRef } from '../route/records.ts';

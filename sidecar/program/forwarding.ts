@@ -10,6 +10,7 @@ import type { PoolDeps } from '../forward/pool.ts';
 import { ReplayRing } from '../forward/replay.ts';
 import { Upstreams } from '../forward/upstreams.ts';
 import type { Clock } from '../http/clock.ts';
+import { connectHttp2 } from '../http2/client.ts';
 import { type ClientCredentials, dial } from '../link/dial.ts';
 import type { SidecarMetrics } from '../observe/counters/metrics.ts';
 import { newSeriesSource } from '../observe/counters/series-source.ts';
@@ -136,6 +137,7 @@ export class Forwarding {
           onError: (failure, detail) => onError(DIAL_ERRORS[failure], detail),
         });
       },
+      connect: connectHttp2,
       opened: () => metrics.upstreamConnections.add(),
       closed: (_connection, reason) => {
         metrics.upstreamConnections.add(-1);

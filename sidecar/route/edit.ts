@@ -4,7 +4,8 @@ import type { HeaderEdit, HeaderList } from './records.ts';
 /**
  * Applies edits in order and gives the new list; the given one stays as it was.
  * - set: the first line of the name gets the value, further lines go; absent: a new line at the end.
- * - add: the value is appended to the last line of the name as `a,b` without a space (the conformance tests demand that form); absent: a new line at the end.
+ * - add: the value is appended to the last line of the name as `a,b` without a space (the conformance tests demand that
+ *   form); absent: a new line at the end.
  *   Set-Cookie gets a line of its own (RFC 6265 §3 forbids folding), Cookie is joined by "; " (RFC 9113 §8.2.3).
  * - remove: all lines of the name go.
  * Pseudo-headers are never touched: compile() refuses edits that name one.

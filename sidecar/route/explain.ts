@@ -1,5 +1,6 @@
-// Why a request meets the rule that it meets: the verdict on every candidate, for people. The same tests as findRule(), without its haste.
-import { textOf } from './latin1.ts';
+// Why a request meets the rule that it meets: the verdict on every candidate, in words. It makes the same tests as
+// findRule(), but all of them.
+import { utf8Of } from './latin1.ts';
 import { findCandidate, headerValue, methodSlash } from './match.ts';
 import type { Candidate, CompiledTable, HeaderList, RouteRefRecord, StringTest } from './records.ts';
 
@@ -28,7 +29,7 @@ export interface MatchExplanation {
   readonly candidates: readonly CandidateVerdict[];
 }
 
-/** When a route was made: an RFC 3339 time; null where it has none; undefined where that is not known here. */
+/** When a route was created: an RFC 3339 time; null: the route has none; undefined: it is not known here. */
 export type CreationTimeOf = (route: RouteRefRecord) => string | null | undefined;
 
 /**
@@ -55,7 +56,7 @@ function partsOf(candidate: Candidate, headers: HeaderList): PartVerdict[] {
   const parts: PartVerdict[] = [];
   const judge = (part: string, test: StringTest | null, got: string | null) => {
     if (test === null) return;
-    const text = got === null ? null : textOf(got);
+    const text = got === null ? null : utf8Of(got);
     parts.push({ part, kind: test.kind, wanted: test.pattern, got: text, holds: got !== null && test.test(got) });
   };
   judge('service', candidate.service, slash < 0 ? null : path.slice(1, slash));
@@ -72,7 +73,10 @@ function whyNot({ part, kind, wanted, got }: PartVerdict): string {
   return `${part}: wanted ${kind} ${quoted(wanted)}, request has ${got === null ? 'none' : quoted(got)}`;
 }
 
-/** Where the loser falls behind in the order of precedence of GRPCRoutes: service, method, number of headers, age, name, order (gamma.md §4.5). */
+/**
+ * Where the loser falls behind in the order of precedence of GRPCRoutes: service, method, number of headers, age, name,
+ * order (Gateway API, GRPCRouteRule.matches).
+ */
 function whyOutranked(loser: Candidate, winner: Candidate, createdAt: CreationTimeOf): string {
   if (loser.rule === winner.rule) return 'matches too, but an earlier match of the same rule already does';
   for (const part of ['service', 'method'] as const) {

@@ -1,4 +1,5 @@
-// Configuration is UTF-8 text, requests are octets as latin1 strings: both are brought to octets when compiling, so that a request converts nothing.
+// Configuration is UTF-8 text, requests are octets as latin1 strings: both are brought to octets when compiling, so
+// that a request converts nothing.
 
 const BEYOND_ASCII = /[^\x00-\x7f]/;
 
@@ -8,6 +9,6 @@ export function octetsOf(text: string): string {
 }
 
 /** The text of octets that should be UTF-8; what is not becomes U+FFFD. ASCII is returned as it is. */
-export function textOf(octets: string): string {
+export function utf8Of(octets: string): string {
   return BEYOND_ASCII.test(octets) ? Buffer.from(octets, 'latin1').toString('utf8') : octets;
 }

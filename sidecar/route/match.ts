@@ -1,10 +1,11 @@
-// Which rule serves a request: the first candidate, best first, all of whose parts hold (Gateway API precedence is in their order).
+// Which rule serves a request: the first candidate, best first, all of whose parts hold (Gateway API precedence is in
+// their order).
 import type { Bucket, Candidate, CompiledTable, HeaderList, RuleRecord } from './records.ts';
 
 /**
- * Finds the rule that serves a request, or null: the caller answers UNIMPLEMENTED or 404, never the fallback (gamma.md §4.2).
- * The gRPC service and method are what stands before and after the last slash of ":path", as gRPC servers split it; a path of another form
- * meets only matches that ask neither.
+ * Finds the rule that serves a request; null: the caller answers UNIMPLEMENTED or 404, never the fallback (GEP-1294).
+ * The gRPC service and method are what stands before and after the last slash of ":path", as gRPC servers split it; a
+ * path of another form meets only matches that ask neither.
  */
 export function findRule(table: CompiledTable, headers: HeaderList): RuleRecord | null {
   const found = findCandidate(table, headers);
@@ -36,7 +37,10 @@ export function methodSlash(path: string): number {
   return slash > 1 && path.charCodeAt(0) === 47 ? slash : -1;
 }
 
-/** The value of a header; those of repeated lines joined by ',' (RFC 9110 §5.3), so that no line can hide from a match. null: absent. */
+/**
+ * The value of a header; those of repeated lines joined by ',' (RFC 9110 §5.3), so that no line can hide from a match.
+ * null: absent.
+ */
 export function headerValue(headers: HeaderList, name: string): string | null {
   let value: string | null = null;
   for (let i = 0; i < headers.length; i += 2) {

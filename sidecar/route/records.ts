@@ -1,7 +1,11 @@
-// The compiled form of a Service port: what a request needs hangs on these records, nothing is looked up or glued from strings per request.
-// compile() makes them, match.ts finds one, forward/ carries it out. Records are immutable but for `turn` and the slots that say so.
+// The compiled form of a Service port: what a request needs hangs on these records, nothing is looked up or glued from
+// strings per request. compile() makes them, match.ts finds one, forward/ carries it out. Records are immutable but for
+// `turn` and the slots that say so.
 
-/** Raw, ordered header list: [name, value, name, value, …], lower-case names, pseudo-headers first, values as latin1 strings (one char = one byte). */
+/**
+ * Raw, ordered header list: [name, value, name, value, …], lower-case names, pseudo-headers first, values as latin1
+ * strings (one char = one byte).
+ */
 export type HeaderList = readonly string[];
 
 /** Header edits of one or more modifiers in a row, ready to apply (see edit.ts). */
@@ -29,7 +33,7 @@ export interface MirrorRecord {
   readonly backend: ServicePortRef;
   /** Share of requests that are copied, 0 to 1. */
   readonly fraction: number;
-  /** State of the low-discrepancy sequence that decides who is copied. */
+  /** State of the low-discrepancy sequence that decides which calls are copied. */
   turn: number;
 }
 
@@ -65,7 +69,10 @@ export interface RuleRecord {
   turn: number;
 }
 
-/** All that one Service port does for this workload. A new configuration is a new object: identity is the epoch of cached decisions. */
+/**
+ * All that one Service port does for this workload. A new configuration is a new object: identity is the epoch of
+ * cached decisions.
+ */
 export interface CompiledPort {
   readonly service: ServicePortRef;
   /** null: no route attached; `fallback` serves everything. */
@@ -81,7 +88,10 @@ export interface CompiledPort {
 export interface CompiledTable {
   readonly kind: 'grpc' | 'http';
   readonly rules: readonly RuleRecord[];
-  /** Best first. The lists below hold indexes into it, ascending; every candidate stands in exactly one list of one bucket. */
+  /**
+   * Best first. The lists below hold indexes into it, ascending; every candidate stands in exactly one list of one
+   * bucket.
+   */
   readonly candidates: readonly Candidate[];
   /** By exact ":path": service and method are exact. */
   readonly byPath: ReadonlyMap<string, Bucket>;
@@ -92,7 +102,10 @@ export interface CompiledTable {
   readonly general: Bucket;
 }
 
-/** Candidates that share a key of the path; long buckets are split once more, by one of the headers that a match demands. */
+/**
+ * Candidates that share a key of the path; long buckets are split once more, by one of the headers that a match
+ * demands.
+ */
 export interface Bucket {
   readonly plain: readonly number[];
   /** Header name, then exact value (latin1); null where the bucket is short. */

@@ -1,4 +1,4 @@
-// Connections that are passed as TCP, as those see them who count and report them.
+// Connections that are passed as TCP, as counters and reports see them.
 import type { CallOrigin } from '../forward/outcome.ts';
 import type { ServicePortRef } from '../route/records.ts';
 
@@ -11,9 +11,16 @@ export interface TcpConnection {
 }
 
 export interface TcpObserver {
-  /** It is joined to its endpoint. @returns to be called at its end, with the octets to and from the endpoint */
+  /**
+   * A connection was joined to its endpoint.
+   * @returns a function for its end, which takes the octets to and from the endpoint
+   */
   opened(connection: TcpConnection): (sent: number, received: number) => void;
-  /** There was no endpoint, or it could not be reached and no other will be tried. @param error label @param reason the same for people */
+  /**
+   * There was no endpoint, or it could not be reached and no other will be tried.
+   * @param error label
+   * @param reason the same in words
+   */
   failed(
     connection: Omit<TcpConnection, 'endpoint'> & { readonly endpoint: TcpConnection['endpoint'] | null },
     error: string,

@@ -1,4 +1,4 @@
-// Octets of one connection to another and back, with half-close: for whatever is not HTTP.
+// Octets of one connection to another and back, with half-close: what is not HTTP passes through here.
 import type { ByteStream } from '../link/byte-stream.ts';
 
 /** Octets that may wait for the slower side before the faster one is paused. */
@@ -24,7 +24,7 @@ export function relay(a: ByteStream, b: ByteStream, first: Buffer, done: (sent: 
   a.onClosed = (reason) => close(b, reason);
   b.onClosed = (reason) => close(a, reason);
   if (first.length > 0) a.onBytes(first, first.length);
-  // What ended before it was joined does not say so again.
+  // A side that ended before it was joined does not report it again.
   if (a.ended) b.end();
   if (b.ended) a.end();
 }

@@ -10,9 +10,10 @@ import { ReplayRing } from '#sidecar/forward/replay.ts';
 import type { CallSeries } from '#sidecar/forward/series.ts';
 import { Upstreams } from '#sidecar/forward/upstreams.ts';
 import { type Clock, newClock } from '#sidecar/http/clock.ts';
+import { connectHttp2 } from '#sidecar/http2/client.ts';
 import type { Connection } from '#sidecar/http2/connection.ts';
+import { DownstreamConnections } from '#sidecar/http2/server.ts';
 import type { ByteStream } from '#sidecar/link/byte-stream.ts';
-import { DownstreamConnections } from '#sidecar/link/connections.ts';
 import { type ClientCredentials, dial } from '#sidecar/link/dial.ts';
 import { Listener } from '#sidecar/link/listener.ts';
 import type { BackendRecord, CompiledPort, CompiledTable, MirrorRecord, RuleRecord, ServicePortRef } from '#sidecar/route/records.ts';
@@ -118,9 +119,10 @@ export class TestProxy {
       clock: this.clock,
       wallClock: Date.now,
       dial: options.dial ?? plainDial,
-      opened: (connection) => this.up.add(connection),
+      connect: connectHttp2,
+      opened: (connection) => this.up.add(connection as Connection),
       closed: (connection, reason) => {
-        this.up.delete(connection);
+        this.up.delete(connection as Connection);
         this.upClosed.push(reason);
       },
     });
@@ -152,7 +154,7 @@ export class TestProxy {
         onProtocol: (stream, protocol, first) => {
           if (protocol !== 'http2') return stream.destroy();
           const owner = new DownstreamOwner(this.proxy, this.handle, (connection, reason) => {
-            this.down.delete(connection);
+            this.down.delete(connection as Connection);
             this.downClosed.push(reason);
           });
           const connection = this.connections.serve(stream, first, owner, options.maxPeerStreams ?? 100, Number.POSITIVE_INFINITY);

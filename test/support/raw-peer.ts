@@ -1,6 +1,7 @@
 // HTTP/2 peers that write any frame, right or wrong, and see every frame they get: scripted clients and servers for
 // tests.
 import net from 'node:net';
+import { HTTP2_PREFACE } from '#sidecar/http/preface.ts';
 import {
   CONTINUATION,
   DATA,
@@ -10,7 +11,6 @@ import {
   GOAWAY,
   HEADERS,
   PING,
-  PREFACE,
   RST_STREAM,
   SETTINGS,
   WINDOW_UPDATE,
@@ -156,7 +156,7 @@ export class RawPeer {
 
   constructor(socket: net.Socket, server: boolean) {
     this.socket = socket;
-    this.prefaceLeft = server ? PREFACE.length : 0;
+    this.prefaceLeft = server ? HTTP2_PREFACE.length : 0;
     socket.setNoDelay(true);
     socket.on('data', (octets: Buffer) => this.read(octets));
     socket.on('error', () => {});
@@ -172,7 +172,7 @@ export class RawPeer {
   }
 
   /** Connects as a client and sends the preface and SETTINGS. @param more what follows at once */
-  static connect(port: number, opening: Buffer = Buffer.concat([PREFACE, settings()])): Promise<RawPeer> {
+  static connect(port: number, opening: Buffer = Buffer.concat([HTTP2_PREFACE, settings()])): Promise<RawPeer> {
     return new Promise((resolve, reject) => {
       const socket = net.connect({ port, host: '127.0.0.1' }, () => {
         socket.removeListener('error', reject);

@@ -1,10 +1,12 @@
 // One HTTP/2 connection of ours without sockets: frames go in as octets, what it wrote comes out as frames, and time is
 // a number.
 import type { Clock } from '#sidecar/http/clock.ts';
+import type { ConnectionOwner } from '#sidecar/http/connection.ts';
 import type { HeaderBlock } from '#sidecar/http/header-block.ts';
-import { Connection, type ConnectionOwner } from '#sidecar/http2/connection.ts';
-import type { Transport } from '#sidecar/http2/output.ts';
-import type { ResetCause, Stream, StreamHandler } from '#sidecar/http2/stream.ts';
+import type { ResetCause, StreamHandler } from '#sidecar/http/stream.ts';
+import type { Transport } from '#sidecar/http/transport.ts';
+import { Connection } from '#sidecar/http2/connection.ts';
+import type { Stream } from '#sidecar/http2/stream.ts';
 import { settings } from './raw-peer.ts';
 
 /** What happened to a stream, in order. */
@@ -27,7 +29,7 @@ export class Recorder implements StreamHandler {
 
   onData(stream: Stream, _buf: Buffer, start: number, end: number, endStream: boolean): void {
     this.octets += end - start;
-    if (this.consume) stream.connection.credit(stream, end - start);
+    if (this.consume) stream.credit(end - start);
     if (endStream) this.events.push('end');
   }
 

@@ -5,7 +5,7 @@ import type { EndpointState } from '../../balance/endpoint-state.ts';
 import type { EndedCall } from '../../forward/ended-call.ts';
 import type { CallOrigin } from '../../forward/outcome.ts';
 import { portLabel, routeLabel, ruleLabel } from '../../route/labels.ts';
-import { textOf } from '../../route/latin1.ts';
+import { utf8Of } from '../../route/latin1.ts';
 import type { ServicePortRef } from '../../route/records.ts';
 
 /** Longer values are cut: clients choose paths and user agents. */
@@ -15,7 +15,7 @@ export type LineValue = string | number | boolean | readonly string[] | undefine
 
 /**
  * A value as JSON of one line, bounded, with nothing in it that drives a terminal.
- * @param text octets of a peer: see textOf
+ * @param text octets of a peer: see utf8Of
  */
 export function jsonText(text: string): string {
   const json = JSON.stringify(text.length <= LONGEST_VALUE ? text : `${text.slice(0, LONGEST_VALUE)}…`);
@@ -77,7 +77,7 @@ function shownField(list: readonly string[], name: string): string | undefined {
 
 /** Octets as text; cut first, so that a long value costs no more than a short one. */
 function shown(octets: string): string {
-  return octets.length <= LONGEST_VALUE ? textOf(octets) : `${textOf(octets.slice(0, LONGEST_VALUE - 1))}…`;
+  return octets.length <= LONGEST_VALUE ? utf8Of(octets) : `${utf8Of(octets.slice(0, LONGEST_VALUE - 1))}…`;
 }
 
 /** Remembers the JSON of what calls share. */

@@ -2,7 +2,7 @@
 
 const LINE_END = 0x0a;
 
-export interface Line {
+export interface LogLine {
   /** Without its end. */
   readonly text: string;
   /** Of the access log, not of the program's own. */
@@ -17,7 +17,7 @@ export interface Line {
 export type WriteOctets = (octets: Buffer, from: number) => number;
 
 export class LineBatch {
-  readonly lines: readonly Line[];
+  readonly lines: readonly LogLine[];
   /** Of its lines, with their ends. */
   readonly chars: number;
   private readonly octets: Buffer;
@@ -26,7 +26,7 @@ export class LineBatch {
   private taken = 0;
 
   /** @param mends what was written last is not the end of a line: these must begin on a new one */
-  constructor(lines: readonly Line[], mends: boolean) {
+  constructor(lines: readonly LogLine[], mends: boolean) {
     const text = `${lines.map((line) => line.text).join('\n')}\n`;
     this.lines = lines;
     this.chars = text.length;

@@ -1,7 +1,7 @@
 // Lines to a descriptor that may be a pipe without a reader: never waits for it, never cuts a line, keeps a bounded
 // number of them.
 import { systemTimers, type Timers } from '#core/program/timers.ts';
-import { type Line, LineBatch, type WriteOctets } from './line-batch.ts';
+import { LineBatch, type LogLine, type WriteOctets } from './line-batch.ts';
 
 // An import would read every property of the module, among them getters that load streams: 0.7 MB of the sidecar's
 // memory (Node 24).
@@ -52,7 +52,7 @@ type State =
 export class LineWriter implements AccessLines {
   private readonly deps: LineWriterDeps;
   private state: State = { at: 'idle' };
-  private readonly waiting: Line[] = [];
+  private readonly waiting: LogLine[] = [];
   /** Of `waiting` and of `batch`. */
   private keptChars = 0;
   private batch: LineBatch | null = null;

@@ -1,6 +1,6 @@
 // Trace context as it arrives: W3C traceparent (www.w3.org/TR/trace-context-2), and B3 where there is none.
 import type { HeaderBlock } from '../../http/header-block.ts';
-import { MAX_HEADER_FIELDS, MAX_HEADER_LIST_OCTETS } from '../../http2/limits.ts';
+import { MAX_HEADER_FIELDS, MAX_HEADER_LIST_OCTETS } from '../../http/limits.ts';
 import { isHex, wordAt } from './ids.ts';
 
 const TRACEPARENT = 'traceparent';

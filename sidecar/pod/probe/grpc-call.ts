@@ -2,7 +2,7 @@
 // that are encoded already.
 import http2 from 'node:http2';
 import type { Timers } from '#core/program/timers.ts';
-import { framed, GrpcError, readAnswer, requestHeaders, STATUS } from '../../link/grpc-stream.ts';
+import { framed, GrpcError, grpcRequestHeaders, readAnswer, STATUS } from '../../link/grpc-stream.ts';
 
 export interface PlaintextCall {
   readonly host: string;
@@ -36,7 +36,7 @@ export function callPlaintext({ host, port, path, request, userAgent, timeoutMs,
     session.on('error', (error: NodeJS.ErrnoException) => {
       why = error.code ?? error.message;
     });
-    const stream = session.request(requestHeaders(path, userAgent));
+    const stream = session.request(grpcRequestHeaders(path, userAgent));
     const events = { message: (octets: Uint8Array) => void (answer = Buffer.from(octets)), ended: finish };
     readAnswer(
       stream,

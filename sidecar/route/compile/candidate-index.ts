@@ -1,4 +1,5 @@
-// The index over a table's candidates: a request looks at those that share its path, service or method, not at all of them.
+// The index over a table's candidates: a request looks at those that share its path, service or method, not at all of
+// them.
 import type { Bucket, Candidate, CompiledTable } from '../records.ts';
 
 /** A bucket of more candidates than this is split by a header. A scan of so few is as fast as the look-ups. */

@@ -1,4 +1,5 @@
-// compile(): the last of the three pure functions. A Service as the control plane sent it becomes the records that a request is served by.
+// compile(): the last of the three pure functions. A Service as the control plane sent it becomes the records that a
+// request is served by.
 import {
   type Backend,
   type BackendRef,
@@ -32,7 +33,8 @@ import { compileStringTest } from './string-test.ts';
 const MAX_WEIGHT = 1_000_000;
 
 /**
- * Compiles all ports of a scoped Service, by port number. All or nothing: a sidecar never runs half of a new configuration.
+ * Compiles all ports of a scoped Service, by port number. All or nothing: a sidecar never runs half of a new
+ * configuration.
  * @param seed in [0, 1): where the splits of this process start; see firstTurn()
  * @throws CompileError with what cannot be used and where
  */
@@ -55,7 +57,8 @@ export function compilePort(service: Service, port: ServicePort, seed = 0): Comp
 }
 
 /**
- * A port without rules, whose calls go to its own endpoints: of a pod that is called directly, or of our own application.
+ * A port without rules, whose calls go to its own endpoints: of a pod that is called directly, or of our own
+ * application.
  * @param requestEdits made to each call; null: none
  */
 export function plainPort(self: ServicePortRef, requestEdits: readonly HeaderEdit[] | null = null): CompiledPort {
@@ -113,7 +116,10 @@ function compileRule(rule: Rule, position: number, self: ServicePortRef, seed: n
   };
 }
 
-/** All weights zero has no status code in the specification; like a missing backend it is UNAVAILABLE, never another backend's burden. */
+/**
+ * All weights zero has no status code in the specification; like a missing backend it is UNAVAILABLE, never another
+ * backend's burden.
+ */
 function noBackend(rule: Rule): string {
   return rule.backends.length === 0 ? 'the rule has no backendRefs' : 'all backendRefs of the rule have weight 0';
 }
@@ -134,7 +140,10 @@ function compileBackend(rule: Rule, backend: Backend, what: string, key: string,
   };
 }
 
-/** The mirrors among filters. One that is invalid copies nothing and disturbs nothing. Throws for a filter of unknown kind: skipping it would be silent. */
+/**
+ * The mirrors among filters. One that is invalid copies nothing and disturbs nothing. Throws for a filter of unknown
+ * kind: skipping it would be silent.
+ */
 function compileMirrors(filters: readonly Filter[], what: string, key: string, seed: number): MirrorRecord[] {
   const mirrors: MirrorRecord[] = [];
   for (const { kind } of filters) {
@@ -167,7 +176,7 @@ function compileCandidates(matches: readonly Match[], rules: readonly RuleRecord
     const headers: HeaderTest[] = [];
     for (const header of match.headers) {
       const name = checkedName(header.name, what);
-      // Of equivalent names in one match the first holds, the others are ignored (gamma.md §4.8).
+      // Of equivalent names in one match the first holds, the others are ignored (Gateway API, GRPCHeaderMatch.name).
       if (headers.some((earlier) => earlier.name === name)) continue;
       const value = test(header.value, `${what} header ${name}`);
       if (value === null) throw new CompileError(`${what}: header ${name} has no value to match`);

@@ -11,7 +11,8 @@ const BAD_VALUE = /[\0\r\n]|^[ \t]|[ \t]$/;
 /**
  * The request or response modifiers among `filters`, in their order; each in the order set, add, remove.
  * @param what names the place in error messages
- * @throws CompileError for names and values that no message may carry, for pseudo-headers and for headers of the connection
+ * @throws CompileError for names and values that no message may carry, for pseudo-headers and for headers of the
+ * connection
  */
 export function compileEdits(filters: readonly Filter[], side: 'requestHeaders' | 'responseHeaders', what: string): HeaderEdit[] {
   const edits: HeaderEdit[] = [];

@@ -1,14 +1,15 @@
 // Tests of one string against a literal or an RE2 pattern, made once per configuration.
 import type { StringMatch } from '#core/contract/gen/weft/v1/mesh_pb.ts';
-import { octetsOf, textOf } from '../latin1.ts';
+import { octetsOf, utf8Of } from '../latin1.ts';
 import type { StringTest } from '../records.ts';
 import { CompileError } from './compile-error.ts';
 import { type PlainPattern, readPlainPattern } from './plain-pattern.ts';
 import { load } from './re2.cjs';
 
 /**
- * Makes the test of a match. Exact compares octets. A regular expression has RE2's syntax and runs in linear time (no back-references, no look-around,
- * hence no denial of service by a pattern), is anchored at both ends and sees UTF-8 text.
+ * Makes the test of a match. Exact compares octets. A regular expression has RE2's syntax and runs in linear time (no
+ * back-references, no look-around, hence no denial of service by a pattern), is anchored at both ends and sees UTF-8
+ * text.
  * @param what names the place in error messages, such as "header x-version"
  * @throws CompileError for a pattern that RE2 refuses, or a kind that this version does not know
  */
@@ -34,7 +35,7 @@ function compilePattern(pattern: string, what: string): (value: string) => boole
   } catch (error) {
     throw new CompileError(`${what}: ${JSON.stringify(pattern)} is not a regular expression of RE2: ${(error as Error).message}`);
   }
-  return (value) => engine.testExact(textOf(value));
+  return (value) => engine.testExact(utf8Of(value));
 }
 
 function plainTest({ literals, prefixes }: PlainPattern): (value: string) => boolean {

@@ -3,7 +3,7 @@ import { create } from '@bufbuild/protobuf';
 import { expect } from 'chai';
 import { MOST_WANTED } from '#control-plane/publish/wanted.ts';
 import { HelloSchema, type Resource, type SubscribeResponse } from '#core/contract/gen/weft/v1/config_pb.ts';
-import { MOST_WANTS as MOST_SERVICES } from '#sidecar/control/wants.ts';
+import { MOST_WANTED_SERVICES as MOST_SERVICES } from '#sidecar/control/wants.ts';
 import { MOST_ADDRESSES } from '#sidecar/outbound/pod-addresses.ts';
 import { Shop } from './shop.ts';
 

@@ -152,7 +152,7 @@ describe('admin server', () => {
     expect(started.body).to.contain('ECONNRESET');
   });
 
-  it('/probe asks the application once for all who ask at the same time', async () => {
+  it('/probe asks the application once for all requests at the same time', async () => {
     let asked = 0;
     let answer = (): void => {};
     const slow = http.createServer((_, response) => {
@@ -253,7 +253,7 @@ describe('admin server', () => {
     expect(await get('/livez', 'HEAD')).to.include({ status: 200, body: '' });
   });
 
-  it('shows the inner life to nobody beyond loopback', async function () {
+  it('shows /stats and /config_dump on loopback only', async function () {
     const address = outsideAddress();
     if (address === undefined) return this.skip();
     expect((await ask(address, server.port, '/livez')).status).to.equal(200);

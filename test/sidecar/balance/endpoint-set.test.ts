@@ -65,7 +65,7 @@ const noisy = (medianMs: number, random: Random) =>
 
 describe('EndpointSet: shares', () => {
   for (const concurrency of [1, 8, 50]) {
-    it(`gives equal endpoints equal shares within 15 % with ${concurrency} calls in flight (T46)`, () => {
+    it(`gives equal endpoints equal shares within 15 % with ${concurrency} calls in flight`, () => {
       for (let seed = 1; seed <= 5; seed++) {
         for (const count of [3, 6]) {
           const counts = simulate(setOf(count), { calls: 3_000, concurrency, seed, latencyMs: (_, random) => noisy(1, random) });
@@ -128,11 +128,11 @@ describe('EndpointSet: shares', () => {
 });
 
 describe('EndpointSet: update', () => {
-  it('has nobody to pick when it is empty', () => {
+  it('has no endpoint to pick when it is empty', () => {
     expect(new EndpointSet().pick(dice(1), 0)).to.equal(null);
   });
 
-  it('keeps the records of those that stay and returns those that left, who are never picked again', () => {
+  it('keeps the records of those that stay and returns those that left, which are never picked again', () => {
     const set = setOf(3);
     const [first, second, third] = set.endpoints;
     first.connections = 'pool';
@@ -204,7 +204,7 @@ describe('EndpointSet: ejection', () => {
     expect(pickedIn(set, EJECTION_BASE_MS)).to.include(bad);
   });
 
-  it('tells whoever counts, once for each', () => {
+  it('reports each ejection once', () => {
     const reasons: string[] = [];
     const set = new EndpointSet((reason) => reasons.push(reason));
     set.update(endpoints(3));
@@ -313,7 +313,7 @@ describe('EndpointSet: ejection', () => {
     expect(state).to.include({ inFlight: 0, consecutiveFailures: 0 });
   });
 
-  it('draws for a further attempt who was not tried yet, ejected ones last, and again who was tried when nobody else is there', () => {
+  it('draws for a further attempt an endpoint that was not tried yet, ejected ones last, and a tried one when there is no other', () => {
     const set = setOf(4);
     const [a, b, c, d] = set.endpoints;
     const random = dice(7);

@@ -74,7 +74,7 @@ describe('sidecar/control: credentials', () => {
     expect(fresh.status()).to.deep.equal({ identity: IDENTITY, notAfterMs: leaf.notAfterMs, issued: 1, failures: 0, lastError: '' });
   });
 
-  it('T57 in small: leaves of two seconds are renewed again and again, each with a new key', async () => {
+  it('renews leaves of two seconds again and again, each with a new key', async () => {
     server = await startIssuingServer({ leafLifetimeMs: 2000, serverLifetimeMs: 2000 });
     const fresh = newCredentials(server);
     fresh.start();
@@ -109,7 +109,7 @@ describe('sidecar/control: credentials', () => {
     }
   });
 
-  it('T51 keeps its certificate when the control plane is away, and gets the next when it is back', async () => {
+  it('keeps its certificate when the control plane is away, and gets the next when it is back', async () => {
     server = await startIssuingServer();
     const timers = new ManualTimers();
     const authority = await Authority.create({ trustDomain: TRUST_DOMAIN, now: () => timers.now(), leafLifetimeMs: 20_000 });
@@ -188,7 +188,7 @@ describe('sidecar/control: credentials', () => {
     expect((await got).identity).to.equal(IDENTITY);
   });
 
-  it('T54 sends its token to nobody but the control plane', async () => {
+  it('sends its token to the control plane only', async () => {
     server = await startIssuingServer();
     const timers = new ManualTimers();
     const asked = server.issue.counts;
@@ -227,7 +227,7 @@ describe('sidecar/control: credentials', () => {
     }
   });
 
-  it('T60 names the clock when it is late by more than the certificate forgives', async () => {
+  it('names the clock when it is late by more than the certificate forgives', async () => {
     server = await startIssuingServer();
     const authority = server.authority;
     const late = new ManualTimers(Date.now() - 600_000);

@@ -136,7 +136,7 @@ describe('sidecar/control: grpc-call', () => {
     });
   }
 
-  it('gives up on an answer that does not come, and tells the server', async () => {
+  it('gives up on an answer that does not come, and cancels the call', async () => {
     let closed: Promise<unknown> = Promise.resolve();
     const error = await unary((stream) => {
       closed = new Promise((resolve) => stream.on('close', () => resolve(stream.rstCode)));

@@ -1,4 +1,4 @@
-// mTLS between sidecars, live and in both directions: what each end makes of the other's certificate (T53, T54), and certificates that change.
+// mTLS between sidecars, live and in both directions: what each end makes of the other's certificate, and certificates that change.
 import type net from 'node:net';
 import tls from 'node:tls';
 import { expect } from 'chai';
@@ -126,7 +126,7 @@ describe('mTLS between sidecars', () => {
           cleanup.push(() => stream.destroy());
           resolve(stream);
         },
-        onError: (failure, detail) => resolve(`${failure}: ${detail}`),
+        onError: (error, detail) => resolve(`${error}: ${detail}`),
       }),
     );
 
@@ -137,7 +137,7 @@ describe('mTLS between sidecars', () => {
     expect(await next()).to.deep.include({ identity: CHECKOUT, alpn: ALPN_HTTP2 });
   });
 
-  it('T53 inbound: no bad client certificate gets through', async () => {
+  it('takes no bad client certificate inbound', async () => {
     const { port, next } = await inbound(payment);
     for (const { name, wish, expect: expected } of SVID_TABLE) {
       const client = foreignClient(port, await craft(root, wish));
@@ -147,7 +147,7 @@ describe('mTLS between sidecars', () => {
     }
   });
 
-  it('T53 outbound: no bad server certificate is taken', async () => {
+  it('takes no bad server certificate outbound', async () => {
     const checkout = new TestCredentials(await craft(root), [root]);
     for (const { name, wish, expect: expected } of SVID_TABLE) {
       const port = await foreignServer(await craft(root, wish));
@@ -161,7 +161,7 @@ describe('mTLS between sidecars', () => {
     }
   });
 
-  it('T54 outbound: a good certificate of another ServiceAccount is refused and named', async () => {
+  it('refuses a good certificate of another ServiceAccount outbound, and names it', async () => {
     const checkout = new TestCredentials(await craft(root), [root]);
     const { port } = await inbound(payment);
     expect(await dialled(port, checkout, 'spiffe://cluster.local/ns/shop/sa/ledger')).to.match(
@@ -214,7 +214,7 @@ describe('mTLS between sidecars', () => {
     expect(await next()).to.be.a('string');
   });
 
-  it('T58 in small: across a change of root, old and new understand each other while both are trusted', async () => {
+  it('works across a change of root, between old and new, while both are trusted', async () => {
     const next = await craftAuthority('CN=next root');
     const [oldLeaf, newLeaf] = [await craft(root), await craft(next)];
     const states = {
@@ -246,7 +246,7 @@ describe('mTLS between sidecars', () => {
     }
   });
 
-  it('T57 in small: a swap of certificates leaves open connections alone', async () => {
+  it('leaves open connections alone when certificates are swapped', async () => {
     const credentials = new TestCredentials(await craft(root, { uris: [PAYMENT] }), [root]);
     const checkout = new TestCredentials(await craft(root), [root]);
     const { port, next } = await inbound(credentials);

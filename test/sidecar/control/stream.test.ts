@@ -148,7 +148,7 @@ describe('sidecar/control: stream', () => {
     expect((await next('hello')).held).to.deep.equal([]);
   });
 
-  it('tells of calls while there is somebody to tell', async () => {
+  it('reports calls while the stream is open', async () => {
     const calls = [create(TracedCallSchema, { traceId: 'a'.repeat(32), service: 'shop/payment:80', kind: 'slow', endedMs: 5n })];
     stream.reportCalls(calls);
     await open();
@@ -156,7 +156,7 @@ describe('sidecar/control: stream', () => {
     expect((await next('calls')).calls.map(({ service, endedMs }) => [service, endedMs])).to.deep.equal([['shop/payment:80', 5n]]);
   });
 
-  it('says who it is, applies what comes, and acknowledges it', async () => {
+  it('introduces itself, applies what comes, and acknowledges it', async () => {
     stream.start();
     expect(stream.status()).to.include({ connected: false, connects: 0 });
     credentials.start();
@@ -193,7 +193,7 @@ describe('sidecar/control: stream', () => {
     expect(stream.status().rejected).to.deep.equal({});
   });
 
-  it('wants a Service once, whoever asks, and learns whether it is there', async () => {
+  it('asks for a Service once, however many connections want it, and learns whether it is there', async () => {
     const call = await open();
     const [first, again] = [stream.want('shop/payment'), stream.want('shop/payment')];
     expect((await next('want')).services).to.deep.equal(['shop/payment']);
@@ -211,7 +211,7 @@ describe('sidecar/control: stream', () => {
     expect([await stream.want('shop/ghost'), await stream.want('shop/payment')]).to.deep.equal(['present', 'absent']);
   });
 
-  it('a refused Service is no answer to who wants it', async () => {
+  it('takes a refused Service for no answer to a want', async () => {
     const call = await open();
     let settled = false;
     void stream.want('shop/payment').then(() => {

@@ -1,4 +1,4 @@
-// Per-request balancing on one client connection, and calls while configuration and endpoints change (T42, T46).
+// Per-request balancing on one client connection, and calls while configuration and endpoints change.
 import { expect } from 'chai';
 import { HEADERS } from '#sidecar/http2/codes.ts';
 import { backend, portOf, rule, TestProxy } from '#test/support/proxy.ts';
@@ -31,7 +31,7 @@ describe('balancing and change', () => {
 
   const served = (): number[] => servers.map((server) => server.all(HEADERS).length);
 
-  it('T46 spreads the calls of one connection over 3 endpoints, then over 6, then over those that are left', async () => {
+  it('spreads the calls of one connection over 3 endpoints, then over 6, then over those that are left', async () => {
     servers = await Promise.all(Array.from({ length: 6 }, () => RawServer.listen(answering((id) => grpcAnswer(id)))));
     const ports = servers.map((server) => server.port);
     proxy = await TestProxy.start({ endpoints: ports.slice(0, 3) });
@@ -51,7 +51,7 @@ describe('balancing and change', () => {
     expect(proxy.count).deep.equal({ 0: 2600 });
   });
 
-  it('T42 open streams outlive changes of routes, weights and endpoints; new calls follow the new ones', async () => {
+  it('open streams outlive changes of routes, weights and endpoints; new calls follow the new ones', async () => {
     const script = (name: string) => (peer: RawPeer) => {
       peer.onFrame = (f) => {
         if (f.type === HEADERS) peer.write(headers(f.id, [...GRPC_OK, 'x-served-by', name]));

@@ -1,6 +1,7 @@
-// Plain calls through the proxy with scripted peers: what must arrive unchanged, and that nothing is left behind (T33, T38, T44).
+// Plain calls through the proxy with scripted peers: what must arrive unchanged, and that nothing is left behind.
 import { expect } from 'chai';
-import { CANCEL, DATA, FLAG_END_STREAM, HEADERS, NO_ERROR, RST_STREAM, WINDOW_UPDATE } from '#sidecar/http2/codes.ts';
+import { CANCEL, NO_ERROR } from '#sidecar/http/reset-code.ts';
+import { DATA, FLAG_END_STREAM, HEADERS, RST_STREAM, WINDOW_UPDATE } from '#sidecar/http2/codes.ts';
 import { TestProxy } from '#test/support/proxy.ts';
 import {
   answering,
@@ -51,7 +52,7 @@ describe('a call', () => {
     expect(proxy.leftovers).deep.equal(CLEAN);
   });
 
-  it('T44 keeps header octets, duplicates and their order, empty values and never-indexed fields, both ways', async () => {
+  it('keeps header octets, duplicates and their order, empty values and never-indexed fields, both ways', async () => {
     const odd = [
       'x-bin',
       'AAECAw==',
@@ -98,7 +99,7 @@ describe('a call', () => {
     expect(proxy.leftovers).deep.equal(CLEAN);
   });
 
-  it('T33 cancelled before, during and after the response headers is cancelled at the endpoint', async () => {
+  it('cancelled before, during and after the response headers is cancelled at the endpoint', async () => {
     await setUp((peer) => {
       peer.onFrame = (f) => {
         if (f.type === HEADERS && headerOf(f.headers, ':path') !== '/s/Silent') peer.write(headers(f.id, GRPC_OK));
@@ -120,7 +121,7 @@ describe('a call', () => {
     expect(proxy.count).deep.equal({ 1: 3 });
   });
 
-  it('T38 ended by the endpoint while the client still streams gets trailers, then RST NO_ERROR, and gives back the window', async () => {
+  it('ended by the endpoint while the client still streams gets trailers, then RST NO_ERROR, and gives back the window', async () => {
     await setUp((peer) => {
       peer.onFrame = (f) => {
         if (f.type === DATA && f.payload.includes('enough')) peer.write(grpcAnswer(f.id));
@@ -139,7 +140,7 @@ describe('a call', () => {
     expect(proxy.leftovers).deep.equal(CLEAN);
   });
 
-  it('T38 half-closed by the client streams on from the endpoint', async () => {
+  it('half-closed by the client streams on from the endpoint', async () => {
     await setUp((peer) => {
       peer.onFrame = (f) => {
         if (f.type === HEADERS) peer.write(headers(f.id, GRPC_OK));

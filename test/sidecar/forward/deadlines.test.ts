@@ -1,8 +1,9 @@
-// Deadlines: the wheel against a plain list, the grpc-timeout format, and calls that run out of time (T32).
+// Deadlines: the wheel against a plain list, the grpc-timeout format, and calls that run out of time.
 import { expect } from 'chai';
 import fc from 'fast-check';
 import { type Deadline, DeadlineWheel, formatGrpcTimeout, parseGrpcTimeout } from '#sidecar/forward/deadlines.ts';
-import { CANCEL, DATA, HEADERS, RST_STREAM } from '#sidecar/http2/codes.ts';
+import { CANCEL } from '#sidecar/http/reset-code.ts';
+import { DATA, HEADERS, RST_STREAM } from '#sidecar/http2/codes.ts';
 import { TestProxy } from '#test/support/proxy.ts';
 import {
   answering,
@@ -145,7 +146,7 @@ describe('grpc-timeout', () => {
   });
 });
 
-describe('a call with a deadline (T32)', () => {
+describe('a call with a deadline', () => {
   let server: RawServer;
   let proxy: TestProxy;
   let client: RawPeer;

@@ -1,20 +1,9 @@
-// Endpoints that break off, refuse, go away or answer wrongly: the client sees a status of the table, never success (T18, T28-T31, T34, T35, T43, T93).
+// Endpoints that break off, refuse, go away or answer wrongly: the client sees a status of the table, never success.
 import { expect } from 'chai';
 import { EJECTION_MAX_MS } from '#sidecar/balance/endpoint-set.ts';
 import { CONNECT_TIMEOUT, DIAL_ERRORS } from '#sidecar/forward/errors.ts';
-import {
-  CANCEL,
-  DATA,
-  ENHANCE_YOUR_CALM,
-  FLAG_END_STREAM,
-  HEADERS,
-  INTERNAL_ERROR,
-  NO_ERROR,
-  PING,
-  REFUSED_STREAM,
-  RST_STREAM,
-  SETTINGS_MAX_CONCURRENT_STREAMS,
-} from '#sidecar/http2/codes.ts';
+import { CANCEL, ENHANCE_YOUR_CALM, INTERNAL_ERROR, NO_ERROR, REFUSED_STREAM } from '#sidecar/http/reset-code.ts';
+import { DATA, FLAG_END_STREAM, HEADERS, PING, RST_STREAM, SETTINGS_MAX_CONCURRENT_STREAMS } from '#sidecar/http2/codes.ts';
 import { dial } from '#sidecar/link/dial.ts';
 import { type ProxyOptions, TestProxy } from '#test/support/proxy.ts';
 import {
@@ -105,7 +94,7 @@ describe('endpoints that fail', () => {
     ['sends octets that are no frames', (peer) => peer.write(Buffer.from('HTTP/1.1 400 Bad Request\r\n\r\n')), '14'],
   ];
   for (const [what, step, status] of truncations) {
-    it(`T28/T29 an endpoint that ${what}: ${status}`, async () => {
+    it(`an endpoint that ${what}: ${status}`, async () => {
       await setUp([onCall(step)]);
       expect(await call()).equal(status);
       expect(client.of(1, HEADERS).filter((f) => (f.flags & FLAG_END_STREAM) !== 0)).length(1);
@@ -122,7 +111,7 @@ describe('endpoints that fail', () => {
       ['resets CANCEL', (peer, id) => peer.write(headers(id, [':status', '200', ...length]), data(id, 'half'), reset(id, CANCEL))],
     ];
     for (const [what, step] of endings) {
-      it(`T29 plain HTTP ${length.length === 0 ? 'without' : 'with'} content-length whose endpoint ${what} in mid-body is reset, and not as a success`, async () => {
+      it(`plain HTTP ${length.length === 0 ? 'without' : 'with'} content-length whose endpoint ${what} in mid-body is reset, and not as a success`, async () => {
         await setUp([onCall(step)]);
         client.write(headers(1, GET, true));
         const end = await client.end(1);
@@ -133,7 +122,7 @@ describe('endpoints that fail', () => {
     }
   }
 
-  it('T28 ping and max_streams: endpoints that are merely strict', async () => {
+  it('ping and max_streams: endpoints that are merely strict', async () => {
     await setUp(
       [
         (peer) => {
@@ -151,7 +140,7 @@ describe('endpoints that fail', () => {
     expect(servers[0].all(PING).length).greaterThan(0);
   });
 
-  it('T31 a plain HTTP answer to a gRPC call is passed as it is', async () => {
+  it('a plain HTTP answer to a gRPC call is passed as it is', async () => {
     await setUp([onCall((peer, id) => peer.write(headers(id, [':status', '503', 'content-type', 'text/html']), data(id, '<p>no', true)))]);
     expect(await call()).equal('none');
     expect(headerOf(client.of(1, HEADERS)[0].headers, ':status')).equal('503');
@@ -159,7 +148,7 @@ describe('endpoints that fail', () => {
     expect(proxy.count).deep.equal({ 14: 1 });
   });
 
-  it('T18 obeys a limit of 1 with many calls, and one that rises from 0', async () => {
+  it('obeys a limit of 1 with many calls, and one that rises from 0', async () => {
     let most = 0;
     const open = new Map<RawPeer, number>();
     await setUp(
@@ -187,7 +176,7 @@ describe('endpoints that fail', () => {
     expect(proxy.leftovers).deep.equal(CLEAN);
   });
 
-  it('T18 waits for room on its one connection when the endpoint accepts no other', async () => {
+  it('waits for room on its one connection when the endpoint accepts no other', async () => {
     await setUp(
       [
         (peer, index) => {
@@ -204,7 +193,7 @@ describe('endpoints that fail', () => {
     expect(servers[0].peers.length).most(6);
   });
 
-  it('T34 a refused call is sent once more, elsewhere, with its body', async () => {
+  it('a refused call is sent once more, elsewhere, with its body', async () => {
     let refusals = 1;
     const script = (peer: RawPeer): void => {
       peer.onFrame = (f) => {
@@ -219,7 +208,7 @@ describe('endpoints that fail', () => {
     expect(proxy.count).deep.equal({ retried: 1, 0: 1 });
   });
 
-  it('T34 refused again and again it ends in 14, and a body that is gone is not half sent', async () => {
+  it('refused again and again it ends in 14, and a body that is gone is not half sent', async () => {
     await setUp([onCall((peer, id) => peer.write(reset(id, REFUSED_STREAM)))]);
     expect(await call()).equal('14');
     expect(proxy.count.retried).equal(3);
@@ -234,7 +223,7 @@ describe('endpoints that fail', () => {
     expect(proxy.leftovers).deep.equal(CLEAN);
   });
 
-  it('T34 refused before its body was complete: the rest follows on the second attempt', async () => {
+  it('refused before its body was complete: the rest follows on the second attempt', async () => {
     let refused = false;
     await setUp([
       (peer) => {
@@ -253,7 +242,7 @@ describe('endpoints that fail', () => {
     expect(client.body(1).toString()).equal('first,second');
   });
 
-  it('T35 GOAWAY that covers one of two calls: the other is served once, on a new connection', async () => {
+  it('GOAWAY that covers one of two calls: the other is served once, on a new connection', async () => {
     const served: string[] = [];
     await setUp([
       (peer, index) => {
@@ -277,7 +266,7 @@ describe('endpoints that fail', () => {
     await servers[0].peers[0].closed;
   });
 
-  it('T36 GOAWAY with an error code does not kill the calls that it covers', async () => {
+  it('GOAWAY with an error code does not kill the calls that it covers', async () => {
     await setUp([
       (peer, index) => {
         peer.onFrame = (f) => {
@@ -292,7 +281,7 @@ describe('endpoints that fail', () => {
     expect(proxy.upClosed).deep.equal(['goaway: ENHANCE_YOUR_CALM']);
   });
 
-  it('T43 an answer is an answer: 14 is not tried again, in trailers or alone', async () => {
+  it('an answer is an answer: 14 is not tried again, in trailers or alone', async () => {
     await setUp([
       onCall((peer, id) => {
         if (id === 1) peer.write(headers(id, [...GRPC_OK, 'grpc-status', '14'], true));
@@ -304,7 +293,7 @@ describe('endpoints that fail', () => {
     expect(proxy.count).deep.equal({ 14: 2 });
   });
 
-  it('T92 an endpoint that is not reached: calls go elsewhere, and it is not asked again with each', async () => {
+  it('an endpoint that is not reached: calls go elsewhere, and it is not asked again with each', async () => {
     let lost = 0;
     const dead = 1;
     await setUp([answering((id) => grpcAnswer(id))], {
@@ -329,7 +318,7 @@ describe('endpoints that fail', () => {
     expect([...proxy.upstreams.ejected(proxy.clock.nowMs + EJECTION_MAX_MS * 2)]).deep.equal([]);
   });
 
-  it('T93 an endpoint that accepts and closes at once: the next one is tried, and no loop of dials', async () => {
+  it('an endpoint that accepts and closes at once: the next one is tried, and no loop of dials', async () => {
     await setUp([(peer) => peer.socket.destroy(), () => {}], {}, Buffer.alloc(0));
     servers[1].close();
     servers[1] = await RawServer.listen(answering((id) => grpcAnswer(id)));
@@ -338,13 +327,13 @@ describe('endpoints that fail', () => {
     expect(servers[0].peers.length).most(3);
   });
 
-  it('T93 an endpoint that says SETTINGS and closes at once is given up after a few dials', async () => {
+  it('an endpoint that says SETTINGS and closes at once is given up after a few dials', async () => {
     await setUp([(peer) => peer.socket.end()], {}, settings(SETTINGS_MAX_CONCURRENT_STREAMS, 0));
     expect(await call()).equal('14');
     expect(servers[0].peers.length).most(4);
   });
 
-  it('T93 an endpoint that is replaced while calls wait for it: they go to the new one', async () => {
+  it('an endpoint that is replaced while calls wait for it: they go to the new one', async () => {
     await setUp([() => {}, answering((id) => grpcAnswer(id))], {}, Buffer.alloc(0));
     servers[1].close();
     servers[1] = await RawServer.listen(answering((id) => grpcAnswer(id)));

@@ -1,4 +1,4 @@
-// The table of proxy-made errors, each row provoked (T30), and requests that are refused before they reach anyone (T16, T21, T22).
+// The table of proxy-made errors, each row provoked, and requests that are refused before they reach an endpoint.
 import { readFileSync } from 'node:fs';
 import { expect } from 'chai';
 import * as errors from '#sidecar/forward/errors.ts';
@@ -10,8 +10,11 @@ import {
   messageField,
   type ProxyError,
 } from '#sidecar/forward/errors.ts';
-import { DATA, GOAWAY, HEADERS, PROTOCOL_ERROR, REFUSED_STREAM, RST_STREAM } from '#sidecar/http2/codes.ts';
+
+import { PROTOCOL_ERROR, REFUSED_STREAM } from '#sidecar/http/reset-code.ts';
+import { DATA, GOAWAY, HEADERS, RST_STREAM } from '#sidecar/http2/codes.ts';
 import { inboundPort } from '#sidecar/inbound/peer-identity.ts';
+
 import { backend, emptyTable, type ProxyOptions, portOf, ref, rule, TestProxy } from '#test/support/proxy.ts';
 import { answering, codeOf, data, grpcAnswer, headerOf, headers, RawPeer, RawServer, request, reset } from '#test/support/raw-peer.ts';
 import { until } from '#test/support/until.ts';
@@ -64,7 +67,7 @@ describe('proxy-made errors', () => {
     [errors.HEADERS_TOO_LARGE, 431, 8, {}, undefined, ['x-large', 'l'.repeat(80_000)]],
   ];
   rows.forEach(([error, http, grpc, options, script, more = []], index) => {
-    it(`T30 ${error.label} (row ${index + 1}): HTTP ${http}, gRPC ${grpc}`, async () => {
+    it(`${error.label} (row ${index + 1}): HTTP ${http}, gRPC ${grpc}`, async () => {
       await setUp(script ?? answering((id) => grpcAnswer(id)), options);
       client.write(headers(1, request('/s/M', more), true), headers(3, [...GET, ...more], true));
       const [one, three] = [await client.end(1), await client.end(3)];
@@ -105,7 +108,7 @@ describe('proxy-made errors', () => {
     expect(written.sort()).deep.equal(table.map((e) => [e.label, e.http, e.grpc]).sort());
   });
 
-  it('T23 refuses CONNECT', async () => {
+  it('refuses CONNECT', async () => {
     await setUp(() => {});
     client.write(headers(1, [':method', 'CONNECT', ':authority', 'a:1']));
     await client.find((f) => f.id === 1 && f.type === HEADERS);
@@ -141,7 +144,7 @@ describe('proxy-made errors', () => {
     expect(proxy.count.connect_failed).equal(1);
   });
 
-  it('T16 trailers that are too large end the stream, not the connection', async () => {
+  it('trailers that are too large end the stream, not the connection', async () => {
     await setUp(
       answering((id) =>
         Buffer.concat([headers(id, [':status', '200', 'content-type', 'application/grpc']), headers(id, ['x', 'l'.repeat(70_000)], true)]),
@@ -156,9 +159,9 @@ describe('proxy-made errors', () => {
   });
 
   const malformed: [string, string[]][] = [
-    ['T21 host that differs from :authority', request('/s/M', ['host', 'other'])],
-    ['T21 two host fields', request('/s/M', ['host', 'payment', 'host', 'payment'])],
-    ['T21 userinfo in :authority', [':method', 'POST', ':scheme', 'http', ':path', '/s/M', ':authority', 'user@payment']],
+    ['host that differs from :authority', request('/s/M', ['host', 'other'])],
+    ['two host fields', request('/s/M', ['host', 'payment', 'host', 'payment'])],
+    ['userinfo in :authority', [':method', 'POST', ':scheme', 'http', ':path', '/s/M', ':authority', 'user@payment']],
     ['two :path', [...GET, ':path', '/other']],
     ['no :path', [':method', 'GET', ':scheme', 'http', ':authority', 'a']],
     ['no :scheme', [':method', 'GET', ':path', '/', ':authority', 'a']],
@@ -181,7 +184,7 @@ describe('proxy-made errors', () => {
     ['content-length that is no number', [...GET, 'content-length', '+3']],
     ['content-lengths that differ', [...GET, 'content-length', '3', 'content-length', '4']],
   ];
-  it('T21 malformed requests are reset one by one and reach nobody', async () => {
+  it('malformed requests are reset one by one and reach no endpoint', async () => {
     await setUp(answering((id) => grpcAnswer(id)));
     client.write(...malformed.map(([, list], i) => headers(2 * i + 1, list, true)));
     for (let i = 0; i < malformed.length; i++) {
@@ -192,7 +195,7 @@ describe('proxy-made errors', () => {
     expect(proxy.count).deep.equal({});
   });
 
-  it('T21 passes what is merely unusual, unchanged', async () => {
+  it('passes what is merely unusual, unchanged', async () => {
     await setUp(answering((id) => grpcAnswer(id)));
     const lists = ['PAYMENT.shop', 'payment.shop.', 'payment:8080', '[::1]:80'].map((authority) => [
       ...GET.slice(0, 6),
@@ -205,7 +208,7 @@ describe('proxy-made errors', () => {
     expect(server.all(HEADERS).map((f) => f.headers)).deep.equal(lists);
   });
 
-  it('T22 claims of identity are dropped in any spelling; ours replaces them; other odd names pass', async () => {
+  it('claims of identity are dropped in any spelling; ours replaces them; other odd names pass', async () => {
     const claims = ['x-forwarded-client-cert', 'x_forwarded_client_cert', 'x-forwarded_client-cert'].flatMap((name) => [
       name,
       'URI=spiffe://liar',

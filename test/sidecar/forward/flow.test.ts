@@ -1,13 +1,9 @@
-// Back-pressure end to end: what a slow side does not take is held within L8, and nobody else waits for it (T14, T39, T40).
+// Back-pressure end to end: what a slow side does not take is held within L8, and no other call waits for it.
 import { expect } from 'chai';
-import { CANCEL, DATA, HEADERS, RST_STREAM, SETTINGS_INITIAL_WINDOW_SIZE } from '#sidecar/http2/codes.ts';
-import {
-  CONNECTION_WINDOW,
-  INITIAL_STREAM_WINDOW,
-  MAX_CONNECTION_BUFFER,
-  MAX_STREAM_BUFFER,
-  STALL_TIMEOUT_MS,
-} from '#sidecar/http2/limits.ts';
+import { MAX_CONNECTION_BUFFER, MAX_STREAM_BUFFER, STALL_TIMEOUT_MS } from '#sidecar/http/limits.ts';
+import { CANCEL } from '#sidecar/http/reset-code.ts';
+import { DATA, HEADERS, RST_STREAM, SETTINGS_INITIAL_WINDOW_SIZE } from '#sidecar/http2/codes.ts';
+import { CONNECTION_WINDOW, INITIAL_STREAM_WINDOW } from '#sidecar/http2/limits.ts';
 import { TestProxy } from '#test/support/proxy.ts';
 import {
   codeOf,
@@ -120,7 +116,7 @@ describe('back-pressure', () => {
 
   const heldMost = (): number => Math.max(...[...proxy.up].map((connection) => connection.held));
 
-  it('T14 100 streams of 10 MB to a client without window: held within L8, the endpoint waits, L6 ends it, others are served', async () => {
+  it('100 streams of 10 MB to a client without window: held within L8, the endpoint waits, L6 ends it, others are served', async () => {
     await setUp((path) => (path === '/s/Small' ? 100 : 10 * MEGABYTE));
     client.write(settings(SETTINGS_INITIAL_WINDOW_SIZE, 0));
     for (let i = 0; i < 99; i++) client.write(headers(2 * i + 1, request(), true));
@@ -161,7 +157,7 @@ describe('back-pressure', () => {
     await until(() => proxy.leftovers.held === 0, 'what nobody wants is let go');
   });
 
-  it('T39 one stalled stream of 50: the others get their megabyte each', async () => {
+  it('one stalled stream of 50: the others get their megabyte each', async () => {
     await setUp(() => MEGABYTE);
     client.write(windowUpdate(0, 0x7fffffff - 65_535));
     const sizes = new Map<number, number>();
@@ -181,7 +177,7 @@ describe('back-pressure', () => {
     expect(heldMost()).within(1, MAX_STREAM_BUFFER);
   });
 
-  it('T40 both ends write before they read, with windows of 64 kB: all of it arrives', async () => {
+  it('both ends write before they read, with windows of 64 kB: all of it arrives', async () => {
     const octets = 2 * MEGABYTE;
     server = await RawServer.listen((peer) => {
       const out = sending(peer);

@@ -1,9 +1,9 @@
-// Real peers through the proxy: grpc-js at both ends, all four kinds of call (T26 in small, T32, T33, T41, T44), and node:http2.
+// Real peers through the proxy: grpc-js at both ends, all four kinds of call, and node:http2.
 import http2 from 'node:http2';
 import type { AddressInfo } from 'node:net';
 import * as grpc from '@grpc/grpc-js';
 import { expect } from 'chai';
-import { MAX_STREAM_BUFFER } from '#sidecar/http2/limits.ts';
+import { MAX_STREAM_BUFFER } from '#sidecar/http/limits.ts';
 import { ECHO, type EchoServer, echoClient, startEcho } from '#test/support/grpc-echo.ts';
 import { TestProxy } from '#test/support/proxy.ts';
 import { until } from '#test/support/until.ts';
@@ -108,7 +108,7 @@ describe('grpc-js through the proxy', () => {
     await ended;
   });
 
-  it('T32 a deadline: DEADLINE_EXCEEDED, and the server sees the cancellation', async () => {
+  it('a deadline: DEADLINE_EXCEEDED, and the server sees the cancellation', async () => {
     const { cancelled } = server;
     server.metadata = null;
     // As long as this machine needs to get a call there.
@@ -119,7 +119,7 @@ describe('grpc-js through the proxy', () => {
     await until(() => server.cancelled > cancelled, 'the server knows');
   });
 
-  it('T33 a cancellation before and after the first answer', async () => {
+  it('a cancellation before and after the first answer', async () => {
     const { cancelled } = server;
     const silent = client.makeUnaryRequest(ECHO.Sleep.path, same, same, Buffer.alloc(0), () => {});
     server.metadata = null;
@@ -132,7 +132,7 @@ describe('grpc-js through the proxy', () => {
     await until(() => server.cancelled === cancelled + 2, 'the server knows of both');
   });
 
-  it('T41 a message of 20 MB there and back, of which little is ever held', async () => {
+  it('a message of 20 MB there and back, of which little is ever held', async () => {
     const message = Buffer.alloc(20 * 1024 * 1024, 'weft');
     let held = 0;
     const look = setInterval(() => {

@@ -1,7 +1,8 @@
 // Mirrors: the copy gets the whole call, and whatever becomes of it the call does not notice.
 import { randomBytes } from 'node:crypto';
 import { expect } from 'chai';
-import { CANCEL, HEADERS, RST_STREAM } from '#sidecar/http2/codes.ts';
+import { CANCEL } from '#sidecar/http/reset-code.ts';
+import { HEADERS, RST_STREAM } from '#sidecar/http2/codes.ts';
 import { RandomWords } from '#sidecar/observe/tracing/ids.ts';
 import { Tracer } from '#sidecar/observe/tracing/tracer.ts';
 import { backend, mirrorOf, portOf, rule, TestProxy } from '#test/support/proxy.ts';
@@ -94,7 +95,7 @@ describe('a mirrored call', () => {
     });
   }
 
-  it('does not notice that nobody listens there', async () => {
+  it('does not notice that nothing listens there', async () => {
     await setUp(() => {}, undefined, [1]);
     expect(await call(1)).equal('0');
     await until(() => streamsLeft() === 0, 'nothing is left');

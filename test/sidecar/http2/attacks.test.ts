@@ -1,27 +1,29 @@
-// Hostile clients against the plaintext listener, with healthy traffic beside them (T04-T13, T17 of the test catalogue).
+// Hostile clients against the plaintext listener, with healthy traffic beside them.
 import { expect } from 'chai';
+import { HTTP2_PREFACE } from '#sidecar/http/preface.ts';
 import {
   CANCEL,
   COMPRESSION_ERROR,
-  CONTINUATION,
-  DATA,
   ENHANCE_YOUR_CALM,
-  FLAG_END_HEADERS,
-  FLAG_END_STREAM,
   FLOW_CONTROL_ERROR,
   FRAME_SIZE_ERROR,
-  GOAWAY,
-  HEADERS,
   NO_ERROR,
-  PING,
-  PREFACE,
-  PRIORITY,
   PROTOCOL_ERROR,
   REFUSED_STREAM,
+  STREAM_CLOSED,
+} from '#sidecar/http/reset-code.ts';
+import {
+  CONTINUATION,
+  DATA,
+  FLAG_END_HEADERS,
+  FLAG_END_STREAM,
+  GOAWAY,
+  HEADERS,
+  PING,
+  PRIORITY,
   RST_STREAM,
   SETTINGS,
   SETTINGS_INITIAL_WINDOW_SIZE,
-  STREAM_CLOSED,
 } from '#sidecar/http2/codes.ts';
 import {
   ERROR_LINGER_MS,
@@ -102,7 +104,7 @@ describe('hostile clients', () => {
   /** Calls that the endpoint saw. */
   const calls = (): number => server.all(HEADERS).length - 1; // less the one that opened the connection
 
-  it('T04 rapid reset', async () => {
+  it('that reset most of their requests at once are cut off (rapid reset, CVE-2023-44487)', async () => {
     const pairs: Buffer[] = [];
     for (let id = 1; id < 40_000; id += 2) pairs.push(headers(id, request('/s/Silent')), reset(id, CANCEL));
     attacker.write(...pairs);
@@ -111,7 +113,7 @@ describe('hostile clients', () => {
     expect(proxy.leftovers).deep.equal({ held: 0, streams: 0, inFlight: 0 });
   });
 
-  it('T04 counts no resets of streams that had ended: a server that ends calls first is no attack', async () => {
+  it('are not those that reset streams that had ended: a server may end its calls first', async () => {
     // What grpc-go does when the trailers come before it has half-closed.
     for (let id = 1; id < 4 * RAPID_RESET_MIN_REQUESTS; id += 100) {
       const batch = Array.from({ length: 50 }, (_, i) => id + 2 * i);
@@ -123,7 +125,7 @@ describe('hostile clients', () => {
     expect(attacker.frames.filter((f) => f.type === GOAWAY)).length(0);
   });
 
-  it('T04 resets of streams that are gone earn nothing', async () => {
+  it('earn nothing by resets of streams that are gone', async () => {
     attacker.write(headers(1, request('/s/Done'), true));
     await attacker.end(1);
     attacker.write(...Array.from({ length: 5000 }, () => reset(1, CANCEL)));
@@ -140,7 +142,7 @@ describe('hostile clients', () => {
     ['a stream window past its maximum', (id) => Buffer.concat([headers(id, request('/s/Silent')), windowUpdate(id, 0x7fffffff)])],
   ];
   for (const [what, provoke] of forced) {
-    it(`T05 made-you-reset: ${what}`, async () => {
+    it(`that make us reset their streams are cut off (MadeYouReset, CVE-2025-8671): ${what}`, async () => {
       const all: Buffer[] = [];
       for (let id = 1; id < 10_000; id += 2) all.push(provoke(id));
       attacker.write(...all);
@@ -153,7 +155,7 @@ describe('hostile clients', () => {
   }
 
   for (const octets of [0, MAX_FRAME_SIZE]) {
-    it(`T06 CONTINUATION flood, ${octets} octets each`, async () => {
+    it(`that send endless CONTINUATION frames of ${octets} octets are cut off (CVE-2024-27316)`, async () => {
       const part = Buffer.alloc(octets, 0x82);
       attacker.write(frame(HEADERS, 0, 1, block(request())));
       for (let i = 0; i < MAX_CONTINUATIONS; i++) attacker.write(frame(CONTINUATION, 0, 1, part));
@@ -165,12 +167,12 @@ describe('hostile clients', () => {
     });
   }
 
-  it('T06 nothing but CONTINUATION may come inside a header block', async () => {
+  it('may send nothing but CONTINUATION inside a header block', async () => {
     attacker.write(frame(HEADERS, 0, 1, block(request())), frame(PING, 0, 0, Buffer.alloc(8)));
     await expectGoaway(PROTOCOL_ERROR);
   });
 
-  it('T07 HPACK bomb: one large field named again and again', async () => {
+  it('that name one large field again and again (HPACK bomb) get an error of ours, and no endpoint hears of it', async () => {
     const first = Buffer.concat([block(request()), literal('x-bomb', 'b'.repeat(4000), 0x40)]);
     attacker.write(frame(HEADERS, FLAG_END_HEADERS | FLAG_END_STREAM, 1, first));
     await attacker.end(1);
@@ -186,7 +188,7 @@ describe('hostile clients', () => {
     expect(proxy.count.headers_too_large).equal(1000);
   });
 
-  it('T08 cookie crumbs count one by one', async () => {
+  it('cannot hide a large header list in cookie crumbs: they count one by one', async () => {
     const crumbs = Array.from({ length: 8000 }, (_, i) => (i % 2 === 0 ? 'cookie' : 'a'));
     attacker.write(headers(1, request('/s/M', crumbs), true));
     expect(headerOf((await attacker.end(1)).headers, 'grpc-status')).equal('8');
@@ -197,20 +199,20 @@ describe('hostile clients', () => {
     expect(calls()).equal(0);
   });
 
-  it('T09 PING flood', async () => {
+  it('that flood us with PING are cut off (CVE-2019-9512)', async () => {
     attacker.polite = false;
     attacker.write(...Array.from({ length: 100_000 }, () => frame(PING, 0, 0, Buffer.alloc(8))));
     await expectGoaway(ENHANCE_YOUR_CALM, 'idle-frames');
     expect(attacker.frames.filter((f) => f.type === PING).length).most(IDLE_FRAME_BUDGET + 200);
   });
 
-  it('T10 SETTINGS flood', async () => {
+  it('that flood us with SETTINGS are cut off (CVE-2019-9515)', async () => {
     attacker.write(...Array.from({ length: 100_000 }, () => settings()));
     await expectGoaway(ENHANCE_YOUR_CALM, 'idle-frames');
     expect(attacker.frames.filter((f) => f.type === SETTINGS).length).most(IDLE_FRAME_BUDGET + 200);
   });
 
-  it('T10 too many entries in one SETTINGS frame', async () => {
+  it('that put too many entries into one SETTINGS frame are cut off', async () => {
     const entries = (n: number): number[] => Array.from({ length: 2 * n }, (_, i) => (i % 2 === 0 ? 0xff : 1));
     attacker.write(settings(...entries(MAX_SETTINGS_ENTRIES)));
     await attacker.settled();
@@ -218,13 +220,13 @@ describe('hostile clients', () => {
     await expectGoaway(ENHANCE_YOUR_CALM);
   });
 
-  it('T10 many changes of the window in one frame cost one walk over the streams', async () => {
+  it('cost us one walk over the streams, however often one frame changes the window', async () => {
     for (let id = 1; id < 199; id += 2) attacker.write(headers(id, request('/s/Silent')));
     await attacker.settled();
     const entries = Array.from({ length: 2 * MAX_SETTINGS_ENTRIES }, (_, i) => (i % 2 === 0 ? SETTINGS_INITIAL_WINDOW_SIZE : 1000 + i));
     const [connection] = [...proxy.down].filter((c) => c.streams.size === 99);
     let walks = 0;
-    const { streams } = connection;
+    const { table: streams } = connection.streams;
     const all = streams.all.bind(streams);
     streams.all = () => {
       walks++;
@@ -236,25 +238,25 @@ describe('hostile clients', () => {
     expect(all()[0].sendWindow).equal(1000 + 2 * MAX_SETTINGS_ENTRIES - 1);
   });
 
-  it('T11 empty DATA', async () => {
+  it('that flood us with empty DATA are cut off (CVE-2019-9518)', async () => {
     attacker.write(headers(1, request('/s/Silent')));
     attacker.write(...Array.from({ length: 5000 }, () => data(1)));
     await expectGoaway(ENHANCE_YOUR_CALM, 'empty DATA');
   });
 
-  it('T11 empty DATA on a stream that is gone', async () => {
+  it('that flood us with empty DATA on a stream that is gone are cut off', async () => {
     attacker.write(headers(1, request('/s/Silent')), windowUpdate(1, 0));
     attacker.write(...Array.from({ length: 5000 }, () => data(1)));
     await expectGoaway(ENHANCE_YOUR_CALM);
   });
 
-  it('T11 octet by octet to an endpoint without window: held as octets, not as objects', async () => {
+  it('that send octet by octet to an endpoint without window cost us octets, not objects', async () => {
     server.peers[0].write(settings(SETTINGS_INITIAL_WINDOW_SIZE, 0));
     await server.peers[0].settled();
     attacker.write(headers(1, request('/s/Silent')), ...Array.from({ length: 60_000 }, () => data(1, 'x')));
     await attacker.settled();
     expect(proxy.leftovers.held).equal(60_000);
-    const [stream] = [...proxy.up][0].streams.all();
+    const [stream] = [...proxy.up][0].streams.table.all();
     expect(stream.queuedOctets).equal(60_000);
     expect(stream.queue).length.most(20);
     server.peers[0].write(settings(SETTINGS_INITIAL_WINDOW_SIZE, 65_535));
@@ -264,14 +266,14 @@ describe('hostile clients', () => {
     expect(proxy.leftovers).deep.equal({ held: 0, streams: 0, inFlight: 0 });
   });
 
-  it('T12 window overflow: of a stream it ends the stream, of the connection the connection', async () => {
+  it('that overflow a window lose the stream it is of, or the connection', async () => {
     attacker.write(headers(1, request('/s/Silent')), windowUpdate(1, 0x7fffffff));
     expect(codeOf(await attacker.find((f) => f.type === RST_STREAM && f.id === 1))).equal(FLOW_CONTROL_ERROR);
     attacker.write(windowUpdate(0, 0x7fffffff));
     await expectGoaway(FLOW_CONTROL_ERROR);
   });
 
-  it('T12 leaves no connection behind, however often', async () => {
+  it('leave no connection behind, however often they come', async () => {
     for (let i = 0; i < 100; i++) {
       const peer = await RawPeer.connect(proxy.port);
       peer.write(windowUpdate(0, 0x7fffffff));
@@ -280,7 +282,7 @@ describe('hostile clients', () => {
     await until(() => proxy.down.size === 2, 'only the two of before are open');
   });
 
-  it('T12 counts WINDOW_UPDATE frames that nothing earned', async () => {
+  it('that send WINDOW_UPDATE frames which nothing earned are cut off', async () => {
     attacker.write(...Array.from({ length: 5000 }, () => windowUpdate(0, 1)));
     await expectGoaway(ENHANCE_YOUR_CALM, 'window updates');
   });
@@ -297,13 +299,13 @@ describe('hostile clients', () => {
     ['padding past the frame', PROTOCOL_ERROR, () => Buffer.concat([headers(1, request()), frame(DATA, 8, 1, Buffer.from([9, 0, 0]))])],
   ];
   for (const [what, code, octets] of violations) {
-    it(`T13 ${what}: GOAWAY, and the socket is gone though the peer stays silent`, async () => {
+    it(`that break a rule of the connection get GOAWAY, and the socket is gone though they stay silent: ${what}`, async () => {
       const socket = await RawPeer.connect(proxy.port, Buffer.alloc(0));
       attacker.socket.destroy();
       attacker = socket;
       // A peer that keeps its side open.
       socket.socket.removeAllListeners('end');
-      socket.write(PREFACE, settings(), octets());
+      socket.write(HTTP2_PREFACE, settings(), octets());
       const goaway = await socket.find((f) => f.type === GOAWAY);
       expect(codeOf(goaway)).equal(code);
       proxy.skip(ERROR_LINGER_MS);
@@ -311,7 +313,7 @@ describe('hostile clients', () => {
     });
   }
 
-  it('T13 DATA after END_STREAM is an error of the stream, even when it has ended', async () => {
+  it('that send DATA after END_STREAM make an error of the stream, even when it has ended', async () => {
     attacker.write(headers(1, request('/s/Silent'), true), data(1, 'late'));
     expect(codeOf(await attacker.find((f) => f.type === RST_STREAM && f.id === 1))).equal(STREAM_CLOSED);
     attacker.write(headers(3, request(), true));
@@ -320,7 +322,7 @@ describe('hostile clients', () => {
     expect(codeOf(await attacker.find((f) => f.type === RST_STREAM && f.id === 3))).equal(STREAM_CLOSED);
   });
 
-  it('T17 a stream past our limit is refused and reaches nobody', async () => {
+  it('that open a stream past our limit are refused it, and it reaches no endpoint', async () => {
     for (let i = 0; i <= MAX_STREAMS_PLAINTEXT_PEER; i++) attacker.write(headers(2 * i + 1, request('/s/Silent')));
     const refused = 2 * MAX_STREAMS_PLAINTEXT_PEER + 1;
     expect(codeOf(await attacker.find((f) => f.type === RST_STREAM && f.id === refused))).equal(REFUSED_STREAM);

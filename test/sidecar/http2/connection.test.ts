@@ -2,35 +2,35 @@
 import { expect } from 'chai';
 import { newHeaderSource } from '#sidecar/http/header-source.ts';
 import {
+  HANDSHAKE_TIMEOUT_MS,
+  MAX_CONNECTION_BUFFER,
+  MAX_STREAM_BUFFER,
+  OUTPUT_HIGH_WATER,
+  STALL_TIMEOUT_MS,
+} from '#sidecar/http/limits.ts';
+import { ENHANCE_YOUR_CALM, REFUSED_STREAM, SETTINGS_TIMEOUT } from '#sidecar/http/reset-code.ts';
+import {
   CONTINUATION,
   DATA,
-  ENHANCE_YOUR_CALM,
   FLAG_ACK,
   FLAG_END_STREAM,
   GOAWAY,
   HEADERS,
   MAX_STREAM_ID,
   PING,
-  REFUSED_STREAM,
   RST_STREAM,
   SETTINGS_INITIAL_WINDOW_SIZE,
   SETTINGS_MAX_CONCURRENT_STREAMS,
-  SETTINGS_TIMEOUT,
   WINDOW_UPDATE,
 } from '#sidecar/http2/codes.ts';
 import {
   CONNECTION_WINDOW,
   ERROR_LINGER_MS,
-  HANDSHAKE_TIMEOUT_MS,
   IDLE_FRAME_BUDGET,
   INITIAL_STREAM_WINDOW,
-  MAX_CONNECTION_BUFFER,
-  MAX_STREAM_BUFFER,
   MAX_STREAMS_MESH_PEER,
   MAX_STREAMS_OWN_APP,
   MAX_STREAMS_PLAINTEXT_PEER,
-  OUTPUT_HIGH_WATER,
-  STALL_TIMEOUT_MS,
 } from '#sidecar/http2/limits.ts';
 import {
   block,
@@ -65,9 +65,9 @@ describe('Connection', () => {
     wire.take();
     const body = Buffer.alloc(5000, 7);
     for (const { stream } of wire.requests) {
-      wire.connection.sendHeaders(stream, RESPONSE, [], false);
-      expect(wire.connection.sendData(stream, body, 0, body.length, false)).equal(1000);
-      wire.connection.sendTrailers(stream, newHeaderSource(['grpc-status', '0'], null), []);
+      stream.sendHeaders(RESPONSE, [], false);
+      expect(stream.sendData(body, 0, body.length, false)).equal(1000);
+      stream.sendTrailers(newHeaderSource(['grpc-status', '0'], null), []);
     }
     let out = wire.take();
     expect(sumOf(out, DATA, 1)).equal(1000);
@@ -88,23 +88,23 @@ describe('Connection', () => {
     const wire = new Wire({ client: false });
     wire.receive(headers(1, request(), true));
     const [{ stream }] = wire.requests;
-    wire.connection.sendData(stream, Buffer.alloc(60_000), 0, 60_000, false);
+    stream.sendData(Buffer.alloc(60_000), 0, 60_000, false);
     wire.receive(settings(SETTINGS_INITIAL_WINDOW_SIZE, 100));
     expect(stream.sendWindow).equal(100 - 60_000);
     wire.take();
-    wire.connection.sendData(stream, Buffer.alloc(10), 0, 10, false);
+    stream.sendData(Buffer.alloc(10), 0, 10, false);
     wire.receive(windowUpdate(1, 59_900));
     expect(sumOf(wire.take(), DATA, 1)).equal(0);
     wire.receive(windowUpdate(1, 10));
     expect(sumOf(wire.take(), DATA, 1)).equal(10);
-    wire.connection.sendData(stream, Buffer.alloc(0), 0, 0, true);
+    stream.sendData(Buffer.alloc(0), 0, 0, true);
     expect(wire.take().map((f) => [f.type, f.flags])).deep.equal([[DATA, FLAG_END_STREAM]]);
   });
 
-  it('serves waiting streams in turn: one without window stops nobody', () => {
+  it('serves waiting streams in turn: one without window stops no other', () => {
     const wire = new Wire({ client: false }, settings(SETTINGS_INITIAL_WINDOW_SIZE, 0));
     wire.receive(...[1, 3, 5].map((id) => headers(id, request(), true)));
-    for (const { stream } of wire.requests) wire.connection.sendData(stream, Buffer.alloc(40_000), 0, 40_000, true);
+    for (const { stream } of wire.requests) stream.sendData(Buffer.alloc(40_000), 0, 40_000, true);
     wire.take();
     wire.receive(windowUpdate(3, 40_000), windowUpdate(5, 20_000));
     const out = wire.take();
@@ -121,8 +121,8 @@ describe('Connection', () => {
     );
     wire.stuck = true;
     const [one, three] = wire.requests;
-    while (!wire.connection.output.full) wire.connection.sendData(one.stream, Buffer.alloc(16_384), 0, 16_384, false);
-    expect(wire.connection.sendData(three.stream, Buffer.alloc(0), 0, 0, true)).equal(0);
+    while (!wire.connection.output.full) one.stream.sendData(Buffer.alloc(16_384), 0, 16_384, false);
+    expect(three.stream.sendData(Buffer.alloc(0), 0, 0, true)).equal(0);
     expect(three.stream.closed).equal(true);
   });
 
@@ -144,7 +144,7 @@ describe('Connection', () => {
     expect(wire.connection.held).equal(sent);
     expect(sent).within(MAX_CONNECTION_BUFFER, MAX_CONNECTION_BUFFER + CONNECTION_WINDOW);
     // Consumed, it comes back.
-    for (const { stream } of wire.requests) wire.connection.credit(stream, stream.held);
+    for (const { stream } of wire.requests) stream.credit(stream.held);
     expect(wire.connection.held).equal(0);
     expect(room + sumOf(wire.take(), WINDOW_UPDATE, 0)).greaterThan(CONNECTION_WINDOW / 2);
   });
@@ -156,7 +156,7 @@ describe('Connection', () => {
     wire.take();
     const [{ stream }] = wire.requests;
     expect(stream.receiveWindow).equal(INITIAL_STREAM_WINDOW - 64_000);
-    wire.connection.credit(stream, 64_000);
+    stream.credit(64_000);
     expect(stream.receiveWindow).equal(MAX_STREAM_BUFFER);
     wire.receive(data(1, Buffer.alloc(16_000)), data(1, Buffer.alloc(16_000)));
     expect(stream.held).equal(32_000);
@@ -170,11 +170,11 @@ describe('Connection', () => {
     wire.receive(headers(1, GRPC_OK), data(1, Buffer.alloc(10_000), true));
     expect(stream.closed).equal(true);
     expect(wire.connection.held).equal(10_000);
-    wire.connection.credit(stream, 4000);
+    stream.credit(4000);
     expect(wire.connection.held).equal(6000);
-    wire.connection.release(stream);
+    stream.release();
     expect(wire.connection.held).equal(0);
-    wire.connection.credit(stream, 6000);
+    stream.credit(6000);
     expect(wire.connection.held).equal(0);
   });
 
@@ -183,18 +183,18 @@ describe('Connection', () => {
     wire.consume = false;
     wire.receive(headers(1, request()), data(1, 'held'), headers(3, request()), data(3, 'held'));
     wire.receive(reset(1, 8));
-    wire.connection.reset(wire.requests[1].stream, 8);
+    wire.requests[1].stream.reset(8);
     expect(wire.connection.held).equal(0);
   });
 
-  it('a client that sends requests and reads no answers is cut off at a bound', () => {
+  it('cuts off a client that sends requests and reads no answers, at a bound', () => {
     const wire = new Wire({ client: false });
     wire.stuck = true;
     let id = 1;
     for (; id < 400_000 && !wire.connection.stopped; id += 2) {
       wire.receive(headers(id, request(), true));
       const { stream } = wire.requests[wire.requests.length - 1];
-      wire.connection.sendHeaders(stream, newHeaderSource(['grpc-status', '12', 'x-why', 'w'.repeat(3000)], null), [], true);
+      stream.sendHeaders(newHeaderSource(['grpc-status', '12', 'x-why', 'w'.repeat(3000)], null), [], true);
     }
     expect(wire.connection.stopped).equal(true);
     expect(wire.connection.output.waiting).within(MAX_CONNECTION_BUFFER, MAX_CONNECTION_BUFFER + 8192);
@@ -210,7 +210,7 @@ describe('Connection', () => {
     wire.stuck = true;
     const { stream } = wire.requests[0];
     const body = Buffer.alloc(4 * OUTPUT_HIGH_WATER);
-    const sent = wire.connection.sendData(stream, body, 0, body.length, true);
+    const sent = stream.sendData(body, 0, body.length, true);
     expect(sent).within(OUTPUT_HIGH_WATER - 65_536, OUTPUT_HIGH_WATER + 65_536);
     wire.drainTransport();
     wire.take();
@@ -236,7 +236,7 @@ describe('Connection', () => {
     const wire = new Wire({ client: false }, settings(SETTINGS_INITIAL_WINDOW_SIZE, 10));
     wire.receive(headers(1, request()), headers(3, request()));
     const [stalled, slow] = wire.requests;
-    for (const { stream } of wire.requests) wire.connection.sendData(stream, Buffer.alloc(100), 0, 100, false);
+    for (const { stream } of wire.requests) stream.sendData(Buffer.alloc(100), 0, 100, false);
     wire.clock.nowMs += STALL_TIMEOUT_MS / 2;
     wire.receive(windowUpdate(3, 10));
     wire.clock.nowMs += STALL_TIMEOUT_MS / 2;
@@ -276,7 +276,7 @@ describe('Connection', () => {
     expect([second.type, second.payload.readUInt32BE(0)]).deep.equal([GOAWAY, 3]);
     wire.receive(headers(5, request(), true));
     expect(wire.requests).length(2);
-    for (const { stream } of wire.requests) wire.connection.sendHeaders(stream, RESPONSE, [], true);
+    for (const { stream } of wire.requests) stream.sendHeaders(RESPONSE, [], true);
     expect(wire.ended).equal(true);
     wire.connection.transportClosed('closed');
     expect(wire.closed).equal('drained');
@@ -295,12 +295,12 @@ describe('Connection', () => {
     expect(wire.take()).deep.equal([]);
     wire.receive(data(1, 'body', true));
     expect(wire.requests[0].handler.events).deep.equal(['end']);
-    wire.connection.sendHeaders(wire.requests[0].stream, RESPONSE, [], true);
+    wire.requests[0].stream.sendHeaders(RESPONSE, [], true);
     wire.connection.transportClosed('closed');
     expect(wire.closed).equal('drained');
   });
 
-  it('gives a drain a second for what is under way, also where nobody answers its PING', () => {
+  it('gives a drain a second for what is under way, also where its PING gets no answer', () => {
     const wire = new Wire({ client: false });
     wire.receive(headers(1, request(), true));
     wire.connection.drain(wire.clock.nowMs + 5000);
@@ -330,7 +330,7 @@ describe('Connection', () => {
     expect(wire.requests[0].handler.events).deep.equal(['reset 8 connection']);
   });
 
-  it('T35 GOAWAY: streams above the last id were not processed, the others go on, whatever the code', () => {
+  it('takes streams above the last id of a GOAWAY for not processed, and goes on with the others, whatever the code', () => {
     for (const code of [0, ENHANCE_YOUR_CALM]) {
       const wire = new Wire({ client: true });
       const [one, three] = [new Recorder(), new Recorder()];
@@ -349,7 +349,7 @@ describe('Connection', () => {
     const wire = new Wire({ client: false });
     wire.receive(headers(1, request(), true), goaway(0, 0));
     expect(wire.ended).equal(false);
-    wire.connection.sendHeaders(wire.requests[0].stream, RESPONSE, [], true);
+    wire.requests[0].stream.sendHeaders(RESPONSE, [], true);
     expect(wire.ended).equal(true);
   });
 
@@ -380,7 +380,7 @@ describe('Connection', () => {
 
   it('leaves its place when its stream ids are used up', () => {
     const wire = new Wire({ client: true });
-    (wire.connection as unknown as { nextStreamId: number }).nextStreamId = MAX_STREAM_ID - 4;
+    wire.connection.streams.nextId = MAX_STREAM_ID - 4;
     wire.connection.open(new Recorder(), REQUEST, [], true);
     expect(wire.connection.canOpen).equal(false);
     wire.receive(headers(MAX_STREAM_ID - 4, [':status', '200'], true));
@@ -391,11 +391,11 @@ describe('Connection', () => {
     for (const first of [1, 2 ** 30 + 1]) {
       const wire = new Wire({ client: false, maxPeerStreams: 1000 });
       wire.receive(headers(first, request()));
-      wire.connection.reset(wire.requests[0].stream, 8);
+      wire.requests[0].stream.reset(8);
       wire.receive(data(first, 'late'));
       for (let i = 1; i <= 900; i++) {
         wire.receive(headers(first + 2 * i, request(), true));
-        wire.connection.sendHeaders(wire.requests[i].stream, RESPONSE, [], true);
+        wire.requests[i].stream.sendHeaders(RESPONSE, [], true);
       }
       wire.receive(data(first, 'later'), headers(first, ['x-late', 'trailers'], true));
       expect(wire.connection.stopped, `from id ${first}`).equal(false);

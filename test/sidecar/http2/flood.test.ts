@@ -1,4 +1,5 @@
-// What counts as a flood (L3, L4, idle frames): attacks are caught at their bound, and no legitimate peer ever is, by property.
+// What counts as a flood (L3, L4, idle frames): attacks are caught at their bound, and no legitimate peer ever is, by
+// property.
 import { expect } from 'chai';
 import fc from 'fast-check';
 import { FloodGuard } from '#sidecar/http2/flood.ts';
@@ -95,7 +96,7 @@ describe('a peer that grants its window octet by octet (CVE-2019-9511)', () => {
     const wire = new Wire({ client: false }, settings(4, 0));
     wire.receive(headers(1, request(), true));
     const [{ stream }] = wire.requests;
-    wire.connection.sendData(stream, Buffer.alloc(50_000), 0, 50_000, true);
+    stream.sendData(Buffer.alloc(50_000), 0, 50_000, true);
     let updates = 0;
     for (; updates < 50_000 && !wire.connection.stopped; updates++) wire.receive(windowUpdate(1, 1));
     expect(updates).within(IDLE_FRAME_BUDGET, 2 * IDLE_FRAME_BUDGET);
@@ -143,13 +144,8 @@ describe('legitimate peers', () => {
             wire.receive(windowUpdate(id, 10_000_000));
             if (h.priorities) wire.receive(frame(2, 0, id, Buffer.from([0, 0, 0, 0, 200])));
             const { stream } = wire.requests[wire.requests.length - 1];
-            wire.connection.sendHeaders(
-              stream,
-              { list: GRPC_OK, never: null, encoder: null, generation: -1, bytes: Buffer.alloc(0) },
-              [],
-              false,
-            );
-            wire.connection.sendData(stream, ANSWER, 0, size, true);
+            stream.sendHeaders({ list: GRPC_OK, never: null, encoder: null, generation: -1, bytes: Buffer.alloc(0) }, [], false);
+            stream.sendData(ANSWER, 0, size, true);
           }
           if (h.changesSettings) wire.receive(settings(4, 65_535), settings(3, 100));
           for (let quiet = 0; quiet < 2; ) {
@@ -184,7 +180,7 @@ describe('legitimate peers', () => {
     );
   });
 
-  it('uploading with pings and tiny messages are not closed either', () => {
+  it('that upload with pings and tiny messages are not closed either', () => {
     const wire = new Wire({ client: false });
     wire.receive(headers(1, request()));
     for (let i = 0; i < 5000; i++) {
@@ -194,7 +190,7 @@ describe('legitimate peers', () => {
     expect(wire.connection.stopped).equal(false);
   });
 
-  it('keepalive pings every second for an hour without a call', () => {
+  it('may send keepalive pings every second for an hour without a call', () => {
     const wire = new Wire({ client: false });
     for (let second = 0; second < 3600; second++) {
       wire.clock.nowMs += 1000;

@@ -1,7 +1,8 @@
-// Frame fuzz (T24 in small): recorded sessions, cut, spliced and bent by a seeded generator. Nothing crashes, nothing leaks, and no request
-// reaches an endpoint whose path was never sent.
+// Frame fuzz in small: recorded sessions, cut, spliced and bent by a seeded generator. Nothing crashes, nothing leaks,
+// and no request reaches an endpoint whose path was never sent.
 import { expect } from 'chai';
-import { CONTINUATION, HEADERS, PREFACE } from '#sidecar/http2/codes.ts';
+import { HTTP2_PREFACE } from '#sidecar/http/preface.ts';
+import { CONTINUATION, HEADERS } from '#sidecar/http2/codes.ts';
 import { FrameReader } from '#sidecar/http2/frame-reader.ts';
 import { MAX_FRAME_SIZE } from '#sidecar/http2/limits.ts';
 import { TestProxy } from '#test/support/proxy.ts';
@@ -76,8 +77,8 @@ function session(random: (n: number) => number): Buffer {
   return Buffer.concat([settings(), octets]);
 }
 
-describe('frame fuzz (T24)', () => {
-  it('clients: 400 bent sessions', async () => {
+describe('frame fuzz', () => {
+  it('of 400 sessions of clients breaks nothing but their own', async () => {
     const server = await RawServer.listen(answering((id) => grpcAnswer(id)));
     const proxy = await TestProxy.start({ endpoints: [server.port] });
     let written = '';
@@ -86,7 +87,7 @@ describe('frame fuzz (T24)', () => {
         Array.from({ length: 20 }, async (_, i) => {
           const octets = session(generator((seed + i) * 2_654_435));
           written += octets.toString('latin1');
-          const peer = await RawPeer.connect(proxy.port, Buffer.concat([PREFACE, octets]));
+          const peer = await RawPeer.connect(proxy.port, Buffer.concat([HTTP2_PREFACE, octets]));
           await new Promise((resolve) => setTimeout(resolve, 5));
           peer.socket.end();
           return peer;
@@ -109,7 +110,7 @@ describe('frame fuzz (T24)', () => {
     server.close();
   });
 
-  it('endpoints: 200 bent answers; each call ends, and none hangs', async () => {
+  it('of 200 answers of endpoints leaves no call hanging', async () => {
     let random = generator(99);
     const server = await RawServer.listen((peer) => {
       peer.onFrame = (f) => {
@@ -135,7 +136,7 @@ describe('frame fuzz (T24)', () => {
     server.close();
   });
 
-  it('frames are the same however the octets are cut', () => {
+  it('finds the same frames however the octets are cut', () => {
     for (let seed = 1; seed <= 300; seed++) {
       const random = generator(seed);
       const octets = Buffer.concat(

@@ -1,4 +1,5 @@
-// HPACK properties: what the encoder writes the decoder reads, whatever the lists and however the peer changes the table.
+// HPACK properties: what the encoder writes the decoder reads, whatever the lists and however the peer changes the
+// table.
 import { expect } from 'chai';
 import fc from 'fast-check';
 import { makeField } from '#sidecar/http/field.ts';
@@ -97,7 +98,7 @@ describe('HPACK, encoder to decoder', () => {
     expect(known.list()).deep.equal(source.list);
   });
 
-  it('a decoder fed with anything throws HpackError or gives a list', () => {
+  it('throws HpackError or gives a list, whatever the decoder is fed with', () => {
     fc.assert(
       fc.property(fc.array(fc.uint8Array({ maxLength: 60 }), { maxLength: 6 }), (blocks) => {
         const decoder = new HpackDecoder(4096);

@@ -1,9 +1,10 @@
 // HPACK against the examples of RFC 7541 Appendix C, and against blocks that are broken in every way the RFC names.
 import { expect } from 'chai';
 import { newHeaderSource } from '#sidecar/http/header-source.ts';
+import { MAX_HEADER_FIELDS, MAX_HEADER_LIST_OCTETS } from '#sidecar/http/limits.ts';
 import { HpackDecoder, HpackError } from '#sidecar/http2/hpack-decoder.ts';
 import { HpackEncoder } from '#sidecar/http2/hpack-encoder.ts';
-import { DECODER_TABLE_SIZE, MAX_HEADER_FIELDS, MAX_HEADER_LIST_OCTETS, MAX_REMEMBERED_OCTETS } from '#sidecar/http2/limits.ts';
+import { DECODER_TABLE_SIZE, MAX_REMEMBERED_OCTETS } from '#sidecar/http2/limits.ts';
 import { block, indexed, literal } from '#test/support/raw-peer.ts';
 
 function hex(text: string): Buffer {

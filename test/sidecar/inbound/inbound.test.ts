@@ -2,10 +2,10 @@
 import net from 'node:net';
 import { expect } from 'chai';
 import { MtlsMode } from '#core/contract/gen/weft/v1/mesh_pb.ts';
-import { PREFACE } from '#sidecar/http2/codes.ts';
+import { HTTP2_PREFACE } from '#sidecar/http/preface.ts';
+import { DownstreamConnections } from '#sidecar/http2/server.ts';
 import { Inbound, MOST_IDLE_PORTS } from '#sidecar/inbound/inbound.ts';
 import type { ByteStream } from '#sidecar/link/byte-stream.ts';
-import { DownstreamConnections } from '#sidecar/link/connections.ts';
 import { type ConnectionHandler, Listener } from '#sidecar/link/listener.ts';
 import { TestProxy } from '../../support/proxy.ts';
 import { settings } from '../../support/raw-peer.ts';
@@ -51,12 +51,12 @@ describe('Inbound', () => {
       return () => socket.emit('close');
     }
 
-    it('that nobody is connected to have few records, however many are scanned', () => {
+    it('without connections have few records, however many are scanned', () => {
       for (let port = 1; port <= 5000; port++) hold(inbound.capturedHandler({ address: '10.0.0.1', port }))();
       expect(portsWithRecords()).to.equal(MOST_IDLE_PORTS);
     });
 
-    it('that somebody holds do not take the record of another that is served', () => {
+    it('with connections do not take the record of another that is served', () => {
       const held = Array.from({ length: 2 * MOST_IDLE_PORTS }, (_, i) =>
         hold(inbound.capturedHandler({ address: '10.0.0.1', port: 20_000 + i })),
       );
@@ -107,8 +107,8 @@ describe('Inbound', () => {
       await until(() => closed, 'the connection is closed');
     });
 
-    it('HTTP/2 connections in plaintext that are open are told to go', async () => {
-      client.write(Buffer.concat([PREFACE, settings()]));
+    it('HTTP/2 connections in plaintext that are open get GOAWAY', async () => {
+      client.write(Buffer.concat([HTTP2_PREFACE, settings()]));
       await until(() => connections.size === 1 && heard.length > 0, 'the connection is served');
       inbound.endPlaintext();
       // GOAWAY: type 7 on stream 0.

@@ -1,4 +1,4 @@
-// A sidecar that runs out of file descriptors (T98): it sheds connections, and serves again when there are some.
+// A sidecar that runs out of file descriptors : it sheds connections, and serves again when there are some.
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import net from 'node:net';
@@ -11,7 +11,7 @@ const SCRIPT = path.resolve(import.meta.dirname, '../../support/relay-process.ts
 const DESCRIPTORS = 64;
 const CLIENTS = 100;
 
-describe('without file descriptors (T98)', () => {
+describe('a sidecar without file descriptors', () => {
   let app: net.Server;
   let child: ChildProcess;
   let port: number;
@@ -45,7 +45,7 @@ describe('without file descriptors (T98)', () => {
     return { state: () => state };
   }
 
-  it('serves some, sheds the rest, and serves everybody when they have gone', async () => {
+  it('serves some connections, sheds the rest, and serves all when those have gone', async () => {
     const clients = Array.from({ length: CLIENTS }, client);
     await until(() => clients.every(({ state }) => state() !== 'waiting'), 'each is served or shed');
     const served = clients.filter(({ state }) => state() === 'served').length;

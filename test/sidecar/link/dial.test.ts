@@ -10,8 +10,8 @@ import { dial } from '#sidecar/link/dial.ts';
 import { until } from '../../support/until.ts';
 
 /**
- * The timer of an idle connection as /proc/net/tcp names it (Documentation/networking/proc_net_tcp.rst): 2 is keepalive.
- * Both ends name the connection: other programs' connections to other places may have the same local port.
+ * The timer of an idle connection as /proc/net/tcp names it (Documentation/networking/proc_net_tcp.rst): 2 is
+ * keepalive. Both ends name the connection: other programs' connections to other places may have the same local port.
  */
 function timerOf({ localPort, remotePort }: net.Socket): string | undefined {
   const loopback = (port?: number): string => `0100007F:${port!.toString(16).toUpperCase().padStart(4, '0')}`;
@@ -23,7 +23,7 @@ function timerOf({ localPort, remotePort }: net.Socket): string | undefined {
 }
 
 describe('dial', () => {
-  it('has the kernel ask whether a silent endpoint is still there (T101)', async function () {
+  it('has the kernel ask whether a silent endpoint is still there', async function () {
     if (process.platform !== 'linux') return this.skip();
     const accepted: net.Socket[] = [];
     const server = net.createServer((socket) => accepted.push(socket));
@@ -49,7 +49,7 @@ describe('dial', () => {
     }
   });
 
-  it('is as patient as it is told: the world outside may need more than a second', async function () {
+  it('waits as long as its caller says, because the world outside may need more than a second', async function () {
     if (process.platform !== 'linux') return this.skip();
     // A listener whose queue is full answers no SYN at all.
     const script =

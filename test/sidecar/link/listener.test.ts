@@ -1,11 +1,11 @@
-// Protocol detection on a listener (T25) and peers that take their time (T15).
+// Protocol detection on a listener, and peers that take their time.
 import net from 'node:net';
 import { expect } from 'chai';
 import fc from 'fast-check';
 import { ALPN_HTTP2 } from '#core/contract/names.ts';
 import { newClock } from '#sidecar/http/clock.ts';
-import { PREFACE } from '#sidecar/http2/codes.ts';
-import { HANDSHAKE_TIMEOUT_MS } from '#sidecar/http2/limits.ts';
+import { HANDSHAKE_TIMEOUT_MS } from '#sidecar/http/limits.ts';
+import { HTTP2_PREFACE } from '#sidecar/http/preface.ts';
 import type { ByteStream } from '#sidecar/link/byte-stream.ts';
 import { detect } from '#sidecar/link/detect.ts';
 import { Listener } from '#sidecar/link/listener.ts';
@@ -25,8 +25,8 @@ describe('detect', () => {
       [HELLO.subarray(0, -1), 'more'],
       [APP_HELLO, 'tcp'],
       [Buffer.from([0x16, 0x02]), 'tcp'],
-      [PREFACE, 'http2'],
-      [Buffer.concat([PREFACE, settings()]), 'http2'],
+      [HTTP2_PREFACE, 'http2'],
+      [Buffer.concat([HTTP2_PREFACE, settings()]), 'http2'],
       ['GET / HTTP/1.1\r\n\r\n', 'tcp'],
       ['P', 'more'],
       ['POST / HTTP/1.1', 'tcp'],
@@ -43,13 +43,13 @@ describe('detect', () => {
       fc.property(
         fc.oneof(
           fc.uint8Array({ minLength: 1, maxLength: 30 }),
-          fc.nat(24).map((n) => PREFACE.subarray(0, n + 1)),
+          fc.nat(24).map((n) => HTTP2_PREFACE.subarray(0, n + 1)),
         ),
         (array) => {
           const octets = Buffer.from(array);
           const verdicts = Array.from(octets, (_, i) => detect(octets.subarray(0, i + 1)));
           const first = verdicts.findIndex((verdict) => verdict !== 'more');
-          if (first < 0) return octets.length < PREFACE.length;
+          if (first < 0) return octets.length < HTTP2_PREFACE.length;
           // Whatever follows the deciding octet, the verdict stands.
           return verdicts.slice(first).every((verdict) => verdict === verdicts[first]);
         },
@@ -109,12 +109,12 @@ describe('Listener', () => {
     for (const socket of sockets.splice(0)) socket.destroy();
   });
 
-  it('T25 classifies, and hands on every octet exactly once', async () => {
+  it('finds the protocol of a connection, and hands on every octet exactly once', async () => {
     await listen(null);
     const cases: [string[], string][] = [
       [['GET / HTTP/1.1\r\n\r\n', 'more'], 'tcp'],
       [[HELLO.toString('latin1'), 'more'], 'tls'],
-      [[...PREFACE.toString('latin1'), 'more'], 'http2'],
+      [[...HTTP2_PREFACE.toString('latin1'), 'more'], 'http2'],
       [['PRI * HTTP/2.0\r\n\r\n', 'SM\r\n\r\nand', 'more'], 'http2'],
       [[HELLO.toString('latin1', 0, 2), HELLO.toString('latin1', 2)], 'tls'],
       [[APP_HELLO.toString('latin1', 0, 40), APP_HELLO.toString('latin1', 40), 'more'], 'tcp'],
@@ -130,7 +130,7 @@ describe('Listener', () => {
     expect(outcomes).deep.equal(cases.map(([, protocol]) => protocol));
   });
 
-  it('T25 an opaque port is not looked at, and loses nothing that comes before the other side is connected', async () => {
+  it('does not look at an opaque port, and loses nothing that comes before the other side is connected', async () => {
     await listen('tcp');
     await connect('early', 'late');
     await until(() => later.length === 9, 'all octets are there');
@@ -139,7 +139,7 @@ describe('Listener', () => {
     expect(outcomes).deep.equal(['assumed']);
   });
 
-  it('T25 a peer that says nothing and ends is handed on, ended', async () => {
+  it('hands on a peer that sends nothing and ends, ended', async () => {
     await listen(null);
     for (const text of ['', 'PRI']) {
       seen.length = 0;
@@ -151,7 +151,7 @@ describe('Listener', () => {
     }
   });
 
-  it('waits with everything until it is told that the configuration is there', async () => {
+  it('waits with everything until ready() says that the configuration is there', async () => {
     let go: () => void = () => {};
     await listen(null, (ready) => {
       go = ready;
@@ -178,13 +178,13 @@ describe('Listener', () => {
   });
 });
 
-describe('slow peers (T15)', () => {
-  it('a preface octet by octet and no SETTINGS: closed by L7; a body octet by octet is served', async () => {
+describe('slow peers', () => {
+  it('are closed by L7 if they send no SETTINGS, and served if they send a body octet by octet', async () => {
     const server = await RawServer.listen();
     const proxy = await TestProxy.start({ endpoints: [server.port] });
     const slow = await Promise.all(
       Array.from({ length: 50 }, async () => {
-        const peer = await RawPeer.connect(proxy.port, PREFACE);
+        const peer = await RawPeer.connect(proxy.port, HTTP2_PREFACE);
         peer.polite = false;
         return peer;
       }),

@@ -1,4 +1,5 @@
-// Original destinations where nothing redirects: never a wrong answer, and addresses as RFC 5952 writes them. Redirected ones: test/cluster/capture.
+// Original destinations where nothing redirects: never a wrong answer, and addresses as RFC 5952 writes them.
+// Redirected ones: test/cluster/capture.
 import { once } from 'node:events';
 import net, { isIPv6, SocketAddress } from 'node:net';
 import { expect } from 'chai';
@@ -12,7 +13,7 @@ function octetsOf(groups: readonly number[]): Buffer {
 }
 
 describe('original destination', () => {
-  it('of a connection that nothing redirected is our own address, or unknown', async function () {
+  it('is our own address, or unknown, where nothing redirected the connection', async function () {
     if (process.platform !== 'linux') this.skip();
     expect(originalDestinationProblem()).to.equal('');
     for (const host of ['127.0.0.1', '::1']) {
@@ -31,7 +32,7 @@ describe('original destination', () => {
     }
   });
 
-  it('writes IPv6 addresses as RFC 5952 does', () => {
+  it('has its IPv6 addresses written as RFC 5952 does', () => {
     const cases: [number[], string][] = [
       [[0, 0, 0, 0, 0, 0, 0, 0], '::'],
       [[0, 0, 0, 0, 0, 0, 0, 1], '::1'],
@@ -44,7 +45,7 @@ describe('original destination', () => {
     for (const [groups, text] of cases) expect(formatIpv6(octetsOf(groups), 2)).to.equal(text);
   });
 
-  it('writes IPv6 addresses that mean what was given', () => {
+  it('has IPv6 addresses written that mean what was given', () => {
     const group = fc.oneof(fc.constant(0), fc.integer({ min: 0, max: 0xffff }));
     fc.assert(
       fc.property(fc.array(group, { minLength: 8, maxLength: 8 }), (groups) => {

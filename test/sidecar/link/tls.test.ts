@@ -1,4 +1,4 @@
-// Strange ClientHellos that claim to be of the mesh (T65): each is refused or served, and the next peer is served as ever.
+// Strange ClientHellos that claim to be of the mesh: each is refused or served, and the next peer is served as ever.
 import net from 'node:net';
 import tls from 'node:tls';
 import { expect } from 'chai';

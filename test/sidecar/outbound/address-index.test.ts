@@ -31,7 +31,7 @@ describe('sidecar: index of addresses', () => {
     expect(index.dump()).to.deep.equal({ '10.96.0.2': { namespace: 'shop', name: 'cart', ports: [81], concerns: true } });
   });
 
-  it('forgets a removed Service, but not who has its address now', () => {
+  it('forgets a removed Service, but not the one that has its address now', () => {
     index.take(service('cart', ['10.96.0.1']));
     index.take(service('payment', ['10.96.0.1', '10.96.0.2']));
     index.remove('shop/cart');
@@ -70,7 +70,7 @@ describe('sidecar: index of addresses', () => {
     expect(ports[1]).to.equal(ports[0]);
   });
 
-  it('does not hold on to the message that it was told by', () => {
+  it('does not hold on to the message that it took', () => {
     const told = service('cart', ['10.96.0.1', '10.96.0.2']);
     index.take(told);
     told.ports.push(81);

@@ -4,8 +4,8 @@ import { create } from '@bufbuild/protobuf';
 import { expect } from 'chai';
 import { OutboundListenerSchema, PodAddressSchema } from '#core/contract/gen/weft/v1/mesh_pb.ts';
 import { silentLogger } from '#core/program/log.ts';
-import { PREFACE } from '#sidecar/http2/codes.ts';
-import { DownstreamConnections } from '#sidecar/link/connections.ts';
+import { HTTP2_PREFACE } from '#sidecar/http/preface.ts';
+import { DownstreamConnections } from '#sidecar/http2/server.ts';
 import { Listener } from '#sidecar/link/listener.ts';
 import { AddressIndex } from '#sidecar/outbound/address-index.ts';
 import { DirectPorts } from '#sidecar/outbound/direct-ports.ts';
@@ -78,9 +78,9 @@ describe('captured connections to a pod', () => {
     surroundings.close();
   });
 
-  it('HTTP/2 is told to go when somebody else is there, and the address is forgotten when it has gone (T96)', async () => {
+  it('get GOAWAY on HTTP/2 when another pod has the address, and the address is forgotten when they have ended', async () => {
     isAt('spiffe://cluster.local/ns/shop/sa/a');
-    client.write(Buffer.concat([PREFACE, settings()]));
+    client.write(Buffer.concat([HTTP2_PREFACE, settings()]));
     await until(() => connections.size === 1 && heard.length > 0, 'the connection is served');
     directs.tick(LATER_MS);
     expect(directs.addresses()).to.deep.equal([ADDRESS]);
@@ -94,14 +94,14 @@ describe('captured connections to a pod', () => {
     }, 'the address is forgotten');
   });
 
-  it('one that has said nothing yet is reset when somebody else is there', async () => {
+  it('are reset when another pod has the address and they have sent nothing yet', async () => {
     isAt('spiffe://cluster.local/ns/shop/sa/a');
     await new Promise(setImmediate);
     isAt('');
     await until(() => closed, 'the connection is closed');
   });
 
-  it('goes on in plaintext to a port that its sidecar does not see', async () => {
+  it('go on in plaintext to a port that its sidecar does not see', async () => {
     const bypassed = [{ from: app.port, to: app.port }];
     directs.take(create(PodAddressSchema, { address: ADDRESS, identity: 'spiffe://cluster.local/ns/shop/sa/a', pod: 'shop/a', bypassed }));
     client.write('x');
@@ -109,7 +109,7 @@ describe('captured connections to a pod', () => {
     expect(`${heard}`).to.equal('plain');
   });
 
-  it('one that cannot be joined leaves nothing in use, and never goes on in plaintext', async () => {
+  it('leave nothing in use when they cannot be joined, and never go on in plaintext', async () => {
     isAt('spiffe://cluster.local/ns/shop/sa/a');
     client.write('GET / HTTP/1.1\r\n\r\n');
     await until(() => closed, 'the connection is closed');
@@ -136,7 +136,7 @@ describe('a TCP connection to a Service', () => {
     ['without an endpoint', portOf(rule([backend('payment')])), 'no_endpoints'],
     ['whose configuration does not come', null, 'no_config'],
   ] as const) {
-    it(`${what} is told of`, async () => {
+    it(`${what} is refused and reported`, async () => {
       const { clock, proxy } = surroundings;
       const failures: unknown[] = [];
       outbound = new Outbound({

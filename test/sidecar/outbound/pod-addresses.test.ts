@@ -32,7 +32,7 @@ describe('PodAddresses', () => {
     expect(asked).to.have.length(1);
   });
 
-  it('says when somebody else is there, and only then (T96)', () => {
+  it('reports that another pod has an address, and only then', () => {
     const { pods, changes } = setup();
     pods.ask('10.0.0.1', 0, () => {});
     pods.take(POD('10.0.0.1', 'spiffe://a'));
@@ -47,7 +47,7 @@ describe('PodAddresses', () => {
     expect(pods.all()).to.deep.equal(['10.0.0.1']);
   });
 
-  it('tells connections that somebody else is at their address, until they have ended', () => {
+  it('notifies connections that another pod has their address, until they have ended', () => {
     const { pods } = setup();
     let gone = 0;
     pods.ask('10.0.0.1', 0, () => {});
@@ -72,7 +72,7 @@ describe('PodAddresses', () => {
     expect(asked).to.deep.equal(['198.51.100.1']);
   });
 
-  it('forgets what nobody uses, but nothing that is in use or asked for', () => {
+  it('forgets what is idle, but nothing that is in use or asked for', () => {
     const { pods, dropped } = setup();
     for (const address of ['used', 'idle', 'waiting']) pods.ask(address, 0, () => {});
     for (const address of ['used', 'idle']) pods.take(POD(address, 'x'));

@@ -66,7 +66,7 @@ describe('sidecar settings', () => {
     ]);
   });
 
-  it('tell all mistakes together', () => {
+  it('report all mistakes together', () => {
     const problems = problemsOf({
       WEFT_CAPTURE: 'on',
       WEFT_POD_IPS: '10.244.0.5,checkout',

@@ -1,4 +1,4 @@
-// Splits by weight and mirror shares: how far from exact they may be (T105), and that they do not hang together.
+// Splits by weight and mirror shares: how far from exact they may be, and that they do not hang together.
 import { expect } from 'chai';
 import fc from 'fast-check';
 import { chooseBackend, firstTurn, shouldMirror } from '#sidecar/route/choose.ts';

@@ -1,4 +1,4 @@
-// The TCP relay (T101 in small): octets equal, half-close each way, resets passed on, bounded memory.
+// The TCP relay: octets equal, half-close each way, resets passed on, bounded memory.
 import net from 'node:net';
 import { expect } from 'chai';
 import { newClock } from '#sidecar/http/clock.ts';

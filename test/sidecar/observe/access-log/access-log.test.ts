@@ -107,7 +107,7 @@ describe('access log', () => {
     expect(line.flags).to.deep.equal(['retried', 'client_cancelled']);
   });
 
-  it('inbound: the caller is who its certificate says', () => {
+  it('inbound: the caller is the identity of its certificate', () => {
     const endpoint = { key: '127.0.0.1:50051', pod: '', identity: '' } as EndpointState;
     const line = lineOf(routed({ origin: INBOUND, lastEndpoint: endpoint }));
     expect(line).to.include({ direction: 'inbound', caller: INBOUND.caller(), mtls: true, endpoint: '127.0.0.1:50051' });
@@ -125,7 +125,7 @@ describe('access log', () => {
     expect(JSON.stringify(lineOf(routed()))).to.not.include('secret');
   });
 
-  it('the trace of the request, where nobody here records it', () => {
+  it('the trace of the request, where it is not recorded here', () => {
     const ofHeader = (traceparent: string, extra = {}): unknown =>
       lineOf(routed({ block: blockOf({ ...CHARGE, traceparent, ...extra }), trace: trace(false, '') })).trace_id;
     expect(ofHeader(`00-${TRACE_ID}-00f067aa0ba902b7-01`)).to.equal(TRACE_ID);

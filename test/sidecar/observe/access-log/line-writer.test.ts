@@ -254,7 +254,7 @@ describe('line writer', () => {
       globalThis.gc?.();
       setTimeout(() => { process.stderr.write('dropped ' + writer.dropped + '\\n'); writer.log('end'); process.exit(3); }, 20);`;
 
-    it('a pipe that nobody reads stops neither the program nor its end', async () => {
+    it('a pipe without a reader stops neither the program nor its end', async () => {
       const child = spawn(process.execPath, ['--expose-gc', '--input-type=module', '-e', PROGRAM], { stdio: ['ignore', 'pipe', 'pipe'] });
       child.stdout.pause();
       let said = '';

@@ -143,7 +143,7 @@ describe('metrics page', () => {
     expect(closes.find(({ labels }) => labels.reason === 'other')!.value).to.equal(1000 - MAX_LABELS);
   });
 
-  it('shows the traces behind buckets and failures, of recorded calls and to those who ask for OpenMetrics', () => {
+  it('shows the traces behind buckets and failures, of recorded calls and where OpenMetrics is asked for', () => {
     const metrics = newMetrics();
     const series = metrics.requests.seriesFor(KEY, true);
     const ids = ['a', 'b', 'c', 'd', 'e'].map((digit) => digit.repeat(32));

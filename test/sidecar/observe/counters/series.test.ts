@@ -75,7 +75,7 @@ describe('request series', () => {
       expect(call(stats, KEY.method, {}, { backend: 'shop/payment-v2:80' }).expired).to.equal(false);
     });
 
-    it('begin with a stream that the endpoint has sent messages on, whoever ends it', () => {
+    it('begin with a stream that the endpoint has sent messages on, whichever side ends it', () => {
       const stats = new RequestStats();
       call(stats, 'x/Watch', { grpcStatus: 1, cancelled: true, responseBytes: 17 });
       call(stats, 'x/Poll', { grpcStatus: 4, error: { label: 'deadline', http: 504, grpc: 4 } as never, responseBytes: 17 });

@@ -64,7 +64,7 @@ describe('sidecar/observe: traced calls', () => {
     expect(calls.take()).to.have.length(64);
   });
 
-  it('tells of a path without its query, and not more than fits a report', () => {
+  it('reports a path without its query, and not more than fits', () => {
     const calls = new TracedCalls(() => NOW_MS);
     const path = (method: string) => {
       const call = ended({});

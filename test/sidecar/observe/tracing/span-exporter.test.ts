@@ -69,7 +69,7 @@ describe('span exporter', () => {
 
   afterEach(() => collector.close());
 
-  it('sends full batches at once, and the rest when it is told to', async () => {
+  it('sends full batches at once, and the rest when it is asked to', async () => {
     const sending = new Sending(collector.endpoint, { maxBatch: 100 });
     sending.record(250);
     await until(() => collector.spans.length === 200, 'the full batches have arrived');
@@ -85,7 +85,7 @@ describe('span exporter', () => {
     await until(() => collector.spans.length > 1000, 'a batch has left that nobody asked for');
   });
 
-  it('counts what a collector refuses, answers with an error, or takes in a way nobody understands', async () => {
+  it('counts what a collector refuses, answers with an error, or answers unintelligibly', async () => {
     const sending = new Sending(collector.endpoint);
     for (const [behaviour, exported, dropped] of [
       ['reject-one', 9, { rejected: 1 }],

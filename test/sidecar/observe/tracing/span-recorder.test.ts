@@ -107,7 +107,7 @@ describe('span recorder', () => {
     expect(span.attributes).to.not.have.any.keys('weft.backend', 'network.peer.address');
   });
 
-  it('marks errors: all of them for who called, the server’s own for who was called', () => {
+  it('marks errors: all of them at the caller, the server’s own at the callee', () => {
     const inbound = { direction: 'inbound', caller: () => '', mtls: false } as const;
     const { spans } = record([
       callOf({ grpcStatus: 5 }),
@@ -138,7 +138,7 @@ describe('span recorder', () => {
     ]);
   });
 
-  it('tells of attempts that failed', () => {
+  it('shows attempts that failed', () => {
     const call = callOf({ attempts: 2 });
     call.trace!.retried(11, '10.0.0.8:8080', 'REFUSED_STREAM');
     const [span] = record([call]).spans;

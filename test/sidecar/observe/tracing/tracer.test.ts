@@ -46,7 +46,7 @@ describe('tracer', () => {
       .and.not.contain(SPAN);
   });
 
-  it('passes on that the identifier is random, and no flag that nobody knows', () => {
+  it('passes on that the identifier is random, and no unknown flag', () => {
     const flags = (given: string, sampling: Sampling): string => {
       const block = blockOf({ ':method': 'POST', traceparent: `00-${TRACE}-${SPAN}-${given}` });
       return headersOf(tracerOf(sampling).begin(block, null)!.outgoing(block.varying))[0].slice(-2);
@@ -72,7 +72,7 @@ describe('tracer', () => {
     expect(tracerOf(ALWAYS).begin(block, null)).to.equal(null);
   });
 
-  it('passes its own decision against on, so that nobody decides anew', () => {
+  it('passes its own decision against on, so that no later hop decides again', () => {
     const trace = tracerOf(NEVER).begin(bare, null)!;
     expect(trace.recorded).to.equal(false);
     expect(headersOf(trace.outgoing([]))[0]).to.match(/^traceparent: 00-[0-9a-f]{32}-[0-9a-f]{16}-00$/);

@@ -98,7 +98,7 @@ describe('tracing', () => {
     expect(collectors.spans[URL_OF(FIRST)]).to.equal((MAX_EXPORTS + 1) * 10 + 5);
   });
 
-  it('tells nobody the password of its collector', () => {
+  it('writes the password of its collector nowhere', () => {
     const { logged } = new Collectors({ OTEL_EXPORTER_OTLP_ENDPOINT: 'http://weft:secret@first:4318' });
     expect(logged).to.deep.equal(['http://weft:***@first:4318/v1/traces']);
   });

@@ -15,7 +15,7 @@ describe('unixOffset', () => {
   }
   const offsetOf = ({ wallClock, now }: ReturnType<typeof clocks>) => unixOffset(wallClock, now, ORIGIN_MS);
 
-  it('is exact though the wall clock tells whole ms, and though the program paused between the two readings', () => {
+  it('is exact though the wall clock shows whole ms, and though the program paused between the two readings', () => {
     expect(offsetOf(clocks())).to.equal(ORIGIN_MS);
     expect(offsetOf(clocks(0, [40, 300]))).to.equal(ORIGIN_MS);
   });

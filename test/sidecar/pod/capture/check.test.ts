@@ -50,7 +50,7 @@ describe('capture check', () => {
     expect(asked).to.deep.equal([{ host: 'fd00::5', port: 15021, localAddress: '::1' }]);
   });
 
-  it('says so when nobody, somebody else, or silence answers', async () => {
+  it('reports that there was no listener, an answer of another program, or none', async () => {
     const refused = await checkCapture({ podAddress: '127.0.0.1', inboundPort: 15006, connect: () => net.connect(1, '127.0.0.1') });
     expect(refused).to.equal(
       "traffic is not captured: a connection to this pod's 127.0.0.1:15021 did not reach port 15006 (ECONNREFUSED); " +

@@ -20,7 +20,7 @@ describe('isOwnAddress', () => {
     }
   });
 
-  it('takes neither loopback nor what is not ours: whoever sends to these sends forged packets', () => {
+  it('takes neither loopback nor what is not ours: packets to these are forged', () => {
     for (const address of ['127.0.0.1', '127.0.0.2', '::1', '10.244.0.6', '169.254.169.254', '10.96.0.1']) {
       expect(isOwnAddress(address, ['10.244.0.5', 'fd00::5'], interfaces), address).to.equal(false);
     }

@@ -24,7 +24,7 @@ describe('capture program', () => {
     expect(loaded[0]).to.contain('tcp dport { 80, 8000-8100 } accept');
   });
 
-  it('loads nothing when settings are wrong, and tells all of them', async () => {
+  it('loads nothing when settings are wrong, and reports all of them', async () => {
     const env = { WEFT_SKIP_INBOUND_PORTS: '80,x', WEFT_SKIP_OUTBOUND_PORTS: '0' };
     const { code, lines } = await runCapture(env, () => Promise.reject(new Error('loaded')));
     expect(code).to.equal(2);
@@ -33,7 +33,7 @@ describe('capture program', () => {
     expect(lines[1]).to.contain('WEFT_SKIP_OUTBOUND_PORTS: "0"');
   });
 
-  it('tells why nft failed, and what nft said', async () => {
+  it('reports why nft failed, and what nft wrote', async () => {
     const { code, lines } = await runCapture({}, async () =>
       failed('netlink: Error: cache initialization failed: Operation not permitted\n'),
     );

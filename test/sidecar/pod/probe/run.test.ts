@@ -137,7 +137,7 @@ describe('probe run', () => {
       expect(detail.length).to.be.lessThan(700);
     });
 
-    it('fails on nobody, on an answer that is cut off, and on what cannot be sent', async () => {
+    it('fails without a listener, on an answer that is cut off, and on what cannot be sent', async () => {
       expect((await probeHttp(1)).detail).to.equal(`http://${HOST}:1/: ECONNREFUSED`);
       const cut = await listening(net.createServer((socket) => socket.end('HTTP/1.1 200 OK\r\ncontent-length: 10\r\n\r\nhalf')));
       expect(await probeHttp(cut)).to.include({ ok: false });
@@ -224,7 +224,7 @@ describe('probe run', () => {
       expect(await ask('other')).to.include({ ok: false, detail: `grpc ${HOST}:${port} service "other": unknown service` });
     });
 
-    it('says when there is no health service, nobody, or no answer', async () => {
+    it('reports that there is no health service, no listener, or no answer', async () => {
       const { port } = await grpcServer({ check: { ...Health.check!, path: '/shop.Health/Check' } });
       expect((await probe({ grpc: { port, service: '' } })).detail).to.contain('does not implement grpc.health.v1.Health');
       expect((await probe({ grpc: { port: 1, service: '' } })).detail).to.contain('ECONNREFUSED');

@@ -1,14 +1,15 @@
 // The HTTP/2 connections that peers have opened to us: their preface, their ticks, their graceful end.
 import type { Clock } from '../http/clock.ts';
-import { PREFACE } from '../http2/codes.ts';
-import { Connection, type ConnectionOwner } from '../http2/connection.ts';
-import type { ByteStream } from './byte-stream.ts';
+import type { ConnectionOwner } from '../http/connection.ts';
+import { HTTP2_PREFACE } from '../http/preface.ts';
+import type { Duplex } from '../http/transport.ts';
+import { Connection } from './connection.ts';
 
-/** A connection ends so long before its peer's certificate does, in ms (T59: TLS does not look again by itself). */
+/** A connection ends so long before its peer's certificate does, in ms, because TLS does not look at it again. */
 const BEFORE_EXPIRY_MS = 5000;
 /** How long its calls may go on then. */
 const EXPIRY_DRAIN_MS = 4000;
-/** Client connections answer no pings of ours: a peer that is gone is noticed by the kernel's keepalive or the next write. */
+/** We do not ping clients: the kernel's keepalive or the next write notices that a peer is gone. */
 const NO_PING_TIMEOUT_MS = Number.POSITIVE_INFINITY;
 
 export class DownstreamConnections {
@@ -31,16 +32,16 @@ export class DownstreamConnections {
    * @param first octets already read: the preface or a beginning of it, and what follows
    * @param peerNotAfterMs end of the peer's certificate, Unix ms; infinite for plaintext
    */
-  serve(stream: ByteStream, first: Buffer, owner: ConnectionOwner, maxPeerStreams: number, peerNotAfterMs: number): Connection {
+  serve(stream: Duplex, first: Buffer, owner: ConnectionOwner, maxPeerStreams: number, peerNotAfterMs: number): Connection {
     const connection = new Connection(stream, owner, this.clock, { client: false, maxPeerStreams });
     this.open.set(connection, peerNotAfterMs);
     let matched = 0;
     stream.onBytes = (buf, length) => {
       let pos = 0;
-      while (matched < PREFACE.length && pos < length) {
-        if (buf[pos++] !== PREFACE[matched++]) return connection.destroy('no HTTP/2 preface');
+      while (matched < HTTP2_PREFACE.length && pos < length) {
+        if (buf[pos++] !== HTTP2_PREFACE[matched++]) return connection.destroy('no HTTP/2 preface');
       }
-      if (matched < PREFACE.length) return;
+      if (matched < HTTP2_PREFACE.length) return;
       stream.onBytes = (more, octets) => connection.receive(more, 0, octets);
       if (pos < length) connection.receive(buf, pos, length);
     };

@@ -1,15 +1,8 @@
-// What goes out on one connection: frames are written into one buffer while a loop turn runs, and leave in one write when it ends.
-// setImmediate runs after all sockets of this turn were read, so frames from many of them share one system call and one TLS record.
+// What goes out on one connection: it is written into one buffer while a turn of the event loop runs, and leaves in one
+// write when the turn ends. setImmediate runs after all sockets of the turn were read, so what came from many of them
+// shares one system call and one TLS record.
 import { OUTPUT_HIGH_WATER } from './limits.ts';
-
-/** The octet side of a connection; accept/ and forward/ make it from sockets. */
-export interface Transport {
-  /** Takes the octets; they may be reused once done was called. One write at a time. */
-  write(octets: Buffer, done: () => void): void;
-  /** Sends what was written, then FIN. */
-  end(): void;
-  destroy(): void;
-}
+import type { Transport } from './transport.ts';
 
 const FIRST_SIZE = 4096;
 /** So much is written without waiting for the end of the turn: bulk data needs no larger buffers. */
@@ -49,7 +42,7 @@ export class Output {
     this.wrote = () => this.afterWrite();
   }
 
-  /** Octets not yet taken by the kernel. */
+  /** So many octets the kernel has not taken yet. */
   get waiting(): number {
     return this.length + this.inFlightLength;
   }

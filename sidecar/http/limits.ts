@@ -1,0 +1,25 @@
+// Every bound that a hostile or broken peer meets whatever it speaks, by name.
+// docs/reference/limits.md explains them to users.
+
+/**
+ * L2: a decoded header list may have so many octets (name + value + 32 each, RFC 9113 §6.5.2) and fields; cookie crumbs
+ * count one by one.
+ */
+export const MAX_HEADER_LIST_OCTETS = 64 * 1024;
+export const MAX_HEADER_FIELDS = 100;
+
+/** L6: data waits so long for the peer's window without progress, in ms; then its stream is reset. */
+export const STALL_TIMEOUT_MS = 120_000;
+
+/**
+ * L7: so long may each of these take, in ms: a TLS handshake, protocol detection, HTTP/2's first SETTINGS, a header
+ * block.
+ */
+export const HANDSHAKE_TIMEOUT_MS = 10_000;
+
+/** L8: so many body octets are held for one stream and for one connection. */
+export const MAX_STREAM_BUFFER = 256 * 1024;
+export const MAX_CONNECTION_BUFFER = 4 * 1024 * 1024;
+
+/** So many octets of output wait in user space before data is held back on its streams. */
+export const OUTPUT_HIGH_WATER = 256 * 1024;

@@ -1,0 +1,24 @@
+// The life of a connection, as what comes in on it bears on it.
+import type { HeaderBlock } from '../http/header-block.ts';
+import type { StreamHandler } from '../http/stream.ts';
+import type { Stream } from './stream.ts';
+
+export interface ConnectionLife {
+  /** The peer's first SETTINGS have come. */
+  readonly ready: boolean;
+  /** No new streams. */
+  readonly draining: boolean;
+  /** No frame counts any more. */
+  readonly stopped: boolean;
+  /** A connection error (RFC 9113 §5.4.1). @param reason short and stable */
+  fail(code: number, reason: string): void;
+  /** The peer broke a rule on one stream (RFC 9113 §5.4.2): it is reset and its handler called. */
+  streamError(id: number, code: number, reason: string): void;
+  /** The peer's SETTINGS were applied. */
+  settled(): void;
+  /** A PING of ours came back: eight octets from buf[start]. */
+  pingAcked(buf: Buffer, start: number): void;
+  goawayReceived(lastId: number, code: number): void;
+  /** The peer's new request. */
+  requested(stream: Stream, block: HeaderBlock, endStream: boolean): StreamHandler;
+}

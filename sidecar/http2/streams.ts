@@ -1,0 +1,237 @@
+// The streams of one connection: what is sent on them, the windows of what comes, and how they open and end.
+// A stream is a record here; no timer, promise or closure is made per stream.
+import type { Clock } from '../http/clock.ts';
+import type { Field } from '../http/field.ts';
+import type { HeaderSource } from '../http/header-source.ts';
+import { MAX_CONNECTION_BUFFER, MAX_STREAM_BUFFER, STALL_TIMEOUT_MS } from '../http/limits.ts';
+import type { Output } from '../http/output.ts';
+import { CANCEL, REFUSED_STREAM } from '../http/reset-code.ts';
+import type { StreamHandler } from '../http/stream.ts';
+import { ClosedStreams } from './closed-streams.ts';
+import { MAX_STREAM_ID, MAX_WINDOW } from './codes.ts';
+import type { FloodGuard } from './flood.ts';
+import { writeHeaders, writeReset, writeWindowUpdate } from './frames.ts';
+import { HpackEncoder } from './hpack-encoder.ts';
+import { CONNECTION_WINDOW, INITIAL_STREAM_WINDOW } from './limits.ts';
+import { Sender, type SentStreams } from './sender.ts';
+import type { PeerSettings } from './settings.ts';
+import { Stream, type StreamEnds } from './stream.ts';
+import { StreamTable } from './stream-table.ts';
+
+export interface StreamsDeps {
+  readonly output: Output;
+  readonly flood: FloodGuard;
+  readonly clock: Clock;
+  /** A stream closed and is out of the table. */
+  readonly onLeft: { streamLeft(): void };
+}
+
+export class Streams implements StreamEnds, SentStreams {
+  readonly table = new StreamTable();
+  readonly sender: Sender;
+  readonly closed = new ClosedStreams();
+  /** Octets that the peer may still send on the whole connection. */
+  receiveWindow = CONNECTION_WINDOW;
+  /** Received octets not yet consumed by their streams' handlers, over all streams (L8). */
+  held = 0;
+  /** Highest stream id that the peer opened. */
+  lastPeerId = 0;
+  /** The id that the next stream of ours will have. */
+  nextId = 1;
+  private readonly encoder = new HpackEncoder();
+  /** Consumed octets not yet returned to the peer by a WINDOW_UPDATE of the connection. */
+  private unreturned = 0;
+  /** Streams that we may open at once; a peer that names no number sets no limit. */
+  private peerMaxStreams = 0x7fffffff;
+  private peerInitialWindow = 65_535;
+  private readonly output: Output;
+  private readonly flood: FloodGuard;
+  private readonly clock: Clock;
+  private readonly onLeft: StreamsDeps['onLeft'];
+
+  constructor(deps: StreamsDeps) {
+    this.output = deps.output;
+    this.flood = deps.flood;
+    this.clock = deps.clock;
+    this.onLeft = deps.onLeft;
+    this.sender = new Sender(deps.output, deps.flood, deps.clock, this);
+  }
+
+  /** How many are open. */
+  get size(): number {
+    return this.table.size;
+  }
+
+  // === Opening
+
+  /** The peer allows one more of ours, and there is an id for it. */
+  get haveRoom(): boolean {
+    return this.table.size < this.peerMaxStreams && !this.idsUsedUp;
+  }
+
+  get idsUsedUp(): boolean {
+    return this.nextId >= MAX_STREAM_ID - 2;
+  }
+
+  /** Opens a stream of ours with a request's header section. */
+  open(handler: StreamHandler, source: HeaderSource, varying: readonly Field[], endStream: boolean): Stream {
+    const stream = this.add(this.nextId, handler);
+    this.nextId += 2;
+    this.flood.work();
+    writeHeaders(this.output, stream.id, this.encoder.encode(source), varying, endStream);
+    stream.localClosed = endStream;
+    return stream;
+  }
+
+  /** A stream that either side opens. */
+  add(id: number, handler: StreamHandler): Stream {
+    const stream = new Stream(id, this, handler, this.peerInitialWindow, this.clock.nowMs);
+    this.table.add(stream);
+    return stream;
+  }
+
+  /**
+   * Applies the peer's SETTINGS.
+   * @returns false when a stream's window overflows: a connection error (RFC 9113 §6.9.2)
+   */
+  apply(settings: PeerSettings): boolean {
+    for (const size of settings.headerTableSizes) this.encoder.setPeerTableSize(size);
+    if (settings.maxConcurrentStreams >= 0) this.peerMaxStreams = settings.maxConcurrentStreams;
+    // The last value of the frame counts, in one walk over the streams: 32 walks per frame would be an attack.
+    const delta = settings.initialWindow < 0 ? 0 : settings.initialWindow - this.peerInitialWindow;
+    if (delta === 0) return true;
+    this.peerInitialWindow = settings.initialWindow;
+    for (const stream of this.table.all()) {
+      stream.sendWindow += delta;
+      if (stream.sendWindow > MAX_WINDOW) return false;
+    }
+    return true;
+  }
+
+  /**
+   * The peer sent one more frame that moves nothing.
+   * @returns true when it is one too many, or when the peer lets our frames pile up
+   */
+  idleFrame(): boolean {
+    return this.flood.idleFrame(this.clock.nowMs) || this.output.waiting > MAX_CONNECTION_BUFFER;
+  }
+
+  // === Sending
+
+  sendHeaders(stream: Stream, source: HeaderSource, varying: readonly Field[], endStream: boolean): void {
+    if (stream.closed || stream.localClosed) return;
+    this.flood.work();
+    writeHeaders(this.output, stream.id, this.encoder.encode(source), varying, endStream);
+    if (endStream) this.localEnd(stream);
+  }
+
+  sendData(stream: Stream, buf: Buffer, start: number, end: number, endStream: boolean): number {
+    if (stream.closed || stream.localClosed) return end - start;
+    this.flood.work();
+    const sent = stream.queue === null ? this.sender.sendNow(stream, buf, start, end, endStream) : 0;
+    if (sent < end - start || (endStream && !stream.localClosed)) this.sender.queue(stream, buf, start + sent, end, endStream);
+    return sent;
+  }
+
+  sendTrailers(stream: Stream, source: HeaderSource, varying: readonly Field[]): void {
+    if (stream.closed || stream.localClosed) return;
+    if (stream.queue === null) this.sendHeaders(stream, source, varying, true);
+    else stream.queuedTrailers = { source, varying };
+  }
+
+  // === The windows of what comes
+
+  credit(stream: Stream, octets: number): void {
+    if (stream.closed && stream.held === 0) return; // release() has settled its account
+    stream.held -= octets;
+    this.held -= octets;
+    stream.unreturned += octets;
+    if (!stream.remoteClosed && stream.unreturned >= INITIAL_STREAM_WINDOW / 2) {
+      let increment = stream.unreturned;
+      if (!stream.grown) {
+        stream.grown = true;
+        increment += MAX_STREAM_BUFFER - INITIAL_STREAM_WINDOW;
+      }
+      stream.unreturned = 0;
+      stream.receiveWindow += increment;
+      writeWindowUpdate(this.output, stream.id, increment);
+    }
+    if (this.unreturned > 0) this.returnWindow(0);
+  }
+
+  /** Returns octets to the connection's window, unless too much is held already. */
+  returnWindow(octets: number): void {
+    this.unreturned += octets;
+    if (this.unreturned < CONNECTION_WINDOW / 2 || this.held > MAX_CONNECTION_BUFFER) return;
+    this.receiveWindow += this.unreturned;
+    writeWindowUpdate(this.output, 0, this.unreturned);
+    this.unreturned = 0;
+  }
+
+  release(stream: Stream): void {
+    this.held -= stream.held;
+    stream.held = 0;
+    if (this.unreturned > 0) this.returnWindow(0);
+  }
+
+  // === Ends
+
+  reset(stream: Stream, code: number): void {
+    if (stream.closed) return;
+    writeReset(this.output, stream.id, code);
+    this.remove(stream, true);
+  }
+
+  localEnd(stream: Stream): void {
+    stream.localClosed = true;
+    if (stream.remoteClosed && !stream.closed) this.leave(stream, false);
+  }
+
+  remoteEnd(stream: Stream): void {
+    stream.remoteClosed = true;
+    if (stream.localClosed && !stream.closed) this.leave(stream, false);
+  }
+
+  /** Takes a stream that was reset out of the table and settles its account. */
+  remove(stream: Stream, byUs: boolean): void {
+    if (stream.closed) return;
+    stream.queue = null;
+    this.release(stream);
+    this.leave(stream, byUs);
+  }
+
+  /** Takes a stream out of the table. What its handler still holds goes on counting (L8) until it is credited. */
+  private leave(stream: Stream, byUs: boolean): void {
+    stream.closed = true;
+    this.table.delete(stream.id);
+    this.closed.add(stream.id, byUs);
+    this.onLeft.streamLeft();
+  }
+
+  /** The peer's GOAWAY: streams above lastId were not processed and may be tried elsewhere. */
+  refuseAbove(lastId: number): void {
+    for (const stream of this.table.all()) {
+      if (stream.id <= lastId || stream.closed) continue;
+      this.remove(stream, false);
+      stream.handler.onReset(stream, REFUSED_STREAM, 'peer', false);
+    }
+  }
+
+  /** Resets the streams whose data waited too long for the peer's window (L6). */
+  resetStalled(nowMs: number): void {
+    for (const stream of this.sender.waiting) {
+      if (stream.closed || nowMs - stream.progressAtMs < STALL_TIMEOUT_MS) continue;
+      this.reset(stream, CANCEL);
+      stream.handler.onReset(stream, CANCEL, 'stalled', true);
+    }
+  }
+
+  /** The connection went away under all of them. */
+  abort(code: number): void {
+    for (const stream of this.table.all()) {
+      if (stream.closed) continue;
+      this.remove(stream, true);
+      stream.handler.onReset(stream, code, 'connection', true);
+    }
+  }
+}
