@@ -1,5 +1,5 @@
-// The two backends behind every proxy: nghttpd with a gRPC trailer; for mTLS, HAProxy ends TLS in front of them, the same for all proxies
-// (nghttpd speaks no ALPN but h2, and sidecars have their own).
+// The two backends behind every proxy: nghttpd with a gRPC trailer; for mTLS, HAProxy ends TLS in front of them, the
+// same for all proxies (nghttpd speaks no ALPN but h2, and sidecars have their own).
 import { mkdirSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import type { Certificates } from './peers/peer.ts';
@@ -12,7 +12,10 @@ export interface Backends {
   stop(): Promise<void>;
 }
 
-/** Makes the directory that a backend serves: one file, an empty gRPC message (five octets of prefix). @param file the path that the load calls without its slash */
+/**
+ * Makes the directory that a backend serves: one file, an empty gRPC message (five octets of prefix).
+ * @param file the path that the load calls without its slash
+ */
 export function writeAnswer(directory: string, file: string): string {
   const root = path.join(directory, 'www');
   mkdirSync(path.dirname(path.join(root, file)), { recursive: true });
@@ -20,7 +23,11 @@ export function writeAnswer(directory: string, file: string): string {
   return root;
 }
 
-/** A backend: nghttpd with a gRPC trailer. @param behind command that it is started by @throws when nghttpd is not installed */
+/**
+ * A backend: nghttpd with a gRPC trailer.
+ * @param behind command that it is started by
+ * @throws when nghttpd is not installed
+ */
 export function startBackend(
   core: number,
   root: string,

@@ -1,4 +1,5 @@
-// Proof that a proxy hands on whole gRPC answers: h2load counts statuses but does not look at trailers, so a client of another make does, before and after each load.
+// Proof that a proxy hands on whole gRPC answers: h2load counts statuses but does not look at trailers, so a client of
+// another make does, before and after each load.
 import { execFileSync } from 'node:child_process';
 import http2 from 'node:http2';
 import path from 'node:path';
@@ -47,7 +48,10 @@ function isWhole(session: http2.ClientHttp2Session, url: string, body: Buffer): 
   });
 }
 
-/** HEADERS, DATA and trailing HEADERS frames of an answer, without header block and body; the trailer's block has at least one octet. */
+/**
+ * HEADERS, DATA and trailing HEADERS frames of an answer, without header block and body; the trailer's block has at
+ * least one octet.
+ */
 const WHOLE_ANSWER_OCTETS = 9 + 9 + 9 + 1;
 
 /**

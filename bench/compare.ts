@@ -5,7 +5,10 @@ import type { Peer, Scenario } from './peers/peer.ts';
 import type { Session } from './session.ts';
 import { SHAPES } from './work.ts';
 
-/** Starts the proxies of a scenario and measures them in turns. @param growing name of the peer whose memory is watched over many more requests */
+/**
+ * Starts the proxies of a scenario and measures them in turns.
+ * @param growing name of the peer whose memory is watched over many more requests
+ */
 export async function compare(
   session: Session,
   scenario: Scenario,

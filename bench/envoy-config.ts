@@ -1,4 +1,5 @@
-// Envoy's configuration for the same work as Weft's: eight method routes, a header set, a 90/10 split, statistics on, tracing if asked for. Pure.
+// Envoy's configuration for the same work as Weft's: eight method routes, a header set, a 90/10 split, statistics on,
+// tracing if asked for. Pure.
 import type { Tracing } from './peers/peer.ts';
 
 export interface TlsFiles {
@@ -141,7 +142,8 @@ export function envoyConfig(work: EnvoyWork): object {
                     codec_type: 'HTTP2',
                     stream_idle_timeout: '0s',
                     ...(work.tracing === undefined ? {} : { tracing: httpConnectionManagerTracing(work.tracing) }),
-                    // Weft, too, tells the application who its caller is, and lets nobody else say so.
+                    // Weft, too, sends the caller's identity to the application, and removes such a header that came
+                    // from elsewhere.
                     ...(work.downstreamTls === null
                       ? {}
                       : { forward_client_cert_details: 'SANITIZE_SET', set_current_client_cert_details: { uri: true } }),

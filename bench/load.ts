@@ -35,7 +35,10 @@ export interface LoadSettings {
 /** A load that takes longer than this is stuck: h2load itself would wait for ever. */
 const STUCK_MS = 180_000;
 
-/** Sends so many requests. Latencies are exact, from h2load's log of each request. @throws when the load ends without a result */
+/**
+ * Sends so many requests. Latencies are exact, from h2load's log of each request.
+ * @throws when the load ends without a result
+ */
 export function runLoad(settings: LoadSettings, shape: Shape, requests: number): Promise<LoadResult> {
   const args = [
     '-c',

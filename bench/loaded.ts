@@ -6,7 +6,11 @@ import { probe } from './check.ts';
 import type { Work } from './peers/peer.ts';
 import { PROGRAM, weftOf } from './peers/weft.ts';
 
-/** Starts a sidecar, sends it some calls and stops it. @returns the packages under this scope, sorted. @throws when it leaves no coverage behind */
+/**
+ * Starts a sidecar, sends it some calls and stops it.
+ * @returns the packages under this scope, sorted.
+ * @throws when it leaves no coverage behind
+ */
 export async function loadedPackages(work: Work, scope: string, body: Buffer): Promise<string[]> {
   const coverage = mkdtempSync(path.join(work.directory, 'coverage-'));
   const running = await weftOf('weft', { program: PROGRAM, environment: { NODE_V8_COVERAGE: coverage } }).start(work);
@@ -30,7 +34,11 @@ interface Coverage {
   readonly result: readonly { readonly url: string }[];
 }
 
-/** @param sources paths as in a source map @param scope "@scope" @returns "@scope/name" of those in node_modules, sorted, each once */
+/**
+ * @param sources paths as in a source map
+ * @param scope "@scope"
+ * @returns "@scope/name" of those in node_modules, sorted, each once
+ */
 export function packagesOf(sources: readonly string[], scope: string): string[] {
   const names = sources.map((source) => source.split('node_modules/').pop()!.split('/').slice(0, 2));
   return [...new Set(names.filter(([first]) => first === scope).map((parts) => parts.join('/')))].sort();

@@ -1,4 +1,5 @@
-// `npm run bench`: the same work through Weft, Envoy, nghttpx, HAProxy and nginx, all in one run, one pinned core for the proxies and one for load and backends.
+// `npm run bench`: the same work through Weft, Envoy, nghttpx, HAProxy and nginx, all in one run, one pinned core for
+// the proxies and one for load and backends.
 // `npm run bench -- --telemetry`: what tracing and metrics cost Weft and Envoy.
 import { execFileSync } from 'node:child_process';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
@@ -50,7 +51,7 @@ const present = wanted.filter((peer) => peer.missing() === '');
 const versions = Object.fromEntries(present.map((peer) => [peer.name, peer.version()]));
 say(Object.entries(versions).flat().join(' '));
 
-// Whoever traces this machine's programs does not trace these.
+// OTEL_ settings of this machine are for its own programs, not for these.
 for (const name of Object.keys(process.env)) if (name.startsWith('OTEL_')) delete process.env[name];
 const directory = mkdtempSync(path.join(os.tmpdir(), 'weft-bench-'));
 let backends: Backends | null = null;

@@ -32,7 +32,9 @@ export async function idleRows(running: readonly { peer: string; scenario: strin
   );
 }
 
-/** Anonymous memory per program, in MiB, before and after each fifth of so many requests, 4 connections of 50 streams. */
+/**
+ * Anonymous memory per program, in MiB, before and after each fifth of so many requests, 4 connections of 50 streams.
+ */
 export async function measureGrowth(
   load: Omit<LoadSettings, 'host' | 'port'>,
   proxy: Running,

@@ -1,4 +1,5 @@
-// The mesh that Weft's sidecars serve in a benchmark, as the Kubernetes objects that a cluster would have: eight methods, a header set, a 90/10 canary. Pure.
+// The mesh that Weft's sidecars serve in a benchmark, as the Kubernetes objects that a cluster would have: eight
+// methods, a header set, a 90/10 canary. Pure.
 import { create } from '@bufbuild/protobuf';
 import { MtlsMode, Protocol, type Workload, WorkloadSchema } from '#core/contract/gen/weft/v1/mesh_pb.ts';
 import { workloadSpiffeId } from '#core/contract/identity.ts';

@@ -3,13 +3,16 @@ import { execFile } from 'node:child_process';
 import { readFile } from 'node:fs/promises';
 import path from 'node:path';
 import { build } from 'esbuild';
-import { SIDECAR_FLAGS } from '#local/launch.ts';
+import { SIDECAR_NODE_FLAGS } from '#core/contract/environment.ts';
 
 const ROOT = path.join(import.meta.dirname, '..');
 const LOOP = path.join(import.meta.dirname, 'metrics-loop.ts');
 /** Inside the repository, where the sidecar finds its packages. */
 const UNCOUNTED = path.join(import.meta.dirname, '.cache', 'uncounted');
-/** Appended to the series' module. A sidecar whose series are counted by another name does not start with it, rather than count. */
+/**
+ * Appended to the series' module. A sidecar whose series are counted by another name does not start with it, rather
+ * than count.
+ */
 const COUNT_NOTHING = `if (typeof RequestSeries.prototype.ended !== 'function') throw new Error('series are not counted by ended()');
 RequestSeries.prototype.ended = () => {};`;
 const STUCK_MS = 60_000;
@@ -23,7 +26,7 @@ export interface MetricsCost {
 
 /** Runs the loop on one core, with the sidecar's flags. @throws when it fails */
 export function measureMetrics(core: number): Promise<MetricsCost> {
-  const command = ['-c', `${core}`, process.execPath, ...SIDECAR_FLAGS, LOOP];
+  const command = ['-c', `${core}`, process.execPath, ...SIDECAR_NODE_FLAGS, LOOP];
   return new Promise((resolve, reject) => {
     execFile('taskset', command, { timeout: STUCK_MS }, (error, stdout, stderr) => {
       if (error !== null)

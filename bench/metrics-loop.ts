@@ -1,11 +1,15 @@
-// What counting a call costs, without the call: all that an exchange does for counters, millions of times, with the product's own plans and series.
-// A program, as its answer depends on Node's flags: node <the sidecar's flags> metrics-loop.ts; prints MetricsCost as JSON.
+// What counting a call costs, without the call: all that an exchange does for counters, millions of times, with the
+// product's own plans and series.
+// A program, because the result depends on Node's flags: node <the sidecar's flags> metrics-loop.ts; prints MetricsCost
+// as JSON.
 
 import { ObjectStore } from '#control-plane/store/object-store.ts';
 import { translateService } from '#control-plane/translate/service.ts';
-import type { CallOrigin, CallTrace, EndedCall } from '#sidecar/forward/ended-call.ts';
+import type { EndedCall } from '#sidecar/forward/ended-call.ts';
+import type { CallOrigin } from '#sidecar/forward/outcome.ts';
 import { type Plan, planFor, seriesOf, type Variant } from '#sidecar/forward/plan.ts';
 import type { SeriesSource } from '#sidecar/forward/series.ts';
+import type { CallTrace } from '#sidecar/forward/trace.ts';
 import type { Upstreams } from '#sidecar/forward/upstreams.ts';
 import { makeField } from '#sidecar/http/field.ts';
 import { HeaderBlock, Template } from '#sidecar/http/header-block.ts';

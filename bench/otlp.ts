@@ -1,7 +1,10 @@
-// Counts the spans of an OTLP/HTTP request without decoding them (opentelemetry-proto, collector/trace/v1/trace_service.proto). Pure.
+// Counts the spans of an OTLP/HTTP request without decoding them (opentelemetry-proto,
+// collector/trace/v1/trace_service.proto). Pure.
 
 const LENGTH_DELIMITED = 2;
-/** Fields on the way to a span: ExportTraceServiceRequest.resource_spans, ResourceSpans.scope_spans, ScopeSpans.spans. */
+/**
+ * Fields on the way to a span: ExportTraceServiceRequest.resource_spans, ResourceSpans.scope_spans, ScopeSpans.spans.
+ */
 const RESOURCE_SPANS = 1;
 const SCOPE_SPANS = 2;
 const SPANS = 2;

@@ -56,7 +56,9 @@ export class Program implements Measured {
     this.child.stderr!.on('data', keep);
   }
 
-  /** The process that does the work: taskset replaces itself by it; a master's only worker is found among its children. */
+  /**
+   * The process that does the work: taskset replaces itself by it; a master's only worker is found among its children.
+   */
   get pids(): number[] {
     const own = this.child.pid!;
     return [own, ...childrenOf(own)];
@@ -141,7 +143,7 @@ export function sleep(ms: number): Promise<void> {
   return new Promise((resolve) => setTimeout(resolve, ms));
 }
 
-/** A port that nobody uses now. */
+/** A port that is not in use now. */
 export function freePort(): Promise<number> {
   return new Promise((resolve, reject) => {
     const server = net.createServer();

@@ -1,4 +1,5 @@
-// What the parts of one benchmark share: options, load, work for proxies, and all that runs and must be stopped whatever happens.
+// What the parts of one benchmark share: options, load, work for proxies, and all that runs and must be stopped
+// whatever happens.
 import type { Backends } from './backends.ts';
 import type { LoadSettings, Shape } from './load.ts';
 import { type Measurement, measure, shapeName } from './measure.ts';
@@ -36,7 +37,7 @@ export class Session {
     this.setup = setup;
   }
 
-  /** Progress, for whoever waits. */
+  /** Progress, for the person who waits. */
   say(text: string): void {
     process.stderr.write(`${text}\n`);
   }

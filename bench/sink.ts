@@ -1,4 +1,5 @@
-// Where traces go in a benchmark: takes OTLP over HTTP, counts spans and drops them, so that spans that never came are visible.
+// Where traces go in a benchmark: takes OTLP over HTTP, counts spans and drops them, so that spans that never came are
+// visible.
 import http from 'node:http';
 import os from 'node:os';
 import path from 'node:path';

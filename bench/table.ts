@@ -1,4 +1,5 @@
-// The results as a person reads them: a table per scenario, with ratios to Envoy of the same run, and one of memory. Pure.
+// The results as a person reads them: a table per scenario, with ratios to Envoy of the same run, and one of memory.
+// Pure.
 import { type Measurement, shapeName } from './measure.ts';
 import type { MemoryRow } from './memory.ts';
 
@@ -40,7 +41,8 @@ function speedTables(results: readonly Measurement[]): Table[] {
         ratio(result.requestsPerSecond, envoy?.requestsPerSecond),
         each(result.cpuUs, 1),
         ratio(sum(result.cpuUs), envoy === undefined ? undefined : sum(envoy.cpuUs)),
-        // Well below 100 %, the load and the backends on the other core were the limit, and requests/s say less than CPU per request.
+        // Well below 100 %, the load and the backends on the other core were the limit, and requests/s say less than
+        // CPU per request.
         `${Math.round((result.requestsPerSecond * sum(result.cpuUs)) / 1e4)} %`,
         result.p50Ms.toFixed(2),
         result.p99Ms.toFixed(2),

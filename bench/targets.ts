@@ -68,7 +68,7 @@ function ifArrived(row: TelemetryRow | undefined, verdict: Verdict): Verdict {
   return { ...verdict, is: `${verdict.is}, but only ${(100 * share).toFixed(1)} % of the spans arrived`, met: false };
 }
 
-/** Spans that nobody can tell of; null when the proxy does not say what it dropped. */
+/** Spans that are not accounted for; null when the proxy does not report what it dropped. */
 function unaccounted(row: TelemetryRow | undefined): number | null {
   if (row === undefined || row.spans === null || row.spans.dropped === null) return null;
   return Math.abs(row.spans.expected - row.spans.received - row.spans.dropped);

@@ -1,4 +1,5 @@
-// What tracing and metrics cost: Weft and Envoy without tracing, with 1 % and with all calls traced, and Weft without counting, taking turns.
+// What tracing and metrics cost: Weft and Envoy without tracing, with 1 % and with all calls traced, and Weft without
+// counting, taking turns.
 import { loadedPackages } from './loaded.ts';
 import { combine, type Measurement, median, shapeName } from './measure.ts';
 import { idleRows, type MemoryRow } from './memory.ts';

@@ -9,7 +9,7 @@ const DAY_MS = 24 * 3600_000;
 export const DEFAULT_ROOT_LIFETIME_MS = 3650 * DAY_MS;
 export const DEFAULT_LEAF_LIFETIME_MS = 12 * 3600_000;
 export const DEFAULT_MAX_LEAF_LIFETIME_MS = 24 * 3600_000;
-/** A shorter wish is lengthened to this: a certificate must outlive the way to its owner. */
+/** A shorter lifetime is lengthened to this: a certificate must outlive the way to its owner. */
 export const MIN_LEAF_LIFETIME_MS = 1000;
 /** NotBefore lies this far back, for clocks that are late. */
 export const BACKDATE_MS = 2 * 60_000;
@@ -20,7 +20,7 @@ export interface AuthoritySettings {
   readonly trustDomain: string;
   /** Unix ms. */
   readonly now: () => number;
-  /** What is issued when nothing is wished. */
+  /** What is issued when no lifetime is asked for. */
   readonly leafLifetimeMs?: number;
   readonly maxLeafLifetimeMs?: number;
 }
@@ -104,7 +104,8 @@ export class Authority {
 
   /**
    * Takes up an authority that was kept, or one made elsewhere.
-   * @throws AuthorityError when certificate and key are not those of a P-256 authority, or an extra root is not a certificate
+   * @throws AuthorityError when certificate and key are not those of a P-256 authority, or an extra root is not a
+   * certificate
    */
   static async load(pem: AuthorityPem, settings: AuthoritySettings): Promise<Authority> {
     if (!isTrustDomain(settings.trustDomain)) throw new RangeError(`not a trust domain: ${JSON.stringify(settings.trustDomain)}`);
@@ -132,7 +133,7 @@ export class Authority {
     return publicKey.export({ format: 'der', type: 'spki' }).equals(this.spki);
   }
 
-  /** The lifetime that a wish (ms, 0: none) leads to: clamped to what this authority grants. */
+  /** The lifetime for the one that is asked for (ms, 0: none), clamped to what this authority grants. */
   grantedLifetimeMs(wishMs: number): number {
     const most = this.settings.maxLeafLifetimeMs ?? DEFAULT_MAX_LEAF_LIFETIME_MS;
     const wanted = wishMs > 0 ? wishMs : (this.settings.leafLifetimeMs ?? DEFAULT_LEAF_LIFETIME_MS);
@@ -141,7 +142,7 @@ export class Authority {
 
   /**
    * Signs a certificate for a ServiceAccount. It never outlives the authority.
-   * @param lifetimeMs wish; 0: the default
+   * @param lifetimeMs as asked for; 0: the default
    * @throws AuthorityError when the authority itself has expired, RangeError for a name that is not Kubernetes'
    */
   issue(publicKey: KeyObject, namespace: string, serviceAccount: string, lifetimeMs = 0): Promise<IssuedLeaf> {

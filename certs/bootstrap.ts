@@ -1,17 +1,17 @@
-// The first start of an installation: one authority is made and kept, however many replicas start at once (T62).
+// The first start of an installation: one authority is made and kept, however many replicas start at once.
 import { Authority, AuthorityError, type AuthorityPem, type AuthoritySettings } from './authority.ts';
 
 /** Where an authority is kept: a Secret in a cluster, memory in `weft run`. */
 export interface AuthorityStore {
   /** null: there is none. Failures to reach the store reject. */
   read(): Promise<AuthorityPem | null>;
-  /** Keeps it if there is none yet. @returns false when somebody else was first */
+  /** Keeps it if there is none yet. @returns false when another replica was first */
   create(pem: AuthorityPem): Promise<boolean>;
 }
 
 /**
- * The one authority of this store: read, or made and kept. The loser of a race takes the winner's; a store that holds something unusable
- * is an error, never a reason to make a new root, for that would cut off every workload.
+ * The one authority of this store: read, or made and kept. The loser of a race takes the winner's; a store that holds
+ * something unusable is an error, never a reason to make a new root, because that would cut off every workload.
  * @throws AuthorityError when what is kept cannot be used
  */
 export async function bootstrapAuthority(

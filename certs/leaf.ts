@@ -11,8 +11,8 @@ const SPKI_PREFIX = Buffer.from('3059301306072a8648ce3d020106082a8648ce3d0301070
 const SPKI_LENGTH = SPKI_PREFIX.length + 64;
 
 /**
- * The P-256 public key in a SubjectPublicKeyInfo; null for anything else: another curve, RSA, a point that is not on the curve,
- * another encoding of the same key. Costs microseconds whatever it is given.
+ * The P-256 public key in a SubjectPublicKeyInfo; null for anything else: another curve, RSA, a point that is not on
+ * the curve, another encoding of the same key. Costs microseconds whatever it is given.
  */
 export function readPublicKey(spki: Uint8Array): KeyObject | null {
   if (spki.length !== SPKI_LENGTH || !Buffer.from(spki.buffer, spki.byteOffset, SPKI_PREFIX.length).equals(SPKI_PREFIX)) return null;
@@ -33,7 +33,8 @@ export interface LeafContent {
 }
 
 /**
- * Makes an X.509-SVID (X.509-SVID §2-4): empty subject, one URI name, critical; not a CA; digital signatures only, for both ends of TLS.
+ * Makes an X.509-SVID (X.509-SVID §2-4): empty subject, one URI name, critical; not a CA; digital signatures only, for
+ * both ends of TLS.
  * @returns DER
  */
 export async function makeLeaf(content: LeafContent): Promise<Buffer> {

@@ -1,4 +1,5 @@
-// What a workload asks a certificate with: a PKCS#10 request. Only its key counts; names and extensions in it are ignored.
+// What a workload asks a certificate with: a PKCS#10 request. Only its key counts; names and extensions in it are
+// ignored.
 import 'reflect-metadata';
 import type { KeyObject } from 'node:crypto';
 import * as x509 from '@peculiar/x509';
@@ -10,8 +11,8 @@ export const LARGEST_REQUEST = 16 * 1024;
 export type ReadRequest = { readonly ok: true; readonly publicKey: KeyObject } | { readonly ok: false; readonly reason: string };
 
 /**
- * Reads a PKCS#10 request (RFC 2986) in DER and verifies that its sender holds the key. The kind of key is looked at before any arithmetic,
- * so that a huge RSA key costs nothing. Never throws.
+ * Reads a PKCS#10 request (RFC 2986) in DER and verifies that its sender holds the key. The kind of key is looked at
+ * before any arithmetic, so that a huge RSA key costs nothing. Never throws.
  */
 export async function readCertificateRequest(der: Uint8Array): Promise<ReadRequest> {
   if (der.length > LARGEST_REQUEST) return { ok: false, reason: `the request is larger than ${LARGEST_REQUEST} octets` };

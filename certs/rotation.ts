@@ -12,13 +12,13 @@ export interface ServerLeaf extends IssuedLeaf {
   readonly key: KeyObject;
 }
 
-export interface RotationSettings {
+export interface ServerRotationDeps {
   readonly authority: Authority;
   readonly timers: Timers;
   /** In [0, 1). */
   readonly random: () => number;
   readonly log?: Logger;
-  /** Wish for the lifetime; absent: the authority's default. */
+  /** Lifetime to ask for; absent: the authority's default. */
   readonly lifetimeMs?: number;
 }
 
@@ -26,25 +26,25 @@ export interface RotationSettings {
 export class ServerRotation {
   private leaf: ServerLeaf | null = null;
   private readonly listeners = new Set<(leaf: ServerLeaf) => void>();
-  private readonly settings: RotationSettings;
+  private readonly deps: ServerRotationDeps;
   private readonly log: Logger;
   private cancel: (() => void) | null = null;
   private failures = 0;
 
-  constructor(settings: RotationSettings) {
-    this.settings = settings;
-    this.log = settings.log ?? silentLogger;
+  constructor(deps: ServerRotationDeps) {
+    this.deps = deps;
+    this.log = deps.log ?? silentLogger;
   }
 
   get authority(): Authority {
-    return this.settings.authority;
+    return this.deps.authority;
   }
 
   /** Makes the first certificate and goes on renewing. @throws AuthorityError when the first cannot be made */
   async start(): Promise<ServerLeaf> {
     this.cancel = () => {};
     const leaf = await this.renew();
-    this.waitUntil(renewAtMs(this.settings.timers.now(), leaf.notAfterMs, this.settings.random()));
+    this.waitUntil(renewAtMs(this.deps.timers.now(), leaf.notAfterMs, this.deps.random()));
     return leaf;
   }
 
@@ -65,7 +65,7 @@ export class ServerRotation {
 
   private async renew(): Promise<ServerLeaf> {
     const { privateKey, publicKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' });
-    const issued = await this.settings.authority.issueControlPlane(publicKey, this.settings.lifetimeMs);
+    const issued = await this.deps.authority.issueControlPlane(publicKey, this.deps.lifetimeMs);
     this.leaf = { ...issued, key: privateKey };
     for (const listener of this.listeners) listener(this.leaf);
     return this.leaf;
@@ -73,13 +73,13 @@ export class ServerRotation {
 
   private waitUntil(atMs: number): void {
     if (this.cancel === null) return;
-    const leftMs = atMs - this.settings.timers.now();
-    if (leftMs > 0) this.cancel = this.settings.timers.after(Math.min(leftMs, LONGEST_WAIT_MS), () => this.waitUntil(atMs));
+    const leftMs = atMs - this.deps.timers.now();
+    if (leftMs > 0) this.cancel = this.deps.timers.after(Math.min(leftMs, LONGEST_WAIT_MS), () => this.waitUntil(atMs));
     else void this.renewAndGoOn();
   }
 
   private async renewAndGoOn(): Promise<void> {
-    const { timers, random } = this.settings;
+    const { timers, random } = this.deps;
     try {
       const leaf = await this.renew();
       this.failures = 0;

@@ -1,5 +1,6 @@
 // Certificates for HTTPS servers that the API server calls: a small authority of their own, and leaves with DNS names.
-// Kept apart from the mesh's authority: what the API server trusts for a webhook must not vouch for workloads, nor the other way round.
+// Kept apart from the mesh's authority: what the API server trusts for a webhook must not vouch for workloads, nor the
+// other way round.
 import 'reflect-metadata';
 import { createPrivateKey, createPublicKey, webcrypto, X509Certificate } from 'node:crypto';
 import * as x509 from '@peculiar/x509';
@@ -85,7 +86,7 @@ export function checkServingAuthority({ certificate, key }: ServingPair): { notB
     const parsed = new X509Certificate(certificate);
     if (!parsed.ca) throw new Error('the certificate is not that of an authority');
     const own = createPrivateKey(key);
-    // Else it would be found out when it is to sign, which nobody expects to fail.
+    // Otherwise it would fail only when it is to sign, where no failure is expected.
     if (own.asymmetricKeyDetails?.namedCurve !== 'prime256v1') throw new Error('the key is not one of the curve P-256');
     if (!createPublicKey(own).equals(parsed.publicKey)) throw new Error('the key is of another certificate');
     return { notBeforeMs: Date.parse(parsed.validFrom), notAfterMs: Date.parse(parsed.validTo) };

@@ -1,11 +1,11 @@
 // The kinds that the chart has: where they are served, and in which order they are applied.
 
-import { KINDS, type ResourceKind } from '#kube/api.ts';
+import { KINDS, type ServedKind } from '#kube/api.ts';
 import { deploymentKind } from '#objects/deployment.ts';
 import { namespaceKind } from '#objects/namespace.ts';
 import { serviceKind } from '#objects/service.ts';
 
-const rbac = (plural: string, namespaced: boolean): ResourceKind => ({
+const rbac = (plural: string, namespaced: boolean): ServedKind => ({
   group: 'rbac.authorization.k8s.io',
   version: 'v1',
   plural,
@@ -13,10 +13,10 @@ const rbac = (plural: string, namespaced: boolean): ResourceKind => ({
 });
 
 /**
- * In the order of installation: what others need first, the webhook last, so that it concerns no pod before somebody can answer.
- * Removal goes the other way round.
+ * In the order of installation: what others need first, the webhook last, so that it is asked about no pod before the
+ * injector can answer. Removal goes the other way round.
  */
-export const CHART_KINDS: ReadonlyMap<string, ResourceKind> = new Map<string, ResourceKind>([
+export const CHART_KINDS: ReadonlyMap<string, ServedKind> = new Map<string, ServedKind>([
   ['Namespace', namespaceKind],
   ['ServiceAccount', { group: '', version: 'v1', plural: 'serviceaccounts', namespaced: true }],
   ['ClusterRole', rbac('clusterroles', false)],

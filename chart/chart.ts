@@ -1,7 +1,19 @@
-// The chart's files: from the repository, or from the bundle, into which scripts/build.mjs puts them.
+// Weft's Helm chart, for `weft install` on a machine without Helm. manifests/helm/weft is the one source of manifests:
+// people who use Helm and people who use `weft install` must get the same rights and the same pods. Helm is a Go
+// program of 60 MB, and npm has no implementation of it, so this room renders the part of Helm that the chart uses, and
+// refuses everything else with file and line (docs/decisions/0010-one-source-of-manifests.md):
+//
+//   values.ts  defaults, files and --set, laid on each other as Helm does
+//   schema.ts  the values checked, with the nearest right key
+//   template/  the subset of Go's templates, and its functions
+//   render.ts  from chart and values to the objects, in order, and to their YAML
+//
+// test/manifests/ compares the result with Helm's own, object by object. This file reads the chart: from the
+// repository, or from the bundle, into which scripts/build.mjs puts it.
 import { readdirSync, readFileSync } from 'node:fs';
 import { join, sep } from 'node:path';
 import { parse } from 'yaml';
+import { KUBECTL_YAML } from '#objects/yaml/schema.ts';
 
 declare const WEFT_CHART_FILES: Readonly<Record<string, string>> | undefined;
 
@@ -30,7 +42,7 @@ export function weftChart(): Chart {
 /** @param files path within the chart, content */
 export function chartOf(files: readonly (readonly [path: string, content: string])[]): Chart {
   const sorted = new Map([...files].sort(([a], [b]) => (a < b ? -1 : 1)));
-  return { manifest: parse(sorted.get('Chart.yaml') ?? '') as ChartManifest, files: sorted };
+  return { manifest: parse(sorted.get('Chart.yaml') ?? '', KUBECTL_YAML) as ChartManifest, files: sorted };
 }
 
 function readChart(directory: string): [string, string][] {

@@ -1,16 +1,17 @@
 // From the chart and values to the objects, in the order in which they are to be applied, and to YAML. Pure.
 import { parseAllDocuments } from 'yaml';
 import { SYSTEM_NAMESPACE } from '#core/contract/names.ts';
+import { KUBECTL_YAML } from '#objects/yaml/schema.ts';
 import type { Chart } from './chart.ts';
 import { CHART_KINDS } from './chart-kinds.ts';
 import { render } from './template/evaluate.ts';
 import { type Value, yamlOf } from './template/functions.ts';
 import { parseTemplate } from './template/parse.ts';
-import { type Node, type Template, TemplateError } from './template/syntax.ts';
+import { type ChartTemplate, type Node, TemplateError } from './template/syntax.ts';
 import type { Values } from './values.ts';
 
 /** A rendered object. */
-export interface Manifest {
+export interface ChartObject {
   readonly apiVersion: string;
   readonly kind: string;
   readonly metadata: { readonly name: string; readonly namespace?: string } & Readonly<Record<string, unknown>>;
@@ -30,7 +31,7 @@ export const RELEASE: Release = { name: 'weft', by: 'weft' };
  * @param values complete and checked
  * @throws TemplateError
  */
-export function renderChart(chart: Chart, values: Values, release: Release = RELEASE): Manifest[] {
+export function renderChart(chart: Chart, values: Values, release: Release = RELEASE): ChartObject[] {
   const { templates, defined } = parseChart(chart);
   const data = {
     Values: values,
@@ -45,13 +46,13 @@ export function renderChart(chart: Chart, values: Values, release: Release = REL
     .map(({ manifest }) => manifest);
 }
 
-/** Documents for `kubectl apply -f -`; YAML 1.1, for that is what kubectl reads. */
+/** Documents for `kubectl apply -f -`; YAML 1.1, because that is what kubectl reads. */
 export function toDocuments(manifests: readonly unknown[]): string {
   return manifests.map((manifest) => `---\n${yamlOf(manifest)}\n`).join('');
 }
 
-function parseChart(chart: Chart): { templates: [string, Template][]; defined: Map<string, readonly Node[]> } {
-  const templates: [string, Template][] = [];
+function parseChart(chart: Chart): { templates: [string, ChartTemplate][]; defined: Map<string, readonly Node[]> } {
+  const templates: [string, ChartTemplate][] = [];
   const defined = new Map<string, readonly Node[]>();
   for (const [file, source] of chart.files) {
     if (!/^templates\/.*\.(yaml|tpl)$/.test(file)) continue;
@@ -65,13 +66,13 @@ function parseChart(chart: Chart): { templates: [string, Template][]; defined: M
   return { templates, defined };
 }
 
-function objectsOf(file: string, text: string): Manifest[] {
-  const manifests: Manifest[] = [];
-  for (const document of parseAllDocuments(text, { version: '1.1' })) {
+function objectsOf(file: string, text: string): ChartObject[] {
+  const manifests: ChartObject[] = [];
+  for (const document of parseAllDocuments(text, KUBECTL_YAML)) {
     const at = { file, line: 1 };
     const [error] = document.errors;
     if (error !== undefined) throw new TemplateError(at, `what it renders is not YAML: ${error.message}`);
-    const manifest = document.toJS() as Manifest | null;
+    const manifest = document.toJS() as ChartObject | null;
     if (manifest === null) continue;
     if (!CHART_KINDS.has(manifest.kind)) throw new TemplateError(at, `it renders a ${manifest.kind}, which has no place in the order`);
     manifests.push(manifest);

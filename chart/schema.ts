@@ -1,4 +1,5 @@
-// Checks values against the chart's values.schema.json: the part of JSON Schema that it uses, with messages that name the nearest right key.
+// Checks values against the chart's values.schema.json: the part of JSON Schema that it uses, with messages that name
+// the nearest right key.
 import { didYouMean, nearest } from '#core/text/nearest.ts';
 
 /** The keywords that are honoured; a test sees to it that the chart's schema has no others. */

@@ -1,6 +1,7 @@
-// The values that the chart is rendered with: its own, then files, then --set, each on top of the last as Helm lays them.
+// The values that the chart is rendered with: its own, then files, then --set, each on top of the last as Helm lays
+// them.
 import { parseDocument } from 'yaml';
-import { KUBECTL_YAML } from '#objects/kubectl-yaml.ts';
+import { KUBECTL_YAML } from '#objects/yaml/schema.ts';
 import { type Schema, schemaAt, typesOf } from './schema.ts';
 
 export type Values = Readonly<Record<string, unknown>>;
@@ -41,8 +42,8 @@ export function mergeValues(base: Values, over: Values): Values {
 }
 
 /**
- * One `--set a.b=c`, in Helm's notation: several by commas, `{x,y}` for a list, a backslash before a comma or dot that is meant itself.
- * true, false, null and integers are those, unless the schema wants a string there.
+ * One `--set a.b=c`, in Helm's notation: several by commas, `{x,y}` for a list, a backslash before a comma or dot that
+ * is meant itself. true, false, null and integers are those, unless the schema wants a string there.
  * @throws ValuesError
  */
 export function parseSet(words: string, schema: Schema): Values {

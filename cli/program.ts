@@ -1,4 +1,4 @@
-// The `weft` command: its verbs, and what becomes of wrong words.
+// The `weft` command: its verbs, and the exit codes of wrong usage and of failures.
 import { Command, CommanderError } from 'commander';
 import { VERSION } from '#core/contract/version.ts';
 import { EXIT_FAILED, EXIT_USAGE, Failure, UsageError } from '#core/program/failure.ts';

@@ -1,39 +1,35 @@
-// The control plane as a program: of a cluster, or with --dir from a directory of manifests. Environment, signals and exit codes are here.
+// The control plane as a program: of a cluster, or with --dir from a directory of manifests. Environment, signals and
+// exit codes are here.
 import { hostname } from 'node:os';
-import { SYSTEM_NAMESPACE } from '#core/contract/names.ts';
 import { createLogger, type Logger } from '#core/program/log.ts';
 import { systemTimers } from '#core/program/timers.ts';
 import { connectKube } from '#kube/client.ts';
 import { ClusterProgram } from './program/cluster.ts';
 import { startDirectoryProgram } from './program/directory.ts';
-import { readSettings, type Settings, USAGE } from './program/settings.ts';
+import { type ControlPlaneSettings, readControlPlaneSettings, USAGE } from './program/settings.ts';
 
 const EXIT_FAILED = 1;
 const EXIT_USAGE = 2;
-const DEFAULT_MESH_NAME = 'weft';
-/** Stopping takes no longer; then the process ends whatever still holds it. */
+/** Stopping takes no longer, in ms; then the process ends, whatever still holds it. */
 const STOP_WITHIN_MS = 5000;
 
 type Stop = () => Promise<void>;
 
-/** Begins; `started` is told how to stop as soon as there is something to stop. */
-async function run(settings: Settings, environment: NodeJS.ProcessEnv, log: Logger, started: (stop: Stop) => void): Promise<void> {
-  const { dir, secrets, host, port, viewPort, trustDomain, leafLifetimeMs, strictReferenceGrants, defaultTraceSampling } = settings;
+/** Begins; `started` is called with what stops it as soon as there is something to stop. */
+async function run(settings: ControlPlaneSettings, log: Logger, started: (stop: Stop) => void): Promise<void> {
+  const { dir, secrets, host, kubeconfig, port, viewPort, trustDomain, meshName, leafLifetimeMs } = settings;
   if (dir !== undefined) {
     started(await startDirectoryProgram({ dir, secrets, host: host ?? '127.0.0.1', port, viewPort, trustDomain, log }));
     return;
   }
-  const client = await connectKube({ ...(environment.KUBECONFIG ? { kubeconfig: environment.KUBECONFIG } : {}), environment });
-  const pod = { namespace: environment.WEFT_POD_NAMESPACE || SYSTEM_NAMESPACE, name: environment.WEFT_POD_NAME || hostname() };
-  const meshName = environment.WEFT_MESH_NAME || DEFAULT_MESH_NAME;
   const around = {
-    client,
-    pod,
+    client: await connectKube({ ...(kubeconfig === undefined ? {} : { kubeconfig }), environment: process.env }),
+    pod: { namespace: settings.podNamespace, name: settings.podName ?? hostname() },
     trustDomain,
     meshName,
     leafLifetimeMs,
-    strictReferenceGrants,
-    defaultTraceSampling,
+    strictReferenceGrants: settings.strictReferenceGrants,
+    defaultTraceSampling: settings.defaultTraceSampling,
     port,
     viewPort,
     timers: systemTimers,
@@ -54,11 +50,8 @@ async function run(settings: Settings, environment: NodeJS.ProcessEnv, log: Logg
   }
 }
 
-const settings = readSettings(process.argv.slice(2), process.env);
-if (typeof settings === 'string') {
-  process.stderr.write(`${settings}\n\n${USAGE}`);
-  process.exitCode = EXIT_USAGE;
-} else {
+/** Runs until a signal comes or the program fails. */
+function main(settings: ControlPlaneSettings): void {
   const log = createLogger({
     level: settings.logLevel,
     format: settings.logFormat,
@@ -73,7 +66,7 @@ if (typeof settings === 'string') {
       setTimeout(() => process.exit(EXIT_FAILED), STOP_WITHIN_MS).unref();
       void stop().then(() => process.exit());
     });
-  run(settings, process.env, log, (how) => {
+  run(settings, log, (how) => {
     stop = how;
   }).catch((error: unknown) => {
     // A defect of ours needs its stack; what a person can put right does not.
@@ -82,3 +75,9 @@ if (typeof settings === 'string') {
     process.exit(EXIT_FAILED);
   });
 }
+
+const read = readControlPlaneSettings(process.argv.slice(2), process.env);
+if ('problems' in read) {
+  process.stderr.write(`${read.problems.join('\n')}\n\n${USAGE}`);
+  process.exitCode = EXIT_USAGE;
+} else main(read.settings);

@@ -1,14 +1,17 @@
-// The annotations by which a namespace or a pod changes what is injected: the pod's wins. A wrong value changes nothing and is told about.
-import { parseAccessLog } from '#core/contract/access-filter.ts';
-import { ANNOTATION_ACCESS_LOG, ANNOTATION_STATUS, ANNOTATION_TRACE_SAMPLING, LABEL_INJECT, LABEL_MTLS } from '#core/contract/names.ts';
-import { formatPortRanges, parsePortRanges } from '#core/contract/port-ranges.ts';
-import { parseTraceSampling } from '#core/contract/trace-sampling.ts';
-import { isLogLevel, LOG_LEVELS } from '#core/program/log.ts';
+// How the annotations of a namespace and of a pod change what is injected: the pod's go before. A wrong value changes
+// nothing and gives a warning.
+import {
+  ANNOTATION_PREFIX,
+  type Annotation,
+  INJECTION_ANNOTATIONS,
+  type InjectionAnnotation,
+  LIVE_ANNOTATIONS,
+  RESERVED_ANNOTATIONS,
+} from '#core/contract/annotations.ts';
+import { ANNOTATION_STATUS, LABEL_INJECT, LABEL_MTLS } from '#core/contract/names.ts';
+import { parseQuantity } from '#core/contract/quantity.ts';
 import { nearest } from '#core/text/nearest.ts';
-import { parseQuantity } from './quantity.ts';
 
-const PREFIX = 'weft.dev/';
-const LONGEST_DRAIN_SECONDS = 3600;
 const LONGEST_SHOWN = 60;
 
 /** Kubernetes quantities; '' where nothing is asked for. */
@@ -31,51 +34,27 @@ export interface SidecarOptions {
   readonly resources: SidecarResources;
 }
 
-export type OptionField = Exclude<keyof SidecarOptions, 'resources'> | keyof SidecarResources;
-
-const ANNOTATIONS: Readonly<Record<string, OptionField>> = {
-  'weft.dev/skip-inbound-ports': 'skipInboundPorts',
-  'weft.dev/skip-outbound-ports': 'skipOutboundPorts',
-  'weft.dev/opaque-ports': 'opaquePorts',
-  'weft.dev/log-level': 'logLevel',
-  'weft.dev/drain-seconds': 'drainSeconds',
-  'weft.dev/proxy-cpu-request': 'cpuRequest',
-  'weft.dev/proxy-cpu-limit': 'cpuLimit',
-  'weft.dev/proxy-memory-request': 'memoryRequest',
-  'weft.dev/proxy-memory-limit': 'memoryLimit',
-  'weft.dev/image': 'image',
-};
-
-const PARSERS: Readonly<Record<OptionField, (text: string) => string | number>> = {
-  image,
-  logLevel,
-  drainSeconds,
-  opaquePorts: ports,
-  skipInboundPorts: ports,
-  skipOutboundPorts: ports,
-  cpuRequest: quantity,
-  cpuLimit: quantity,
-  memoryRequest: quantity,
-  memoryLimit: quantity,
-};
-
-/** The value of an option from its text. @throws RangeError saying what it must be, with the nearest valid form */
-export function parseOption(field: OptionField, text: string): string | number {
-  return PARSERS[field](text);
+/**
+ * Of live annotations injection only says what is wrong with them: sidecars get them from the control plane (option
+ * null).
+ */
+interface Known {
+  readonly annotation: Annotation<string | number>;
+  readonly option: InjectionAnnotation | null;
 }
 
-/** Sidecars follow these as they change, by way of the control plane: injection only says what is wrong with them. */
-const LIVE: Readonly<Record<string, (text: string) => unknown>> = {
-  [ANNOTATION_TRACE_SAMPLING]: parseTraceSampling,
-  [ANNOTATION_ACCESS_LOG]: parseAccessLog,
-};
-
-/** Named in the design, not there yet. */
-const NOT_YET = ['weft.dev/concurrency'];
+const KNOWN: ReadonlyMap<string, Known> = new Map([
+  ...Object.entries(INJECTION_ANNOTATIONS).map(([option, annotation]): [string, Known] => [
+    annotation.key,
+    { annotation, option: option as InjectionAnnotation },
+  ]),
+  ...Object.values(LIVE_ANNOTATIONS).map((annotation): [string, Known] => [annotation.key, { annotation, option: null }]),
+]);
 
 /**
  * The defaults as changed by the annotations of namespace and pod.
- * @returns what holds, and one warning for each value that could not be taken, naming annotation, value and the nearest valid form
+ * @returns what holds, and one warning for each value that could not be taken, naming annotation, value and the nearest
+ *   valid form
  */
 export function applyAnnotations(
   defaults: SidecarOptions,
@@ -83,21 +62,21 @@ export function applyAnnotations(
   pod: Readonly<Record<string, string>>,
 ): { options: SidecarOptions; warnings: string[] } {
   const warnings: string[] = [];
-  const taken: Partial<Record<OptionField, string | number>> = {};
+  const taken: Partial<Record<InjectionAnnotation, string | number>> = {};
   for (const [owner, annotations] of [
     ['namespace', namespace],
     ['pod', pod],
   ] as const) {
     for (const [key, value] of Object.entries(annotations)) {
-      if (!key.startsWith(PREFIX) || key === ANNOTATION_STATUS) continue;
-      const live = Object.hasOwn(LIVE, key);
-      if (!live && !Object.hasOwn(ANNOTATIONS, key)) {
+      if (!key.startsWith(ANNOTATION_PREFIX) || key === ANNOTATION_STATUS) continue;
+      const known = KNOWN.get(key);
+      if (known === undefined) {
         warnings.push(`${owner} annotation ${shown(key)}: ${strange(key)}`);
         continue;
       }
       try {
-        if (live) LIVE[key](value);
-        else taken[ANNOTATIONS[key]] = parseOption(ANNOTATIONS[key], value);
+        const read = known.annotation.read(value);
+        if (known.option !== null) taken[known.option] = read;
       } catch (error) {
         if (!(error instanceof RangeError)) throw error;
         warnings.push(`${owner} annotation ${key}: ${shown(value)} is ignored: ${error.message}`);
@@ -127,46 +106,18 @@ export function exceeds(request: string, limit: string): boolean {
   return request !== '' && limit !== '' && parseQuantity(request)! > parseQuantity(limit)!;
 }
 
-function pick(taken: Partial<Record<OptionField, string | number>>, fields: readonly OptionField[]): Record<string, never> {
-  return Object.fromEntries(fields.flatMap((field) => (taken[field] === undefined ? [] : [[field, taken[field] as never]])));
+function pick(
+  taken: Partial<Record<InjectionAnnotation, string | number>>,
+  options: readonly InjectionAnnotation[],
+): Record<string, never> {
+  return Object.fromEntries(options.flatMap((option) => (taken[option] === undefined ? [] : [[option, taken[option] as never]])));
 }
 
 function strange(key: string): string {
-  if (NOT_YET.includes(key)) return `Weft has no such setting yet, it does nothing`;
+  if (RESERVED_ANNOTATIONS.includes(key)) return `Weft has no such setting yet, it does nothing`;
   if (key === LABEL_INJECT || key === LABEL_MTLS) return 'it does nothing here, it must be a label';
-  const near = nearest(key, [...Object.keys(ANNOTATIONS), ...Object.keys(LIVE)]);
+  const near = nearest(key, KNOWN.keys());
   return `Weft knows no such annotation${near === undefined ? '' : `, did you mean ${near}?`}`;
-}
-
-function ports(text: string): string {
-  const { ranges, problems } = parsePortRanges(text);
-  if (problems.length > 0) throw new RangeError(problems[0]);
-  return formatPortRanges(ranges);
-}
-
-function logLevel(text: string): string {
-  if (isLogLevel(text)) return text;
-  const near = nearest(text, LOG_LEVELS);
-  throw new RangeError(`it must be one of ${LOG_LEVELS.join(', ')}${near === undefined ? '' : `, did you mean ${near}?`}`);
-}
-
-function drainSeconds(text: string): number {
-  if (/^\d{1,4}$/.test(text) && Number(text) <= LONGEST_DRAIN_SECONDS) return Number(text);
-  const near = /^\d+s$/.test(text) ? `, did you mean ${text.slice(0, -1)}?` : '';
-  throw new RangeError(`it must be whole seconds from 0 to ${LONGEST_DRAIN_SECONDS}${near}`);
-}
-
-function quantity(text: string): string {
-  // An empty value takes a default away.
-  if (text === '' || parseQuantity(text) !== null) return text;
-  const near = text.replace(/\s+/g, '').replace(/([kmgt])i?b$/i, (_, unit: string) => `${unit.toUpperCase()}i`);
-  const hint = near !== text && parseQuantity(near) !== null ? `, did you mean ${near}?` : '';
-  throw new RangeError(`it must be a quantity such as 100m or 64Mi${hint}`);
-}
-
-function image(text: string): string {
-  if (/^[A-Za-z0-9][\w.\-/:@]{0,511}$/.test(text)) return text;
-  throw new RangeError('it must be the name of an image such as registry.example/weft:1.0');
 }
 
 function shown(text: string): string {

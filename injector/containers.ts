@@ -1,4 +1,5 @@
 // The container that injection adds, and the volume that it reads.
+import { SIDECAR_DEFAULTS, SIDECAR_NODE_FLAGS, SIDECAR_PROCESS_ENVIRONMENT, type SidecarVariable } from '#core/contract/environment.ts';
 import {
   SIDECAR_ADMIN_PORT,
   SIDECAR_CONTAINER,
@@ -7,10 +8,10 @@ import {
   TRUST_CONFIG_MAP,
   TRUST_KEY,
 } from '#core/contract/names.ts';
+import { formatProbes, type ProbeTarget } from '#core/contract/probes.ts';
 import type { SidecarOptions, SidecarResources } from './annotations.ts';
 import { IDENTITY_VOLUME, TOKEN_CONTAINER } from './decide.ts';
 import type { Container } from './pod.ts';
-import type { ProbeTarget } from './probes.ts';
 
 const IDENTITY_PATH = '/var/run/secrets/weft.dev';
 const TOKEN_SECONDS = 12 * 3600;
@@ -26,21 +27,19 @@ export interface InjectionSettings extends SidecarOptions {
   readonly trustRoots: string;
   /** URL of an OTLP/HTTP collector for spans; '': none. */
   readonly tracingEndpoint: string;
-  /** Share of the traces that begin at a sidecar, 0 to 1; of no meaning without the endpoint. */
+  /** Share of the traces that begin at a sidecar, 0 to 1; it means nothing without the endpoint. */
   readonly tracingSampling: number;
   /** What parseAccessLog() takes: the access log where no annotation says otherwise. */
   readonly accessLog: string;
-  /** Of Weft, for the status annotation. */
+  /** Version of Weft, which the status annotation names. */
   readonly version: string;
 }
 
-/** Frugal: for a proxy that allocates little per call. */
-const NODE_FLAGS = ['--max-semi-space-size=1', '--optimize-for-size', '--v8-pool-size=1', '--expose-gc'];
-
 /**
- * The sidecar: a native one, so that it starts before and ends after everything else, and a Job can end. It begins as root to load the capture
- * rules, then becomes its own user for good. The kubelet starts the next container when the postStart command has ended; it looks at startup
- * probes only at its own pace, which would cost each pod a second or two (docs/decisions/0011).
+ * The sidecar: a native one, so that it starts before and ends after everything else, and a Job can end. It begins as
+ * root to load the capture rules, then becomes its own user for good. The kubelet starts the next container when the
+ * postStart command has ended; it looks at startup probes only at its own pace, which would cost each pod a second or
+ * two (docs/decisions/0011).
  */
 export function sidecarContainer(settings: InjectionSettings, probes: Readonly<Record<string, ProbeTarget>>): Container {
   return container({
@@ -48,11 +47,12 @@ export function sidecarContainer(settings: InjectionSettings, probes: Readonly<R
     image: settings.image,
     imagePullPolicy: settings.imagePullPolicy,
     restartPolicy: 'Always',
-    command: ['node', '/weft/capture.mjs', '--', ...NODE_FLAGS, '/weft/sidecar.mjs'],
+    command: ['node', '/weft/capture.mjs', '--', ...SIDECAR_NODE_FLAGS, '/weft/sidecar.mjs'],
     env: sidecarEnvironment(settings, probes),
     ports: [{ name: 'weft-admin', containerPort: SIDECAR_ADMIN_PORT, protocol: 'TCP' }],
     lifecycle: { postStart: { exec: { command: ['node', '/weft/ready.mjs'] } } },
-    // Once a second, or a pod whose sidecar became ready would wait for the next look. Its answer does not depend on the control plane being there.
+    // Once a second, so that a pod whose sidecar became ready does not wait for the next look. The answer does not
+    // depend on the control plane being there.
     readinessProbe: { httpGet: { port: SIDECAR_ADMIN_PORT, path: '/readyz' }, periodSeconds: 1, timeoutSeconds: 2, failureThreshold: 3 },
     livenessProbe: { httpGet: { port: SIDECAR_ADMIN_PORT, path: '/livez' }, periodSeconds: 10, timeoutSeconds: 2, failureThreshold: 3 },
     ...resourcesOf(settings.resources),
@@ -71,9 +71,9 @@ export function sidecarContainer(settings: InjectionSettings, probes: Readonly<R
 }
 
 /**
- * A container that ends at once, for pods that are root all over: there the kubelet would make the projected token root's alone (mode 0600), which
- * the sidecar no longer is when it reads it anew. One container of another user keeps it from doing so (FsUserFrom in Kubernetes'
- * pkg/volume/util/util.go).
+ * A container that ends at once, added to pods whose containers all run as root: there the kubelet would make the
+ * projected token root's alone (mode 0600), which the sidecar no longer is when it reads the token again. One container
+ * of another user keeps it from doing so (FsUserFrom in Kubernetes' pkg/volume/util/util.go).
  */
 export function tokenContainer(settings: InjectionSettings): Container {
   return container({
@@ -94,25 +94,36 @@ export function tokenContainer(settings: InjectionSettings): Container {
   });
 }
 
-/** The volume with the pod's token for Weft and the roots by which the sidecar knows the control plane. Only the sidecar mounts it. */
+/**
+ * The volume with the pod's token for Weft and the roots by which the sidecar knows the control plane. Only the sidecar
+ * mounts it.
+ */
 export function identityVolume(): { name: string } & Record<string, unknown> {
   return {
     name: IDENTITY_VOLUME,
     projected: {
-      // The kubelet gives a projected token to a user only where all containers share runAsUser, which tokenContainer() prevents; else the mode
-      // decides, and the sidecar's user is "other". With fsGroup the kubelet narrows it to 0640 and that group, which the sidecar keeps.
+      // The kubelet gives a projected token to a user only where all containers share runAsUser, which tokenContainer()
+      // prevents; else the mode decides, and the sidecar's user is "other". With fsGroup the kubelet narrows it to 0640
+      // and that group, which the sidecar keeps.
       defaultMode: 0o644,
       sources: [
         { serviceAccountToken: { audience: TOKEN_AUDIENCE, expirationSeconds: TOKEN_SECONDS, path: 'token' } },
-        // Absent in a namespace's first seconds: WEFT_TRUST_ROOTS bridges them, and the kubelet adds the file when it is there.
+        // Absent in a namespace's first seconds: WEFT_TRUST_ROOTS bridges them, and the kubelet adds the file when it
+        // is there.
         { configMap: { name: TRUST_CONFIG_MAP, optional: true, items: [{ key: TRUST_KEY, path: `trust/${TRUST_KEY}` }] } },
       ],
     },
   };
 }
 
-function sidecarEnvironment(settings: InjectionSettings, probes: Readonly<Record<string, ProbeTarget>>): unknown[] {
-  const env: unknown[] = [
+/** One variable of a container. */
+type Variable = { readonly name: SidecarVariable } & (
+  | { readonly value: string }
+  | { readonly valueFrom: { readonly fieldRef: { readonly fieldPath: string } } }
+);
+
+function sidecarEnvironment(settings: InjectionSettings, probes: Readonly<Record<string, ProbeTarget>>): Variable[] {
+  const env: Variable[] = [
     { name: 'WEFT_CONTROL_PLANE', value: settings.controlPlane },
     { name: 'WEFT_TOKEN_FILE', value: `${IDENTITY_PATH}/token` },
     { name: 'WEFT_TRUST_BUNDLE_FILE', value: `${IDENTITY_PATH}/trust/${TRUST_KEY}` },
@@ -127,23 +138,29 @@ function sidecarEnvironment(settings: InjectionSettings, probes: Readonly<Record
   if (settings.skipInboundPorts !== '') env.push({ name: 'WEFT_SKIP_INBOUND_PORTS', value: settings.skipInboundPorts });
   if (settings.skipOutboundPorts !== '') env.push({ name: 'WEFT_SKIP_OUTBOUND_PORTS', value: settings.skipOutboundPorts });
   if (settings.opaquePorts !== '') env.push({ name: 'WEFT_OPAQUE_PORTS', value: settings.opaquePorts });
-  // The kubelet replaces $(NAME) in values, which it does not do in a probe's path or headers; $$ is a dollar sign.
-  if (Object.keys(probes).length > 0) env.push({ name: 'WEFT_PROBES', value: JSON.stringify(probes).replaceAll('$', '$$$$') });
+  if (Object.keys(probes).length > 0) env.push(literal('WEFT_PROBES', formatProbes(probes)));
   env.push({ name: 'WEFT_LOG_LEVEL', value: settings.logLevel }, { name: 'WEFT_DRAIN_SECONDS', value: String(settings.drainSeconds) });
   if (settings.tracingEndpoint !== '') {
     env.push(
-      { name: 'OTEL_EXPORTER_OTLP_ENDPOINT', value: settings.tracingEndpoint.replaceAll('$', '$$$$') },
+      literal('OTEL_EXPORTER_OTLP_ENDPOINT', settings.tracingEndpoint),
       { name: 'OTEL_TRACES_SAMPLER', value: 'parentbased_traceidratio' },
       { name: 'OTEL_TRACES_SAMPLER_ARG', value: String(settings.tracingSampling) },
     );
   }
-  if (settings.accessLog !== 'off') env.push({ name: 'WEFT_ACCESS_LOG', value: settings.accessLog.replaceAll('$', '$$$$') });
-  // One arena instead of one per thread: several megabytes of a small process.
-  env.push({ name: 'MALLOC_ARENA_MAX', value: '1' });
+  if (settings.accessLog !== SIDECAR_DEFAULTS.WEFT_ACCESS_LOG) env.push(literal('WEFT_ACCESS_LOG', settings.accessLog));
+  env.push({ name: 'MALLOC_ARENA_MAX', value: SIDECAR_PROCESS_ENVIRONMENT.MALLOC_ARENA_MAX });
   return env;
 }
 
-function downward(name: string, fieldPath: string): unknown {
+/**
+ * The kubelet replaces $(NAME) in values; $$ is a dollar sign (kubernetes.io, "Define dependent environment
+ * variables").
+ */
+function literal(name: SidecarVariable, value: string): Variable {
+  return { name, value: value.replaceAll('$', '$$$$') };
+}
+
+function downward(name: SidecarVariable, fieldPath: string): Variable {
   return { name, valueFrom: { fieldRef: { fieldPath } } };
 }
 

@@ -1,19 +1,22 @@
 // Whether a pod gets a sidecar, and if not, why. Pure; shared by the webhook and `weft inject`.
 import { meantLabelValue } from '#core/contract/labels.ts';
 import { LABEL_INJECT, SIDECAR_CONTAINER, SIDECAR_USER_ID, SYSTEM_NAMESPACE } from '#core/contract/names.ts';
-import type { Container, Pod } from './pod.ts';
+import type { Container, InjectablePod } from './pod.ts';
 
 /** The volume that injection adds. */
 export const IDENTITY_VOLUME = 'weft-identity';
 /** The container that injection adds to pods in which every container is root. */
 export const TOKEN_CONTAINER = 'weft-token';
 
-/** Namespaces whose pods never get a sidecar, whatever their labels: the cluster must be able to start without Weft, and Weft without itself. */
+/**
+ * Namespaces whose pods never get a sidecar, whatever their labels: the cluster must be able to start without Weft, and
+ * Weft without itself.
+ */
 export const EXCLUDED_NAMESPACES: readonly string[] = [SYSTEM_NAMESPACE, 'kube-system', 'kube-public', 'kube-node-lease'];
 
 const MIRROR_ANNOTATION = 'kubernetes.io/config.mirror';
 
-/** What of a namespace counts. */
+/** The fields of a namespace that decide. */
 export interface NamespaceFacts {
   readonly name: string;
   readonly labels: Readonly<Record<string, string>>;
@@ -35,19 +38,19 @@ export type Decision =
   | {
       readonly inject: false;
       readonly reason: SkipReason;
-      /** For people; says what to do where something can be done. */
+      /** For people; it says what to do where something can be done. */
       readonly message: string;
-      /** Whether somebody wanted a sidecar and should hear that there is none. */
+      /** Whether a sidecar was asked for, so that an Event must say that there is none. */
       readonly event: boolean;
     }
   | { readonly deny: string };
 
 /** Decides about one pod that is being created. */
-export function decide(pod: Pod, namespace: NamespaceFacts): Decision {
+export function decide(pod: InjectablePod, namespace: NamespaceFacts): Decision {
   if (EXCLUDED_NAMESPACES.includes(namespace.name))
     return skip('NamespaceExcluded', `pods of namespace ${namespace.name} never get a sidecar`, false);
-  const wish = wishOf(pod, namespace);
-  if (wish !== 'wanted') return wish;
+  const asked = askedFor(pod, namespace);
+  if (asked !== 'injection') return asked;
 
   if (pod.metadata?.annotations?.[MIRROR_ANNOTATION] !== undefined)
     return skip('MirrorPod', 'a static pod is made by its node from a file and cannot be changed', true);
@@ -62,15 +65,16 @@ export function decide(pod: Pod, namespace: NamespaceFacts): Decision {
 }
 
 /** Whether injection has been here: a restartable init container of our name. The annotation alone may be a copy. */
-export function hasSidecar(pod: Pod): boolean {
+export function hasSidecar(pod: InjectablePod): boolean {
   return (pod.spec?.initContainers ?? []).some(({ name, restartPolicy }) => name === SIDECAR_CONTAINER && restartPolicy === 'Always');
 }
 
-function wishOf(pod: Pod, namespace: NamespaceFacts): 'wanted' | Decision {
+/** What the labels ask for; a Decision: no sidecar. */
+function askedFor(pod: InjectablePod, namespace: NamespaceFacts): 'injection' | Decision {
   const own = pod.metadata?.labels?.[LABEL_INJECT];
   const value = own ?? namespace.labels[LABEL_INJECT];
   const owner = own === undefined ? `namespace ${namespace.name}` : 'pod';
-  if (value === 'enabled') return 'wanted';
+  if (value === 'enabled') return 'injection';
   if (value === undefined)
     return skip('NamespaceNotLabelled', `neither the pod nor namespace ${namespace.name} has the label ${LABEL_INJECT}: enabled`, false);
   if (value === 'disabled') return skip('OptedOut', `the ${owner} has the label ${LABEL_INJECT}: disabled`, false);
@@ -83,8 +87,11 @@ function wishOf(pod: Pod, namespace: NamespaceFacts): 'wanted' | Decision {
   );
 }
 
-/** Capture exempts the sidecar's user id: whatever runs as it escapes the mesh and could reach the sidecar's files. */
-function userProblem(pod: Pod): string {
+/**
+ * Capture exempts the sidecar's user id: a container that runs as it escapes the mesh and could reach the sidecar's
+ * files.
+ */
+function userProblem(pod: InjectablePod): string {
   const why = `${SIDECAR_USER_ID} is the sidecar's own user id, its traffic is not captured; use another`;
   if (pod.spec?.securityContext?.runAsUser === SIDECAR_USER_ID) return `spec.securityContext.runAsUser: ${why}`;
   for (const [list, containers] of containerLists(pod)) {
@@ -94,7 +101,7 @@ function userProblem(pod: Pod): string {
   return '';
 }
 
-function collision(pod: Pod): string {
+function collision(pod: InjectablePod): string {
   for (const [list, containers] of containerLists(pod)) {
     for (const { name } of containers)
       if (name === SIDECAR_CONTAINER || name === TOKEN_CONTAINER)
@@ -105,7 +112,7 @@ function collision(pod: Pod): string {
     : '';
 }
 
-function containerLists(pod: Pod): [string, Container[]][] {
+function containerLists(pod: InjectablePod): [string, Container[]][] {
   return [
     ['initContainers', pod.spec?.initContainers ?? []],
     ['containers', pod.spec?.containers ?? []],

@@ -1,4 +1,5 @@
-// Pod in, pod with a sidecar out. Pure; shared by the webhook and `weft inject`. Untouched parts of the pod are the very same objects.
+// Pod in, pod with a sidecar out. Pure; shared by the webhook and `weft inject`. Untouched parts of the pod are the
+// very same objects.
 import { isLabelValue, meantLabelValue } from '#core/contract/labels.ts';
 import {
   ANNOTATION_STATUS,
@@ -13,20 +14,23 @@ import { parsePortRanges } from '#core/contract/port-ranges.ts';
 import { applyAnnotations } from './annotations.ts';
 import { type InjectionSettings, identityVolume, sidecarContainer, tokenContainer } from './containers.ts';
 import { type NamespaceFacts, TOKEN_CONTAINER } from './decide.ts';
-import type { Pod } from './pod.ts';
+import type { InjectablePod } from './pod.ts';
 import { rewriteProbes } from './probes.ts';
 
 const DEFAULT_CONTAINER = 'kubectl.kubernetes.io/default-container';
 const PROMETHEUS = ['prometheus.io/scrape', 'prometheus.io/port', 'prometheus.io/path'];
 
 export interface Injected {
-  readonly pod: Pod;
-  /** For whoever creates the pod: values that were not taken, probes that could not be rewritten. */
+  readonly pod: InjectablePod;
+  /** For the client that creates the pod: values that were not taken, probes that could not be rewritten. */
   readonly warnings: readonly string[];
 }
 
-/** Adds sidecar, volume and annotations to a pod for which `decide` said yes. Given its own result it would add them again. */
-export function inject(pod: Pod, namespace: NamespaceFacts, settings: InjectionSettings): Injected {
+/**
+ * Adds sidecar, volume and annotations to a pod for which `decide` said yes. Given its own result it would add them
+ * again.
+ */
+export function inject(pod: InjectablePod, namespace: NamespaceFacts, settings: InjectionSettings): Injected {
   const { options, warnings } = applyAnnotations(settings, namespace.annotations, pod.metadata?.annotations ?? {});
   const effective: InjectionSettings = { ...settings, ...options };
   const probes = rewriteProbes(pod, parsePortRanges(effective.skipInboundPorts).ranges);
@@ -51,7 +55,7 @@ export function inject(pod: Pod, namespace: NamespaceFacts, settings: InjectionS
 }
 
 /** Whether the pod says of each of its containers that it runs as root; an image's own user does not count. */
-function isRootAllOver({ spec }: Pod): boolean {
+function isRootAllOver({ spec }: InjectablePod): boolean {
   const containers = [...(spec?.initContainers ?? []), ...(spec?.containers ?? [])];
   return (
     containers.length > 0 &&
@@ -59,7 +63,7 @@ function isRootAllOver({ spec }: Pod): boolean {
   );
 }
 
-function annotationsOf(pod: Pod, { version, skipInboundPorts }: InjectionSettings): Record<string, string> {
+function annotationsOf(pod: InjectablePod, { version, skipInboundPorts }: InjectionSettings): Record<string, string> {
   const own = pod.metadata?.annotations ?? {};
   const added: Record<string, string> = {};
   const first = pod.spec?.containers?.[0]?.name;
@@ -73,13 +77,13 @@ function annotationsOf(pod: Pod, { version, skipInboundPorts }: InjectionSetting
   added[ANNOTATION_STATUS] = JSON.stringify({
     version,
     containers: isRootAllOver(pod) ? [TOKEN_CONTAINER, SIDECAR_CONTAINER] : [SIDECAR_CONTAINER],
-    // Callers must know: their sidecars would speak mTLS to it.
+    // The control plane reports it to callers, whose sidecars would else speak mTLS to these ports.
     ...(skipInboundPorts === '' ? {} : { [STATUS_SKIP_INBOUND_PORTS]: skipInboundPorts }),
   });
   return { ...own, ...added };
 }
 
-function mtlsWarning(pod: Pod): string[] {
+function mtlsWarning(pod: InjectablePod): string[] {
   const mode = pod.metadata?.labels?.[LABEL_MTLS];
   if (mode === undefined || isLabelValue(LABEL_MTLS, mode)) return [];
   const near = meantLabelValue(LABEL_MTLS, mode);
@@ -91,7 +95,7 @@ function mtlsWarning(pod: Pod): string[] {
 const SIDECAR_PORTS = [SIDECAR_OUTBOUND_PORT, SIDECAR_INBOUND_PORT, SIDECAR_ADMIN_PORT];
 
 /** A container that listens where the sidecar does makes one of the two fail. */
-function portWarnings({ spec }: Pod): string[] {
+function portWarnings({ spec }: InjectablePod): string[] {
   const staying = (spec?.initContainers ?? []).filter(({ restartPolicy }) => restartPolicy === 'Always');
   return [...staying, ...(spec?.containers ?? [])].flatMap(({ name, ports }) =>
     (ports ?? [])

@@ -3,12 +3,12 @@ import { createLogger } from '#core/program/log.ts';
 import { systemTimers } from '#core/program/timers.ts';
 import { connectInCluster } from '#kube/in-cluster.ts';
 import { startInjector } from './program.ts';
-import { readSettings } from './settings.ts';
+import { readInjectorSettings } from './settings.ts';
 
 const EXIT_FAILED = 1;
 const EXIT_USAGE = 2;
 
-const read = readSettings(process.env);
+const read = readInjectorSettings(process.env);
 if ('problems' in read) {
   process.stderr.write(`${read.problems.join('\n')}\n`);
   process.exit(EXIT_USAGE);

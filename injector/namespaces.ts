@@ -1,11 +1,12 @@
-// What the injector knows of namespaces: kept up to date by a watch, asked for singly where that is too late.
+// What the injector knows of namespaces: a watch keeps it up to date, and single ones are asked for where that is too
+// late.
 
+import { ANNOTATION_PREFIX } from '#core/contract/annotations.ts';
 import { type KubeClient, KubeError } from '#kube/api.ts';
 import type { KubeObject } from '#kube/object.ts';
 import { namespaceKind } from '#objects/namespace.ts';
 import type { NamespaceFacts } from './decide.ts';
 
-const PREFIX = 'weft.dev/';
 /** The API server waits five seconds for a webhook's answer, and a review may ask twice. */
 const LOOKUP_TIMEOUT_MS = 2000;
 
@@ -47,7 +48,7 @@ export class NamespaceCache {
 
   private async ask(name: string): Promise<NamespaceFacts | undefined> {
     try {
-      // Not kept: only the watch knows when it is over.
+      // It is not kept, because only the watch learns when it changes.
       return factsOf(await this.client.request<KubeObject>('GET', { kind: namespaceKind, name }, { timeoutMs: LOOKUP_TIMEOUT_MS }));
     } catch (error) {
       if (error instanceof KubeError && error.status === 404) return undefined;
@@ -59,12 +60,12 @@ export class NamespaceCache {
 /** Keeps of a namespace what injection reads: its name, labels, and Weft's annotations. */
 export function projectNamespace(raw: Record<string, unknown>): KubeObject {
   const { name, labels, annotations } = (raw as KubeObject).metadata ?? {};
-  return { metadata: { name, labels: onlyTexts(labels, ''), annotations: onlyTexts(annotations, PREFIX) } };
+  return { metadata: { name, labels: onlyTexts(labels, ''), annotations: onlyTexts(annotations, ANNOTATION_PREFIX) } };
 }
 
 function factsOf(object: KubeObject): NamespaceFacts {
   const { name = '', labels, annotations } = object.metadata ?? {};
-  return { name, labels: onlyTexts(labels, ''), annotations: onlyTexts(annotations, PREFIX) };
+  return { name, labels: onlyTexts(labels, ''), annotations: onlyTexts(annotations, ANNOTATION_PREFIX) };
 }
 
 function onlyTexts(map: Record<string, string> | undefined, prefix: string): Record<string, string> {

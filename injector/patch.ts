@@ -1,16 +1,16 @@
 // What injection changed as a JSON Patch (RFC 6902): only what differs, arrays by insertion.
 import { createPatch, type Pointer } from 'rfc6902';
-import { isObject, type Pod } from './pod.ts';
+import { type InjectablePod, isObject } from './pod.ts';
 
 export type Operation =
   | { readonly op: 'add' | 'replace'; readonly path: string; readonly value: unknown }
   | { readonly op: 'remove'; readonly path: string };
 
 /**
- * The operations that turn one pod into the other. Parts that are the same object in both are not looked into, so that the cost is that of what
- * changed, however large the pod is.
+ * The operations that turn one pod into the other. Parts that are the same object in both are not looked into, so that
+ * the cost is that of what changed, however large the pod is.
  */
-export function patchOf(before: Pod, after: Pod): Operation[] {
+export function patchOf(before: InjectablePod, after: InjectablePod): Operation[] {
   return difference(before, after);
 }
 
@@ -19,9 +19,9 @@ function difference(before: unknown, after: unknown): Operation[] {
 }
 
 /**
- * Lists: what stands equal at their begin and end is kept, what is between is inserted. rfc6902's own comparison of lists recurses as deep as they
- * are long and takes the product of their lengths: a pod with 50,000 volumes would end it. Everything else, and lists of which something went
- * away, is left to it (undefined).
+ * Lists: what stands equal at their begin and end is kept, what is between is inserted. rfc6902's own comparison of
+ * lists recurses as deep as they are long and takes the product of their lengths: a pod with 50,000 volumes would end
+ * it. Everything else, and lists of which something went away, is left to it (undefined).
  */
 function diffLists(before: unknown, after: unknown, at: Pointer): Operation[] | undefined {
   if (!Array.isArray(before) || !Array.isArray(after) || after.length < before.length) return undefined;

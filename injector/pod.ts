@@ -1,6 +1,7 @@
-// The narrow view of a Pod that injection has: what it reads and adds. All other fields go through untouched, whatever they are.
+// The narrow view of a Pod that injection has: what it reads and adds. All other fields go through untouched, whatever
+// they are.
 
-export interface Pod {
+export interface InjectablePod {
   apiVersion?: string;
   kind?: string;
   metadata?: PodMetadata;
@@ -68,8 +69,9 @@ export interface HttpGet {
 type Json = Record<string, unknown>;
 
 /**
- * What of a value keeps it from being read as a Pod: `spec.containers[0].name must be a string`; '' when nothing does. Only fields of the types
- * above are looked at; an API server sends nothing else, but a webhook's port is open to everybody and a file holds anything.
+ * What of a value keeps it from being read as a Pod: `spec.containers[0].name must be a string`; '' when nothing does.
+ * Only fields of the types above are looked at; an API server sends nothing else, but a webhook's port is open to every
+ * client, and a file holds anything.
  */
 export function podProblem(value: unknown): string {
   if (!isObject(value)) return 'the pod must be an object';

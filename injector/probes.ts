@@ -1,16 +1,9 @@
-// Probes that reach the application past the mesh: the kubelet asks the sidecar's admin port, and the sidecar asks the application.
-// Under STRICT the kubelet, which has no certificate, would otherwise be refused.
+// Probes that reach the application past the mesh: the kubelet asks the sidecar's admin port, and the sidecar asks the
+// application. Under STRICT the kubelet, which has no certificate, would otherwise be refused.
 import { SIDECAR_ADMIN_PORT } from '#core/contract/names.ts';
 import { includesPort, type PortRange } from '#core/contract/port-ranges.ts';
-import type { Container, Pod, Probe } from './pod.ts';
-
-/** Where the sidecar finds the probe's target, as WEFT_PROBES holds it. */
-export interface ProbeTarget {
-  timeoutMs: number;
-  http?: { port: number; path: string; scheme: 'HTTP' | 'HTTPS'; headers?: { name: string; value: string }[] };
-  tcp?: { port: number };
-  grpc?: { port: number; service: string };
-}
+import { DEFAULT_PROBE_TIMEOUT_MS, LONGEST_PROBE_TIMEOUT_MS, PROBE_KINDS, PROBE_PATH, type ProbeTarget } from '#core/contract/probes.ts';
+import type { Container, InjectablePod, Probe } from './pod.ts';
 
 export interface RewrittenProbes {
   /** The containers, those without a rewritten probe being the very same objects. */
@@ -21,26 +14,22 @@ export interface RewrittenProbes {
   readonly warnings: readonly string[];
 }
 
-/** What the sidecar accepts; nobody's application answers a probe later. */
-const LONGEST_TIMEOUT_SECONDS = 600;
-
 const SCHEMES = ['HTTP', 'HTTPS'];
 /** apimachinery's IsHTTPHeaderName. */
 const HEADER_NAME = /^[-A-Za-z0-9]+$/;
 
-const KINDS = ['startup', 'readiness', 'liveness'] as const;
-
 /**
- * Rewrites all HTTP, TCP and gRPC probes of a pod. Left alone: exec; ports that are not captured (`skipInbound`); probes with a `host`, which go
- * elsewhere than to the pod; named ports that the container does not declare (the kubelet would fail on them too; a warning says so); what the API
- * server refuses, for it sees the pod after us and must find it.
+ * Rewrites all HTTP, TCP and gRPC probes of a pod. It leaves alone: exec; ports that are not captured (`skipInbound`);
+ * probes with a `host`, which go elsewhere than to the pod; named ports that the container does not declare (the
+ * kubelet would fail on them too; a warning says so); what the API server refuses, because it judges the pod after us
+ * and must still find the mistake.
  */
-export function rewriteProbes(pod: Pod, skipInbound: readonly PortRange[]): RewrittenProbes {
+export function rewriteProbes(pod: InjectablePod, skipInbound: readonly PortRange[]): RewrittenProbes {
   const targets: Record<string, ProbeTarget> = {};
   const warnings: string[] = [];
   const rewrite = (container: Container): Container => {
     let changed: Container = container;
-    for (const kind of KINDS) {
+    for (const kind of PROBE_KINDS) {
       const field = `${kind}Probe` as const;
       const probe = container[field];
       if (!probe) continue;
@@ -65,7 +54,7 @@ export function rewriteProbes(pod: Pod, skipInbound: readonly PortRange[]): Rewr
 /** The same probe with another handler: periods and thresholds, known or not, stay. */
 function rewritten(probe: Probe, key: string): Probe {
   const { httpGet: _http, tcpSocket: _tcp, grpc: _grpc, ...kept } = probe;
-  return { httpGet: { port: SIDECAR_ADMIN_PORT, path: `/probe/${key}` }, ...kept };
+  return { httpGet: { port: SIDECAR_ADMIN_PORT, path: `${PROBE_PATH}${key}` }, ...kept };
 }
 
 /** null: to be left alone; a text: to be left alone, and why that is noteworthy. */
@@ -78,7 +67,7 @@ function targetOf(probe: Probe, container: Container, skipInbound: readonly Port
   if (port === null) return `container declares no port named ${JSON.stringify(handler.port)}; the probe is left as it is`;
   if (!Number.isInteger(port) || port < 1 || port > 65_535) return null;
   if (port === SIDECAR_ADMIN_PORT || includesPort(skipInbound, port)) return null;
-  const timeoutMs = 1000 * Math.min(probe.timeoutSeconds || 1, LONGEST_TIMEOUT_SECONDS);
+  const timeoutMs = Math.min(1000 * (probe.timeoutSeconds ?? 0) || DEFAULT_PROBE_TIMEOUT_MS, LONGEST_PROBE_TIMEOUT_MS);
   if (tcpSocket) return { timeoutMs, tcp: { port } };
   if (grpc) return { timeoutMs, grpc: { port, service: grpc.service ?? '' } };
   const headers = (httpGet!.httpHeaders ?? []).map(({ name = '', value = '' }) => ({ name, value }));

@@ -10,17 +10,17 @@ import { namespaceKind } from '#objects/namespace.ts';
 import { startHealth } from './health.ts';
 import { InjectorMetrics } from './metrics.ts';
 import { NamespaceCache, projectNamespace } from './namespaces.ts';
-import { answerReview, type ReviewSources } from './review.ts';
+import { answerReview, type ReviewDeps } from './review.ts';
 import { startWebhookServer, type WebhookServer } from './server.ts';
 import { ServingCertificate } from './serving-certificate.ts';
 import type { InjectorSettings } from './settings.ts';
 import { projectTrust, TrustRoots } from './trust-roots.ts';
 import { BundleKeeper, projectConfiguration } from './webhook-configuration.ts';
 
-/** After the order to stop: until then API servers may still be sent here. */
+/** After SIGTERM: until then API servers may still be sent to this replica. */
 const LINGER_MS = 3000;
 
-export interface InjectorSurroundings {
+export interface InjectorDeps {
   readonly client: KubeClient;
   readonly timers: Timers;
   /** In [0, 1). */
@@ -39,9 +39,12 @@ export interface Injector {
   stop(): Promise<void>;
 }
 
-/** Starts the injector; it serves the webhook as soon as the API server has let it have a certificate. @throws Error when a port is taken */
-export async function startInjector(settings: InjectorSettings, surroundings: InjectorSurroundings): Promise<Injector> {
-  const { client, timers, random, log, onFatal } = surroundings;
+/**
+ * Starts the injector; it serves the webhook as soon as it has a certificate, for which it needs the API server.
+ * @throws Error when a port is taken
+ */
+export async function startInjector(settings: InjectorSettings, deps: InjectorDeps): Promise<Injector> {
+  const { client, timers, random, log, onFatal } = deps;
   const metrics = new InjectorMetrics();
   const namespaces = new NamespaceCache(client);
   const roots = new TrustRoots(log.child('roots'));
@@ -56,8 +59,8 @@ export async function startInjector(settings: InjectorSettings, surroundings: In
     names: servingNames(),
     trusted: () => keeper.trusted(),
     onLeaf: ({ certificate: cert, key, notAfterMs }) => {
-      metrics.leafNotAfterMs = notAfterMs;
-      metrics.authorityNotAfterMs = certificate.authorityNotAfterMs();
+      metrics.certificateExpiry.set(notAfterMs / 1000);
+      metrics.authorityExpiry.set(certificate.authorityNotAfterMs() / 1000);
       if (server === undefined) serve({ cert, key });
       else void server.then((running) => running.setIdentity({ cert, key }));
     },
@@ -70,12 +73,12 @@ export async function startInjector(settings: InjectorSettings, surroundings: In
     client,
     bundle: () => certificate.bundle(),
     refresh: () => certificate.refresh(),
-    onPatched: () => metrics.bundlePatches++,
+    onPatched: () => metrics.bundlePatches.inc(),
     timers,
     random,
     log: log.child('webhook'),
   });
-  const sources: ReviewSources = {
+  const reviewDeps: ReviewDeps = {
     namespaceOf: (name, fresh) => namespaces.lookup(name, fresh),
     settings: () => {
       const trustRoots = roots.pem();
@@ -88,11 +91,11 @@ export async function startInjector(settings: InjectorSettings, surroundings: In
   const serve = (identity: { cert: string; key: string }): void => {
     const review = async (body: string) => {
       const beganMs = timers.now();
-      const answer = await answerReview(body, sources);
+      const answer = await answerReview(body, reviewDeps);
       metrics.took(timers.now() - beganMs);
       return answer;
     };
-    const onRefused = (status: number): void => metrics.refuse(status);
+    const onRefused = (status: number): void => metrics.refusedRequests.inc({ status: `${status}` });
     server = startWebhookServer({ host: settings.host, port: settings.webhookPort, identity, review, onRefused });
     server.then((running) => {
       port = running.port;

@@ -1,4 +1,4 @@
-// One AdmissionReview: octets in, status and octets out. No socket, so that every malformed one can be tried (T67).
+// One AdmissionReview: octets in, status and octets out. It has no socket, so that tests can send every malformed one.
 
 import { LABEL_INJECT } from '#core/contract/names.ts';
 import type { Logger } from '#core/program/log.ts';
@@ -7,7 +7,7 @@ import { decide, EXCLUDED_NAMESPACES, type NamespaceFacts, type SkipReason } fro
 import { inject } from './inject.ts';
 import type { InjectorMetrics } from './metrics.ts';
 import { patchOf } from './patch.ts';
-import { isObject, type Pod, podProblem } from './pod.ts';
+import { type InjectablePod, isObject, podProblem } from './pod.ts';
 
 const API_VERSION = 'admission.k8s.io/v1';
 /** The API server cuts a warning at 256 characters, and all of them at 4096. */
@@ -17,7 +17,7 @@ const LONGEST_UID = 256;
 /** Why a namespace's label, or its absence, leaves a pod without a sidecar. */
 const LABEL_REASONS: readonly SkipReason[] = ['NamespaceNotLabelled', 'OptedOut', 'WrongLabelValue'];
 
-/** An Event to be written about whatever owns the pod. */
+/** An Event about the object that owns the pod. */
 export interface InjectionEvent {
   readonly regarding: { apiVersion?: string; kind: string; namespace?: string; name: string; uid?: string };
   readonly type: 'Normal' | 'Warning';
@@ -25,10 +25,13 @@ export interface InjectionEvent {
   readonly message: string;
 }
 
-export interface ReviewSources {
-  /** The namespace's labels and annotations; `fresh`: asked of the API server now. undefined: there is none. Rejects when nobody can say. */
+export interface ReviewDeps {
+  /**
+   * The namespace's labels and annotations; `fresh`: asked of the API server now. undefined: there is none. Rejects
+   * when they cannot be read.
+   */
   readonly namespaceOf: (name: string, fresh?: boolean) => Promise<NamespaceFacts | undefined>;
-  /** What pods get; a text: why there is nothing to give yet. */
+  /** What pods get; a text: why they can get nothing yet. */
   readonly settings: () => InjectionSettings | string;
   readonly record: (event: InjectionEvent) => void;
   readonly metrics: InjectorMetrics;
@@ -46,19 +49,22 @@ interface Request {
   readonly namespace: string;
   readonly dryRun: boolean;
   /** null: it is about something else than a new pod. */
-  readonly pod: Pod | null;
+  readonly pod: InjectablePod | null;
 }
 
-/** Answers a review. Never rejects; a request that is none gets 400, with its uid where it has one, a defect of ours 500. */
-export async function answerReview(body: string, sources: ReviewSources): Promise<Answer> {
-  const { metrics, log } = sources;
+/**
+ * Answers a review. Never rejects; a request that is none gets 400, with its uid where it has one, a defect of ours
+ * 500.
+ */
+export async function answerReview(body: string, deps: ReviewDeps): Promise<Answer> {
+  const { metrics, log } = deps;
   const request = readRequest(body);
   if ('problem' in request) {
     metrics.count('failed', 'BadRequest');
     return { status: 400, body: responseBody(request.uid ?? '', { allowed: false, status: { code: 400, message: request.problem } }) };
   }
   try {
-    return { status: 200, body: responseBody(request.uid, await respond(request, sources)) };
+    return { status: 200, body: responseBody(request.uid, await respond(request, deps)) };
   } catch (error) {
     // The API server takes it for a call that failed: the failurePolicy decides about the pod.
     metrics.count('failed', 'Defect');
@@ -76,8 +82,8 @@ interface Response {
   readonly patchType?: 'JSONPatch';
 }
 
-async function respond({ namespace: name, dryRun, pod }: Request, sources: ReviewSources): Promise<Response> {
-  const { metrics, log } = sources;
+async function respond({ namespace: name, dryRun, pod }: Request, deps: ReviewDeps): Promise<Response> {
+  const { metrics, log } = deps;
   // A webhook configured for more than new pods must not stand in the way.
   if (pod === null) {
     metrics.count('skipped', 'NotAPod');
@@ -90,16 +96,17 @@ async function respond({ namespace: name, dryRun, pod }: Request, sources: Revie
   let namespace: NamespaceFacts | undefined;
   let decision: ReturnType<typeof decide>;
   try {
-    namespace = await sources.namespaceOf(name);
+    namespace = await deps.namespaceOf(name);
     decision = decide(pod, namespace ?? nothingOf(name));
-    // The API server asks about labelled pods and namespaces only: a namespace that seems not to be was labelled a moment ago.
+    // The API server asks about labelled pods and namespaces only: a namespace that seems not to be was labelled a
+    // moment ago.
     if (
       'inject' in decision &&
       !decision.inject &&
       pod.metadata?.labels?.[LABEL_INJECT] === undefined &&
       LABEL_REASONS.includes(decision.reason)
     ) {
-      namespace = await sources.namespaceOf(name, true);
+      namespace = await deps.namespaceOf(name, true);
       decision = decide(pod, namespace ?? nothingOf(name));
     }
   } catch (error) {
@@ -111,7 +118,7 @@ async function respond({ namespace: name, dryRun, pod }: Request, sources: Revie
     metrics.count('denied', 'PodNotInjectable');
     log.info('refused a pod', { namespace: name, pod: nameOf(pod), message: decision.deny });
     if (!dryRun)
-      sources.record({ regarding: ownerOf(pod, name), type: 'Warning', reason: 'InjectionRefused', message: about(pod, decision.deny) });
+      deps.record({ regarding: ownerOf(pod, name), type: 'Warning', reason: 'InjectionRefused', message: about(pod, decision.deny) });
     return { allowed: false, status: { code: 400, reason: 'Invalid', message: `weft: ${decision.deny}` } };
   }
   if (!decision.inject) {
@@ -119,12 +126,11 @@ async function respond({ namespace: name, dryRun, pod }: Request, sources: Revie
     metrics.count('skipped', reason);
     log.debug('left a pod as it is', { namespace: name, pod: nameOf(pod), reason });
     if (!event) return { allowed: true };
-    if (!dryRun)
-      sources.record({ regarding: ownerOf(pod, name), type: 'Warning', reason: 'InjectionSkipped', message: about(pod, message) });
+    if (!dryRun) deps.record({ regarding: ownerOf(pod, name), type: 'Warning', reason: 'InjectionSkipped', message: about(pod, message) });
     return { allowed: true, warnings: warningsOf([`no sidecar: ${message}`]) };
   }
 
-  const settings = sources.settings();
+  const settings = deps.settings();
   if (typeof settings === 'string') return refuseForNow(metrics, 'NotReady', settings);
   const injected = inject(pod, namespace ?? nothingOf(name), settings);
   const patch = patchOf(pod, injected.pod);
@@ -132,7 +138,7 @@ async function respond({ namespace: name, dryRun, pod }: Request, sources: Revie
   log.debug('injected a pod', { namespace: name, pod: nameOf(pod) });
   if (injected.warnings.length > 0 && !dryRun) {
     const message = about(pod, injected.warnings.join('; '));
-    sources.record({ regarding: ownerOf(pod, name), type: 'Warning', reason: 'InjectionWarning', message });
+    deps.record({ regarding: ownerOf(pod, name), type: 'Warning', reason: 'InjectionWarning', message });
   }
   return {
     allowed: true,
@@ -142,7 +148,10 @@ async function respond({ namespace: name, dryRun, pod }: Request, sources: Revie
   };
 }
 
-/** Refused and not failed: with failurePolicy Ignore a failure would let the pod in without its sidecar. Controllers try again. */
+/**
+ * Refused and not failed: with failurePolicy Ignore a failure would let the pod in without its sidecar. Controllers try
+ * again.
+ */
 function refuseForNow(metrics: InjectorMetrics, reason: string, message: string): Response {
   metrics.count('failed', reason);
   return { allowed: false, status: { code: 503, reason: 'ServiceUnavailable', message: `weft: not now, try again: ${message}` } };
@@ -173,7 +182,7 @@ function readRequest(body: string): Request | { problem: string; uid?: string } 
   if (namespace === '') return bad('request.namespace must be set for a pod');
   if (object === null || object === undefined) return bad('request.object must be the pod');
   const problem = podProblem(object);
-  return problem === '' ? { uid, namespace, dryRun: dryRun === true, pod: object as Pod } : bad(`request.object: ${problem}`);
+  return problem === '' ? { uid, namespace, dryRun: dryRun === true, pod: object as InjectablePod } : bad(`request.object: ${problem}`);
 }
 
 function responseBody(uid: string, response: Response): string {
@@ -181,7 +190,7 @@ function responseBody(uid: string, response: Response): string {
 }
 
 /** A pod that is being created has no uid, often no name: Events go to its controller, else to its namespace. */
-function ownerOf(pod: Pod, namespace: string): InjectionEvent['regarding'] {
+function ownerOf(pod: InjectablePod, namespace: string): InjectionEvent['regarding'] {
   const owner = pod.metadata?.ownerReferences?.find(({ controller }) => controller === true);
   if (typeof owner?.kind !== 'string' || typeof owner.name !== 'string')
     return { apiVersion: 'v1', kind: 'Namespace', namespace, name: namespace };
@@ -189,11 +198,11 @@ function ownerOf(pod: Pod, namespace: string): InjectionEvent['regarding'] {
   return { apiVersion, kind, namespace, name, uid };
 }
 
-function about(pod: Pod, message: string): string {
+function about(pod: InjectablePod, message: string): string {
   return `pod ${nameOf(pod)}: ${message}`;
 }
 
-function nameOf(pod: Pod): string {
+function nameOf(pod: InjectablePod): string {
   return pod.metadata?.name ?? `${pod.metadata?.generateName ?? ''}*`;
 }
 

@@ -1,26 +1,35 @@
 // The webhook's HTTPS server: bounds, timeouts, one route.
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import https from 'node:https';
-import { boundConnections } from './connections.ts';
-import { listenOn } from './listen.ts';
+import { dropOldestOfGreediest } from '#core/program/connection-bounds.ts';
+import { listenOn } from '#core/program/http-port.ts';
 import type { Answer } from './review.ts';
 
-/** The API server takes objects of up to 3 MiB, and a review holds them with their surroundings; controller-runtime draws the line here, too. */
+/**
+ * The API server takes objects of up to 3 MiB, and a review holds them with their surroundings; controller-runtime
+ * draws the line here, too.
+ */
 export const LARGEST_REVIEW_BYTES = 7 * 1024 * 1024;
-/** Of all requests together, each until it is answered: what a flood may hold. As objects they take several times as much (256Mi is the default limit). */
+/**
+ * All requests that are not answered yet together: what a flood may hold. As objects they take several times as much
+ * (256Mi is the default limit).
+ */
 export const MOST_BUFFERED_BYTES = 32 * 1024 * 1024;
 /** An API server opens a connection per review under way. */
-export const MOST_CONNECTIONS = 1000;
+const MOST_CONNECTIONS = 1000;
 /** Longer than any answer is waited for: webhooks have 5 seconds here, 30 at most. */
 const REQUEST_TIMEOUT_MS = 10_000;
 const HEADERS_TIMEOUT_MS = 5000;
-/** Longer than the API server's 90 s: whoever closes first may close on a review under way, which a client does not send again, for it is a POST. */
+/**
+ * Longer than the API server's 90 s: if we closed first, it might be on a review under way, which a client does not
+ * send again because it is a POST.
+ */
 const KEEP_ALIVE_MS = 120_000;
-/** Answers take milliseconds; whoever has none by then has gone. */
+/** Answers take milliseconds: a connection that still waits for one then is cut off. */
 const CLOSE_TIMEOUT_MS = 5000;
 const JSON_TYPE = 'application/json';
 
-export interface WebhookServerSettings {
+export interface WebhookServerDeps {
   /** '': all addresses there are, IPv6 only where the machine has it. */
   readonly host: string;
   /** 0: a free one. */
@@ -29,22 +38,24 @@ export interface WebhookServerSettings {
   readonly identity: { readonly cert: string; readonly key: string };
   /** Never rejects. */
   readonly review: (body: string) => Promise<Answer>;
-  /** Told of requests that were refused unread. */
+  /** Called for each request that was refused unread, with its HTTP status. */
   readonly onRefused: (status: number) => void;
 }
 
 export interface WebhookServer {
   readonly port: number;
-  /** From now on, for new connections. @throws Error when certificate and key do not fit */
+  /** Puts another certificate into force for new connections. @throws Error when certificate and key do not fit */
   setIdentity(identity: { cert: string; key: string }): void;
-  /** Still takes reviews, but each answer is the last of its connection: API servers make new ones, to other replicas. */
+  /**
+   * Still takes reviews, but each answer is the last of its connection: API servers make new ones, to other replicas.
+   */
   beginStop(): void;
   /** Takes no more connections, and resolves when the last answer is out, or after five seconds. */
   close(): Promise<void>;
 }
 
 /** Serves POST /inject. @throws Error when the address is taken */
-export async function startWebhookServer(settings: WebhookServerSettings): Promise<WebhookServer> {
+export async function startWebhookServer(settings: WebhookServerDeps): Promise<WebhookServer> {
   const buffered = { bytes: 0 };
   let stopping = false;
   const server = https.createServer(
@@ -63,8 +74,8 @@ export async function startWebhookServer(settings: WebhookServerSettings): Promi
       void serve(request, response, settings, buffered);
     },
   );
-  boundConnections(server, MOST_CONNECTIONS);
-  // Scanners and dropped connections: no concern of ours, and no reason to end.
+  dropOldestOfGreediest(server, MOST_CONNECTIONS);
+  // These are scanners and dropped connections: no concern of ours, and no reason to end.
   server.on('tlsClientError', (_error, socket) => socket.destroy());
   const port = await listenOn(server, settings.host, settings.port);
   return {
@@ -85,7 +96,7 @@ export async function startWebhookServer(settings: WebhookServerSettings): Promi
 async function serve(
   request: IncomingMessage,
   response: ServerResponse,
-  { review, onRefused }: WebhookServerSettings,
+  { review, onRefused }: WebhookServerDeps,
   buffered: { bytes: number },
 ): Promise<void> {
   const refuse = (status: number, message: string): void => {

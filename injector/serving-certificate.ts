@@ -1,4 +1,5 @@
-// The webhook's serving certificate: an authority that all replicas share through a Secret, and a leaf of a day that each makes for itself.
+// The webhook's serving certificate: an authority that all replicas share through a Secret, and a leaf of a day that
+// each makes for itself.
 import { AuthorityError } from '#certs/authority.ts';
 import { checkServingAuthority, generateServingAuthority, issueServing, type ServingLeaf } from '#certs/serving.ts';
 import type { Logger } from '#core/program/log.ts';
@@ -17,7 +18,7 @@ import {
 
 export const SERVING_SECRET = 'weft-injector-tls';
 export const LEAF_LIFETIME_MS = 24 * 3600_000;
-/** How often the Secret is looked at: a step of another replica is seen well before the next one. */
+/** How often the Secret is read: a step of another replica is seen well before the next one. */
 const CHECK_MS = 60_000;
 const RETRY_BASE_MS = 500;
 const RETRY_CAP_MS = 10_000;
@@ -29,7 +30,7 @@ interface Secret {
   data?: Record<string, string>;
 }
 
-export interface ServingCertificateOptions {
+export interface ServingCertificateDeps {
   readonly client: KubeClient;
   readonly namespace: string;
   /** DNS names of the leaf. */
@@ -38,7 +39,7 @@ export interface ServingCertificateOptions {
   readonly trusted: () => string;
   /** A leaf to serve from now on. */
   readonly onLeaf: (leaf: ServingLeaf) => void;
-  /** The Secret was looked at: the bundle may be another. */
+  /** The Secret was read: the bundle may be another. */
   readonly onChecked: () => void;
   readonly timers: Timers;
   /** In [0, 1). */
@@ -47,7 +48,7 @@ export interface ServingCertificateOptions {
 }
 
 export class ServingCertificate {
-  private readonly options: ServingCertificateOptions;
+  private readonly options: ServingCertificateDeps;
   private readonly path: { kind: typeof KINDS.Secret; namespace: string; name: string };
   private state: ServingState | undefined;
   private leafIssuer = '';
@@ -58,7 +59,7 @@ export class ServingCertificate {
   /** One look at a time. */
   private turn: Promise<void> = Promise.resolve();
 
-  constructor(options: ServingCertificateOptions) {
+  constructor(options: ServingCertificateDeps) {
     this.options = options;
     this.path = { kind: KINDS.Secret, namespace: options.namespace, name: SERVING_SECRET };
   }

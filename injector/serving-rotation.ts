@@ -1,6 +1,7 @@
 // The webhook's own authority as its Secret keeps it, and when it changes. Pure.
-// A year's authority is followed by the next one in its last third: first both are trusted, then the new one signs, the old one stays trusted until
-// it ends. At no moment does a replica serve a certificate that the API server has not been told to trust.
+// A year's authority is followed by the next one in its last third: first both are trusted, then the new one signs, the
+// old one stays trusted until it ends. At no moment does a replica serve a certificate that the API server does not
+// trust yet.
 import { checkServingAuthority, notAfterOf, type ServingPair } from '#certs/serving.ts';
 
 const DAY_MS = 24 * 3600_000;
@@ -22,7 +23,7 @@ export interface ServingState {
 export type RotationStep = 'keep' | 'add next' | 'promote' | 'replace';
 
 /**
- * What is to be done about the authority now.
+ * The next step of the authority's life.
  * @param nextIsTrusted whether the API server is known to trust the successor
  */
 export function rotationStep({ current, next }: ServingState, nowMs: number, nextIsTrusted: boolean): RotationStep {

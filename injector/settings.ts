@@ -1,5 +1,9 @@
-// The injector's settings: every environment name, its default and its meaning in one place. All mistakes are reported together.
-import { parseAccessLog } from '#core/contract/access-filter.ts';
+// The injector's settings: every environment name, its default and its meaning in one place. All mistakes are reported
+// together.
+
+import { INJECTION_ANNOTATIONS, type InjectionAnnotation, LIVE_ANNOTATIONS } from '#core/contract/annotations.ts';
+import { SIDECAR_DEFAULTS } from '#core/contract/environment.ts';
+import { isLogLevel, LOG_LEVELS, type LogLevel } from '#core/contract/log-levels.ts';
 import {
   CONTROL_PLANE_GRPC_PORT,
   CONTROL_PLANE_NAME,
@@ -10,17 +14,20 @@ import {
 } from '#core/contract/names.ts';
 import { DEFAULT_TRACE_SAMPLING, parseTraceSampling } from '#core/contract/trace-sampling.ts';
 import { VERSION } from '#core/contract/version.ts';
-import { isLogLevel, LOG_LEVELS, type LogFormat, type LogLevel } from '#core/program/log.ts';
+import type { LogFormat } from '#core/program/log.ts';
 import { didYouMean } from '#core/text/nearest.ts';
-import { exceeds, type OptionField, parseOption } from './annotations.ts';
+import { exceeds } from './annotations.ts';
 import type { InjectionSettings } from './containers.ts';
 
-/** Protocols whose server speaks first, or that look like others: SMTP, MySQL, PostgreSQL, Galera, Redis, Elasticsearch, Memcached. */
+/**
+ * Protocols whose server speaks first, or that look like others: SMTP, MySQL, PostgreSQL, Galera, Redis, Elasticsearch,
+ * Memcached.
+ */
 export const DEFAULT_OPAQUE_PORTS = '25,587,3306,4444,5432,6379,9300,11211';
 const PULL_POLICIES = ['Always', 'IfNotPresent', 'Never'];
 
 export interface InjectorSettings {
-  /** WEFT_POD_NAME: for log lines; default weft-injector. */
+  /** WEFT_POD_NAME, shown in log lines; default weft-injector. */
   readonly podName: string;
   /** WEFT_POD_NAMESPACE: where the Secret of the serving certificate is; default weft-system. */
   readonly namespace: string;
@@ -41,7 +48,7 @@ type Environment = Readonly<Record<string, string | undefined>>;
  * Reads the settings from an environment.
  * @returns the settings, or one message per mistake
  */
-export function readSettings(env: Environment): { settings: InjectorSettings } | { problems: string[] } {
+export function readInjectorSettings(env: Environment): { settings: InjectorSettings } | { problems: string[] } {
   const injection = readInjection(env);
   const problems = 'problems' in injection ? [...injection.problems] : [];
   const level = env.WEFT_LOG_LEVEL || 'info';
@@ -64,9 +71,9 @@ export function readSettings(env: Environment): { settings: InjectorSettings } |
 }
 
 /**
- * Reads what pods get: WEFT_IMAGE (needed), WEFT_IMAGE_PULL_POLICY, WEFT_TRUST_DOMAIN, WEFT_SIDECAR_LOG_LEVEL, WEFT_DRAIN_SECONDS,
- * WEFT_OPAQUE_PORTS, WEFT_SIDECAR_{CPU,MEMORY}_{REQUEST,LIMIT} (empty: none), WEFT_TRACING_ENDPOINT (empty: no tracing), WEFT_TRACING_SAMPLING,
- * WEFT_ACCESS_LOG.
+ * Reads what pods get: WEFT_IMAGE (needed), WEFT_IMAGE_PULL_POLICY, WEFT_TRUST_DOMAIN, WEFT_SIDECAR_LOG_LEVEL,
+ * WEFT_DRAIN_SECONDS, WEFT_OPAQUE_PORTS, WEFT_SIDECAR_{CPU,MEMORY}_{REQUEST,LIMIT} (empty: none), WEFT_TRACING_ENDPOINT
+ * (empty: no tracing), WEFT_TRACING_SAMPLING, WEFT_ACCESS_LOG.
  * @returns the settings, or one message per mistake
  */
 export function readInjection(env: Environment): { injection: Omit<InjectionSettings, 'trustRoots'> } | { problems: string[] } {
@@ -77,12 +84,12 @@ export function readInjection(env: Environment): { injection: Omit<InjectionSett
       return parse(text);
     } catch (error) {
       problems.push(`${name}: ${JSON.stringify(text)}: ${(error as Error).message}`);
-      // Not used: with a problem there are no settings.
+      // It is not used: with a problem there are no settings.
       return undefined as T;
     }
   };
-  const option = <T extends string | number>(name: string, field: OptionField, byDefault: string): T =>
-    read(name, byDefault, (text) => parseOption(field, text) as T);
+  const option = <T extends string | number>(name: string, field: InjectionAnnotation, byDefault: string): T =>
+    read(name, byDefault, (text) => INJECTION_ANNOTATIONS[field].read(text) as T);
   if (!env.WEFT_IMAGE) problems.push('WEFT_IMAGE is not set: the image of the sidecar');
   const imagePullPolicy = env.WEFT_IMAGE_PULL_POLICY || 'IfNotPresent';
   if (!PULL_POLICIES.includes(imagePullPolicy)) {
@@ -95,12 +102,12 @@ export function readInjection(env: Environment): { injection: Omit<InjectionSett
     trustDomain: env.WEFT_TRUST_DOMAIN || DEFAULT_TRUST_DOMAIN,
     controlPlane: `${CONTROL_PLANE_NAME}.${SYSTEM_NAMESPACE}.svc:${CONTROL_PLANE_GRPC_PORT}`,
     version: VERSION,
-    logLevel: option<string>('WEFT_SIDECAR_LOG_LEVEL', 'logLevel', 'info'),
-    drainSeconds: option<number>('WEFT_DRAIN_SECONDS', 'drainSeconds', '30'),
+    logLevel: option<string>('WEFT_SIDECAR_LOG_LEVEL', 'logLevel', SIDECAR_DEFAULTS.WEFT_LOG_LEVEL),
+    drainSeconds: option<number>('WEFT_DRAIN_SECONDS', 'drainSeconds', SIDECAR_DEFAULTS.WEFT_DRAIN_SECONDS),
     opaquePorts: option<string>('WEFT_OPAQUE_PORTS', 'opaquePorts', DEFAULT_OPAQUE_PORTS),
     tracingEndpoint: read('WEFT_TRACING_ENDPOINT', '', collectorUrl),
     tracingSampling: read('WEFT_TRACING_SAMPLING', String(DEFAULT_TRACE_SAMPLING), parseTraceSampling),
-    accessLog: read('WEFT_ACCESS_LOG', 'off', validAccessLog),
+    accessLog: read('WEFT_ACCESS_LOG', SIDECAR_DEFAULTS.WEFT_ACCESS_LOG, LIVE_ANNOTATIONS.accessLog.read),
     skipInboundPorts: '',
     skipOutboundPorts: '',
     resources: {
@@ -119,12 +126,10 @@ export function readInjection(env: Environment): { injection: Omit<InjectionSett
   return problems.length > 0 ? { problems } : { injection };
 }
 
-function validAccessLog(text: string): string {
-  parseAccessLog(text);
-  return text;
-}
-
-/** An http or https URL, or ''. What stands behind "?" or "#" would end up in the middle of the path of requests, and /v1/traces twice. */
+/**
+ * An http or https URL, or ''. What stands behind "?" or "#" would end up in the middle of the path of requests, and
+ * /v1/traces twice.
+ */
 function collectorUrl(text: string): string {
   if (text === '') return text;
   const [whole, base] = /^(.*)\/v1\/traces\/*$/.exec(text) ?? [];

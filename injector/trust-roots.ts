@@ -1,4 +1,4 @@
-// The mesh's roots as the control plane publishes them: sidecars are handed them, for their first seconds.
+// The mesh's roots as the control plane publishes them: injection gives them to sidecars for their first seconds.
 import { splitPem } from '#certs/authority.ts';
 import { TRUST_CONFIG_MAP, TRUST_KEY } from '#core/contract/names.ts';
 import type { Logger } from '#core/program/log.ts';

@@ -1,5 +1,5 @@
-// Keeps the caBundle of our MutatingWebhookConfiguration right: at the start, when the authority rotates, and when somebody edits it (T74).
-// Nothing else of that object is ever written.
+// Keeps the caBundle of our MutatingWebhookConfiguration right: at the start, when the authority rotates, and when
+// another client edits it. Nothing else of that object is ever written.
 
 import { INJECTOR_NAME } from '#core/contract/names.ts';
 import type { Logger } from '#core/program/log.ts';
@@ -9,20 +9,20 @@ import { KINDS, type KubeClient } from '#kube/api.ts';
 import type { KubeObject } from '#kube/object.ts';
 import { isObject } from './pod.ts';
 
-/** Two that disagree about the bundle must not write in turn as fast as they can. */
+/** Two writers that disagree about the bundle must not write in turn as fast as they can. */
 const LEAST_INTERVAL_MS = 500;
 const RETRY_BASE_MS = 250;
 const RETRY_CAP_MS = 10_000;
 
-export interface WebhookConfiguration extends KubeObject {
+interface WebhookConfiguration extends KubeObject {
   webhooks: { name: string; caBundle: string }[];
 }
 
-export interface BundleKeeperOptions {
+export interface BundleKeeperDeps {
   readonly client: KubeClient;
   /** What must be trusted, PEM; '' while unknown. */
   readonly bundle: () => string;
-  /** Makes sure that `bundle` says the latest; asked before others' changes are undone. */
+  /** Makes sure that `bundle` is the latest; called before others' changes are undone. */
   readonly refresh: () => Promise<void>;
   readonly onPatched: () => void;
   readonly timers: Timers;
@@ -32,7 +32,7 @@ export interface BundleKeeperOptions {
 }
 
 export class BundleKeeper {
-  private readonly options: BundleKeeperOptions;
+  private readonly options: BundleKeeperDeps;
   private found: WebhookConfiguration | undefined;
   private asserted = false;
   /** The caBundle that we wrote last, base64. */
@@ -43,7 +43,7 @@ export class BundleKeeper {
   private lastPatchMs = Number.NEGATIVE_INFINITY;
   private cancel: () => void = () => {};
 
-  constructor(options: BundleKeeperOptions) {
+  constructor(options: BundleKeeperDeps) {
     this.options = options;
   }
 
@@ -60,7 +60,7 @@ export class BundleKeeper {
     return bundles.size === 1 ? Buffer.from([...bundles][0], 'base64').toString('utf8') : '';
   }
 
-  /** '' once the API server has been told whom to trust; that it was told otherwise later is repaired, and no reason to be called less. */
+  /** '' once the API server has had the right bundle. A later edit is repaired, and no reason to stop being ready. */
   notReady(): string {
     if (this.asserted) return '';
     return this.found === undefined ? `MutatingWebhookConfiguration ${INJECTOR_NAME} is not there` : 'its caBundle is not set yet';
@@ -102,7 +102,8 @@ export class BundleKeeper {
         const path = { kind: KINDS.MutatingWebhookConfiguration, name: INJECTOR_NAME };
         const before = this.found;
         const result = await client.request('PATCH', path, { patch: 'json', body: patchOf(before, wanted) });
-        // What the watch has said meanwhile may be younger than the answer; if it is older, we write once more than needed.
+        // What the watch has said meanwhile may be younger than the answer; if it is older, we write once more than
+        // needed.
         if (this.found === before) this.found = projectConfiguration(result);
         this.written = wanted;
         onPatched();
@@ -125,7 +126,7 @@ export class BundleKeeper {
     return Buffer.from(this.options.bundle()).toString('base64');
   }
 
-  /** Whether somebody else changed what we had written; our own authority's rotation is no edit. */
+  /** Whether another client changed what we had written; our own authority's rotation is no edit. */
   private isEdited(): boolean {
     return this.written !== '' && this.found!.webhooks.some(({ caBundle }) => caBundle !== this.written);
   }
@@ -147,7 +148,7 @@ function patchOf({ webhooks }: WebhookConfiguration, value: string): unknown[] {
   );
 }
 
-/** Keeps of a configuration the names of its webhooks and whom they trust. */
+/** Keeps of a configuration the names of its webhooks and their bundles. */
 export function projectConfiguration(raw: Record<string, unknown>): WebhookConfiguration {
   const webhooks = Array.isArray(raw.webhooks) ? raw.webhooks.filter(isObject) : [];
   return {

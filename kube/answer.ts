@@ -1,4 +1,5 @@
-// Turns what a request ended with, an answer that is no success or no answer at all, into an error that says what to look at.
+// Turns what a request ended with, an answer that is no success or no answer at all, into an error that says what to
+// look at.
 import type { IncomingHttpHeaders } from 'node:http';
 import { STATUS_CODES } from 'node:http';
 import { KubeError } from './api.ts';
@@ -22,7 +23,7 @@ const HINTS: Readonly<Record<string, string>> = {
 const UNTRUSTED = /^(UNABLE_TO_|SELF_SIGNED_|DEPTH_ZERO_|CERT_UNTRUSTED|CERT_SIGNATURE_FAILURE)/;
 
 /** The error of an answer that is not 2xx: of its metav1.Status where the body is one. */
-export function refusal(what: string, status: number, headers: IncomingHttpHeaders, body: string): KubeError {
+export function refusedAnswer(what: string, status: number, headers: IncomingHttpHeaders, body: string): KubeError {
   const read = readStatus(body);
   const words = read.message ?? (body.trim() === '' ? (STATUS_CODES[status] ?? 'no reason given') : body.trim().slice(0, SHOWN));
   const hint = status === 401 ? ' (the credentials were not accepted)' : '';

@@ -1,8 +1,8 @@
-// The Kubernetes API as Weft sees it: raw JSON over paths, and errors that say what to do next.
-// One interface for the control plane, the injector and the CLI; client.ts implements it, tests may put a real server behind it.
+// The Kubernetes API as Weft sees it: raw JSON over paths, and errors that say what to do next. One interface for the
+// control plane, the injector and the CLI; client.ts implements it, tests may put a real server behind it.
 
 /** Where a kind is served. */
-export interface ResourceKind {
+export interface ServedKind {
   /** '' for the core group. */
   readonly group: string;
   readonly version: string;
@@ -13,7 +13,7 @@ export interface ResourceKind {
 
 /** Which object, or which collection where `name` is absent. */
 export interface ResourcePath {
-  readonly kind: ResourceKind;
+  readonly kind: ServedKind;
   /** Absent: all namespaces (collections), or a cluster-wide object. */
   readonly namespace?: string;
   readonly name?: string;
@@ -84,7 +84,7 @@ export function pathOf({ kind, namespace, name, subresource }: ResourcePath): st
   return `/${parts.map(encodeURIComponent).join('/')}`;
 }
 
-function core(plural: string): ResourceKind {
+function core(plural: string): ServedKind {
   return { group: '', version: 'v1', plural, namespaced: true };
 }
 
@@ -103,4 +103,4 @@ export const KINDS = {
     namespaced: false,
   },
   CustomResourceDefinition: { group: 'apiextensions.k8s.io', version: 'v1', plural: 'customresourcedefinitions', namespaced: false },
-} as const satisfies Record<string, ResourceKind>;
+} as const satisfies Record<string, ServedKind>;

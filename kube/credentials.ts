@@ -1,5 +1,6 @@
-// What a request to the API server must carry, and where a pod finds it. A program in the cluster needs two files for that; client-node's
-// configuration, which pulls in 39 MB of resident memory (undici, OIDC, SOCKS, the models), is only loaded where there is a kubeconfig.
+// What a request to the API server must carry, and where a pod finds it. A program in the cluster needs two files for
+// that; client-node's configuration, which pulls in 39 MB of resident memory (undici, OIDC, SOCKS, the models), is only
+// loaded where there is a kubeconfig.
 import { readFile } from 'node:fs/promises';
 import type { Agent, RequestOptions } from 'node:https';
 
@@ -12,7 +13,7 @@ export interface RequestCredentials {
   readonly agent?: Agent;
 }
 
-export interface Credentials {
+export interface KubeCredentials {
   /** Base address, possibly with a path, without a slash at its end. */
   readonly server: string;
   /** Asked before each request; keeps what is still fresh. @throws Error when a file or a plugin fails */
@@ -21,7 +22,10 @@ export interface Credentials {
 
 /** Where the kubelet puts a pod's ServiceAccount. */
 export const SERVICE_ACCOUNT_DIRECTORY = '/var/run/secrets/kubernetes.io/serviceaccount';
-/** The kubelet replaces the token at 80 % of its life, at least ten minutes before its end; client-go rereads it as often. */
+/**
+ * The kubelet replaces the token at 80 % of its life, at least ten minutes before its end; client-go rereads it as
+ * often.
+ */
 const TOKEN_FRESH_MS = 60_000;
 
 /** The part of the environment that the kubelet sets in each pod. */
@@ -31,14 +35,15 @@ export interface ClusterEnvironment {
 }
 
 /**
- * Credentials of a pod. The token and the authority's certificate are reread once a minute; while a file cannot be read the last one goes on.
+ * KubeCredentials of a pod. The token and the authority's certificate are reread once a minute; while a file cannot be read
+ * the last one goes on.
  * @param now Unix ms
  */
 export function inClusterCredentials(
   environment: ClusterEnvironment,
   now: () => number,
   directory = SERVICE_ACCOUNT_DIRECTORY,
-): Credentials {
+): KubeCredentials {
   let known: { readonly value: RequestCredentials; readonly atMs: number } | undefined;
   return {
     server: inClusterServer(environment),

@@ -1,4 +1,5 @@
-// Events on Kubernetes objects, for the people who run `kubectl describe`: said once, counted when repeated, and never in anyone's way.
+// Events on Kubernetes objects, for the people who run `kubectl describe`: written once, counted when repeated, and
+// never waited for.
 import { randomBytes } from 'node:crypto';
 import type { Logger } from '#core/program/log.ts';
 import type { Timers } from '#core/program/timers.ts';
@@ -10,7 +11,9 @@ const SAME_WITHIN_MS = 10 * 60_000;
 const MAX_WAITING = 256;
 /** Events remembered for counting; the oldest are forgotten. */
 const MAX_REMEMBERED = 1024;
-/** Between two writes, and between two writes of the same event: a flood of them must not become a flood of requests. */
+/**
+ * Between two writes, and between two writes of the same event: a flood of them must not become a flood of requests.
+ */
 const SPACING_MS = 100;
 const RECOUNT_MS = 10_000;
 const ATTEMPTS = 3;
@@ -37,7 +40,7 @@ export interface EventContent {
   readonly message: string;
 }
 
-export interface EventRecorderOptions {
+export interface EventRecorderDeps {
   readonly client: KubeClient;
   /** Who says so: `weft-injector`. */
   readonly component: string;
@@ -60,20 +63,20 @@ interface Remembered {
 }
 
 export class EventRecorder {
-  private readonly options: EventRecorderOptions;
+  private readonly deps: EventRecorderDeps;
   private readonly remembered = new Map<string, Remembered>();
   private readonly waiting: Remembered[] = [];
   private writing = false;
   /** Events that were not written, because too many waited or the API refused them. */
   dropped = 0;
 
-  constructor(options: EventRecorderOptions) {
-    this.options = options;
+  constructor(deps: EventRecorderDeps) {
+    this.deps = deps;
   }
 
   /** Says it as soon as possible; never throws, never waits. */
   record(content: EventContent): void {
-    const now = this.options.timers.now();
+    const now = this.deps.timers.now();
     const { regarding, type, reason, message } = content;
     const key = JSON.stringify([regarding.kind, regarding.namespace, regarding.name, regarding.uid, type, reason, message]);
     let entry = this.remembered.get(key);
@@ -113,9 +116,9 @@ export class EventRecorder {
       return;
     }
     entry.waiting = true;
-    const restMs = entry.writtenMs + RECOUNT_MS - this.options.timers.now();
+    const restMs = entry.writtenMs + RECOUNT_MS - this.deps.timers.now();
     if (restMs > 0) {
-      this.options.timers.after(restMs, () => this.ready(entry));
+      this.deps.timers.after(restMs, () => this.ready(entry));
       return;
     }
     this.ready(entry);
@@ -140,7 +143,7 @@ export class EventRecorder {
     for (let attempt = 1; ; attempt++) {
       try {
         await (entry.exists ? this.recount(entry) : this.create(entry));
-        entry.writtenMs = this.options.timers.now();
+        entry.writtenMs = this.deps.timers.now();
         return;
       } catch (error) {
         const { status, retryAfterMs } = error instanceof KubeError ? error : { status: 0, retryAfterMs: undefined };
@@ -151,7 +154,7 @@ export class EventRecorder {
         } else if (attempt >= ATTEMPTS || (status >= 400 && status < 500 && status !== 429 && status !== 409)) {
           this.dropped++;
           const { reason, regarding } = entry.content;
-          this.options.log.warn('an event could not be written', { reason, regarding: `${regarding.kind} ${regarding.name ?? ''}`, error });
+          this.deps.log.warn('an event could not be written', { reason, regarding: `${regarding.kind} ${regarding.name ?? ''}`, error });
           return;
         }
         await this.pause(Math.min(retryAfterMs ?? RETRY_MS * attempt, ATTEMPTS * RETRY_MS));
@@ -170,13 +173,13 @@ export class EventRecorder {
       type,
       reason,
       message: cut(message),
-      source: { component: this.options.component },
-      reportingComponent: this.options.component,
+      source: { component: this.deps.component },
+      reportingComponent: this.deps.component,
       firstTimestamp: seconds(entry.firstMs),
       lastTimestamp: seconds(entry.lastMs),
       count: entry.count,
     };
-    await this.options.client.request('POST', { kind: KINDS.Event, namespace }, { body }).catch((error: unknown) => {
+    await this.deps.client.request('POST', { kind: KINDS.Event, namespace }, { body }).catch((error: unknown) => {
       // Nobody else has this name: an earlier try was written, and its answer was lost.
       if (!(error instanceof KubeError && error.status === 409)) throw error;
     });
@@ -186,11 +189,11 @@ export class EventRecorder {
   private async recount({ name, content, count, lastMs }: Remembered): Promise<void> {
     const namespace = content.regarding.namespace ?? 'default';
     const body = { count, lastTimestamp: seconds(lastMs) };
-    await this.options.client.request('PATCH', { kind: KINDS.Event, namespace, name }, { body, patch: 'merge' });
+    await this.deps.client.request('PATCH', { kind: KINDS.Event, namespace, name }, { body, patch: 'merge' });
   }
 
   private pause(ms: number): Promise<void> {
-    return new Promise((resolve) => void this.options.timers.after(ms, resolve));
+    return new Promise((resolve) => void this.deps.timers.after(ms, resolve));
   }
 }
 

@@ -1,13 +1,16 @@
 // JSON requests and watches to the API server over node:https, and what went wrong in words.
 import http, { type IncomingMessage } from 'node:http';
 import https from 'node:https';
-import { noAnswer, refusal } from './answer.ts';
+import { noAnswer, refusedAnswer } from './answer.ts';
 import { type KubeClient, KubeError, pathOf, type RequestOptions, type ResourcePath, type WatchOptions } from './api.ts';
-import type { Credentials } from './credentials.ts';
+import type { KubeCredentials } from './credentials.ts';
 import { JsonLines } from './json-lines.ts';
 
 const DEFAULT_TIMEOUT_MS = 10_000;
-/** An answer is read whole; a page of 500 objects of the largest size etcd takes by default would be 750 MB, real ones are 5. */
+/**
+ * An answer is read whole; a page of 500 objects of the largest size etcd takes by default would be 750 MB, real ones
+ * are 5.
+ */
 const MAX_RESPONSE_BYTES = 256 * 1024 * 1024;
 /** Of an answer that is an error: enough for any metav1.Status. */
 const MAX_ERROR_BYTES = 1024 * 1024;
@@ -16,9 +19,14 @@ const MAX_SOCKETS = 16;
 const MAX_IDLE_SOCKETS = 4;
 /** A watch holds its connection; more of them than Weft ever has would be a leak. */
 const MAX_WATCH_SOCKETS = 64;
-/** Idle connections go before the API server's own limit (90 s), so that a request rarely meets one that just closed. */
+/**
+ * Idle connections go before the API server's own limit (90 s), so that a request rarely meets one that just closed.
+ */
 const IDLE_SOCKET_MS = 30_000;
-/** Linux then probes each second and gives up after ten: a peer that is gone is noticed within 25 s, however quiet the watch. */
+/**
+ * Linux then probes each second and gives up after ten: a peer that is gone is noticed within 25 s, however quiet the
+ * watch.
+ */
 const KEEPALIVE_DELAY_MS = 15_000;
 
 const PATCH_TYPES = {
@@ -39,11 +47,11 @@ interface Call {
 
 export class HttpKubeClient implements KubeClient {
   readonly server: string;
-  private readonly credentials: Credentials;
+  private readonly credentials: KubeCredentials;
   private readonly requests: http.Agent;
   private readonly watches: http.Agent;
 
-  constructor(credentials: Credentials) {
+  constructor(credentials: KubeCredentials) {
     this.credentials = credentials;
     this.server = credentials.server;
     const Agent = this.server.startsWith('http:') ? http.Agent : https.Agent;
@@ -81,7 +89,7 @@ export class HttpKubeClient implements KubeClient {
       const response = await this.send(call);
       const status = response.statusCode!;
       const text = await readAll(response, status < 300 ? MAX_RESPONSE_BYTES : MAX_ERROR_BYTES, what);
-      if (status < 200 || status > 299) throw refusal(what, status, response.headers, text);
+      if (status < 200 || status > 299) throw refusedAnswer(what, status, response.headers, text);
       return parse(text, what, status) as T;
     } catch (error) {
       if (error instanceof KubeError) throw error;
@@ -100,7 +108,7 @@ export class HttpKubeClient implements KubeClient {
       const query = { ...options.query, watch: '1' };
       const response = await this.send({ method: 'GET', path, query, signal, agent: this.watches });
       const status = response.statusCode!;
-      if (status !== 200) throw refusal(what, status, response.headers, await readAll(response, MAX_ERROR_BYTES, what));
+      if (status !== 200) throw refusedAnswer(what, status, response.headers, await readAll(response, MAX_ERROR_BYTES, what));
       options.onOpen?.();
       await readLines(response, what, options, silence);
     } catch (error) {
@@ -112,7 +120,8 @@ export class HttpKubeClient implements KubeClient {
     }
   }
 
-  // Once more where the server closed an idle connection just as the request went into it: nothing of it was read there.
+  // Once more where the server closed an idle connection just as the request went into it: nothing of it was read
+  // there.
   private async send(call: Call): Promise<IncomingMessage> {
     const credentials = await this.credentials.current();
     const url = new URL(this.server + call.path);
@@ -143,7 +152,8 @@ interface Sent {
   readonly reused: boolean;
 }
 
-// The signal is not given to node: it destroys the request with an error, which nobody hears where the response has just ended.
+// The signal is not given to node: it destroys the request with an error, for which there is no listener where the
+// response has just ended.
 function exchange(url: URL, options: https.RequestOptions, { body, signal }: Call): Promise<Sent> {
   return new Promise((resolve) => {
     if (signal.aborted) return resolve({ error: signal.reason, reused: false });
@@ -151,7 +161,8 @@ function exchange(url: URL, options: https.RequestOptions, { body, signal }: Cal
     let response: IncomingMessage | undefined;
     const stop = (): void => void (response ?? request).destroy();
     signal.addEventListener('abort', stop, { once: true });
-    // A composite signal that somebody listens to lives as long as its longest-lived part, and holds the listener: a watch's buffers for good.
+    // A composite signal with a listener lives as long as its longest-lived part, and holds the listener, and so a
+    // watch's buffers, as long.
     request.on('close', () => signal.removeEventListener('abort', stop));
     request.on('socket', (socket) => socket.setKeepAlive(true, KEEPALIVE_DELAY_MS));
     request.on('response', (received) => {
@@ -190,7 +201,8 @@ function parse(text: string, what: string, status: number): unknown {
   }
 }
 
-// By listeners and not by iteration: what onEvent throws is a bug of ours, and must end the program instead of looking like a broken watch.
+// By listeners and not by iteration: what onEvent throws is a bug of ours, and must end the program instead of looking
+// like a broken watch.
 function readLines(response: IncomingMessage, what: string, options: WatchOptions, silence: NodeJS.Timeout): Promise<void> {
   return new Promise((resolve, reject) => {
     const lines = new JsonLines(what);

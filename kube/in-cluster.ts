@@ -1,4 +1,5 @@
-// The client of a program that only ever runs in a pod: without the kubeconfig's reader, whose text alone costs a process 16 MB.
+// The client of a program that only ever runs in a pod: without the kubeconfig's reader, whose text alone costs a
+// process 16 MB.
 import { existsSync } from 'node:fs';
 import type { KubeClient } from './api.ts';
 import { type ClusterEnvironment, inClusterCredentials, SERVICE_ACCOUNT_DIRECTORY } from './credentials.ts';

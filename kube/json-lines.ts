@@ -26,7 +26,10 @@ export class JsonLines {
     this.rest = chunk;
   }
 
-  /** The next event; null: none is complete; an error: the line is not an event, and the stream cannot be followed further. */
+  /**
+   * The next event; null: none is complete; an error: the line is not an event, and the stream cannot be followed
+   * further.
+   */
   next(): WatchEvent | KubeError | null {
     for (;;) {
       const at = this.rest.indexOf(LINE_END);

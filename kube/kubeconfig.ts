@@ -1,10 +1,11 @@
-// Credentials of a kubeconfig: certificates, tokens, exec plugins, OIDC, proxies, all by client-node. Loaded only where a kubeconfig is used.
+// KubeCredentials of a kubeconfig: certificates, tokens, exec plugins, OIDC, proxies, all by client-node. Loaded only where
+// a kubeconfig is used.
 import { readFileSync } from 'node:fs';
 import { Agent, type RequestOptions } from 'node:https';
 import { delimiter, dirname } from 'node:path';
 import { KubeConfig } from '@kubernetes/client-node/dist/config.js';
 import { didYouMean } from '#core/text/nearest.ts';
-import type { Credentials, RequestCredentials } from './credentials.ts';
+import type { KubeCredentials, RequestCredentials } from './credentials.ts';
 
 /** Plugins and files are asked again after this; exec plugins keep their own answer until it expires. */
 const FRESH_MS = 30_000;
@@ -46,7 +47,7 @@ export function loadKubeconfig(files: string, context?: string): KubeConfig {
 }
 
 /** @param now Unix ms @throws Error as loadKubeconfig */
-export function kubeconfigCredentials(files: string, context: string | undefined, now: () => number): Credentials {
+export function kubeconfigCredentials(files: string, context: string | undefined, now: () => number): KubeCredentials {
   const config = loadKubeconfig(files, context);
   const cluster = config.getCurrentCluster()!;
   const server = cluster.server.replace(/\/+$/, '');

@@ -1,4 +1,5 @@
-// One leader among the replicas, by a Lease object: optimistic writes, and a leader that doubts itself before anyone else may lead.
+// One leader among the replicas, by a Lease object: optimistic writes, and a leader that doubts itself before anyone
+// else may lead.
 import type { Logger } from '#core/program/log.ts';
 import type { Timers } from '#core/program/timers.ts';
 import { KINDS, type KubeClient, KubeError, type ResourcePath } from './api.ts';
@@ -10,7 +11,10 @@ const DURATION_MS = 15_000;
 const RENEW_SHARE = 1 / 3;
 const LOOK_SHARE = 1 / 6;
 const RETRY_SHARE = 1 / 15;
-/** Of the duration, since the last renewal was sent: then the leader stands down. The others wait the whole duration since they saw it. */
+/**
+ * Of the duration, since the last renewal was sent: then the leader stands down. The others wait the whole duration
+ * since they saw it.
+ */
 const DEADLINE_SHARE = 2 / 3;
 /** Each wait ± this share. */
 const JITTER = 0.2;
@@ -18,7 +22,7 @@ const JITTER = 0.2;
 const RELEASED_SECONDS = 1;
 const RELEASE_TIMEOUT_MS = 2_000;
 
-export interface LeaseElectorOptions {
+export interface LeaseElectorDeps {
   readonly client: KubeClient;
   readonly namespace: string;
   readonly name: string;
@@ -30,9 +34,9 @@ export interface LeaseElectorOptions {
   /** In [0, 1). */
   readonly random: () => number;
   readonly log: Logger;
-  /** Told each change, in order. What it throws is a bug, and not caught. */
+  /** Called at each change, in order. What it throws is a bug, and not caught. */
   readonly onChange: (leading: boolean) => void;
-  /** A clock in ms that nobody sets; default the system's. */
+  /** A monotonic clock in ms, one that cannot be set; default the system's. */
   readonly monotonic?: () => number;
 }
 
@@ -50,7 +54,7 @@ interface Moment {
 }
 
 export class LeaseElector {
-  private readonly options: LeaseElectorOptions;
+  private readonly deps: LeaseElectorDeps;
   private readonly durationMs: number;
   private readonly path: ResourcePath;
   private readonly stopped = new AbortController();
@@ -58,26 +62,29 @@ export class LeaseElector {
   /** As last read or written. */
   private lease: LeaseObject | undefined;
   private leaseSeen: Moment;
-  /** Who held it when it was last seen, '' for nobody, and when it was then found deleted: its holder may not know that yet. */
+  /**
+   * Its holder when it was last seen ('' for none), and when it was then found deleted: the holder may not know that
+   * yet.
+   */
   private lastHolder = '';
   private gone: Moment | null = null;
   /** When the last renewal that succeeded was sent; null: this replica does not hold the lease. */
   private renewed: Moment | null = null;
-  private told = false;
+  private reported = false;
   /** Why the Lease cannot be reached; '' when it can. */
   problem = '';
   private standDown = (): void => {};
 
-  constructor(options: LeaseElectorOptions) {
-    this.options = options;
-    this.durationMs = options.durationMs ?? DURATION_MS;
-    this.path = { kind: KINDS.Lease, namespace: options.namespace, name: options.name };
+  constructor(deps: LeaseElectorDeps) {
+    this.deps = deps;
+    this.durationMs = deps.durationMs ?? DURATION_MS;
+    this.path = { kind: KINDS.Lease, namespace: deps.namespace, name: deps.name };
     this.leaseSeen = this.moment();
   }
 
   /**
-   * Whether this replica leads at this moment. Asked before each act of a leader: a process that was frozen learns here, before any timer fires,
-   * that its time is over.
+   * Whether this replica leads at this moment. Asked before each act of a leader: a process that was frozen learns
+   * here, before any timer fires, that its time is over.
    */
   get leading(): boolean {
     return this.renewed !== null && this.since(this.renewed) < this.durationMs * DEADLINE_SHARE;
@@ -100,12 +107,12 @@ export class LeaseElector {
       await this.release(held).catch(async (error: unknown) => {
         // A renewal that was under way may have been written after all.
         if (!(error instanceof KubeError && error.status === 409)) throw error;
-        this.see(await this.options.client.request('GET', this.path, { timeoutMs: RELEASE_TIMEOUT_MS }));
-        if (this.lease?.spec.holderIdentity === this.options.identity) await this.release(this.lease);
+        this.see(await this.deps.client.request('GET', this.path, { timeoutMs: RELEASE_TIMEOUT_MS }));
+        if (this.lease?.spec.holderIdentity === this.deps.identity) await this.release(this.lease);
       });
     } catch (error) {
-      this.options.log.warn('the lease could not be given back; another replica leads when it expires', {
-        lease: this.options.name,
+      this.deps.log.warn('the lease could not be given back; another replica leads when it expires', {
+        lease: this.deps.name,
         error,
       });
     }
@@ -113,11 +120,11 @@ export class LeaseElector {
 
   private async release(held: LeaseObject): Promise<void> {
     const spec = { ...held.spec, holderIdentity: '', leaseDurationSeconds: RELEASED_SECONDS, renewTime: this.microTime() };
-    await this.options.client.request('PUT', this.path, { body: { ...held, spec }, timeoutMs: RELEASE_TIMEOUT_MS });
+    await this.deps.client.request('PUT', this.path, { body: { ...held, spec }, timeoutMs: RELEASE_TIMEOUT_MS });
   }
 
   private async run(): Promise<void> {
-    const { timers, random } = this.options;
+    const { timers, random } = this.deps;
     while (!this.stopped.signal.aborted) {
       const waitMs = await this.attempt();
       await sleep(timers, waitMs * (1 - JITTER + 2 * JITTER * random()), this.stopped.signal);
@@ -151,14 +158,14 @@ export class LeaseElector {
       return 0;
     }
     this.watchDeadline(sent);
-    this.tell(true);
+    this.report(true);
     return this.durationMs * RENEW_SHARE;
   }
 
   // A timer may fire a little before its time, by the clock that counts here: then it waits for the rest.
   private watchDeadline(sent: Moment): void {
     const leftMs = Math.max(1, this.durationMs * DEADLINE_SHARE - this.since(sent));
-    this.standDown = this.options.timers.after(leftMs, () => {
+    this.standDown = this.deps.timers.after(leftMs, () => {
       if (this.leading) this.watchDeadline(sent);
       else this.lose();
     });
@@ -166,7 +173,7 @@ export class LeaseElector {
 
   /** One step towards the lease. @returns whether it is ours */
   private async apply(): Promise<boolean> {
-    const { client, identity, name, namespace } = this.options;
+    const { client, identity, name, namespace } = this.deps;
     const timeoutMs = this.durationMs * RENEW_SHARE;
     const { signal } = this.stopped;
     if (this.renewed === null || this.lease === undefined) {
@@ -215,29 +222,29 @@ export class LeaseElector {
     const problem = `the Lease that decides who leads cannot be reached: ${error.message}`;
     if (this.stopped.signal.aborted || this.problem === problem) return;
     this.problem = problem;
-    this.options.log.warn('cannot reach the lease that decides who leads', { lease: this.options.name, error });
+    this.deps.log.warn('cannot reach the lease that decides who leads', { lease: this.deps.name, error });
   }
 
   private lose(): void {
     this.renewed = null;
     this.standDown();
     this.standDown = () => {};
-    this.tell(false);
+    this.report(false);
   }
 
-  private tell(leading: boolean): void {
-    if (this.told === leading) return;
-    this.told = leading;
-    this.options.log.info(leading ? 'this replica leads' : 'this replica does not lead', { lease: this.options.name });
-    this.options.onChange(leading);
+  private report(leading: boolean): void {
+    if (this.reported === leading) return;
+    this.reported = leading;
+    this.deps.log.info(leading ? 'this replica leads' : 'this replica does not lead', { lease: this.deps.name });
+    this.deps.onChange(leading);
   }
 
   private moment(): Moment {
-    return { wallMs: this.options.timers.now(), monotonicMs: (this.options.monotonic ?? monotonicMs)() };
+    return { wallMs: this.deps.timers.now(), monotonicMs: (this.deps.monotonic ?? monotonicMs)() };
   }
 
-  // What may have passed, for the leader's doubts: the greater of two clocks, as the monotonic one stands while the machine sleeps, and the other may be
-  // set back.
+  // Upper bound of the elapsed time, for standing down: the greater of two clocks, because the monotonic one stands
+  // still while the machine sleeps, and the other may be set back.
   private since(moment: Moment): number {
     const now = this.moment();
     return Math.max(now.wallMs - moment.wallMs, now.monotonicMs - moment.monotonicMs);
@@ -254,7 +261,7 @@ export class LeaseElector {
 
   // metav1.MicroTime: exactly six digits of a second.
   private microTime(): string {
-    return new Date(this.options.timers.now()).toISOString().replace('Z', '000Z');
+    return new Date(this.deps.timers.now()).toISOString().replace('Z', '000Z');
   }
 }
 

@@ -1,4 +1,5 @@
-// Lists a collection in pages, so that neither the API server nor this program has to hold ten thousand raw objects at once.
+// Lists a collection in pages, so that neither the API server nor this program has to hold ten thousand raw objects at
+// once.
 import { type KubeClient, KubeError, type ResourcePath } from './api.ts';
 import { isRecord } from './json-lines.ts';
 

@@ -1,4 +1,5 @@
-// A way to a pod's port from a person's machine: a port of 127.0.0.1 whose connections the API server carries. Only the CLI needs it.
+// A way to a pod's port from a person's machine: a port of 127.0.0.1 whose connections the API server carries. Only the
+// CLI needs it.
 import { type AddressInfo, createServer, type Socket } from 'node:net';
 import { homedir } from 'node:os';
 import { join } from 'node:path';

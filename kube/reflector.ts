@@ -1,20 +1,24 @@
-// Keeps up with all objects of one kind: lists them, watches from there, and never stops for good. client-node's informer does not do that:
-// it asks for no bookmarks, ends on the first refused connection, and swallows what it cannot parse.
+// Keeps up with all objects of one kind: lists them, watches from there, and never stops for good. client-node's
+// informer does not do that: it asks for no bookmarks, ends on the first refused connection, and swallows what it
+// cannot parse.
 import type { Logger } from '#core/program/log.ts';
 import { backoffMs } from '#core/program/renewal.ts';
 import type { Timers } from '#core/program/timers.ts';
 import { statusError } from './answer.ts';
-import type { KubeClient, KubeError, ResourceKind, ResourcePath } from './api.ts';
+import type { KubeClient, KubeError, ResourcePath, ServedKind } from './api.ts';
 import { isRecord } from './json-lines.ts';
 import { listAll } from './list.ts';
 import type { KubeObject } from './object.ts';
 import { sleep } from './sleep.ts';
 
-/** A watch is ended by the server after this long, spread so that the kinds and the replicas do not come back together. */
+/**
+ * A watch is ended by the server after this long, spread so that the kinds and the replicas do not come back together.
+ */
 const WATCH_SECONDS = { least: 240, spread: 300 };
 /**
- * With bookmarks the API server breaks the silence each minute, so a shorter limit would end healthy watches of quiet kinds. It is for a peer that
- * answers on TCP and forwards nothing; one that is gone is noticed within 25 s by the probes of the connection (http-client.ts).
+ * With bookmarks the API server breaks the silence each minute, so a shorter limit would end healthy watches of quiet
+ * kinds. It is for a peer that answers on TCP and forwards nothing; one that is gone is noticed within 25 s by the
+ * probes of the connection (http-client.ts).
  */
 const IDLE_MS = 150_000;
 const BACKOFF_BASE_MS = 250;
@@ -40,14 +44,17 @@ export interface ReflectorHandler {
   removed(object: KubeObject): void;
 }
 
-export interface ReflectorOptions {
+export interface ReflectorDeps {
   readonly client: KubeClient;
-  readonly kind: ResourceKind;
+  readonly kind: ServedKind;
   readonly namespace?: string;
   /** Only the object of this name. */
   readonly name?: string;
   readonly labelSelector?: string;
-  /** Keeps only what is read of an object, so that the rest can be freed; undefined: the object is of no interest. What it throws costs that object only. */
+  /**
+   * Keeps only what is read of an object, so that the rest can be freed; undefined: the object is of no interest. What
+   * it throws costs that object only.
+   */
   readonly project: (raw: Record<string, unknown>) => KubeObject | undefined;
   /** What these throw is a bug, and not caught. */
   readonly handler: ReflectorHandler;
@@ -77,7 +84,7 @@ export interface ReflectorStatus {
 type Outcome = { readonly next: 'watch' | 'list'; readonly waitMs: number };
 
 export class Reflector {
-  private readonly options: ReflectorOptions;
+  private readonly deps: ReflectorDeps;
   private readonly path: ResourcePath;
   private readonly selectors: Record<string, string> = {};
   private readonly what: string;
@@ -91,12 +98,12 @@ export class Reflector {
   private listFailed = false;
   private readonly state = { synced: false, lastEventMs: 0, lists: 0, watches: 0, errors: 0, lastError: '', missing: false };
 
-  constructor(options: ReflectorOptions) {
-    this.options = options;
-    this.path = { kind: options.kind, ...(options.namespace === undefined ? {} : { namespace: options.namespace }) };
-    if (options.name !== undefined) this.selectors.fieldSelector = `metadata.name=${options.name}`;
-    if (options.labelSelector !== undefined) this.selectors.labelSelector = options.labelSelector;
-    this.what = options.kind.plural;
+  constructor(deps: ReflectorDeps) {
+    this.deps = deps;
+    this.path = { kind: deps.kind, ...(deps.namespace === undefined ? {} : { namespace: deps.namespace }) };
+    if (deps.name !== undefined) this.selectors.fieldSelector = `metadata.name=${deps.name}`;
+    if (deps.labelSelector !== undefined) this.selectors.labelSelector = deps.labelSelector;
+    this.what = deps.kind.plural;
   }
 
   /** Begins; a second call does nothing. */
@@ -121,12 +128,12 @@ export class Reflector {
     while (!this.stopped.signal.aborted) {
       const outcome: Outcome = next === 'list' ? await this.list() : await this.watch();
       next = outcome.next;
-      if (outcome.waitMs > 0) await sleep(this.options.timers, outcome.waitMs, this.stopped.signal);
+      if (outcome.waitMs > 0) await sleep(this.deps.timers, outcome.waitMs, this.stopped.signal);
     }
   }
 
   private async list(): Promise<Outcome> {
-    const { client, handler } = this.options;
+    const { client, handler } = this.deps;
     const objects: KubeObject[] = [];
     const unread: KubeObject[] = [];
     let version: string;
@@ -157,7 +164,7 @@ export class Reflector {
   }
 
   private async watch(): Promise<Outcome> {
-    const { client, timers, random, idleMs } = this.options;
+    const { client, timers, random, idleMs } = this.deps;
     const beganMs = timers.now();
     // Events do not come through a rejected promise: an ERROR among them is kept, and ends the watch.
     const watching = new AbortController();
@@ -196,7 +203,7 @@ export class Reflector {
     if (livedMs >= STABLE_MS) this.settled();
     if (livedMs >= STABLE_MS || error.status === 0 || error.status === 200) this.refusals = 0;
     else this.refusals++;
-    // 410 is how an old version is told; that is no fault, so nobody hears of it unless it goes on.
+    // 410 says that a version is too old. That is no fault, and only logged when it goes on.
     if (error.status === 410 && !this.expired) {
       this.expired = true;
       return { next: 'list', waitMs: 0 };
@@ -214,11 +221,11 @@ export class Reflector {
     this.heard();
     if (type === 'BOOKMARK') return undefined;
     if (type === 'DELETED') {
-      this.options.handler.removed(this.project(object) || nameOf(object));
+      this.deps.handler.removed(this.project(object) || nameOf(object));
     } else if (type === 'ADDED' || type === 'MODIFIED') {
       const projected = this.project(object);
-      if (projected === undefined) this.options.handler.removed(nameOf(object));
-      else if (projected !== null) this.options.handler.applied(projected);
+      if (projected === undefined) this.deps.handler.removed(nameOf(object));
+      else if (projected !== null) this.deps.handler.applied(projected);
     }
     return undefined;
   }
@@ -226,11 +233,11 @@ export class Reflector {
   /** undefined: of no interest; null: it cannot be read, and the last good one stays. */
   private project(raw: Record<string, unknown>): KubeObject | undefined | null {
     try {
-      return this.options.project(raw);
+      return this.deps.project(raw);
     } catch (error) {
       const { namespace, name } = nameOf(raw).metadata ?? {};
       const where = namespace === undefined ? name : `${namespace}/${name}`;
-      this.options.log.warn('an object cannot be read and is left as it was', { kind: this.what, object: where, error });
+      this.deps.log.warn('an object cannot be read and is left as it was', { kind: this.what, object: where, error });
       return null;
     }
   }
@@ -238,7 +245,7 @@ export class Reflector {
   /** Notes a failure. @returns how long to wait */
   private failed(error: KubeError): number {
     if (this.stopped.signal.aborted) return 0;
-    const { log, random } = this.options;
+    const { log, random } = this.deps;
     this.state.errors++;
     const missing = error.status === 404;
     if (this.state.lastError !== error.message) {
@@ -258,7 +265,7 @@ export class Reflector {
   }
 
   private heard(): void {
-    this.state.lastEventMs = this.options.timers.now();
+    this.state.lastEventMs = this.deps.timers.now();
   }
 
   private recovered(): void {
@@ -266,7 +273,7 @@ export class Reflector {
     this.listFailed = false;
     if (this.state.lastError === '') return;
     this.state.lastError = '';
-    this.options.log.info('following the objects of a kind again', { kind: this.what });
+    this.deps.log.info('following the objects of a kind again', { kind: this.what });
   }
 }
 

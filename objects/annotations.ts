@@ -1,7 +1,5 @@
 // The annotations that sidecars follow as they change: what a pod reports of its calls. A value that cannot be used is as if it were not there. Pure.
-import { parseAccessLog } from '#core/contract/access-filter.ts';
-import { ANNOTATION_ACCESS_LOG, ANNOTATION_TRACE_SAMPLING } from '#core/contract/names.ts';
-import { parseTraceSampling } from '#core/contract/trace-sampling.ts';
+import { type Annotation, LIVE_ANNOTATIONS, type LiveValues } from '#core/contract/annotations.ts';
 import { printable, quote, sentence } from '#core/text/printable.ts';
 import type { KubeObject } from '#kube/object.ts';
 import { fieldsOf } from './fields.ts';
@@ -9,48 +7,31 @@ import { fieldsOf } from './fields.ts';
 /** Of a mistake: it quotes what may be 512 characters. */
 const LONGEST_MISTAKE = 400;
 
-/** What the annotations of one object say. */
-export interface TelemetryAnnotations {
-  /** 0 to 1; undefined: not said. */
-  readonly traceSampling: number | undefined;
-  /** A text that parseAccessLog() takes; undefined: not said. */
-  readonly accessLog: string | undefined;
+/** What the live annotations of one object say. */
+export interface FoundAnnotations extends LiveValues {
   /** One sentence for each value that is not taken, with the nearest valid form. */
   readonly mistakes: readonly string[];
 }
 
-/** Those that mean something on pods and namespaces. */
-export const TELEMETRY_ANNOTATIONS: readonly string[] = [ANNOTATION_TRACE_SAMPLING, ANNOTATION_ACCESS_LOG];
-/** Those that mean something on a route, which has no access log of its own. */
-export const ROUTE_ANNOTATIONS: readonly string[] = [ANNOTATION_TRACE_SAMPLING];
-
-/**
- * Reads the annotations of an object, whatever stands in them.
- * @param names those that mean something on its kind
- */
-export function readAnnotations(object: KubeObject | undefined, names = TELEMETRY_ANNOTATIONS): TelemetryAnnotations {
+/** Reads the live annotations of an object that mean something on its kind (without a kind: all), whatever stands in them. */
+export function readAnnotations(object: KubeObject | undefined): FoundAnnotations {
   const annotations = fieldsOf(fieldsOf(object?.metadata).annotations);
   const mistakes: string[] = [];
-  const read = <T>(name: string, parse: (text: string) => T): T | undefined => {
-    const value: unknown = annotations[name];
-    if (value === undefined || value === null || !names.includes(name)) return undefined;
+  const kind = object?.kind;
+  const value = <T>({ key, on, read }: Annotation<T>): T | undefined => {
+    const text: unknown = annotations[key];
+    if (text === undefined || text === null || (kind !== undefined && !on.includes(kind))) return undefined;
     try {
-      if (typeof value !== 'string') throw new RangeError('it must be text');
-      return parse(value);
+      if (typeof text !== 'string') throw new RangeError('it must be text');
+      return read(text);
     } catch (error) {
       if (!(error instanceof RangeError)) throw error;
-      mistakes.push(sentence(`annotation ${name}: ${quote(value)} is ignored: ${error.message}`, LONGEST_MISTAKE));
+      mistakes.push(sentence(`annotation ${key}: ${quote(text)} is ignored: ${error.message}`, LONGEST_MISTAKE));
       return undefined;
     }
   };
-  const traceSampling = read(ANNOTATION_TRACE_SAMPLING, parseTraceSampling);
-  const accessLog = read(ANNOTATION_ACCESS_LOG, validAccessLog);
-  return { traceSampling, accessLog, mistakes };
-}
-
-function validAccessLog(text: string): string {
-  parseAccessLog(text);
-  return text;
+  const values = Object.fromEntries(Object.entries(LIVE_ANNOTATIONS).map(([name, live]) => [name, value<string | number>(live)]));
+  return { ...(values as unknown as LiveValues), mistakes };
 }
 
 /** Problems told at once: of a thousand pods nobody reads each. */
@@ -60,14 +41,10 @@ const MOST_TOLD = 20;
  * What cannot be used of the annotations of these objects, for people. The pods of a namespace that make the same mistake, as those of a Deployment
  * do, are one sentence.
  */
-export function annotationProblems(objects: Iterable<KubeObject>, routes: Iterable<KubeObject> = []): string[] {
+export function annotationProblems(objects: Iterable<KubeObject>): string[] {
   const found = new Map<string, { title: string; mistake: string; more: number }>();
-  const read = [
-    ...Array.from(objects, (object) => ({ object, names: TELEMETRY_ANNOTATIONS })),
-    ...Array.from(routes, (object) => ({ object, names: ROUTE_ANNOTATIONS })),
-  ];
-  for (const { object, names } of read) {
-    const { mistakes } = readAnnotations(object, names);
+  for (const object of objects) {
+    const { mistakes } = readAnnotations(object);
     for (const mistake of mistakes) {
       const { namespace, name } = fieldsOf(object.metadata);
       const key = `${object.kind} ${namespace ?? ''} ${mistake}`;

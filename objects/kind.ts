@@ -1,11 +1,11 @@
 // What Weft knows of a kind of object. Each kind has a file that says all of it; kinds.ts lists them.
-import type { ResourceKind } from '#kube/api.ts';
+import type { ServedKind } from '#kube/api.ts';
 import type { KubeObject, ObjectMeta } from '#kube/object.ts';
 import type { Shape } from './shape.ts';
 import type { Change, Names, StatusSort, Touched } from './touched.ts';
 
 /** A kind, and where the API server serves it. */
-export interface Kind<N extends string = string> extends ResourceKind {
+export interface Kind<N extends string = string> extends ServedKind {
   /** As it stands in an object's `kind`. */
   readonly kind: N;
   /** Its form in files; absent: it is not read from files. */
@@ -34,7 +34,7 @@ export interface FollowedKind<N extends string = string, T extends KubeObject = 
 }
 
 /** `v1`, or `group/version`. */
-export function apiVersionOf({ group, version }: Pick<ResourceKind, 'group' | 'version'>): string {
+export function apiVersionOf({ group, version }: Pick<ServedKind, 'group' | 'version'>): string {
   return group === '' ? version : `${group}/${version}`;
 }
 

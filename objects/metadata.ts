@@ -1,6 +1,8 @@
 // The metadata of objects of every kind: what is kept of it, and its form in files.
+
+import { liveAnnotationKeys } from '#core/contract/annotations.ts';
 import type { ObjectMeta } from '#kube/object.ts';
-import { readAnnotations, TELEMETRY_ANNOTATIONS } from './annotations.ts';
+import { readAnnotations } from './annotations.ts';
 import { fieldsOf, isMap } from './fields.ts';
 import { fields, name, type Shape, text, textMap } from './shape.ts';
 
@@ -23,7 +25,7 @@ export function present<T extends object>(fields: T): T {
 /** A map of text. Those of Weft's annotations whose mistakes would show nowhere else are read as the sidecars will read them. */
 const annotations: Shape = (value, path, report) => {
   textMap(value, path, report);
-  for (const key of TELEMETRY_ANNOTATIONS) {
+  for (const key of liveAnnotationKeys()) {
     const text = isMap(value) ? value[key] : undefined;
     if (typeof text !== 'string') continue;
     const { mistakes } = readAnnotations({ metadata: { annotations: { [key]: text } } });

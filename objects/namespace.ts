@@ -1,7 +1,8 @@
 // Namespace, v1. Its labels and annotations alone are read: injection, mTLS, telemetry.
+
+import { liveAnnotationKeys } from '#core/contract/annotations.ts';
 import { LABEL_INJECT, LABEL_MTLS } from '#core/contract/names.ts';
 import type { KubeObject } from '#kube/object.ts';
-import { TELEMETRY_ANNOTATIONS } from './annotations.ts';
 import { fieldsOf } from './fields.ts';
 import type { FollowedKind } from './kind.ts';
 import { objectShape, present, some } from './metadata.ts';
@@ -9,6 +10,7 @@ import { objectShape, present, some } from './metadata.ts';
 export type Namespace = KubeObject;
 
 const LABELS = [LABEL_INJECT, LABEL_MTLS];
+const ANNOTATIONS = liveAnnotationKeys('Namespace');
 
 export const namespaceKind: FollowedKind<'Namespace', Namespace> = {
   kind: 'Namespace',
@@ -25,13 +27,13 @@ export const namespaceKind: FollowedKind<'Namespace', Namespace> = {
       uid,
       deletionTimestamp,
       labels: some(labels, LABELS),
-      annotations: some(annotations, TELEMETRY_ANNOTATIONS),
+      annotations: some(annotations, ANNOTATIONS),
     }),
   }),
 
   matter({ metadata }) {
     const { deletionTimestamp, labels, annotations } = fieldsOf(metadata);
-    return [deletionTimestamp, some(labels, LABELS), some(annotations, TELEMETRY_ANNOTATIONS)];
+    return [deletionTimestamp, some(labels, LABELS), some(annotations, ANNOTATIONS)];
   },
 
   touch: ({ key }, touched) => void touched.namespaces.add(key),

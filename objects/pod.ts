@@ -1,7 +1,8 @@
 // Pod, v1.
+
+import { liveAnnotationKeys } from '#core/contract/annotations.ts';
 import { ANNOTATION_STATUS, LABEL_MTLS, SIDECAR_CONTAINER } from '#core/contract/names.ts';
 import type { KubeObject, ObjectMeta } from '#kube/object.ts';
-import { TELEMETRY_ANNOTATIONS } from './annotations.ts';
 import { entriesOf, fieldsOf, textOf } from './fields.ts';
 import type { FollowedKind } from './kind.ts';
 import { named, objectShape, present, some } from './metadata.ts';
@@ -19,7 +20,7 @@ export interface Pod extends KubeObject {
 }
 
 const LABELS = [LABEL_MTLS, 'pod-template-hash', 'statefulset.kubernetes.io/pod-name'];
-const ANNOTATIONS = [LABEL_MTLS, ...TELEMETRY_ANNOTATIONS];
+const ANNOTATIONS = [LABEL_MTLS, ...liveAnnotationKeys('Pod')];
 
 const probe = fields({
   tcpSocket: fields({ port: portOrName }, ['port']),

@@ -98,8 +98,8 @@ export function fields(known: Readonly<Record<string, Shape>>, required: readonl
 }
 
 /**
- * A map of whose fields all are known: one that is not, but nearly has the name of one, is pointed out. The API server refuses it or drops it,
- * by the client's choice; a name that is like none may be a newer version's.
+ * A map of whose fields all are known: one that is not, but nearly has the name of one, is pointed out. The API server
+ * refuses it or drops it, by the client's choice; a name that is like none may be a newer version's.
  * @param unread fields that the API has and Weft does not read
  */
 export function allFields(known: Readonly<Record<string, Shape>>, required: readonly string[] = [], unread: readonly string[] = []): Shape {

@@ -1,5 +1,6 @@
-// Bundles each program into an ES module under dist/, and the example's services into examples/shop/dist/. What a program imports only when it
-// needs it is in files beside it, <program>-<hash>.mjs. A bundle starts faster and smaller than stripped sources.
+// Bundles each program into an ES module under dist/, and the example's services into examples/shop/dist/. What a
+// program imports only when it needs it is in files beside it, <program>-<hash>.mjs. A bundle starts faster and smaller
+// than stripped sources.
 import { existsSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { basename, dirname, join, relative, sep } from 'node:path';
 import { fileURLToPath, pathToFileURL } from 'node:url';
@@ -11,12 +12,7 @@ const ROOT = join(dirname(fileURLToPath(import.meta.url)), '..');
 export const BUNDLES = [
   { out: 'dist/weft.mjs', entry: 'cli/main.ts', chart: 'manifests/helm/weft' },
   // Source text stays in memory: minified, an idle sidecar needs 2 MiB less.
-  {
-    out: 'dist/sidecar.mjs',
-    entry: 'sidecar/main.ts',
-    minify: true,
-    alias: { http: './sidecar/observe/tracing/builtin/http.ts', fs: './sidecar/observe/tracing/builtin/fs.ts' },
-  },
+  { out: 'dist/sidecar.mjs', entry: 'sidecar/main.ts', minify: true, lazyBuiltins: ['http', 'fs'] },
   { out: 'dist/capture.mjs', entry: 'sidecar/pod/capture/main.ts', minify: true },
   { out: 'dist/ready.mjs', entry: 'sidecar/pod/ready/main.ts', minify: true },
   { out: 'dist/control-plane.mjs', entry: 'control-plane/main.ts' },
@@ -24,6 +20,29 @@ export const BUNDLES = [
   { out: 'examples/shop/dist/payment.mjs', entry: 'examples/shop/payment.ts' },
   { out: 'examples/shop/dist/checkout.mjs', entry: 'examples/shop/checkout.ts' },
 ];
+
+/**
+ * Packages get these modules of Node by process.getBuiltinModule(): an import would read every property of the module, among them getters that load
+ * undici and streams, 2 MB of a sidecar's memory (Node 24). They are the same modules, so that tests, which run the sources, run the same program;
+ * what is behind a getter is missing, and a package that imports it fails to build.
+ * @returns a plugin of esbuild
+ */
+function loadLazily(names) {
+  const filter = new RegExp(`^(?:node:)?(?:${names.join('|')})$`);
+  return {
+    name: 'lazy-builtins',
+    setup({ onResolve, onLoad }) {
+      onResolve({ filter }, ({ path, importer }) =>
+        importer.includes(`${sep}node_modules${sep}`) ? { path: path.replace('node:', ''), namespace: 'lazy-builtin' } : undefined,
+      );
+      onLoad({ filter: /^/, namespace: 'lazy-builtin' }, ({ path }) => {
+        const properties = Object.entries(Object.getOwnPropertyDescriptors(process.getBuiltinModule(path)));
+        const plain = properties.filter(([, { get }]) => get === undefined).map(([name]) => name);
+        return { contents: `export const { ${plain.join(', ')} } = process.getBuiltinModule(${JSON.stringify(path)});` };
+      });
+    },
+  };
+}
 
 /** The chart's files as text: `weft install` has them in its bundle, as WEFT_CHART_FILES of chart/chart.ts. */
 function chartFiles(directory) {
@@ -46,7 +65,8 @@ async function bundleProgram(root, bundle) {
     outdir: directory,
     outExtension: { '.js': '.mjs' },
     bundle: true,
-    // Without it esbuild initializes modules of a program with dynamic imports in another order than the language does, which breaks some.
+    // Without it esbuild initializes modules of a program with dynamic imports in another order than the language does,
+    // which breaks some.
     splitting: true,
     chunkNames: `${name}-[hash]`,
     metafile: true,
@@ -58,7 +78,7 @@ async function bundleProgram(root, bundle) {
     legalComments: 'none',
     logLevel: 'warning',
     external: ['koffi'],
-    alias: bundle.alias ?? {},
+    plugins: bundle.lazyBuiltins === undefined ? [] : [loadLazily(bundle.lazyBuiltins)],
     define: bundle.chart === undefined ? {} : { WEFT_CHART_FILES: JSON.stringify(chartFiles(join(root, bundle.chart))) },
     // CommonJS dependencies (grpc-js) call require(), which an ES module does not have.
     banner: {

@@ -31,20 +31,28 @@ export function failuresOf(output) {
   return failures.map(({ titles, lines }) => ({ name: titles.join(' › ').replace(/:$/, ''), lines: (lines ?? []).filter(Boolean) }));
 }
 
-/** @param {string} name @param {string} output @returns {Failure} a tool that has no list of failures: the first lines of what it printed */
+/**
+ * @param {string} name
+ * @param {string} output
+ * @returns {Failure} a tool that has no list of failures: the first lines of what it printed
+ */
 export function startOf(name, output) {
   return { name, lines: linesOf(output).filter(Boolean) };
 }
 
-/** @param {string} name @param {string} output @returns {Failure} a program that broke off: the last lines of what it printed */
+/**
+ * @param {string} name
+ * @param {string} output
+ * @returns {Failure} a program that broke off: the last lines of what it printed
+ */
 export function endOf(name, output) {
   return { name, lines: linesOf(output).filter(Boolean).slice(-MOST_LINES_EACH) };
 }
 
 /**
  * @param {Failure[]} failures
- * @returns {string} at most about 200 lines of 300 characters, with a line break at the end; '' if nothing failed. Every name is said as long as there is room,
- *   before any failure gets more than its share of lines
+ * @returns {string} at most about 200 lines of 300 characters, with a line break at the end; '' if nothing failed.
+ *   Every name is said as long as there is room, before any failure gets more than its share of lines
  */
 export function failureReport(failures) {
   if (failures.length === 0) return '';

@@ -1,12 +1,14 @@
-// Runs one of the project's verbs (start, test, test:cluster, cluster, bench, weft) on a machine that has only some Node (18 or newer) and npm:
-// installs the packages when the lock file is newer than they are, builds when sources are newer, then uses Node 24 from node_modules.
-// Standard output belongs to the verb alone: everything said here goes to standard error.
+// Runs one of the project's verbs (start, test, test:cluster, cluster, bench, weft) on a machine that has only some
+// Node (18 or newer) and npm: installs the packages when the lock file is newer than they are, builds when sources are
+// newer, then uses Node 24 from node_modules. Standard output belongs to the verb alone: all messages of this script go
+// to standard error.
 import { spawn } from 'node:child_process';
 import { existsSync, readdirSync, statSync, utimesSync } from 'node:fs';
 import { constants } from 'node:os';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { endOf, failureReport, failuresOf, startOf } from './failures.mjs';
+import { mochaArguments } from './test-files.mjs';
 
 const ROOT = join(dirname(fileURLToPath(import.meta.url)), '..');
 const NODE = join(ROOT, 'node_modules', 'node', 'bin', process.platform === 'win32' ? 'node.exe' : 'node');
@@ -35,14 +37,15 @@ const MOST_LINES = 30;
 // Of what a kind of tests prints; its list of failures is at the end.
 const MOST_KEPT = 1_000_000;
 
-// What a test has left running may hold the pipe that we read from: nobody waits longer for its words.
+// What a test has left running may hold the pipe that we read from: its output is waited for no longer.
 const LAST_WORDS_MS = 2000;
 
 const say = (text) => process.stderr.write(`weft: ${text}\n`);
 
 /**
  * Runs a command to its end; signals sent to us reach it, so that Ctrl-C lets it clean up.
- * @param {{ env?: NodeJS.ProcessEnv, keep?: boolean, quiet?: boolean }} [options] keep: what it prints is kept too; quiet: kept and not shown
+ * @param {{ env?: NodeJS.ProcessEnv, keep?: boolean, quiet?: boolean }} [options] keep: what it prints is kept too;
+ *   quiet: kept and not shown
  * @returns {Promise<{ code: number, talk: string }>} its exit code, and the end of what it printed if that was kept
  */
 function run(command, args, { env = process.env, keep = false, quiet = false } = {}) {
@@ -56,10 +59,12 @@ function run(command, args, { env = process.env, keep = false, quiet = false } =
         if (!quiet) process[name].write(text);
       });
     }
-    // A terminal sends Ctrl-C to the whole group and npm passes it on once more: `weft run` takes several within a second for one.
+    // A terminal sends Ctrl-C to the whole group and npm passes it on once more: `weft run` takes several within a
+    // second for one.
     const onSignal = (signal) => child.kill(signal);
     for (const signal of SIGNALS) process.on(signal, onSignal);
-    // npm runs us in a shell. Who ends npm ends that shell and not us: then nobody wants the result any more.
+    // npm runs us in a shell. A signal that ends npm ends that shell and not us: then the result is not wanted any
+    // more.
     const parent = process.ppid;
     const orphanCheck = setInterval(() => process.env.npm_lifecycle_event && process.ppid !== parent && child.kill('SIGTERM'), 500);
     const finish = (code) => {
@@ -104,7 +109,8 @@ async function install() {
   let verb = ['ci'];
   for (let attempt = 1; attempt <= 2; attempt++) {
     say(`installing packages (npm ${verb.join(' ')}) …`);
-    // The level is said out loud: `npm start --silent` hands its own down in the environment, and would hide why an installation fails.
+    // The level is given explicitly: `npm start --silent` hands its own down in the environment, and would hide why an
+    // installation fails.
     const args = [...verb, '--no-audit', '--no-fund', '--loglevel=error'];
     const startedAt = Date.now();
     const { code, talk } = await run(npm ? process.execPath : 'npm', npm ? [npm, ...args] : args, { quiet: true });
@@ -114,8 +120,8 @@ async function install() {
       say(`packages installed in ${((Date.now() - startedAt) / 1000).toFixed(1)} s`);
       return;
     }
-    // npm ci refuses a lock file without the packages of other platforms that this registry, or the one it was written with, does not have.
-    // An installation takes the same versions and integrity hashes from it, and changes no file.
+    // npm ci refuses a lock file without the packages of other platforms that this registry, or the one it was written
+    // with, does not have. An installation takes the same versions and integrity hashes from it, and changes no file.
     if (attempt === 1 && /EUSAGE/.test(talk)) verb = ['install', '--no-save'];
     if (attempt === 1) continue;
     const lines = talk.split('\n');
@@ -134,8 +140,13 @@ async function buildIfStale() {
   if (code !== 0) process.exit(code);
 }
 
-/** Type check, lint, tests; the last line sums up. All of them run even if one fails, so that one run shows everything. */
+/**
+ * Type check, lint, tests; the last line sums up. All of them run even if one fails, so that one run shows everything.
+ * Where files are named, just these run, without the checks of the whole.
+ */
 async function test(args) {
+  const { named, words } = mochaArguments('.mocharc.json', args);
+  if (named) return summarize(await mocha(words));
   let passed = 0;
   const failures = [];
   for (const [name, script, options, inColour] of [
@@ -148,7 +159,7 @@ async function test(args) {
     if (code === 0) passed++;
     else failures.push(startOf(name, talk));
   }
-  const ran = await mocha(args);
+  const ran = await mocha(words);
   return summarize({
     passed: passed + ran.passed,
     failed: failures.length + ran.failed,
@@ -157,7 +168,10 @@ async function test(args) {
   });
 }
 
-/** @returns {Promise<{ passed: number, failed: number, skipped: number, failures: import('./failures.mjs').Failure[] }>} what mocha's own summary says */
+/**
+ * @returns {Promise<{ passed: number, failed: number, skipped: number, failures: import('./failures.mjs').Failure[] }>}
+ *   what mocha's own summary says
+ */
 async function mocha(args) {
   const { code, talk } = await run(NODE, ['node_modules/mocha/bin/mocha.js', ...args], { keep: true });
   const sum = (word) => [...talk.matchAll(new RegExp(`^\\s*(\\d+) ${word}\\b`, 'gm'))].map((match) => Number(match[1])).at(-1) ?? 0;
@@ -186,7 +200,7 @@ if (verb === 'start' || verb === 'weft') {
   code = await test(args);
 } else if (verb === 'test:cluster') {
   await buildIfStale();
-  code = summarize(await mocha(['--config', join('test', 'cluster', '.mocharc.cluster.json'), ...args]));
+  code = summarize(await mocha(mochaArguments(join('test', 'cluster', '.mocharc.cluster.json'), args).words));
 } else if (verb === 'cluster') {
   // Taking down and looking need no build, and work while one is broken.
   if (args[0] === 'up' || args[0] === 'load' || args[0] === 'install') await buildIfStale();

@@ -1,18 +1,19 @@
-// The sidecar program: reads its environment, runs until it is told to stop, and leaves nothing behind.
+// The sidecar program: reads its environment, runs until a signal stops it, and leaves nothing behind.
 
 import { VERSION } from '#core/contract/version.ts';
 import { createLogger } from '#core/program/log.ts';
 import { createLineWriter } from './observe/access-log/line-writer.ts';
 import { type SidecarProgram, startSidecar } from './program/program.ts';
-import { readSettings } from './program/settings.ts';
+import { readSidecarSettings } from './program/settings.ts';
 
-const read = readSettings(process.env);
+const read = readSidecarSettings(process.env);
 if ('problems' in read) {
   for (const problem of read.problems) process.stderr.write(`weft sidecar: ${problem}\n`);
   process.exit(2);
 }
 const { settings } = read;
-// Log and access log share a descriptor: one writer, so that no line breaks into another and a reader that is stuck stops nobody.
+// Log and access log share a descriptor: one writer, so that no line breaks into another and a reader that is stuck
+// does not stop the sidecar.
 const lines = createLineWriter(process.stdout);
 process.on('exit', () => lines.flushSync());
 const log = createLogger({
@@ -35,7 +36,10 @@ async function stop(signal: string): Promise<void> {
 process.on('SIGTERM', () => void stop('SIGTERM'));
 process.on('SIGINT', () => void stop('SIGINT'));
 
-/** With --expose-gc: V8's last resort gives back what starting left behind, which a sidecar that then idles would keep (19.5 → 17 MiB). */
+/**
+ * With --expose-gc: V8's last resort gives back what starting left behind, which a sidecar that then idles would keep
+ * (19.5 → 17 MiB).
+ */
 const collect = globalThis.gc as ((options: object) => void) | undefined;
 const startedUp = (): void => collect?.({ type: 'major', execution: 'sync', flavor: 'last-resort' });
 

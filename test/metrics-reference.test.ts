@@ -45,14 +45,9 @@ function sidecarPage(): string {
   const out = new Exposition('openmetrics');
   metrics.write(out, {
     version: '1',
-    certificateNotAfterMs: 1,
-    connectedToControlPlane: true,
-    connects: 1,
-    resources: 1,
-    rejectedResources: 0,
-    rejections: 0,
-    lastAppliedMs: 1,
-    configAgeSeconds: 1,
+    nowMs: 1001,
+    certificate: { notAfterMs: 1 },
+    stream: { connected: true, connects: 1, versions: { trust: 'v1' }, rejected: {}, rejections: 0, lastResponseMs: 1 },
     downstreamConnections: 0,
     ejectedEndpoints: new Map([['a', 1]]),
     accessLines: { accessWritten: 0, accessDropped: 0 },
@@ -82,7 +77,7 @@ function controlPlanePage(): string {
 function injectorPage(): string {
   const metrics = new InjectorMetrics();
   metrics.count('injected', '');
-  metrics.refuse(404);
+  metrics.refusedRequests.inc({ status: '404' });
   const out = new Exposition('openmetrics');
   metrics.write(out);
   return out.toString();

@@ -1,4 +1,5 @@
-// nghttpx, HAProxy and nginx: plain forwarders to the first backend. They route and split less than Weft and Envoy do here, which favours them.
+// nghttpx, HAProxy and nginx: plain forwarders to the first backend. They route and split less than Weft and Envoy do
+// here, which favours them.
 import { execFileSync } from 'node:child_process';
 import { writeFileSync } from 'node:fs';
 import path from 'node:path';

@@ -2,7 +2,9 @@
 import type { Authority } from '#certs/authority.ts';
 import type { Measured } from '../processes.ts';
 
-/** 'plain' and 'mtls': one proxy towards the backends. 'pair': a client-side and a server-side proxy with mTLS between. */
+/**
+ * 'plain' and 'mtls': one proxy towards the backends. 'pair': a client-side and a server-side proxy with mTLS between.
+ */
 export type Scenario = 'plain' | 'mtls' | 'pair';
 
 /** What share of the calls is traced, and where spans go: the port of a server for OTLP over HTTP. */
@@ -20,7 +22,7 @@ export interface Work {
   readonly methods: readonly string[];
   readonly path: string;
   readonly certificates: Certificates;
-  /** Who signed them. */
+  /** The authority that signed them. */
   readonly authority: Authority;
   /** Absent: off. */
   readonly tracing?: Tracing;

@@ -3,10 +3,10 @@ import { existsSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { TokenIssuer } from '#control-plane/issue/token.ts';
 import { type ControlPlane, startControlPlane } from '#control-plane/program/assemble.ts';
+import { SIDECAR_NODE_FLAGS, SIDECAR_PROCESS_ENVIRONMENT, type SidecarEnvironment } from '#core/contract/environment.ts';
 import type { Workload } from '#core/contract/gen/weft/v1/mesh_pb.ts';
 import { VERSION } from '#core/contract/version.ts';
 import { createLogger } from '#core/program/log.ts';
-import { SIDECAR_ENVIRONMENT, SIDECAR_FLAGS } from '#local/launch.ts';
 import { BACKEND_ACCOUNT, BACKEND_POD, backendWorkload, CLIENT_POD, clientWorkload, meshObjects, NAMESPACE } from '../mesh-objects.ts';
 import { freePort, Program, sleep } from '../processes.ts';
 import type { Peer, Running, Tracing, Work } from './peer.ts';
@@ -84,18 +84,20 @@ async function startSidecar(work: Work, { plane, tokens }: Mesh, pod: string, ac
     mode: 0o600,
   });
   const adminPort = await freePort();
-  const program = new Program(`weft (${pod})`, work.core, [process.execPath, ...SIDECAR_FLAGS, build.program], {
-    ...SIDECAR_ENVIRONMENT,
+  const program = new Program(`weft (${pod})`, work.core, [process.execPath, ...SIDECAR_NODE_FLAGS, build.program], {
+    ...SIDECAR_PROCESS_ENVIRONMENT,
     ...tracingEnvironment(work.tracing),
     ...build.environment,
-    WEFT_CONTROL_PLANE: `${HERE}:${plane.port}`,
-    WEFT_TOKEN_FILE: tokenFile,
-    WEFT_TRUST_BUNDLE_FILE: work.certificates.roots,
-    WEFT_TRUST_DOMAIN: work.authority.trustDomain,
-    WEFT_POD_NAMESPACE: NAMESPACE,
-    WEFT_POD_NAME: pod,
-    WEFT_ADMIN_ADDRESS: `${HERE}:${adminPort}`,
-    WEFT_DRAIN_SECONDS: '0',
+    ...({
+      WEFT_CONTROL_PLANE: `${HERE}:${plane.port}`,
+      WEFT_TOKEN_FILE: tokenFile,
+      WEFT_TRUST_BUNDLE_FILE: work.certificates.roots,
+      WEFT_TRUST_DOMAIN: work.authority.trustDomain,
+      WEFT_POD_NAMESPACE: NAMESPACE,
+      WEFT_POD_NAME: pod,
+      WEFT_ADMIN_ADDRESS: `${HERE}:${adminPort}`,
+      WEFT_DRAIN_SECONDS: '0',
+    } satisfies SidecarEnvironment),
   });
   try {
     await program.listening(adminPort);

@@ -1,5 +1,7 @@
-// The functions that the chart's templates may call: each as Go, Sprig or Helm has it, for the types that a chart's values have.
+// The functions that the chart's templates may call: each as Go, Sprig or Helm has it, for the types that a chart's
+// values have.
 import { Document, Scalar, visit } from 'yaml';
+import { KUBECTL_WORDS } from '#objects/yaml/schema.ts';
 
 /** What values are: YAML's types, and integers that `int` has made. */
 export type Value = string | number | bigint | boolean | null | readonly Value[] | { readonly [name: string]: Value };
@@ -15,7 +17,10 @@ export function isTrue(value: Value): boolean {
   return typeof value === 'object' && value !== null ? Object.keys(value).length > 0 : Boolean(value);
 }
 
-/** A value as Go prints it. @throws Error: a map or list, which Go prints in a form that is no YAML; or a number that Helm would print otherwise */
+/**
+ * A value as Go prints it.
+ * @throws Error: a map or list, which Go prints in a form that is no YAML; or a number that Helm would print otherwise
+ */
 export function printed(value: Value): string {
   if (value === null) return '';
   if (typeof value === 'object') throw new Error('a map or list is printed; it needs toYaml');
@@ -84,12 +89,15 @@ function mapOf(value: Value): { readonly [name: string]: Value } {
   return value as { readonly [name: string]: Value };
 }
 
-/** Line breaks to YAML 1.1 and what no parser shows: in YAML only as escapes. The `yaml` package would write them as they are. */
+/**
+ * Line breaks to YAML 1.1 and what no parser shows: in YAML only as escapes. The `yaml` package would write them as
+ * they are.
+ */
 const UNPRINTABLE = /[\u007f-\u00a0\u2028\u2029\ufeff\ufffe\uffff]/g;
 
-/** YAML 1.1, for that is what Helm and kubectl read: `yes` is quoted. */
+/** YAML 1.1, with quotes also where only Helm and kubectl would read another value than text: `yes`, `0o17`. */
 export function yamlOf(value: unknown): string {
-  const document = new Document(value, { version: '1.1', aliasDuplicateObjects: false });
+  const document = new Document(value, { version: '1.1', compat: KUBECTL_WORDS, aliasDuplicateObjects: false });
   visit(document, {
     Scalar: (_, scalar) => {
       if (typeof scalar.value === 'string' && scalar.value.search(UNPRINTABLE) !== -1) scalar.type = Scalar.QUOTE_DOUBLE;

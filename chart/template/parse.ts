@@ -1,6 +1,7 @@
-// Parses the subset of Go's templates that the chart uses. Anything else is an error with file and line, never another meaning.
+// Parses the subset of Go's templates that the chart uses. Anything else is an error with file and line, never another
+// meaning.
 import { isSign, type Piece, scan, type Word } from './scan.ts';
-import { type Expression, type Node, type Position, type Template, TemplateError } from './syntax.ts';
+import { type ChartTemplate, type Expression, type Node, type Position, TemplateError } from './syntax.ts';
 
 const BLOCKS = new Set(['if', 'with', 'range', 'define']);
 const NOT_HAD = new Set(['template', 'block', 'break', 'continue', 'nil']);
@@ -8,7 +9,7 @@ const NOT_HAD = new Set(['template', 'block', 'break', 'continue', 'nil']);
 const MAX_DEPTH = 32;
 
 /** @throws TemplateError */
-export function parseTemplate(file: string, source: string): Template {
+export function parseTemplate(file: string, source: string): ChartTemplate {
   const pieces = scan(file, source);
   const reader = new Reader(pieces, { file, line: 1 });
   const body = reader.nodes(false);

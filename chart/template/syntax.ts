@@ -29,7 +29,7 @@ export type Node = { readonly at: Position } & (
     }
 );
 
-export interface Template {
+export interface ChartTemplate {
   readonly body: readonly Node[];
   /** `{{ define "name" }}` blocks of the file. */
   readonly defined: ReadonlyMap<string, readonly Node[]>;

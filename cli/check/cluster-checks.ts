@@ -6,7 +6,10 @@ const GATEWAY_GROUPS = ['gateway.networking.k8s.io', 'gateway.networking.x-k8s.i
 const GRPC_ROUTES = 'grpcroutes.gateway.networking.k8s.io';
 const BUNDLE_VERSION = 'gateway.networking.k8s.io/bundle-version';
 const CHANNEL = 'gateway.networking.k8s.io/channel';
-/** Init containers that go on running (KEP-753) are on by default since 1.29 and can no longer be switched off since 1.33. */
+/**
+ * Init containers that go on running (KEP-753) are on by default since 1.29 and can no longer be switched off since
+ * 1.33.
+ */
 const OLDEST_MINOR = 29;
 const SETTLED_MINOR = 33;
 /** GRPCRoute v1, and meshes in the standard channel, came with v1.1.0. */

@@ -9,7 +9,7 @@ import type { Check } from './check.ts';
 import { evaluate } from './evaluate.ts';
 import type { Facts } from './facts.ts';
 import { gather, nothing } from './gather.ts';
-import { textOf } from './text.ts';
+import { layOutChecks } from './layout.ts';
 
 interface Options extends ClusterOptions {
   readonly output: 'table' | 'json';
@@ -28,7 +28,7 @@ export function checkCommand({ stdout, env }: Pick<Terminal, 'stdout' | 'env'>):
     .action(async (options: Options) => {
       const checks = evaluate(await factsOf(options, env));
       const failed = checks.filter(({ state }) => state === 'failed').length;
-      const lines = options.output === 'json' ? [jsonOf(checks)] : textOf(checks, styleFor(stdout, env));
+      const lines = options.output === 'json' ? [jsonOf(checks)] : layOutChecks(checks, styleFor(stdout, env));
       stdout.write(`${lines.join('\n')}\n`);
       if (failed > 0) throw new Failure(`${failed} of ${checks.length} checks failed`);
     });

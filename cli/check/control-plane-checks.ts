@@ -6,7 +6,7 @@ import { parseVersion } from './cluster-checks.ts';
 import type { Facts } from './facts.ts';
 import { INSTALL, programChecks } from './program-check.ts';
 
-/** The authority lasts years; with less than this left nobody should wait any longer. */
+/** The authority lasts years; with less than this left it is time to act. */
 const AUTHORITY_SOON_MS = 30 * 86_400_000;
 
 const checks = checksOf('Control plane');

@@ -1,100 +1,30 @@
-// What `weft check` knows of a cluster: the objects as they are on the wire, only the fields that are judged, and why something could not be read.
-import type { Pod as InjectablePod, PodMetadata } from '#injector/pod.ts';
-import type { Answer } from '../cluster/replicas.ts';
+// What `weft check` knows of a cluster: the objects as they are on the wire, only the fields that are judged, and why
+// something could not be read.
+
+import type { ObjectMeta } from '#kube/object.ts';
+import type { EndpointSlice } from '#objects/endpoint-slice.ts';
+import type { GRPCRoute } from '#objects/grpc-route.ts';
+import type { Namespace } from '#objects/namespace.ts';
+import type { ClusterPod, Deployment } from '../cluster/objects.ts';
+import type { ReplicaAnswer } from '../cluster/replicas.ts';
 
 /** A read's outcome. What could not be read is a fact too. */
 export type Read<T> = { readonly ok: true; readonly value: T } | { readonly ok: false; readonly error: string };
 
-export interface Meta {
-  name?: string;
-  namespace?: string;
-  generation?: number;
-  labels?: Record<string, string>;
-  annotations?: Record<string, string>;
-}
-
-export interface KubeCondition {
-  type?: string;
-  status?: string;
-  reason?: string;
-  message?: string;
-  observedGeneration?: number;
-}
-
-/** apps/v1 */
-export interface Deployment {
-  metadata?: Meta;
-  spec?: {
-    replicas?: number;
-    template?: { spec?: { containers?: { env?: { name?: string; value?: string }[] }[] } };
-  };
-  status?: { readyReplicas?: number; availableReplicas?: number; updatedReplicas?: number; conditions?: KubeCondition[] };
-}
-
-export interface ContainerState {
-  waiting?: { reason?: string; message?: string };
-  running?: { startedAt?: string };
-  terminated?: { exitCode?: number; reason?: string; message?: string };
-}
-
-export interface ContainerStatus {
-  name?: string;
-  ready?: boolean;
-  started?: boolean;
-  restartCount?: number;
-  state?: ContainerState;
-  lastState?: ContainerState;
-}
-
-/** v1: what injection reads, and how the pod is doing. */
-export interface Pod extends InjectablePod {
-  metadata?: PodMetadata & { creationTimestamp?: string; deletionTimestamp?: string };
-  status?: {
-    phase?: string;
-    conditions?: KubeCondition[];
-    containerStatuses?: ContainerStatus[];
-    initContainerStatuses?: ContainerStatus[];
-  };
-}
-
-/** v1 */
-export interface Namespace {
-  metadata?: Meta;
-}
-
 /** apiextensions.k8s.io/v1 */
 export interface Crd {
-  metadata?: Meta;
+  metadata?: ObjectMeta;
   spec?: { names?: { kind?: string }; versions?: { name?: string; served?: boolean }[] };
 }
 
 /** admissionregistration.k8s.io/v1 */
-export interface WebhookConfiguration {
-  metadata?: Meta;
+export interface InjectionWebhook {
+  metadata?: ObjectMeta;
   webhooks?: {
     name?: string;
     failurePolicy?: string;
     clientConfig?: { caBundle?: string; service?: { namespace?: string; name?: string; port?: number } };
   }[];
-}
-
-/** discovery.k8s.io/v1 */
-export interface EndpointSlice {
-  metadata?: Meta;
-  endpoints?: { addresses?: string[]; conditions?: { ready?: boolean } }[];
-}
-
-/** gateway.networking.k8s.io/v1 */
-export interface Route {
-  metadata?: Meta;
-  spec?: { parentRefs?: { group?: string; kind?: string; namespace?: string; name?: string; port?: number; sectionName?: string }[] };
-  status?: {
-    parents?: {
-      parentRef?: { group?: string; kind?: string; namespace?: string; name?: string; port?: number; sectionName?: string };
-      controllerName?: string;
-      conditions?: KubeCondition[];
-    }[];
-  };
 }
 
 /** What an injector pod showed in a TLS handshake. */
@@ -115,19 +45,19 @@ export interface Facts {
   readonly crds: Read<readonly Crd[]>;
   readonly namespaces: Read<readonly Namespace[]>;
   /** Of all namespaces, the system namespace's too. */
-  readonly pods: Read<readonly Pod[]>;
+  readonly pods: Read<readonly ClusterPod[]>;
   /** Of the system namespace. */
   readonly deployments: Read<readonly Deployment[]>;
   /** Undefined: it does not exist. */
-  readonly webhook: Read<WebhookConfiguration | undefined>;
+  readonly webhook: Read<InjectionWebhook | undefined>;
   /** Of the injector's Service. */
   readonly injectorEndpoints: Read<readonly EndpointSlice[]>;
   readonly handshakes: readonly Handshake[];
   /** Whether the authority's Secret exists. */
   readonly authority: Read<boolean>;
-  readonly grpcRoutes: Read<readonly Route[]>;
+  readonly grpcRoutes: Read<readonly GRPCRoute[]>;
   /** Of the control plane's pods that run. */
-  readonly answers: readonly Answer[];
+  readonly answers: readonly ReplicaAnswer[];
   /** "namespace/pod" → what its sidecar says at /readyz; asked of a few sidecars that are not ready. */
   readonly sidecarWords: ReadonlyMap<string, string>;
 }

@@ -1,4 +1,4 @@
-// Reads the facts of a cluster: everything at once, each read with its own fate, all within one time limit.
+// Reads the facts of a cluster: everything at once, each read fails or succeeds by itself, all within one time limit.
 
 import {
   AUTHORITY_SECRET,
@@ -12,17 +12,18 @@ import {
 import { KINDS, type KubeClient, KubeError, type ResourcePath } from '#kube/api.ts';
 import { listAll } from '#kube/list.ts';
 import { deploymentKind } from '#objects/deployment.ts';
-import { endpointSliceKind } from '#objects/endpoint-slice.ts';
-import { grpcRouteKind } from '#objects/grpc-route.ts';
-import { namespaceKind } from '#objects/namespace.ts';
+import { type EndpointSlice, endpointSliceKind } from '#objects/endpoint-slice.ts';
+import { type GRPCRoute, grpcRouteKind } from '#objects/grpc-route.ts';
+import { type Namespace, namespaceKind } from '#objects/namespace.ts';
 import { podKind } from '#objects/pod.ts';
 import type { Cluster } from '../cluster/cluster.ts';
+import type { ClusterPod, Deployment } from '../cluster/objects.ts';
+import { fullNameOf, initContainer, isLive, podsOf } from '../cluster/pods.ts';
 import { askPod, type OpenPort } from '../cluster/reach.ts';
 import { askReplicas } from '../cluster/replicas.ts';
-import type { Crd, Deployment, EndpointSlice, Facts, Handshake, Namespace, Pod, Read, Route, WebhookConfiguration } from './facts.ts';
+import type { Crd, Facts, Handshake, InjectionWebhook, Read } from './facts.ts';
 import { handshakeVerdict } from './handshake.ts';
 import { bundlesOf } from './injector-checks.ts';
-import { initContainer, isLive, keyOf, podsOf } from './pods.ts';
 import { projectCrd, projectPod } from './project.ts';
 import { sidecarTrouble } from './sidecar-checks.ts';
 
@@ -36,14 +37,14 @@ const READYZ_TIMEOUT_MS = 4000;
 const MOST_HANDSHAKES = 3;
 const MOST_SIDECARS_ASKED = 5;
 
-export interface GatherSettings {
+export interface GatherDeps {
   readonly cluster: Cluster;
   readonly version: string;
   readonly now: () => number;
 }
 
 /** Never throws: what could not be read says why. */
-export async function gather({ cluster: { client, open }, version, now }: GatherSettings): Promise<Facts> {
+export async function gather({ cluster: { client, open }, version, now }: GatherDeps): Promise<Facts> {
   const limit = AbortSignal.timeout(TIME_LIMIT_MS);
   const read = <T>(what: string, action: () => Promise<T>): Promise<Read<T>> => reading(what, action, limit);
   const list = <T>(path: ResourcePath, project = (raw: Record<string, unknown>) => raw as T, query: Record<string, string> = {}) =>
@@ -59,17 +60,15 @@ export async function gather({ cluster: { client, open }, version, now }: Gather
   const [crds, namespaces, pods, deployments, webhook, injectorEndpoints, authority, grpcRoutes] = await Promise.all([
     list<Crd>({ kind: KINDS.CustomResourceDefinition }, projectCrd),
     list<Namespace>({ kind: namespaceKind }),
-    list<Pod>({ kind: podKind }, projectPod),
+    list<ClusterPod>({ kind: podKind }, projectPod),
     list<Deployment>({ kind: deploymentKind, ...system }),
-    read('the webhook', () =>
-      found<WebhookConfiguration>(client, { kind: KINDS.MutatingWebhookConfiguration, name: INJECTOR_NAME }, limit),
-    ),
+    read('the webhook', () => found<InjectionWebhook>(client, { kind: KINDS.MutatingWebhookConfiguration, name: INJECTOR_NAME }, limit)),
     list<EndpointSlice>({ kind: endpointSliceKind, ...system }, undefined, slicesOf),
     read(
       'the authority',
       async () => (await found(client, { kind: KINDS.Secret, ...system, name: AUTHORITY_SECRET }, limit)) !== undefined,
     ),
-    list<Route>({ kind: grpcRouteKind }),
+    list<GRPCRoute>({ kind: grpcRouteKind }),
   ]);
   const all = pods.ok ? pods.value : [];
   const running = (deployment: string) =>
@@ -144,7 +143,7 @@ async function found<T>(client: KubeClient, path: ResourcePath, signal: AbortSig
   }
 }
 
-async function shakeHands(open: OpenPort, pods: readonly string[], webhook: WebhookConfiguration | undefined): Promise<Handshake[]> {
+async function shakeHands(open: OpenPort, pods: readonly string[], webhook: InjectionWebhook | undefined): Promise<Handshake[]> {
   const bundles = [...new Set(webhook === undefined ? [] : bundlesOf(webhook).map(([, bundle]) => bundle))].filter(
     (bundle) => bundle !== '',
   );
@@ -168,7 +167,7 @@ async function shakeHands(open: OpenPort, pods: readonly string[], webhook: Webh
   );
 }
 
-async function askSidecars(open: OpenPort, pods: readonly Pod[]): Promise<Map<string, string>> {
+async function askSidecars(open: OpenPort, pods: readonly ClusterPod[]): Promise<Map<string, string>> {
   const unready = pods.filter(
     (pod) => isLive(pod) && initContainer(pod, SIDECAR_CONTAINER)?.state?.running !== undefined && sidecarTrouble(pod) !== undefined,
   );
@@ -178,7 +177,7 @@ async function askSidecars(open: OpenPort, pods: readonly Pod[]): Promise<Map<st
       const { namespace = '', name = '' } = pod.metadata ?? {};
       try {
         const { body } = await askPod(open, { namespace, name, port: SIDECAR_ADMIN_PORT }, '/readyz', READYZ_TIMEOUT_MS);
-        words.set(keyOf(pod), body.trim().slice(0, 300));
+        words.set(fullNameOf(pod), body.trim().slice(0, 300));
       } catch {
         // It is known already that it is not ready; that it says nothing adds nothing.
       }

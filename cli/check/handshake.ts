@@ -15,7 +15,7 @@ export function handshakeVerdict(port: number, caBundle: string, timeoutMs: numb
   const ca = Buffer.from(caBundle, 'base64').toString('latin1');
   if (!ca.includes('-----BEGIN CERTIFICATE-----')) return Promise.resolve('the caBundle holds no PEM certificate');
   return new Promise((resolve, reject) => {
-    // Judged by hand below, so that a refusal is told from a connection that failed.
+    // Judged by hand below, so that a refusal differs from a connection that failed.
     const socket = connect({ host: '127.0.0.1', port, servername: SERVER_NAME, ca, rejectUnauthorized: false });
     const end = (settle: () => void): void => {
       clearTimeout(deadline);

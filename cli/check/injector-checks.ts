@@ -1,7 +1,7 @@
 // Injection: the webhook's configuration, its certificate and its programs. Pure.
 import { INJECTOR_NAME, SYSTEM_NAMESPACE } from '#core/contract/names.ts';
 import { type Check, checksOf, counted } from './check.ts';
-import type { Facts, WebhookConfiguration } from './facts.ts';
+import type { Facts, InjectionWebhook } from './facts.ts';
 import { INSTALL, programChecks } from './program-check.ts';
 
 const checks = checksOf('Injector');
@@ -92,6 +92,6 @@ function certificateChecks({ webhook, handshakes }: Facts): Check[] {
 }
 
 /** [webhook's name, its caBundle in base64 or ''] of each webhook. */
-export function bundlesOf({ webhooks = [] }: WebhookConfiguration): [name: string, bundle: string][] {
+export function bundlesOf({ webhooks = [] }: InjectionWebhook): [name: string, bundle: string][] {
   return webhooks.map(({ name = '', clientConfig }) => [name, clientConfig?.caBundle ?? '']);
 }

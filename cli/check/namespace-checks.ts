@@ -2,9 +2,11 @@
 import { isLabelValue, LABEL_VALUES, meantLabelValue } from '#core/contract/labels.ts';
 import { LABEL_INJECT } from '#core/contract/names.ts';
 import { EXCLUDED_NAMESPACES } from '#injector/decide.ts';
+import type { Namespace } from '#objects/namespace.ts';
+import type { ClusterPod } from '../cluster/objects.ts';
+import { fullNameOf, isLive } from '../cluster/pods.ts';
 import { type Check, checksOf, counted } from './check.ts';
-import type { Facts, Namespace, Pod } from './facts.ts';
-import { isLive, keyOf } from './pods.ts';
+import type { Facts } from './facts.ts';
 
 /** The label by which the API server's PodSecurity admission goes. */
 const POD_SECURITY = 'pod-security.kubernetes.io/enforce';
@@ -16,7 +18,7 @@ export function namespaceChecks({ namespaces, pods }: Facts): Check[] {
   const made: Check[] = [];
   const wrong = [
     ...namespaces.value.flatMap((namespace) => wrongLabels(namespace, `namespace ${namespace.metadata?.name}`)),
-    ...(pods.ok ? pods.value.filter(isLive).flatMap((pod) => wrongLabels(pod, `pod ${keyOf(pod)}`)) : []),
+    ...(pods.ok ? pods.value.filter(isLive).flatMap((pod) => wrongLabels(pod, `pod ${fullNameOf(pod)}`)) : []),
   ];
   if (wrong.length > 0) {
     made.push(
@@ -41,7 +43,10 @@ export function namespaceChecks({ namespaces, pods }: Facts): Check[] {
   return made;
 }
 
-/** The sidecar needs NET_ADMIN, which only the level privileged allows: elsewhere the API server refuses the pods, after injection. */
+/**
+ * The sidecar needs NET_ADMIN, which only the level privileged allows: elsewhere the API server refuses the pods, after
+ * injection.
+ */
 function podSecurityChecks(namespaces: readonly Namespace[]): Check[] {
   const strict = namespaces.filter(isMeshed).flatMap(({ metadata }) => {
     const level = metadata?.labels?.[POD_SECURITY];
@@ -66,7 +71,7 @@ function isLabelled({ metadata }: Namespace): boolean {
   return metadata?.labels?.[LABEL_INJECT] === 'enabled';
 }
 
-function wrongLabels({ metadata }: Namespace | Pod, who: string): { text: string; hint: string }[] {
+function wrongLabels({ metadata }: Namespace | ClusterPod, who: string): { text: string; hint: string }[] {
   return Object.entries(LABEL_VALUES).flatMap(([label, values]) => {
     const value = metadata?.labels?.[label];
     if (value === undefined || isLabelValue(label, value)) return [];

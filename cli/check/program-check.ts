@@ -1,12 +1,15 @@
 // One of Weft's own programs: is its Deployment there, and do its pods run? Pure.
 import { SYSTEM_NAMESPACE } from '#core/contract/names.ts';
+import { deploymentTrouble, isLive, isReady, podsOf, podTrouble } from '../cluster/pods.ts';
 import { type Category, type Check, checksOf, counted } from './check.ts';
 import type { Facts } from './facts.ts';
-import { deploymentTrouble, isLive, isReady, podsOf, podTrouble } from './pods.ts';
 
 export const INSTALL = 'weft install | kubectl apply -f -';
 
-/** Whether a Deployment of the system namespace is available, and which of its pods are not ready. @param loss what is missing without it */
+/**
+ * Whether a Deployment of the system namespace is available, and which of its pods are not ready.
+ * @param loss what is missing without it
+ */
 export function programChecks(facts: Facts, category: Category, id: string, name: string, loss: string): Check[] {
   const checks = checksOf(category);
   if (!facts.deployments.ok) return [checks.skipped(id, `Deployment ${name} could not be read`, { details: [facts.deployments.error] })];

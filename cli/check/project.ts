@@ -1,10 +1,11 @@
 // What is kept of large objects: a cluster's pods and CRDs are read whole, and only what is judged stays in memory.
 import type { Container } from '#injector/pod.ts';
-import type { Crd, Pod } from './facts.ts';
+import type { ClusterPod } from '../cluster/objects.ts';
+import type { Crd } from './facts.ts';
 
 /** Keeps of a pod what decide() and the verdicts read. */
-export function projectPod(raw: Record<string, unknown>): Pod {
-  const { metadata = {}, spec = {}, status = {} } = raw as Pod;
+export function projectPod(raw: Record<string, unknown>): ClusterPod {
+  const { metadata = {}, spec = {}, status = {} } = raw as ClusterPod;
   const { name, namespace, labels, annotations, ownerReferences, creationTimestamp, deletionTimestamp } = metadata;
   return {
     metadata: { name, namespace, labels, annotations, ownerReferences, creationTimestamp, deletionTimestamp },

@@ -1,20 +1,22 @@
-// Routes on Services: what their statuses say, and whether anybody has judged them. Pure.
+// Routes on Services: what their statuses say, and whether the control plane has judged them. Pure.
 
 import { CONTROLLER_NAME } from '#core/contract/names.ts';
+import type { StoredCondition } from '#objects/condition.ts';
+import type { GRPCRoute } from '#objects/grpc-route.ts';
 import { parentServiceOf } from '#objects/references.ts';
+import { fullNameOf } from '../cluster/pods.ts';
 import { type Check, checksOf, counted } from './check.ts';
-import type { Facts, KubeCondition, Route } from './facts.ts';
-import { keyOf } from './pods.ts';
+import type { Facts } from './facts.ts';
 
 const checks = checksOf('Routes');
 
-/** Each GRPCRoute with a Service as its parent: a mistake in it is a warning here, for the mesh itself is well. */
+/** Each GRPCRoute with a Service as its parent: a mistake in it is a warning here, because the mesh itself is well. */
 export function routeChecks({ grpcRoutes }: Facts): Check[] {
   if (!grpcRoutes.ok) return [checks.skipped('routes', 'the routes could not be read', { details: [grpcRoutes.error] })];
   const ours = grpcRoutes.value.filter((route) => parentsOf(route).length > 0);
   if (ours.length === 0) return [checks.ok('routes', 'no GRPCRoute is attached to a Service')];
   const mistakes = ours.flatMap(mistakesOf);
-  const pending = ours.filter(isPending).map((route) => `GRPCRoute ${keyOf(route)}`);
+  const pending = ours.filter(isPending).map((route) => `GRPCRoute ${fullNameOf(route)}`);
   const made: Check[] = [];
   if (mistakes.length > 0) {
     made.push(
@@ -38,28 +40,28 @@ export function routeChecks({ grpcRoutes }: Facts): Check[] {
   return made;
 }
 
-function parentsOf(route: Route): { key: string; port?: number }[] {
+function parentsOf(route: GRPCRoute): { key: string; port?: number }[] {
   return (route.spec?.parentRefs ?? []).flatMap((ref) => {
     const key = parentServiceOf(ref, route.metadata?.namespace ?? '');
     return key === undefined ? [] : [{ key, port: ref.port }];
   });
 }
 
-function entriesOf(route: Route) {
+function entriesOf(route: GRPCRoute) {
   return (route.status?.parents ?? []).filter(({ controllerName }) => controllerName === CONTROLLER_NAME);
 }
 
-function isPending(route: Route): boolean {
+function isPending(route: GRPCRoute): boolean {
   const entries = entriesOf(route);
   const generation = route.metadata?.generation ?? 0;
   if (entries.length < new Set(parentsOf(route).map(({ key, port }) => `${key}:${port ?? ''}`)).size) return true;
   return entries.some(({ conditions }) => (conditions ?? []).every(({ observedGeneration = 0 }) => observedGeneration < generation));
 }
 
-function mistakesOf(route: Route): string[] {
+function mistakesOf(route: GRPCRoute): string[] {
   return entriesOf(route).flatMap(({ parentRef, conditions }) => {
     const port = parentRef?.port === undefined ? '' : `:${parentRef.port}`;
-    const where = `GRPCRoute ${keyOf(route)} on Service ${parentRef?.name ?? ''}${port}`;
+    const where = `GRPCRoute ${fullNameOf(route)} on Service ${parentRef?.name ?? ''}${port}`;
     return (conditions ?? [])
       .filter(isMistake)
       .map(({ type, status, reason, message }) => `${where}: ${type}=${status} ${reason}: ${message}`);
@@ -67,6 +69,6 @@ function mistakesOf(route: Route): string[] {
 }
 
 /** PartiallyInvalid is the one that is good when it is not there. */
-function isMistake({ type, status }: KubeCondition): boolean {
+function isMistake({ type, status }: StoredCondition): boolean {
   return type === 'PartiallyInvalid' ? status === 'True' : (type === 'Accepted' || type === 'ResolvedRefs') && status !== 'True';
 }

@@ -1,10 +1,11 @@
 // Every pod that should have a sidecar: does it, is it ready, is it connected, is its certificate good? Pure.
 import { CONTROL_PLANE_NAME, SIDECAR_CONTAINER } from '#core/contract/names.ts';
 import { decide, hasSidecar } from '#injector/decide.ts';
+import type { ClusterPod } from '../cluster/objects.ts';
+import { fullNameOf, initContainer, isLive, troubleOf } from '../cluster/pods.ts';
 import { spanText } from '../print/span.ts';
 import { type Check, checksOf, counted } from './check.ts';
-import type { Facts, Pod } from './facts.ts';
-import { initContainer, isLive, keyOf, troubleOf } from './pods.ts';
+import type { Facts } from './facts.ts';
 
 /** So long a pod may start before its sidecar counts as broken. */
 const STARTING_MS = 60_000;
@@ -27,10 +28,10 @@ export function sidecarChecks(facts: Facts): Check[] {
   ];
 }
 
-function injectedChecks({ namespaces }: Facts, live: readonly Pod[], injected: number): Check[] {
+function injectedChecks({ namespaces }: Facts, live: readonly ClusterPod[], injected: number): Check[] {
   if (!namespaces.ok) return [];
   const byName = new Map(namespaces.value.map(({ metadata }) => [metadata?.name ?? '', metadata]));
-  const bare: Pod[] = [];
+  const bare: ClusterPod[] = [];
   const details: string[] = [];
   const excused: string[] = [];
   for (const pod of live) {
@@ -40,8 +41,8 @@ function injectedChecks({ namespaces }: Facts, live: readonly Pod[], injected: n
     const decision = decide(pod, { name: namespace.name ?? '', labels: namespace.labels ?? {}, annotations: namespace.annotations ?? {} });
     if ('deny' in decision || decision.inject) {
       bare.push(pod);
-      details.push('deny' in decision ? `${keyOf(pod)}: ${decision.deny}` : keyOf(pod));
-    } else if (decision.event && decision.reason !== 'WrongLabelValue') excused.push(`${keyOf(pod)}: ${decision.message}`);
+      details.push('deny' in decision ? `${fullNameOf(pod)}: ${decision.deny}` : fullNameOf(pod));
+    } else if (decision.event && decision.reason !== 'WrongLabelValue') excused.push(`${fullNameOf(pod)}: ${decision.message}`);
   }
   const made: Check[] = [];
   if (bare.length > 0) {
@@ -59,7 +60,7 @@ function injectedChecks({ namespaces }: Facts, live: readonly Pod[], injected: n
   return made;
 }
 
-function remakeCommand(namespace: string, pod: Pod): string {
+function remakeCommand(namespace: string, pod: ClusterPod): string {
   const owner = pod.metadata?.ownerReferences?.[0];
   if (owner?.kind === 'ReplicaSet') return `kubectl -n ${namespace} rollout restart deployment/${owner.name?.replace(/-[^-]+$/, '')}`;
   if (owner?.kind === 'StatefulSet' || owner?.kind === 'DaemonSet') {
@@ -68,16 +69,18 @@ function remakeCommand(namespace: string, pod: Pod): string {
   return `kubectl -n ${namespace} delete pod ${pod.metadata?.name}${owner === undefined ? ', then create it again' : ''}`;
 }
 
-function readyChecks({ sidecarWords, nowMs }: Facts, injected: readonly Pod[]): Check[] {
+function readyChecks({ sidecarWords, nowMs }: Facts, injected: readonly ClusterPod[]): Check[] {
   if (injected.length === 0) return [];
-  const broken: Pod[] = [];
-  const starting: Pod[] = [];
+  const broken: ClusterPod[] = [];
+  const starting: ClusterPod[] = [];
   for (const pod of injected) {
     if (sidecarTrouble(pod) === undefined) continue;
     (nowMs - Date.parse(pod.metadata?.creationTimestamp ?? '') < STARTING_MS ? starting : broken).push(pod);
   }
-  const lines = (pods: readonly Pod[]) =>
-    pods.map((pod) => [`${keyOf(pod)}: ${sidecarTrouble(pod)}`, sidecarWords.get(keyOf(pod))].filter(Boolean).join('; it says: '));
+  const lines = (pods: readonly ClusterPod[]) =>
+    pods.map((pod) =>
+      [`${fullNameOf(pod)}: ${sidecarTrouble(pod)}`, sidecarWords.get(fullNameOf(pod))].filter(Boolean).join('; it says: '),
+    );
   const made: Check[] = [];
   if (broken.length > 0) {
     const { namespace, name } = broken[0].metadata ?? {};
@@ -101,14 +104,14 @@ function readyChecks({ sidecarWords, nowMs }: Facts, injected: readonly Pod[]): 
 }
 
 /** Why a pod's sidecar does not serve; undefined: it does. A sidecar that is not captured is not ready. */
-export function sidecarTrouble(pod: Pod): string | undefined {
+export function sidecarTrouble(pod: ClusterPod): string | undefined {
   const sidecar = initContainer(pod, SIDECAR_CONTAINER);
   if (sidecar?.ready === true && sidecar.started !== false) return undefined;
   if (sidecar === undefined || sidecar.state?.waiting?.reason === 'PodInitializing') return 'its containers have not started';
   return troubleOf(sidecar) || 'runs, but is not ready';
 }
 
-function connectedChecks({ answers }: Facts, injected: readonly Pod[]): Check[] {
+function connectedChecks({ answers }: Facts, injected: readonly ClusterPod[]): Check[] {
   const serving = injected.filter((pod) => sidecarTrouble(pod) === undefined);
   if (serving.length === 0) return [];
   // A replica that does not answer may serve any of them.
@@ -117,7 +120,7 @@ function connectedChecks({ answers }: Facts, injected: readonly Pod[]): Check[] 
   }
   const sidecars = answers.flatMap(({ report }) => (report.ok ? report.value.sidecars : []));
   const connected = new Set(sidecars.map(({ namespace, pod }) => `${namespace}/${pod}`));
-  const lost = serving.map(keyOf).filter((key) => !connected.has(key));
+  const lost = serving.map(fullNameOf).filter((key) => !connected.has(key));
   const made: Check[] = [];
   if (lost.length > 0) {
     made.push(

@@ -20,7 +20,10 @@ export interface Answered {
   readonly body: string;
 }
 
-/** GET of a path at a pod's port. @throws Error that says why there is no answer: refused by the API server, not within `timeoutMs`, … */
+/**
+ * GET of a path at a pod's port.
+ * @throws Error that says why there is no answer: refused by the API server, not within `timeoutMs`, …
+ */
 export async function askPod(
   open: OpenPort,
   pod: { namespace: string; name: string; port: number },

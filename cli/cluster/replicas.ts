@@ -1,24 +1,25 @@
 // Asks every replica of the control plane for what it knows.
-import type { StatusReport } from '#control-plane/view/status.ts';
+
 import { CONTROL_PLANE_VIEW_PORT, SYSTEM_NAMESPACE } from '#core/contract/names.ts';
+import type { StatusView } from '#core/contract/view.ts';
 import { askPod, type OpenPort } from './reach.ts';
 
 /** A pod of the control plane, and its report or why there is none. */
-export interface Answer {
+export interface ReplicaAnswer {
   readonly pod: string;
-  readonly report: { readonly ok: true; readonly value: StatusReport } | { readonly ok: false; readonly error: string };
+  readonly report: { readonly ok: true; readonly value: StatusView } | { readonly ok: false; readonly error: string };
 }
 
-/** More replicas than anybody runs; the others are not asked. */
+/** More replicas than an installation has; the others are not asked. */
 const MOST_REPLICAS = 10;
 const ANSWER_TIMEOUT_MS = 6000;
 
 /** One answer for each pod, in their order. Never throws. */
-export async function askReplicas(open: OpenPort, pods: readonly string[]): Promise<Answer[]> {
+export async function askReplicas(open: OpenPort, pods: readonly string[]): Promise<ReplicaAnswer[]> {
   return Promise.all(pods.slice(0, MOST_REPLICAS).map((pod) => askReplica(open, pod)));
 }
 
-async function askReplica(open: OpenPort, pod: string): Promise<Answer> {
+async function askReplica(open: OpenPort, pod: string): Promise<ReplicaAnswer> {
   try {
     const where = { namespace: SYSTEM_NAMESPACE, name: pod, port: CONTROL_PLANE_VIEW_PORT };
     const { status, body } = await askPod(open, where, '/status', ANSWER_TIMEOUT_MS);
@@ -32,10 +33,10 @@ async function askReplica(open: OpenPort, pod: string): Promise<Answer> {
 const LISTS = ['missingKinds', 'problems', 'routes', 'sidecars', 'calls', 'reflectors'] as const;
 
 /** A control plane of another version may leave lists out. @throws Error when it is no report at all */
-function reportOf(value: unknown): StatusReport {
+function reportOf(value: unknown): StatusView {
   if (value === null || typeof value !== 'object') throw new Error('/status is not a report');
   const report = value as Record<string, unknown>;
   if (typeof report.version !== 'string') throw new Error('/status is not a report: it has no version');
   const lists = Object.fromEntries(LISTS.map((name) => [name, Array.isArray(report[name]) ? report[name] : []]));
-  return { ...report, ...lists } as unknown as StatusReport;
+  return { ...report, ...lists } as unknown as StatusView;
 }

@@ -1,7 +1,8 @@
-// A directory of manifests as the cluster would look if all of it ran: cluster IPs, a Pod with a sidecar per replica, EndpointSlices. Pure.
+// A directory of manifests as the cluster would look if all of it ran: cluster IPs, a Pod with a sidecar per replica,
+// EndpointSlices. Pure.
 import type { SourcedObject } from '#control-plane/source/files/manifests.ts';
 import type { KubeObject } from '#kube/object.ts';
-import { keyOf, type Manifest } from '#local/plan/manifests.ts';
+import { type Manifest, manifestKey } from '#local/plan/manifests.ts';
 import { type PlannedPod, wantedPods } from '#local/plan/pods.ts';
 import { endpointSlices, podObject } from '#local/plan/services.ts';
 import { LABEL_SERVICE_NAME } from '#objects/endpoint-slice.ts';
@@ -13,8 +14,8 @@ export interface AsIfRunning {
 }
 
 /**
- * Adds what is missing. What the directory itself holds stays: a Service's EndpointSlices, a Pod that has an address (a dump of a cluster).
- * All pods count as ready. The made-up addresses mean nothing.
+ * Adds what is missing. What the directory itself holds stays: a Service's EndpointSlices, a Pod that has an address (a
+ * dump of a cluster). All pods count as ready. The made-up addresses mean nothing.
  */
 export function asIfRunning(sourced: readonly SourcedObject[]): AsIfRunning {
   const manifests = sourced.map(({ object, file }) => ({ object: object as Manifest, file }));
@@ -30,7 +31,7 @@ export function asIfRunning(sourced: readonly SourcedObject[]): AsIfRunning {
   const ready = new Set(pods.map(({ key }) => key));
   const sliced = new Set(manifests.filter(({ object }) => object.kind === 'EndpointSlice').map(({ object }) => serviceOf(object)));
   const services = manifests.filter(({ object }) => object.kind === 'Service').map(({ object }, i) => withClusterIp(object, i));
-  const assumed = services.filter((service) => !sliced.has(keyOf(service)) && service.spec?.selector !== undefined);
+  const assumed = services.filter((service) => !sliced.has(manifestKey(service)) && service.spec?.selector !== undefined);
   const kept = manifests
     .map(({ object }) => object)
     .filter((object) => object.kind !== 'Service' && !(object.kind === 'Pod' && !real(object)));
@@ -41,7 +42,7 @@ export function asIfRunning(sourced: readonly SourcedObject[]): AsIfRunning {
       ...pods.map((pod) => podObject(pod, true)),
       ...assumed.flatMap((service) => endpointSlices(service, pods, ready)),
     ],
-    assumed: new Set(assumed.map(keyOf)),
+    assumed: new Set(assumed.map(manifestKey)),
   };
 }
 

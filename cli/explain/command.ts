@@ -7,8 +7,8 @@ import { silentLogger } from '#core/program/log.ts';
 import { styleFor } from '../print/style.ts';
 import type { Terminal } from '../print/terminal.ts';
 import { explain } from './explain.ts';
-import { type Inquiry, parseCaller, parseHeader, parseMethod, parseTarget } from './inquiry.ts';
-import { textOf } from './text.ts';
+import { type Inquiry, parseCallee, parseCaller, parseHeader, parseMethod } from './inquiry.ts';
+import { layOutExplanation } from './layout.ts';
 
 interface Options {
   readonly from?: string;
@@ -39,12 +39,15 @@ export function explainCommand({ stdout, env }: Pick<Terminal, 'stdout' | 'env'>
       const inquiry = inquiryOf(options);
       const { objects, problems } = await readDirectory(directory);
       const report = explain(objects, inquiry, problems);
-      const lines = options.output === 'json' ? [JSON.stringify(report, null, 2)] : textOf(report, styleFor(stdout, env));
+      const lines = options.output === 'json' ? [JSON.stringify(report, null, 2)] : layOutExplanation(report, styleFor(stdout, env));
       stdout.write(`${lines.join('\n')}\n`);
     });
 }
 
-/** All that is missing is said at once. commander's own required options would hide a mistyped one ("--form") behind the missing one. */
+/**
+ * All that is missing is said at once. commander's own required options would hide a mistyped one ("--form") behind the
+ * missing one.
+ */
 function inquiryOf({ from, to, method, header }: Options): Inquiry {
   if (from === undefined || to === undefined || method === undefined) {
     const missing = Object.entries({ '--from': from, '--to': to, '--method': method }).flatMap(([name, value]) =>
@@ -53,7 +56,7 @@ function inquiryOf({ from, to, method, header }: Options): Inquiry {
     throw new UsageError(`explain needs ${missing.join(', ')} too; see weft explain --help`);
   }
   const caller = parseCaller(from);
-  return { from: caller, to: parseTarget(to, caller.namespace), method: parseMethod(method), headers: header.map(parseHeader) };
+  return { from: caller, to: parseCallee(to, caller.namespace), method: parseMethod(method), headers: header.map(parseHeader) };
 }
 
 async function readDirectory(dir: string) {

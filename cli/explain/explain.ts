@@ -13,8 +13,8 @@ import { CompileError } from '#sidecar/route/compile/compile-error.ts';
 import { type CandidateVerdict, explainMatch } from '#sidecar/route/explain.ts';
 import type { CompiledPort, RouteRefRecord, RuleRecord } from '#sidecar/route/records.ts';
 import { asIfRunning } from './as-if-running.ts';
-import { type Inquiry, requestHeaders, type Target } from './inquiry.ts';
-import type { BackendReport, CandidateReport, ExplainReport, Result, RouteReport, RuleName } from './report.ts';
+import { type Callee, type Inquiry, requestHeaders } from './inquiry.ts';
+import type { BackendReport, CandidateReport, ExplainReport, Result, RouteVerdict, RuleName } from './report.ts';
 import { defaultBackend, type EndpointsOf, reportBackend, reportFilters, reportStatus } from './report-parts.ts';
 
 const NO_FILTERS = { request: [], response: [], mirrors: [] };
@@ -122,7 +122,10 @@ function compile(service: Service, port: ServicePort): CompiledPort {
   }
 }
 
-/** A typing mistake in the caller's name would otherwise be answered as if for a stranger. A namespace like none in the directory is one. */
+/**
+ * A typing mistake in the caller's name would otherwise be answered as if for a stranger. A namespace like none in the
+ * directory is one.
+ */
 function checkCaller(sourced: readonly SourcedObject[], { from }: Inquiry): void {
   const namespaces = new Set<string>();
   const workloads = new Set<string>();
@@ -140,7 +143,7 @@ function checkCaller(sourced: readonly SourcedObject[], { from }: Inquiry): void
   }
 }
 
-function whyNoService(store: ObjectStore, { namespace, name }: Target): string {
+function whyNoService(store: ObjectStore, { namespace, name }: Callee): string {
   if (store.service(`${namespace}/${name}`) !== undefined) {
     return `Service ${namespace}/${name} is of type ExternalName: it has no address in the mesh, and calls to it pass through`;
   }
@@ -150,7 +153,7 @@ function whyNoService(store: ObjectStore, { namespace, name }: Target): string {
   return `there is no Service ${namespace}/${name}${hint}`;
 }
 
-function findPort(service: Service, { namespace, name, port }: Target): ServicePort {
+function findPort(service: Service, { namespace, name, port }: Callee): ServicePort {
   const { ports } = service;
   const listed = ports
     .map((candidate) => (candidate.name === '' ? `${candidate.port}` : `${candidate.port} (${candidate.name})`))
@@ -167,12 +170,14 @@ function findPort(service: Service, { namespace, name, port }: Target): ServiceP
   return found;
 }
 
-/** Whether a Service that does not exist was probably meant to be this one: then its routes are what the user misses. */
+/**
+ * Whether a Service that does not exist was probably meant to be this one: then its routes are what the user misses.
+ */
 function isMeantFor(missing: string, key: string): boolean {
   return nearest(missing, [key]) !== undefined || missing.split('/')[1] === key.split('/')[1];
 }
 
 /** One entry per route and parent. */
-function mergeStatuses(routes: readonly RouteReport[]): RouteReport[] {
+function mergeStatuses(routes: readonly RouteVerdict[]): RouteVerdict[] {
   return [...new Map(routes.map((route) => [JSON.stringify(route), route])).values()];
 }

@@ -5,7 +5,7 @@ import type { HeaderList } from '#sidecar/route/records.ts';
 
 export interface Inquiry {
   readonly from: Caller;
-  readonly to: Target;
+  readonly to: Callee;
   /** "package.Service/Method". */
   readonly method: string;
   /** Extra headers, lower-case names, as text. */
@@ -18,7 +18,7 @@ export interface Caller {
   readonly workload: string | null;
 }
 
-export interface Target {
+export interface Callee {
   readonly namespace: string;
   readonly name: string;
   /** A number, a port's name, or null: the only one. */
@@ -37,8 +37,11 @@ export function parseCaller(text: string): Caller {
   return { namespace, workload };
 }
 
-/** `payment`, `payment.shop`, `payment.shop.svc.cluster.local`, `shop/payment`, each with an optional `:8080` or `:grpc`. */
-export function parseTarget(text: string, callersNamespace: string): Target {
+/**
+ * `payment`, `payment.shop`, `payment.shop.svc.cluster.local`, `shop/payment`, each with an optional `:8080` or
+ * `:grpc`.
+ */
+export function parseCallee(text: string, callersNamespace: string): Callee {
   const wrong = new UsageError(`--to ${JSON.stringify(text)} is no Service: say payment, payment.shop or payment.shop:8080`);
   const [host, port = null, more] = text.split(':');
   const byPath = host.split('/');

@@ -2,7 +2,7 @@
 import type { RouteParentStatus } from '#control-plane/translate/service.ts';
 import type { Backend, BackendRef, Endpoint, Filter } from '#core/contract/gen/weft/v1/mesh_pb.ts';
 import type { ServicePortRef } from '#sidecar/route/records.ts';
-import type { BackendReport, EditReport, Filters, MirrorReport, RouteReport } from './report.ts';
+import type { BackendReport, EditReport, Filters, MirrorReport, RouteVerdict } from './report.ts';
 
 /** The ready endpoints of a backend; `assumed`: made up as if all manifests ran. */
 export type EndpointsOf = (ref: Pick<BackendRef, 'namespace' | 'name' | 'port'>) => { endpoints: readonly Endpoint[]; assumed: boolean };
@@ -70,7 +70,7 @@ export function reportFilters(filters: readonly Filter[]): Filters {
 }
 
 /** The conditions of one route for one parentRef. */
-export function reportStatus({ route, parentRef, conditions }: RouteParentStatus): RouteReport {
+export function reportStatus({ route, parentRef, conditions }: RouteParentStatus): RouteVerdict {
   return {
     route: `${route.kind} ${route.namespace}/${route.name}`,
     parentRef: { ...parentRef },

@@ -10,7 +10,7 @@ export interface ExplainReport {
   readonly filters: Filters;
   readonly backends: readonly BackendReport[];
   /** Routes with this Service as a parent, and what is wrong with them. */
-  readonly routes: readonly RouteReport[];
+  readonly routes: readonly RouteVerdict[];
   /** What could not be read or used in the directory. */
   readonly problems: readonly string[];
 }
@@ -102,7 +102,7 @@ export interface EndpointReport {
   readonly identity: string;
 }
 
-export interface RouteReport {
+export interface RouteVerdict {
   /** "GRPCRoute shop/payment". */
   readonly route: string;
   /** As its author wrote it. */

@@ -6,8 +6,8 @@ import { Failure, UsageError } from '#core/program/failure.ts';
 import type { KubeClient } from '#kube/api.ts';
 import { type ClusterOptions, withClusterOptions } from '../cluster/cluster.ts';
 import type { Terminal } from '../print/terminal.ts';
-import { readInstallation } from './installation.ts';
 import { type Entry, injectManifests } from './manifests.ts';
+import { readInstallation } from './settings.ts';
 
 interface Options extends ClusterOptions {
   readonly filename: readonly string[];
@@ -85,8 +85,11 @@ function reportOf(entries: readonly Entry[], others: number): string {
 }
 
 function join(texts: readonly string[]): string {
-  return texts
-    .map((text) => (text.endsWith('\n') || text === '' ? text : `${text}\n`))
-    .map((text, i) => (i > 0 && !text.startsWith('---') ? `---\n${text}` : text))
-    .join('');
+  return (
+    texts
+      .map((text) => (text.endsWith('\n') || text === '' ? text : `${text}\n`))
+      // Also in front of JSON that others follow: a stream that begins with a brace is JSON to its end.
+      .map((text, i) => ((i > 0 || (texts.length > 1 && text.startsWith('{'))) && !text.startsWith('---') ? `---\n${text}` : text))
+      .join('')
+  );
 }

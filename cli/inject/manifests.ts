@@ -1,15 +1,16 @@
 // Manifests in, manifests with sidecars out, by the very functions of the webhook.
-import { type Document, parseAllDocuments } from 'yaml';
+import type { Document } from 'yaml';
 import { LABEL_INJECT } from '#core/contract/names.ts';
 import { Failure } from '#core/program/failure.ts';
 import type { InjectionSettings } from '#injector/containers.ts';
 import { decide, type NamespaceFacts } from '#injector/decide.ts';
 import { inject } from '#injector/inject.ts';
 import { type Operation, patchOf } from '#injector/patch.ts';
-import { isObject, type Pod, podProblem } from '#injector/pod.ts';
-import { KUBECTL_YAML } from '#objects/kubectl-yaml.ts';
+import { type InjectablePod, isObject, podProblem } from '#injector/pod.ts';
+import { type GoodDocument, type ReadDocument, readPieces } from '#objects/yaml/documents.ts';
+import type { StreamPiece } from '#objects/yaml/stream.ts';
 import { countObjects, type Workload, workloadsOf } from './templates.ts';
-import { editDocument } from './yaml-edit.ts';
+import { editDocument, patched } from './yaml-edit.ts';
 
 export interface Entry {
   /** `Deployment shop/web` */
@@ -35,47 +36,37 @@ export interface ManifestOptions {
 }
 
 /**
- * Injects every workload of a YAML or JSON text. Asking for it is the wish to inject: only a label that says no, and what the webhook would not do
- * either, leaves a workload as it is.
+ * Injects every workload of a YAML or JSON text. The command itself asks for injection: a workload stays as it is only
+ * where a label says no, or where the webhook would not inject either.
  * @param source for messages: the file's name
  * @throws Failure when the text is not YAML
  */
 export function injectManifests(text: string, source: string, options: ManifestOptions): InjectedManifests {
-  const documents = parseAllDocuments(text, KUBECTL_YAML);
-  // An empty text is an empty list with a mark, not a document.
-  const parsed: Document[] = Array.isArray(documents) ? [...documents] : [];
-  for (const { errors } of parsed) {
-    if (errors.length === 0) continue;
-    const { linePos, message } = errors[0];
-    throw new Failure(`${source}${linePos === undefined ? '' : `:${linePos[0].line}:${linePos[0].col}`}: ${message.split('\n')[0]}`);
-  }
-  const values = parsed.map((document) => plainOf(document, source));
-  const namespaces = namespacesOf(values);
+  const pieces = readPieces(text).map(({ piece, documents }) => ({ piece, documents: goodOf(documents, source) }));
+  const namespaces = namespacesOf(pieces.flatMap(({ documents }) => documents.map(({ value }) => value)));
   const entries: Entry[] = [];
   let others = 0;
-  let changed = false;
-  const made = parsed.map((document, i) => {
-    const workloads = workloadsOf(values[i]);
-    others += countObjects(values[i]) - workloads.length;
+  const injectDocument = ({ value, tree }: GoodDocument): EditedDocument => {
+    const workloads = workloadsOf(value);
+    others += countObjects(value) - workloads.length;
     const operations = workloads.flatMap((workload) => {
       const { entry, patch } = injectWorkload(workload, namespaces, options);
       entries.push(entry);
       return patch;
     });
-    if (operations.length === 0) return document;
-    changed = true;
-    return editDocument(document, operations);
-  });
-  return { text: changed ? write(made) : text, entries, others };
+    return { tree, value, operations };
+  };
+  const edited = pieces.map(({ piece, documents }) => ({ piece, documents: documents.map(injectDocument) }));
+  const changed = edited.some(({ documents }) => documents.some(({ operations }) => operations.length > 0));
+  return { text: changed ? write(edited) : text, entries, others };
 }
 
-/** Aliases that grow too much, or name nothing, are found out here only. */
-function plainOf(document: Document, source: string): unknown {
-  try {
-    return document.toJS();
-  } catch (error) {
-    throw new Failure(`${source}: ${(error as Error).message}`);
-  }
+/** The documents of a piece that are not empty. @throws Failure when one is broken */
+function goodOf(documents: readonly ReadDocument[], source: string): GoodDocument[] {
+  return documents.filter((document) => {
+    if (document.state === 'broken') throw new Failure(`${source}:${document.place.line}:${document.place.column}: ${document.message}`);
+    return document.state === 'good';
+  });
 }
 
 function injectWorkload(
@@ -90,12 +81,12 @@ function injectWorkload(
   if (problem !== '') return ended('failed', `${path.length === 0 ? '' : `${path.join('.')}: `}${problem}`);
   const known = namespaces.get(where);
   const facts = { name: where, labels: { [LABEL_INJECT]: 'enabled', ...known?.labels }, annotations: known?.annotations ?? {} };
-  const decision = decide(pod as Pod, facts);
+  const decision = decide(pod as InjectablePod, facts);
   if ('deny' in decision) return ended('failed', decision.deny);
   if (!decision.inject) return ended('skipped', decision.message);
-  const injected = inject(pod as Pod, facts, settings);
+  const injected = inject(pod as InjectablePod, facts, settings);
   const prefix = path.map((key) => `/${key}`).join('');
-  const patch = patchOf(pod as Pod, injected.pod).map((operation) => ({ ...operation, path: prefix + operation.path }));
+  const patch = patchOf(pod as InjectablePod, injected.pod).map((operation) => ({ ...operation, path: prefix + operation.path }));
   return { entry: { object, outcome: 'injected', message: '', warnings: injected.warnings }, patch };
 }
 
@@ -115,15 +106,43 @@ function textsOf(map: unknown): Record<string, string> {
   return Object.fromEntries(entries.filter((entry): entry is [string, string] => typeof entry[1] === 'string'));
 }
 
-function write(documents: readonly Document[]): string {
+interface EditedDocument {
+  readonly tree: Document;
+  readonly value: unknown;
+  readonly operations: readonly Operation[];
+}
+
+interface EditedPiece {
+  readonly piece: StreamPiece;
+  readonly documents: readonly EditedDocument[];
+}
+
+/**
+ * The stream again; what is as it was stays so to the octet. kubectl takes a stream that begins with a brace for JSON
+ * to its end, so that several documents with JSON in front get separators: then it is YAML, of which JSON is a part.
+ */
+function write(edited: readonly EditedPiece[]): string {
+  const separated = edited.length > 1 && edited[0].piece.json;
+  return edited
+    .map((one) => {
+      const { separator, json } = one.piece;
+      const text = textOfPiece(one);
+      return `${separator === '' && json && separated ? '---\n' : separator}${json && separated ? `${text.trim()}\n` : text}`;
+    })
+    .join('');
+}
+
+function textOfPiece({ piece, documents }: EditedPiece): string {
+  if (documents.every(({ operations }) => operations.length === 0)) return piece.text;
+  if (piece.json) return documents.map(({ value, operations }) => `${JSON.stringify(patched(value, operations), null, 2)}\n`).join('');
   return documents
-    .map((document, i) => {
+    .map(({ tree, operations }, i) => {
+      const document = editDocument(tree, operations);
       if (document.directives) {
         document.directives.docStart = i > 0 || null;
         document.directives.docEnd = false;
       }
-      const text = document.toString({ lineWidth: 0 });
-      return i > 0 && !text.startsWith('---') ? `---\n${text}` : text;
+      return document.toString({ lineWidth: 0 });
     })
     .join('');
 }

@@ -24,7 +24,7 @@ const TEMPLATE_PATHS: Readonly<Record<string, readonly string[]>> = {
   'batch/v1/CronJob': ['spec', 'jobTemplate', 'spec', 'template'],
 };
 
-/** Lists of lists are nobody's manifest. */
+/** Lists of lists of lists are in no real manifest. */
 const DEEPEST_LIST = 3;
 
 /** The workloads of one document; those of a List one by one. Anything else has none. */

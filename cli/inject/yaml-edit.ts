@@ -2,11 +2,12 @@
 import { applyPatch } from 'rfc6902';
 import { Document, isSeq, visit } from 'yaml';
 import type { Operation } from '#injector/patch.ts';
-import { KUBECTL_YAML } from '#objects/kubectl-yaml.ts';
+import { KUBECTL_YAML } from '#objects/yaml/schema.ts';
 
 /**
  * Applies the operations.
- * @returns the same document; a new one without comments where anchors are in use, for a change at one place would show up at others
+ * @returns the same document; a new one without comments where anchors are in use, because a change at one place would
+ *   show up at others
  */
 export function editDocument(document: Document, operations: readonly Operation[]): Document {
   let hasAliases = false;
@@ -16,14 +17,17 @@ export function editDocument(document: Document, operations: readonly Operation[
       return visit.BREAK;
     },
   });
-  if (hasAliases) {
-    // Parsed from text, so that no two places are one object.
-    const value = JSON.parse(JSON.stringify(document.toJS()));
-    applyPatch(value, structuredClone(operations) as Parameters<typeof applyPatch>[1]);
-    return new Document(value, { ...KUBECTL_YAML, aliasDuplicateObjects: false });
-  }
+  if (hasAliases) return new Document(patched(document.toJS(), operations), { ...KUBECTL_YAML, aliasDuplicateObjects: false });
   for (const operation of operations) edit(document, operation);
   return document;
+}
+
+/** A copy of the value with the operations applied. */
+export function patched(value: unknown, operations: readonly Operation[]): unknown {
+  // Parsed from text, so that no two places are one object.
+  const copy: unknown = JSON.parse(JSON.stringify(value));
+  applyPatch(copy, structuredClone(operations) as Parameters<typeof applyPatch>[1]);
+  return copy;
 }
 
 function edit(document: Document, operation: Operation): void {

@@ -4,8 +4,8 @@ import { Command } from 'commander';
 import { toDocuments } from '#chart/render.ts';
 import { ValuesError } from '#chart/values.ts';
 import { Failure, UsageError } from '#core/program/failure.ts';
+import { install } from '../installation/objects.ts';
 import type { Terminal } from '../print/terminal.ts';
-import { install } from './install.ts';
 
 interface Options {
   readonly set: readonly string[];

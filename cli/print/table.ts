@@ -16,7 +16,10 @@ function plain(text: string): string {
     .replace(/\u001b\[[0-9;]*m|\p{C}/gu, '');
 }
 
-/** The table's lines, its titles first. Names come from objects that anybody may have written: control characters are dropped. */
+/**
+ * The table's lines, its titles first. Names come from objects that any user may have written: control characters are
+ * dropped.
+ */
 export function tableLines(titles: readonly string[], rows: readonly (readonly Cell[])[], style: Style): string[] {
   const texts = rows.map((row) => row.map((cell) => plain(typeof cell === 'string' ? cell : cell.text)));
   const widths = titles.map((title, column) => Math.max(title.length, ...texts.map((row) => [...row[column]].length)));

@@ -72,7 +72,10 @@ export function padLeft(text: string, columns: number): string {
   return ' '.repeat(Math.max(0, columns - widthOf(text))) + text;
 }
 
-/** Drops what could drive a terminal (cursor movements, titles, other control characters) but keeps colours: output of containers is shown raw. */
+/**
+ * Drops what could drive a terminal (cursor movements, titles, other control characters) but keeps colours: output of
+ * containers is shown raw.
+ */
 export function harmless(text: string): string {
   return text
     .replace(/\u001b\][^\u0007\u001b]*(?:\u0007|\u001b\\)?/g, '')

@@ -1,8 +1,8 @@
-// `weft run DIR`: its words.
+// `weft run DIR`: its options and their meaning.
 import { Command, InvalidArgumentError, Option } from 'commander';
-import { LOG_LEVELS } from '#core/program/log.ts';
-import { sidecarProgram } from '#local/launch.ts';
-import { otlpUrl } from '#local/tracing.ts';
+import { LOG_LEVELS } from '#core/contract/log-levels.ts';
+import { sidecarProgram } from '#local/process/launch.ts';
+import { otlpUrl } from '#local/process/tracing.ts';
 import { parseDuration } from './duration.ts';
 import { type RunOptions, run } from './run.ts';
 

@@ -1,9 +1,9 @@
 // The final summary of `weft run --report json`. Pure.
 
 import { statusName } from '#core/contract/grpc-codes.ts';
+import type { StatsCall } from '#core/contract/stats.ts';
 import { type CallRow, travelled } from '#local/stats/ledger.ts';
 import type { RouteRow } from '#local/stats/rows.ts';
-import type { SeenTrace } from '#local/stats/snapshot.ts';
 import { addTally, newTally, percentileMs, type Tally } from '#local/stats/tally.ts';
 
 export interface ReportPod {
@@ -31,9 +31,9 @@ export interface ReportCall {
   /** null: none of these calls got as far as a connection. */
   readonly mtls: boolean | null;
   /** The slowest of the last recorded calls; null: none was recorded. */
-  readonly slowTrace: SeenTrace | null;
+  readonly slowTrace: StatsCall | null;
   /** The last recorded call that failed, with its gRPC status by name. */
-  readonly failedTrace: (SeenTrace & { readonly status: string }) | null;
+  readonly failedTrace: (StatsCall & { readonly status: string }) | null;
 }
 
 export interface Report {

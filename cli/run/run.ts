@@ -1,12 +1,14 @@
-// The course of `weft run`: start, show what happens once a second, stop on a signal or in time, report. Leaves nothing behind however it ends.
-import { createLogger, type LogLevel } from '#core/program/log.ts';
-import { Mesh } from '#local/mesh.ts';
+// `weft run` from start to end: it starts the mesh, shows once a second what happens, stops on a signal or in time, and
+// reports. It leaves nothing behind, however it ends.
+import type { LogLevel } from '#core/contract/log-levels.ts';
+import { createLogger } from '#core/program/log.ts';
+import { Mesh } from '#local/mesh/mesh.ts';
 import { methodRows } from '#local/stats/rows.ts';
 import { PLAIN, styleFor } from '../print/style.ts';
 import { makeReport, type Report } from './report.ts';
 import { logLine, ownLine } from './view/log-line.ts';
-import { type MeshState, renderPlain, renderView } from './view/render.ts';
-import { liveScreen, type Output, plainScreen, type Screen } from './view/screen.ts';
+import { type MeshView, renderPlain, renderView } from './view/render.ts';
+import { liveScreen, plainScreen, type Screen, type ScreenOutput } from './view/screen.ts';
 
 export interface RunOptions {
   readonly directory: string;
@@ -20,27 +22,27 @@ export interface RunOptions {
   readonly sidecarProgram: string;
 }
 
-export interface RunSurroundings {
-  readonly stdout: NodeJS.WritableStream & Output;
-  readonly stderr: NodeJS.WritableStream & Output;
+export interface RunDeps {
+  readonly stdout: NodeJS.WritableStream & ScreenOutput;
+  readonly stderr: NodeJS.WritableStream & ScreenOutput;
   readonly env: Readonly<Record<string, string | undefined>>;
   /** Where SIGINT, SIGTERM and SIGHUP come from. */
   readonly signals: Pick<NodeJS.EventEmitter, 'on' | 'off'>;
 }
 
 const SIGNALS = ['SIGINT', 'SIGTERM', 'SIGHUP'];
-// npm and the terminal both pass Ctrl-C on: what comes this soon after the first is the same wish.
-const SAME_WISH_MS = 1000;
+// npm and the terminal both pass Ctrl-C on: what comes this soon after the first is the same Ctrl-C.
+const SAME_SIGNAL_MS = 1000;
 // `--for` counts from when all pods are ready; a mesh that does not get there must end too.
 const READY_WITHIN_MS = 15_000;
 const TICK_MS = 1000;
 
 /**
- * Runs the mesh of a directory until it is told to stop.
+ * Runs the mesh of a directory until a signal, or until its time is over.
  * @returns the report, after everything has stopped
  * @throws Failure when it cannot be started
  */
-export async function run(options: RunOptions, around: RunSurroundings): Promise<Report> {
+export async function run(options: RunOptions, around: RunDeps): Promise<Report> {
   const course = new Course(options, around);
   try {
     return await course.run();
@@ -51,7 +53,7 @@ export async function run(options: RunOptions, around: RunSurroundings): Promise
 
 class Course {
   private readonly options: RunOptions;
-  private readonly around: RunSurroundings;
+  private readonly around: RunDeps;
   private readonly screen: Screen;
   private readonly mesh: Mesh;
   private readonly startedAt = performance.now();
@@ -63,7 +65,7 @@ class Course {
   private stopped = false;
   private timeTimer: NodeJS.Timeout | null = null;
 
-  constructor(options: RunOptions, around: RunSurroundings) {
+  constructor(options: RunOptions, around: RunDeps) {
     this.options = options;
     this.around = around;
     const { stdout, stderr, env } = around;
@@ -133,7 +135,7 @@ class Course {
     if (this.askedAt === null) {
       this.askedAt = now;
       this.askStop(signal);
-    } else if (now - this.askedAt > SAME_WISH_MS) {
+    } else if (now - this.askedAt > SAME_SIGNAL_MS) {
       this.say('killing what is left');
       void this.mesh.kill();
     }
@@ -185,7 +187,7 @@ class Course {
     else if (this.options.view) this.screen.draw(renderPlain(state));
   }
 
-  private state(): MeshState {
+  private state(): MeshView {
     const { mesh, options } = this;
     return {
       directory: options.directory,

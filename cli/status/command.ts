@@ -5,14 +5,14 @@ import { CONTROL_PLANE_NAME, SYSTEM_NAMESPACE } from '#core/contract/names.ts';
 import { Failure } from '#core/program/failure.ts';
 import type { KubeClient } from '#kube/api.ts';
 import { podKind } from '#objects/pod.ts';
-import type { Pod } from '../check/facts.ts';
-import { isLive, podsOf, podTrouble } from '../check/pods.ts';
 import { type ClusterOptions, connectCluster, withClusterOptions } from '../cluster/cluster.ts';
+import type { ClusterPod } from '../cluster/objects.ts';
+import { isLive, podsOf, podTrouble } from '../cluster/pods.ts';
 import { askReplicas } from '../cluster/replicas.ts';
 import { styleFor } from '../print/style.ts';
 import type { Terminal } from '../print/terminal.ts';
+import { layOutStatus, ofNamespace, type What } from './layout.ts';
 import { type MeshStatus, mergeAnswers } from './merge.ts';
-import { ofNamespace, textOf, type What } from './text.ts';
 
 interface Options extends ClusterOptions {
   readonly namespace?: string;
@@ -49,7 +49,7 @@ export function statusCommand({ stdout, stderr, env }: Pick<Terminal, 'stdout' |
     // Without tracing there is nothing to say of calls, unless it is asked.
     const all: What[] = status.calls.length > 0 ? ['routes', 'sidecars', 'calls'] : ['routes', 'sidecars'];
     const layout = { what: what === undefined ? all : [what], wide: output === 'wide', namespace };
-    return textOf(status, { ...layout, nowMs: Date.now(), style: styleFor(stdout, env) }).join('\n');
+    return layOutStatus(status, { ...layout, nowMs: Date.now(), style: styleFor(stdout, env) }).join('\n');
   }
 }
 
@@ -60,9 +60,9 @@ function jsonOf({ routes, sidecars, calls, unreachable, problems }: MeshStatus, 
 
 /** Names of the control plane's pods that run. @throws Failure when there are none, with the reason */
 async function replicasOf(client: KubeClient): Promise<string[]> {
-  let pods: Pod[];
+  let pods: ClusterPod[];
   try {
-    const list = await client.request<{ items?: Pod[] }>('GET', { kind: podKind, namespace: SYSTEM_NAMESPACE });
+    const list = await client.request<{ items?: ClusterPod[] }>('GET', { kind: podKind, namespace: SYSTEM_NAMESPACE });
     pods = [...podsOf(list.items ?? [], CONTROL_PLANE_NAME)].filter(isLive);
   } catch (error) {
     throw new Failure((error as Error).message);

@@ -1,13 +1,14 @@
-// One picture from several replicas of the control plane: each knows all routes, and the sidecars that are connected to it. Pure.
+// One picture from several replicas of the control plane: each knows all routes, and the sidecars that are connected to
+// it. Pure.
 import { worthShowing } from '#control-plane/publish/call-reports.ts';
-import type { ParentReport, RouteReport, SidecarReport, TracedCallReport } from '#control-plane/view/status.ts';
-import type { Answer } from '../cluster/replicas.ts';
+import type { ParentView, RouteView, SidecarView, TracedCallView } from '#core/contract/view.ts';
+import type { ReplicaAnswer } from '../cluster/replicas.ts';
 
 export interface MeshStatus {
-  readonly routes: readonly RouteReport[];
-  readonly sidecars: readonly SidecarReport[];
+  readonly routes: readonly RouteView[];
+  readonly sidecars: readonly SidecarView[];
   /** By Service, the slow one first; a slow call that failed stands once. */
-  readonly calls: readonly TracedCallReport[];
+  readonly calls: readonly TracedCallView[];
   /** "pod: why", of replicas that did not answer: their sidecars are missing here. */
   readonly unreachable: readonly string[];
   /** How many replicas answered. */
@@ -18,16 +19,18 @@ export interface MeshStatus {
 /** Sorts before every character of a name: web before web-two. */
 const SEPARATOR = '\u0000';
 
-/** Sums over replicas. A sidecar that two of them hold (it has just changed over) counts as the younger connection's. */
-export function mergeAnswers(answers: readonly Answer[]): MeshStatus {
+/**
+ * Sums over replicas. A sidecar that two of them hold (it has just changed over) counts as the younger connection's.
+ */
+export function mergeAnswers(answers: readonly ReplicaAnswer[]): MeshStatus {
   const reports = answers.flatMap(({ report }) => (report.ok ? [report.value] : []));
-  const sidecars = new Map<string, SidecarReport>();
+  const sidecars = new Map<string, SidecarView>();
   for (const sidecar of reports.flatMap((report) => report.sidecars)) {
     const key = `${sidecar.namespace}${SEPARATOR}${sidecar.pod}`;
     const known = sidecars.get(key);
     if (known === undefined || known.connectedSinceMs < sidecar.connectedSinceMs) sidecars.set(key, sidecar);
   }
-  const routes = new Map<string, RouteReport>();
+  const routes = new Map<string, RouteView>();
   for (const route of reports.flatMap((report) => report.routes)) {
     const key = [route.namespace, route.name, route.kind].join(SEPARATOR);
     const known = routes.get(key);
@@ -47,21 +50,21 @@ function byKey([a]: [string, unknown], [b]: [string, unknown]): number {
   return a < b ? -1 : a > b ? 1 : 0;
 }
 
-function mergeCalls(all: readonly TracedCallReport[]): TracedCallReport[] {
+function mergeCalls(all: readonly TracedCallView[]): TracedCallView[] {
   const shown = worthShowing(all);
   const slow = new Set(shown.flatMap(({ kind, traceId, service }) => (kind === 'slow' ? [`${service} ${traceId}`] : [])));
   return shown
     .filter(({ kind, traceId, service }) => kind === 'slow' || !slow.has(`${service} ${traceId}`))
-    .map((call): [string, TracedCallReport] => [`${call.service}${SEPARATOR}${call.kind === 'slow' ? 0 : 1}`, call])
+    .map((call): [string, TracedCallView] => [`${call.service}${SEPARATOR}${call.kind === 'slow' ? 0 : 1}`, call])
     .sort(byKey)
     .map(([, call]) => call);
 }
 
-/** Conditions are those of the newer generation; who runs it adds up. */
-function mergeRoutes(a: RouteReport, b: RouteReport): RouteReport {
+/** Conditions are those of the newer generation; the sidecars that run it add up. */
+function mergeRoutes(a: RouteView, b: RouteView): RouteView {
   const [newer, other] = b.generation > a.generation ? [b, a] : [a, b];
-  const parents = newer.parents.map((parent, i): ParentReport => {
-    const same = (one: ParentReport | undefined) => one !== undefined && one.parent === parent.parent && one.port === parent.port;
+  const parents = newer.parents.map((parent, i): ParentView => {
+    const same = (one: ParentView | undefined) => one !== undefined && one.parent === parent.parent && one.port === parent.port;
     // Parents that differ in their sectionName only look alike here: the one at the same place, if there is one.
     const twin = same(other.parents[i]) ? other.parents[i] : other.parents.find(same);
     return twin === undefined ? parent : { ...parent, applied: addApplied(parent.applied, twin.applied) };
@@ -69,6 +72,6 @@ function mergeRoutes(a: RouteReport, b: RouteReport): RouteReport {
   return { ...newer, parents };
 }
 
-function addApplied(a: ParentReport['applied'], b: ParentReport['applied']): ParentReport['applied'] {
+function addApplied(a: ParentView['applied'], b: ParentView['applied']): ParentView['applied'] {
   return { want: a.want + b.want, applied: a.applied + b.applied, rejected: [...a.rejected, ...b.rejected] };
 }

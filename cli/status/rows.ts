@@ -1,6 +1,7 @@
 // What `weft status` says of routes and sidecars, as rows of a table. Pure.
-import type { ParentReport, RouteReport, SidecarReport, TracedCallReport } from '#control-plane/view/status.ts';
+
 import { statusName } from '#core/contract/grpc-codes.ts';
+import type { ParentView, RouteView, SidecarView, TracedCallView } from '#core/contract/view.ts';
 import { spanText } from '../print/span.ts';
 import type { Cell } from '../print/table.ts';
 import { latencyText } from '../print/words.ts';
@@ -27,7 +28,7 @@ const CERTIFICATE_SOON_MS = 300_000;
 const NOTHING = '–';
 
 /** One row for each parent of each route. */
-export function routeRows(routes: readonly RouteReport[], wide: boolean): Cell[][] {
+export function routeRows(routes: readonly RouteView[], wide: boolean): Cell[][] {
   return routes.flatMap((route) =>
     route.parents.map((parent) => {
       const service = serviceText(parent, route.namespace);
@@ -45,22 +46,22 @@ export function routeRows(routes: readonly RouteReport[], wide: boolean): Cell[]
 }
 
 /** A Service of the route's own namespace goes by its name. */
-function serviceText({ parent, port }: ParentReport, namespace: string): string {
+function serviceText({ parent, port }: ParentView, namespace: string): string {
   const name = parent.startsWith(`${namespace}/`) ? parent.slice(namespace.length + 1) : parent;
   return port === undefined ? name : `${name}:${port}`;
 }
 
-function conditionCell({ conditions }: ParentReport, type: string): Cell {
+function conditionCell({ conditions }: ParentView, type: string): Cell {
   const found = conditions.find((condition) => condition.type === type);
   if (found === undefined) return { text: 'Unknown', bad: true };
   return { text: found.status, bad: found.status !== 'True' };
 }
 
-function appliedCell({ applied: { want, applied, rejected } }: ParentReport): Cell {
+function appliedCell({ applied: { want, applied, rejected } }: ParentView): Cell {
   return want === 0 ? NOTHING : { text: `${applied}/${want}`, bad: rejected.length > 0 };
 }
 
-function messageOf({ conditions, applied: { rejected } }: ParentReport, wide: boolean): string {
+function messageOf({ conditions, applied: { rejected } }: ParentView, wide: boolean): string {
   const wrong = conditions
     .filter(({ type, status }) => (type === 'PartiallyInvalid' ? status === 'True' : status !== 'True'))
     .map(({ reason, message }) => `${reason}: ${message}`);
@@ -71,7 +72,7 @@ function messageOf({ conditions, applied: { rejected } }: ParentReport, wide: bo
 }
 
 /** One row for each connected sidecar. @param nowMs Unix ms */
-export function sidecarRows(sidecars: readonly SidecarReport[], nowMs: number, wide: boolean): Cell[][] {
+export function sidecarRows(sidecars: readonly SidecarView[], nowMs: number, wide: boolean): Cell[][] {
   return sidecars.map((sidecar) => {
     const { namespace, pod, workload, version, resources, pending, rejected } = sidecar;
     const start: Cell[] = [
@@ -90,7 +91,7 @@ export function sidecarRows(sidecars: readonly SidecarReport[], nowMs: number, w
 }
 
 /** One row for each call whose trace is worth a look. @param nowMs Unix ms */
-export function callRows(calls: readonly TracedCallReport[], nowMs: number, wide: boolean): Cell[][] {
+export function callRows(calls: readonly TracedCallView[], nowMs: number, wide: boolean): Cell[][] {
   return calls.map(({ service, method, route, from, code, error, ms, endedMs, traceId }) => {
     const status: Cell = { text: statusName(code), bad: code !== 0 };
     const times = [latencyText(ms), age(endedMs, nowMs)];

@@ -4,8 +4,8 @@ import { UsageError } from '#core/program/failure.ts';
 import { httpUrl } from '#core/program/http-url.ts';
 import { styleFor } from '../print/style.ts';
 import type { Terminal } from '../print/terminal.ts';
+import { drawTrace, statusOf } from './drawing.ts';
 import { fetchTrace } from './jaeger.ts';
-import { statusOf, textOf } from './text.ts';
 import { type Tree, treeOf } from './tree.ts';
 
 interface Options {
@@ -40,7 +40,7 @@ export function traceCommand({ stdout, env }: Pick<Terminal, 'stdout' | 'env'>):
         options.jaeger !== undefined ? [options.jaeger, '--jaeger'] : [env.WEFT_JAEGER_URL || DEFAULT_JAEGER, 'WEFT_JAEGER_URL'];
       const tree = treeOf(await fetchTrace(httpUrl(url, what), id));
       const columns = stdout.columns || PLAIN_COLUMNS;
-      const lines = options.output === 'json' ? [jsonOf(id, tree)] : textOf(id, tree, { columns, style: styleFor(stdout, env) });
+      const lines = options.output === 'json' ? [jsonOf(id, tree)] : drawTrace(id, tree, { columns, style: styleFor(stdout, env) });
       stdout.write(`${lines.join('\n')}\n`);
     });
 }

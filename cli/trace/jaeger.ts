@@ -17,7 +17,7 @@ export interface Span {
   readonly spanId: string;
   /** '': it begins the trace. */
   readonly parentId: string;
-  /** service.name of who made it. */
+  /** service.name of the program that made it. */
   readonly service: string;
   readonly name: string;
   /** Unix time, µs. */

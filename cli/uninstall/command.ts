@@ -7,7 +7,7 @@ import { type KubeClient, KubeError } from '#kube/api.ts';
 import { connectKube } from '#kube/client.ts';
 import { type ClusterOptions, withClusterOptions } from '../cluster/cluster.ts';
 import type { Terminal } from '../print/terminal.ts';
-import { removalOrder, type Target, toIdentity } from './removal.ts';
+import { type RemovalTarget, removalOrder, toIdentity } from './removal.ts';
 import { type Survey, survey } from './survey.ts';
 
 /** Pods that are named for each namespace. */
@@ -31,7 +31,7 @@ export function uninstallCommand({ stdout, stderr, env }: Terminal): Command {
     .addHelpText('after', EXAMPLE)
     .action(async ({ force = false, kubeconfig = env.KUBECONFIG, context }: Options) => {
       const say = (text: string) => stderr.write(`weft: ${text}\n`);
-      const targets = await decide(() => connectKube({ kubeconfig, context }), force, say);
+      const targets = await planRemoval(() => connectKube({ kubeconfig, context }), force, say);
       stdout.write(toDocuments(targets.map(toIdentity)));
       if (targets.length === 0) say('nothing of Weft is left in this cluster');
       else if (stdout.isTTY) say('nothing was removed; pipe this to kubectl: weft uninstall … | kubectl delete --ignore-not-found -f -');
@@ -43,7 +43,11 @@ export function uninstallCommand({ stdout, stderr, env }: Terminal): Command {
  * @param say takes sentences for the person
  * @throws Failure when it is refused
  */
-export async function decide(connect: () => Promise<KubeClient>, force: boolean, say: (text: string) => void): Promise<readonly Target[]> {
+export async function planRemoval(
+  connect: () => Promise<KubeClient>,
+  force: boolean,
+  say: (text: string) => void,
+): Promise<readonly RemovalTarget[]> {
   const asked = await ask(connect);
   if ('error' in asked) {
     if (!force)
@@ -57,7 +61,7 @@ export async function decide(connect: () => Promise<KubeClient>, force: boolean,
   }
   const { injected, targets, byHelm } = asked;
   if (injected.size > 0) {
-    if (!force) throw new Failure(refusal(injected));
+    if (!force) throw new Failure(refusalText(injected));
     say(`${count(injected)} with a sidecar: they go on with their last configuration, until their certificates expire`);
   }
   if (byHelm) say('Helm has installed it, and keeps its own record: helm uninstall weft -n weft-system comes first');
@@ -81,7 +85,7 @@ async function ask(connect: () => Promise<KubeClient>): Promise<Survey | { reado
 }
 
 /** Which pods, and how they lose their sidecars. */
-export function refusal(injected: ReadonlyMap<string, readonly string[]>): string {
+export function refusalText(injected: ReadonlyMap<string, readonly string[]>): string {
   const lines = [...injected].map(([namespace, pods]) => {
     const named = pods.slice(0, NAMED_PODS).join(', ');
     return `  ${namespace}: ${plural(pods.length)} (${named}${pods.length > NAMED_PODS ? ', …' : ''})`;

@@ -3,27 +3,30 @@
 import { CHART_KINDS } from '#chart/chart-kinds.ts';
 import { AUTHORITY_SECRET, CONTROL_PLANE_NAME, SYSTEM_NAMESPACE, TRUST_CONFIG_MAP } from '#core/contract/names.ts';
 import { SERVING_SECRET } from '#injector/serving-certificate.ts';
-import { KINDS, type ResourceKind } from '#kube/api.ts';
+import { KINDS, type ServedKind } from '#kube/api.ts';
 import { apiVersionOf } from '#objects/kind.ts';
-import { install } from '../install/install.ts';
+import { install } from '../installation/objects.ts';
 
 /** An object by its name; `where` is for asking, `kind` for printing. */
-export interface Target {
-  readonly where: ResourceKind;
+export interface RemovalTarget {
+  readonly where: ServedKind;
   readonly kind: string;
   readonly namespace?: string;
   readonly name: string;
 }
 
 /**
- * Everything that the chart may render, the webhook first: so that no pod waits for an injector that is gone. Then the programs and their rights,
- * so that nothing is made anew; then what they have made (`made`: what was found besides, in other namespaces or cluster-wide); the namespace last.
+ * Everything that the chart may render, the webhook first: so that no pod waits for an injector that is gone. Then the
+ * programs and their rights, so that nothing is made again; then what they have made (`made`: what was found in other
+ * namespaces or cluster-wide); the namespace last.
  */
-export function removalOrder(made: readonly Target[] = []): Target[] {
+export function removalOrder(made: readonly RemovalTarget[] = []): RemovalTarget[] {
   const chart = install({ ha: true, files: [], set: [] })
-    .map(({ kind, metadata: { name, namespace } }): Target => ({ where: CHART_KINDS.get(kind) as ResourceKind, kind, namespace, name }))
+    .map(
+      ({ kind, metadata: { name, namespace } }): RemovalTarget => ({ where: CHART_KINDS.get(kind) as ServedKind, kind, namespace, name }),
+    )
     .reverse();
-  const own = (where: ResourceKind, kind: string, name: string): Target => ({ where, kind, namespace: SYSTEM_NAMESPACE, name });
+  const own = (where: ServedKind, kind: string, name: string): RemovalTarget => ({ where, kind, namespace: SYSTEM_NAMESPACE, name });
   return [
     ...chart.filter(({ kind }) => kind !== 'Namespace'),
     own(KINDS.Lease, 'Lease', CONTROL_PLANE_NAME),
@@ -36,6 +39,6 @@ export function removalOrder(made: readonly Target[] = []): Target[] {
 }
 
 /** As much of the object as `kubectl delete -f -` needs. */
-export function toIdentity({ where, kind, namespace, name }: Target) {
+export function toIdentity({ where, kind, namespace, name }: RemovalTarget) {
   return { apiVersion: apiVersionOf(where), kind, metadata: { name, ...(namespace === undefined ? {} : { namespace }) } };
 }

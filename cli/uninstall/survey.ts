@@ -1,4 +1,4 @@
-// Asks a cluster what is left of an installation, and who still depends on it.
+// Asks a cluster what is left of an installation, and which pods still depend on it.
 
 import { CONTROLLER_NAME, SYSTEM_NAMESPACE, TRUST_CONFIG_MAP } from '#core/contract/names.ts';
 import { hasSidecar } from '#injector/decide.ts';
@@ -6,7 +6,7 @@ import type { Container } from '#injector/pod.ts';
 import { KINDS, type KubeClient, KubeError, type ResourcePath } from '#kube/api.ts';
 import { listAll } from '#kube/list.ts';
 import { podKind } from '#objects/pod.ts';
-import { removalOrder, type Target } from './removal.ts';
+import { type RemovalTarget, removalOrder } from './removal.ts';
 
 const TIMEOUT_MS = 30_000;
 
@@ -14,7 +14,7 @@ export interface Survey {
   /** Namespace → names of its pods that have a sidecar and have not ended; sorted. */
   readonly injected: ReadonlyMap<string, readonly string[]>;
   /** What exists of the installation, in the order of removal. */
-  readonly targets: readonly Target[];
+  readonly targets: readonly RemovalTarget[];
   /** Whether Helm says that it has made the control plane. */
   readonly byHelm: boolean;
 }
@@ -41,17 +41,22 @@ export async function survey(client: KubeClient): Promise<Survey> {
   const made = [
     ...bundles
       .map(
-        ({ metadata }): Target => ({ where: KINDS.ConfigMap, kind: 'ConfigMap', namespace: metadata?.namespace, name: TRUST_CONFIG_MAP }),
+        ({ metadata }): RemovalTarget => ({
+          where: KINDS.ConfigMap,
+          kind: 'ConfigMap',
+          namespace: metadata?.namespace,
+          name: TRUST_CONFIG_MAP,
+        }),
       )
       .filter(({ namespace }) => namespace !== SYSTEM_NAMESPACE),
-    ...meshes.map(({ metadata }): Target => ({ where: KINDS.XMesh, kind: 'XMesh', name: metadata?.name ?? '' })),
+    ...meshes.map(({ metadata }): RemovalTarget => ({ where: KINDS.XMesh, kind: 'XMesh', name: metadata?.name ?? '' })),
   ];
   const order = removalOrder(made);
   const listed = new Set(made);
   const found = await Promise.all(order.map((target) => (listed.has(target) ? ({} as Seen) : read(client, target, signal))));
   return {
     injected: byNamespace(pods),
-    // A namespace that somebody else has made is not ours to remove.
+    // A namespace without our label was made by others and is not ours to remove.
     targets: order.filter(({ kind }, i) => found[i] !== undefined && (kind !== 'Namespace' || isOurs(found[i]))),
     byHelm: order.some(({ kind }, i) => kind === 'Deployment' && found[i]?.metadata?.labels?.['app.kubernetes.io/managed-by'] === 'Helm'),
   };
@@ -106,7 +111,7 @@ async function list(
   return kept;
 }
 
-async function read(client: KubeClient, { where, namespace, name }: Target, signal: AbortSignal): Promise<Seen | undefined> {
+async function read(client: KubeClient, { where, namespace, name }: RemovalTarget, signal: AbortSignal): Promise<Seen | undefined> {
   try {
     return await client.request<Seen>('GET', { kind: where, namespace, name }, { signal });
   } catch (error) {

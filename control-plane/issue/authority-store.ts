@@ -1,4 +1,4 @@
-// The authority in a Secret: made once by whichever replica is first, guarded while it is in use.
+// The authority in a Secret: made once by the replica that is first, guarded while it is in use.
 import { type Authority, AuthorityError, type AuthorityPem, type AuthoritySettings } from '#certs/authority.ts';
 import { type AuthorityStore, bootstrapAuthority } from '#certs/bootstrap.ts';
 import { AUTHORITY_SECRET } from '#core/contract/names.ts';
@@ -13,7 +13,7 @@ import { fieldsOf, textOf } from '#objects/fields.ts';
 /** Keys of the Secret, those of kubernetes.io/tls, so that tools that make such Secrets can make this one. */
 const CERTIFICATE_KEY = 'tls.crt';
 const KEY_KEY = 'tls.key';
-/** More roots to trust, PEM; not there unless somebody put them. */
+/** More roots to trust, PEM; absent unless a person has put them there. */
 const EXTRA_ROOTS_KEY = 'extra-roots.pem';
 const RETRY_BASE_MS = 250;
 const RETRY_CAP_MS = 10_000;
@@ -78,7 +78,7 @@ function pemOf(secret: Secret): AuthorityPem {
   return { certificate, key, ...(extraRoots === undefined ? {} : { extraRoots }) };
 }
 
-export interface AuthorityKeeperSettings {
+export interface AuthorityKeeperDeps {
   readonly client: KubeClient;
   readonly namespace: string;
   readonly authority: AuthoritySettings;
@@ -94,21 +94,24 @@ export interface AuthorityKeeperSettings {
 export class AuthorityKeeper {
   /** Why there is none yet, or what is wrong with the Secret; '' when all is well. */
   problem = 'the authority is not loaded yet';
-  private readonly settings: AuthorityKeeperSettings;
+  private readonly deps: AuthorityKeeperDeps;
   private readonly store: SecretAuthorityStore;
   private inUse: AuthorityPem | null = null;
   private guard: Reflector | null = null;
   private cancel: (() => void) | null = null;
   private stopped = false;
 
-  constructor(settings: AuthorityKeeperSettings) {
-    this.settings = settings;
-    this.store = new SecretAuthorityStore(settings.client, settings.namespace);
+  constructor(deps: AuthorityKeeperDeps) {
+    this.deps = deps;
+    this.store = new SecretAuthorityStore(deps.client, deps.namespace);
   }
 
-  /** Tries until it succeeds: a Secret that cannot be used is waited out, never replaced by a new root. Undefined: stopped meanwhile. */
+  /**
+   * Tries until it succeeds: a Secret that cannot be used is waited out, never replaced by a new root. Undefined:
+   * stopped meanwhile.
+   */
   async load(): Promise<Authority | undefined> {
-    const { authority: settings, random, log } = this.settings;
+    const { authority: settings, random, log } = this.deps;
     for (let failures = 0; !this.stopped; failures++) {
       try {
         const authority = await bootstrapAuthority(this.remembering(), settings);
@@ -122,11 +125,11 @@ export class AuthorityKeeper {
         if (!known) throw error;
         const problem =
           error instanceof AuthorityError
-            ? `Secret ${this.settings.namespace}/${AUTHORITY_SECRET} cannot be used: ${error.message}. Put the right one back, or delete it to begin with a new root`
+            ? `Secret ${this.deps.namespace}/${AUTHORITY_SECRET} cannot be used: ${error.message}. Put the right one back, or delete it to begin with a new root`
             : `the authority cannot be loaded: ${error.message}`;
         if (problem !== this.problem) {
           log.error(problem);
-          if (error instanceof AuthorityError) this.settings.onTrouble('AuthorityUnusable', problem);
+          if (error instanceof AuthorityError) this.deps.onTrouble('AuthorityUnusable', problem);
         }
         this.problem = problem;
       }
@@ -154,7 +157,7 @@ export class AuthorityKeeper {
   }
 
   private watch(): void {
-    const { client, namespace, timers, random, log } = this.settings;
+    const { client, namespace, timers, random, log } = this.deps;
     this.guard = new Reflector({
       client,
       kind: KINDS.Secret,
@@ -174,7 +177,7 @@ export class AuthorityKeeper {
   }
 
   private compare(secret: Secret): void {
-    const { namespace, log, onTrouble } = this.settings;
+    const { namespace, log, onTrouble } = this.deps;
     let why = '';
     try {
       const pem = pemOf(secret);
@@ -195,10 +198,10 @@ export class AuthorityKeeper {
     this.problem = problem;
   }
 
-  /** All replicas have the same in memory, so whoever is first restores the same. */
+  /** All replicas have the same in memory, so the first restores what any other would. */
   private restore(failures = 0): void {
     if (this.stopped || this.inUse === null) return;
-    const { namespace, timers, random, log, onTrouble } = this.settings;
+    const { namespace, timers, random, log, onTrouble } = this.deps;
     this.store.create(this.inUse).then(
       (created) => {
         if (!created) return;
@@ -218,7 +221,7 @@ export class AuthorityKeeper {
 
   private sleep(ms: number): Promise<void> {
     return new Promise((resolve) => {
-      const cancel = this.settings.timers.after(ms, resolve);
+      const cancel = this.deps.timers.after(ms, resolve);
       this.cancel = () => {
         cancel();
         resolve();

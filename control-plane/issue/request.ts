@@ -1,15 +1,11 @@
 // What a sidecar sends to get a certificate, checked: sizes first, then the key, then that the sender holds it.
-import { type KeyObject, verify } from 'node:crypto';
+import type { KeyObject } from 'node:crypto';
 import { readPublicKey } from '#certs/leaf.ts';
 import { LARGEST_REQUEST, readCertificateRequest } from '#certs/request.ts';
 import type { IssueRequest } from '#core/contract/gen/weft/v1/certificates_pb.ts';
+import { isProofOfKey, LARGEST_PROOF, LONGEST_NONCE, SHORTEST_NONCE } from '#core/contract/proof.ts';
 
 const LARGEST_PUBLIC_KEY = 4096;
-const LARGEST_PROOF = 1024;
-const SHORTEST_NONCE = 16;
-const LONGEST_NONCE = 64;
-/** What a proof signs before nonce and key, so that no other protocol's signature can pass for one. */
-const PROOF_CONTEXT = Buffer.from('weft.v1.Certificates/Issue\n');
 
 export type ReadIssueRequest = { readonly ok: true; readonly publicKey: KeyObject } | { readonly ok: false; readonly reason: string };
 
@@ -28,8 +24,7 @@ export async function readIssueRequest(request: IssueRequest): Promise<ReadIssue
     return refuse(`nonce must have ${SHORTEST_NONCE} to ${LONGEST_NONCE} octets`);
   const key = readPublicKey(publicKey);
   if (key === null) return refuse('public_key must be ECDSA P-256');
-  const signed = Buffer.concat([PROOF_CONTEXT, nonce, publicKey]);
-  if (!verify('sha256', signed, { key, dsaEncoding: 'der' }, proof)) return refuse('proof does not verify');
+  if (!isProofOfKey(proof, key, publicKey, nonce)) return refuse('proof does not verify');
   return { ok: true, publicKey: key };
 }
 

@@ -1,8 +1,10 @@
-// TLS of the control plane's gRPC port: TLS 1.3, a client certificate is asked for but not demanded, and our own certificate changes while it runs.
+// TLS of the control plane's gRPC port: TLS 1.3, a client certificate is asked for but not demanded, and our own
+// certificate changes while it runs.
 //
-// grpc-js 1.14.7 has no public way to say "optional client certificate" (createSsl demands one or asks for none) nor to swap certificates, but its
-// server takes any subclass of ServerCredentials and reads it through _getConstructorOptions(), _getSecureContextOptions() and _addWatcher().
-// The package is pinned; test/control-plane/issue/server-credentials.test.ts fails when that changes.
+// grpc-js 1.14.7 has no public way to say "optional client certificate" (createSsl demands one or asks for none) nor to
+// swap certificates, but its server takes any subclass of ServerCredentials and reads it through
+// _getConstructorOptions(), _getSecureContextOptions() and _addWatcher(). The package is pinned;
+// test/control-plane/issue/server-credentials.test.ts fails when that changes.
 import { constants } from 'node:crypto';
 import type { SecureContextOptions } from 'node:tls';
 import { ServerCredentials } from '@grpc/grpc-js';
@@ -65,7 +67,8 @@ export type PeerVerdict =
   | { readonly ok: false; readonly reason: string };
 
 /**
- * The workload at the other end of a call: its chain was verified against our roots at the handshake, its leaf is judged here.
+ * The workload at the other end of a call: its chain was verified against our roots at the handshake, its leaf is
+ * judged here.
  * @param nowMs Unix ms. A call outlives its certificate unless the caller ends it at notAfterMs
  */
 export function peerOf(call: AuthenticatedCall, trustDomain: string, nowMs: number): PeerVerdict {
@@ -76,4 +79,9 @@ export function peerOf(call: AuthenticatedCall, trustDomain: string, nowMs: numb
   const workload = parseWorkloadIdentity(verdict.identity);
   if (workload === null) return { ok: false, reason: 'not the identity of a ServiceAccount' };
   return { ok: true, identity: verdict.identity, workload, notAfterMs: verdict.notAfterMs };
+}
+
+/** The IP address of what grpc-js calls a peer: address:port, an IPv6 address without brackets. */
+export function ipOfPeer(peer: string): string {
+  return peer.slice(0, Math.max(0, peer.lastIndexOf(':')));
 }

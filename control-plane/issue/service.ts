@@ -1,24 +1,29 @@
-// weft.v1.Certificates/Issue: a ServiceAccount token and a public key in, a certificate out. The identity comes from the token alone.
+// weft.v1.Certificates/Issue: a ServiceAccount token and a public key in, a certificate out. The identity comes from
+// the token alone.
 import { createHash } from 'node:crypto';
 import { create } from '@bufbuild/protobuf';
 import { type handleUnaryCall, type Metadata, type ServiceError, status, type UntypedServiceImplementation } from '@grpc/grpc-js';
 import { type Authority, AuthorityError } from '#certs/authority.ts';
 import { type IssueRequest, type IssueResponse, IssueResponseSchema } from '#core/contract/gen/weft/v1/certificates_pb.ts';
 import { type Logger, silentLogger } from '#core/program/log.ts';
-import { addressOf, RateLimit } from './rate-limit.ts';
+import { RateLimit } from '#core/program/rate-limit.ts';
 import { readIssueRequest } from './request.ts';
+import { ipOfPeer } from './server-credentials.ts';
 import { LARGEST_TOKEN, type TokenIdentity, type VerifyToken } from './token.ts';
 
 /** Certificates that one pod may ask for: so many per minute, and so many at once. */
 export const DEFAULT_ISSUE_PER_MINUTE = 60;
 export const DEFAULT_ISSUE_BURST = 30;
-/** Calls with a bad token or none that one address may make: so many per minute, and so many at once. Beyond, nothing of it is looked at (T52). */
+/**
+ * Calls with a bad token or none that one address may make: so many per minute, and so many at once. Beyond that
+ * nothing of such a call is looked at.
+ */
 export const BAD_TOKENS_PER_MINUTE = 60;
 export const BAD_TOKENS_BURST = 30;
-/** The same words for every token that is not taken: whoever guesses learns nothing. */
+/** The same words for every token that is not taken, so that guessing teaches nothing. */
 const BAD_TOKEN = 'a valid ServiceAccount token is needed';
 
-export interface IssueSettings {
+export interface IssueDeps {
   /** null while it is not loaded yet: callers are asked to try again. */
   readonly authority: () => Authority | null;
   readonly verifyToken: VerifyToken;
@@ -52,20 +57,22 @@ class Refusal extends Error {
 
 export class IssueService {
   readonly counts: IssueCounts = { issued: 0, unauthenticated: 0, invalid: 0, limited: 0, unavailable: 0 };
-  private readonly settings: IssueSettings;
+  private readonly deps: IssueDeps;
   private readonly log: Logger;
   private readonly limit: RateLimit;
   private readonly badTokens: RateLimit;
-  /** By the token's hash: to verify one asks the API server, so a pod's calls must be limited before it is known whose they are. */
+  /**
+   * By the token's hash: to verify one asks the API server, so a pod's calls must be limited before their pod is known.
+   */
   private readonly tokens: RateLimit;
 
-  constructor(settings: IssueSettings) {
-    this.settings = settings;
-    this.log = settings.log ?? silentLogger;
-    const { perMinute = DEFAULT_ISSUE_PER_MINUTE, burst = DEFAULT_ISSUE_BURST } = settings;
-    this.limit = new RateLimit(perMinute, burst, settings.now);
-    this.tokens = new RateLimit(perMinute, burst, settings.now);
-    this.badTokens = new RateLimit(BAD_TOKENS_PER_MINUTE, BAD_TOKENS_BURST, settings.now);
+  constructor(deps: IssueDeps) {
+    this.deps = deps;
+    this.log = deps.log ?? silentLogger;
+    const { perMinute = DEFAULT_ISSUE_PER_MINUTE, burst = DEFAULT_ISSUE_BURST } = deps;
+    this.limit = new RateLimit(perMinute, burst, deps.now);
+    this.tokens = new RateLimit(perMinute, burst, deps.now);
+    this.badTokens = new RateLimit(BAD_TOKENS_PER_MINUTE, BAD_TOKENS_BURST, deps.now);
   }
 
   /** For `server.addService(serviceDefinition(Certificates), service.handlers())`. */
@@ -80,24 +87,25 @@ export class IssueService {
   }
 
   /**
-   * The order matters: nothing of a caller without a token is looked at, and nothing costly is done for one that asks too often.
+   * The order matters: nothing of a caller without a token is looked at, and nothing costly is done for one that asks
+   * too often.
    * @throws Refusal
    */
   private async issue(metadata: Metadata, request: IssueRequest, peer: string): Promise<IssueResponse> {
     const caller = await this.authenticate(metadata, peer);
-    const who = { namespace: caller.namespace, serviceAccount: caller.serviceAccount, pod: caller.pod, peer };
+    const about = { namespace: caller.namespace, serviceAccount: caller.serviceAccount, pod: caller.pod, peer };
     if (!this.limit.take(`${caller.namespace}/${caller.serviceAccount}/${caller.uid ?? caller.pod ?? ''}`))
-      throw this.limited(who, 'asked too often');
+      throw this.limited(about, 'asked too often');
     const read = await readIssueRequest(request);
-    if (!read.ok) throw this.invalid(who, read.reason);
-    const authority = this.settings.authority();
-    if (authority === null) throw this.unavailable(who, 'the authority is not loaded yet');
-    if (authority.isOwnKey(read.publicKey)) throw this.invalid(who, 'this key cannot be certified');
+    if (!read.ok) throw this.invalid(about, read.reason);
+    const authority = this.deps.authority();
+    if (authority === null) throw this.unavailable(about, 'the authority is not loaded yet');
+    if (authority.isOwnKey(read.publicKey)) throw this.invalid(about, 'this key cannot be certified');
     try {
       const leaf = await authority.issue(read.publicKey, caller.namespace, caller.serviceAccount, Number(request.lifetimeSeconds) * 1000);
       this.counts.issued++;
-      this.settings.onIssued?.(caller, leaf.notAfterMs);
-      this.log.info('certificate issued', { ...who, identity: leaf.identity, notAfter: new Date(leaf.notAfterMs).toISOString() });
+      this.deps.onIssued?.(caller, leaf.notAfterMs);
+      this.log.info('certificate issued', { ...about, identity: leaf.identity, notAfter: new Date(leaf.notAfterMs).toISOString() });
       return create(IssueResponseSchema, {
         chain: [...leaf.chain],
         roots: [...authority.roots()],
@@ -107,14 +115,15 @@ export class IssueService {
         notAfterMs: BigInt(leaf.notAfterMs),
       });
     } catch (error) {
-      if (error instanceof AuthorityError) throw this.unavailable(who, error.message);
+      if (error instanceof AuthorityError) throw this.unavailable(about, error.message);
       throw error;
     }
   }
 
   private async authenticate(metadata: Metadata, peer: string): Promise<TokenIdentity> {
-    // Taken before it is known whether the token is bad: of calls that come at the same time, too, only so many are looked at.
-    const address = addressOf(peer);
+    // Taken before it is known whether the token is bad: of calls that come at the same time, too, only so many are
+    // looked at.
+    const address = ipOfPeer(peer);
     if (!this.badTokens.take(address)) throw this.limited({ peer }, 'too many bad tokens from this address');
     const values = metadata.get('authorization');
     const match = values.length === 1 ? /^bearer +(\S+)$/i.exec(String(values[0])) : null;
@@ -125,7 +134,7 @@ export class IssueService {
       this.badTokens.giveBack(address);
       throw this.limited({ peer }, 'this token was shown too often');
     }
-    const verdict = await this.settings.verifyToken(token);
+    const verdict = await this.deps.verifyToken(token);
     if (!('error' in verdict) || verdict.unavailable) this.badTokens.giveBack(address);
     if (!('error' in verdict)) return verdict;
     if (verdict.unavailable) throw this.unavailable({ peer }, `tokens cannot be verified now: ${verdict.error}`);
@@ -139,21 +148,21 @@ export class IssueService {
   }
 
   /** Whoever asks without measure shall not fill the log either. */
-  private limited(who: object, reason: string): Refusal {
+  private limited(about: object, reason: string): Refusal {
     this.counts.limited++;
-    this.log.debug('certificate refused', { ...who, reason });
+    this.log.debug('certificate refused', { ...about, reason });
     return new Refusal(status.RESOURCE_EXHAUSTED, 'certificates are asked for too often');
   }
 
-  private invalid(who: object, reason: string): Refusal {
+  private invalid(about: object, reason: string): Refusal {
     this.counts.invalid++;
-    this.log.warn('certificate refused', { ...who, reason });
+    this.log.warn('certificate refused', { ...about, reason });
     return new Refusal(status.INVALID_ARGUMENT, reason);
   }
 
-  private unavailable(who: object, reason: string): Refusal {
+  private unavailable(about: object, reason: string): Refusal {
     this.counts.unavailable++;
-    this.log.warn('certificate refused for now', { ...who, reason });
+    this.log.warn('certificate refused for now', { ...about, reason });
     return new Refusal(status.UNAVAILABLE, 'certificates cannot be issued now');
   }
 }

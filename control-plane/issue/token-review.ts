@@ -1,4 +1,5 @@
-// Verifies ServiceAccount tokens by asking the API server: TokenReview with our audience, and the pod that the token is bound to.
+// Verifies ServiceAccount tokens by asking the API server: TokenReview with our audience, and the pod that the token is
+// bound to.
 import { createHash } from 'node:crypto';
 import { isNamespace, isServiceAccount } from '#core/contract/identity.ts';
 import { TOKEN_AUDIENCE } from '#core/contract/names.ts';
@@ -15,13 +16,13 @@ export const MOST_WAITING = 512;
 export const REFUSED_FOR_MS = 10_000;
 const MOST_REFUSED = 10_000;
 const REVIEW_TIMEOUT_MS = 5000;
-/** A sidecar that was told to come back does so within this. */
+/** A sidecar that was asked to come back does so within this, in ms. */
 const FAILURE_COUNTS_MS = 60_000;
 const SERVICE_ACCOUNTS = 'system:serviceaccounts';
 const POD_NAME = 'authentication.kubernetes.io/pod-name';
 const POD_UID = 'authentication.kubernetes.io/pod-uid';
 
-export interface TokenReviewSettings {
+export interface TokenReviewerDeps {
   readonly client: KubeClient;
   /** The pod "namespace/name" as it is known here; undefined: not (yet), then the API server is asked. */
   readonly podOf: (key: string) => Pod | undefined;
@@ -52,7 +53,7 @@ interface BoundIdentity extends TokenIdentity {
 
 export class TokenReviewer {
   readonly counts: ReviewCounts = { accepted: 0, refused: 0, cached: 0, unavailable: 0 };
-  private readonly settings: TokenReviewSettings;
+  private readonly deps: TokenReviewerDeps;
   /** SHA-256 of a refused token → why, and until when (Unix ms). Tokens themselves are not kept. */
   private readonly refused = new Map<string, { readonly error: string; readonly untilMs: number }>();
   private readonly waiting: (() => void)[] = [];
@@ -60,13 +61,16 @@ export class TokenReviewer {
   /** Why the last review got no answer; null: it got one. */
   private failure: { readonly error: string; readonly atMs: number } | null = null;
 
-  constructor(settings: TokenReviewSettings) {
-    this.settings = settings;
+  constructor(deps: TokenReviewerDeps) {
+    this.deps = deps;
   }
 
-  /** Why tokens cannot be verified; '' while they can. Whoever got no answer asks again soon: an old failure without a new one says nothing. */
+  /**
+   * Why tokens cannot be verified; '' while they can. Whoever got no answer asks again soon: an old failure without a
+   * new one says nothing.
+   */
   get problem(): string {
-    if (this.failure === null || this.settings.now() - this.failure.atMs > FAILURE_COUNTS_MS) return '';
+    if (this.failure === null || this.deps.now() - this.failure.atMs > FAILURE_COUNTS_MS) return '';
     return `tokens cannot be verified, and no certificates issued: ${this.failure.error}`;
   }
 
@@ -74,11 +78,11 @@ export class TokenReviewer {
   readonly verify: VerifyToken = async (token) => {
     const hash = createHash('sha256').update(token).digest('base64');
     const known = this.refused.get(hash);
-    if (known !== undefined && this.settings.now() < known.untilMs) {
+    if (known !== undefined && this.deps.now() < known.untilMs) {
       this.counts.cached++;
       return { error: known.error };
     }
-    const implausible = whyImplausible(token, this.settings.now());
+    const implausible = whyImplausible(token, this.deps.now());
     if (implausible !== null) {
       this.counts.refused++;
       return { error: implausible };
@@ -96,7 +100,7 @@ export class TokenReviewer {
       return verdict;
     } catch (error) {
       if (!(error instanceof KubeError)) throw error;
-      this.failure = { error: error.message, atMs: this.settings.now() };
+      this.failure = { error: error.message, atMs: this.deps.now() };
       return this.unavailable(error.message);
     } finally {
       this.running--;
@@ -106,7 +110,7 @@ export class TokenReviewer {
 
   /** @throws KubeError */
   private async review(token: string): Promise<TokenIdentity | TokenRefusal> {
-    const { client } = this.settings;
+    const { client } = this.deps;
     const answer = await client.request<{ status?: ReviewStatus }>(
       'POST',
       { kind: KINDS.TokenReview },
@@ -122,11 +126,12 @@ export class TokenReviewer {
   /** The pod must be there and be the one that the token was made for. @throws KubeError */
   private async checkPod(identity: BoundIdentity): Promise<TokenIdentity | TokenRefusal> {
     const { namespace, pod: name } = identity;
-    const known = this.settings.podOf(`${namespace}/${name}`);
-    // A pod asks as soon as it runs, which may be before our watch has told of it; one of the same name may have been replaced.
+    const known = this.deps.podOf(`${namespace}/${name}`);
+    // A pod asks as soon as it runs, which may be before our watch shows it; one of the same name may have been
+    // replaced.
     if (known !== undefined && whyNotItsPod(known, identity) === null) return identity;
     try {
-      const pod = await this.settings.client.request<Pod>('GET', { kind: podKind, namespace, name }, { timeoutMs: REVIEW_TIMEOUT_MS });
+      const pod = await this.deps.client.request<Pod>('GET', { kind: podKind, namespace, name }, { timeoutMs: REVIEW_TIMEOUT_MS });
       const error = whyNotItsPod(pod, identity);
       return error === null ? identity : { error };
     } catch (error) {
@@ -138,7 +143,7 @@ export class TokenReviewer {
   private refuse(hash: string, error: string): void {
     this.counts.refused++;
     this.refused.delete(hash);
-    this.refused.set(hash, { error, untilMs: this.settings.now() + REFUSED_FOR_MS });
+    this.refused.set(hash, { error, untilMs: this.deps.now() + REFUSED_FOR_MS });
     if (this.refused.size > MOST_REFUSED) this.refused.delete(this.refused.keys().next().value!);
   }
 
@@ -149,7 +154,8 @@ export class TokenReviewer {
 }
 
 /**
- * Why a token cannot be a good one, as its unverified claims say: saves the API server the question. It never makes one good.
+ * Why a token cannot be a good one, as its unverified claims say: saves the API server the question. It never makes one
+ * good.
  * @param nowMs Unix ms
  */
 function whyImplausible(token: string, nowMs: number): string | null {

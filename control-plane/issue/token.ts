@@ -1,4 +1,5 @@
-// ServiceAccount tokens: what a verifier is, and the signer and verifier of tokens where there is no API server (`weft run`).
+// ServiceAccount tokens: what a verifier is, and the signer and verifier of tokens where there is no API server (`weft
+// run`).
 import { generateKeyPairSync, type KeyObject, randomUUID, sign, verify } from 'node:crypto';
 import { isNamespace, isServiceAccount } from '#core/contract/identity.ts';
 import { TOKEN_AUDIENCE } from '#core/contract/names.ts';
@@ -14,58 +15,61 @@ export interface TokenIdentity {
 }
 
 export interface TokenRefusal {
-  /** For our log; the client is not told. */
+  /** Goes into our log, not to the client. */
   readonly error: string;
   /** The verifier could not do its work: the client should try again. */
   readonly unavailable?: true;
 }
 
-/** Tells whom a token speaks for. Refusals are values; it never rejects. */
+/** Finds the pod that a token speaks for. Refusals are values; it never rejects. */
 export type VerifyToken = (token: string) => Promise<TokenIdentity | TokenRefusal>;
 
 /** A token larger than this is refused unread. */
 export const LARGEST_TOKEN = 16 * 1024;
 const ISSUER = 'weft-run';
 
-export interface TokenIssuerSettings {
+export interface TokenIssuerDeps {
   /** Unix ms. */
   readonly now: () => number;
   /** Whether the pod still exists; absent: a token lives as long as it says. */
   readonly podExists?: (identity: TokenIdentity) => boolean;
 }
 
-export interface TokenWish extends TokenIdentity {
+export interface TokenOptions extends TokenIdentity {
   readonly lifetimeMs: number;
   readonly audience?: string;
 }
 
-/** Signs and verifies JWTs (RFC 7519, ES256 of RFC 7518 §3.4) with the claims that Kubernetes writes into projected tokens. The key lives in memory. */
+/**
+ * Signs and verifies JWTs (RFC 7519, ES256 of RFC 7518 §3.4) with the claims that Kubernetes writes into projected
+ * tokens. The key lives in memory.
+ */
 export class TokenIssuer {
   private readonly privateKey: KeyObject;
   private readonly publicKey: KeyObject;
-  private readonly settings: TokenIssuerSettings;
+  private readonly deps: TokenIssuerDeps;
 
-  constructor(settings: TokenIssuerSettings) {
+  constructor(deps: TokenIssuerDeps) {
     const pair = generateKeyPairSync('ec', { namedCurve: 'P-256' });
     this.privateKey = pair.privateKey;
     this.publicKey = pair.publicKey;
-    this.settings = settings;
+    this.deps = deps;
   }
 
-  sign(wish: TokenWish): string {
-    const seconds = Math.floor(this.settings.now() / 1000);
+  sign(options: TokenOptions): string {
+    const seconds = Math.floor(this.deps.now() / 1000);
     const claims = {
-      aud: [wish.audience ?? TOKEN_AUDIENCE],
-      exp: seconds + Math.ceil(wish.lifetimeMs / 1000),
+      aud: [options.audience ?? TOKEN_AUDIENCE],
+      exp: seconds + Math.ceil(options.lifetimeMs / 1000),
       iat: seconds,
       iss: ISSUER,
       jti: randomUUID(),
       nbf: seconds,
-      sub: `system:serviceaccount:${wish.namespace}:${wish.serviceAccount}`,
+      sub: `system:serviceaccount:${options.namespace}:${options.serviceAccount}`,
       'kubernetes.io': {
-        namespace: wish.namespace,
-        ...(wish.pod === undefined ? {} : { pod: { name: wish.pod, uid: wish.uid } }),
-        serviceaccount: { name: wish.serviceAccount },
+        namespace: options.namespace,
+        ...(options.pod === undefined ? {} : { pod: { name: options.pod, uid: options.uid } }),
+        serviceaccount: { name: options.serviceAccount },
       },
     };
     const signed = `${encode({ alg: 'ES256', typ: 'JWT' })}.${encode(claims)}`;
@@ -89,7 +93,7 @@ export class TokenIssuer {
   };
 
   private judge(claims: Record<string, unknown>): TokenIdentity | TokenRefusal {
-    const seconds = this.settings.now() / 1000;
+    const seconds = this.deps.now() / 1000;
     if (claims.iss !== ISSUER) return { error: 'of another issuer' };
     if (typeof claims.exp !== 'number' || seconds >= claims.exp) return { error: 'expired' };
     if (typeof claims.nbf === 'number' && seconds < Math.floor(claims.nbf)) return { error: 'not yet valid' };
@@ -100,7 +104,7 @@ export class TokenIssuer {
     if (!isNamespace(namespace) || !isServiceAccount(serviceAccount)) return { error: 'not of a ServiceAccount' };
     const bound = claims['kubernetes.io'] as { pod?: { name?: unknown; uid?: unknown } } | undefined;
     const identity: TokenIdentity = { namespace, serviceAccount, ...boundPod(bound?.pod) };
-    if (this.settings.podExists?.(identity) === false) return { error: 'its pod is gone' };
+    if (this.deps.podExists?.(identity) === false) return { error: 'its pod is gone' };
     return identity;
   }
 }

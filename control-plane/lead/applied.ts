@@ -1,15 +1,16 @@
-// The condition that says on how many sidecars a route is in force, and when it is worth a write. Pure but for what it remembers.
+// The condition that says on how many sidecars a route is in force, and when it is worth a write. Pure but for what it
+// remembers.
 
+import type { AppliedOn } from '#core/contract/view.ts';
 import { sentence } from '#core/text/printable.ts';
 import type { Condition, StoredCondition } from '#objects/condition.ts';
-import type { AppliedOn } from '../publish/publisher.ts';
 import { APPLIED } from './next-parents.ts';
 
-/** After a change of the route itself its sidecars are given so long to answer before they are counted. */
+/** After a change of the route itself its sidecars have so long to answer before they are counted. */
 export const SETTLED_AFTER_MS = 1000;
-/** Between two writes of one route for this condition's sake. */
+/** Between two writes of one route that only this condition causes. */
 export const APPLIED_EVERY_MS = 5000;
-/** The same where only the numbers of the message differ: pods come and go all day. */
+/** The same where only the numbers of the message differ, because pods come and go all day. */
 export const COUNTS_EVERY_MS = 30_000;
 const MOST_NAMED = 3;
 const LONGEST_MESSAGE = 1024;
@@ -31,7 +32,7 @@ export function appliedCondition({ want, applied, rejected }: AppliedOn, generat
 }
 
 export type AppliedDecision =
-  /** `condition` null: it is to be absent. `paced`: tell wrote() when it was written. */
+  /** `condition` null: it is to be absent. `paced`: call wrote() when it was written. */
   | { readonly write: true; readonly condition: Condition | null; readonly paced: boolean }
   /** As it stands, until then at least (Unix ms); Infinity: until something changes. */
   | { readonly write: false; readonly lookAgainMs: number };

@@ -9,8 +9,13 @@ import type { KubeObject } from '#kube/object.ts';
 import { Reflector, type ReflectorStatus } from '#kube/reflector.ts';
 import type { StoredCondition } from '#objects/condition.ts';
 import { entriesOf, fieldsOf } from '#objects/fields.ts';
+import { LeaderTask, timeText } from './leader-task.ts';
+import { putStatus } from './put-status.ts';
 
-/** What works, by the names of the conformance suite, sorted. Nothing is claimed that has no test of its own kind of route. */
+/**
+ * What works, by the names of the conformance suite, sorted. Nothing is claimed that has no test of its own kind of
+ * route.
+ */
 export const SUPPORTED_FEATURES: readonly string[] = ['GRPCRoute', 'Mesh'];
 const RETRY_MS = 5000;
 
@@ -19,7 +24,7 @@ interface XMesh extends KubeObject {
   status?: { conditions?: StoredCondition[]; supportedFeatures?: { name?: string }[] };
 }
 
-export interface MeshObjectSettings {
+export interface MeshObjectDeps {
   readonly client: KubeClient;
   /** Of the XMesh object. */
   readonly name: string;
@@ -29,17 +34,17 @@ export interface MeshObjectSettings {
   readonly log: Logger;
 }
 
-type Deed =
+type MeshAction =
   | { readonly do: 'create' }
   | { readonly do: 'status'; readonly status: NonNullable<XMesh['status']> }
   | { readonly do: 'nothing' };
 
 /**
- * What is to be done about the object as it stands: it is created with nothing but our name, its spec never touched; one of another controller is left
- * alone; of the status only what is ours changes.
+ * What is to be done about the object as it stands. It is created with nothing but our name, and its spec is never
+ * touched; one of another controller is left alone; of the status only what is ours changes.
  * @param now RFC 3339, whole seconds
  */
-export function nextMesh(stored: XMesh | undefined, now: string): Deed {
+export function nextMesh(stored: XMesh | undefined, now: string): MeshAction {
   if (stored === undefined) return { do: 'create' };
   if (fieldsOf(stored.spec).controllerName !== CONTROLLER_NAME) return { do: 'nothing' };
   const status = fieldsOf(stored.status);
@@ -70,21 +75,16 @@ export function nextMesh(stored: XMesh | undefined, now: string): Deed {
   };
 }
 
-/** The leader's: keeps the object as it should be, from when its CRD is served. */
-export class MeshObject {
-  /** What a person should know; '' when all is well. */
-  problem = '';
-  private readonly settings: MeshObjectSettings;
+/** Keeps the object as it should be, from when its CRD is served. */
+export class MeshObject extends LeaderTask {
+  private readonly deps: MeshObjectDeps;
   private readonly reflector: Reflector;
   private stored: XMesh | undefined;
-  private leading = false;
-  private busy = false;
-  private dirty = false;
-  private cancel: () => void = () => {};
 
-  constructor(settings: MeshObjectSettings) {
-    this.settings = settings;
-    const { client, name, timers, random, log } = settings;
+  constructor(deps: MeshObjectDeps) {
+    super(deps.timers);
+    this.deps = deps;
+    const { client, name, timers, random, log } = deps;
     const take = (object: KubeObject | undefined): void => {
       this.stored = object as XMesh | undefined;
       this.touch();
@@ -105,9 +105,8 @@ export class MeshObject {
     this.reflector.start();
   }
 
-  stop(): void {
-    this.leading = false;
-    this.cancel();
+  override stop(): void {
+    super.stop();
     this.reflector.stop();
   }
 
@@ -115,61 +114,50 @@ export class MeshObject {
     return this.reflector.status();
   }
 
-  lead(leading: boolean): void {
-    this.leading = leading;
-    // The leader's to tell: what this replica last saw of it would stay for good.
-    if (!leading) this.problem = '';
-    this.touch();
+  touch(): void {
+    this.lookNow();
   }
 
-  private touch(): void {
-    const { synced, missing } = this.reflector.status();
-    if (!this.leading || !synced || missing) return;
-    this.dirty = true;
-    if (!this.busy) void this.act();
+  protected async look(nowMs: number): Promise<void> {
+    const { name, log } = this.deps;
+    try {
+      while (this.leading && this.isServed() && (await this.step(nowMs)));
+      if (this.note(this.foreign())) log.warn(this.problem);
+    } catch (error) {
+      if (!(error instanceof KubeError)) throw error;
+      // The watch shows what another writer did meanwhile.
+      if (error.status !== 409 && this.note(`XMesh ${name} cannot be written: ${error.message}`)) log.warn(this.problem);
+      this.lookIn(RETRY_MS);
+    }
   }
 
-  private async act(): Promise<void> {
-    this.busy = true;
-    const { client, name, timers, log } = this.settings;
-    const path = { kind: KINDS.XMesh, name };
+  /** @returns whether there may be more to do */
+  private async step(nowMs: number): Promise<boolean> {
+    const { client, name, log } = this.deps;
     const { group, version } = KINDS.XMesh;
     const head = { apiVersion: `${group}/${version}`, kind: 'XMesh' };
-    while (this.dirty && this.leading) {
-      this.dirty = false;
-      const deed = nextMesh(this.stored, `${new Date(timers.now()).toISOString().slice(0, 19)}Z`);
-      try {
-        if (deed.do === 'create') {
-          const body = { ...head, metadata: { name }, spec: { controllerName: CONTROLLER_NAME } };
-          this.stored = await client.request<XMesh & Record<string, unknown>>('POST', { kind: KINDS.XMesh }, { body });
-          this.dirty = true;
-          log.info('the mesh object is created', { name });
-        } else if (deed.do === 'status') {
-          const metadata = { name, resourceVersion: this.stored?.metadata?.resourceVersion };
-          const body = { ...head, metadata, status: deed.status };
-          this.stored = await client.request<XMesh & Record<string, unknown>>('PUT', { ...path, subresource: 'status' }, { body });
-        }
-        this.note(this.foreign());
-      } catch (error) {
-        if (!(error instanceof KubeError)) throw error;
-        // What somebody else did meanwhile comes by the watch.
-        if (error.status !== 409) this.note(`XMesh ${name} cannot be written: ${error.message}`);
-        this.cancel = timers.after(RETRY_MS, () => this.touch());
-      }
+    const action = nextMesh(this.stored, timeText(nowMs));
+    if (action.do === 'create') {
+      const body = { ...head, metadata: { name }, spec: { controllerName: CONTROLLER_NAME } };
+      this.stored = await client.request<XMesh & Record<string, unknown>>('POST', { kind: KINDS.XMesh }, { body });
+      log.info('the mesh object is created', { name });
+      return true;
     }
-    this.busy = false;
+    if (action.do === 'status') {
+      const metadata = { name, resourceVersion: this.stored?.metadata?.resourceVersion };
+      this.stored = await putStatus<XMesh>(client, KINDS.XMesh, { ...head, metadata }, action.status);
+    }
+    return false;
+  }
+
+  private isServed(): boolean {
+    const { synced, missing } = this.reflector.status();
+    return synced && !missing;
   }
 
   private foreign(): string {
     const controller = this.stored === undefined ? CONTROLLER_NAME : fieldsOf(this.stored.spec).controllerName;
     if (controller === CONTROLLER_NAME) return '';
-    return `XMesh ${this.settings.name} belongs to ${controller ?? 'no controller'}, not to ${CONTROLLER_NAME}: it is left alone`;
-  }
-
-  /** Once for each cause, not for each try. */
-  private note(problem: string): void {
-    if (!this.leading) return;
-    if (problem !== '' && problem !== this.problem) this.settings.log.warn(problem);
-    this.problem = problem;
+    return `XMesh ${this.deps.name} belongs to ${controller ?? 'no controller'}, not to ${CONTROLLER_NAME}: it is left alone`;
   }
 }

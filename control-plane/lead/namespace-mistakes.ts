@@ -1,4 +1,5 @@
-// Namespaces whose labels or annotations say something that Weft does not understand: nothing would happen, and nobody would know why.
+// Labels and annotations of namespaces that mean nothing to Weft: without a word nothing would happen, and the reason
+// would be hard to find.
 import { isLabelValue, LABEL_VALUES, meantLabelValue } from '#core/contract/labels.ts';
 import { LABEL_INJECT } from '#core/contract/names.ts';
 import { quote } from '#core/text/printable.ts';
@@ -12,7 +13,10 @@ export interface NamespaceMistake {
   readonly message: string;
 }
 
-/** One sentence for each label and annotation of Weft with a value that means nothing, with the value that was likely meant. */
+/**
+ * One sentence for each label and annotation of Weft with a value that means nothing, with the value that was likely
+ * meant.
+ */
 export function namespaceMistakes(namespace: Namespace): NamespaceMistake[] {
   const labels = fieldsOf(fieldsOf(namespace.metadata).labels);
   const ofLabels = Object.entries(LABEL_VALUES).flatMap(([label, values]): NamespaceMistake[] => {

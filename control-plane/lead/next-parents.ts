@@ -1,4 +1,5 @@
-// What a route's status.parents should be, given what stands there: only our entries change, and only where something is different. Pure.
+// What a route's status.parents should be, given what stands there: only our entries change, and only where something
+// is different. Pure.
 import { CONTROLLER_NAME } from '#core/contract/names.ts';
 import type { Condition, StoredCondition } from '#objects/condition.ts';
 import { entriesOf, fieldsOf } from '#objects/fields.ts';
@@ -7,9 +8,9 @@ import type { RouteParentEntry } from '#objects/route.ts';
 
 /** What the CRD of routes allows: entries of all controllers together, and conditions of one entry. */
 export const MOST_PARENTS = 32;
-export const MOST_CONDITIONS = 8;
+export const MOST_ENTRY_CONDITIONS = 8;
 
-/** How far a route has come; Weft's own, besides the standard's. */
+/** How far a route has come: Weft's own condition, besides the standard's. */
 export const APPLIED = 'weft.dev/Applied';
 /** The types that are Weft's to write and to take away; others inside our entries are left alone. */
 const OUR_TYPES: ReadonlySet<string> = new Set(['Accepted', 'ResolvedRefs', 'PartiallyInvalid', APPLIED]);
@@ -30,9 +31,10 @@ export interface NextParents {
 }
 
 /**
- * The etiquette of Route status (gamma.md §5): other controllers' entries and condition types stay as and where they are, ours are updated in place, new
- * ones go to the end, those of parentRefs that went away are removed; a transition time changes with the status alone; what was judged by a newer
- * generation than ours is not touched.
+ * Other controllers' entries and condition types stay as and where they are: an implementation populates status only
+ * for the parents that it is responsible for (Gateway API reference, RouteStatus.parents). Ours are updated in place,
+ * new ones go to the end, those of parentRefs that went away are removed. A transition time changes with the status
+ * alone (metav1.Condition). What was judged at a newer generation than ours is not touched.
  * @param wanted our entries as they should be, in the order of spec.parentRefs
  * @param now RFC 3339, whole seconds
  * @param most entries of all controllers
@@ -87,7 +89,7 @@ function nextEntry(entry: RouteParentEntry, { parentRef, conditions, keep = [] }
   }
   for (const condition of open.values()) {
     // The standard's come first in `conditions`; where others fill the list, the last ones give way.
-    if (next.length < MOST_CONDITIONS) next.push({ ...condition, lastTransitionTime: now });
+    if (next.length < MOST_ENTRY_CONDITIONS) next.push({ ...condition, lastTransitionTime: now });
   }
   const same = next.length === stored.length && next.every((condition, i) => condition === stored[i]);
   if (same && sameReference(fieldsOf(entry.parentRef), parentRef)) return entry;
@@ -110,7 +112,7 @@ function nextCondition(stored: StoredCondition, wanted: Condition, now: string):
 /** Two parentRefs with the same key after defaulting are the same parent. */
 export function keyOfParent(ref: Partial<ParentReference>, routeNamespace: string): string {
   const { group, kind, namespace, name, sectionName, port } = ref;
-  // The core group is written both ways (gamma.md §7.19).
+  // The core group is ""; isCoreGroup() also knows how mesh documents spell it.
   const ofGroup = isCoreGroup(group) ? '' : (group ?? GATEWAY_GROUP);
   return JSON.stringify([ofGroup, kind ?? 'Gateway', namespace ?? routeNamespace, name, sectionName || null, port ?? null]);
 }

@@ -1,4 +1,4 @@
-// Writes the statuses of XTelemetryPolicies: the leader's job, one after another, for there are few.
+// Writes the statuses of XTelemetryPolicies, one after another, because there are few.
 import type { Logger } from '#core/program/log.ts';
 import type { Timers } from '#core/program/timers.ts';
 import { type KubeClient, KubeError } from '#kube/api.ts';
@@ -6,7 +6,9 @@ import { entriesOf, fieldsOf } from '#objects/fields.ts';
 import { keyOf, namespaceOf } from '#objects/references.ts';
 import { type PolicyAncestorEntry, telemetryPolicyKind } from '#objects/telemetry-policy.ts';
 import type { PolicyVerdict } from '../translate/policies/telemetry.ts';
+import { LeaderTask, timeText } from './leader-task.ts';
 import { nextParents } from './next-parents.ts';
+import { putStatus } from './put-status.ts';
 
 /** What the CRD allows: entries of all controllers together. */
 export const MOST_ANCESTORS = 16;
@@ -14,7 +16,7 @@ export const MOST_ANCESTORS = 16;
 const LOOK_AFTER_MS = 100;
 const RETRY_MS = 5000;
 
-export interface PolicyStatusSettings {
+export interface PolicyStatusDeps {
   readonly client: KubeClient;
   /** The verdicts on all policies, as they are when it is called. */
   readonly verdicts: () => readonly PolicyVerdict[];
@@ -25,7 +27,8 @@ export interface PolicyStatusSettings {
 }
 
 /**
- * The list of entries as it should be, given what stands there: other controllers' stay as they are. Undefined: nothing is to be written.
+ * The list of entries as it should be, given what stands there: other controllers' stay as they are. Undefined: nothing
+ * is to be written.
  * @param now RFC 3339, whole seconds
  */
 export function nextAncestors({ policy, ancestors }: PolicyVerdict, now: string): readonly PolicyAncestorEntry[] | undefined {
@@ -38,81 +41,50 @@ export function nextAncestors({ policy, ancestors }: PolicyVerdict, now: string)
   return parents?.map(({ parentRef, ...others }) => ({ ancestorRef: parentRef, ...others }));
 }
 
-export class PolicyStatusWriter {
-  /** Why a status could not be written when it was tried last; '' when all could. */
-  problem = '';
-  private readonly settings: PolicyStatusSettings;
-  /** Policy → the version that we wrote over, until the watch tells of a newer one. */
-  private readonly written = new Map<string, string | undefined>();
-  private leading = false;
-  private busy = false;
-  private cancel: (() => void) | null = null;
+export class PolicyStatusWriter extends LeaderTask {
+  private readonly deps: PolicyStatusDeps;
 
-  constructor(settings: PolicyStatusSettings) {
-    this.settings = settings;
+  constructor(deps: PolicyStatusDeps) {
+    super(deps.timers);
+    this.deps = deps;
   }
 
-  lead(leading: boolean): void {
-    this.leading = leading;
-    this.problem = '';
-    this.written.clear();
-    if (leading) this.touch();
+  override lead(leading: boolean): void {
+    this.writes.clear();
+    super.lead(leading);
   }
 
   /** A policy or its verdict may be different. Cheap. */
   touch(): void {
-    if (this.leading) this.lookAfter(LOOK_AFTER_MS);
+    this.lookIn(LOOK_AFTER_MS);
   }
 
-  stop(): void {
-    this.leading = false;
-    this.cancel?.();
-    this.cancel = null;
-  }
-
-  private lookAfter(ms: number): void {
-    this.cancel ??= this.settings.timers.after(ms, () => {
-      this.cancel = null;
-      if (this.busy) this.touch();
-      else void this.look();
-    });
-  }
-
-  private async look(): Promise<void> {
-    this.busy = true;
-    const { verdicts, timers } = this.settings;
+  protected async look(nowMs: number): Promise<void> {
+    const { verdicts, stillLeading, log } = this.deps;
     let problem = '';
-    try {
-      const now = `${new Date(timers.now()).toISOString().slice(0, 19)}Z`;
-      for (const verdict of verdicts()) {
-        if (!this.leading || !this.settings.stillLeading()) return;
-        const ancestors = nextAncestors(verdict, now);
-        if (ancestors !== undefined) problem = (await this.write(verdict, ancestors)) || problem;
-      }
-    } finally {
-      this.busy = false;
+    for (const verdict of verdicts()) {
+      if (!this.leading || !stillLeading()) return;
+      const ancestors = nextAncestors(verdict, timeText(nowMs));
+      if (ancestors !== undefined) problem = (await this.put(verdict, ancestors)) || problem;
     }
-    if (problem !== '' && problem !== this.problem) this.settings.log.warn(problem);
-    this.problem = problem;
-    if (problem !== '') this.lookAfter(RETRY_MS);
+    if (this.note(problem)) log.warn(problem);
+    if (problem === '') return;
+    this.pauseUntil(this.timers.now() + RETRY_MS);
+    this.lookIn(RETRY_MS);
   }
 
-  /** @returns '' or why it was refused; what somebody else did meanwhile comes by the watch, with another look */
-  private async write({ policy }: PolicyVerdict, ancestors: readonly PolicyAncestorEntry[]): Promise<string> {
+  /** @returns '' or why it was refused; the watch shows what another writer did meanwhile, and another look follows */
+  private async put({ policy }: PolicyVerdict, ancestors: readonly PolicyAncestorEntry[]): Promise<string> {
     const { name = '', resourceVersion } = policy.metadata ?? {};
     const namespace = namespaceOf(policy);
     const key = keyOf(namespace, name);
-    if (this.written.has(key) && this.written.get(key) === resourceVersion) return '';
+    const last = this.writes.get(key);
+    if (last?.is === 'written' && last.version === resourceVersion) return '';
     const { group, version } = telemetryPolicyKind;
-    const body = {
-      apiVersion: `${group}/${version}`,
-      kind: 'XTelemetryPolicy',
-      metadata: { namespace, name, resourceVersion },
-      status: { ancestors },
-    };
+    const head = { apiVersion: `${group}/${version}`, kind: 'XTelemetryPolicy', metadata: { namespace, name, resourceVersion } };
     try {
-      await this.settings.client.request('PUT', { kind: telemetryPolicyKind, namespace, name, subresource: 'status' }, { body });
-      this.written.set(key, resourceVersion);
+      await putStatus(this.deps.client, telemetryPolicyKind, head, { ancestors });
+      this.writes.set(key, { is: 'written', version: resourceVersion, untilMs: Infinity });
       return '';
     } catch (error) {
       if (!(error instanceof KubeError)) throw error;

@@ -17,26 +17,27 @@ import { addAll, type Touched } from '#objects/touched.ts';
 import { newServerCredentials, peerOf } from '../issue/server-credentials.ts';
 import { type IssueCounts, IssueService } from '../issue/service.ts';
 import type { VerifyToken } from '../issue/token.ts';
-import { type AppliedOn, type Progress, Publisher } from '../publish/publisher.ts';
+import { type Progress, Publisher } from '../publish/publisher.ts';
 import { configHandlers, configServiceDefinition, SERVER_OPTIONS } from '../publish/serve.ts';
+import type { RouteState } from '../publish/standings.ts';
 import type { Peer } from '../publish/subscriber.ts';
 import { serviceDefinition } from '../publish/wire.ts';
 import { ObjectStore } from '../store/object-store.ts';
 import { podAddress } from '../translate/endpoints.ts';
 import { PoliciesOfPods } from '../translate/policies/telemetry.ts';
-import { type RouteParentStatus, translateService } from '../translate/service.ts';
+import { translateService } from '../translate/service.ts';
 import { workloadOfPod } from '../translate/workload.ts';
 
 /** Streams that do not end by themselves when the control plane stops are cut after this, in ms. */
 const CLOSE_WITHIN_MS = 500;
 
-export interface ControlPlaneSettings {
+export interface ControlPlaneDeps {
   readonly authority: Authority;
   readonly verifyToken: VerifyToken;
   /** Where the gRPC port listens. Port 0: a free one. */
   readonly host: string;
   readonly port: number;
-  /** What there is at the start; it is in force before anybody is served. */
+  /** What there is at the start; it is in force before the first sidecar is served. */
   readonly objects?: Iterable<KubeObject>;
   /** A store that is filled already, instead of `objects`. What is changed in it directly must be handed to take(). */
   readonly store?: ObjectStore;
@@ -50,15 +51,8 @@ export interface ControlPlaneSettings {
   readonly log: Logger;
   /** Default: the system's. */
   readonly timers?: Timers;
-  /** In [0, 1); for the renewal of the own certificate. Default Math.random. */
+  /** In [0, 1); spreads the renewals of our own certificate. Default Math.random. */
   readonly random?: () => number;
-}
-
-/** A route's verdict, and how many sidecars run it. */
-export interface RouteState extends RouteParentStatus {
-  /** Key of the Service that it is attached to. */
-  readonly parent: string;
-  readonly applied: AppliedOn;
 }
 
 export interface ControlPlane {
@@ -77,7 +71,9 @@ export interface ControlPlane {
   take(touched: Touched): void;
   /** workloadOf() may answer differently, for any pod. setObjects, apply and remove see to this themselves. */
   workloadsChanged(): void;
-  /** For people: Services that could not be translated, resources that sidecars refuse, annotations that cannot be used. */
+  /**
+   * For people: Services that could not be translated, resources that sidecars refuse, annotations that cannot be used.
+   */
   problems(): string[];
   routeStates(): RouteState[];
   /** Ends all streams and frees the port. Sidecars keep what they have. */
@@ -93,7 +89,7 @@ export class ControlPlaneStartError extends Error {
  * Translates all objects, then listens.
  * @throws ControlPlaneStartError when the address is taken or not ours, AuthorityError when the authority cannot sign
  */
-export async function startControlPlane(settings: ControlPlaneSettings): Promise<ControlPlane> {
+export async function startControlPlane(settings: ControlPlaneDeps): Promise<ControlPlane> {
   const { authority, host, log, timers = systemTimers, random = Math.random } = settings;
   const { trustDomain } = authority;
   const store = settings.store ?? new ObjectStore();
@@ -113,6 +109,7 @@ export async function startControlPlane(settings: ControlPlaneSettings): Promise
     podAt: (address) => podAddress(address, store, trustDomain),
     ...(settings.onProgress === undefined ? {} : { onProgress: settings.onProgress }),
     timers,
+    elapsedMs: () => performance.now(),
     log: log.child('publish'),
   });
   await publisher.load(store.allKeys());
@@ -170,7 +167,7 @@ export async function startControlPlane(settings: ControlPlaneSettings): Promise
     take,
     workloadsChanged: () => publisher.workloadsChanged(),
     problems: () => problemsOf(publisher, store),
-    routeStates: () => routeStatesOf(publisher),
+    routeStates: () => publisher.routeStates(),
     close: () => (closing ??= close(server, publisher, rotation)),
   };
 }
@@ -211,15 +208,8 @@ function problemsOf(publisher: Publisher, store: ObjectStore): string[] {
     .map(({ key, reason }) => `Service ${key} cannot be translated (a defect of Weft): ${reason}`);
   const refusals = publisher.sidecars().flatMap((sidecar) => {
     const { namespace, pod } = sidecar.peer;
-    return sidecar.rejected().map(({ name, reason }) => `the sidecar of ${namespace}/${pod} cannot use ${name}: ${reason}`);
+    return sidecar.delivery.rejected().map(({ name, reason }) => `the sidecar of ${namespace}/${pod} cannot use ${name}: ${reason}`);
   });
-  const ignored = annotationProblems([...store.every('Namespace'), ...store.every('Pod')], store.every('GRPCRoute'));
+  const ignored = annotationProblems([...store.every('Namespace'), ...store.every('Pod'), ...store.every('GRPCRoute')]);
   return [...failures, ...refusals, ...ignored].sort();
-}
-
-const ON_NONE: AppliedOn = { want: 0, applied: 0, rejected: [] };
-
-function routeStatesOf(publisher: Publisher): RouteState[] {
-  const applied = publisher.appliedOnServices();
-  return publisher.catalogue.statuses().map(({ parent, status }) => ({ ...status, parent, applied: applied.get(parent) ?? ON_NONE }));
 }

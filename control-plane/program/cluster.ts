@@ -1,8 +1,10 @@
-// The control plane of a cluster, as a whole: waits for the API server and the authority, serves, and does the leader's work when it leads.
+// The control plane of a cluster, as a whole: waits for the API server and the authority, serves, and does the leader's
+// work when it leads.
 import type { Authority } from '#certs/authority.ts';
 import { AUTHORITY_SECRET, CONTROL_PLANE_NAME } from '#core/contract/names.ts';
 import { DEFAULT_TRACE_SAMPLING } from '#core/contract/trace-sampling.ts';
 import { VERSION } from '#core/contract/version.ts';
+import type { HttpPort } from '#core/program/http-port.ts';
 import type { Logger } from '#core/program/log.ts';
 import type { Timers } from '#core/program/timers.ts';
 import type { KubeClient } from '#kube/api.ts';
@@ -14,6 +16,7 @@ import { splitKey } from '#objects/references.ts';
 import { Touched } from '#objects/touched.ts';
 import { AuthorityKeeper } from '../issue/authority-store.ts';
 import { TokenReviewer } from '../issue/token-review.ts';
+import type { LeaderTask } from '../lead/leader-task.ts';
 import { MeshObject } from '../lead/mesh-object.ts';
 import { namespaceMistakes } from '../lead/namespace-mistakes.ts';
 import { PolicyStatusWriter } from '../lead/policy-status.ts';
@@ -23,8 +26,8 @@ import { ClusterSource } from '../source/cluster/cluster-source.ts';
 import { ObjectStore } from '../store/object-store.ts';
 import { judgePolicies, type PolicyVerdict } from '../translate/policies/telemetry.ts';
 import { clusterMetrics } from '../view/cluster-metrics.ts';
-import { startView, type View } from '../view/server.ts';
-import type { Surroundings } from '../view/status.ts';
+import { startView } from '../view/server.ts';
+import type { StatusAround } from '../view/status.ts';
 import { type ControlPlane, startControlPlane } from './assemble.ts';
 
 /** How often it is looked whether all kinds are there, while starting. */
@@ -36,7 +39,7 @@ const DAY_MS = 24 * 3600_000;
 const AUTHORITY_WARNING_MS = 30 * DAY_MS;
 const AUTHORITY_CHECK_MS = 60_000;
 
-export interface ClusterProgramSettings {
+export interface ClusterProgramDeps {
   readonly client: KubeClient;
   /** Of the pod that this runs in; its name is the replica's. */
   readonly pod: { readonly namespace: string; readonly name: string };
@@ -59,7 +62,7 @@ export interface ClusterProgramSettings {
 }
 
 export class ClusterProgram {
-  private readonly settings: ClusterProgramSettings;
+  private readonly settings: ClusterProgramDeps;
   private readonly store = new ObjectStore();
   private readonly source: ClusterSource;
   private readonly keeper: AuthorityKeeper;
@@ -68,17 +71,19 @@ export class ClusterProgram {
   private readonly policies: PolicyStatusWriter;
   private readonly trust: TrustBundle;
   private readonly mesh: MeshObject;
+  /** All that the leader writes. */
+  private readonly tasks: readonly LeaderTask[];
   private readonly elector: LeaseElector;
   private readonly events: EventRecorder;
-  /** Namespace → what is wrong with its labels and annotations, as it was told last. */
-  private readonly toldMistakes = new Map<string, string>();
+  /** Namespace → what is wrong with its labels and annotations, as it was last reported. */
+  private readonly reportedMistakes = new Map<string, string>();
   private controlPlane: ControlPlane | null = null;
   private authority: Authority | null = null;
-  private view: View | null = null;
+  private view: HttpPort | null = null;
   private stopping = false;
   private cancelCheck: () => void = () => {};
 
-  constructor(settings: ClusterProgramSettings) {
+  constructor(settings: ClusterProgramDeps) {
     this.settings = settings;
     const { client, pod, trustDomain, leafLifetimeMs, timers, random, log } = settings;
     const around = { client, timers, random, log };
@@ -125,6 +130,7 @@ export class ClusterProgram {
       stillLeading: () => this.elector.leading,
     });
     this.mesh = new MeshObject({ ...around, log: log.child('mesh'), name: settings.meshName });
+    this.tasks = [this.statuses, this.policies, this.trust, this.mesh];
     this.elector = new LeaseElector({
       ...around,
       log: log.child('lease'),
@@ -144,7 +150,7 @@ export class ClusterProgram {
     this.view = await startView({
       host,
       port: viewPort,
-      controlPlane: () => this.controlPlane,
+      serving: () => this.controlPlane,
       ready: () => this.ready(),
       metrics: () => clusterMetrics(this.elector.leading, this.source.status(), this.statuses.counts, this.reviewer.counts, timers.now()),
       around: () => this.surroundings(),
@@ -154,7 +160,7 @@ export class ClusterProgram {
     const [authority] = await Promise.all([this.keeper.load(), this.untilSynced()]);
     if (authority === undefined || this.stopping) return;
     this.authority = authority;
-    // Changes that come while everything is translated for the first time are noted, and told afterwards.
+    // Changes that come while everything is translated for the first time are noted, and published afterwards.
     const meanwhile = new Touched();
     const note = (touched: Touched): Touched => {
       meanwhile.add(touched);
@@ -203,10 +209,7 @@ export class ClusterProgram {
     this.stopping = true;
     this.cancelCheck();
     this.keeper.stop();
-    this.statuses.stop();
-    this.policies.stop();
-    this.trust.stop();
-    this.mesh.stop();
+    for (const task of this.tasks) task.stop();
     this.source.stop();
     await Promise.all([this.elector.stop(), this.controlPlane?.close()]);
     await this.view?.close();
@@ -214,10 +217,10 @@ export class ClusterProgram {
 
   private async untilSynced(): Promise<void> {
     const { timers, log } = this.settings;
-    let toldMs = timers.now();
+    let loggedMs = timers.now();
     while (!this.stopping && this.source.waitingFor().length > 0) {
-      if (timers.now() - toldMs >= WAITING_LOG_MS) {
-        toldMs = timers.now();
+      if (timers.now() - loggedMs >= WAITING_LOG_MS) {
+        loggedMs = timers.now();
         log.warn('waiting for the API server', { for: this.waitingFor() });
       }
       await new Promise<void>((resolve) => void timers.after(START_POLL_MS, resolve));
@@ -236,7 +239,7 @@ export class ClusterProgram {
     return this.keeper.problem === '' ? kinds : [...kinds, this.keeper.problem];
   }
 
-  private surroundings(): Surroundings {
+  private surroundings(): StatusAround {
     const missingKinds = this.source.missingKinds();
     const reflectors = this.source
       .status()
@@ -251,10 +254,7 @@ export class ClusterProgram {
       this.authorityEnd() ?? '',
       this.reviewer.problem,
       this.elector.problem,
-      this.statuses.problem,
-      this.policies.problem,
-      this.trust.problem,
-      this.mesh.problem,
+      ...this.tasks.map(({ problem }) => problem),
     ].filter((problem) => problem !== '');
     const { pod, trustDomain } = this.settings;
     return { replica: pod.name, leader: this.elector.leading, trustDomain, missingKinds, problems, reflectors };
@@ -266,16 +266,13 @@ export class ClusterProgram {
     if (pods.size > 0 || namespaces.size > 0) this.trust.touch();
     for (const name of namespaces) {
       const namespace = this.store.namespace(name);
-      if (namespace === undefined) this.toldMistakes.delete(name);
+      if (namespace === undefined) this.reportedMistakes.delete(name);
       else this.judgeNamespace(namespace);
     }
   }
 
   private lead(leading: boolean): void {
-    this.statuses.lead(leading);
-    this.policies.lead(leading);
-    this.trust.lead(leading);
-    this.mesh.lead(leading);
+    for (const task of this.tasks) task.lead(leading);
     if (leading) for (const namespace of this.store.every('Namespace')) this.judgeNamespace(namespace);
   }
 
@@ -292,9 +289,9 @@ export class ClusterProgram {
     const { name = '', uid } = namespace.metadata ?? {};
     const mistakes = namespaceMistakes(namespace);
     const text = mistakes.map(({ message }) => message).join('; ');
-    if (!this.elector.leading || (this.toldMistakes.get(name) ?? '') === text) return;
-    if (text === '') this.toldMistakes.delete(name);
-    else this.toldMistakes.set(name, text);
+    if (!this.elector.leading || (this.reportedMistakes.get(name) ?? '') === text) return;
+    if (text === '') this.reportedMistakes.delete(name);
+    else this.reportedMistakes.set(name, text);
     for (const { reason, message } of mistakes) {
       this.settings.log.warn('a namespace says something that means nothing', { namespace: name, message });
       this.events.record({
@@ -315,15 +312,15 @@ export class ClusterProgram {
   }
 
   /** Says it each day, and once more at the end itself. */
-  private checkAuthority(told = '', toldMs = 0): void {
+  private checkAuthority(reported = '', reportedMs = 0): void {
     const { timers, log } = this.settings;
     const problem = this.authorityEnd() ?? '';
-    if (problem !== '' && (problem !== told || timers.now() - toldMs >= DAY_MS)) {
+    if (problem !== '' && (problem !== reported || timers.now() - reportedMs >= DAY_MS)) {
       log.error(problem);
       this.warnOfAuthority('AuthorityExpires', problem);
-      toldMs = timers.now();
+      reportedMs = timers.now();
     }
-    this.cancelCheck = timers.after(AUTHORITY_CHECK_MS, () => this.checkAuthority(problem, toldMs));
+    this.cancelCheck = timers.after(AUTHORITY_CHECK_MS, () => this.checkAuthority(problem, reportedMs));
   }
 
   private warnOfAuthority(reason: string, message: string): void {

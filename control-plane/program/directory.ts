@@ -1,4 +1,5 @@
-// The control plane fed from a directory of manifests, as a whole: for trying Weft without a cluster, sidecars started by hand.
+// The control plane fed from a directory of manifests, as a whole: for trying Weft without a cluster, sidecars started
+// by hand.
 import { promises as fs } from 'node:fs';
 import { join } from 'node:path';
 import { Authority } from '#certs/authority.ts';
@@ -11,7 +12,7 @@ import { type ControlPlane, startControlPlane } from './assemble.ts';
 
 const TOKEN_LIFETIME_MS = 24 * 3600_000;
 
-export interface DirectoryProgramSettings {
+export interface DirectoryProgramDeps {
   readonly dir: string;
   /** Where roots and tokens are written for sidecars; undefined: nowhere. */
   readonly secrets: string | undefined;
@@ -23,7 +24,7 @@ export interface DirectoryProgramSettings {
 }
 
 /** @returns what stops it. @throws DirectoryError, ControlPlaneStartError, or a system error when a port is taken */
-export async function startDirectoryProgram(settings: DirectoryProgramSettings): Promise<() => Promise<void>> {
+export async function startDirectoryProgram(settings: DirectoryProgramDeps): Promise<() => Promise<void>> {
   const { trustDomain, host, log } = settings;
   const tokens = new TokenIssuer({ now: Date.now });
   const authority = await Authority.create({ trustDomain, now: Date.now });
@@ -46,7 +47,7 @@ export async function startDirectoryProgram(settings: DirectoryProgramSettings):
   const plane = await startControlPlane({ authority, verifyToken: tokens.verify, host, port: settings.port, objects: objects(), log });
   controlPlane = plane;
   const around = { replica: 'directory', leader: true, trustDomain, missingKinds: [], problems: [], reflectors: [] };
-  const view = await startView({ host, port: settings.viewPort, controlPlane: () => plane, ready: () => true, around: () => around });
+  const view = await startView({ host, port: settings.viewPort, serving: () => plane, ready: () => true, around: () => around });
   const renewal = setInterval(() => void secrets().catch(fail), TOKEN_LIFETIME_MS / 2);
   log.info('the control plane serves', { address: `${host}:${plane.port}`, view: `${host}:${view.port}`, dir: settings.dir });
   return async () => {

@@ -1,9 +1,10 @@
 // The control plane's settings: arguments and environment, with defaults, and what is wrong with them in words.
 import { parseArgs } from 'node:util';
 import { isTrustDomain } from '#core/contract/identity.ts';
-import { CONTROL_PLANE_GRPC_PORT, CONTROL_PLANE_VIEW_PORT, DEFAULT_TRUST_DOMAIN } from '#core/contract/names.ts';
+import { isLogLevel, LOG_LEVELS, type LogLevel } from '#core/contract/log-levels.ts';
+import { CONTROL_PLANE_GRPC_PORT, CONTROL_PLANE_VIEW_PORT, DEFAULT_TRUST_DOMAIN, SYSTEM_NAMESPACE } from '#core/contract/names.ts';
 import { DEFAULT_TRACE_SAMPLING, parseTraceSampling } from '#core/contract/trace-sampling.ts';
-import { isLogLevel, LOG_LEVELS, type LogFormat, type LogLevel } from '#core/program/log.ts';
+import type { LogFormat } from '#core/program/log.ts';
 import { didYouMean } from '#core/text/nearest.ts';
 
 export const USAGE = `usage: control-plane [options]
@@ -23,10 +24,11 @@ export const USAGE = `usage: control-plane [options]
   WEFT_TRACING_SAMPLING (share of traces where an XTelemetryPolicy gives none, default ${DEFAULT_TRACE_SAMPLING})
 `;
 
+const DEFAULT_MESH_NAME = 'weft';
 const LEAF_SECONDS = { least: 60, most: 7 * 24 * 3600 };
 const LOG_FORMATS: readonly string[] = ['json', 'text'];
 
-export interface Settings {
+export interface ControlPlaneSettings {
   /** undefined: a cluster's control plane. */
   readonly dir: string | undefined;
   readonly secrets: string | undefined;
@@ -35,6 +37,14 @@ export interface Settings {
   readonly port: number;
   readonly viewPort: number;
   readonly trustDomain: string;
+  /** KUBECONFIG; undefined: the cluster that this runs in. */
+  readonly kubeconfig: string | undefined;
+  /** Of the pod that this runs in. */
+  readonly podNamespace: string;
+  /** undefined: the name of the machine. */
+  readonly podName: string | undefined;
+  /** Of the XMesh object. */
+  readonly meshName: string;
   readonly leafLifetimeMs: number | undefined;
   /** Backends in other namespaces count only with a ReferenceGrant. */
   readonly strictReferenceGrants: boolean;
@@ -44,54 +54,65 @@ export interface Settings {
   readonly logFormat: LogFormat;
 }
 
-/** @returns the settings, or what is wrong */
-export function readSettings(args: readonly string[], environment: Readonly<Record<string, string | undefined>>): Settings | string {
-  const text = { type: 'string' } as const;
-  const options = { dir: text, secrets: text, host: text, port: text, 'view-port': text, 'trust-domain': text };
-  let values: Partial<Record<keyof typeof options, string>>;
+const text = { type: 'string' } as const;
+const OPTIONS = { dir: text, secrets: text, host: text, port: text, 'view-port': text, 'trust-domain': text };
+
+/** @returns the settings, or one message per mistake */
+export function readControlPlaneSettings(
+  args: readonly string[],
+  environment: Readonly<Record<string, string | undefined>>,
+): { settings: ControlPlaneSettings } | { problems: string[] } {
+  const problems: string[] = [];
+  const fault = (problem: string): void => void problems.push(problem);
+  let values: Partial<Record<keyof typeof OPTIONS, string>> = {};
   try {
-    ({ values } = parseArgs({ args: [...args], options, strict: true }));
+    ({ values } = parseArgs({ args: [...args], options: OPTIONS, strict: true }));
   } catch (error) {
-    return (error as Error).message;
+    fault((error as Error).message);
   }
   const port = portOf(values.port, CONTROL_PLANE_GRPC_PORT);
   const viewPort = portOf(values['view-port'], CONTROL_PLANE_VIEW_PORT);
-  if (port === null || viewPort === null) return 'a port is a number from 0 to 65535';
+  if (port === null || viewPort === null) fault('a port is a number from 0 to 65535');
   const { dir, secrets } = values;
-  if (secrets !== undefined && dir === undefined) return '--secrets needs --dir: in a cluster tokens come from the API server';
-  const host = values.host ?? (environment.WEFT_HOST || undefined);
+  if (secrets !== undefined && dir === undefined) fault('--secrets needs --dir: in a cluster tokens come from the API server');
   const trustDomain = values['trust-domain'] ?? (environment.WEFT_TRUST_DOMAIN || DEFAULT_TRUST_DOMAIN);
-  if (!isTrustDomain(trustDomain)) return `not a trust domain (lower-case letters, digits, ".", "-", "_"): ${JSON.stringify(trustDomain)}`;
+  if (!isTrustDomain(trustDomain)) fault(`not a trust domain (lower-case letters, digits, ".", "-", "_"): ${JSON.stringify(trustDomain)}`);
   const seconds = environment.WEFT_LEAF_SECONDS || undefined;
   const { least, most } = LEAF_SECONDS;
   if (seconds !== undefined && !(/^[0-9]{1,7}$/.test(seconds) && Number(seconds) >= least && Number(seconds) <= most))
-    return `WEFT_LEAF_SECONDS is a number from ${least} to ${most}, not ${JSON.stringify(seconds)}`;
-  const leafLifetimeMs = seconds === undefined ? undefined : Number(seconds) * 1000;
+    fault(`WEFT_LEAF_SECONDS is a number from ${least} to ${most}, not ${JSON.stringify(seconds)}`);
   const strict = environment.WEFT_STRICT_REFERENCE_GRANTS || 'false';
-  if (strict !== 'true' && strict !== 'false') return `WEFT_STRICT_REFERENCE_GRANTS is true or false, not ${JSON.stringify(strict)}`;
+  if (strict !== 'true' && strict !== 'false') fault(`WEFT_STRICT_REFERENCE_GRANTS is true or false, not ${JSON.stringify(strict)}`);
   const sampling = environment.WEFT_TRACING_SAMPLING || String(DEFAULT_TRACE_SAMPLING);
-  let defaultTraceSampling: number;
+  let defaultTraceSampling = DEFAULT_TRACE_SAMPLING;
   try {
     defaultTraceSampling = parseTraceSampling(sampling);
   } catch (error) {
-    return `WEFT_TRACING_SAMPLING: ${JSON.stringify(sampling)}: ${(error as Error).message}`;
+    fault(`WEFT_TRACING_SAMPLING: ${JSON.stringify(sampling)}: ${(error as Error).message}`);
   }
   const logLevel = environment.WEFT_LOG_LEVEL || 'info';
-  if (!isLogLevel(logLevel)) return `WEFT_LOG_LEVEL has no level ${JSON.stringify(logLevel)}${didYouMean(logLevel, LOG_LEVELS)}`;
+  if (!isLogLevel(logLevel)) fault(`WEFT_LOG_LEVEL has no level ${JSON.stringify(logLevel)}${didYouMean(logLevel, LOG_LEVELS)}`);
   const logFormat = environment.WEFT_LOG_FORMAT || 'json';
-  if (!LOG_FORMATS.includes(logFormat)) return `WEFT_LOG_FORMAT is json or text, not ${JSON.stringify(logFormat)}`;
+  if (!LOG_FORMATS.includes(logFormat)) fault(`WEFT_LOG_FORMAT is json or text, not ${JSON.stringify(logFormat)}`);
+  if (problems.length > 0 || port === null || viewPort === null) return { problems };
   return {
-    dir,
-    secrets,
-    host,
-    port,
-    viewPort,
-    trustDomain,
-    leafLifetimeMs,
-    strictReferenceGrants: strict === 'true',
-    defaultTraceSampling,
-    logLevel,
-    logFormat: logFormat as LogFormat,
+    settings: {
+      dir,
+      secrets,
+      host: values.host ?? (environment.WEFT_HOST || undefined),
+      port,
+      viewPort,
+      trustDomain,
+      kubeconfig: environment.KUBECONFIG || undefined,
+      podNamespace: environment.WEFT_POD_NAMESPACE || SYSTEM_NAMESPACE,
+      podName: environment.WEFT_POD_NAME || undefined,
+      meshName: environment.WEFT_MESH_NAME || DEFAULT_MESH_NAME,
+      leafLifetimeMs: seconds === undefined ? undefined : Number(seconds) * 1000,
+      strictReferenceGrants: strict === 'true',
+      defaultTraceSampling,
+      logLevel: logLevel as LogLevel | 'off',
+      logFormat: logFormat as LogFormat,
+    },
   };
 }
 

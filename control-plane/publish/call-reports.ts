@@ -1,5 +1,7 @@
-// Traces that sidecars tell of: of each Service a recent slow call and the last failed one. What a sidecar says is bounded here, and believed of its own calls alone.
+// Traced calls that sidecars report: of each Service a recent slow call and the last failed one. What a sidecar says is
+// bounded here, and believed of its own calls alone.
 import type { CallReport, TracedCall } from '#core/contract/gen/weft/v1/config_pb.ts';
+import type { TracedCallView } from '#core/contract/view.ts';
 import { sentence } from '#core/text/printable.ts';
 
 /** A call that ended so much earlier than another is not shown for being slower, in ms. */
@@ -10,23 +12,8 @@ export const MOST_CALLS = 64;
 const LONGEST_TEXT = 200;
 const LONGEST_TIME_MS = 8.64e15;
 
-export interface ReportedCall {
-  /** 32 hex digits. */
-  readonly traceId: string;
-  /** "<namespace>/<name>:<port>" of the Service that was called. */
-  readonly service: string;
-  readonly method: string;
-  /** "GRPCRoute/<namespace>/<name>", empty without one. */
-  readonly route: string;
-  /** gRPC status. */
-  readonly code: number;
-  readonly ms: number;
-  /** Unix ms, never after the report. */
-  readonly endedMs: number;
-  /** Label of the proxy's own error; empty: the answer is the endpoint's. */
-  readonly error: string;
-  readonly kind: 'slow' | 'failed';
-}
+/** A call as a sidecar reported it. Its caller is the sidecar's own workload. */
+export type ReportedCall = Omit<TracedCallView, 'from'>;
 
 /** The slower of two calls, unless it ended long before the other. */
 export function slowerOf<T extends { readonly ms: number; readonly endedMs: number }>(a: T, b: T): T {
@@ -39,7 +26,7 @@ export function newerOf<T extends { readonly endedMs: number }>(a: T, b: T): T {
   return b.endedMs > a.endedMs ? b : a;
 }
 
-/** Of a Service, and of calls that several tell of, the ones to show; in no order. */
+/** The calls to show of those that several sidecars report, in no order. */
 export function worthShowing<T extends ReportedCall>(calls: Iterable<T>): T[] {
   const shown = new Map<string, T>();
   for (const call of calls) {
@@ -50,7 +37,7 @@ export function worthShowing<T extends ReportedCall>(calls: Iterable<T>): T[] {
   return [...shown.values()];
 }
 
-/** What one sidecar has told. */
+/** What one sidecar has reported. */
 export class ReportedCalls {
   private calls: ReportedCall[] = [];
 
@@ -83,7 +70,7 @@ function readCall(call: TracedCall, nowMs: number): ReportedCall | null {
   if (!/^[0-9a-f]{32}$/.test(traceId) || (kind !== 'slow' && kind !== 'failed')) return null;
   const [service, method, route, error] = [call.service, call.method, call.route, call.error].map(readText);
   const ms = Number.isFinite(durationMs) ? Math.min(LONGEST_TIME_MS, Math.max(0, durationMs)) : 0;
-  // A sidecar whose clock is ahead would have the newest call for good.
+  // A sidecar whose clock is ahead would own the newest call for ever.
   const endedMs = Math.min(nowMs, Math.max(0, Number(call.endedMs)));
   return { traceId, service, method, route, code: call.grpcStatus, ms, endedMs, error, kind };
 }

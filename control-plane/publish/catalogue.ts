@@ -1,17 +1,11 @@
-// All Services as translated last, and the resources that follow from each for a client namespace; only what changed is made anew.
+// All Services as translated last, and the resources that follow from each in the eyes of a client namespace; only what
+// changed is made anew.
 import { isDeepStrictEqual } from 'node:util';
 import type { Service } from '#core/contract/gen/weft/v1/mesh_pb.ts';
 import type { Logger } from '#core/program/log.ts';
 import { neededBy, scopeService, serviceAddress } from '../scope.ts';
 import type { RouteParentStatus, Translation } from '../translate/service.ts';
 import { addressResource, endpointsResource, type Sized, serviceResource } from './resources.ts';
-
-/** A Service's rules as the sidecars of one namespace see them. */
-export interface ScopedService {
-  readonly resource: Sized;
-  /** Keys of the Services whose endpoints it needs, its own included. */
-  readonly needs: readonly string[];
-}
 
 interface Entry {
   readonly translation: Translation;
@@ -20,7 +14,7 @@ interface Entry {
   readonly endpoints: Sized | null;
   /** Namespaces that have consumer routes; all others see the same, kept under ''. */
   readonly consumers: ReadonlySet<string>;
-  readonly services: Map<string, ScopedService>;
+  readonly services: Map<string, Sized>;
   readonly addresses: Map<string, Sized>;
 }
 
@@ -44,7 +38,10 @@ export class Catalogue {
     this.log = log;
   }
 
-  /** Translates one Service again. @returns whether it may look different to somebody. Never throws: a defect blocks this Service only. */
+  /**
+   * Translates one Service again.
+   * @returns whether it may look different to a sidecar. Never throws: a defect blocks this Service only.
+   */
   refresh(key: string): boolean {
     try {
       const changed = this.take(key, this.translate(key));
@@ -75,7 +72,7 @@ export class Catalogue {
   }
 
   /** The rules that hold for clients of this namespace; null: there is no such Service. */
-  service(key: string, namespace: string): ScopedService | null {
+  service(key: string, namespace: string): Sized | null {
     const entry = this.entries.get(key);
     return entry?.translation.service === undefined ? null : scopedOf(key, entry, entry.translation.service, namespace);
   }
@@ -127,12 +124,12 @@ function viewOf(entry: Entry, namespace: string): string {
   return entry.consumers.has(namespace) ? namespace : '';
 }
 
-function scopedOf(key: string, entry: Entry, service: Service, namespace: string): ScopedService {
+function scopedOf(key: string, entry: Entry, service: Service, namespace: string): Sized {
   const view = viewOf(entry, namespace);
   let scoped = entry.services.get(view);
   if (scoped === undefined) {
     const forNamespace = scopeService(service, { namespace: view });
-    entry.services.set(view, (scoped = { resource: serviceResource(key, forNamespace), needs: neededBy(forNamespace) }));
+    entry.services.set(view, (scoped = serviceResource(key, forNamespace, neededBy(forNamespace))));
   }
   return scoped;
 }

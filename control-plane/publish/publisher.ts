@@ -1,57 +1,49 @@
-// Brings each change of the objects to the sidecars that it concerns, and knows what each of them runs.
-import type { Ack, CallReport, Hello, SubscribeResponse, TrustBundle } from '#core/contract/gen/weft/v1/config_pb.ts';
+// Brings each change of the objects to the sidecars that it concerns.
+//
+// One stream is three objects: SubscribeCall (serve.ts) speaks gRPC; Subscriber is the sidecar at its other end; the
+// Publisher knows all Subscribers and hears what changes. A Subscriber reaches its SubscribeCall as a Line.
+import type { Hello, TrustBundle } from '#core/contract/gen/weft/v1/config_pb.ts';
 import type { PodAddress, Workload } from '#core/contract/gen/weft/v1/mesh_pb.ts';
+import { parseResourceName, TRUST_RESOURCE, WORKLOAD_RESOURCE } from '#core/contract/resource-names.ts';
+import type { AppliedOn } from '#core/contract/view.ts';
 import type { Logger } from '#core/program/log.ts';
 import type { Timers } from '#core/program/timers.ts';
 import type { Translation } from '../translate/service.ts';
 import { Catalogue } from './catalogue.ts';
-import { parseResourceName, podResource, resourceName, type Sized, TRUST, trustResource, WORKLOAD, workloadResource } from './resources.ts';
+import { Connected, identityOf, podOf } from './connected.ts';
+import { podResource, type Sized, trustResource, workloadResource } from './resources.ts';
 import { Rounds } from './rounds.ts';
 import { Siblings } from './siblings.ts';
-import { type Peer, type Standing, Subscriber } from './subscriber.ts';
+import { appliedOn, appliedOnServices, type RouteState, routeStates } from './standings.ts';
+import { type Line, type Peer, Subscriber, type SubscriberDeps } from './subscriber.ts';
+import { Translating } from './translating.ts';
 
-/** Services and addresses that one sidecar may want: more than it ever does (sidecar/control/wants.ts, sidecar/outbound/pod-addresses.ts), or it could never come back. */
-export const MOST_WANTS = 20_000;
-/** So many Services it is given because its siblings use them; the rest is for what it wants itself. */
+/**
+ * So many Services it is given because its siblings use them; the rest of MOST_WANTED is left for what it wants itself.
+ */
 const MOST_OFFERED = 5_000;
-// Translating many Services in one go would leave the streams unserved meanwhile.
-const SLICE_MS = 20;
 
-export interface PublisherSettings {
+export interface PublisherDeps {
   /** The pure function over the objects as they are when it is called. */
   readonly translate: (key: string) => Translation;
-  /** The pod as its sidecar should know it; undefined: nothing is known of such a pod. Asked again after workloadsChanged(). */
+  /**
+   * The pod as its sidecar should know it; undefined: nothing is known of such a pod. Asked again after
+   * workloadsChanged().
+   */
   readonly workloadOf: (peer: Peer) => Workload | undefined;
   readonly trust: () => TrustBundle;
-  /** Who is at an IP address, as it is when it is called. */
+  /** The pod at an IP address, as it is when it is called. */
   readonly podAt: (address: string) => PodAddress;
   /** Called often; what it does must be little. */
   readonly onProgress?: (what: Progress) => void;
   readonly timers: Timers;
+  /** Monotonic ms: how long something took. */
+  readonly elapsedMs: () => number;
   readonly log: Logger;
 }
 
 /** `verdicts`: some routes are judged otherwise than before. `standing`: a sidecar came, went or answered. */
 export type Progress = 'verdicts' | 'standing';
-
-/** How a sidecar is told that its stream is over. */
-export type Ending =
-  | { readonly reason: 'replaced' }
-  | { readonly reason: 'not its pod'; readonly detail: string }
-  | { readonly reason: 'too many wants' }
-  | { readonly reason: 'shutting down' };
-
-export interface Line {
-  send(response: SubscribeResponse): void;
-  end(ending: Ending): void;
-}
-
-/** How far a resource has come: `want` sidecars should have it, `applied` of them run its latest version. */
-export interface AppliedOn {
-  readonly want: number;
-  readonly applied: number;
-  readonly rejected: readonly { readonly pod: string; readonly version: string; readonly reason: string }[];
-}
 
 export interface PublisherCounters {
   /** Responses sent on streams that are over. */
@@ -64,57 +56,48 @@ export interface PublisherCounters {
   roundMs: number;
 }
 
-interface Connected {
-  readonly subscriber: Subscriber;
-  readonly line: Line;
-}
-
-/** What serves one stream: hand it the sidecar's messages; detach() when the stream is over, however it ended. */
-export interface Connection {
-  readonly subscriber: Subscriber;
-  want(keys: readonly string[]): void;
-  /** @returns the rejections that are new */
-  acknowledge(ack: Ack): { name: string; version: string; reason: string }[];
-  wantAddresses(addresses: readonly string[], dropped: readonly string[]): void;
-  reportCalls(report: CallReport): void;
-  detach(): void;
-}
-
 export class Publisher {
   readonly catalogue: Catalogue;
   readonly counters: PublisherCounters = { responses: 0, rejections: {}, connects: 0, rounds: 0, roundMs: 0 };
-  private readonly settings: PublisherSettings;
+  private readonly deps: PublisherDeps;
+  private readonly subscriberDeps: SubscriberDeps;
   private readonly rounds: Rounds;
+  private readonly translating: Translating;
   private readonly siblings = new Siblings();
-  private readonly connected = new Map<string, Connected>();
+  private readonly connected = new Connected();
+  /** Of connected sidecars, by identityOf(); null: nothing is known of the pod. */
   private readonly workloads = new Map<string, Sized | null>();
-  /** "namespace/pod" → its keys in `connected`; several only where certificates of different accounts claim one pod. */
-  private readonly byPod = new Map<string, Set<string>>();
   private trust: Sized;
-  private queue = new Set<string>();
-  private changed = new Set<string>();
-  private toldVerdicts = 0;
-  private slicing = false;
-  private roundBegan = 0;
+  private seenVerdicts = 0;
   /** It has been closed: no sidecar is taken in any more. */
   closed = false;
 
-  constructor(settings: PublisherSettings) {
-    this.settings = settings;
-    this.catalogue = new Catalogue(settings.translate, settings.log);
-    this.rounds = new Rounds(settings.timers, (keys) => this.translateNext(keys));
-    this.trust = trustResource(settings.trust());
+  constructor(deps: PublisherDeps) {
+    this.deps = deps;
+    const { timers, elapsedMs } = deps;
+    this.catalogue = new Catalogue(deps.translate, deps.log);
+    const onRound = (changed: ReadonlySet<string>, beganMs: number): void => this.finishRound(changed, beganMs);
+    this.translating = new Translating({ catalogue: this.catalogue, timers, elapsedMs, onRound });
+    this.rounds = new Rounds(timers, (keys) => this.translating.add(keys));
+    this.trust = trustResource(deps.trust());
+    this.subscriberDeps = {
+      catalogue: this.catalogue,
+      workload: (peer) => this.workload(peer),
+      trust: () => this.trust,
+      podAt: (address) => podResource(deps.podAt(address)),
+      now: () => timers.now(),
+      onWanted: (peer, keys) => this.siblings.note(this.workloadName(peer), keys),
+      onAcknowledged: () => this.progress('standing'),
+      onDetached: (subscriber) => this.forget(subscriber),
+    };
   }
 
-  /** Translates everything for the first time. Before this nobody should be served: what is not there yet would look removed. */
-  async load(keys: Iterable<string>): Promise<void> {
-    let sliceStart = performance.now();
-    for (const key of keys) {
-      this.catalogue.refresh(key);
-      if (performance.now() - sliceStart < SLICE_MS) continue;
-      await new Promise<void>((resolve) => setImmediate(resolve));
-      sliceStart = performance.now();
-    }
+  /**
+   * Translates everything for the first time. Before this no sidecar may be served: what is not there yet would look
+   * removed.
+   */
+  load(keys: Iterable<string>): Promise<void> {
+    return this.translating.load(keys);
   }
 
   /** These Services may translate to something else now. The first change goes out at once, a burst in rounds. */
@@ -124,156 +107,70 @@ export class Publisher {
 
   /** workloadOf() may answer differently, for any pod. */
   workloadsChanged(): void {
-    this.workloads.clear();
-    for (const connected of [...this.connected.values()]) this.reviewWorkload(connected);
+    for (const subscriber of this.connected.all()) this.reviewWorkload(subscriber);
   }
 
   /** The same for one pod; costs what it touches. */
   podChanged(namespace: string, pod: string): void {
-    for (const key of [...(this.byPod.get(`${namespace}/${pod}`) ?? [])]) {
-      this.workloads.delete(key);
-      this.reviewWorkload(this.connected.get(key)!);
-    }
+    for (const subscriber of this.connected.ofPod(`${namespace}/${pod}`)) this.reviewWorkload(subscriber);
   }
 
   /** The same for the pods of a namespace. */
   namespaceChanged(namespace: string): void {
-    for (const [key, connected] of [...this.connected]) {
-      if (connected.subscriber.peer.namespace !== namespace) continue;
-      this.workloads.delete(key);
-      this.reviewWorkload(connected);
-    }
+    for (const subscriber of this.connected.all()) if (subscriber.peer.namespace === namespace) this.reviewWorkload(subscriber);
   }
 
   /** A pod got a new certificate. @param notAfterMs Unix ms */
   certified(namespace: string, pod: string, notAfterMs: number): void {
-    for (const key of this.byPod.get(`${namespace}/${pod}`) ?? []) {
-      const { subscriber } = this.connected.get(key)!;
-      subscriber.certificateNotAfterMs = Math.max(subscriber.certificateNotAfterMs, notAfterMs);
-    }
+    for (const subscriber of this.connected.ofPod(`${namespace}/${pod}`)) subscriber.certified(notAfterMs);
   }
 
-  /** Somebody else may be at these IP addresses now. */
+  /** Other pods may be at these IP addresses now. */
   addressesChanged(addresses: readonly string[]): void {
-    for (const { subscriber } of this.connected.values()) {
-      let concerned = false;
-      for (const address of addresses) if (subscriber.noteAddress(address)) concerned = true;
-      if (concerned) subscriber.flush();
-    }
+    for (const subscriber of this.connected.all()) subscriber.addressesChanged(addresses);
   }
 
   trustChanged(): void {
-    this.trust = trustResource(this.settings.trust());
-    for (const { subscriber } of this.connected.values()) {
-      subscriber.noteOwn(TRUST);
-      subscriber.flush();
-    }
+    this.trust = trustResource(this.deps.trust());
+    for (const subscriber of this.connected.all()) subscriber.ownChanged(TRUST_RESOURCE);
   }
 
   /** Why this peer cannot be the pod that it names; null: it can, or the pod is not known. */
   refusalOf(peer: Peer): string | null {
-    const workload = this.settings.workloadOf(peer);
+    const workload = this.deps.workloadOf(peer);
     if (workload === undefined || workload.serviceAccount === peer.serviceAccount) return null;
-    return `pod ${peer.namespace}/${peer.pod} runs as ServiceAccount ${workload.serviceAccount}, the certificate is of ${peer.serviceAccount}`;
+    return `pod ${podOf(peer)} runs as ServiceAccount ${workload.serviceAccount}, the certificate is of ${peer.serviceAccount}`;
   }
 
   /**
    * Takes a sidecar in; an older stream of the same pod ends. Its first response is sent before this returns.
    * @param certificateNotAfterMs Unix ms, of the certificate that opened the stream; 0: not known
    */
-  connect(peer: Peer, hello: Hello, line: Line, certificateNotAfterMs = 0): Connection {
-    const pod = podOf(peer);
-    this.connected.get(pod)?.line.end({ reason: 'replaced' });
+  connect(peer: Peer, hello: Hello, line: Line, certificateNotAfterMs = 0): Subscriber {
+    this.connected.get(peer)?.end({ reason: 'replaced' });
     this.counters.connects++;
     const workload = this.workloadName(peer);
-    const wanted = new Set(hello.services);
-    const offer = (key: string): void => {
-      if (this.catalogue.exists(key) && wanted.size < hello.services.length + MOST_OFFERED) wanted.add(key);
-    };
-    // What it holds it goes on getting, also from a replica that does not know its siblings.
-    for (const { name } of hello.held) {
-      const held = parseResourceName(name);
-      if (held?.kind === 'service') offer(held.key);
-    }
-    for (const key of this.siblings.of(workload)) offer(key);
-    const surroundings = {
-      catalogue: this.catalogue,
-      workload: (of: Peer) => this.workload(of),
-      trust: () => this.trust,
-      podAt: (address: string) => podResource(this.settings.podAt(address)),
-      now: () => this.settings.timers.now(),
-    };
-    const subscriber = new Subscriber(peer, hello, wanted, surroundings, (response) => line.send(response));
-    subscriber.certificateNotAfterMs = certificateNotAfterMs;
-    const connected: Connected = { subscriber, line };
-    this.connected.set(pod, connected);
-    const place = `${peer.namespace}/${peer.pod}`;
-    const keys = this.byPod.get(place) ?? new Set();
-    this.byPod.set(place, keys.add(pod));
+    const wanted = this.wantedBy(hello, workload);
+    const subscriber = new Subscriber(peer, hello, wanted, certificateNotAfterMs, line, this.subscriberDeps);
+    this.connected.add(subscriber);
     this.progress('standing');
     this.siblings.note(workload, wanted);
-    return {
-      subscriber,
-      want: (keys) => {
-        if (subscriber.wantedCount + keys.length > MOST_WANTS && countNew(subscriber, keys) + subscriber.wantedCount > MOST_WANTS) {
-          line.end({ reason: 'too many wants' });
-          return;
-        }
-        subscriber.want(keys);
-        this.siblings.note(this.workloadName(peer), keys);
-      },
-      wantAddresses: (addresses, dropped) => {
-        if (subscriber.wantedCount + addresses.length > MOST_WANTS) line.end({ reason: 'too many wants' });
-        else subscriber.wantAddresses(addresses, dropped);
-      },
-      acknowledge: (ack) => {
-        const rejections = subscriber.acknowledge(ack);
-        this.progress('standing');
-        return rejections;
-      },
-      reportCalls: (report) => subscriber.reportCalls(report),
-      detach: () => {
-        this.counters.responses += subscriber.responses;
-        if (this.connected.get(pod) !== connected) return;
-        this.connected.delete(pod);
-        this.workloads.delete(pod);
-        keys.delete(pod);
-        if (keys.size === 0) this.byPod.delete(place);
-        this.progress('standing');
-      },
-    };
+    return subscriber;
   }
 
   /** How far a resource (`service/shop/payment`) has come. */
   appliedOn(name: string): AppliedOn {
-    let want = 0;
-    let applied = 0;
-    const rejected: { pod: string; version: string; reason: string }[] = [];
-    for (const { subscriber } of this.connected.values()) {
-      const standing: Standing = subscriber.standing(name);
-      if (standing.state === 'unwanted') continue;
-      want++;
-      if (standing.state === 'applied') applied++;
-      else if (standing.state === 'rejected') rejected.push(rejectionBy(subscriber.peer, standing));
-    }
-    return { want, applied, rejected };
+    return appliedOn(this.connected.all(), name);
   }
 
-  /** The same for every Service that a sidecar wants; costs what the sidecars want, not Services times sidecars. */
+  /** The same for every Service that a sidecar wants, by its key. */
   appliedOnServices(): Map<string, AppliedOn> {
-    const counts = new Map<string, { want: number; applied: number; rejected: { pod: string; version: string; reason: string }[] }>();
-    for (const { subscriber } of this.connected.values()) {
-      for (const key of subscriber.wanted()) {
-        const standing = subscriber.standing(resourceName('service', key));
-        if (standing.state === 'unwanted') continue;
-        let count = counts.get(key);
-        if (count === undefined) counts.set(key, (count = { want: 0, applied: 0, rejected: [] }));
-        count.want++;
-        if (standing.state === 'applied') count.applied++;
-        else if (standing.state === 'rejected') count.rejected.push(rejectionBy(subscriber.peer, standing));
-      }
-    }
-    return counts;
+    return appliedOnServices(this.connected.all());
+  }
+
+  /** All routes with a Service for a parent, one state for each parentRef. */
+  routeStates(): RouteState[] {
+    return routeStates(this.catalogue.statuses(), this.connected.all());
   }
 
   /** The pod of a connected sidecar as it is known; null: not at all. */
@@ -284,22 +181,47 @@ export class Publisher {
 
   /** The connected sidecars. */
   sidecars(): readonly Subscriber[] {
-    return [...this.connected.values()].map(({ subscriber }) => subscriber);
+    return this.connected.all();
   }
 
   /** Ends all streams: the sidecars look for another replica and keep what they have. */
   close(): void {
     this.closed = true;
     this.rounds.stop();
-    for (const { line } of [...this.connected.values()]) line.end({ reason: 'shutting down' });
+    this.translating.stop();
+    for (const subscriber of this.connected.all()) subscriber.end({ reason: 'shutting down' });
+  }
+
+  /**
+   * What a new sidecar asks for, what it holds (also at a replica that does not know its siblings), and what its
+   * siblings use.
+   */
+  private wantedBy(hello: Hello, workload: string): Set<string> {
+    const wanted = new Set(hello.services);
+    const offer = (key: string): void => {
+      if (this.catalogue.exists(key) && wanted.size < hello.services.length + MOST_OFFERED) wanted.add(key);
+    };
+    for (const { name } of hello.held) {
+      const held = parseResourceName(name);
+      if (held?.kind === 'service') offer(held.key);
+    }
+    for (const key of this.siblings.of(workload)) offer(key);
+    return wanted;
+  }
+
+  private forget(subscriber: Subscriber): void {
+    this.counters.responses += subscriber.delivery.responses;
+    if (!this.connected.remove(subscriber)) return;
+    this.workloads.delete(identityOf(subscriber.peer));
+    this.progress('standing');
   }
 
   private workload(peer: Peer): Sized | null {
-    const pod = podOf(peer);
-    let sized = this.workloads.get(pod);
+    const identity = identityOf(peer);
+    let sized = this.workloads.get(identity);
     if (sized === undefined) {
-      const workload = this.settings.workloadOf(peer);
-      this.workloads.set(pod, (sized = workload === undefined ? null : workloadResource(workload)));
+      const workload = this.deps.workloadOf(peer);
+      this.workloads.set(identity, (sized = workload === undefined ? null : workloadResource(workload)));
     }
     return sized;
   }
@@ -308,70 +230,35 @@ export class Publisher {
     return `${peer.namespace}/${this.workloadOf(peer)?.name || peer.pod}`;
   }
 
-  private translateNext(keys: ReadonlySet<string>): void {
-    for (const key of keys) this.queue.add(key);
-    if (this.slicing) return;
-    this.roundBegan = performance.now();
-    this.slice();
-  }
-
-  /** Sidecars hear of a round when all of it is translated: a route never comes before the backend that was saved with it. */
-  private slice(): void {
-    if (this.closed) return;
-    this.slicing = true;
-    const start = performance.now();
-    for (const key of this.queue) {
-      this.queue.delete(key);
-      if (this.catalogue.refresh(key)) this.changed.add(key);
-      if (performance.now() - start >= SLICE_MS) break;
-    }
-    if (this.queue.size > 0) {
-      this.settings.timers.after(0, () => this.slice());
-      return;
-    }
-    this.slicing = false;
-    const { changed } = this;
-    this.changed = new Set();
+  /**
+   * Sidecars hear of a round when all of it is translated: a route never comes before the backend that was saved with
+   * it.
+   */
+  private finishRound(changed: ReadonlySet<string>, beganMs: number): void {
     if (changed.size > 0) {
       this.counters.rounds++;
-      for (const { subscriber } of this.connected.values()) {
-        for (const key of changed) subscriber.noteService(key);
-        subscriber.flush();
-      }
-      this.counters.roundMs += performance.now() - this.roundBegan;
+      for (const subscriber of this.connected.all()) subscriber.servicesChanged(changed);
+      this.counters.roundMs += this.deps.elapsedMs() - beganMs;
     }
     // Also where no sidecar sees a difference.
-    if (this.catalogue.verdicts === this.toldVerdicts) return;
-    this.toldVerdicts = this.catalogue.verdicts;
+    if (this.catalogue.verdicts === this.seenVerdicts) return;
+    this.seenVerdicts = this.catalogue.verdicts;
     this.progress('verdicts');
   }
 
-  private reviewWorkload({ subscriber, line }: Connected): void {
-    const refusal = this.refusalOf(subscriber.peer);
+  private reviewWorkload(subscriber: Subscriber): void {
+    const { peer } = subscriber;
+    this.workloads.delete(identityOf(peer));
+    const refusal = this.refusalOf(peer);
     if (refusal !== null) {
-      this.settings.log.warn('a sidecar is not of the pod that it says', { pod: podOf(subscriber.peer), reason: refusal });
-      line.end({ reason: 'not its pod', detail: refusal });
+      this.deps.log.warn('a sidecar is not of the pod that it says', { pod: identityOf(peer), reason: refusal });
+      subscriber.end({ reason: 'not its pod', detail: refusal });
       return;
     }
-    subscriber.noteOwn(WORKLOAD);
-    subscriber.flush();
+    subscriber.ownChanged(WORKLOAD_RESOURCE);
   }
 
   private progress(what: Progress): void {
-    this.settings.onProgress?.(what);
+    this.deps.onProgress?.(what);
   }
-}
-
-/** `<namespace>/<pod>` with the ServiceAccount: another account's sidecar cannot take a pod's place. */
-function podOf(peer: Peer): string {
-  return `${peer.namespace}/${peer.pod} (${peer.serviceAccount})`;
-}
-
-function rejectionBy(peer: Peer, { version, reason }: { version: string; reason: string }) {
-  return { pod: `${peer.namespace}/${peer.pod}`, version, reason };
-}
-
-function countNew(subscriber: Subscriber, keys: readonly string[]): number {
-  const have = new Set(subscriber.wanted());
-  return new Set(keys.filter((key) => !have.has(key))).size;
 }

@@ -1,11 +1,14 @@
 // When changes go out: the first at once, a burst in rounds that are some way apart.
 import type { Timers } from '#core/program/timers.ts';
 
-// 1,000 changes within 2 s make at most 25 rounds (T84): two at once, then one each 90 ms.
+// 1,000 changes within 2 s make at most 25 rounds: two at once, then one each 90 ms.
 const SPACING_MS = 90;
 const SAVED_ROUNDS = 2;
 
-/** Gathers keys and hands them out in rounds. At most `SAVED_ROUNDS` rounds go without delay; a quiet time earns them back. */
+/**
+ * Gathers keys and hands them out in rounds. At most `SAVED_ROUNDS` rounds go without delay; a quiet time earns them
+ * back.
+ */
 export class Rounds {
   private readonly timers: Timers;
   private readonly run: (keys: Set<string>) => void;

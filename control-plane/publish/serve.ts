@@ -1,21 +1,27 @@
-// weft.v1.Config/Subscribe on grpc-js: the stream's rules and limits; what is sent is the publisher's business.
+// weft.v1.Config/Subscribe on grpc-js: the stream's rules and limits. The publisher decides what is sent.
 import { type ServerDuplexStream, status, type UntypedHandleCall } from '@grpc/grpc-js';
 import { Config, type Hello, type SubscribeRequest, type SubscribeResponse } from '#core/contract/gen/weft/v1/config_pb.ts';
 import type { WorkloadIdentity } from '#core/contract/identity.ts';
 import type { Logger } from '#core/program/log.ts';
+import { RateLimit } from '#core/program/rate-limit.ts';
 import type { Timers } from '#core/program/timers.ts';
-import { addressOf, RateLimit } from '../issue/rate-limit.ts';
-import { type Connection, type Ending, type Line, MOST_WANTS, type Publisher } from './publisher.ts';
-import type { Peer } from './subscriber.ts';
+import { ipOfPeer } from '../issue/server-credentials.ts';
+import type { Rejection } from './delivery.ts';
+import type { Publisher } from './publisher.ts';
+import type { Ending, Line, Peer, Subscriber } from './subscriber.ts';
+import { MOST_WANTED } from './wanted.ts';
 import { serviceDefinition } from './wire.ts';
 
-/** A stream that has not said who it is by then is closed. */
+/** A stream whose hello has not come by then is closed, in ms. */
 export const HELLO_WITHIN_MS = 10_000;
 // Kubernetes' own bounds are 63 for a namespace and 253 for a name.
 const LONGEST_NAME = 400;
-/** Refused streams of one address that the log tells of in warnings: so many per minute, so many at once. The others are told in debug. */
-export const REFUSALS_TOLD_PER_MINUTE = 6;
-export const REFUSALS_TOLD_BURST = 10;
+/**
+ * Refused streams of one address that the log has as warnings: so many per minute, so many at once. The others are
+ * logged as debug.
+ */
+export const REFUSALS_LOGGED_PER_MINUTE = 6;
+export const REFUSALS_LOGGED_BURST = 10;
 const MOST_HELD = 100_000;
 // Node's timers overflow beyond.
 const LONGEST_TIMER_MS = 2 ** 31 - 1;
@@ -33,14 +39,17 @@ export const SERVER_OPTIONS = {
 
 export type Call = ServerDuplexStream<SubscribeRequest, SubscribeResponse>;
 
-/** Whose verified certificate the connection has, until when (Unix ms); a reason (for the log) when there is none that counts. */
+/**
+ * The workload of the connection's verified certificate, and its end (Unix ms); a reason (for the log) when there is
+ * none that counts.
+ */
 export type Identify = (
   call: Call,
 ) =>
   | { readonly ok: true; readonly workload: WorkloadIdentity; readonly notAfterMs: number }
   | { readonly ok: false; readonly reason: string };
 
-export interface ConfigServiceSettings {
+export interface ConfigServiceDeps {
   readonly publisher: Publisher;
   readonly identify: Identify;
   readonly timers: Timers;
@@ -50,146 +59,178 @@ export interface ConfigServiceSettings {
 export const configServiceDefinition = serviceDefinition(Config);
 
 /** What Server.addService takes besides the definition. */
-export function configHandlers(settings: ConfigServiceSettings): Record<string, UntypedHandleCall> {
-  const told = new RateLimit(REFUSALS_TOLD_PER_MINUTE, REFUSALS_TOLD_BURST, () => settings.timers.now());
-  return { subscribe: (call: Call) => new SubscribeCall(call, settings, told).begin() };
+export function configHandlers(deps: ConfigServiceDeps): Record<string, UntypedHandleCall> {
+  const logged = new RateLimit(REFUSALS_LOGGED_PER_MINUTE, REFUSALS_LOGGED_BURST, () => deps.timers.now());
+  return { subscribe: (call: Call) => new SubscribeCall(call, deps, logged).begin() };
 }
 
 const CODE_OF_ENDING: Readonly<Record<Ending['reason'], { code: status; details: string }>> = {
   replaced: { code: status.ABORTED, details: 'replaced by a newer stream of the same pod' },
   'not its pod': { code: status.PERMISSION_DENIED, details: 'the certificate is not of this pod' },
-  'too many wants': { code: status.RESOURCE_EXHAUSTED, details: `more than ${MOST_WANTS} Services wanted` },
+  'too many wants': { code: status.RESOURCE_EXHAUSTED, details: `more than ${MOST_WANTED} Services wanted` },
   'shutting down': { code: status.UNAVAILABLE, details: 'the control plane is shutting down' },
 };
 
-class SubscribeCall {
+type State =
+  | { readonly is: 'new' }
+  /** Its hello is waited for. */
+  | {
+      readonly is: 'greeting';
+      readonly identity: WorkloadIdentity;
+      /** Unix ms: end of the certificate that opened the stream. */
+      readonly notAfterMs: number;
+      readonly cancelHello: () => void;
+      readonly cancelExpiry: () => void;
+    }
+  | { readonly is: 'subscribed'; readonly subscriber: Subscriber; readonly cancelExpiry: () => void }
+  | { readonly is: 'over' };
+
+/** One stream. To its subscriber it is the Line. */
+class SubscribeCall implements Line {
   private readonly call: Call;
-  private readonly settings: ConfigServiceSettings;
-  private readonly told: RateLimit;
-  private connection: Connection | null = null;
-  private identity: WorkloadIdentity | null = null;
-  private notAfterMs = 0;
-  private cancelHelloTimer: () => void = () => {};
-  private cancelExpiryTimer: () => void = () => {};
-  private over = false;
+  private readonly deps: ConfigServiceDeps;
+  private readonly logged: RateLimit;
+  private state: State = { is: 'new' };
   private log: Logger;
 
-  /** @param told limits what the log says of refused streams */
-  constructor(call: Call, settings: ConfigServiceSettings, told: RateLimit) {
+  /** @param logged limits what the log says of refused streams */
+  constructor(call: Call, deps: ConfigServiceDeps, logged: RateLimit) {
     this.call = call;
-    this.settings = settings;
-    this.told = told;
-    this.log = settings.log.child('publish', { from: call.getPeer() });
+    this.deps = deps;
+    this.logged = logged;
+    this.log = deps.log.child('publish', { from: call.getPeer() });
   }
 
   begin(): void {
-    const { call, settings } = this;
+    const { call } = this;
+    const { timers, identify } = this.deps;
     // The peer may go at any time; what that means for the stream is seen in 'close'.
     call.on('error', () => {});
     for (const event of ['cancelled', 'close', 'finish'] as const) call.on(event, () => this.finish());
-    const known = settings.identify(call);
+    const known = identify(call);
     if (!known.ok) {
-      this.tellRefusal(known.reason);
-      this.end(status.UNAUTHENTICATED, 'a certificate of this mesh is needed');
+      this.logRefusal(known.reason);
+      this.answer(status.UNAUTHENTICATED, 'a certificate of this mesh is needed');
       return;
     }
-    this.identity = known.workload;
-    this.notAfterMs = known.notAfterMs;
     // TLS does not look again: without this the stream would outlive the certificate that opened it.
-    const leftMs = Math.min(Math.max(0, known.notAfterMs - settings.timers.now()), LONGEST_TIMER_MS);
-    this.cancelExpiryTimer = settings.timers.after(leftMs, () => this.end(status.UNAUTHENTICATED, 'the certificate has expired'));
-    this.cancelHelloTimer = settings.timers.after(HELLO_WITHIN_MS, () => this.end(status.DEADLINE_EXCEEDED, 'no hello'));
+    const leftMs = Math.min(Math.max(0, known.notAfterMs - timers.now()), LONGEST_TIMER_MS);
+    this.state = {
+      is: 'greeting',
+      identity: known.workload,
+      notAfterMs: known.notAfterMs,
+      cancelExpiry: timers.after(leftMs, () => this.answer(status.UNAUTHENTICATED, 'the certificate has expired')),
+      cancelHello: timers.after(HELLO_WITHIN_MS, () => this.answer(status.DEADLINE_EXCEEDED, 'no hello')),
+    };
     call.on('data', (request) => this.take(request));
-    call.on('end', () => this.end(status.OK, 'goodbye'));
+    call.on('end', () => this.answer(status.OK, 'goodbye'));
+  }
+
+  send(response: SubscribeResponse): void {
+    if (!this.isOver()) this.call.write(response);
+  }
+
+  end(ending: Ending): void {
+    const { code, details } = CODE_OF_ENDING[ending.reason];
+    this.answer(code, details);
   }
 
   private take({ message }: SubscribeRequest): void {
-    if (this.over) return;
-    if (message.case === 'hello') this.hello(message.value);
-    else if (this.connection === null) this.end(status.INVALID_ARGUMENT, 'the first message must be hello');
-    else if (message.case === 'want') {
-      const { services, addresses, dropped } = message.value;
-      if (!this.namesAreSane(services) || !this.namesAreSane(addresses) || !this.namesAreSane(dropped)) return;
-      if (services.length > 0) this.connection.want(services);
-      if (addresses.length + dropped.length > 0) this.connection?.wantAddresses(addresses, dropped);
-    } else if (message.case === 'ack') {
-      for (const rejection of this.connection.acknowledge(message.value)) {
-        const { rejections } = this.settings.publisher.counters;
-        const kind = rejection.name.split('/', 1)[0];
-        rejections[kind] = (rejections[kind] ?? 0) + 1;
-        this.log.warn('a sidecar cannot use a resource: it keeps the last good one', {
-          resource: rejection.name,
-          version: rejection.version,
-          reason: rejection.reason,
-        });
-      }
-    } else if (message.case === 'calls') this.connection.reportCalls(message.value);
-    // A message of a newer sidecar that is not known here is passed over.
+    const { state } = this;
+    if (state.is === 'greeting') {
+      if (message.case === 'hello') this.hello(message.value, state);
+      else this.answer(status.INVALID_ARGUMENT, 'the first message must be hello');
+    } else if (state.is === 'subscribed') this.takeFrom(state.subscriber, message);
   }
 
-  private hello(hello: Hello): void {
-    if (this.connection !== null) return this.end(status.INVALID_ARGUMENT, 'a second hello');
-    // Its connection was made, or its handshake begun, before the port was given up: it would never hear of a change.
-    if (this.settings.publisher.closed) {
-      const { code, details } = CODE_OF_ENDING['shutting down'];
-      return this.end(code, details);
+  private takeFrom(subscriber: Subscriber, message: SubscribeRequest['message']): void {
+    switch (message.case) {
+      case 'hello':
+        return this.answer(status.INVALID_ARGUMENT, 'a second hello');
+      case 'want': {
+        const { services, addresses, dropped } = message.value;
+        if (!this.namesAreSane(services) || !this.namesAreSane(addresses) || !this.namesAreSane(dropped)) return;
+        if (services.length > 0) subscriber.want(services);
+        if (addresses.length + dropped.length > 0) subscriber.wantAddresses(addresses, dropped);
+        return;
+      }
+      case 'ack':
+        for (const rejection of subscriber.acknowledge(message.value)) this.noteRejection(rejection);
+        return;
+      case 'calls':
+        return subscriber.reportCalls(message.value);
+      // A message of a newer sidecar that is not known here is passed over.
     }
-    const { namespace, serviceAccount } = this.identity!;
+  }
+
+  private hello(hello: Hello, { identity, notAfterMs, cancelHello, cancelExpiry }: State & { is: 'greeting' }): void {
+    const { publisher } = this.deps;
+    // Its connection was made, or its handshake begun, before the port was given up: it would never hear of a change.
+    if (publisher.closed) return this.end({ reason: 'shutting down' });
+    const { namespace, serviceAccount } = identity;
     const peer: Peer = { namespace, serviceAccount, pod: hello.pod };
     if (hello.namespace !== namespace)
       return this.deny(`it says namespace ${JSON.stringify(hello.namespace.slice(0, 63))}, its certificate ${namespace}`);
-    if (hello.pod === '' || hello.pod.length > LONGEST_NAME) return this.end(status.INVALID_ARGUMENT, 'hello must name the pod');
-    if (hello.services.length + hello.addresses.length > MOST_WANTS)
-      return this.end(status.RESOURCE_EXHAUSTED, CODE_OF_ENDING['too many wants'].details);
-    if (hello.held.length > MOST_HELD) return this.end(status.RESOURCE_EXHAUSTED, `more than ${MOST_HELD} resources held`);
+    if (hello.pod === '' || hello.pod.length > LONGEST_NAME) return this.answer(status.INVALID_ARGUMENT, 'hello must name the pod');
+    if (hello.services.length + hello.addresses.length > MOST_WANTED) return this.end({ reason: 'too many wants' });
+    if (hello.held.length > MOST_HELD) return this.answer(status.RESOURCE_EXHAUSTED, `more than ${MOST_HELD} resources held`);
     if (!this.namesAreSane(hello.services) || !this.namesAreSane(hello.addresses) || !this.namesAreSane(hello.held.map(({ name }) => name)))
       return undefined;
-    const refusal = this.settings.publisher.refusalOf(peer);
+    const refusal = publisher.refusalOf(peer);
     if (refusal !== null) return this.deny(refusal);
-    this.cancelHelloTimer();
-    this.log = this.settings.log.child('publish', { pod: `${namespace}/${hello.pod}` });
+    cancelHello();
+    this.log = this.deps.log.child('publish', { pod: `${namespace}/${hello.pod}` });
     this.log.debug('a sidecar subscribes', { version: hello.version, held: hello.held.length });
-    const line: Line = {
-      send: (response) => {
-        if (!this.over) this.call.write(response);
-      },
-      end: (ending) => {
-        const { code, details } = CODE_OF_ENDING[ending.reason];
-        this.end(code, details);
-      },
-    };
-    this.connection = this.settings.publisher.connect(peer, hello, line, this.notAfterMs);
+    const subscriber = publisher.connect(peer, hello, this, notAfterMs);
+    // The first response may find the stream at its end.
+    if (this.isOver()) subscriber.detach();
+    else this.state = { is: 'subscribed', subscriber, cancelExpiry };
     return undefined;
   }
 
-  private tellRefusal(reason: string): void {
-    const level = this.told.take(addressOf(this.call.getPeer())) ? 'warn' : 'debug';
+  private noteRejection({ name, version, reason }: Rejection): void {
+    const { rejections } = this.deps.publisher.counters;
+    const kind = name.split('/', 1)[0];
+    rejections[kind] = (rejections[kind] ?? 0) + 1;
+    this.log.warn('a sidecar cannot use a resource: it keeps the last good one', { resource: name, version, reason });
+  }
+
+  private logRefusal(reason: string): void {
+    const level = this.logged.take(ipOfPeer(this.call.getPeer())) ? 'warn' : 'debug';
     this.log[level]('a configuration stream is refused', { reason });
   }
 
   private deny(reason: string): void {
-    this.tellRefusal(reason);
-    this.end(status.PERMISSION_DENIED, CODE_OF_ENDING['not its pod'].details);
+    this.logRefusal(reason);
+    this.answer(status.PERMISSION_DENIED, CODE_OF_ENDING['not its pod'].details);
   }
 
   private namesAreSane(names: readonly string[]): boolean {
     if (names.every((name) => name.length <= LONGEST_NAME)) return true;
-    this.end(status.INVALID_ARGUMENT, `a name is longer than ${LONGEST_NAME} characters`);
+    this.answer(status.INVALID_ARGUMENT, `a name is longer than ${LONGEST_NAME} characters`);
     return false;
   }
 
-  private end(code: status, details: string): void {
-    if (this.over) return;
+  private isOver(): boolean {
+    return this.state.is === 'over';
+  }
+
+  /** Ends the stream with this status. */
+  private answer(code: status, details: string): void {
+    if (this.isOver()) return;
     this.finish();
     if (code === status.OK) this.call.end();
     else this.call.emit('error', { code, details });
   }
 
+  /** The stream is over, whichever side ended it. */
   private finish(): void {
-    if (this.over) return;
-    this.over = true;
-    this.cancelHelloTimer();
-    this.cancelExpiryTimer();
-    this.connection?.detach();
+    const { state } = this;
+    if (state.is === 'over') return;
+    this.state = { is: 'over' };
+    if (state.is === 'new') return;
+    state.cancelExpiry();
+    if (state.is === 'greeting') state.cancelHello();
+    else state.subscriber.detach();
   }
 }

@@ -1,7 +1,10 @@
 // What the pods of each workload use, so that a new pod starts with what its siblings have found out.
 
 export interface SiblingBounds {
-  /** Workloads that are remembered when none of their pods is connected; the one that was touched longest ago goes first. */
+  /**
+   * Workloads that are remembered when none of their pods is connected; the one that was touched longest ago goes
+   * first.
+   */
   readonly workloads: number;
   /** Services of one workload; the one noted longest ago goes first. */
   readonly services: number;
@@ -9,7 +12,8 @@ export interface SiblingBounds {
   readonly all: number;
 }
 
-// A sidecar names whatever it likes, again and again with each stream: without bounds one could use up the control plane's memory.
+// A sidecar names whatever it likes, again and again with each stream: without bounds one could use up the control
+// plane's memory.
 const BOUNDS: SiblingBounds = { workloads: 1000, services: 10_000, all: 100_000 };
 
 /** Keyed by `<namespace>/<workload name>`. */

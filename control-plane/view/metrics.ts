@@ -3,33 +3,33 @@
 import { VERSION } from '#core/contract/version.ts';
 import { counter, counters, type Family, gauge } from '#core/program/exposition.ts';
 import { processMetrics } from '#core/program/process-metrics.ts';
-import type { ControlPlane } from '../program/assemble.ts';
+import type { Serving } from './status.ts';
 
 /**
  * What GET /metrics shows.
- * @param controlPlane null: it does not serve yet
+ * @param serving null: it does not serve yet
  * @param more of what stands around it
  * @param nowMs Unix ms
  */
-export function controlPlaneMetrics(controlPlane: ControlPlane | null, more: readonly Family[], nowMs: number): Family[] {
+export function controlPlaneMetrics(serving: Serving | null, more: readonly Family[], nowMs: number): Family[] {
   return [
-    ...(controlPlane === null ? [] : familiesOf(controlPlane, nowMs)),
+    ...(serving === null ? [] : familiesOf(serving, nowMs)),
     ...more,
     ...processMetrics({ program: 'control-plane', version: VERSION }),
   ];
 }
 
-function familiesOf({ publisher, issued, authorityNotAfterMs }: ControlPlane, nowMs: number): Family[] {
+function familiesOf({ publisher, issued, authorityNotAfterMs }: Serving, nowMs: number): Family[] {
   const { counters: counted, catalogue } = publisher;
   const sidecars = publisher.sidecars();
-  const sent = sidecars.reduce((sum, sidecar) => sum + sidecar.responses, counted.responses);
-  const waitingMs = sidecars.map(({ sentMs }) => (sentMs === 0 ? 0 : Math.max(0, nowMs - sentMs)));
+  const sent = sidecars.reduce((sum, sidecar) => sum + sidecar.delivery.responses, counted.responses);
+  const waitingMs = sidecars.map(({ delivery: { sentMs } }) => (sentMs === 0 ? 0 : Math.max(0, nowMs - sentMs)));
   return [
     gauge('weft_control_plane_sidecars', 'Sidecars that are connected.', sidecars.length),
     gauge(
       'weft_control_plane_sidecars_behind',
       'Sidecars that do not run yet what they should.',
-      sidecars.filter((sidecar) => sidecar.counts.pending > 0).length,
+      sidecars.filter((sidecar) => sidecar.delivery.counts.pending > 0).length,
     ),
     gauge(
       'weft_control_plane_oldest_unacknowledged_seconds',
@@ -45,7 +45,7 @@ function familiesOf({ publisher, issued, authorityNotAfterMs }: ControlPlane, no
     gauge(
       'weft_control_plane_rejected_resources',
       'Resources whose latest version a sidecar refused, summed over sidecars.',
-      sidecars.reduce((sum, sidecar) => sum + sidecar.rejected().length, 0),
+      sidecars.reduce((sum, sidecar) => sum + sidecar.delivery.rejected().length, 0),
     ),
     counter('weft_control_plane_connects_total', 'Configuration streams begun.', counted.connects),
     counter('weft_control_plane_rounds_total', 'Rounds of changes that went out.', counted.rounds),

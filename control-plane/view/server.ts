@@ -1,134 +1,69 @@
 // The control plane's HTTP port: probes and metrics for all, what it knows for callers on this machine.
-import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
-import type { AddressInfo, Socket } from 'node:net';
+import type { IncomingMessage } from 'node:http';
+import { dropOldest } from '#core/program/connection-bounds.ts';
 import type { Family } from '#core/program/exposition.ts';
-import { MetricsPage } from '#core/program/metrics-page.ts';
-import type { ControlPlane } from '../program/assemble.ts';
+import { type HttpPort, isLoopback, jsonPage, openHttpPort, type Page } from '#core/program/http-port.ts';
 import { controlPlaneMetrics } from './metrics.ts';
-import { type Surroundings, statusReport } from './status.ts';
+import { type Serving, type StatusAround, statusReport } from './status.ts';
 
-export interface ViewSettings {
+export interface ViewDeps {
   readonly host: string;
   /** 0: a free one. */
   readonly port: number;
   /** null: it does not serve yet. */
-  readonly controlPlane: () => ControlPlane | null;
+  readonly serving: () => Serving | null;
   /** Whether configuration is served; a reason when it is not. */
   readonly ready: () => true | string;
   /** Of what stands around the control plane; its own metrics and problems come by themselves. */
   readonly metrics?: () => readonly Family[];
-  readonly around: () => Surroundings;
+  readonly around: () => StatusAround;
 }
 
-export interface View {
-  readonly port: number;
-  close(): Promise<void>;
-}
-
-interface Page {
-  readonly status: number;
-  readonly type: string;
-  readonly body: string;
-}
-
-/** Open at once. */
+/**
+ * Open at once; past it the oldest goes: one that fills the port with idle connections must not keep the kubelet's
+ * probe out.
+ */
 export const MOST_CONNECTIONS = 100;
 
-const TEXT = 'text/plain; charset=utf-8';
-
-/** Serves /livez, /readyz, /metrics, and on loopback /status and /debug/resources. @throws Error when the address is taken */
-export async function startView(settings: ViewSettings): Promise<View> {
-  const metrics = new MetricsPage((page) => {
-    page.add(controlPlaneMetrics(settings.controlPlane(), settings.metrics?.() ?? [], Date.now()));
-  });
-  const server = createServer(
-    { requestTimeout: 10_000, headersTimeout: 5000, keepAliveTimeout: 5000, maxHeaderSize: 8192 },
-    (request, response) => {
-      if (isRead(request.method) && pathOf(request) === '/metrics') metrics.answer(request, response);
-      else answer(response, request.method, pageOf(request, settings));
+/**
+ * Serves /livez, /readyz, /metrics, and on loopback /status and /debug/resources.
+ * @throws Error when the address is taken
+ */
+export function startView(deps: ViewDeps): Promise<HttpPort> {
+  const { host, port, serving, ready, around } = deps;
+  return openHttpPort({
+    host,
+    port,
+    bound: (server) => dropOldest(server, MOST_CONNECTIONS),
+    ready: () => {
+      const verdict = ready();
+      return verdict === true ? { notes: around().problems } : { missing: verdict };
     },
-  );
-  const open = new Set<Socket>();
-  server.on('connection', (socket) => {
-    open.add(socket);
-    socket.once('close', () => open.delete(socket));
-    // The oldest goes, not the newest: whoever fills the port with idle connections must not keep the kubelet's probe out, and so have us restarted.
-    if (open.size > MOST_CONNECTIONS) for (const oldest of open) return void oldest.destroy();
+    metrics: (out) => out.add(controlPlaneMetrics(serving(), deps.metrics?.() ?? [], Date.now())),
+    page: (path, request) => pageOf(path, request, deps),
+    headers: { 'x-content-type-options': 'nosniff' },
   });
-  await new Promise<void>((resolve, reject) => {
-    server.once('error', reject);
-    server.listen(settings.port, settings.host, () => {
-      server.off('error', reject);
-      resolve();
-    });
-  });
-  return {
-    port: (server.address() as AddressInfo).port,
-    close: () =>
-      new Promise((resolve) => {
-        server.close(() => resolve());
-        server.closeAllConnections();
-      }),
-  };
 }
 
-function pageOf(request: IncomingMessage, settings: ViewSettings): Page {
-  const controlPlane = settings.controlPlane();
-  if (!isRead(request.method)) return { status: 405, type: TEXT, body: 'only GET\n' };
-  switch (pathOf(request)) {
-    case '/livez':
-      return { status: 200, type: TEXT, body: 'ok\n' };
-    case '/readyz': {
-      const verdict = settings.ready();
-      return verdict === true
-        ? { status: 200, type: TEXT, body: ['ok', ...settings.around().problems].join('\n').concat('\n') }
-        : { status: 503, type: TEXT, body: `${verdict}\n` };
-    }
-    // These name every Service and pod: for whoever is on this machine already, or has the right to forward a port to this pod.
-    case '/status':
-      return isLoopback(request.socket.remoteAddress) ? json(statusReport(controlPlane, settings.around())) : NOT_FOUND;
-    case '/debug/resources':
-      return isLoopback(request.socket.remoteAddress) && controlPlane !== null ? json(dump(controlPlane)) : NOT_FOUND;
-    default:
-      return NOT_FOUND;
-  }
+/**
+ * These name every Service and pod: only a caller on this machine, or one that may forward a port to this pod, gets
+ * them.
+ */
+function pageOf(path: string, request: IncomingMessage, deps: ViewDeps): Page | null {
+  if (!isLoopback(request.socket.remoteAddress)) return null;
+  const serving = deps.serving();
+  if (path === '/status') return jsonPage(statusReport(serving, deps.around()));
+  return path === '/debug/resources' && serving !== null ? jsonPage(dump(serving)) : null;
 }
 
-function isRead(method: string | undefined): boolean {
-  return method === 'GET' || method === 'HEAD';
-}
-
-function pathOf(request: IncomingMessage): string {
-  return (request.url ?? '').split('?')[0];
-}
-
-const NOT_FOUND: Page = { status: 404, type: TEXT, body: 'not found\n' };
-
-function json(value: unknown): Page {
-  return { status: 200, type: 'application/json', body: `${JSON.stringify(value, null, 2)}\n` };
-}
-
-function dump(controlPlane: ControlPlane): unknown {
-  const { publisher } = controlPlane;
+function dump(serving: Serving): unknown {
+  const { publisher } = serving;
   return {
     services: [...publisher.catalogue.keys()].sort(),
-    routes: controlPlane.routeStates(),
-    problems: controlPlane.problems(),
-    sidecars: publisher.sidecars().map((sidecar) => ({ ...sidecar.peer, wants: [...sidecar.wanted()].sort(), ...sidecar.dump() })),
+    routes: publisher.routeStates(),
+    problems: serving.problems(),
+    sidecars: publisher
+      .sidecars()
+      .map((sidecar) => ({ ...sidecar.peer, wants: [...sidecar.wants.keys()].sort(), ...sidecar.delivery.dump() })),
   };
-}
-
-function isLoopback(address: string | undefined): boolean {
-  return address !== undefined && /^(?:::ffff:)?127\.|^::1$/.test(address);
-}
-
-function answer(response: ServerResponse, method: string | undefined, page: Page): void {
-  const body = Buffer.from(page.body);
-  response.writeHead(page.status, {
-    'content-type': page.type,
-    'content-length': body.length,
-    'cache-control': 'no-store',
-    'x-content-type-options': 'nosniff',
-  });
-  response.end(method === 'HEAD' ? undefined : body);
 }

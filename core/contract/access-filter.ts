@@ -1,14 +1,15 @@
-// Which calls the access log writes: the text of annotation and environment, parsed once, and the test of one call (pure).
+// Which calls the access log writes: the text of annotation and environment, parsed once, and the test of one call
+// (pure).
 
 import { didYouMean } from '../text/nearest.ts';
 import { GRPC_CODES } from './grpc-codes.ts';
 import { parseWorkloadIdentity } from './identity.ts';
 
 /** Bounds of the text: a filter is tested on every call. */
-export const MOST_CONDITIONS = 16;
+export const MOST_FILTER_CONDITIONS = 16;
 export const LONGEST_ACCESS_LOG = 512;
 
-/** Why a call or connection ended as it did: labels of the proxy's own errors, then what else the log tells. */
+/** Why a call or connection ended as it did: labels of the proxy's own errors, then what else the log reports. */
 export const ACCESS_FLAGS = [
   'no_route',
   'invalid_rule',
@@ -83,7 +84,10 @@ const WORDS: Readonly<Record<string, readonly string[]>> = {
   flag: ACCESS_FLAGS,
 };
 
-/** What else a value of a field is known as: a Service without its port, a route without its kind, an identity as namespace/ServiceAccount. */
+/**
+ * What else a value of a field is known as: a Service without its port, a route without its kind, an identity as
+ * namespace/ServiceAccount.
+ */
 const SHORTER: Readonly<Partial<Record<string, (value: string) => string>>> = {
   service: withoutPort,
   backend: withoutPort,
@@ -100,14 +104,15 @@ const SHORTER: Readonly<Partial<Record<string, (value: string) => string>>> = {
 export function parseAccessLog(text: string): AccessLogRule | null {
   if (text.length > LONGEST_ACCESS_LOG) throw new RangeError(`has ${text.length} characters, at most ${LONGEST_ACCESS_LOG} are allowed`);
   const parts = text.split(',').map((part) => part.trim());
-  if (parts.length > MOST_CONDITIONS) throw new RangeError(`has ${parts.length} conditions, at most ${MOST_CONDITIONS} are allowed`);
+  if (parts.length > MOST_FILTER_CONDITIONS)
+    throw new RangeError(`has ${parts.length} conditions, at most ${MOST_FILTER_CONDITIONS} are allowed`);
   if (parts.length === 1 && parts[0] === 'off') return null;
   if (parts.length === 1 && parts[0] === 'all') return { text, conditions: [] };
   const ranked = parts.map(parseCondition).map((condition) => ({ condition, rank: rankOf(condition.field) }));
   return { text, conditions: ranked.sort((a, b) => a.rank - b.rank).map(({ condition }) => condition) };
 }
 
-/** Whether a line is to be written. A condition on a field that the line does not have does not hold. */
+/** Whether a line is written. A condition on a field that the line does not have does not hold. */
 export function matchesAccessLog(rule: AccessLogRule, read: (field: AccessField) => AccessValue): boolean {
   const { conditions } = rule;
   for (let i = 0; i < conditions.length; i++) {

@@ -1,4 +1,5 @@
-// SPIFFE ids: who a workload is. Parsed as strictly as the SPIFFE-ID standard allows, compared as it says.
+// SPIFFE ids: the identities of workloads. They are parsed as strictly as the SPIFFE-ID standard allows, and compared
+// as it says.
 
 /** SPIFFE-ID §2.3: implementations must support this and must not generate more. */
 export const LONGEST_SPIFFE_ID = 2048;
@@ -23,7 +24,9 @@ export type SpiffeIdProblem = 'too long' | 'not a spiffe URI' | 'malformed trust
 
 export type ParsedSpiffeId = { readonly ok: true; readonly id: SpiffeId } | { readonly ok: false; readonly reason: SpiffeIdProblem };
 
-/** Whether a text may be a trust domain: 1 to 255 of [a-z0-9.-_] (SPIFFE-ID §2.1); upper case is for the caller to fold. */
+/**
+ * Whether a text may be a trust domain: 1 to 255 of [a-z0-9.-_] (SPIFFE-ID §2.1); the caller folds upper case first.
+ */
 export function isTrustDomain(text: string): boolean {
   return text.length <= LONGEST_TRUST_DOMAIN && /^[a-z0-9._-]+$/.test(text);
 }
@@ -34,7 +37,7 @@ export function parseSpiffeId(text: string): ParsedSpiffeId {
   if (text.slice(0, SCHEME.length).toLowerCase() !== SCHEME) return { ok: false, reason: 'not a spiffe URI' };
   const slash = text.indexOf('/', SCHEME.length);
   const trustDomain = text.slice(SCHEME.length, slash === -1 ? text.length : slash).toLowerCase();
-  // Kelvin sign and the like fold to ASCII letters: the length tells.
+  // The Kelvin sign and the like fold to ASCII letters, so they are looked for in the text as it came.
   if (!isTrustDomain(trustDomain) || /[^\x21-\x7e]/.test(text)) return { ok: false, reason: 'malformed trust domain' };
   const path = slash === -1 ? '' : text.slice(slash);
   for (const segment of path.split('/').slice(1)) {
@@ -70,7 +73,7 @@ export function parseWorkloadIdentity(spiffeId: string): WorkloadIdentity | null
   return { namespace, serviceAccount };
 }
 
-/** Whom a sidecar must find at the control plane's address. */
+/** The identity that a sidecar must find at the control plane's address. */
 export function controlPlaneSpiffeId(trustDomain: string): string {
   return workloadSpiffeId(trustDomain, 'weft-system', 'weft-control-plane');
 }

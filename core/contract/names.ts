@@ -11,7 +11,10 @@ export const ANNOTATION_STATUS = 'weft.dev/status';
 /** Its field with the inbound ports that are left out of capture, "9999,20000-20100"; absent: none. */
 export const STATUS_SKIP_INBOUND_PORTS = 'skipInboundPorts';
 
-/** Settings of telemetry that sidecars follow as they change: on a Namespace or a Pod (which wins), the first one also on a route. */
+/**
+ * Settings of telemetry that sidecars follow as they change: on a Namespace or a Pod (which wins), the first one also
+ * on a route.
+ */
 export const ANNOTATION_TRACE_SAMPLING = 'weft.dev/trace-sampling';
 export const ANNOTATION_ACCESS_LOG = 'weft.dev/access-log';
 
@@ -19,7 +22,10 @@ export const ANNOTATION_ACCESS_LOG = 'weft.dev/access-log';
 export const SYSTEM_NAMESPACE = 'weft-system';
 export const CONTROL_PLANE_NAME = 'weft-control-plane';
 export const INJECTOR_NAME = 'weft-injector';
-/** ConfigMap with the PEM roots under the key roots.pem: in the system namespace, and in each namespace whose pods are injected. */
+/**
+ * ConfigMap with the PEM roots under the key roots.pem: in the system namespace, and in each namespace whose pods are
+ * injected.
+ */
 export const TRUST_CONFIG_MAP = 'weft-trust';
 export const TRUST_KEY = 'roots.pem';
 /** Secret of the authority, in the system namespace. */

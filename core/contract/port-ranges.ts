@@ -7,12 +7,13 @@ export interface PortRange {
 }
 
 const MOST_PORTS = 65_535;
-// A pod's environment carries such lists; nobody needs more.
+// A pod's environment carries such lists, so they stay short.
 const MOST_RANGES = 200;
 
 /**
  * Reads a comma list of ports and ranges; spaces do not matter, an empty list has no ranges.
- * @returns the ranges that can be used, in order, overlapping ones merged; and one message per mistake, without the setting's name
+ * @returns the ranges that can be used, in order, overlapping ones merged; and one message per mistake, without the
+ *   setting's name
  */
 export function parsePortRanges(text: string): { ranges: PortRange[]; problems: string[] } {
   const ranges: PortRange[] = [];

@@ -1,9 +1,10 @@
-// The names of the configuration stream's resources, and the order in which their kinds go into force: both planes hold to them (config.proto).
+// The names of the configuration stream's resources, and the order in which their kinds go into force: both planes hold
+// to them (config.proto).
 
 import type { Resource } from './gen/weft/v1/config_pb.ts';
 
 /** What a resource can be: the cases of `weft.v1.Resource.body`. */
-export type ResourceKind = NonNullable<Resource['body']['case']>;
+export type StreamResourceKind = NonNullable<Resource['body']['case']>;
 
 /** Kinds of which each Service has one. */
 export type ServiceResourceKind = 'endpoints' | 'service' | 'address';
@@ -19,7 +20,7 @@ export type ResourceName =
 
 /** The roots to trust. */
 export const TRUST_RESOURCE = 'trust';
-/** What the pod itself is to do. */
+/** The pod's own configuration: its identity, mTLS mode, ports and telemetry. */
 export const WORKLOAD_RESOURCE = 'workload';
 
 /** `endpoints/<namespace>/<name>`, `service/…` or `address/…`; `key` is the Service's `<namespace>/<name>`. */
@@ -30,12 +31,6 @@ export function serviceResourceName(kind: ServiceResourceKind, key: string): str
 /** `pod/<IP address>` */
 export function podResourceName(address: string): string {
   return `pod/${address}`;
-}
-
-/** The name of a resource: the reverse of `parseResourceName`. */
-export function formatResourceName(name: ResourceName): string {
-  if (name.kind === 'pod') return podResourceName(name.address);
-  return 'key' in name ? serviceResourceName(name.kind, name.key) : name.kind;
 }
 
 /**
@@ -53,13 +48,14 @@ export function parseResourceName(name: string): ResourceName | null {
 }
 
 /**
- * The order in which the resources of one response go out and into force. The sidecar needs trust and its workload to start. Endpoints come before
- * the Service whose routes send to them, and the Service before the address that makes calls follow it (make before break).
+ * The order in which the resources of one response go out and into force. The sidecar needs trust and its workload to
+ * start. Endpoints come before the Service whose routes send to them, and the Service before the address that makes
+ * calls follow it (make before break).
  */
-export const RESOURCE_ORDER: readonly ResourceKind[] = ['trust', 'workload', 'endpoints', 'service', 'pod', 'address'];
+export const RESOURCE_ORDER: readonly StreamResourceKind[] = ['trust', 'workload', 'endpoints', 'service', 'pod', 'address'];
 
-/** A kind's place in RESOURCE_ORDER, for sorting; of no kind or one unknown here: behind all others. */
-export function resourceRank(kind: ResourceKind | undefined): number {
+/** A kind's place in RESOURCE_ORDER, to sort by. A kind that is absent or unknown here comes behind all others. */
+export function resourceRank(kind: StreamResourceKind | undefined): number {
   const rank = kind === undefined ? -1 : RESOURCE_ORDER.indexOf(kind);
   return rank === -1 ? RESOURCE_ORDER.length : rank;
 }

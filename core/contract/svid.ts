@@ -1,4 +1,5 @@
-// Our rules for a peer's certificate (X.509-SVID §4-5, reference: SPIFFE). OpenSSL has verified the chain; it knows nothing of SPIFFE.
+// Our rules for a peer's certificate (X.509-SVID §4-5, reference: SPIFFE). OpenSSL has verified the chain; it knows
+// nothing of SPIFFE.
 import { DerReader, TAG } from './der.ts';
 import { parseSpiffeId } from './identity.ts';
 

@@ -1,6 +1,6 @@
 // The value of the annotation weft.dev/trace-sampling: which share of the traces that begin here is recorded.
 
-/** Where nothing is said: one trace in a hundred. */
+/** The share where none is given: one trace in a hundred. */
 export const DEFAULT_TRACE_SAMPLING = 0.01;
 
 const LONGEST_SHOWN = 40;

@@ -1,4 +1,5 @@
-// The metrics page of every program: Prometheus text 0.0.4 and OpenMetrics 1.0 (prometheus.io/docs/specs/om/open_metrics_spec), one family at a time.
+// The metrics page of every program: Prometheus text 0.0.4 and OpenMetrics 1.0
+// (prometheus.io/docs/specs/om/open_metrics_spec), one family at a time.
 
 export type Labels = Readonly<Record<string, string>>;
 
@@ -33,20 +34,23 @@ export const CONTENT_TYPES: Readonly<Record<Format, string>> = {
 const MAX_EXEMPLAR_CHARACTERS = 128;
 const TRACE_ID = 'trace_id';
 
-/** Label pairs as they stand between the braces; made once per series, for a page may have thousands of samples. */
+/** Label pairs as they stand between the braces; made once per series, because a page may have thousands of samples. */
 export function labelText(labels: Labels): string {
   return Object.entries(labels)
     .map(([label, text]) => `${label}="${escapeLabel(text)}"`)
     .join(',');
 }
 
-/** A bucket's bound: both formats get the canonical one of OpenMetrics ("1.0"), or a series would be another in each. */
+/**
+ * A bucket's bound: both formats get OpenMetrics' canonical form ("1.0"), so that a series has the same name in each.
+ */
 export function boundText(bound: number): string {
   return bound === Number.POSITIVE_INFINITY ? '+Inf' : Number.isInteger(bound) ? `${bound}.0` : `${bound}`;
 }
 
 /**
- * The format for an Accept header: OpenMetrics for those who name it and like it no less than text. Wildcards mean text, which everything reads.
+ * The format for an Accept header: OpenMetrics where the header names it with a quality no lower than text's. Wildcards
+ * mean text, which everything reads.
  * @param accept undefined: the header is absent
  */
 export function formatFor(accept: string | undefined): Format {

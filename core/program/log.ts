@@ -1,11 +1,12 @@
-// The logger of all programs: one line per event, JSON for machines or text for people. It is handed in, never global.
+// The logger of all programs: one line per event, JSON for machines or text for people. It comes in as an argument and
+// is never global.
 
-export type LogLevel = 'debug' | 'info' | 'warn' | 'error';
+import type { LogLevel } from '../contract/log-levels.ts';
+
 export type LogFormat = 'json' | 'text';
 export type LogFields = Readonly<Record<string, unknown>>;
 
 const RANK: Readonly<Record<LogLevel | 'off', number>> = { debug: 0, info: 1, warn: 2, error: 3, off: 4 };
-export const LOG_LEVELS: readonly (LogLevel | 'off')[] = ['debug', 'info', 'warn', 'error', 'off'];
 // A line longer than this is cut: a hostile name must not fill a disk.
 const LONGEST_VALUE = 4096;
 
@@ -14,13 +15,13 @@ export interface Logger {
   info(msg: string, fields?: LogFields): void;
   warn(msg: string, fields?: LogFields): void;
   error(msg: string, fields?: LogFields): void;
-  /** Whether such a line would be written; ask before fields that are costly to make. */
+  /** Whether a line of this level would be written; ask before making costly fields. */
   enabled(level: LogLevel): boolean;
   /** The same logger, its lines marked with the component and with these fields. */
   child(component: string, fields?: LogFields): Logger;
 }
 
-export interface LogSettings {
+export interface LoggerOptions {
   readonly level: LogLevel | 'off';
   readonly format: LogFormat;
   readonly component?: string;
@@ -31,16 +32,11 @@ export interface LogSettings {
   readonly now: () => number;
 }
 
-/** Whether a word from the environment or the command line is a level. */
-export function isLogLevel(word: string): word is LogLevel | 'off' {
-  return Object.hasOwn(RANK, word);
-}
-
 /**
- * A logger that writes through `settings.write`. JSON lines have `time` (RFC 3339), `level`, `msg`, `component`, then the fields.
- * An Error among the fields is written as its message. Never throws, whatever the fields hold.
+ * A logger that writes through `settings.write`. JSON lines have `time` (RFC 3339), `level`, `msg`, `component`, then
+ * the fields. An Error among the fields is written as its message. Never throws, whatever the fields hold.
  */
-export function createLogger(settings: LogSettings): Logger {
+export function createLogger(settings: LoggerOptions): Logger {
   const least = RANK[settings.level];
   const line = settings.format === 'json' ? jsonLine : textLine;
   const emit = (level: LogLevel, msg: string, fields: LogFields | undefined): void => {
@@ -57,7 +53,7 @@ export function createLogger(settings: LogSettings): Logger {
   };
 }
 
-/** A logger that says nothing. */
+/** A logger that writes nothing. */
 export const silentLogger: Logger = createLogger({ level: 'off', format: 'text', write: () => {}, now: () => 0 });
 
 function jsonLine(time: string, level: LogLevel, msg: string, component: string | undefined, fields: LogFields): string {
@@ -80,7 +76,7 @@ function textLine(time: string, level: LogLevel, msg: string, component: string 
   return oneLine(text);
 }
 
-// A line stays a line, and a terminal is not driven by what a peer or a file has sent.
+// A line stays one line, and what a peer or a file has sent cannot steer a terminal (CWE-117).
 function oneLine(text: string): string {
   return text.replace(/[\u0000-\u001f\u007f-\u009f\u2028\u2029]/g, (char) => `\\u${char.charCodeAt(0).toString(16).padStart(4, '0')}`);
 }

@@ -1,14 +1,15 @@
-// GET /metrics of every program: written when somebody asks, shared by those who ask too often, and never held for those who do not read it.
+// GET /metrics of every program: a page is written when it is asked for, shared by scrapes that come too often, and
+// never kept for slow readers.
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { CONTENT_TYPES, Exposition, type Format, formatFor } from './exposition.ts';
 import { systemTimers, type Timers } from './timers.ts';
 
-/** The share of the time that may go into writing pages, and how much of it at a stretch; those who ask beyond it get the page that was written last. */
+/** Writing pages may take 5 % of the time, 50 ms in one burst; scrapes beyond that get the last page again. */
 const WRITING_SHARE = 0.05;
 const WRITING_BURST_MS = 50;
-/** Pages that are being sent at a time, whoever reads them how slowly: what they hold in memory. */
+/** Pages that are being sent at a time, however slowly they are read: a bound on the memory that they hold. */
 export const MOST_PAGES = 4;
-/** Whoever has not read the page by then is cut off: Prometheus' own timeout. */
+/** A scrape that has not read its page by then is cut off: Prometheus' own timeout. */
 export const READ_TIMEOUT_MS = 10_000;
 
 interface Page {
@@ -21,7 +22,7 @@ export class MetricsPage {
   private readonly timers: Timers;
   private readonly monotonicMs: () => number;
   private readonly last = new Map<Format, Page>();
-  /** Pages that somebody is still reading. */
+  /** Pages that are still being read. */
   private beingRead = 0;
   private budgetMs = WRITING_BURST_MS;
   private budgetAtMs: number;

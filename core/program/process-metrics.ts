@@ -1,8 +1,9 @@
-// What every program says of its own process, under the names that Prometheus' client libraries use.
+// What every program reports of its own process, under the names that Prometheus' client libraries use.
 import type { Family } from './exposition.ts';
 import { counter, gauge } from './exposition.ts';
 
-// An import would read every property of the module, among them getters that load streams: 0.7 MB of each process (Node 24).
+// An import would read every property of the module, among them getters that load streams: 0.7 MB of each process (Node
+// 24).
 const fs = process.getBuiltinModule('node:fs');
 
 /** The program as weft_build_info names it. */
@@ -14,7 +15,7 @@ export interface Program {
 /** The kernel's list of open files; since Linux 6.2 its size is their number. */
 const OPEN_FILES = '/proc/self/fd';
 
-/** Read when somebody asks; costs about 0.1 ms. */
+/** The values at this moment; reading them costs about 0.1 ms. */
 export function processMetrics(program: Program): Family[] {
   const { user, system } = process.cpuUsage();
   const memory = readMemory();
@@ -36,7 +37,9 @@ export function processMetrics(program: Program): Family[] {
   ];
 }
 
-/** undefined where no more files can be opened, such as /proc's: a scrape must not end a program that is short of them. */
+/**
+ * undefined where no more files can be opened, such as /proc's: a scrape must not end a program that is short of them.
+ */
 function readMemory(): NodeJS.MemoryUsage | undefined {
   try {
     return process.memoryUsage();

@@ -1,11 +1,12 @@
 // "did you mean …?": the nearest of some names to a name that does not exist.
 
-// Longer names are nobody's typing mistake; the cost is the product of two lengths.
+// A longer name is no typing mistake, and the cost is the product of two lengths.
 const LONGEST = 256;
 
 /**
- * The candidate that `name` was most likely meant to be: the fewest typing mistakes (a wrong, missing, extra or swapped character; upper and lower
- * case are nearly the same), at most one per three characters. Equally near ones: the first by code units. Undefined: nothing is near.
+ * The candidate that `name` was most likely meant to be: the fewest typing mistakes (a wrong, missing, extra or swapped
+ * character; upper and lower case are nearly the same), at most one per three characters. Equally near ones: the first
+ * by code units. Undefined: nothing is near.
  */
 export function nearest(name: string, candidates: Iterable<string>): string | undefined {
   if (name.length === 0 || name.length > LONGEST) return undefined;
@@ -14,7 +15,8 @@ export function nearest(name: string, candidates: Iterable<string>): string | un
   let least = Math.max(1, Math.floor(name.length / 3)) + 1;
   for (const candidate of candidates) {
     if (candidate === name || candidate.length > LONGEST) continue;
-    // Half a mistake for another case: "exact" is nearer to "Exact" than any other word, and "Payment" still to "payment".
+    // Half a mistake for another case: "exact" is nearer to "Exact" than any other word, and "Payment" still to
+    // "payment".
     const mistakes = distance(lower, candidate.toLowerCase(), least) + (candidate.toLowerCase() === lower ? 0.5 : 0);
     if (mistakes < least || (mistakes === least && best !== undefined && candidate < best)) {
       best = candidate;
@@ -30,7 +32,10 @@ export function didYouMean(name: string, candidates: Iterable<string>): string {
   return found === undefined ? '' : `, did you mean ${JSON.stringify(found)}?`;
 }
 
-/** Optimal string alignment distance (Damerau-Levenshtein without repeated edits of one place). More than `most`: any number above it. */
+/**
+ * Optimal string alignment distance (Damerau-Levenshtein without repeated edits of one place). More than `most`: any
+ * number above it.
+ */
 function distance(a: string, b: string, most: number): number {
   if (Math.abs(a.length - b.length) > most) return most + 1;
   let beforeLast: number[] = [];

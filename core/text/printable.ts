@@ -1,8 +1,12 @@
-// What others wrote, made fit for messages, statuses and terminals: short, on one line, without characters that steer a terminal.
+// What others wrote, made fit for messages, statuses and terminals: short, on one line, without characters that steer a
+// terminal.
 
 const LONGEST_QUOTE = 80;
 
-/** A value as it may stand in a message: short, on one line, without characters that would steer a terminal or turn the text around. */
+/**
+ * A value as it may stand in a message: short, on one line, without characters that would steer a terminal or turn the
+ * text around.
+ */
 export function quote(value: unknown): string {
   if (value === undefined || value === null) return 'nothing';
   if (typeof value === 'string') {

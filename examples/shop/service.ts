@@ -1,6 +1,6 @@
 // payment.PaymentService as grpc-js wants it: paths, shapes and the generated message codecs.
 // The generated code: npx buf generate examples/shop/proto --template
-//   '{"version":"v2","plugins":[{"local":"protoc-gen-es","out":"examples/shop/gen","opt":["target=ts","import_extension=ts","erasable_syntax=true"]}]}'
+// '{"version":"v2","plugins":[{"local":"protoc-gen-es","out":"examples/shop/gen","opt":["target=ts","import_extension=ts","erasable_syntax=true"]}]}'
 import { type DescMessage, fromBinary, type MessageShape, toBinary } from '@bufbuild/protobuf';
 import { makeGenericClientConstructor, type ServiceDefinition } from '@grpc/grpc-js';
 import { PaymentService } from './gen/payment/payment_pb.ts';

@@ -1,5 +1,5 @@
 // The environment of a container as the kubelet makes it: Service variables, the downward API, and $(NAME) references.
-import type { Container, EnvVar } from './manifests.ts';
+import type { EnvVar, ManifestContainer } from './manifests.ts';
 
 /** A Service as one pod's containers reach it: the address of the pod's own sidecar that stands for it. */
 export interface ReachableService {
@@ -24,9 +24,10 @@ export interface PodFacts {
 const variable = (text: string): string => text.toUpperCase().replace(/[^A-Z0-9]/g, '_');
 
 /**
- * NAME_SERVICE_HOST, NAME_SERVICE_PORT and NAME_SERVICE_PORT_<PORTNAME> for the Services of the pod's own namespace, as in a cluster
- * (kubernetes.io/docs/concepts/services-networking/service/#environment-variables). There is no DNS without a cluster, so Services of
- * other namespaces are published too, as NAME_NAMESPACE_SERVICE_HOST and so on, and headless ones like any other.
+ * NAME_SERVICE_HOST, NAME_SERVICE_PORT and NAME_SERVICE_PORT_<PORTNAME> for the Services of the pod's own namespace, as
+ * in a cluster (kubernetes.io/docs/concepts/services-networking/service/#environment-variables). There is no DNS
+ * without a cluster, so Services of other namespaces are published too, as NAME_NAMESPACE_SERVICE_HOST and so on, and
+ * headless ones like any other.
  */
 export function serviceVariables(services: readonly ReachableService[], namespace: string): Record<string, string> {
   const out: Record<string, string> = {};
@@ -48,11 +49,12 @@ export function expand(text: string, variables: Readonly<Record<string, string>>
 }
 
 /**
- * The variables of one container: those of Services, then its own `env` in order; a later value may refer to an earlier one.
+ * The variables of one container: those of Services, then its own `env` in order; a later value may refer to an earlier
+ * one.
  * @returns problems for sources that only a cluster has (Secrets, ConfigMaps, resource fields)
  */
 export function containerEnvironment(
-  container: Container,
+  container: ManifestContainer,
   services: Readonly<Record<string, string>>,
   facts: PodFacts,
 ): { env: Record<string, string>; problems: string[] } {

@@ -1,6 +1,6 @@
 // The parts of Kubernetes manifests that `weft run` reads, as they are on the wire. All is optional: people write them.
 
-export interface Meta {
+export interface ManifestMeta {
   name?: string;
   namespace?: string;
   uid?: string;
@@ -12,7 +12,7 @@ export interface Meta {
 export interface Manifest {
   apiVersion?: string;
   kind?: string;
-  metadata?: Meta;
+  metadata?: ManifestMeta;
   // biome-ignore lint/suspicious/noExplicitAny: each kind has its own; the narrow views below are taken after a look at `kind`
   spec?: any;
   [other: string]: unknown;
@@ -24,7 +24,7 @@ export interface EnvVar {
   valueFrom?: { fieldRef?: { fieldPath?: string }; [other: string]: unknown };
 }
 
-export interface Probe {
+export interface ManifestProbe {
   tcpSocket?: { port?: number | string };
   httpGet?: { port?: number | string; path?: string };
   grpc?: { port?: number };
@@ -32,7 +32,7 @@ export interface Probe {
   failureThreshold?: number;
 }
 
-export interface Container {
+export interface ManifestContainer {
   name?: string;
   image?: string;
   command?: string[];
@@ -41,18 +41,18 @@ export interface Container {
   env?: EnvVar[];
   envFrom?: unknown[];
   ports?: { name?: string; containerPort?: number; hostPort?: number; protocol?: string }[];
-  readinessProbe?: Probe;
+  readinessProbe?: ManifestProbe;
 }
 
-export interface PodSpec {
+export interface ManifestPodSpec {
   serviceAccountName?: string;
-  containers?: Container[];
-  initContainers?: Container[];
+  containers?: ManifestContainer[];
+  initContainers?: ManifestContainer[];
 }
 
 export interface PodTemplate {
-  metadata?: Meta;
-  spec?: PodSpec;
+  metadata?: ManifestMeta;
+  spec?: ManifestPodSpec;
 }
 
 export interface ServicePortSpec {
@@ -79,7 +79,7 @@ export interface SourcedManifest {
 }
 
 /** "<namespace>/<name>"; a missing namespace is `default`, as kubectl has it. */
-export function keyOf(object: Manifest): string {
+export function manifestKey(object: Manifest): string {
   return `${object.metadata?.namespace ?? 'default'}/${object.metadata?.name ?? ''}`;
 }
 

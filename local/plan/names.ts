@@ -17,7 +17,10 @@ export function templateHash(template: unknown): string {
   return shortHash(canonical(template), 5);
 }
 
-/** "<deployment>-<template hash>-<replica hash>", e.g. payment-v1-6c9f4-x2k8q. A changed template gives other names, as in a cluster. */
+/**
+ * "<deployment>-<template hash>-<replica hash>", e.g. payment-v1-6c9f4-x2k8q. A changed template gives other names, as
+ * in a cluster.
+ */
 export function podName(deployment: string, hash: string, replica: number): string {
   return `${deployment}-${hash}-${shortHash(`${deployment}/${hash}/${replica}`, 5)}`;
 }

@@ -1,4 +1,5 @@
-// The whole plan of a run, from manifests: which pods with which addresses, ports and environment; which Services and listeners. Pure.
+// The whole plan of a run, from manifests: which pods with which addresses, ports and environment; which Services and
+// listeners. Pure.
 import { create } from '@bufbuild/protobuf';
 import { telemetryOf } from '#control-plane/translate/workload.ts';
 import {
@@ -13,7 +14,7 @@ import {
 import { LABEL_MTLS } from '#core/contract/names.ts';
 import { assignSlots, FIRST_POD, FIRST_SERVICE, LAST_POD, LAST_SERVICE, outboundAddress, type Slots } from './addresses.ts';
 import { containerEnvironment, expand, type ReachableService, serviceVariables } from './environment.ts';
-import { type Container, isTcp, keyOf, type Manifest, type ServiceSpec, type SourcedManifest } from './manifests.ts';
+import { isTcp, type Manifest, type ManifestContainer, manifestKey, type ServiceSpec, type SourcedManifest } from './manifests.ts';
 import {
   declaredPorts,
   type PlannedContainer,
@@ -48,7 +49,7 @@ export interface PlanMemory {
   readonly services: Slots;
 }
 
-export interface Plan {
+export interface MeshPlan {
   readonly pods: readonly PlannedPod[];
   /** All Services, with cluster IPs. */
   readonly services: readonly Manifest[];
@@ -64,11 +65,11 @@ export function planMesh(
   settings: PlanSettings,
   memory: PlanMemory = { pods: new Map(), services: new Map() },
   keepPods: ReadonlySet<string> = new Set(),
-): Plan {
+): MeshPlan {
   const { pods: wanted, problems } = wantedPods(manifests, settings.directory);
   const servicesIn = manifests.map(({ object }) => object).filter((object) => object.kind === 'Service' && object.metadata?.name);
   const reachable = servicesIn.filter((service) => service.spec?.type !== 'ExternalName');
-  const serviceSlots = assignSlots(memory.services, reachable.map(keyOf), { first: FIRST_SERVICE, last: LAST_SERVICE });
+  const serviceSlots = assignSlots(memory.services, reachable.map(manifestKey), { first: FIRST_SERVICE, last: LAST_SERVICE });
   const podSlots = assignSlots(
     memory.pods,
     wanted.map((pod) => pod.key),
@@ -123,7 +124,12 @@ function planPod(
   return { ...pod, ...placed, containers: plannedContainers, inboundPorts: [...ports].sort((a, b) => a - b) };
 }
 
-function planContainer(container: Container, pod: WantedPod, env: Record<string, string>, settings: PlanSettings): PlannedContainer {
+function planContainer(
+  container: ManifestContainer,
+  pod: WantedPod,
+  env: Record<string, string>,
+  settings: PlanSettings,
+): PlannedContainer {
   return {
     name: container.name ?? 'container',
     argv: [...(container.command ?? []), ...(container.args ?? [])].map((word) => expand(String(word), env)),
@@ -137,9 +143,9 @@ function planContainer(container: Container, pod: WantedPod, env: Record<string,
 /** One listener per Service port: the addresses of a pod that stand for all Services of the mesh. */
 function outboundListeners(slot: number, services: readonly Manifest[], serviceSlots: Slots, settings: PlanSettings): OutboundListener[] {
   return services.flatMap((service) => {
-    const number = serviceSlots.get(keyOf(service));
+    const number = serviceSlots.get(manifestKey(service));
     if (number === undefined) return [];
-    const [namespace, name] = keyOf(service).split('/');
+    const [namespace, name] = manifestKey(service).split('/');
     return ((service.spec as ServiceSpec).ports ?? [])
       .filter((port) => isTcp(port) && typeof port.port === 'number')
       .map((port) =>
@@ -156,7 +162,7 @@ function outboundListeners(slot: number, services: readonly Manifest[], serviceS
 
 function reachableServices(services: readonly Manifest[], listeners: readonly OutboundListener[]): ReachableService[] {
   return services.flatMap((service) => {
-    const [namespace, name] = keyOf(service).split('/');
+    const [namespace, name] = manifestKey(service).split('/');
     const own = listeners.filter((listener) => listener.namespace === namespace && listener.service === name);
     if (own.length === 0) return [];
     const names = new Map(((service.spec as ServiceSpec).ports ?? []).map((port) => [port.port, port.name ?? '']));
@@ -164,8 +170,11 @@ function reachableServices(services: readonly Manifest[], listeners: readonly Ou
   });
 }
 
-/** What the control plane tells the pod's sidecar about its own pod: identity, explicit listeners, where the containers listen. */
-export function workloadOf(pod: PlannedPod, plan: Plan, namespaces: readonly Manifest[], settings: PlanSettings): Workload {
+/**
+ * What the control plane tells the pod's sidecar about its own pod: identity, explicit listeners, where the containers
+ * listen.
+ */
+export function workloadOf(pod: PlannedPod, plan: MeshPlan, namespaces: readonly Manifest[], settings: PlanSettings): Workload {
   const namespace = namespaces.find((object) => object.metadata?.name === pod.namespace);
   const mode =
     pod.labels[LABEL_MTLS] ??
@@ -192,8 +201,11 @@ export function workloadOf(pod: PlannedPod, plan: Plan, namespaces: readonly Man
   });
 }
 
-/** Only a declared TCP has to be known before the first byte: a server that speaks first would wait for the detection for ever. */
-function inboundProtocol(port: number, pod: PlannedPod, plan: Plan): Protocol {
+/**
+ * Only a declared TCP has to be known before the first byte: a server that speaks first would wait for the detection
+ * for ever.
+ */
+function inboundProtocol(port: number, pod: PlannedPod, plan: MeshPlan): Protocol {
   const opaque = plan.services.some(
     (service) =>
       servesPod(service, pod) &&

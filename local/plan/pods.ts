@@ -1,8 +1,16 @@
 // Turns Deployments and Pods of a directory into the pods that `weft run` starts.
 import { dirname, isAbsolute, resolve } from 'node:path';
-import { ANNOTATION_ACCESS_LOG, ANNOTATION_TRACE_SAMPLING } from '#core/contract/names.ts';
-import { appAddress, podAddress } from './addresses.ts';
-import { type Container, isTcp, keyOf, type Meta, type PodSpec, type Probe, type SourcedManifest } from './manifests.ts';
+import { liveAnnotationKeys } from '#core/contract/annotations.ts';
+import { appAddress, inboundAddress } from './addresses.ts';
+import {
+  isTcp,
+  type ManifestContainer,
+  type ManifestMeta,
+  type ManifestPodSpec,
+  type ManifestProbe,
+  manifestKey,
+  type SourcedManifest,
+} from './manifests.ts';
 import { podName, shortHash, templateHash } from './names.ts';
 
 /** What the user wrote, before addresses: one entry per pod, replicas counted out. */
@@ -20,7 +28,7 @@ export interface WantedPod {
   readonly labels: Readonly<Record<string, string>>;
   readonly annotations: Readonly<Record<string, string>>;
   readonly serviceAccount: string;
-  readonly spec: PodSpec;
+  readonly spec: ManifestPodSpec;
   readonly file: string | undefined;
   /** Where the containers' commands start unless they say otherwise. */
   readonly directory: string;
@@ -59,14 +67,20 @@ export interface PlannedPod extends WantedPod {
   readonly inboundPorts: readonly number[];
 }
 
-/** Something that the user should know; the rest of the plan holds. `pod`: this pod (its key) would fail for certain if it were started. */
+/**
+ * Something that the user should know; the rest of the plan holds. `pod`: this pod (its key) would fail for certain if
+ * it were started.
+ */
 export interface PlanProblem {
   readonly text: string;
   readonly file?: string;
   readonly pod?: string;
 }
 
-/** Deployments × replicas, and bare Pods; sorted as the input. Manifests without a usable name are left to the reader of files. */
+/**
+ * Deployments × replicas, and bare Pods; sorted as the input. Manifests without a usable name are left to the reader of
+ * files.
+ */
 export function wantedPods(manifests: readonly SourcedManifest[], baseDirectory: string): { pods: WantedPod[]; problems: PlanProblem[] } {
   const pods = new Map<string, WantedPod>();
   const problems: PlanProblem[] = [];
@@ -75,8 +89,8 @@ export function wantedPods(manifests: readonly SourcedManifest[], baseDirectory:
     const namespace = object.metadata?.namespace ?? 'default';
     const name = object.metadata?.name;
     if (!name) continue;
-    const owner = `${object.kind} ${keyOf(object)}`;
-    const add = (podMeta: Meta, podSpec: PodSpec, pod: string, workload: string, revision: string) => {
+    const owner = `${object.kind} ${manifestKey(object)}`;
+    const add = (podMeta: ManifestMeta, podSpec: ManifestPodSpec, pod: string, workload: string, revision: string) => {
       const key = `${namespace}/${pod}`;
       if (pods.has(key)) return;
       pods.set(key, {
@@ -112,11 +126,15 @@ export function wantedPods(manifests: readonly SourcedManifest[], baseDirectory:
   return { pods: [...pods.values()], problems: unique };
 }
 
-/** A template without the annotations that sidecars follow as they change: another value of these is no reason for other pods. */
-function lasting<T extends { metadata?: Meta }>(template: T): T {
+/**
+ * A template without the annotations that sidecars follow as they change: another value of these is no reason for other
+ * pods.
+ */
+function lasting<T extends { metadata?: ManifestMeta }>(template: T): T {
   const { annotations, ...metadata } = template.metadata ?? {};
-  if (annotations?.[ANNOTATION_TRACE_SAMPLING] === undefined && annotations?.[ANNOTATION_ACCESS_LOG] === undefined) return template;
-  const { [ANNOTATION_TRACE_SAMPLING]: _sampling, [ANNOTATION_ACCESS_LOG]: _log, ...others } = annotations;
+  const live = liveAnnotationKeys('Pod');
+  if (live.every((key) => annotations?.[key] === undefined)) return template;
+  const others = Object.fromEntries(Object.entries(annotations ?? {}).filter(([key]) => !live.includes(key)));
   return { ...template, metadata: Object.keys(others).length === 0 ? metadata : { ...metadata, annotations: others } };
 }
 
@@ -125,7 +143,7 @@ function replicaCount(value: unknown): number {
 }
 
 /** The TCP ports that a pod's containers declare, by their names. */
-export function declaredPorts(spec: PodSpec): PlannedPort[] {
+export function declaredPorts(spec: ManifestPodSpec): PlannedPort[] {
   return (spec.containers ?? []).flatMap((container) =>
     (container.ports ?? [])
       .filter((port) => isTcp(port) && typeof port.containerPort === 'number')
@@ -134,7 +152,7 @@ export function declaredPorts(spec: PodSpec): PlannedPort[] {
 }
 
 /** A port number, or the number of the container port of that name; undefined if the pod has none. */
-export function resolvePort(port: number | string | undefined, spec: PodSpec): number | undefined {
+export function resolvePort(port: number | string | undefined, spec: ManifestPodSpec): number | undefined {
   if (typeof port === 'number') return port;
   if (port === undefined) return undefined;
   const named = declaredPorts(spec).find((declared) => declared.name === port);
@@ -145,14 +163,14 @@ export function resolvePort(port: number | string | undefined, spec: PodSpec): n
 /** Gives a pod its addresses; containers are added by the caller, which knows the Services. */
 export function placePod(pod: WantedPod, prefix: string, slot: number) {
   const digest = shortHash(`${pod.key}/${pod.revision}`, 20);
-  return { slot, podAddress: podAddress(prefix, slot), appAddress: appAddress(prefix, slot), uid: `weft-run-${digest}` };
+  return { slot, podAddress: inboundAddress(prefix, slot), appAddress: appAddress(prefix, slot), uid: `weft-run-${digest}` };
 }
 
 /**
- * Where a container starts. A relative workingDir counts from the manifest's directory. An absolute one that is not on this machine is a path
- * of the image: the manifest's directory stands for it.
+ * Where a container starts. A relative workingDir counts from the manifest's directory. An absolute one that is not on
+ * this machine is a path of the image: the manifest's directory stands for it.
  */
-export function workingDirectory(container: Container, manifestDirectory: string, exists: (path: string) => boolean): string {
+export function workingDirectory(container: ManifestContainer, manifestDirectory: string, exists: (path: string) => boolean): string {
   const wanted = container.workingDir;
   if (!wanted) return manifestDirectory;
   if (!isAbsolute(wanted)) return resolve(manifestDirectory, wanted);
@@ -160,7 +178,7 @@ export function workingDirectory(container: Container, manifestDirectory: string
 }
 
 /** tcpSocket as it is; httpGet and grpc by whether their port accepts connections. exec probes are not run. */
-export function planProbe(probe: Probe | undefined, spec: PodSpec): PlannedProbe | null {
+export function planProbe(probe: ManifestProbe | undefined, spec: ManifestPodSpec): PlannedProbe | null {
   const port = resolvePort(probe?.tcpSocket?.port ?? probe?.httpGet?.port ?? probe?.grpc?.port, spec);
   if (port === undefined) return null;
   return { port, periodMs: Math.max(1, probe?.periodSeconds ?? 10) * 1000, failureThreshold: Math.max(1, probe?.failureThreshold ?? 3) };

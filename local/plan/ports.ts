@@ -1,12 +1,12 @@
-// Port conflicts that can be told from the manifests alone.
+// Port conflicts that the manifests alone show.
 import type { PlannedPod, PlanProblem } from './pods.ts';
 
 // Ports of the sidecar itself on the pod's address.
 const RESERVED = new Map([[15020, "the sidecar's admin port"]]);
 
 /**
- * Two containers of a pod on one port, a container on a port of the sidecar's, a port that needs root, and two pods that want the same port of
- * the machine (hostPort).
+ * Two containers of a pod on one port, a container on a port of the sidecar's, a port that needs root, and two pods
+ * that want the same port of the machine (hostPort).
  */
 export function portConflicts(pods: readonly PlannedPod[], lowestPort: number): PlanProblem[] {
   const problems: PlanProblem[] = [];

@@ -1,13 +1,13 @@
 // The cluster's own part of Services: cluster IPs, and EndpointSlices for those with a selector.
 import { clusterAddress, type Slots } from './addresses.ts';
-import { isTcp, keyOf, type Manifest, type ServiceSpec, selects } from './manifests.ts';
+import { isTcp, type Manifest, manifestKey, type ServiceSpec, selects } from './manifests.ts';
 import { shortHash } from './names.ts';
 import { type PlannedPod, resolvePort, type WantedPod } from './pods.ts';
 
 /** A Service as the API server would store it: with a cluster IP unless it is headless or an ExternalName. */
 export function withClusterIp(service: Manifest, prefix: string, slots: Slots): Manifest {
   const spec: ServiceSpec = service.spec ?? {};
-  const slot = slots.get(keyOf(service));
+  const slot = slots.get(manifestKey(service));
   if (spec.clusterIP || spec.type === 'ExternalName' || slot === undefined) return service;
   const address = clusterAddress(prefix, slot);
   return { ...service, spec: { ...spec, clusterIP: address, clusterIPs: [address] } };
@@ -20,12 +20,13 @@ export function targetPortOf(port: { port?: number; targetPort?: number | string
 
 /** Does this Service send to this pod? */
 export function servesPod(service: Manifest, pod: WantedPod): boolean {
-  return keyOf(service).startsWith(`${pod.namespace}/`) && selects(service.spec?.selector, pod.labels as Record<string, string>);
+  return manifestKey(service).startsWith(`${pod.namespace}/`) && selects(service.spec?.selector, pod.labels as Record<string, string>);
 }
 
 /**
- * discovery.k8s.io/v1 EndpointSlices of one Service with a selector, as the endpoint slice controller writes them: one per set of port numbers,
- * because a named targetPort may mean another number in another pod. A Service without a selector has none: it keeps the user's own.
+ * discovery.k8s.io/v1 EndpointSlices of one Service with a selector, as the endpoint slice controller writes them: one
+ * per set of port numbers, because a named targetPort may mean another number in another pod. A Service without a
+ * selector has none: it keeps the user's own.
  * @param ready keys of the pods that take traffic
  */
 export function endpointSlices(service: Manifest, pods: readonly PlannedPod[], ready: ReadonlySet<string>): Manifest[] {
@@ -53,7 +54,7 @@ export function endpointSlices(service: Manifest, pods: readonly PlannedPod[], r
       targetRef: { kind: 'Pod', namespace: pod.namespace, name: pod.name, uid: pod.uid },
     });
   }
-  const [namespace, name] = keyOf(service).split('/');
+  const [namespace, name] = manifestKey(service).split('/');
   return [...bySet].map(([set, { ports, endpoints }]) => ({
     apiVersion: 'discovery.k8s.io/v1',
     kind: 'EndpointSlice',

@@ -1,5 +1,6 @@
-// Makes sure that nothing outlives the runner, even when it is killed with SIGKILL: one small shell process holds a pipe from the runner,
-// is told every process group, and when the pipe ends without a goodbye it ends those groups and removes the run's temporary directory.
+// Makes sure that nothing outlives the runner, even when it is killed with SIGKILL: one small shell process holds a
+// pipe from the runner, is sent every process group, and when the pipe ends without a goodbye it ends those groups and
+// removes the run's temporary directory.
 import { type ChildProcess, spawn } from 'node:child_process';
 
 const SCRIPT = `

@@ -3,7 +3,10 @@
 /** A line without end must not grow without bound: it is cut here. */
 export const LONGEST_LINE = 16_384;
 
-/** Collects chunks; calls `onLine` for each full line, and for the rest at `end()`. Carriage returns at the end are dropped. */
+/**
+ * Collects chunks; calls `onLine` for each full line, and for the rest at `end()`. Carriage returns at the end are
+ * dropped.
+ */
 export class LineSplitter {
   private rest = '';
   private readonly onLine: (line: string) => void;

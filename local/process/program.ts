@@ -1,4 +1,5 @@
-// Finds a container's program before it is started, so that a wrong name is said with its file and not as ENOENT again and again.
+// Finds a container's program before it is started, so that a wrong name is said with its file and not as ENOENT again
+// and again.
 import { accessSync, constants, existsSync, statSync } from 'node:fs';
 import { delimiter, isAbsolute, join, resolve } from 'node:path';
 
@@ -21,8 +22,8 @@ export function findProgram(command: string, directory: string, path: string): {
 }
 
 /**
- * A script that an interpreter is to run and that is not there: `node payment.mjs` fails as surely as a missing command.
- * Only Node is known, and only a plain first argument.
+ * A script that an interpreter is to run and that is not there: `node payment.mjs` fails as surely as a missing
+ * command. Only Node is known, and only a plain first argument.
  */
 export function missingScript(argv: readonly string[], directory: string): string | null {
   if (argv[0] !== 'node' || argv[1] === undefined || argv[1].startsWith('-') || !/\.[cm]?[jt]s$/.test(argv[1])) return null;

@@ -1,4 +1,5 @@
-// One process that is kept running: started again with backoff when it ends, stopped gently, with all that it started itself.
+// One process that is kept running: started again with backoff when it ends, stopped gently, with all that it started
+// itself.
 import { type ChildProcess, spawn } from 'node:child_process';
 import { nextBackoffMs } from './backoff.ts';
 import type { Guard } from './guard.ts';
@@ -75,7 +76,8 @@ export class Supervised {
   start(): void {
     if (this.state.kind !== 'idle' && this.state.kind !== 'waiting') return;
     const { command, args, directory, env, pipeStdin } = this.launch;
-    // A process group of its own: Ctrl-C reaches only the runner, which stops things in order, and a signal to the group reaches grandchildren.
+    // A process group of its own: Ctrl-C reaches only the runner, which stops things in order, and a signal to the
+    // group reaches grandchildren.
     const child = spawn(command, args, { cwd: directory, env, detached: true, stdio: [pipeStdin ? 'pipe' : 'ignore', 'pipe', 'pipe'] });
     this.state = { kind: 'running', child, startedAt: performance.now() };
     this.lastErrors = [];

@@ -1,5 +1,6 @@
-// Adds up what the sidecars have counted: totals for the report, the last seconds for the view. Sidecars may restart, pods come and go.
-import type { StatsSeries } from './snapshot.ts';
+// Adds up what the sidecars have counted: totals for the report, the last seconds for the view. Sidecars may restart,
+// pods come and go.
+import type { ReadSeries } from './snapshot.ts';
 import { addTally, difference, newTally, type Tally, tallyOf } from './tally.ts';
 import { type NotedTraces, worthALook } from './traces.ts';
 
@@ -22,7 +23,10 @@ export interface CallRow extends CallKey {
 // CANCELLED, DEADLINE_EXCEEDED, UNAVAILABLE: how a call ends that may never have got a connection.
 const NOWHERE: ReadonlySet<number> = new Set([1, 4, 14]);
 
-/** Did these calls travel over mTLS? null: none of them is known to have travelled (without a connection the sidecar counts a call as plaintext). */
+/**
+ * Did these calls travel over mTLS? null: none of them is known to have travelled (without a connection the sidecar
+ * counts a call as plaintext).
+ */
 export function travelled(row: CallRow): boolean | null {
   if (row.mtls) return true;
   return row.backend === '' || [...row.tally.statuses.keys()].every((code) => NOWHERE.has(code)) ? null : false;
@@ -62,7 +66,7 @@ export class Ledger {
   private readonly ticks: Tick[] = [];
 
   /** Takes one pod's reading. Calls are counted where they are made: inbound series repeat them and are left out. */
-  ingest(pod: string, series: readonly StatsSeries[]): void {
+  ingest(pod: string, series: readonly ReadSeries[]): void {
     const before = this.seen.get(pod);
     const keys = new Map<string, CallKey>();
     const traces = new Map<string, NotedTraces>();

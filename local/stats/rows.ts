@@ -70,7 +70,10 @@ function groups(rows: readonly CallRow[]): Map<string, Group> {
   return out;
 }
 
-/** Rates and splits of the last second, latencies and success of the last five; methods that were silent for five seconds drop out. */
+/**
+ * Rates and splits of the last second, latencies and success of the last five; methods that were silent for five
+ * seconds drop out.
+ */
 export function methodRows(ledger: Pick<Ledger, 'lastSecond' | 'lastSeconds'>): MethodRow[] {
   const { seconds, rows } = ledger.lastSecond();
   const last = groups(rows);

@@ -1,52 +1,25 @@
-// What a sidecar's admin endpoint GET /stats answers: cumulative counters since the sidecar's start.
+// Reads what a sidecar's admin endpoint GET /stats answers (core/contract/stats.ts), also of an older sidecar. Pure.
 import { GRPC_CODES } from '#core/contract/grpc-codes.ts';
+import type { StatsCall, StatsSeries } from '#core/contract/stats.ts';
 
-/** A recorded call that is worth a look. */
-export interface SeenTrace {
-  /** 32 hex digits. */
-  readonly traceId: string;
-  readonly ms: number;
-  /** Unix ms. */
-  readonly endedMs: number;
-}
-
-export interface FailedTrace extends SeenTrace {
+/** A recorded call that failed. */
+export interface FailedTrace extends StatsCall {
   /** gRPC status code. */
   readonly code: number;
 }
 
-export interface StatsSeries {
-  readonly direction: 'outbound' | 'inbound';
-  /** "<namespace>/<workload>". */
-  readonly caller: string;
-  /** "<namespace>/<name>:<port>". */
-  readonly service: string;
-  /** "<package>.<Service>/<Method>". */
-  readonly method: string;
-  /** "<namespace>/<name>:<port>"; empty: the call reached none. */
-  readonly backend: string;
-  /** "<namespace>/<name>"; empty: no route is attached. */
-  readonly route: string;
-  /** Rule of the route, its position or name; empty if there is none. */
-  readonly rule: string;
-  readonly mtls: boolean;
-  /** By gRPC status code, "0" to "16". */
-  readonly statuses: Readonly<Record<string, number>>;
-  readonly count: number;
-  /** Counts of the buckets whose upper bounds stand at the same place; empty buckets may be left out. */
-  readonly latency: { readonly boundsMs: readonly number[]; readonly counts: readonly number[] };
-  /** A recent slow call whose trace is recorded; absent: there is none. */
-  readonly slow?: SeenTrace;
-  /** The last failed one. */
-  readonly failed?: FailedTrace;
-}
+/** A series as the ledger takes it: what it sums up, and the status of a failed call as a number. */
+export type ReadSeries = Omit<StatsSeries, 'inFlight' | 'failed'> & { readonly failed?: FailedTrace };
 
 const text = (value: unknown): string => (typeof value === 'string' ? value : typeof value === 'number' ? String(value) : '');
 const count = (value: unknown): number => (typeof value === 'number' && Number.isFinite(value) && value > 0 ? value : 0);
 const list = (value: unknown): unknown[] => (Array.isArray(value) ? value : []);
 
-/** Reads an answer; undefined if it is not one. What is missing in a series counts as empty, so that an older sidecar can still be read. */
-export function parseStats(body: string): StatsSeries[] | undefined {
+/**
+ * Reads an answer; undefined if it is not one. What is missing in a series counts as empty, so that an older sidecar
+ * can still be read.
+ */
+export function parseStats(body: string): ReadSeries[] | undefined {
   let root: unknown;
   try {
     root = JSON.parse(body);
@@ -55,7 +28,7 @@ export function parseStats(body: string): StatsSeries[] | undefined {
   }
   const series = (root as { series?: unknown } | null)?.series;
   if (!Array.isArray(series)) return undefined;
-  return series.flatMap((item): StatsSeries[] => {
+  return series.flatMap((item): ReadSeries[] => {
     if (item === null || typeof item !== 'object') return [];
     const slow = traceOf(item.slow);
     const failed = traceOf(item.failed);
@@ -86,7 +59,7 @@ function codeOf(name: unknown): number {
   return code === -1 ? GRPC_CODES.indexOf('Unknown') : code;
 }
 
-function traceOf(value: unknown): SeenTrace | undefined {
+function traceOf(value: unknown): StatsCall | undefined {
   const { traceId, ms, endedMs } = (value ?? {}) as Record<string, unknown>;
   return typeof traceId === 'string' && /^[0-9a-f]{32}$/.test(traceId)
     ? { traceId, ms: Math.round(count(ms) * 1000) / 1000, endedMs: Math.round(count(endedMs)) }

@@ -1,5 +1,5 @@
 // A sum of calls: how many, how they ended, how long they took.
-import type { StatsSeries } from './snapshot.ts';
+import type { ReadSeries } from './snapshot.ts';
 
 export interface Tally {
   count: number;
@@ -17,7 +17,7 @@ const bump = (map: Map<number, number>, key: number, by: number) => {
   if (by !== 0) map.set(key, (map.get(key) ?? 0) + by);
 };
 
-export function tallyOf(series: StatsSeries): Tally {
+export function tallyOf(series: ReadSeries): Tally {
   const tally = newTally();
   tally.count = series.count;
   for (const [code, count] of Object.entries(series.statuses)) bump(tally.statuses, Number(code), count);
@@ -32,7 +32,10 @@ export function addTally(sum: Tally, tally: Tally): void {
   for (const [bound, count] of tally.latency) bump(sum.latency, bound, count);
 }
 
-/** What was counted between two readings of one counter. A counter that went back was started anew: all of it is new. */
+/**
+ * What was counted between two readings of one counter. A counter that went back has started again at zero: all of it
+ * is new.
+ */
 export function difference(now: Tally, before: Tally | undefined): Tally {
   if (!before || now.count < before.count) return now;
   const out = newTally();
@@ -42,7 +45,9 @@ export function difference(now: Tally, before: Tally | undefined): Tally {
   return out;
 }
 
-/** The latency that a share `q` of the calls did not exceed, as the upper bound of its bucket in ms; null without calls. */
+/**
+ * The latency that a share `q` of the calls did not exceed, as the upper bound of its bucket in ms; null without calls.
+ */
 export function percentileMs(tally: Tally, q: number): number | null {
   const buckets = [...tally.latency].sort(([a], [b]) => a - b);
   const total = buckets.reduce((sum, [, count]) => sum + count, 0);

@@ -1,9 +1,10 @@
-// Of the traces that sidecars tell of, those that are shown: a recent slow call and the last failed one. Pure.
+// Of the traces that sidecars report, those that are shown: a recent slow call and the last failed one. Pure.
 import { newerOf, slowerOf } from '#control-plane/publish/call-reports.ts';
-import type { FailedTrace, SeenTrace } from './snapshot.ts';
+import type { StatsCall } from '#core/contract/stats.ts';
+import type { FailedTrace } from './snapshot.ts';
 
 export interface NotedTraces {
-  readonly slow?: SeenTrace;
+  readonly slow?: StatsCall;
   readonly failed?: FailedTrace;
 }
 

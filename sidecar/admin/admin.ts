@@ -1,27 +1,30 @@
-// The admin server: probes and metrics for anyone who can reach it, the inner life for loopback only.
+// The admin server: probes and metrics for all that can reach it; /stats and /config_dump, which show more, for
+// loopback only.
 import type http from 'node:http';
-import { GRPC_CODES } from '#core/contract/grpc-codes.ts';
+import { PROBE_PATH, type ProbeTarget } from '#core/contract/probes.ts';
+import { refuseBeyond } from '#core/program/connection-bounds.ts';
 import type { Exposition } from '#core/program/exposition.ts';
+import { isLoopback, listenOn } from '#core/program/http-port.ts';
 import { MetricsPage } from '#core/program/metrics-page.ts';
 import { systemTimers, type Timers } from '#core/program/timers.ts';
 import { didYouMean } from '#core/text/nearest.ts';
-import { type CallExample, unixEnd } from '../observe/counters/examples.ts';
 import type { RequestSeries } from '../observe/counters/request-series.ts';
 import { type ProbeOutcome, runProbe } from '../pod/probe/run.ts';
-import type { ProbeTarget } from '../pod/probe/targets.ts';
+import { statsOf } from './stats.ts';
 
-// An import would read every property of the module, among them getters that load undici: 2 MB of the sidecar's memory (Node 24).
+// An import would read every property of the module, among them getters that load undici: 2 MB of the sidecar's memory
+// (Node 24).
 const { createServer } = process.getBuiltinModule('node:http');
 
 /** /readyz?wait answers no later: the kubelet's probe, which would ask again a second later, has 2 s. */
 export const READY_WAIT_MS = 1500;
 /** So often a held answer looks whether it can be given. */
 const READY_LOOK_MS = 20;
-/** Connections at a time, of all and of one address: nobody else may keep the kubelet out. */
+/** Connections at a time, of all and of one address: other clients must not keep the kubelet out. */
 const MAX_CONNECTIONS = 512;
 export const MAX_CONNECTIONS_PER_ADDRESS = 32;
 
-export interface AdminSource {
+export interface AdminDeps {
   /** '' when ready, else what is missing. */
   notReady(): string;
   /** Puts what is counted on a page. */
@@ -35,57 +38,29 @@ export interface AdminSource {
   readonly probes?: { readonly targets: ReadonlyMap<string, ProbeTarget>; readonly podAddress: string };
 }
 
-/** One series as /stats shows it; cumulative since the start. `weft run` reads this. */
-export interface StatsSeries {
-  direction: 'outbound' | 'inbound';
-  caller: string;
-  service: string;
-  route: string;
-  rule: string;
-  method: string;
-  backend: string;
-  mtls: boolean;
-  /** gRPC status → calls. */
-  statuses: Record<string, number>;
-  count: number;
-  inFlight: number;
-  /** Buckets that are not empty: upper bounds in ms and calls. */
-  latency: { boundsMs: number[]; counts: number[] };
-  /** The slowest call of about the last minute whose trace was recorded. Unix ms; absent: there is none. */
-  slow?: { traceId: string; ms: number; endedMs: number };
-  /** The last call whose trace was recorded and that ended with a status other than OK. */
-  failed?: { traceId: string; code: string; ms: number; endedMs: number };
-}
-
 export class AdminServer {
   private readonly server: http.Server;
-  private readonly source: AdminSource;
+  private readonly deps: AdminDeps;
   private readonly timers: Timers;
-  /** Probes under way, by name: who asks meanwhile gets the same answer, so that nobody can use up the application or the kubelet's turn. */
+  /**
+   * Probes under way, by name: a request that comes meanwhile gets the same answer, so that other clients cannot wear
+   * out the application.
+   */
   private readonly probing = new Map<string, Promise<ProbeOutcome>>();
-  private readonly connections = new Map<string, number>();
   private readonly metrics: MetricsPage;
   private closed = false;
 
-  constructor(source: AdminSource, timers: Timers = systemTimers) {
-    this.source = source;
-    this.metrics = new MetricsPage((page) => source.metrics(page), timers);
+  constructor(deps: AdminDeps, timers: Timers = systemTimers) {
+    this.deps = deps;
+    this.metrics = new MetricsPage((page) => deps.metrics(page), timers);
     this.timers = timers;
     this.server = createServer({ requestTimeout: 10_000, headersTimeout: 5000 }, (request, response) => this.answer(request, response));
-    this.server.maxConnections = MAX_CONNECTIONS;
-    this.server.on('connection', (socket) => this.count(socket));
+    refuseBeyond(this.server, MAX_CONNECTIONS, MAX_CONNECTIONS_PER_ADDRESS);
   }
 
   /** Resolves when the address is bound. @throws the system's error */
-  listen(host: string, port: number): Promise<void> {
-    return new Promise((resolve, reject) => {
-      this.server.once('error', reject);
-      this.server.listen(port, host, () => {
-        this.server.removeListener('error', reject);
-        this.server.on('error', () => {});
-        resolve();
-      });
-    });
+  async listen(host: string, port: number): Promise<void> {
+    await listenOn(this.server, host, port);
   }
 
   /** The port that is bound; 0 before listen(). */
@@ -101,30 +76,30 @@ export class AdminServer {
   }
 
   private answer(request: http.IncomingMessage, response: http.ServerResponse): void {
-    const { source } = this;
+    const { deps } = this;
     const [path = '/', query = ''] = (request.url ?? '/').split('?', 2);
     if (request.method !== 'GET' && request.method !== 'HEAD') return send(response, 405, TEXT, 'only GET\n');
     if (path === '/livez') return send(response, 200, TEXT, 'ok\n');
     if (path === '/readyz' || path === '/healthz')
       return this.answerReady(response, new URLSearchParams(query).has('wait') ? this.timers.now() + READY_WAIT_MS : 0);
     if (path === '/metrics') return this.metrics.answer(request, response);
-    if (path.startsWith('/probe/')) return void this.answerProbe(path.slice('/probe/'.length), request, response);
-    if (isLoopback(request.socket.remoteAddress ?? '')) {
+    if (path.startsWith(PROBE_PATH)) return void this.answerProbe(path.slice(PROBE_PATH.length), request, response);
+    if (isLoopback(request.socket.remoteAddress)) {
       if (path === '/stats')
         return send(
           response,
           200,
           'application/json',
-          JSON.stringify({ series: Array.from(source.series(), (each) => statsOf(each, source.unixMs)) }),
+          JSON.stringify({ series: Array.from(deps.series(), (each) => statsOf(each, deps.unixMs)) }),
         );
-      if (path === '/config_dump') return send(response, 200, 'application/json', `${JSON.stringify(source.configDump(), plain, 2)}\n`);
+      if (path === '/config_dump') return send(response, 200, 'application/json', `${JSON.stringify(deps.configDump(), plain, 2)}\n`);
     }
     return send(response, 404, TEXT, 'no such page\n');
   }
 
-  /** Says whether we are ready: at once when we are, else at that time, Unix ms. */
+  /** Answers whether we are ready: at once when we are, else at that time, Unix ms. */
   private answerReady(response: http.ServerResponse, latestMs: number): void {
-    const missing = this.source.notReady();
+    const missing = this.deps.notReady();
     if (missing === '') return send(response, 200, TEXT, 'ok\n');
     if (this.timers.now() >= latestMs) return send(response, 503, TEXT, `${missing}\n`);
     this.timers.after(READY_LOOK_MS, () => {
@@ -133,7 +108,7 @@ export class AdminServer {
   }
 
   private async answerProbe(name: string, request: http.IncomingMessage, response: http.ServerResponse): Promise<void> {
-    const { targets = new Map<string, ProbeTarget>(), podAddress = '' } = this.source.probes ?? {};
+    const { targets = new Map<string, ProbeTarget>(), podAddress = '' } = this.deps.probes ?? {};
     const target = targets.get(name);
     if (target === undefined) {
       const known = targets.size === 0 ? 'there are none' : `there are ${[...targets.keys()].join(', ')}`;
@@ -145,20 +120,8 @@ export class AdminServer {
       this.probing.set(name, running);
     }
     const { ok, detail, status } = await running;
-    // The kubelet's Event names the status and nothing else: the application's own says the most.
+    // The kubelet's Event names only the status, so it gets the application's own.
     send(response, ok ? 200 : status >= 400 ? status : 503, TEXT, `${detail}\n`);
-  }
-
-  private count(socket: http.IncomingMessage['socket']): void {
-    const { remoteAddress: from = '' } = socket;
-    const open = this.connections.get(from) ?? 0;
-    if (open >= MAX_CONNECTIONS_PER_ADDRESS) return void socket.destroy();
-    this.connections.set(from, open + 1);
-    socket.once('close', () => {
-      const left = this.connections.get(from)! - 1;
-      if (left === 0) this.connections.delete(from);
-      else this.connections.set(from, left);
-    });
   }
 }
 
@@ -169,36 +132,7 @@ function send(response: http.ServerResponse, status: number, type: string, body:
   response.end(body);
 }
 
-function isLoopback(address: string): boolean {
-  return address.startsWith('127.') || address === '::1' || address.startsWith('::ffff:127.');
-}
-
 function plain(name: string, value: unknown): unknown {
   if (name === '$typeName' || name === '$unknown') return undefined;
   return typeof value === 'bigint' ? `${value}` : value;
-}
-
-function statsOf({ key, statuses, latency, inFlight, examples }: RequestSeries, unixMs = (ms: number): number => ms): StatsSeries {
-  const byStatus: Record<string, number> = {};
-  statuses.forEach((count, status) => {
-    if (count > 0) byStatus[status] = count;
-  });
-  const { direction, caller, service, route, rule, method, backend, mtls } = key;
-  const shown = (call: CallExample) => ({ traceId: call.trace.traceId, ms: call.ms, endedMs: unixEnd(call, unixMs) });
-  return {
-    direction,
-    caller,
-    service,
-    route,
-    rule,
-    method,
-    backend,
-    mtls,
-    statuses: byStatus,
-    count: latency.count,
-    inFlight,
-    latency: latency.filled(),
-    ...(examples?.slow ? { slow: shown(examples.slow) } : {}),
-    ...(examples?.failed ? { failed: { ...shown(examples.failed), code: GRPC_CODES[examples.failed.status] } } : {}),
-  };
 }

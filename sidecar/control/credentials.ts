@@ -1,4 +1,5 @@
-// Gets this workload's certificate with the pod's token, renews it at half its life, and tells who uses it when it changes.
+// Gets this workload's certificate with the pod's token, renews it at half its life, and notifies its users when it
+// changes.
 import { generateKeyPairSync } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
 import type tls from 'node:tls';
@@ -12,26 +13,28 @@ import { type Leaf, newIssueRequest, newSecureContext, readIssued, readPemRoots,
 
 const RETRY_BASE_MS = 200;
 const RETRY_CAP_MS = 20_000;
-/** Without any certificate the pod waits: it must be ready within 10 s of the control plane's return (T82). */
+/** Without any certificate the pod waits: it must be ready within 10 s of the control plane's return. */
 const FIRST_RETRY_CAP_MS = 5_000;
 const ISSUE_TIMEOUT_MS = 10_000;
 
 /** Asks for a certificate once. @throws Error when there is none */
 export type AskForLeaf = (request: IssueRequest, token: string) => Promise<IssueResponse>;
 
-export interface CredentialsSettings {
+export interface CredentialsDeps {
   readonly controlPlane: { readonly host: string; readonly port: number };
   readonly tokenFile: string;
-  /** PEM roots by which the control plane is believed until it has sent newer ones; read anew for each request. */
+  /** PEM roots by which the control plane is verified until it has sent newer ones; read anew for each request. */
   readonly trustBundleFile: string;
-  /** PEM roots that stand in for that file while it is absent: a namespace's first pod is quicker than its ConfigMap. */
+  /**
+   * PEM roots that stand in for that file while it is absent: a namespace's first pod is quicker than its ConfigMap.
+   */
   readonly trustRoots?: string;
   readonly trustDomain: string;
   readonly timers: Timers;
   /** In [0, 1). */
   readonly random: () => number;
   readonly log?: Logger;
-  /** Wish for the lifetime; 0 or absent: the control plane's default. */
+  /** The lifetime to ask for; 0 or absent: the control plane's default. */
   readonly lifetimeSeconds?: number;
   /** Absent: over gRPC to controlPlane. */
   readonly ask?: AskForLeaf;
@@ -47,44 +50,43 @@ export interface CredentialsStatus {
   readonly lastError: string;
 }
 
+type State = { readonly at: 'stopped' } | { readonly at: 'asking' } | { readonly at: 'waiting'; readonly cancel: () => void };
+
 export class Credentials {
-  private readonly settings: CredentialsSettings;
+  private readonly deps: CredentialsDeps;
   private readonly log: Logger;
   private leaf: Leaf | null = null;
   /** Made with the leaf: making one costs a millisecond, a connection must not. */
   private context: tls.SecureContext | null = null;
   private readonly listeners = new Set<(leaf: Leaf) => void>();
-  private cancel: () => void = () => {};
-  private started = false;
+  private state: State = { at: 'stopped' };
   private issued = 0;
   private failures = 0;
   private failuresInARow = 0;
   private lastError = '';
 
-  constructor(settings: CredentialsSettings) {
-    this.settings = settings;
-    this.log = settings.log ?? silentLogger;
+  constructor(deps: CredentialsDeps) {
+    this.deps = deps;
+    this.log = deps.log ?? silentLogger;
   }
 
   /** Begins to ask, and never gives up. */
   start(): void {
-    if (this.started) return;
-    this.started = true;
-    void this.renew();
+    if (this.state.at === 'stopped') void this.renew();
   }
 
   stop(): void {
-    this.started = false;
-    this.cancel();
+    if (this.state.at === 'waiting') this.state.cancel();
+    this.state = { at: 'stopped' };
   }
 
-  /** The newest certificate, also when it has expired: it is the peers who judge. null: none yet. */
+  /** The newest certificate, also when it has expired, because its peers judge it. null: none yet. */
   current(): Leaf | null {
     return this.leaf;
   }
 
   trustDomain(): string {
-    return this.settings.trustDomain;
+    return this.deps.trustDomain;
   }
 
   /** For accepting connections; null: no certificate yet. The same object until the certificate or the roots change. */
@@ -105,7 +107,7 @@ export class Credentials {
 
   /** Puts other roots into force for new connections. @throws Error when they cannot be used; the old ones stay */
   setTrust(bundle: TrustBundle): void {
-    if (bundle.trustDomain !== this.settings.trustDomain) throw new Error(`trust bundle of another trust domain: "${bundle.trustDomain}"`);
+    if (bundle.trustDomain !== this.deps.trustDomain) throw new Error(`trust bundle of another trust domain: "${bundle.trustDomain}"`);
     const roots = readRoots(bundle.roots);
     const { leaf } = this;
     if (leaf === null || (roots.length === leaf.roots.length && roots.every((root, i) => root.equals(leaf.roots[i]!)))) return;
@@ -130,12 +132,14 @@ export class Credentials {
   }
 
   private async renew(): Promise<void> {
-    const { timers, random } = this.settings;
+    const { timers, random } = this.deps;
+    const asking: State = { at: 'asking' };
+    this.state = asking;
     let leaf: Leaf;
     try {
       leaf = await this.obtain();
     } catch (error) {
-      if (!this.started) return;
+      if (this.state !== asking) return;
       this.failures++;
       this.lastError = (error as Error).message;
       const capMs = this.current() === null ? FIRST_RETRY_CAP_MS : RETRY_CAP_MS;
@@ -148,37 +152,38 @@ export class Credentials {
       });
       return this.waitUntil(timers.now() + waitMs);
     }
-    if (!this.started) return;
+    if (this.state !== asking) return;
     this.failuresInARow = 0;
     this.lastError = '';
     this.issued++;
     this.log.info('certificate received', { identity: leaf.identity, notAfter: new Date(leaf.notAfterMs).toISOString() });
     this.use(leaf);
+    if (this.state !== asking) return; // a listener has stopped us
     this.waitUntil(renewAtMs(leaf.receivedMs, leaf.notAfterMs, random()));
   }
 
   private waitUntil(atMs: number): void {
-    const leftMs = atMs - this.settings.timers.now();
-    if (!this.started) return;
+    const { timers } = this.deps;
+    const leftMs = atMs - timers.now();
     if (leftMs <= 0) void this.renew();
-    else this.cancel = this.settings.timers.after(Math.min(leftMs, LONGEST_WAIT_MS), () => this.waitUntil(atMs));
+    else this.state = { at: 'waiting', cancel: timers.after(Math.min(leftMs, LONGEST_WAIT_MS), () => this.waitUntil(atMs)) };
   }
 
   private async obtain(): Promise<Leaf> {
-    const { settings } = this;
-    const token = (await readFile(settings.tokenFile, 'utf8')).trim();
+    const { deps } = this;
+    const token = (await readFile(deps.tokenFile, 'utf8')).trim();
     const { privateKey, publicKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' });
-    const request = newIssueRequest(privateKey, publicKey.export({ format: 'der', type: 'spki' }), settings.lifetimeSeconds ?? 0);
-    const response = await (settings.ask ?? ((...asked) => this.askControlPlane(...asked)))(request, token);
+    const request = newIssueRequest(privateKey, publicKey.export({ format: 'der', type: 'spki' }), deps.lifetimeSeconds ?? 0);
+    const response = await (deps.ask ?? ((...asked) => this.askControlPlane(...asked)))(request, token);
     try {
-      return readIssued(response, privateKey, settings.trustDomain, settings.timers.now());
+      return readIssued(response, privateKey, deps.trustDomain, deps.timers.now());
     } catch (error) {
       throw new Error(`the certificate that was issued cannot be used: ${(error as Error).message}`);
     }
   }
 
   private async askControlPlane(request: IssueRequest, token: string): Promise<IssueResponse> {
-    const { controlPlane, trustDomain, timers } = this.settings;
+    const { controlPlane, trustDomain, timers } = this.deps;
     const kept = this.leaf?.roots ?? [];
     const roots = [...kept];
     try {
@@ -186,7 +191,7 @@ export class Credentials {
     } catch (error) {
       if (kept.length === 0) throw error;
     }
-    // The token says who we are: no certificate is shown, for it may have expired.
+    // The token says who we are; no certificate is shown, because it may have expired.
     const connection = await GrpcConnection.connect({ ...controlPlane, secureContext: newSecureContext(roots, null), trustDomain, timers });
     try {
       return await connection.unary(Certificates.method.issue, request, { authorization: `Bearer ${token}` }, ISSUE_TIMEOUT_MS);
@@ -197,7 +202,7 @@ export class Credentials {
 
   /** The roots of the file, or those that stand in for it. @throws Error that names where they come from */
   private async bundledRoots(): Promise<Buffer[]> {
-    const { trustBundleFile, trustRoots = '' } = this.settings;
+    const { trustBundleFile, trustRoots = '' } = this.deps;
     let source = trustBundleFile;
     try {
       const text = await readFile(trustBundleFile, 'utf8').catch((error: NodeJS.ErrnoException) => {

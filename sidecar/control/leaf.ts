@@ -1,12 +1,11 @@
 // This workload's certificate with its key, and the TLS context that both ends of a connection are made with.
-import { constants, type KeyObject, randomBytes, sign, X509Certificate } from 'node:crypto';
+import { constants, type KeyObject, randomBytes, X509Certificate } from 'node:crypto';
 import tls from 'node:tls';
 import { create } from '@bufbuild/protobuf';
 import { type IssueRequest, IssueRequestSchema, type IssueResponse } from '#core/contract/gen/weft/v1/certificates_pb.ts';
-import { validateSvid } from '../link/svid.ts';
+import { NONCE_OCTETS, proveKey } from '#core/contract/proof.ts';
+import { validateSvid } from '#core/contract/svid.ts';
 
-/** What the proof of possession signs before nonce and key (certificates.proto). */
-const PROOF_CONTEXT = Buffer.from('weft.v1.Certificates/Issue\n');
 /** Fastest first on machines with AES instructions. */
 const CIPHERS = 'TLS_AES_128_GCM_SHA256:TLS_AES_256_GCM_SHA384:TLS_CHACHA20_POLY1305_SHA256';
 
@@ -25,8 +24,8 @@ export interface Leaf {
 
 /** A request for a certificate: this key and the proof that we hold it. */
 export function newIssueRequest(key: KeyObject, publicKey: Buffer, lifetimeSeconds: number): IssueRequest {
-  const nonce = randomBytes(32);
-  const proof = sign('sha256', Buffer.concat([PROOF_CONTEXT, nonce, publicKey]), { key, dsaEncoding: 'der' });
+  const nonce = randomBytes(NONCE_OCTETS);
+  const proof = proveKey(key, publicKey, nonce);
   return create(IssueRequestSchema, { publicKey, nonce, proof, lifetimeSeconds: BigInt(lifetimeSeconds) });
 }
 
@@ -47,7 +46,11 @@ export function readIssued(response: IssueResponse, key: KeyObject, trustDomain:
   return { key, chain, roots, identity: verdict.identity, receivedMs: nowMs, notAfterMs: verdict.notAfterMs };
 }
 
-/** Roots as they may be put into force. @throws Error for none at all (that would trust nobody) or one that is not an authority's certificate */
+/**
+ * Roots that may be put into force.
+ * @throws Error when there is none, because no peer could be trusted then, or when one is not an authority's
+ * certificate
+ */
 export function readRoots(ders: readonly Uint8Array[]): Buffer[] {
   if (ders.length === 0) throw new Error('there is no root to trust');
   return ders.map((der, index) => {
@@ -68,7 +71,10 @@ export function readPemRoots(text: string): Buffer[] {
   return readRoots(blocks.map((block) => Buffer.from(block.replace(/-----[^-]+-----/g, ''), 'base64')));
 }
 
-/** A context that believes these roots; with a leaf it also shows who we are. It serves both ends, TLS 1.3 only, and never resumes a session. */
+/**
+ * A context that trusts these roots; with a leaf it also shows who we are. It serves both ends, TLS 1.3 only, and never
+ * resumes a session.
+ */
 export function newSecureContext(roots: readonly Buffer[], leaf: Leaf | null): tls.SecureContext {
   return tls.createSecureContext({
     minVersion: 'TLSv1.3',

@@ -2,7 +2,7 @@
 
 export type Presence = 'present' | 'absent';
 
-/** One more is answered "absent" (L8). The control plane takes twice as many of one sidecar. */
+/** One more is answered "absent". The control plane takes twice as many of one sidecar. */
 export const MOST_WANTS = 10_000;
 
 interface Waiting {
@@ -14,7 +14,7 @@ const ABSENT: Promise<Presence> = Promise.resolve('absent');
 const PRESENT: Promise<Presence> = Promise.resolve('present');
 
 export class Wants {
-  /** Callers of one Service share one promise: a burst of connections makes one want. */
+  /** Connections to one Service share one promise: a burst of them makes one want. */
   private readonly services = new Map<string, Waiting | Promise<Presence>>();
 
   /** @param isHeld the Service is in force already, perhaps because a sibling wanted it */

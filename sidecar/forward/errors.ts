@@ -1,6 +1,12 @@
 // The one table of errors that the proxy makes itself (docs/reference/errors.md is for users): what the client sees and how it is counted.
 import { type Field, makeField } from '../http/field.ts';
 import { type HeaderSource, newHeaderSource } from '../http/header-source.ts';
+import type { DialFailure } from '../link/dial.ts';
+
+/** gRPC statuses that forwarding itself decides on. */
+export const CANCELLED = 1;
+export const INTERNAL = 13;
+export const UNAVAILABLE = 14;
 
 /** A proxy-made error. `label` is its name in metrics and messages. */
 export interface ProxyError {
@@ -50,6 +56,13 @@ export const HEADERS_TOO_LARGE = row('headers_too_large', 431, 8);
 export const IDENTITY_MISMATCH = row('identity_mismatch', 502, 14);
 /** CONNECT is not served. */
 export const NOT_SERVED = row('not_served', 501, 12);
+
+/** The error of a call that was not sent because its endpoint could not be dialled. */
+export const DIAL_ERRORS: Readonly<Record<DialFailure, ProxyError>> = {
+  connect_failed: CONNECT_FAILED,
+  connect_timeout: CONNECT_TIMEOUT,
+  identity_mismatch: IDENTITY_MISMATCH,
+};
 
 /**
  * gRPC status for an RST_STREAM code, as gRPC clients map it ("PROTOCOL-HTTP2": HTTP2 transport mapping).

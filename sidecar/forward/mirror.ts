@@ -8,9 +8,9 @@ import { CANCEL, NO_ERROR } from '../http2/codes.ts';
 import type { Connection } from '../http2/connection.ts';
 import { appendChunk } from '../http2/send-queue.ts';
 import type { Chunk, Stream, StreamHandler } from '../http2/stream.ts';
-import type { CallTrace } from './ended-call.ts';
+import type { ExchangeDeps } from './exchange-deps.ts';
 import type { Waiter } from './pool.ts';
-import type { ProxyContext } from './proxy.ts';
+import type { CallTrace } from './trace.ts';
 import type { Upstream } from './upstreams.ts';
 
 /** Body octets that a mirror may be behind; past it the copy is given up. */
@@ -19,7 +19,7 @@ const MAX_BEHIND = 64 * 1024;
 const MAX_IN_FLIGHT = 256;
 
 export class MirrorCall implements StreamHandler, Waiter {
-  private readonly proxy: ProxyContext;
+  private readonly deps: ExchangeDeps;
   private readonly upstream: Upstream;
   private readonly source: HeaderSource;
   private readonly varying: readonly Field[];
@@ -33,27 +33,27 @@ export class MirrorCall implements StreamHandler, Waiter {
 
   /** @param trace of the call, which the copy belongs to @param ended the call has no body */
   constructor(
-    proxy: ProxyContext,
+    deps: ExchangeDeps,
     upstream: Upstream,
     source: HeaderSource,
     varying: readonly Field[],
     trace: CallTrace | null,
     ended: boolean,
   ) {
-    this.proxy = proxy;
+    this.deps = deps;
     this.upstream = upstream;
     this.source = source;
     this.varying = varying;
     this.trace = trace;
     this.ended = ended;
-    this.endpoint = upstream.set.pick(proxy.random, proxy.clock.nowMs);
+    this.endpoint = upstream.set.pick(deps.random, deps.clock.nowMs);
     if (this.endpoint === null || this.endpoint.inFlight >= MAX_IN_FLIGHT) {
       this.endpoint = null;
       this.done = true;
       return;
     }
     upstream.set.onStart(this.endpoint);
-    const pool = proxy.upstreams.poolOf(this.endpoint);
+    const pool = deps.upstreams.poolOf(this.endpoint);
     const connection = pool.acquire();
     if (connection !== null) this.onConnection(connection);
     else pool.wait(this);
@@ -91,21 +91,21 @@ export class MirrorCall implements StreamHandler, Waiter {
     if (this.done) return;
     const { stream, endpoint } = this;
     if (stream !== null) stream.connection.reset(stream, CANCEL);
-    else if (endpoint !== null) this.proxy.upstreams.poolOf(endpoint).cancel(this);
+    else if (endpoint !== null) this.deps.upstreams.poolOf(endpoint).cancel(this);
     this.finish(false);
   }
 
   private finish(failed: boolean): void {
     if (this.done) return;
     this.done = true;
-    const { endpoint, proxy, stream } = this;
+    const { endpoint, deps, stream } = this;
     this.endpoint = null;
     // It answered before it had the whole call: the rest is not wanted.
     if (stream !== null && !stream.closed && !stream.localClosed) stream.connection.reset(stream, NO_ERROR);
     if (endpoint !== null) {
       const { set } = this.upstream;
       set.onCancel(endpoint); // a mirror's latency is not a call's
-      if (failed && this.stream === null) set.onConnectFailure(endpoint, proxy.clock.nowMs, proxy.random);
+      if (failed && this.stream === null) set.onConnectFailure(endpoint, deps.clock.nowMs, deps.random);
     }
   }
 

@@ -4,8 +4,8 @@ import type { HeaderBlock, Template } from '../http/header-block.ts';
 import { type HeaderSource, newHeaderSource } from '../http/header-source.ts';
 import { applyEdits } from '../route/edit.ts';
 import { findRule } from '../route/match.ts';
-import type { BackendRecord, CompiledPort, HeaderEdit, MirrorRecord, RuleRecord } from '../route/records.ts';
-import type { CallSeries, SeriesSource } from './series.ts';
+import type { BackendRecord, CompiledPort, HeaderEdit, MirrorRecord } from '../route/records.ts';
+import type { CallSeries, Decision, SeriesSource } from './series.ts';
 import type { Upstream, Upstreams } from './upstreams.ts';
 
 /** The call's fate if it falls to one backend. */
@@ -28,15 +28,9 @@ export interface PlannedMirror {
   readonly upstream: Upstream;
 }
 
-export interface Plan {
-  readonly port: CompiledPort;
-  /** null: routes are attached and none matches. */
-  readonly rule: RuleRecord | null;
+export interface Plan extends Decision {
   /** By index of rule.backends. */
   readonly variants: readonly Variant[];
-  /** package.Service/Method, or the path. */
-  readonly method: string;
-  readonly grpc: boolean;
   /** Counters of calls that reach no backend; made at first use. */
   failed: CallSeries | null;
 }

@@ -21,7 +21,7 @@ export interface Waiter {
 }
 
 /** How a pool gets and reports connections. */
-export interface PoolContext {
+export interface PoolDeps {
   readonly clock: Clock;
   /** Unix time in ms, for certificates. */
   readonly wallClock: () => number;
@@ -37,7 +37,7 @@ export interface PoolContext {
 
 export class EndpointPool implements ConnectionOwner {
   private readonly endpoint: EndpointState;
-  private readonly context: PoolContext;
+  private readonly context: PoolDeps;
   private readonly connections: Connection[] = [];
   private readonly notAfterMs = new Map<Connection, number>();
   private waiters: Waiter[] = [];
@@ -45,7 +45,7 @@ export class EndpointPool implements ConnectionOwner {
   private closing = false;
   private dialAgainAtMs = 0;
 
-  constructor(endpoint: EndpointState, context: PoolContext) {
+  constructor(endpoint: EndpointState, context: PoolDeps) {
     this.endpoint = endpoint;
     this.context = context;
   }

@@ -24,6 +24,10 @@ export function reply(down: Stream, error: ProxyError, message: string, grpc: bo
     connection.sendHeaders(down, error.httpSource, [makeField('content-length', `${body.length}`, false, 0)], head);
     if (!head) connection.sendData(down, body, 0, body.length, true);
   }
-  // The request's rest is not wanted (RFC 9113 §8.1).
-  if (!down.closed && down.localClosed && !down.remoteClosed) connection.reset(down, NO_ERROR);
+  dropRest(down);
+}
+
+/** Asks the client to stop sending if it was answered before its request had ended: the rest is not needed (RFC 9113 §8.1). */
+export function dropRest(down: Stream): void {
+  if (!down.closed && down.localClosed && !down.remoteClosed) down.connection.reset(down, NO_ERROR);
 }

@@ -4,7 +4,7 @@ import type { Endpoint } from '#core/contract/gen/weft/v1/mesh_pb.ts';
 import { type EjectionReason, EndpointSet } from '../balance/endpoint-set.ts';
 import type { EndpointState } from '../balance/endpoint-state.ts';
 import type { ServicePortRef } from '../route/records.ts';
-import { EndpointPool, type PoolContext } from './pool.ts';
+import { EndpointPool, type PoolDeps } from './pool.ts';
 
 /** L10: silence after which a mesh connection is pinged, and how long the answer may take. */
 const PING_AFTER_MS = 10_000;
@@ -22,11 +22,11 @@ export class Upstreams {
   private readonly pools = new Set<EndpointPool>();
   /** Pools of endpoints that left, until their last call ended. */
   private readonly retired = new Set<EndpointPool>();
-  private readonly context: PoolContext;
+  private readonly context: PoolDeps;
   private readonly onEject: (ref: ServicePortRef, reason: EjectionReason) => void;
 
   /** @param onEject an endpoint of that Service port gets no calls for a while */
-  constructor(context: PoolContext, onEject: (ref: ServicePortRef, reason: EjectionReason) => void = () => {}) {
+  constructor(context: PoolDeps, onEject: (ref: ServicePortRef, reason: EjectionReason) => void = () => {}) {
     this.context = context;
     this.onEject = onEject;
   }

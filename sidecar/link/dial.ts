@@ -1,14 +1,13 @@
 // Connections to endpoints: plain TCP, or mTLS whose certificate must be that of the identity the control plane named.
 import net from 'node:net';
 import tls from 'node:tls';
-import { CONNECT_FAILED, CONNECT_TIMEOUT, IDENTITY_MISMATCH, type ProxyError } from '../forward/errors.ts';
 import type { Clock } from '../http/clock.ts';
 import { ByteStream, KEEPALIVE_MS } from './byte-stream.ts';
 import { validateSvid } from './svid.ts';
 
-/** A TCP connection that is not there after this many ms never comes on a pod network (T92). */
+/** A TCP connection that is not there after this many ms never comes on a pod network. */
 const CONNECT_TIMEOUT_MS = 1000;
-/** L7 bounds the handshake of a peer; towards an endpoint we are less patient, for there are others. */
+/** L7 bounds the handshake of a peer; towards an endpoint we are less patient because there are others. */
 const TLS_TIMEOUT_MS = 5000;
 
 /** What this workload shows and trusts; certificates change while it runs. */
@@ -23,17 +22,23 @@ export interface DialTarget {
   readonly port: number;
   /** SPIFFE id; '' dials plaintext. */
   readonly identity: string;
-  /** Own address to come from; see hairpin in sidecar/pod/captured.ts. */
+  /** Own address to come from; see hairpin in sidecar/pod/capture/ports.ts. */
   readonly localAddress?: string;
   /** For places that are not on the pods' network: default CONNECT_TIMEOUT_MS. */
   readonly connectTimeoutMs?: number;
 }
 
+/**
+ * Why there is no connection; the words are labels of metrics. `identity_mismatch`: the endpoint's certificate is not that of the identity that
+ * the control plane named.
+ */
+export type DialFailure = 'connect_failed' | 'connect_timeout' | 'identity_mismatch';
+
 export interface DialResult {
   /** @param peerNotAfterMs end of the endpoint's certificate, Unix ms; infinite for plaintext */
   onOpen(stream: ByteStream, peerNotAfterMs: number): void;
   /** @param detail what went wrong, for people */
-  onError(error: ProxyError, detail: string): void;
+  onError(failure: DialFailure, detail: string): void;
 }
 
 /** A plain connection from an address of our own: for questions to our own pod. */
@@ -55,16 +60,16 @@ export function dial(
   const socket = net.connect({ host, port, localAddress, allowHalfOpen: true, noDelay: true, ...keepAlive });
   let secure: tls.TLSSocket | null = null;
   let done = false;
-  const fail = (error: ProxyError, detail: string): void => {
+  const fail = (failure: DialFailure, detail: string): void => {
     if (done) return;
     done = true;
     clearTimeout(timer);
     (secure ?? socket).destroy();
     clock.update();
-    result.onError(error, `${target.address}:${target.port}: ${detail}`);
+    result.onError(failure, `${target.address}:${target.port}: ${detail}`);
   };
-  let timer = setTimeout(() => fail(CONNECT_TIMEOUT, `no TCP connection within ${connectTimeoutMs / 1000} s`), connectTimeoutMs);
-  const onError = (error: NodeJS.ErrnoException): void => fail(CONNECT_FAILED, error.code ?? error.message);
+  let timer = setTimeout(() => fail('connect_timeout', `no TCP connection within ${connectTimeoutMs / 1000} s`), connectTimeoutMs);
+  const onError = (error: NodeJS.ErrnoException): void => fail('connect_failed', error.code ?? error.message);
   const open = (opened: net.Socket, peerNotAfterMs: number): void => {
     if (done) {
       opened.destroy();
@@ -78,25 +83,25 @@ export function dial(
     clock.update();
     result.onOpen(new ByteStream(opened, clock), peerNotAfterMs);
   };
-  const onClose = (): void => fail(CONNECT_FAILED, 'closed during the handshake');
+  const onClose = (): void => fail('connect_failed', 'closed during the handshake');
   socket.on('error', onError);
   socket.on('connect', () => {
     if (target.identity === '') return open(socket, Number.POSITIVE_INFINITY);
     const secureContext = credentials.tlsClientContext();
-    if (secureContext === null) return fail(CONNECT_FAILED, 'this sidecar has no certificate yet');
+    if (secureContext === null) return fail('connect_failed', 'this sidecar has no certificate yet');
     clearTimeout(timer);
-    timer = setTimeout(() => fail(CONNECT_TIMEOUT, 'no TLS handshake within 5 s'), TLS_TIMEOUT_MS);
+    timer = setTimeout(() => fail('connect_timeout', 'no TLS handshake within 5 s'), TLS_TIMEOUT_MS);
     // No host names and no session reuse: a resumed session would skip the checks below.
     secure = tls.connect({ socket, secureContext, ALPNProtocols: [alpn], rejectUnauthorized: false, checkServerIdentity: () => undefined });
     secure.on('error', onError);
     secure.on('close', onClose);
     secure.on('secureConnect', () => {
       const peer = secure!;
-      if (!peer.authorized) return fail(IDENTITY_MISMATCH, `certificate refused: ${String(peer.authorizationError)}`);
-      if (peer.alpnProtocol !== alpn) return fail(CONNECT_FAILED, `ALPN ${String(peer.alpnProtocol)} instead of ${alpn}`);
+      if (!peer.authorized) return fail('identity_mismatch', `certificate refused: ${String(peer.authorizationError)}`);
+      if (peer.alpnProtocol !== alpn) return fail('connect_failed', `ALPN ${String(peer.alpnProtocol)} instead of ${alpn}`);
       const der = peer.getPeerCertificate(false).raw;
       const verdict = validateSvid(der, { trustDomain: credentials.trustDomain(), nowMs: wallClock(), expectedIdentity: target.identity });
-      if (!verdict.ok) return fail(IDENTITY_MISMATCH, `certificate is not that of ${target.identity}: ${verdict.reason}`);
+      if (!verdict.ok) return fail('identity_mismatch', `certificate is not that of ${target.identity}: ${verdict.reason}`);
       open(peer, verdict.notAfterMs);
     });
   });

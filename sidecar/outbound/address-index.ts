@@ -14,14 +14,14 @@ export class AddressIndex {
   private readonly byAddress = new Map<string, IndexedService>();
   /** By `<namespace>/<name>`; nearly always there is one. */
   private readonly addressesOf = new Map<string, string | readonly string[]>();
-  /** The newest taken: the next one often has the same namespace and ports, and then shares them. */
+  /** The one taken last: the next one often has the same namespace and ports, and then shares them. */
   private newest: IndexedService = { namespace: '', name: '', ports: [], concerns: false };
 
-  /** The newest of a Service. */
+  /** Takes the newest version of a Service's addresses. */
   take({ namespace, name, addresses, ports, routed, meshed }: ServiceAddress): void {
     const key = `${namespace}/${name}`;
     this.remove(key);
-    // Headless: nobody can send to it.
+    // A headless Service has no address of its own.
     if (addresses.length === 0) return;
     const { newest } = this;
     const service: IndexedService = {
@@ -41,7 +41,7 @@ export class AddressIndex {
     const addresses = this.addressesOf.get(key) ?? [];
     for (const address of typeof addresses === 'string' ? [addresses] : addresses) {
       const service = this.byAddress.get(address);
-      // The address may have gone to another Service already, and with it.
+      // Another Service may have the address already.
       if (service !== undefined && `${service.namespace}/${service.name}` === key) this.byAddress.delete(address);
     }
     this.addressesOf.delete(key);
@@ -55,7 +55,7 @@ export class AddressIndex {
     return this.byAddress.size;
   }
 
-  /** For people: address → Service. */
+  /** Address → Service, for /config_dump. */
   dump(): Record<string, IndexedService> {
     return Object.fromEntries(this.byAddress);
   }

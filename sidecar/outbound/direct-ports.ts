@@ -1,7 +1,7 @@
 // Ports of single pods that this workload sends to directly: their records, made at first use and gone when idle.
 import type { PodAddress } from '#core/contract/gen/weft/v1/mesh_pb.ts';
 import { includesPort } from '#core/contract/port-ranges.ts';
-import type { PortHandle } from '../forward/proxy.ts';
+import type { PortHandle } from '../forward/exchange-deps.ts';
 import type { Upstreams } from '../forward/upstreams.ts';
 import { plainPort } from '../route/compile/compile.ts';
 import type { ServicePortRef } from '../route/records.ts';
@@ -26,7 +26,7 @@ export class DirectPorts {
     this.pods = new PodAddresses(questions, (address) => this.forget(address));
   }
 
-  /** Addresses that the control plane is asked about, for a new stream. */
+  /** Addresses that the control plane is asked about; a new stream begins with them. */
   addresses(): string[] {
     return this.pods.all();
   }
@@ -64,7 +64,7 @@ export class DirectPorts {
     if (ports === undefined) this.ports.set(address, (ports = new Map()));
     let known = ports.get(port);
     if (known === undefined) {
-      // Counters are by namespace: pods come and go, their names would be series without end.
+      // Counters are by namespace, because pods come and go: their names would be series without end.
       const ref = { namespace: pod.slice(0, Math.max(pod.indexOf('/'), 0)), name: '(direct)', port, key: `${address}:${port}` };
       known = { ref, handle: { current: plainPort(ref) }, identity };
       ports.set(port, known);
@@ -73,7 +73,7 @@ export class DirectPorts {
     return known;
   }
 
-  /** Somebody else is there now, or nobody asks any more. Calls under way end by themselves. */
+  /** Another pod has the address now, or it is not used any more. Calls under way end by themselves. */
   private forget(address: string): void {
     for (const { ref } of this.ports.get(address)?.values() ?? []) this.upstreams.forget(ref);
     this.ports.delete(address);

@@ -1,8 +1,12 @@
-// Who is at the addresses that this workload sends to directly (pods, endpoints of headless Services, the world outside), as the control plane says.
-// Asked at the first connection, told of changes while in use, forgotten when idle.
+// Which pods are at the addresses that this workload sends to directly (pods, endpoints of headless Services, the world
+// outside), as the control plane says. It is asked at the first connection, reports changes while the address is in
+// use, and is no longer asked when it is idle.
 import type { PodAddress } from '#core/contract/gen/weft/v1/mesh_pb.ts';
 
-/** More are not kept: then those that nobody uses go first, and where all are in use the newest is not asked for (it passes through). */
+/**
+ * More are not kept: idle ones go first, and where all are in use the newest is not asked about, so that connections to
+ * it pass through.
+ */
 export const MOST_ADDRESSES = 1000;
 /** An address without connections is forgotten after this, in ms. */
 const IDLE_MS = 60_000;
@@ -10,15 +14,15 @@ const IDLE_MS = 60_000;
 interface Entry {
   answer: PodAddress | null;
   waiting: ((answer: PodAddress | null) => void)[];
-  /** Of the connections to it: what each does when somebody else is there. */
+  /** One for each connection to it; `gone` is called when another pod has the address. */
   users: Set<{ readonly gone: () => void }>;
   idleSinceMs: number;
 }
 
-/** Where the questions go. */
+/** Where the questions go: the control plane. */
 export interface AddressQuestions {
   ask(address: string): void;
-  /** No more is wanted to be known of these. */
+  /** Stops reporting these addresses. */
   drop(addresses: readonly string[]): void;
 }
 
@@ -27,24 +31,25 @@ export class PodAddresses {
   private readonly questions: AddressQuestions;
   private readonly changed: (address: string, answer: PodAddress | null) => void;
 
-  /** @param changed tells that an address has another identity or other ports now, or none of interest any more (null) */
+  /** @param changed called when an address has another identity or other ports now, or (null) when it is forgotten */
   constructor(questions: AddressQuestions, changed: (address: string, answer: PodAddress | null) => void) {
     this.questions = questions;
     this.changed = changed;
   }
 
-  /** All that are asked for, for a new stream. */
+  /** All that are asked about; a new stream begins with them. */
   all(): string[] {
     return [...this.entries.keys()];
   }
 
-  /** There is an answer. */
+  /** Whether there is an answer. */
   knows(address: string): boolean {
     return (this.entries.get(address)?.answer ?? null) !== null;
   }
 
   /**
-   * @param then called with the answer, at once if it is there; null: nothing can be said of this address
+   * Asks about an address.
+   * @param then called with the answer, at once if it is there; null: this address is not asked about
    * @returns stops waiting
    */
   ask(address: string, nowMs: number, then: (answer: PodAddress | null) => void): () => void {
@@ -73,7 +78,7 @@ export class PodAddresses {
 
   /**
    * A connection to this address begins.
-   * @param gone called when somebody else is at the address
+   * @param gone called when another pod has the address
    * @returns to be called when it has ended, with the time
    */
   use(address: string, gone: () => void): (nowMs: number) => void {
@@ -87,6 +92,7 @@ export class PodAddresses {
     };
   }
 
+  /** Takes the control plane's answer, or a change of it. */
   take(answer: PodAddress): void {
     const entry = this.entries.get(answer.address);
     if (entry === undefined) return;

@@ -4,16 +4,34 @@ import type { Logger } from '#core/program/log.ts';
 import { systemTimers, type Timers } from '#core/program/timers.ts';
 import { AdminServer } from '../admin/admin.ts';
 import { Credentials } from '../control/credentials.ts';
+import { applyResources, type ResourceTakers } from '../control/resources.ts';
 import { ConfigStream } from '../control/stream.ts';
 import { AccessLog } from '../observe/access-log/access-log.ts';
+import type { AccessLines } from '../observe/access-log/line-writer.ts';
 import { SidecarMetrics } from '../observe/counters/metrics.ts';
-import { CallReports } from '../observe/reports/reports.ts';
+import { TelemetryInForce } from '../observe/reports/telemetry-in-force.ts';
 import { reportTracedCalls, TracedCalls } from '../observe/reports/traced-calls.ts';
 import { RandomWords } from '../observe/tracing/ids.ts';
 import { MAX_EXPORTS } from '../observe/tracing/span-exporter.ts';
 import { Tracing } from '../observe/tracing/tracing.ts';
 import type { SidecarSettings } from './settings.ts';
-import { type ConfigQuestions, Sidecar, type Surroundings } from './sidecar.ts';
+import { type ConfigQuestions, Sidecar } from './sidecar.ts';
+
+/** What the program takes from the process that runs it. */
+export interface SidecarProgramDeps {
+  /** Monotonic ms. */
+  readonly now: () => number;
+  /** Unix ms. */
+  readonly wallClock: () => number;
+  /** In [0, 1). */
+  readonly random: () => number;
+  readonly accessLines: AccessLines;
+  /**
+   * Called when all listeners are open for the first time, just before the sidecar is ready: a pause then delays no
+   * call.
+   */
+  readonly startedUp?: () => void;
+}
 
 export interface SidecarProgram {
   /** Lets calls end, then stops everything. */
@@ -32,11 +50,11 @@ export async function startSidecar(
   settings: SidecarSettings,
   version: string,
   log: Logger,
-  around: Surroundings,
+  deps: SidecarProgramDeps,
   timers: Timers = systemTimers,
 ): Promise<SidecarProgram> {
   const metrics = new SidecarMetrics();
-  const shared = { controlPlane: settings.controlPlane, timers, random: around.random };
+  const shared = { controlPlane: settings.controlPlane, timers, random: deps.random };
   const credentials = new Credentials({
     ...shared,
     tokenFile: settings.tokenFile,
@@ -52,7 +70,7 @@ export async function startSidecar(
     namespace: settings.namespace,
     pod: settings.pod,
     addresses: () => sidecar.addresses(),
-    apply: (resources, removed) => sidecar.state.apply(resources, removed),
+    apply: (resources, removed) => applyResources(takers, resources, removed),
     log: log.child('config'),
   });
   const questions: ConfigQuestions = {
@@ -64,48 +82,41 @@ export async function startSidecar(
   const capture = settings.capture ? { podIps: settings.podIps, opaquePorts: settings.opaquePorts } : null;
   const tracing = new Tracing({
     settings: settings.tracing,
-    now: around.now,
-    wallClock: around.wallClock,
+    now: deps.now,
+    wallClock: deps.wallClock,
     random: new RandomWords(randomBytes(16)),
     version,
-    workload: () => ({ namespace: settings.namespace, pod: settings.pod, name: sidecar.state.workload?.name ?? '' }),
+    workload: () => ({ namespace: settings.namespace, pod: settings.pod, name: sidecar.workload?.name ?? '' }),
     counters: {
-      exported: (spans) => {
-        metrics.spansExported += spans;
-      },
+      exported: (spans) => metrics.spansExported.add(spans),
       dropped: (reason, spans) => metrics.spansDropped.add(reason, spans),
     },
     load: async (url) => (await import('../observe/tracing/otlp.ts')).createSpanSender(url, MAX_EXPORTS),
     log: log.child('tracing'),
   });
-  const accessLog = new AccessLog((line) => around.accessLines.access(line), around.wallClock);
-  const tracedCalls = new TracedCalls(around.wallClock);
+  const accessLog = new AccessLog((line) => deps.accessLines.access(line), deps.wallClock);
+  const tracedCalls = new TracedCalls(deps.wallClock);
   const stopReporting = reportTracedCalls(tracedCalls, stream, systemTimers);
-  const reports = new CallReports(tracing, accessLog, tracedCalls, settings.accessLog, log.child('telemetry'));
-  const sidecar = new Sidecar(log, around, metrics, reports, credentials, questions, capture);
+  const telemetry = new TelemetryInForce(tracing, accessLog, tracedCalls, settings.accessLog, log.child('telemetry'));
+  const { now, wallClock, random, startedUp = () => {} } = deps;
+  const sidecar = new Sidecar({ now, wallClock, random, startedUp, log, metrics, telemetry, credentials, questions, capture });
+  const takers: ResourceTakers = { ...sidecar.takers(), trust: { take: (bundle) => credentials.setTrust(bundle) } };
   const admin = new AdminServer({
     notReady: () => sidecar.notReady(),
     probes: { targets: settings.probes, podAddress: settings.podIps[0] ?? '127.0.0.1' },
-    metrics: (page) => {
-      const status = stream.status();
+    metrics: (page) =>
       metrics.write(page, {
         version,
-        certificateNotAfterMs: credentials.status().notAfterMs,
-        connectedToControlPlane: status.connected,
-        connects: status.connects,
-        resources: Object.keys(status.versions).length,
-        rejectedResources: Object.keys(status.rejected).length,
-        rejections: status.rejections,
-        lastAppliedMs: status.lastResponseMs,
-        configAgeSeconds: status.lastResponseMs === 0 ? Number.NaN : (around.wallClock() - status.lastResponseMs) / 1000,
+        nowMs: wallClock(),
+        certificate: credentials.status(),
+        stream: stream.status(),
         downstreamConnections: sidecar.connections.size,
-        ejectedEndpoints: sidecar.ejectedEndpoints(),
-        accessLines: around.accessLines,
-      });
-    },
+        ejectedEndpoints: sidecar.forwarding.ejectedEndpoints(),
+        accessLines: deps.accessLines,
+      }),
     configDump: () => ({ version, certificate: credentials.status(), stream: stream.status(), ...sidecar.dump() }),
     series: () => metrics.requests.all(),
-    unixMs: metrics.unixMs,
+    unixMs: metrics.requests.unixMs,
   });
   try {
     await admin.listen(settings.admin.host, settings.admin.port);
@@ -121,7 +132,7 @@ export async function startSidecar(
     async stop() {
       await sidecar.stop(settings.drainMs);
       stopReporting();
-      await reports.stop();
+      await telemetry.stop();
       stream.stop();
       credentials.stop();
       admin.close();

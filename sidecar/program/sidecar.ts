@@ -1,214 +1,171 @@
-// The data plane of one pod, assembled: state, inbound, outbound, counters, admin server, and a graceful end.
-// Where configuration and certificates come from is main.ts's business: it calls apply() and hands in the credentials.
+// The data plane of one pod, assembled: both directions, what forwards between them, captured ports, and a graceful
+// end. program.ts joins it to the control plane, which hands in resources by takers() and certificates by the
+// credentials.
 import { MtlsMode, type Workload } from '#core/contract/gen/weft/v1/mesh_pb.ts';
-import { ALPN_HTTP2 } from '#core/contract/names.ts';
 import type { Logger } from '#core/program/log.ts';
-import { DeadlineWheel } from '../forward/deadlines.ts';
-import type { CallOrigin } from '../forward/ended-call.ts';
-import type { PoolContext } from '../forward/pool.ts';
-import type { ProxyContext } from '../forward/proxy.ts';
-import { ReplayRing } from '../forward/replay.ts';
-import { Upstreams } from '../forward/upstreams.ts';
+import type { ResourceTakers } from '../control/resources.ts';
+import type { CallOrigin } from '../forward/outcome.ts';
 import { type Clock, newClock } from '../http/clock.ts';
 import { Inbound } from '../inbound/inbound.ts';
 import { DownstreamConnections } from '../link/connections.ts';
-import { type ClientCredentials, dial } from '../link/dial.ts';
+import type { ClientCredentials } from '../link/dial.ts';
 import type { DetectionOutcome } from '../link/listener.ts';
-import type { OriginalDestination } from '../link/original-dst.ts';
 import type { ServerCredentials } from '../link/tls.ts';
 import { deniedFlag } from '../observe/access-log/access-log.ts';
-import type { AccessLines } from '../observe/access-log/line-writer.ts';
 import type { SidecarMetrics } from '../observe/counters/metrics.ts';
-import { newSeriesSource } from '../observe/counters/series-source.ts';
-import type { CallReports } from '../observe/reports/reports.ts';
 import { newTcpObserver } from '../observe/reports/tcp-reports.ts';
+import type { TelemetryInForce } from '../observe/reports/telemetry-in-force.ts';
+import type { CapturedOutboundDeps } from '../outbound/deps.ts';
 import { DirectPorts } from '../outbound/direct-ports.ts';
-import { type CapturedContext, capturedOutbound, Outbound } from '../outbound/outbound.ts';
+import { capturedOutbound, Outbound } from '../outbound/outbound.ts';
 import type { AddressQuestions } from '../outbound/pod-addresses.ts';
-import { Captured, type CaptureSettings } from '../pod/captured.ts';
-import { portLabel } from '../route/labels.ts';
+import { Services } from '../outbound/services.ts';
+import { CapturedPorts, type CapturedPortsSettings } from '../pod/capture/ports.ts';
 import type { ServicePortRef } from '../route/records.ts';
-import { MeshState } from './state.ts';
+import { Forwarding } from './forwarding.ts';
+import { Listening } from './listening.ts';
 
 const TICK_MS = 1000;
-/** A listener that could not be opened is tried again so often, in ms. */
-const LISTEN_RETRY_MS = 1000;
-/** Callers with counters of their own; identities are ServiceAccounts, so they are few. */
-const MAX_CALLERS = 1000;
 /** Between two looks at whether the last call has ended, in ms. */
 const DRAIN_LOOK_MS = 50;
 
-/** Time and chance come from outside. */
-export interface Surroundings {
-  /** Monotonic ms. */
-  readonly now: () => number;
-  /** Unix ms. */
-  readonly wallClock: () => number;
-  /** In [0, 1). */
-  readonly random: () => number;
-  readonly accessLines: AccessLines;
-  /** Called when all listeners are open for the first time, just before the sidecar is ready: a pause costs nobody anything then. */
-  readonly startedUp?: () => void;
-}
-
 /** What the data plane asks of the control plane. */
 export interface ConfigQuestions extends AddressQuestions {
-  /** Asks for a Service; resolves when its configuration is in force or it is known not to exist. */
+  /**
+   * Asks for a Service, "<namespace>/<name>"; resolves when its configuration is in force or it is known not to exist.
+   */
   want(service: string): Promise<unknown>;
   /** The control plane answers. */
   connected(): boolean;
 }
 
-export type SidecarCredentials = ServerCredentials & ClientCredentials;
+export interface SidecarDeps {
+  /** Monotonic and Unix ms. */
+  readonly now: () => number;
+  readonly wallClock: () => number;
+  /** In [0, 1). */
+  readonly random: () => number;
+  /**
+   * Called when all listeners are open for the first time, just before the sidecar is ready: a pause then delays no
+   * call.
+   */
+  readonly startedUp: () => void;
+  readonly log: Logger;
+  readonly metrics: SidecarMetrics;
+  readonly telemetry: TelemetryInForce;
+  readonly credentials: ServerCredentials & ClientCredentials;
+  readonly questions: ConfigQuestions;
+  /** null: nothing is redirected to us, there are explicit listeners only. */
+  readonly capture: CapturedPortsSettings | null;
+}
 
 export class Sidecar {
-  readonly state: MeshState;
   readonly connections: DownstreamConnections;
-  private readonly log: Logger;
-  private readonly around: Surroundings;
+  readonly forwarding: Forwarding;
+  private readonly deps: SidecarDeps;
   private readonly clock: Clock;
-  private readonly metrics: SidecarMetrics;
-  private readonly reports: CallReports;
-  private readonly credentials: SidecarCredentials;
+  private readonly services: Services;
+  private readonly directs: DirectPorts;
   private readonly outbound: Outbound;
   private readonly inbound: Inbound;
-  /** null: explicit listeners only. */
-  private readonly captured: Captured | null;
-  private readonly directs: DirectPorts;
-  private readonly outboundUpstreams: Upstreams;
-  private readonly inboundUpstreams: Upstreams;
-  private readonly deadlines: DeadlineWheel;
-  private readonly replay = new ReplayRing();
-  private readonly callers = new Map<string, ProxyContext>();
-  /** Opening and closing of listeners, one after the other. */
-  private listening: Promise<void> = Promise.resolve();
-  private listenProblems: readonly string[] = ['the control plane has not said yet what to listen on'];
+  private readonly captured: CapturedPorts | null;
+  private readonly listening: Listening;
   private readonly timer: NodeJS.Timeout;
-  private startedUp = false;
-  private stopped = false;
+  private current: Workload | null = null;
+  private isStopping = false;
 
-  /** @param capture null where nothing is redirected to us */
-  constructor(
-    log: Logger,
-    around: Surroundings,
-    metrics: SidecarMetrics,
-    reports: CallReports,
-    credentials: SidecarCredentials,
-    questions: ConfigQuestions,
-    capture: CaptureSettings | null,
-  ) {
-    this.log = log;
-    this.around = around;
-    this.metrics = metrics;
-    this.reports = reports;
-    this.credentials = credentials;
-    this.clock = newClock(around.now);
-    this.deadlines = new DeadlineWheel(around.now);
-    this.connections = new DownstreamConnections(this.clock, around.wallClock);
-    const outbound = (to: OriginalDestination) => capturedOutbound(outboundContext, to);
-    const inbound = (to: OriginalDestination) => this.inbound.capturedHandler(to);
-    this.captured = capture === null ? null : new Captured(capture, this.clock, { outbound, inbound });
+  constructor(deps: SidecarDeps) {
+    const { now, wallClock, random, log, metrics, telemetry, credentials, questions, capture } = deps;
+    this.deps = deps;
+    this.clock = newClock(now);
+    this.connections = new DownstreamConnections(this.clock, wallClock);
     const hairpin = (address: string): string | undefined => this.captured?.hairpin(address);
-    const isOpaque = (port: number): boolean => this.captured?.isOpaque(port) ?? false;
-    const ejected = (ref: ServicePortRef, reason: string): void => metrics.ejections.add({ backend: portLabel(ref), reason });
-    this.outboundUpstreams = new Upstreams(this.poolContext(hairpin), ejected);
-    this.inboundUpstreams = new Upstreams(
-      this.poolContext(() => undefined),
-      ejected,
-    );
-    this.directs = new DirectPorts(this.outboundUpstreams, questions);
-    this.state = new MeshState(
-      this.outboundUpstreams,
-      { workload: (workload) => this.take(workload), pod: (answer) => this.directs.take(answer) },
-      around.random(),
-    );
-    const tcp = newTcpObserver(metrics, reports, around.now);
-    const shared = { credentials, connections: this.connections, log, wallClock: around.wallClock, isOpaque, tcp };
-    const counting = (direction: CallOrigin['direction']) => ({
-      detected: (outcome: DetectionOutcome) => metrics.detections.add({ direction, outcome }),
+    const workload = (): string => this.workloadLabel();
+    this.forwarding = new Forwarding({
+      clock: this.clock,
+      now,
+      wallClock,
+      random,
+      credentials,
+      metrics,
+      telemetry: telemetry.calls,
+      hairpin,
+      workload,
     });
-    const outboundContext: CapturedContext = {
-      ...shared,
-      ...counting('outbound'),
-      proxy: this.proxyContext(this.outboundUpstreams, false, { direction: 'outbound', caller: () => this.caller(), mtls: null }),
-      port: (ref) => this.state.port(ref),
+    const { outboundUpstreams } = this.forwarding;
+    this.services = new Services(outboundUpstreams, random());
+    this.directs = new DirectPorts(outboundUpstreams, questions);
+    const sideOf = (direction: CallOrigin['direction']) => ({
+      credentials,
+      connections: this.connections,
+      wallClock,
+      tcp: newTcpObserver(metrics, telemetry, now),
+      isOpaque: (port: number): boolean => this.captured?.isOpaque(port) ?? false,
+      detected: (outcome: DetectionOutcome) => metrics.detections.add({ direction, outcome }),
+      closed: (reason: string) => metrics.downstreamCloses.add(reason),
+    });
+    const outboundDeps: CapturedOutboundDeps = {
+      ...sideOf('outbound'),
+      log,
+      proxy: this.forwarding.outbound,
+      port: (ref) => this.services.port(ref),
       want: (service) => questions.want(service),
       connected: () => questions.connected(),
       hairpin,
-      addresses: this.state.addresses,
+      addresses: this.services.addresses,
       directs: this.directs,
-      closed: (reason) => metrics.downstreamCloses.add(reason),
     };
-    this.outbound = new Outbound(outboundContext);
+    this.outbound = new Outbound(outboundDeps);
     this.inbound = new Inbound({
-      ...shared,
-      ...counting('inbound'),
-      proxyFor: (caller) => this.inboundContext(caller),
-      workload: () => ({ namespace: this.state.workload?.namespace ?? '', name: this.state.workload?.name ?? '' }),
-      mtls: () => this.state.workload?.mtls ?? MtlsMode.PERMISSIVE,
-      tlsRefused: (reason, service) => {
-        metrics.tlsRefusals.add(reason);
-        log.info('inbound connection refused', { reason });
-        const nowMs = around.now();
-        const { origin } = this.inboundContext('');
-        const nothing = { endpoint: null, startMs: nowMs, endMs: nowMs, sent: 0, received: 0 };
-        reports.connectionEnded({ origin, service, ...nothing, error: deniedFlag(reason), reason });
-      },
-      closed: (reason) => metrics.downstreamCloses.add(reason),
+      ...sideOf('inbound'),
+      proxyFor: (caller) => this.forwarding.inboundOf(caller),
+      workload: () => ({ namespace: this.current?.namespace ?? '', name: this.current?.name ?? '' }),
+      mtls: () => this.current?.mtls ?? MtlsMode.PERMISSIVE,
+      tlsRefused: (reason, service) => this.refused(reason, service),
     });
+    this.captured =
+      capture === null
+        ? null
+        : new CapturedPorts(capture, this.clock, {
+            outbound: (to) => capturedOutbound(outboundDeps, to),
+            inbound: (to) => this.inbound.capturedHandler(to),
+          });
+    this.listening = new Listening((wanted) => this.open(wanted), deps.startedUp, log);
     this.timer = setInterval(() => this.tick(), TICK_MS);
+  }
+
+  /** The pod's own configuration; null: it has not come yet. */
+  get workload(): Workload | null {
+    return this.current;
+  }
+
+  /** What takes each kind of resource, but for trust, which is the credentials'. */
+  takers(): Omit<ResourceTakers, 'trust'> {
+    const { services, directs } = this;
+    return {
+      workload: { take: (workload) => this.take(workload) },
+      endpoints: { take: (endpoints) => services.takeEndpoints(endpoints), remove: (key) => services.removeEndpoints(key) },
+      service: { take: (service) => services.takeService(service), remove: (key) => services.removeService(key) },
+      pod: { take: (answer) => directs.take(answer) },
+      address: { take: (address) => services.takeAddress(address), remove: (key) => services.removeAddress(key) },
+    };
   }
 
   /** '' when traffic can be served, else what is missing. */
   notReady(): string {
-    if (this.stopped) return 'stopping';
-    if (this.credentials.tlsServerContext() === null) return 'no certificate yet';
-    return this.listenProblems.join('; ');
+    if (this.isStopping) return 'stopping';
+    if (this.deps.credentials.tlsServerContext() === null) return 'no certificate yet';
+    return this.listening.problems.join('; ');
   }
 
   /** What is in force, for /config_dump. */
   dump(): object {
-    const backends = [...this.outboundUpstreams.dump()].map(({ backend, endpoints }) => ({
-      backend,
-      endpoints: endpoints.map(({ key, identity, pod, inFlight, ewmaMs, ejected }) => ({
-        endpoint: key,
-        identity,
-        pod,
-        inFlight,
-        latencyMs: ewmaMs,
-        ejected,
-      })),
-    }));
-    return { ...this.state.dump(), listenProblems: this.listenProblems, backends };
-  }
-
-  /** By backend, "ns/name:port": endpoints that get no calls now. */
-  ejectedEndpoints(): Map<string, number> {
-    const counts = new Map<string, number>();
-    for (const upstreams of [this.outboundUpstreams, this.inboundUpstreams]) {
-      for (const [ref, ejected] of upstreams.ejected(this.around.now()))
-        counts.set(portLabel(ref), (counts.get(portLabel(ref)) ?? 0) + ejected);
-    }
-    return counts;
-  }
-
-  /** Takes no new connections, lets calls end for so long, then drops what is left. */
-  async stop(drainMs: number): Promise<void> {
-    this.stopped = true;
-    await this.listening;
-    this.outbound.close();
-    this.inbound.close();
-    this.captured?.close();
-    const deadlineMs = this.around.now() + drainMs;
-    this.connections.drain(deadlineMs);
-    while (this.connections.size > 0 && this.around.now() < deadlineMs) {
-      await new Promise((resolve) => setTimeout(resolve, DRAIN_LOOK_MS));
-      this.tick();
-    }
-    clearInterval(this.timer);
-    this.connections.destroy();
-    this.outboundUpstreams.drain(0);
-    this.inboundUpstreams.drain(0);
+    return {
+      workload: this.current,
+      ...this.services.dump(),
+      listenProblems: this.listening.problems,
+      backends: this.forwarding.dump(),
+    };
   }
 
   /** Addresses that the control plane is asked about. */
@@ -216,86 +173,61 @@ export class Sidecar {
     return this.directs.addresses();
   }
 
-  private caller(): string {
-    const { workload } = this.state;
-    return workload === null ? '' : `${workload.namespace}/${workload.name || workload.pod}`;
+  /** Takes no new connections, lets calls end for so long, then drops what is left. */
+  async stop(drainMs: number): Promise<void> {
+    this.isStopping = true;
+    await this.listening.stop();
+    this.outbound.close();
+    this.inbound.close();
+    this.captured?.close();
+    const deadlineMs = this.deps.now() + drainMs;
+    this.connections.drain(deadlineMs);
+    while (this.connections.size > 0 && this.deps.now() < deadlineMs) {
+      await new Promise((resolve) => setTimeout(resolve, DRAIN_LOOK_MS));
+      this.tick();
+    }
+    clearInterval(this.timer);
+    this.connections.destroy();
+    this.forwarding.close();
   }
 
   private tick(): void {
     this.clock.update();
     const { nowMs } = this.clock;
-    this.outboundUpstreams.tick(nowMs);
-    this.inboundUpstreams.tick(nowMs);
+    this.forwarding.tick(nowMs);
     this.connections.tick(nowMs);
     this.directs.tick(nowMs);
-    this.metrics.expire(nowMs);
+    this.deps.metrics.expire(nowMs);
   }
 
   private take(workload: Workload): void {
+    this.current = workload;
     if (workload.mtls === MtlsMode.STRICT) this.inbound.endPlaintext();
-    this.reports.take(workload.telemetry);
-    this.listen(workload);
+    this.deps.telemetry.take(workload.telemetry);
+    if (!this.isStopping) this.listening.take(workload);
   }
 
-  /** Opens what the pod is to listen on; what fails is tried again until it works or the workload changes. */
-  private listen(workload: Workload): void {
-    this.listening = this.listening.then(async () => {
-      if (this.stopped || this.state.workload !== workload) return;
-      const problems = [
-        ...(await this.inbound.setListeners(workload.inbound)),
-        ...(await this.outbound.setListeners(workload.outbound)),
-        ...((await this.captured?.open()) ?? []),
-      ];
-      for (const problem of problems) if (!this.listenProblems.includes(problem)) this.log.error(problem);
-      if (problems.length === 0 && this.listenProblems.length > 0) {
-        this.log.info('listening', { inbound: workload.inbound.length, outbound: workload.outbound.length });
-        if (!this.startedUp) this.around.startedUp?.();
-        this.startedUp = true;
-      }
-      this.listenProblems = problems;
-      if (problems.length > 0) setTimeout(() => this.listen(workload), LISTEN_RETRY_MS).unref();
-    });
+  private async open(workload: Workload): Promise<string[]> {
+    return [
+      ...(await this.inbound.setListeners(workload.inbound)),
+      ...(await this.outbound.setListeners(workload.outbound)),
+      ...((await this.captured?.open()) ?? []),
+    ];
   }
 
-  private inboundContext(caller: string): ProxyContext {
-    let context = this.callers.get(caller);
-    if (context === undefined) {
-      const origin = { direction: 'inbound', caller: () => caller, mtls: caller !== '' } as const;
-      context = this.proxyContext(this.inboundUpstreams, caller !== '', origin);
-      if (this.callers.size < MAX_CALLERS) this.callers.set(caller, context);
-    }
-    return context;
+  /** Counts and logs a connection that the inbound side has refused. */
+  private refused(reason: string, service: ServicePortRef): void {
+    const { metrics, log, telemetry, now } = this.deps;
+    metrics.tlsRefusals.add(reason);
+    log.info('inbound connection refused', { reason });
+    const nowMs = now();
+    const { origin } = this.forwarding.inboundOf('');
+    const nothing = { endpoint: null, startMs: nowMs, endMs: nowMs, sent: 0, received: 0 };
+    telemetry.connectionEnded({ origin, service, ...nothing, error: deniedFlag(reason), reason });
   }
 
-  private proxyContext(upstreams: Upstreams, refuseUnprocessed: boolean, origin: CallOrigin): ProxyContext {
-    return {
-      clock: this.clock,
-      random: this.around.random,
-      upstreams,
-      deadlines: this.deadlines,
-      stats: newSeriesSource(this.metrics, origin),
-      origin,
-      telemetry: this.reports.calls,
-      replay: this.replay,
-      refuseUnprocessed,
-    };
-  }
-
-  private poolContext(localAddressFor: (address: string) => string | undefined): PoolContext {
-    return {
-      clock: this.clock,
-      wallClock: this.around.wallClock,
-      dial: ({ address, port, identity }, onOpen, onError) => {
-        const target = { address, port, identity, localAddress: localAddressFor(address) };
-        return dial(target, ALPN_HTTP2, this.credentials, this.clock, this.around.wallClock, { onOpen, onError });
-      },
-      opened: () => {
-        this.metrics.upstreamConnections++;
-      },
-      closed: (_connection, reason) => {
-        this.metrics.upstreamConnections--;
-        this.metrics.upstreamCloses.add(reason);
-      },
-    };
+  /** This workload as counters call it: "namespace/name", of a pod without a workload "namespace/pod". */
+  private workloadLabel(): string {
+    return this.current === null ? '' : `${this.current.namespace}/${this.current.name || this.current.pod}`;
   }
 }

@@ -1,5 +1,5 @@
 // Connections that are passed as TCP, as those see them who count and report them.
-import type { CallOrigin } from '../forward/ended-call.ts';
+import type { CallOrigin } from '../forward/outcome.ts';
 import type { ServicePortRef } from '../route/records.ts';
 
 export interface TcpConnection {

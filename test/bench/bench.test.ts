@@ -1,4 +1,5 @@
-// The parts of the benchmark that could lie: what counts as a whole answer, the configurations that are said to be equal, medians, options.
+// The parts of the benchmark that could lie: what counts as a whole answer, the configurations that are said to be
+// equal, medians, options.
 import http2 from 'node:http2';
 import type { AddressInfo } from 'node:net';
 import { expect } from 'chai';
@@ -60,7 +61,7 @@ describe('bench: whole answers', () => {
     expect(await wrong()).to.equal(0);
   });
 
-  it('are missed where one of them is not so', async () => {
+  it('are not counted where an answer lacks one of the three', async () => {
     const cases: [string, (stream: http2.ServerHttp2Stream) => void][] = [
       ['no trailers', reply(200, null)],
       ['another trailer', reply(200, { 'x-other': '0' })],
@@ -76,15 +77,15 @@ describe('bench: whole answers', () => {
     }
   });
 
-  it("are told from h2load's sums: 28 octets beside header block and body are the least", () => {
+  it("are counted by h2load's sums: 28 octets beside header block and body are the least", () => {
     // As h2load 1.52 counted 2000 answers of nghttpd with and without --trailer.
     expect(answersWithoutTrailers(2000, 220_544, 22_352, 142_000)).to.equal(0);
     expect(answersWithoutTrailers(2000, 220_544 - 20_000, 22_352, 142_000)).to.be.within(1900, 2000);
   });
 });
 
-describe('bench: configurations', () => {
-  it("Weft's objects are a GRPCRoute in force that names all methods, sets a header and splits 90/10", () => {
+describe('bench: the configurations that are compared', () => {
+  it('give Weft a GRPCRoute in force that names all methods, sets a header and splits 90/10', () => {
     const store = new ObjectStore();
     store.replaceAll(meshObjects({ methods: METHODS, backendAddress: '127.0.0.2', backendPorts: [9001, 9002], meshed: true }));
     const options = { trustDomain: 'cluster.local', strictReferenceGrants: false };
@@ -111,7 +112,7 @@ describe('bench: configurations', () => {
     expect([outbound[0].namespace, outbound[0].service]).to.deep.equal([service!.namespace, service!.name]);
   });
 
-  it("Envoy's has a route per method with the same header and split", () => {
+  it('give Envoy a route per method with the same header and split', () => {
     const text = JSON.stringify(
       envoyConfig({ listenPort: 1, backendPorts: [9001, 9002], methods: METHODS, upstreamTls: null, downstreamTls: null }),
     );
@@ -143,7 +144,7 @@ describe('bench: figures', () => {
     expect(text).to.match(/4,50 +weft +1,000 +5\.0 /);
   });
 
-  it('follow options; what is not known is refused by name', () => {
+  it('follow the options; an unknown option is refused by name', () => {
     const known = { peers: ['weft', 'envoy'], shapes: ['4,50', '1,1'], scenarios: ['plain', 'pair'] };
     expect(readOptions(['--only', 'envoy', '--shape', '1,1', '--quick'], known)).to.deep.equal({
       telemetry: false,

@@ -1,4 +1,5 @@
-// The parts of the telemetry benchmark that could lie: how spans are counted, what "loaded" means, Envoy's tracer, ratios, verdicts.
+// The parts of the telemetry benchmark that could lie: how spans are counted, what "loaded" means, Envoy's tracer,
+// ratios, verdicts.
 import type { AddressInfo } from 'node:net';
 import { expect } from 'chai';
 import fc from 'fast-check';
@@ -23,7 +24,10 @@ function field(number: number, content: Buffer): Buffer {
   return Buffer.concat([Buffer.from([number * 8 + 2, ...varint]), content]);
 }
 
-/** An export request: spans by scope by resource, each span of so many octets; with a resource, a scope and other fields between. */
+/**
+ * An export request: spans by scope by resource, each span of so many octets; with a resource, a scope and other fields
+ * between.
+ */
 function request(resources: readonly (readonly (readonly number[])[])[]): Buffer {
   const span = (octets: number): Buffer => field(2, field(5, Buffer.alloc(octets, 0x0a)));
   const other = Buffer.from([0x18, 0xff, 0x01, 0x39, 1, 2, 3, 4, 5, 6, 7, 8, 0x45, 1, 2, 3, 4]);
@@ -90,7 +94,7 @@ describe('bench: spans', () => {
     );
   });
 
-  it('are not counted in what is no such message', () => {
+  it('are not counted in anything but an export request', () => {
     const whole = request([[[10, 20]]]);
     expect(countSpans(whole.subarray(0, whole.length - 1))).to.equal(null);
     expect(countSpans(Buffer.from('{"resourceSpans":[]}'))).to.equal(null);
@@ -103,7 +107,7 @@ describe('bench: spans', () => {
     );
   });
 
-  it('that a sink takes are told with octets and requests; what is no OTLP is refused', async () => {
+  it('are reported by the sink with octets and requests; what is no OTLP is refused', async () => {
     const server = createSinkServer();
     await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
     const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
@@ -132,10 +136,10 @@ describe('bench: spans', () => {
   });
 });
 
-describe('bench: telemetry of peers', () => {
+describe('bench: the run with telemetry', () => {
   const work = { listenPort: 1, backendPorts: [9001, 9002], methods: ['/bench.A/One'], upstreamTls: null, downstreamTls: null };
 
-  it('Envoy samples the share that is asked for and sends batches as large as ours; without tracing there is no tracer', () => {
+  it('lets Envoy sample the share that is asked for and send batches as large as ours; without tracing it has no tracer', () => {
     expect(JSON.stringify(envoyConfig(work))).to.not.match(/tracing|traces/);
     const text = JSON.stringify(envoyConfig({ ...work, tracing: { share: 0.01, port: 4318, service: 'client' } }));
     expect(text).to.contain('"random_sampling":{"value":1}');
@@ -144,7 +148,7 @@ describe('bench: telemetry of peers', () => {
     expect(text).to.contain('"port_value":4318');
   });
 
-  it('packages are told from the sources of a map', () => {
+  it('finds the loaded packages in the sources of a source map', () => {
     const sources = [
       '../node_modules/@opentelemetry/sdk-trace/build/a.js',
       '../node_modules/@opentelemetry/sdk-trace/build/b.js',
@@ -155,7 +159,7 @@ describe('bench: telemetry of peers', () => {
     expect(packagesOf(sources, '@opentelemetry')).to.deep.equal(['@opentelemetry/api', '@opentelemetry/sdk-trace']);
   });
 
-  it('the run has its own defaults; what is asked for is stronger', () => {
+  it('has its own defaults, and options win over them', () => {
     const known = { peers: ['weft', 'envoy'], shapes: ['4,50', '1,1'], scenarios: ['plain', 'mtls', 'pair'] };
     const defaults = readOptions(['--telemetry'], known);
     expect(defaults).to.deep.include({ telemetry: true, shapes: ['4,50'], scenarios: ['mtls', 'pair'], rounds: 5 });
@@ -182,13 +186,13 @@ describe('bench: telemetry figures', () => {
       .rows.slice(1)
       .map(([verdict]) => verdict);
 
-  it('at the bounds are met', () => {
+  it('meet the bounds when they equal them', () => {
     expect(verdicts(good))
       .to.have.length(8)
       .and.to.satisfy((all: string[]) => all.every((verdict) => verdict === 'met'));
   });
 
-  it('beyond a bound are not, each by itself', () => {
+  it('fail a bound when they are beyond it, each by itself', () => {
     const replace = (peer: string, share: number, more: Partial<TelemetryRow>): Evidence => ({
       ...good,
       rows: good.rows.map((each) => (each.peer === peer && each.share === share ? { ...each, ...more } : each)),
@@ -211,13 +215,13 @@ describe('bench: telemetry figures', () => {
     }
   });
 
-  it('of all calls traced are not met by dropping spans', () => {
+  it('of all calls traced do not meet the bound by dropping spans', () => {
     const few = { ...spans, received: 989, dropped: 11 };
     const rows = good.rows.map((each) => (each.spans === null ? each : { ...each, spans: few }));
     expect(verdicts({ ...good, rows })).to.deep.equal(['met', 'met', 'NOT MET', 'NOT MET', 'met', 'met', 'met', 'met']);
   });
 
-  it('that nobody measured are neither', () => {
+  it('that were not measured neither meet nor fail', () => {
     const nothing: Evidence = { metrics: null, rows: [], loadedOff: null, loadedOn: null };
     expect(new Set(verdicts(nothing))).to.deep.equal(new Set(['not measured']));
     expect(asText([judge(nothing)])).to.contain('not measured');

@@ -49,11 +49,11 @@ describe('certs/authority', () => {
     expect(certificate.ca).to.equal(false);
   });
 
-  it('dates back two minutes and lasts 12 hours, or what is wished up to a day', async () => {
+  it('dates back two minutes and lasts 12 hours, or what is asked for up to a day', async () => {
     const nowMs = 1_800_000_000_500;
     const fixed = await Authority.create({ trustDomain, now: () => nowMs });
-    const life = async (wishMs: number): Promise<number> =>
-      (await fixed.issue(publicKey(), 'shop', 'checkout', wishMs)).notAfterMs - (nowMs - 500);
+    const life = async (askedMs: number): Promise<number> =>
+      (await fixed.issue(publicKey(), 'shop', 'checkout', askedMs)).notAfterMs - (nowMs - 500);
     expect((await fixed.issue(publicKey(), 'shop', 'checkout')).notBeforeMs).to.equal(nowMs - 500 - BACKDATE_MS);
     expect(await life(0)).to.equal(12 * HOUR_MS);
     expect(await life(20_000)).to.equal(20_000);
@@ -61,7 +61,7 @@ describe('certs/authority', () => {
     expect(await life(1e15)).to.equal(24 * HOUR_MS);
   });
 
-  it('T61 signs nothing that outlives it, and nothing once it has expired', async () => {
+  it('signs nothing that outlives it, and nothing once it has expired', async () => {
     let nowMs = Date.now();
     const short = await Authority.create({ trustDomain, now: () => nowMs, lifetimeMs: HOUR_MS });
     nowMs += HOUR_MS / 2;
@@ -126,14 +126,14 @@ describe('certs/authority', () => {
 });
 
 describe('certs/bootstrap', () => {
-  it('T62 replicas that start at once end with one authority', async () => {
+  it('replicas that start at once end with one authority', async () => {
     const store = new MemoryStore();
     const replicas = await Promise.all([1, 2, 3].map(() => bootstrapAuthority(store, settings)));
     expect(new Set(replicas.map(({ certificate }) => certificate.fingerprint256)).size).to.equal(1);
     expect((await bootstrapAuthority(store, settings)).certificate.fingerprint256).to.equal(replicas[0]!.certificate.fingerprint256);
   });
 
-  it('T62 never makes a new root beside one that cannot be used', async () => {
+  it('never makes a new root beside one that cannot be used', async () => {
     const store = new MemoryStore({ certificate: 'damaged', key: 'damaged' });
     await rejects(bootstrapAuthority(store, settings), AuthorityError, 'not a certificate');
     expect(await store.read()).to.deep.equal({ certificate: 'damaged', key: 'damaged' });
@@ -141,17 +141,17 @@ describe('certs/bootstrap', () => {
 });
 
 describe('certs/rotation', () => {
-  it('renews the server certificate at half its life, with a new key, and tells', async () => {
+  it('renews the server certificate at half its life, with a new key, and says so', async () => {
     const timers = new ManualTimers(1_800_000_000_000);
     const authority = await Authority.create({ trustDomain, now: () => timers.now() });
     const rotation = new ServerRotation({ authority, timers, random: () => 0.5, lifetimeMs: 20_000 });
     const first = await rotation.start();
     expect(first.identity).to.equal('spiffe://cluster.local/ns/weft-system/sa/weft-control-plane');
-    const told = new Promise<unknown>((resolve) => rotation.onChange(resolve));
+    const renewed = new Promise<unknown>((resolve) => rotation.onChange(resolve));
     timers.advance(9_999);
     expect(rotation.current()).to.equal(first);
     timers.advance(1);
-    const second = await told;
+    const second = await renewed;
     expect(rotation.current()).to.equal(second);
     expect(rotation.current()!.key.equals(first.key)).to.equal(false);
     expect(rotation.current()!.notAfterMs).to.equal(first.notAfterMs + 10_000);

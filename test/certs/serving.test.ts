@@ -1,4 +1,5 @@
-// Serving certificates: what stands in them, and that TLS clients take them for the names they hold (server.test.ts of the injector does so live).
+// Serving certificates: what stands in them, and that TLS clients take them for the names they hold (server.test.ts of
+// the injector does so live).
 import 'reflect-metadata';
 import { webcrypto, X509Certificate } from 'node:crypto';
 import * as x509 from '@peculiar/x509';
@@ -48,7 +49,7 @@ describe('serving certificates', () => {
     expect(notAfterOf('x')).to.equal(0);
   });
 
-  it('refuse an authority with a key that they cannot sign with, such as one that somebody else has put there', async () => {
+  it('refuse an authority with a key that they cannot sign with, such as one that a person has put there', async () => {
     for (const algorithm of [
       { name: 'ECDSA', namedCurve: 'P-384', hash: 'SHA-384' },
       { name: 'RSASSA-PKCS1-v1_5', hash: 'SHA-256', publicExponent: new Uint8Array([1, 0, 1]), modulusLength: 2048 },

@@ -11,7 +11,7 @@ function rendered(source: string, data: unknown = {}): string {
   return render(body, defined, data as Value);
 }
 
-describe('templates', () => {
+describe('chart/template', () => {
   const data = { a: { b: 'x' }, list: ['p', 'q'], map: { z: 1, m: 2 }, no: false, yes: true, zero: 0, empty: {}, nothing: null };
 
   const SAME: readonly [source: string, expected: string][] = [
@@ -131,6 +131,12 @@ describe('templates', () => {
         }
       }),
     );
+  });
+
+  it('quotes words that kubectl would not read as text', () => {
+    for (const word of ['yes', '0400', '0o17', '-0O7', '0B11', '0X1f', '1_000', '+_1', '0_o7', '1e3', '.inf', '2026-01-01', '1:30', '~'])
+      expect(rendered('v: {{ toYaml .word }}', { word }), word).to.equal(`v: "${word}"`);
+    for (const word of ['0o8', '0x', '1e400x', 'yEs']) expect(rendered('v: {{ toYaml .word }}', { word }), word).to.equal(`v: ${word}`);
   });
 
   it('quotes any string so that YAML reads it back', () => {

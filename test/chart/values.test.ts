@@ -4,25 +4,27 @@ import fc from 'fast-check';
 import { weftChart } from '#chart/chart.ts';
 import { problemsOf } from '#chart/schema.ts';
 import { mergeValues, parseSet, parseValues, ValuesError } from '#chart/values.ts';
-import { type InstallWishes, valuesOf } from '#cli/install/install.ts';
+import { type InstallOptions, valuesOf } from '#cli/installation/objects.ts';
 
-describe('values', () => {
+describe('chart: values', () => {
   const chart = weftChart();
   // biome-ignore lint/suspicious/noExplicitAny: the tests say which values there are
-  const wish = (over: Partial<InstallWishes>) => valuesOf({ ha: false, files: [], set: [], ...over }, chart) as any;
+  const valuesFor = (over: Partial<InstallOptions>) => valuesOf({ ha: false, files: [], set: [], ...over }, chart) as any;
 
   it('are the defaults, then the file of high availability, then files, then sets', () => {
-    expect(wish({})).to.deep.equal(mergeValues(parseValues(chart.files.get('values.yaml') ?? '', ''), { namespace: { create: true } }));
+    expect(valuesFor({})).to.deep.equal(
+      mergeValues(parseValues(chart.files.get('values.yaml') ?? '', ''), { namespace: { create: true } }),
+    );
     const files = [
       { name: 'a.yaml', text: 'controlPlane: { replicas: 7 }\ninjector: { replicas: 7 }' },
       { name: 'b.yaml', text: 'injector: { replicas: 8 }' },
       { name: 'empty.yaml', text: '# nothing' },
     ];
-    const values = wish({ ha: true, files, set: ['injector.replicas=9', 'trustDomain=a.b,meshName=m'] });
+    const values = valuesFor({ ha: true, files, set: ['injector.replicas=9', 'trustDomain=a.b,meshName=m'] });
     expect([values.controlPlane.replicas, values.injector.replicas, values.injector.failurePolicy]).to.deep.equal([7, 9, 'Fail']);
     expect([values.trustDomain, values.meshName]).to.deep.equal(['a.b', 'm']);
     expect(values.controlPlane.resources.requests.cpu).to.equal('100m');
-    expect(wish({ set: ['controlPlane.resources.limits.memory=null'] }).controlPlane.resources.limits).to.deep.equal({});
+    expect(valuesFor({ set: ['controlPlane.resources.limits.memory=null'] }).controlPlane.resources.limits).to.deep.equal({});
   });
 
   const SETS: readonly [words: string, values: unknown][] = [
@@ -42,7 +44,7 @@ describe('values', () => {
   const schema = JSON.parse(chart.files.get('values.schema.json') ?? '');
   for (const [words, values] of SETS) it(`--set ${words}`, () => expect(parseSet(words, schema)).to.deep.equal(values));
 
-  const WRONG: readonly [wishes: Partial<InstallWishes>, message: string][] = [
+  const WRONG: readonly [options: Partial<InstallOptions>, message: string][] = [
     [{ set: ['injector.replica=2'] }, 'there is no value injector.replica, did you mean "injector.replicas"?'],
     [{ set: ['failurePolicy=Fail'] }, 'there is no value failurePolicy, did you mean "injector.failurePolicy"?'],
     [{ set: ['replicas=2'] }, 'there is no value replicas, did you mean "controlPlane.replicas" or "injector.replicas"?'],
@@ -71,10 +73,10 @@ describe('values', () => {
       '2 values are wrong:\n  trustDomain: "A" does not match ^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$\n  pdb.enabled must be true or false, not 1',
     ],
   ];
-  for (const [wishes, message] of WRONG) {
-    it(`refuses ${JSON.stringify(wishes)}`, () => {
+  for (const [options, message] of WRONG) {
+    it(`refuses ${JSON.stringify(options)}`, () => {
       try {
-        wish(wishes);
+        valuesFor(options);
       } catch (error) {
         expect(error).to.be.instanceOf(ValuesError);
         expect((error as Error).message).to.equal(message);
@@ -85,16 +87,16 @@ describe('values', () => {
     });
   }
 
-  it('say file and place of broken YAML', () => {
-    expect(() => wish({ files: [{ name: 'v.yaml', text: 'a: [1\nb: 2' }] })).to.throw(ValuesError, /^v\.yaml: .* at line 2/);
-    expect(() => wish({ files: [{ name: 'v.yaml', text: 'pdb: {}\npdb: {}' }] })).to.throw(ValuesError, /^v\.yaml: .*unique/);
+  it('name file and place of broken YAML', () => {
+    expect(() => valuesFor({ files: [{ name: 'v.yaml', text: 'a: [1\nb: 2' }] })).to.throw(ValuesError, /^v\.yaml: .* at line 2/);
+    expect(() => valuesFor({ files: [{ name: 'v.yaml', text: 'pdb: {}\npdb: {}' }] })).to.throw(ValuesError, /^v\.yaml: .*unique/);
   });
 
-  it('YAML 1.1 counts, as in Helm', () => {
+  it('are read as Helm reads YAML', () => {
     expect(parseValues('a: yes\nb: 010\nc: 12:30\nd: 2026-01-01', '')).to.deep.equal({ a: true, b: 8, c: '12:30', d: '2026-01-01' });
   });
 
-  it('any words are taken or refused, and never change what objects are', () => {
+  it('of any --set are taken or refused, and never change Object.prototype', () => {
     const words = fc.array(
       fc.constantFrom('controlPlane', '.', '=', ',', '{', '}', '\\', 'replicas', '3', '__proto__', 'null', '[0]', 'é'),
       { maxLength: 12 },

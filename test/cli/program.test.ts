@@ -24,7 +24,7 @@ describe('weft', () => {
     expect(JSON.parse((await weft('version', '-o', 'json')).out)).to.deep.equal({ weft: VERSION, node: process.versions.node });
   });
 
-  it('helps with code 0 when asked, and with code 2 when nothing was said', async () => {
+  it('helps with code 0 when asked, and with code 2 when no verb was given', async () => {
     for (const words of [['--help'], ['help'], ['help', 'explain'], ['explain', '--help']]) {
       const { code, out } = await weft(...words);
       expect(code, words.join(' ')).to.equal(0);
@@ -46,7 +46,7 @@ describe('weft', () => {
     expect((await weft('explain', '.', '-o', 'xml')).code).to.equal(2);
   });
 
-  it('ends with 2 for wrong words and with 1 for what is not there, one line each', async () => {
+  it('ends with 2 for wrong usage and with 1 for what is not there, one line each', async () => {
     const usual = ['--to', 'payment', '--method', 'a.S/Get'];
     const wrong = await weft('explain', '.', '--from', 'a/b/c', ...usual);
     expect(wrong).to.include({ code: 2, out: '' });

@@ -38,7 +38,7 @@ import (
 func TestConformance(t *testing.T) { conformance.RunConformance(t) }
 `;
 
-/** First process of a pod: reaps what is orphaned, ends when told. */
+/** First process of a pod: reaps orphans, and ends by SIGTERM. */
 const PAUSE_MAIN = `package main
 
 import (
@@ -162,7 +162,7 @@ export const VERSIONS = { kubernetes: KUBERNETES, gatewayApi: GATEWAY_API.slice(
 
 /**
  * The path of a program, built if it is not in the cache (Kubernetes: minutes, the others: at most two).
- * @param say told what takes long, as a line. @throws Error that names the program and why it cannot be had
+ * @param say receives a line about what takes long. @throws Error that names the program and why it cannot be had
  */
 export async function binary(name: BinaryName, say?: (line: string) => void): Promise<string> {
   return path.join(await goBuild(RECIPES[MADE_BY[name]], say), name);
@@ -180,8 +180,10 @@ export async function binaries<N extends BinaryName>(names: readonly N[], say?: 
  * @throws Error when the module cannot be had
  */
 export async function crds(channel: 'standard' | 'experimental'): Promise<string> {
-  const told = JSON.parse(await go(['mod', 'download', '-json', `sigs.k8s.io/gateway-api@${GATEWAY_API}`], os.tmpdir())) as { Dir: string };
-  const directory = path.join(told.Dir, 'config', 'crd', channel);
+  const download = JSON.parse(await go(['mod', 'download', '-json', `sigs.k8s.io/gateway-api@${GATEWAY_API}`], os.tmpdir())) as {
+    Dir: string;
+  };
+  const directory = path.join(download.Dir, 'config', 'crd', channel);
   const files = readdirSync(directory).filter((name) => name.endsWith('.yaml') && name !== 'kustomization.yaml');
   return files.map((name) => readFileSync(path.join(directory, name), 'utf8')).join('\n---\n');
 }

@@ -1,4 +1,5 @@
-// The parts of the test cluster that need no cluster: its network's plan, its processes' records, its certificates, what it misses.
+// The parts of the test cluster that need no cluster: its network's plan, its processes' records, its certificates,
+// what it misses.
 import { X509Certificate } from 'node:crypto';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import os from 'node:os';
@@ -44,7 +45,7 @@ describe('processes of a test cluster', () => {
   });
   const node = (script: string) => [process.execPath, '-e', script];
 
-  it('are recorded, write to their log and end when told', async () => {
+  it('are recorded, write to their log and can be ended', async () => {
     const record = await startProcess(directory, 'one', node('console.log("hello", process.env.WORD); setInterval(() => {}, 1000)'), {
       WORD: 'you',
     });
@@ -65,7 +66,7 @@ describe('processes of a test cluster', () => {
     expect(isRunning(record)).to.equal(true);
   });
 
-  it('that cannot be started say so', async () => {
+  it('that cannot be started are reported', async () => {
     let message = '';
     await startProcess(directory, 'none', ['/nowhere/program']).catch((error: Error) => (message = error.message));
     expect(message).to.match(/^none cannot be started: .*ENOENT/);

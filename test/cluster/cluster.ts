@@ -1,4 +1,5 @@
-// A real single-node Kubernetes from binaries, inside one network namespace, on a Linux machine with root: up, down, and single programs of it.
+// A real single-node Kubernetes from binaries, inside one network namespace, on a Linux machine with root: up, down,
+// and single programs of it.
 import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { locked } from '../support/go-build.ts';
@@ -56,7 +57,7 @@ interface Saved {
   readonly network: string;
   readonly nodeAddress: string;
   readonly kubectl: string;
-  /** The test run it is for; absent: it stays until someone takes it down. */
+  /** The test run it is for; absent: it stays until it is taken down. */
   readonly run?: Pick<ProcessRecord, 'pid' | 'startTime'>;
 }
 
@@ -124,7 +125,10 @@ async function apiServerReady({ directory, kubectl, kubeconfig }: RunningCluster
   });
 }
 
-/** The cluster of this directory, if all of its programs run, but those stopped on purpose; not one that an ended test run left behind. */
+/**
+ * The cluster of this directory, if all of its programs run, but those stopped on purpose; not one that an ended test
+ * run left behind.
+ */
 export function findCluster(directory = CLUSTER_DIRECTORY): RunningCluster | undefined {
   if (!existsSync(savedFile(directory))) return undefined;
   const saved = JSON.parse(readFileSync(savedFile(directory), 'utf8')) as Saved;
@@ -175,7 +179,8 @@ async function startAll(directory: string, places: Places, saved: Saved, log: Cl
 }
 
 /**
- * Brings the cluster of `directory` up: an empty one with a node that is ready. One that runs is returned as it is; what an earlier run left is
+ * Brings the cluster of `directory` up: an empty one with a node that is ready. One that runs is returned as it is;
+ * what an earlier run left is
  * taken away first.
  * @throws Error that says what is missing, or which program failed with its last lines
  */
@@ -228,19 +233,22 @@ async function bringUp({ directory, log, temporary = false }: ClusterSettings & 
   }
 }
 
-/** Takes the cluster of `directory` down, whatever state it is in. @throws Error naming what is left on the machine nevertheless */
+/**
+ * Takes the cluster of `directory` down, whatever state it is in.
+ * @throws Error naming what is left on the machine nevertheless
+ */
 export function down({ directory = CLUSTER_DIRECTORY, log }: ClusterSettings): Promise<void> {
   return locked(lockOf(directory), () => takeDown({ directory, log }));
 }
 
-/** `keepLogs`: what its programs said stays, to find out why it did not come up. */
+/** @param keepLogs leaves the logs of its programs, so that one can find out why it did not come up */
 async function takeDown({ directory, log, keepLogs = false }: ClusterSettings & { directory: string; keepLogs?: boolean }): Promise<void> {
   const startedAt = Date.now();
   const network = networkName(directory);
   const stop = (name: string) => stopProcess(directory, name);
   await Promise.all(['kubelet', 'proxy', 'scheduler', 'controller-manager'].map(stop));
   await removeTasks(directory);
-  // Nobody needs its farewell, which takes seconds.
+  // An orderly end takes seconds and is of no use here.
   await stopProcess(directory, 'apiserver', 'SIGKILL');
   await Promise.all(['etcd', 'containerd'].map(stop));
   await Promise.all(records(directory).map(({ name }) => stop(name)));

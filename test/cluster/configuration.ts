@@ -1,4 +1,5 @@
-// What the cluster's programs are started with: arguments and configuration files as text. Each odd flag says what breaks without it.
+// What the cluster's programs are started with: arguments and configuration files as text. Each odd flag says what
+// breaks without it.
 import { DNS_SERVICE_ADDRESS, NODE_POD_RANGE, POD_RANGE, SERVICE_RANGE } from './network.ts';
 
 export const NODE_NAME = 'node1';
@@ -92,7 +93,9 @@ export function kubeletConfig({ directory }: Pick<Places, 'directory'>): string 
   });
 }
 
-/** What a component is started with. Paths may be relative to the cluster's directory, which is its working directory. */
+/**
+ * What a component is started with. Paths may be relative to the cluster's directory, which is its working directory.
+ */
 export function commandOf(component: Component, { directory, nodeAddress, binaries }: Places): string[] {
   switch (component) {
     case 'containerd':
@@ -123,7 +126,7 @@ export function commandOf(component: Component, { directory, nodeAddress, binari
         '--kubelet-client-key=pki/admin.key',
         // The node's name does not resolve: exec would fail.
         '--kubelet-preferred-address-types=InternalIP',
-        // Watchers are told at once that it goes away; it need not wait for them.
+        // It ends its watches at once when it goes away, and need not wait for them.
         '--shutdown-delay-duration=0s',
       ];
     case 'controller-manager':

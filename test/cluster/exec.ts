@@ -37,7 +37,7 @@ export function exec(command: string, args: readonly string[], settings: ExecSet
     };
     child.stdout?.on('data', collect(out));
     child.stderr?.on('data', collect(err));
-    // Who does not read its input to the end says so with its exit code.
+    // A program that does not read its input to the end shows that by its exit code.
     child.stdin?.on('error', () => {});
     child.stdin?.end(settings.input ?? '');
     child.on('error', (error) => resolve({ stdout: '', stderr: error.message, code: 127 }));

@@ -1,4 +1,5 @@
-// The images a test cluster needs, and what is in each: Weft's own, the shop's, the suite's echo application, CoreDNS, pause.
+// The images a test cluster needs, and what is in each: Weft's own, the shop's, the suite's echo application, CoreDNS,
+// pause.
 import { existsSync, readdirSync, readFileSync, realpathSync } from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
@@ -45,7 +46,10 @@ const ACCOUNTS: Layer = [
 
 let nodeLayer: Promise<Layer> | undefined;
 
-/** Node and what it needs to run: the layer that the images of Weft and of the shop share. Without symbols, where the machine has strip(1). */
+/**
+ * Node and what it needs to run: the layer that the images of Weft and of the shop share. Without symbols, where the
+ * machine has strip(1).
+ */
 function node(): Promise<Layer> {
   nodeLayer ??= (async () => {
     const stripped = path.join(os.tmpdir(), `weft-node-${process.pid}`);

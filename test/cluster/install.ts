@@ -24,7 +24,11 @@ export function manifests({ image, args = [] }: Pick<InstallSettings, 'image' | 
   return must(process.execPath, [path.join(ROOT, 'dist', 'weft.mjs'), 'install', ...set, ...args]);
 }
 
-/** Installs, and waits until all of it is ready. A Weft that is there already is restarted: its image may be another one now. @throws Error that says what is not ready */
+/**
+ * Installs, and waits until all of it is ready. A Weft that is there already is restarted: its image may be another one
+ * now.
+ * @throws Error that says what is not ready
+ */
 export async function installWeft(settings: InstallSettings): Promise<void> {
   const inSystem = ['--kubeconfig', settings.kubeconfig, '-n', SYSTEM_NAMESPACE];
   const wasThere = (await exec(settings.kubectl, [...inSystem, 'get', ...DEPLOYMENTS])).code === 0;
@@ -41,7 +45,8 @@ export async function installWeft(settings: InstallSettings): Promise<void> {
 }
 
 /**
- * Waits until injectors that were told to stop have ended: over a connection that it keeps, the API server may ask one of them once more, and the
+ * Waits until injectors that are stopping have ended: over a connection that it keeps, the API server may ask one of
+ * them once more, and the
  * pod has what was set before.
  * @param kubectl runs kubectl in the system namespace and gives its standard output
  * @throws Error naming those that do not end

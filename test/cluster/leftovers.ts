@@ -1,4 +1,5 @@
-// What a cluster leaves on the machine besides its processes: containers, mounts, cgroups, sockets, CNI's and the kubelet's files. Taken away here.
+// What a cluster leaves on the machine besides its processes: containers, mounts, cgroups, sockets, CNI's and the
+// kubelet's files. Taken away here.
 import { existsSync, lstatSync, readdirSync, readFileSync, readlinkSync, rmdirSync, rmSync } from 'node:fs';
 import path from 'node:path';
 import { containerdSocket } from './configuration.ts';
@@ -22,7 +23,10 @@ function commandLine(pid: number): string[] {
   }
 }
 
-/** containerd's shims of this cluster, recognised by the address of its socket on their command line, and all that runs below them. */
+/**
+ * containerd's shims of this cluster, recognised by the address of its socket on their command line, and all that runs
+ * below them.
+ */
 export function containerPids(directory: string): number[] {
   const socket = containerdSocket(directory);
   const pids = allPids();
@@ -96,7 +100,7 @@ function removeCgroups(containers: readonly string[]): void {
     try {
       rmdirSync(directory);
     } catch {
-      // A process is still ending in it: the kernel keeps an empty folder, which harms nobody.
+      // A process is still ending in it: the kernel keeps an empty folder, which does no harm.
     }
   };
   const search = (directory: string, depth: number): void => {

@@ -1,4 +1,4 @@
-// `npm run cluster -- <verb>`: the test cluster, for people.
+// `npm run cluster -- <verb>`: the test cluster, as people use it.
 import { existsSync } from 'node:fs';
 import { BINARIES, binary } from './binaries.ts';
 import { CLUSTER_DIRECTORY, componentStates, down, findCluster, type RunningCluster, up } from './cluster.ts';

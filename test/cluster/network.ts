@@ -1,4 +1,5 @@
-// The network a test cluster lives in: a namespace of its own, one link to the host, an address range no other clone uses.
+// The network a test cluster lives in: a namespace of its own, one link to the host, an address range no other clone
+// uses.
 import { createHash } from 'node:crypto';
 import os from 'node:os';
 import { exec, must } from './exec.ts';
@@ -25,12 +26,17 @@ export function inNetwork(network: Pick<ClusterNetwork, 'name'>, argv: readonly 
   return ['nsenter', `--net=/run/netns/${network.name}`, ...argv];
 }
 
-/** Name of the network of the cluster whose state is in `directory`: the same for each run, another for another clone. */
+/**
+ * Name of the network of the cluster whose state is in `directory`: the same for each run, another for another clone.
+ */
 export function networkName(directory: string): string {
   return `weft-${createHash('sha256').update(directory).digest('hex').slice(0, 8)}`;
 }
 
-/** The address range: by the directory, the next free one if another link of this host has it. `taken`: the host's IPv4 addresses. */
+/**
+ * The address range: by the directory, the next free one if another link of this host has it. `taken`: the host's IPv4
+ * addresses.
+ */
 export function planNetwork(directory: string, taken: readonly string[]): ClusterNetwork {
   const digest = createHash('sha256').update(directory).digest();
   const wish = digest.readUInt32BE(4) % RANGES;

@@ -93,7 +93,8 @@ export function kubeconfig(server: string, authority: string, user: Pem): string
 }
 
 /**
- * Writes what Kubernetes' programs read, into `directory`: ca, server, admin and node as .crt and .key, sa.key and sa.pub,
+ * Writes what Kubernetes' programs read, into `directory`: ca, server, admin and node as .crt and .key, sa.key and
+ * sa.pub,
  * and `<kubeconfigFile>` (admin) and node.conf.
  */
 export async function writePki(settings: {

@@ -1,4 +1,5 @@
-// Long-running programs of a test cluster: started once, recorded with pid and start time, so that a later run ends just those.
+// Long-running programs of a test cluster: started once, recorded with pid and start time, so that a later run ends
+// just those.
 import { spawn } from 'node:child_process';
 import { closeSync, existsSync, mkdirSync, openSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
@@ -70,7 +71,10 @@ export function records(directory: string): ProcessRecord[] {
     .filter((record) => record !== undefined);
 }
 
-/** Starts a program that outlives us; its output is appended to logs/<name>.log. @throws Error when it cannot be started */
+/**
+ * Starts a program that outlives us; its output is appended to logs/<name>.log.
+ * @throws Error when it cannot be started
+ */
 export async function startProcess(
   directory: string,
   name: string,

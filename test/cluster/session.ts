@@ -17,7 +17,10 @@ export interface Session {
   kubectl(args: readonly string[], settings?: { input?: string; timeoutMs?: number }): Promise<Finished>;
   /** Applies YAML or JSON documents. @throws Error with what kubectl said */
   apply(yaml: string): Promise<void>;
-  /** `kubectl wait` for a condition, such as `waitFor('pod/a', 'Ready', { namespace: 'shop' })`. @throws Error when it does not hold in time */
+  /**
+   * `kubectl wait` for a condition, such as `waitFor('pod/a', 'Ready', { namespace: 'shop' })`.
+   * @throws Error when it does not hold in time
+   */
   waitFor(object: string, condition: string, settings?: { namespace?: string; seconds?: number }): Promise<void>;
   /** Ends one of the cluster's programs, and starts it again. @throws Error on an external cluster */
   stop(name: Component, signal?: 'SIGTERM' | 'SIGKILL'): Promise<void>;

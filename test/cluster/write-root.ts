@@ -1,4 +1,5 @@
-// Writes the files of Weft's image into a directory, for the Containerfile: both ways to the image have one list of what is in it.
+// Writes the files of Weft's image into a directory, for the Containerfile: both ways to the image have one list of
+// what is in it.
 // node test/cluster/write-root.ts DIRECTORY
 import { chmodSync, mkdirSync, symlinkSync, writeFileSync } from 'node:fs';
 import path from 'node:path';

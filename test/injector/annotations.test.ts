@@ -1,32 +1,10 @@
-// Quantities as people write them; what the sidecar is handed, its own parsers take.
+// What annotations change of an injected pod; what the sidecar gets, its own parsers take.
 import fs from 'node:fs';
 import path from 'node:path';
 import { expect } from 'chai';
+import { parseProbes } from '#core/contract/probes.ts';
 import { inject } from '#injector/inject.ts';
-import { parseQuantity } from '#injector/quantity.ts';
-import { parseProbes } from '#sidecar/pod/probe/targets.ts';
 import { readCase, runCase } from './golden-case.ts';
-
-describe('quantities', () => {
-  it('are those of Kubernetes', () => {
-    const values = {
-      '1': 1,
-      '0.5': 0.5,
-      '.5': 0.5,
-      '1.': 1,
-      '100m': 0.1,
-      '2k': 2000,
-      '64Mi': 67_108_864,
-      '1e3': 1000,
-      '1E2': 100,
-      '2E': 2e18,
-      '+1': 1,
-    };
-    for (const [text, value] of Object.entries(values)) expect(parseQuantity(text), text).to.equal(value);
-    for (const text of ['', 'm', '-1', '64MB', '1 Mi', '1K', 'NaN', '0x10', '1,5', 'Infinity', '1'.repeat(30)])
-      expect(parseQuantity(text), text).to.equal(null);
-  });
-});
 
 describe('annotations that sidecars follow', () => {
   it('leave no trace in what is injected', () => {

@@ -1,11 +1,12 @@
-// A golden case of injection: a YAML file with options, a pod, and behind `--- # expected` the decision, the warnings and the patch.
+// A golden case of injection: a YAML file with options, a pod, and behind `--- # expected` the decision, the warnings
+// and the patch.
 import { parseAllDocuments, stringify } from 'yaml';
 import type { SidecarResources } from '#injector/annotations.ts';
 import type { InjectionSettings } from '#injector/containers.ts';
 import { decide, type NamespaceFacts } from '#injector/decide.ts';
 import { inject } from '#injector/inject.ts';
 import { type Operation, patchOf } from '#injector/patch.ts';
-import type { Pod } from '#injector/pod.ts';
+import type { InjectablePod } from '#injector/pod.ts';
 
 const MARK = '--- # expected\n';
 
@@ -32,7 +33,7 @@ export interface GoldenCase {
   /** The file up to the mark. */
   readonly given: string;
   readonly expected: string;
-  readonly pod: Pod;
+  readonly pod: InjectablePod;
   readonly namespace: NamespaceFacts;
   readonly settings: InjectionSettings;
 }
@@ -47,7 +48,7 @@ export function readCase(text: string): GoldenCase {
   const given = at < 0 ? text : text.slice(0, at);
   const documents = parseAllDocuments(given).map((document) => document.toJS() as Record<string, unknown>);
   const options = (documents.find((document) => !('kind' in document)) ?? {}) as Options;
-  const pod = documents.find(({ kind }) => kind === 'Pod') as Pod;
+  const pod = documents.find(({ kind }) => kind === 'Pod') as InjectablePod;
   return {
     given,
     expected: at < 0 ? '' : text.slice(at + MARK.length),
@@ -59,7 +60,7 @@ export function readCase(text: string): GoldenCase {
 
 export interface Outcome {
   readonly decision: ReturnType<typeof decide>;
-  readonly after: Pod;
+  readonly after: InjectablePod;
   readonly patch: readonly Operation[];
   readonly warnings: readonly string[];
 }

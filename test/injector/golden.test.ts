@@ -1,4 +1,4 @@
-// The golden files of injection (T66): test/golden/injector/<case>.yaml. UPDATE_GOLDEN=1 rewrites what is expected.
+// The golden files of injection: test/golden/injector/<case>.yaml. UPDATE_GOLDEN=1 rewrites what is expected.
 import fs from 'node:fs';
 import path from 'node:path';
 import { expect } from 'chai';
@@ -43,7 +43,10 @@ describe('golden files of injection', () => {
   }
 });
 
-/** Takes away again what injection may add; the rest must be what it was, octet by octet. Probes are compared by the cases themselves. */
+/**
+ * Takes away again what injection may add; the rest must be what it was, octet by octet. Probes are compared by the
+ * cases themselves.
+ */
 function expectKept(golden: GoldenCase, after: { metadata?: Record<string, never>; spec: Record<string, never> }): void {
   const before = JSON.parse(JSON.stringify(golden.pod)) as typeof after;
   const rest = JSON.parse(JSON.stringify(after)) as typeof after;

@@ -1,4 +1,5 @@
-// An API server's memory for tests: objects by path, resourceVersions, conflicts; failures on demand. It speaks KubeClient, without sockets.
+// An API server's memory for tests: objects by path, resourceVersions, conflicts; failures on demand. It speaks
+// KubeClient, without sockets.
 import { applyPatch } from 'rfc6902';
 import { type KubeClient, KubeError, pathOf, type RequestOptions, type ResourcePath, type WatchOptions } from '#kube/api.ts';
 
@@ -14,7 +15,7 @@ export class MemoryApi implements KubeClient {
   readonly requests: string[] = [];
   /** Set: every request ends with it. */
   failure: KubeError | undefined;
-  /** Told of each change. */
+  /** Called for each change. */
   onChange: (path: string, object: Stored) => void = () => {};
   private version = 0;
   private readonly listeners = new Set<(key: string, object: Stored | undefined) => void>();
@@ -60,7 +61,7 @@ export class MemoryApi implements KubeClient {
     throw new KubeError(`no ${method} here`, 405, 'MethodNotAllowed');
   }
 
-  /** Never ends but by the signal, as a quiet watch does; tells of changes since then. */
+  /** Never ends but by the signal, as a quiet watch does; it reports changes since then. */
   watch(path: ResourcePath, { query, signal, onEvent }: WatchOptions): Promise<void> {
     const prefix = `${pathOf(path)}/`;
     const wanted = nameIn(query);

@@ -4,7 +4,7 @@ import fc from 'fast-check';
 import { applyPatch } from 'rfc6902';
 import { inject } from '#injector/inject.ts';
 import { patchOf } from '#injector/patch.ts';
-import type { Pod } from '#injector/pod.ts';
+import type { InjectablePod } from '#injector/pod.ts';
 import { SETTINGS } from './golden-case.ts';
 
 const NAMESPACE = { name: 'shop', labels: {}, annotations: {} };
@@ -28,7 +28,7 @@ describe('patchOf', () => {
   it('leads from any object to any other', () => {
     fc.assert(
       fc.property(object, object, (before, after) => {
-        expect(apply(before, patchOf(before as Pod, after as Pod))).to.deep.equal({ ...after });
+        expect(apply(before, patchOf(before as InjectablePod, after as InjectablePod))).to.deep.equal({ ...after });
       }),
     );
   });
@@ -58,16 +58,16 @@ describe('patchOf', () => {
     fc.assert(
       fc.property(pod, (before) => {
         const frozen = JSON.stringify(before);
-        const { pod: after } = inject(before as Pod, NAMESPACE, SETTINGS);
+        const { pod: after } = inject(before as InjectablePod, NAMESPACE, SETTINGS);
         expect(JSON.stringify(before)).to.equal(frozen);
-        expect(apply(before, patchOf(before as Pod, after))).to.deep.equal(JSON.parse(JSON.stringify(after)));
+        expect(apply(before, patchOf(before as InjectablePod, after))).to.deep.equal(JSON.parse(JSON.stringify(after)));
       }),
     );
   });
 
   it('inserts before init containers, adds behind volumes, and says nothing of the rest', () => {
     const list = (prefix: string) => Array.from({ length: 30 }, (_, i) => ({ name: `${prefix}${i}` }));
-    const pod: Pod = {
+    const pod: InjectablePod = {
       metadata: { annotations: { a: 'b' } },
       spec: { containers: list('c'), initContainers: list('i'), volumes: list('v') },
     };
@@ -79,7 +79,7 @@ describe('patchOf', () => {
   it('takes a pod of 50,000 volumes and environment variables without looking at them', () => {
     const many = (prefix: string) => Array.from({ length: 50_000 }, (_, i) => ({ name: `${prefix}${i}` }));
     const containers = [{ name: 'app', env: many('e'), livenessProbe: { tcpSocket: { port: 1 } } }];
-    const pod = { metadata: {}, spec: { containers, volumes: many('v') } } as Pod;
+    const pod = { metadata: {}, spec: { containers, volumes: many('v') } } as InjectablePod;
     const { pod: after } = inject(pod, NAMESPACE, SETTINGS);
     expect(patchOf(pod, after)).to.have.length(5);
   });

@@ -1,4 +1,5 @@
-// The whole injector on loopback, against an API server's memory: when it is ready, whom it believes, and that it stops.
+// The whole injector on loopback, against an API server's memory: when it is ready, which objects it follows, and that
+// it stops.
 
 import https from 'node:https';
 import { expect } from 'chai';
@@ -6,7 +7,7 @@ import { applyPatch } from 'rfc6902';
 import { silentLogger } from '#core/program/log.ts';
 import { systemTimers } from '#core/program/timers.ts';
 import { type Injector, startInjector } from '#injector/program.ts';
-import { readSettings } from '#injector/settings.ts';
+import { readInjectorSettings } from '#injector/settings.ts';
 import { KINDS } from '#kube/api.ts';
 import { namespaceKind } from '#objects/namespace.ts';
 import { until } from '#test/support/until.ts';
@@ -25,7 +26,7 @@ describe('the injector', () => {
 
   beforeEach(async () => {
     api = new MemoryApi();
-    const read = readSettings({ WEFT_IMAGE: 'weft:1', WEFT_HOST: '127.0.0.1' });
+    const read = readInjectorSettings({ WEFT_IMAGE: 'weft:1', WEFT_HOST: '127.0.0.1' });
     if ('problems' in read) throw new Error(read.problems.join());
     // Time is the system's, but nothing waits a minute, or lingers.
     const timers = { ...systemTimers, after: (ms: number, then: () => void) => systemTimers.after(Math.min(ms, 50), then) };
@@ -126,7 +127,7 @@ describe('the injector', () => {
     expect(metrics).to.match(/^weft_injector_certificate_expiry_timestamp_seconds \d{10}/m);
   });
 
-  it('admits a burst of 500 pods, over connections that are kept, with its Secret spoilt in the middle (T74, T75)', async () => {
+  it('admits a burst of 500 pods, over connections that are kept, with its Secret spoilt in the middle', async () => {
     await install();
     api.put(TRUST, { data: { 'roots.pem': ROOTS } });
     api.put(shop, { metadata: { labels: { 'weft.dev/inject': 'enabled' } } });
@@ -156,7 +157,7 @@ describe('the injector', () => {
 
 describe('the injector’s settings', () => {
   it('have defaults for all but the image', () => {
-    const read = readSettings({ WEFT_IMAGE: 'weft:1' });
+    const read = readInjectorSettings({ WEFT_IMAGE: 'weft:1' });
     if ('problems' in read) throw new Error(read.problems.join());
     expect(read.settings).to.include({
       namespace: 'weft-system',
@@ -176,7 +177,7 @@ describe('the injector’s settings', () => {
   });
 
   it('refuse a request above its limit, with which the API server would refuse every pod', () => {
-    const read = readSettings({ WEFT_IMAGE: 'weft:1', WEFT_SIDECAR_MEMORY_REQUEST: '1Gi', WEFT_SIDECAR_MEMORY_LIMIT: '512Mi' });
+    const read = readInjectorSettings({ WEFT_IMAGE: 'weft:1', WEFT_SIDECAR_MEMORY_REQUEST: '1Gi', WEFT_SIDECAR_MEMORY_LIMIT: '512Mi' });
     expect('problems' in read && read.problems).to.deep.equal([
       'WEFT_SIDECAR_MEMORY_REQUEST must not exceed WEFT_SIDECAR_MEMORY_LIMIT: 1Gi is more than 512Mi',
     ]);
@@ -184,7 +185,7 @@ describe('the injector’s settings', () => {
 
   it('name the collector, the share of traces and the access log; without them there is none', () => {
     const read = (env: Record<string, string>) => {
-      const made = readSettings({ WEFT_IMAGE: 'weft:1', ...env });
+      const made = readInjectorSettings({ WEFT_IMAGE: 'weft:1', ...env });
       if ('problems' in made) return made.problems.join('\n');
       const { tracingEndpoint, tracingSampling, accessLog } = made.settings.injection;
       return [tracingEndpoint, tracingSampling, accessLog];
@@ -205,8 +206,8 @@ describe('the injector’s settings', () => {
       .and.include('did you mean "errors"?');
   });
 
-  it('tell all mistakes together', () => {
-    const read = readSettings({
+  it('report all mistakes together', () => {
+    const read = readInjectorSettings({
       WEFT_IMAGE_PULL_POLICY: 'always',
       WEFT_SIDECAR_LOG_LEVEL: 'dbug',
       WEFT_DRAIN_SECONDS: '-1',

@@ -1,20 +1,20 @@
-// AdmissionReviews, good and malformed (T67, T68), and what becomes of a pod when the injector cannot say.
+// AdmissionReviews, good and malformed, and what becomes of a pod when the injector cannot decide.
 import { expect } from 'chai';
 import fc from 'fast-check';
 import { applyPatch } from 'rfc6902';
 import { silentLogger } from '#core/program/log.ts';
 import type { NamespaceFacts } from '#injector/decide.ts';
 import { InjectorMetrics } from '#injector/metrics.ts';
-import { answerReview, type InjectionEvent, type ReviewSources } from '#injector/review.ts';
+import { answerReview, type InjectionEvent, type ReviewDeps } from '#injector/review.ts';
 import { SETTINGS } from './golden-case.ts';
 
 const SHOP: NamespaceFacts = { name: 'shop', labels: { 'weft.dev/inject': 'enabled' }, annotations: {} };
 
-function sources(over: Partial<ReviewSources> = {}) {
+function sources(over: Partial<ReviewDeps> = {}) {
   const events: InjectionEvent[] = [];
   const lookups: string[] = [];
   const metrics = new InjectorMetrics();
-  const made: ReviewSources = {
+  const made: ReviewDeps = {
     namespaceOf: async (name, fresh) => {
       lookups.push(`${name}${fresh ? ' fresh' : ''}`);
       return SHOP;
@@ -62,8 +62,8 @@ describe('answerReview', () => {
     applyPatch(pod, JSON.parse(Buffer.from(answer.response.patch, 'base64').toString()));
     expect(pod.spec.initContainers?.map(({ name }) => name)).to.deep.equal(['weft-proxy']);
     expect(events).to.deep.equal([]);
-    expect(metrics.outcomeCount('injected', '')).to.equal(1);
-    // Given its own result, nothing more (T71).
+    expect(metrics.reviews.value({ result: 'injected', reason: '' })).to.equal(1);
+    // Given its own result, it adds nothing more.
     expect((await ask(review(pod))).review.response).to.deep.equal({ uid: 'u-1', allowed: true });
   });
 
@@ -187,7 +187,7 @@ describe('answerReview', () => {
     expect(warned.events).to.have.length(1);
   });
 
-  it('has no side effect in a dry run (T68)', async () => {
+  it('has no side effect in a dry run', async () => {
     const plain = await ask(review(POD, { dryRun: true }));
     expect(plain.review.response.patch).to.be.a('string');
     for (const spec of [{ hostNetwork: true }, { securityContext: { runAsUser: 2102 } }]) {
@@ -237,7 +237,7 @@ describe('answerReview', () => {
     expect(status).to.equal(500);
     expect(answer.response).to.deep.include({ uid: 'u-1', allowed: false });
     expect(JSON.stringify(answer)).to.not.include('our own making');
-    expect(metrics.outcomeCount('failed', 'Defect')).to.equal(1);
+    expect(metrics.reviews.value({ result: 'failed', reason: 'Defect' })).to.equal(1);
   });
 
   it('refuses for now, and lets nothing slip in without its sidecar, while it cannot know', async () => {

@@ -1,4 +1,4 @@
-// The webhook's server: what is refused before anybody reads it, and a certificate that changes under way (T67).
+// The webhook's server: what is refused unread, and a certificate that changes under way.
 
 import type { X509Certificate } from 'node:crypto';
 import https from 'node:https';
@@ -71,7 +71,7 @@ describe('the webhook’s server', () => {
 
   const json = { 'content-type': 'application/json' };
 
-  it('hands over a review, with a query and parameters of the type', async () => {
+  it('passes on a review, also with a query and with parameters of its type', async () => {
     const { status, text, headers } = await call(
       { path: '/inject?timeout=5s', headers: { 'content-type': 'application/json; charset=utf-8' } },
       '{"ü":1}',
@@ -94,7 +94,7 @@ describe('the webhook’s server', () => {
     expect(refused).to.include.members([404, 405, 415]);
   });
 
-  it('refuses what is too large, told or found out, with 413', async () => {
+  it('refuses a body that is or claims to be too large with 413', async () => {
     const before = seen.length;
     const told = await call({ headers: { ...json, 'content-length': LARGEST_REVIEW_BYTES + 1 } }).catch((error: Error) => error);
     if (!(told instanceof Error)) expect(told.status).to.equal(413);

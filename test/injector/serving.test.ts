@@ -1,4 +1,5 @@
-// The webhook's certificate over a year and more: replicas that race, rotation in order, a Secret that is lost or spoilt, an edited caBundle (T74).
+// The webhook's certificate over a year and more: replicas that race, rotation in order, a Secret that is lost or
+// spoilt, an edited caBundle.
 import { X509Certificate } from 'node:crypto';
 import { expect } from 'chai';
 import type { ServingLeaf } from '#certs/serving.ts';
@@ -215,7 +216,7 @@ describe('the webhook’s certificate', () => {
     expect(one.leaves).to.have.length(1);
   });
 
-  it('is repaired when the edit comes between our write and its answer (T74)', async () => {
+  it('is repaired when the edit comes between our write and its answer', async () => {
     api.put(WEBHOOK, configuration([undefined]));
     const request = api.request.bind(api);
     let edits = 0;
@@ -262,7 +263,7 @@ describe('the webhook’s certificate', () => {
     await settled(one);
   });
 
-  it('is repaired in the webhook when somebody edits it, after a look at what is right (T74)', async () => {
+  it('is repaired in the webhook when another client edits it, after a look at what is right', async () => {
     api.put(WEBHOOK, configuration([undefined, undefined]));
     const [one, two] = start(2);
     await settled(one, two);

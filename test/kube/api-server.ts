@@ -1,4 +1,5 @@
-// An API server's wire for tests: a real HTTPS server with a store, versions, pages, watches and conflicts; each request can be given another end.
+// An API server's wire for tests: a real HTTPS server with a store, versions, pages, watches and conflicts; each
+// request can be given another end.
 
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import https from 'node:https';
@@ -97,14 +98,14 @@ export class TestApiServer {
     return new HttpKubeClient({ server: `https://127.0.0.1:${port}`, current });
   }
 
-  /** Creates or replaces, and tells the watchers. `collection` is a path: /api/v1/pods. */
+  /** Creates or replaces, and notifies the watchers. `collection` is a path: /api/v1/pods. */
   put(collection: string, name: string, more: Record<string, unknown> = {}, silently = false): Stored {
     const id = `${collection}/${name}`;
     const type = this.objects.has(id) ? 'MODIFIED' : 'ADDED';
     const metadata = { ...(more.metadata as object | undefined), name, resourceVersion: String(++this.version) };
     const object: Stored = { ...more, metadata };
     this.objects.set(id, object);
-    if (!silently) this.tell({ version: this.version, type, collection, object });
+    if (!silently) this.notify({ version: this.version, type, collection, object });
     return object;
   }
 
@@ -113,7 +114,7 @@ export class TestApiServer {
     const object = this.objects.get(id)!;
     this.objects.delete(id);
     object.metadata.resourceVersion = String(++this.version);
-    this.tell({ version: this.version, type: 'DELETED', collection, object });
+    this.notify({ version: this.version, type: 'DELETED', collection, object });
   }
 
   object(collection: string, name: string): Stored | undefined {
@@ -144,7 +145,7 @@ export class TestApiServer {
     return this.seen.filter(filter);
   }
 
-  private tell(change: Change): void {
+  private notify(change: Change): void {
     this.changes.push(change);
     for (const { collection, response } of this.watchers)
       if (collection === change.collection) response.write(`${JSON.stringify({ type: change.type, object: change.object })}\n`);

@@ -161,7 +161,7 @@ describe('kube client', () => {
     expect(error.message).to.equal(`GET https://127.0.0.1:${server.address.port}/api/v1/namespaces/n/pods/x: 429 slow down`);
   });
 
-  it('an answer of something else than an API server is told, too', async () => {
+  it('an answer of something else than an API server is reported, too', async () => {
     server.faults.push((_seen, response) => {
       response.writeHead(502).end('<html>bad gateway</html>');
       return true;

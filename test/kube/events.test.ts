@@ -40,7 +40,7 @@ describe('kube events', () => {
         if (refusal !== undefined) throw refusal;
         return {};
       },
-      watch: () => Promise.reject(new Error('nobody watches')),
+      watch: () => Promise.reject(new Error('no caller watches')),
     } as unknown as KubeClient;
     recorder = new EventRecorder({ client, component: 'weft-injector', timers, log: silentLogger });
   });

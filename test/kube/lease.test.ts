@@ -1,7 +1,7 @@
-// The election: three replicas for one Lease, and leaders that freeze, lose the server, or leave (T88).
+// The election: three replicas for one Lease, and leaders that freeze, lose the server, or leave.
 import { expect } from 'chai';
 import { silentLogger } from '#core/program/log.ts';
-import { LeaseElector, type LeaseElectorOptions } from '#kube/lease.ts';
+import { LeaseElector, type LeaseElectorDeps } from '#kube/lease.ts';
 import { ManualTimers } from '../support/manual-timers.ts';
 import { MemoryLease } from './memory-lease.ts';
 
@@ -21,7 +21,7 @@ describe('kube lease', () => {
     heard = [];
   });
 
-  function elector(identity: string, more: Partial<LeaseElectorOptions> = {}): LeaseElector {
+  function elector(identity: string, more: Partial<LeaseElectorDeps> = {}): LeaseElector {
     const one = new LeaseElector({
       client: api.client(identity),
       namespace: 'weft-system',
@@ -112,7 +112,7 @@ describe('kube lease', () => {
     await settle();
     expect(a.leading).to.equal(false);
     expect(heard).to.deep.equal(['a true', 'a false']);
-    // It looks again, and may lead once more: nobody else took it.
+    // It looks again, and may lead once more: no other took it.
     api.unreachable.clear();
     await pass(2_000);
     expect(a.leading).to.equal(true);
@@ -196,7 +196,7 @@ describe('kube lease', () => {
     expect(again.leading).to.equal(true);
   });
 
-  it('someone who edits or deletes the Lease does not make two leaders', async () => {
+  it('a Lease that a person edits or deletes does not make two leaders', async () => {
     const all = ['a', 'b'].map((name) => elector(name));
     await settle();
     await pass(6_000);

@@ -42,7 +42,7 @@ export class MemoryLease {
         if (this.holdBack) await new Promise<void>((resolve) => this.held.push(resolve));
         return structuredClone(answer) as T;
       },
-      watch: () => Promise.reject(new Error('nobody watches a Lease')),
+      watch: () => Promise.reject(new Error('a Lease is not watched')),
     };
   }
 

@@ -1,4 +1,5 @@
-// Port-forward over the API server's WebSocket, with a server that speaks just enough of it: channel 0 is the data, channel 1 the error.
+// Port-forward over the API server's WebSocket, with a server that speaks just enough of it: channel 0 is the data,
+// channel 1 the error.
 import { createHash } from 'node:crypto';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { createServer, type Server } from 'node:http';

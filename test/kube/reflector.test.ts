@@ -1,11 +1,12 @@
-// The reflector against a server that does all that API servers do: it goes away, forgets, refuses, falls silent and talks nonsense (T76-T80).
+// The reflector against a server that does all that API servers do: it goes away, forgets, refuses, falls silent and
+// talks nonsense.
 
 import { spawn } from 'node:child_process';
 import net from 'node:net';
 import { expect } from 'chai';
 import { createLogger } from '#core/program/log.ts';
 import type { KubeObject } from '#kube/object.ts';
-import { Reflector, type ReflectorOptions } from '#kube/reflector.ts';
+import { Reflector, type ReflectorDeps } from '#kube/reflector.ts';
 import { grpcRouteKind } from '#objects/grpc-route.ts';
 import { podKind } from '#objects/pod.ts';
 import { until } from '../support/until.ts';
@@ -13,7 +14,7 @@ import { HastyTimers, refuse, reply, TestApiServer } from './api-server.ts';
 
 const PODS = '/api/v1/pods';
 
-/** A receiver that keeps what it was told, as the control plane's does. */
+/** A receiver that keeps what it was handed, as the control plane's does. */
 class Known {
   readonly lists: string[][] = [];
   readonly calls: string[] = [];
@@ -57,7 +58,7 @@ describe('kube reflector', () => {
     server.close();
   });
 
-  function start(more: Partial<ReflectorOptions> = {}): Reflector {
+  function start(more: Partial<ReflectorDeps> = {}): Reflector {
     const log = createLogger({ level: 'debug', format: 'text', write: (line) => void lines.push(line), now: () => 0 });
     const project = (raw: Record<string, unknown>): KubeObject => raw as KubeObject;
     const reflector = new Reflector({
@@ -106,7 +107,7 @@ describe('kube reflector', () => {
     }
   });
 
-  it('lists in pages of 500, and tells them as one list', async () => {
+  it('lists in pages of 500, and hands them on as one list', async () => {
     for (let i = 0; i < 1201; i++) server.put(PODS, `p${i}`, {}, true);
     await following(start());
     expect(known.lists.map((list) => list.length)).to.deep.equal([1201]);
@@ -139,7 +140,7 @@ describe('kube reflector', () => {
     expect(reflector.status().lastError).to.equal('');
   });
 
-  it('T77: 410 as the answer to a watch, and inside of it, lead to a list; what was deleted meanwhile is not in it', async () => {
+  it('410 as the answer to a watch, and inside of it, lead to a list; what was deleted meanwhile is not in it', async () => {
     for (const how of ['answer', 'in the stream']) {
       server.put(PODS, 'gone');
       server.put(PODS, 'stays');
@@ -170,7 +171,7 @@ describe('kube reflector', () => {
     }
   });
 
-  it('T77: a server that answers every watch with 410 is asked at growing distances', async () => {
+  it('a server that answers every watch with 410 is asked at growing distances', async () => {
     server.faults.push((seen, response) => {
       if (!seen.query.has('watch')) return false;
       refuse(response, 410, 'Expired', 'too old');
@@ -182,7 +183,7 @@ describe('kube reflector', () => {
     expect(reflector.status().lastError).to.contain('410');
   });
 
-  it('T78: one change after a long silence arrives, on the same watch', async () => {
+  it('one change after a long silence arrives, on the same watch', async () => {
     const reflector = start({ idleMs: 120_000 });
     await following(reflector);
     timers.aheadMs = 30 * 60_000;
@@ -191,7 +192,7 @@ describe('kube reflector', () => {
     expect(reflector.status().watches).to.equal(1);
   });
 
-  it('T79: a connection that delivers nothing any more is replaced', async () => {
+  it('a connection that delivers nothing any more is replaced', async () => {
     const open: net.Socket[] = [];
     const proxy = net.createServer((near) => {
       const far = net.connect(server.address);
@@ -213,7 +214,7 @@ describe('kube reflector', () => {
     }
   });
 
-  it('T76: a server that goes away and comes back is followed again, with nothing lost and nothing forgotten meanwhile', async () => {
+  it('a server that goes away and comes back is followed again, with nothing lost and nothing forgotten meanwhile', async () => {
     server.put(PODS, 'a');
     const reflector = start();
     await following(reflector);
@@ -230,7 +231,7 @@ describe('kube reflector', () => {
     expect(Math.max(...timers.asked)).to.be.at.most(5000);
   });
 
-  it('T80: waits as long as the server asks, and longer from failure to failure', async () => {
+  it('waits as long as the server asks, and longer from failure to failure', async () => {
     let left = 4;
     server.faults.push((_seen, response) => {
       if (left-- <= 0) return false;
@@ -243,7 +244,7 @@ describe('kube reflector', () => {
     expect(lines.filter((line) => line.includes('again'))).to.have.length(1);
   });
 
-  it('T80: rights revoked under way: the objects stay, the error is told, and it goes on once they are back', async () => {
+  it('rights revoked under way: the objects stay, the error is reported, and it goes on once they are back', async () => {
     server.put(PODS, 'a');
     const reflector = start();
     await following(reflector);
@@ -261,7 +262,7 @@ describe('kube reflector', () => {
     expect(known.names).to.equal('a');
   });
 
-  it('T80: nonsense and half lines break the watch, not the following', async () => {
+  it('nonsense and half lines break the watch, not the following', async () => {
     for (const text of ['{"type":"ADDED","object":{"metad', 'no json\n', '[1]\n', '{"type":"ADDED"}\n', 'null\n']) {
       const reflector = start();
       await until(() => server.watching === 1, 'it watches');
@@ -276,7 +277,7 @@ describe('kube reflector', () => {
     }
   });
 
-  it('T80: an object of 5 MB, cut anywhere, is whole', async () => {
+  it('an object of 5 MB, cut anywhere, is whole', async () => {
     await following(start());
     server.put(PODS, 'big', { data: 'ü'.repeat(2_500_000) });
     server.put(PODS, 'next');
@@ -306,7 +307,7 @@ describe('kube reflector', () => {
     server.put(PODS, 'b');
     await until(() => known.names === 'a b', 'b came');
     server.put(PODS, 'a', { poison: true });
-    await until(() => lines.filter((line) => line.includes('spec.rules is a number')).length === 1, 'it is told each time');
+    await until(() => lines.filter((line) => line.includes('spec.rules is a number')).length === 1, 'it is logged each time');
     server.put(PODS, 'b', { boring: true });
     await until(() => known.names === 'a', 'what is of no interest any more goes');
     server.put(PODS, 'a', { poison: true });
@@ -370,7 +371,7 @@ describe('kube reflector', () => {
       return broken;
     });
     const reflector = start();
-    await until(() => reflector.status().lastError.includes('not a list'), 'it is told');
+    await until(() => reflector.status().lastError.includes('not a list'), 'it is reported');
     expect(known.lists).to.deep.equal([]);
     broken = false;
     await until(() => known.names === 'a', 'it went on');
@@ -385,7 +386,7 @@ describe('kube reflector', () => {
     expect(known.calls).to.deep.equal([]);
   });
 
-  it('T80: a handler that throws ends the program', async () => {
+  it('a handler that throws ends the program', async () => {
     for (const throwing of ['synced', 'applied']) {
       const program = `
         const { Reflector } = await import(${JSON.stringify(new URL('../../kube/reflector.ts', import.meta.url).href)});

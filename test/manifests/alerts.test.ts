@@ -6,6 +6,7 @@ import path from 'node:path';
 import { promisify } from 'node:util';
 import { expect } from 'chai';
 import { parse } from 'yaml';
+import { neededBy } from '../support/needed.ts';
 import { prometheusPrograms } from '../support/prometheus-program.ts';
 import { ALERT_CASES, type AlertCase, HEALTHY } from './alert-cases.ts';
 
@@ -58,12 +59,7 @@ describe('alert rules', () => {
     let directory = '';
 
     before(async function () {
-      const programs = await prometheusPrograms();
-      if ('skip' in programs) {
-        process.stderr.write(`skipped: ${programs.skip}\n`);
-        return this.skip();
-      }
-      promtool = programs.promtool;
+      promtool = neededBy(this, await prometheusPrograms()).promtool;
       directory = mkdtempSync(path.join(tmpdir(), 'weft-alerts-'));
     });
 

@@ -1,7 +1,7 @@
 // Values with which the chart is rendered by us and by Helm.
 
 import { yamlOf } from '#chart/template/functions.ts';
-import type { InstallWishes } from '#cli/install/install.ts';
+import type { InstallOptions } from '#cli/installation/objects.ts';
 
 /** Strings that YAML 1.1 or Go would take for something else. */
 const TRAPS = {
@@ -72,7 +72,7 @@ const NOTHING = {
 const file = (values: unknown) => ({ name: 'values.yaml', text: yamlOf(values) });
 
 /** Name of the golden file → what is wished. */
-export const CHART_CASES: Readonly<Record<string, InstallWishes>> = {
+export const CHART_CASES: Readonly<Record<string, InstallOptions>> = {
   defaults: { ha: false, files: [], set: [] },
   'high-availability': { ha: true, files: [], set: ['image.tag=1.10', 'sidecar.opaquePorts={25,587}'] },
   everything: { ha: false, files: [file(EVERYTHING)], set: ['controlPlane.podAnnotations.example\\.dev/set=a\\,b=c'] },

@@ -5,12 +5,12 @@ import { expect } from 'chai';
 import { parseAllDocuments } from 'yaml';
 import { weftChart } from '#chart/chart.ts';
 import { CHART_KINDS } from '#chart/chart-kinds.ts';
-import { type Manifest, renderChart, toDocuments } from '#chart/render.ts';
+import { type ChartObject, renderChart, toDocuments } from '#chart/render.ts';
 import { SCHEMA_KEYWORDS, type Schema } from '#chart/schema.ts';
-import { install, valuesOf } from '#cli/install/install.ts';
+import { install, valuesOf } from '#cli/installation/objects.ts';
+import { LOG_LEVELS } from '#core/contract/log-levels.ts';
 import * as names from '#core/contract/names.ts';
 import { VERSION } from '#core/contract/version.ts';
-import { LOG_LEVELS } from '#core/program/log.ts';
 import { EXCLUDED_NAMESPACES } from '#injector/decide.ts';
 import { SERVING_SECRET } from '#injector/serving-certificate.ts';
 import { CHART_CASES } from './chart-cases.ts';
@@ -19,13 +19,13 @@ import { CHART_DIRECTORY, renderedByHelm } from './helm.ts';
 const GOLDEN = path.resolve(import.meta.dirname, '../golden/install');
 const NAMES = new Set<unknown>(Object.values(names));
 
-function goldenOf(name: string): Manifest[] {
+function goldenOf(name: string): ChartObject[] {
   const text = readFileSync(path.join(GOLDEN, `${name}.yaml`), 'utf8');
-  return parseAllDocuments(text, { version: '1.1' }).map((document) => document.toJS() as Manifest);
+  return parseAllDocuments(text, { version: '1.1' }).map((document) => document.toJS() as ChartObject);
 }
 
-function byName(manifests: readonly Manifest[]): Record<string, Manifest> {
-  const entries = manifests.map((one): [string, Manifest] => [`${one.kind} ${one.metadata.namespace ?? ''}/${one.metadata.name}`, one]);
+function byName(manifests: readonly ChartObject[]): Record<string, ChartObject> {
+  const entries = manifests.map((one): [string, ChartObject] => [`${one.kind} ${one.metadata.namespace ?? ''}/${one.metadata.name}`, one]);
   expect(new Set(entries.map(([key]) => key)).size, 'no object twice').to.equal(manifests.length);
   return Object.fromEntries(entries);
 }
@@ -33,7 +33,7 @@ function byName(manifests: readonly Manifest[]): Record<string, Manifest> {
 // biome-ignore lint/suspicious/noExplicitAny: objects of many kinds
 type Loose = any;
 
-function find(manifests: readonly Manifest[], kind: string, name: string): Loose {
+function find(manifests: readonly ChartObject[], kind: string, name: string): Loose {
   const found = manifests.find((one) => one.kind === kind && one.metadata.name === name);
   if (found === undefined) throw new Error(`no ${kind} ${name}`);
   return found;
@@ -42,17 +42,17 @@ function find(manifests: readonly Manifest[], kind: string, name: string): Loose
 describe('the chart', () => {
   const chart = weftChart();
 
-  for (const [name, wishes] of Object.entries(CHART_CASES)) {
+  for (const [name, options] of Object.entries(CHART_CASES)) {
     it(`is rendered as by Helm: ${name}`, () => {
-      const ours = renderChart(chart, valuesOf(wishes, chart), { name: 'weft', by: 'Helm' });
+      const ours = renderChart(chart, valuesOf(options, chart), { name: 'weft', by: 'Helm' });
       const { HELM, UPDATE_GOLDEN } = process.env;
-      if (UPDATE_GOLDEN === '1' && HELM) writeFileSync(path.join(GOLDEN, `${name}.yaml`), toDocuments(renderedByHelm(HELM, wishes)));
+      if (UPDATE_GOLDEN === '1' && HELM) writeFileSync(path.join(GOLDEN, `${name}.yaml`), toDocuments(renderedByHelm(HELM, options)));
       expect(byName(ours)).to.deep.equal(byName(goldenOf(name)));
     });
   }
 
   it('can be installed in each case: the programs would start', () => {
-    for (const [name, wishes] of Object.entries(CHART_CASES)) expect(() => install(wishes), name).not.to.throw();
+    for (const [name, options] of Object.entries(CHART_CASES)) expect(() => install(options), name).not.to.throw();
   });
 
   it('has a golden file for each case, and no other', () => {

@@ -4,16 +4,16 @@ import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
 import { parseAllDocuments } from 'yaml';
-import type { Manifest } from '#chart/render.ts';
+import type { ChartObject } from '#chart/render.ts';
 import { yamlOf } from '#chart/template/functions.ts';
-import type { InstallWishes } from '#cli/install/install.ts';
+import type { InstallOptions } from '#cli/installation/objects.ts';
 
 export const CHART_DIRECTORY = path.resolve(import.meta.dirname, '../../manifests/helm/weft');
 /** Helm's own default is years old. */
 const KUBERNETES_VERSION = '1.34.0';
 
 /** What `helm template` makes of the chart. @param helm the program */
-export function renderedByHelm(helm: string, { ha, files, set }: InstallWishes): Manifest[] {
+export function renderedByHelm(helm: string, { ha, files, set }: InstallOptions): ChartObject[] {
   return inTemporary((directory) => {
     const values = files.map(({ text }, i) => {
       const file = path.join(directory, `${i}.yaml`);
@@ -28,13 +28,13 @@ export function renderedByHelm(helm: string, { ha, files, set }: InstallWishes):
     const chart = ['template', 'weft', CHART_DIRECTORY, '--namespace=weft-system', `--kube-version=${KUBERNETES_VERSION}`];
     const text = execFileSync(helm, [...chart, ...words], { encoding: 'utf8' });
     return parseAllDocuments(text, { version: '1.1' })
-      .map((document) => document.toJS() as Manifest | null)
+      .map((document) => document.toJS() as ChartObject | null)
       .filter((object) => object !== null);
   });
 }
 
 /** What Go's YAML parser, the one in Helm and kubectl, reads in our YAML. */
-export function readByGo(helm: string, manifests: readonly Manifest[]): unknown {
+export function readByGo(helm: string, manifests: readonly ChartObject[]): unknown {
   return inTemporary((directory) => {
     mkdirSync(path.join(directory, 'templates'));
     writeFileSync(path.join(directory, 'Chart.yaml'), 'apiVersion: v2\nname: reader\nversion: 0.0.1\n');

@@ -6,10 +6,11 @@ import path from 'node:path';
 import { promisify } from 'node:util';
 import { expect } from 'chai';
 import { parse, parseAllDocuments } from 'yaml';
-import { install } from '#cli/install/install.ts';
+import { install } from '#cli/installation/objects.ts';
 import { CONTROL_PLANE_VIEW_PORT, SIDECAR_ADMIN_PORT, SYSTEM_NAMESPACE } from '#core/contract/names.ts';
 import { sidecarContainer } from '#injector/containers.ts';
 import { SETTINGS } from '../injector/golden-case.ts';
+import { neededBy } from '../support/needed.ts';
 import { prometheusPrograms } from '../support/prometheus-program.ts';
 
 const run = promisify(execFile);
@@ -106,11 +107,7 @@ describe('manifests/observability', () => {
 
   it('are expressions of Prometheus', async function () {
     this.timeout(120_000);
-    const programs = await prometheusPrograms();
-    if ('skip' in programs) {
-      process.stderr.write(`skipped: ${programs.skip}\n`);
-      return this.skip();
-    }
+    const programs = neededBy(this, await prometheusPrograms());
     const directory = mkdtempSync(path.join(tmpdir(), 'weft-rules-'));
     try {
       const file = path.join(directory, 'rules.yaml');

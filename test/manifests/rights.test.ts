@@ -2,7 +2,7 @@
 import { readFileSync } from 'node:fs';
 import path from 'node:path';
 import { expect } from 'chai';
-import { install } from '#cli/install/install.ts';
+import { install } from '#cli/installation/objects.ts';
 
 const PAGE = path.resolve(import.meta.dirname, '../../docs/reference/rbac.md');
 

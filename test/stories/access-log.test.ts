@@ -1,49 +1,39 @@
 // The access log of real sidecars: which lines are written, what they say, and how that changes while calls run.
 import { expect } from 'chai';
 import { MtlsMode } from '#core/contract/gen/weft/v1/mesh_pb.ts';
-import { TestMesh } from '../support/mesh.ts';
-import { type RawApp, RawCaller, startRawApp } from '../support/raw-app.ts';
+import type { TestMesh } from '../support/mesh.ts';
+import { RawCaller } from '../support/raw-app.ts';
+import { type RawMesh, startRawMesh } from '../support/raw-mesh.ts';
 import { grpcRoute, to } from '../support/routes.ts';
 import { until } from '../support/until.ts';
 
 const TRACE = '4bf92f3577b34da6a3ce929d0e0e4736';
 
 describe('access log', () => {
+  let raw: RawMesh;
   let mesh: TestMesh;
-  let app: RawApp;
   let caller: RawCaller;
 
   before(async () => {
-    mesh = await TestMesh.start({
+    raw = await startRawMesh({
       pods: [
         { name: 'caller', calls: ['echo'] },
         { name: 'v1', serves: true, mtls: MtlsMode.STRICT },
       ],
-      services: { echo: ['v1'], v1: ['v1'] },
       routes: [grpcRoute([{ name: 'echoes', matches: [{ method: { service: 'test.Echo' } }], backendRefs: [to('v1')] }])],
     });
-    app = await startRawApp(mesh.appAddress('v1'));
-    caller = new RawCaller(mesh.address('caller', 'echo'));
-    await mesh.settled();
+    ({ mesh, caller } = raw);
   });
+  after(() => raw.close());
 
-  after(async () => {
-    caller.close();
-    await mesh.close();
-    app.close();
-  });
+  const logs = (pod: string, accessLog: string) => raw.useTelemetry(pod, { accessLog });
 
-  async function logs(pod: string, accessLog: string): Promise<void> {
-    mesh.setTelemetry(pod, { accessLog });
-    await mesh.settled();
-  }
-
-  it('is off until somebody asks for it', async () => {
+  it('is off until the control plane asks for it', async () => {
     await caller.call({});
     expect(mesh.accessLog('caller')).to.deep.equal([]);
   });
 
-  it('says of a call what became of it, at both ends', async () => {
+  it('says what became of a call, at both ends', async () => {
     await logs('caller', 'all');
     await logs('v1', 'all');
     await caller.call({ traceparent: `00-${TRACE}-00f067aa0ba902b7-01`, 'user-agent': 'curl' });
@@ -68,7 +58,7 @@ describe('access log', () => {
     expect(server).to.include({ direction: 'inbound', caller: 'spiffe://cluster.local/ns/shop/sa/caller', code: 'OK', trace_id: TRACE });
   });
 
-  it('writes errors only where that is asked for, and why', async () => {
+  it('writes only failed calls, with their reasons, where `errors` is asked for', async () => {
     await logs('caller', 'errors');
     const before = mesh.accessLog('caller').length;
     await caller.call({});
@@ -79,7 +69,7 @@ describe('access log', () => {
     expect(lines[0].flags).to.deep.equal(['no_route']);
   });
 
-  it('writes what meets conditions', async () => {
+  it('writes only calls that meet its conditions', async () => {
     await logs('caller', 'method=test.Echo/Un*,code=OK');
     const before = mesh.accessLog('caller').length;
     await caller.call({});
@@ -92,14 +82,14 @@ describe('access log', () => {
     ).to.deep.equal(['test.Echo/Unary']);
   });
 
-  it('keeps its conditions when what it is told cannot be read', async () => {
+  it('keeps its conditions when new ones cannot be read', async () => {
     await logs('caller', 'colour=blue');
     const before = mesh.accessLog('caller').length;
     await caller.call({});
     expect(mesh.accessLog('caller').length).to.equal(before + 1);
   });
 
-  it('tells who was refused at a STRICT pod, and why', async () => {
+  it('has a line, with the reason, for a connection that a STRICT pod refused', async () => {
     await logs('v1', 'errors');
     const before = mesh.accessLog('v1').length;
     const stranger = new RawCaller({ host: mesh.podAddress('v1'), port: 8080 });

@@ -1,4 +1,5 @@
-// Two sidecars scraped by a real Prometheus with the real alert rules: a version that fails sets an alert off, and leads to a trace in a real Jaeger.
+// Two sidecars scraped by a real Prometheus with the real alert rules: a version that fails sets an alert off, and
+// leads to a trace in a real Jaeger.
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
@@ -6,11 +7,12 @@ import { expect } from 'chai';
 import { SIDECAR_ADMIN_PORT } from '#core/contract/names.ts';
 import { goTool } from '../support/go-tools.ts';
 import { type Jaeger, startJaeger, tagsOf } from '../support/jaeger.ts';
-import { NAMESPACE, TestMesh } from '../support/mesh.ts';
+import { NAMESPACE } from '../support/mesh.ts';
+import { neededBy } from '../support/needed.ts';
 import { type Prometheus, startPrometheus } from '../support/prometheus.ts';
 import { prometheusPrograms } from '../support/prometheus-program.ts';
 import { quickRules } from '../support/quick-rules.ts';
-import { type RawApp, RawCaller, startRawApp } from '../support/raw-app.ts';
+import { type RawMesh, startRawMesh } from '../support/raw-mesh.ts';
 import { grpcRoute, split } from '../support/routes.ts';
 import { until } from '../support/until.ts';
 
@@ -28,9 +30,7 @@ describe('alerts', function () {
   let directory = '';
   let jaeger: Jaeger;
   let prometheus: Prometheus;
-  let mesh: TestMesh;
-  let caller: RawCaller;
-  const apps: RawApp[] = [];
+  let raw: RawMesh;
   const startedMs = Date.now();
   let calls: NodeJS.Timeout;
 
@@ -39,25 +39,20 @@ describe('alerts', function () {
     directory = mkdtempSync(path.join(tmpdir(), 'weft-alerts-'));
     const rules = path.join(directory, 'alerts.yaml');
     writeFileSync(rules, quickRules(readFileSync(RULES, 'utf8'), MINUTE));
-    for (const tool of [await goTool('jaeger'), await prometheusPrograms()]) {
-      if (!('skip' in tool)) continue;
-      process.stderr.write(`skipped: ${tool.skip}\n`);
-      return this.skip();
-    }
+    neededBy(this, await goTool('jaeger'));
+    neededBy(this, await prometheusPrograms());
     jaeger = await startJaeger();
-    mesh = await TestMesh.start({
+    raw = await startRawMesh({
       pods: [
         { name: 'caller', calls: ['echo'] },
         { name: 'v1', serves: true },
         { name: 'v2', serves: true },
       ],
-      services: { echo: ['v1', 'v2'], v1: ['v1'], v2: ['v2'] },
       otel: { OTEL_EXPORTER_OTLP_ENDPOINT: jaeger.otlpUrl, OTEL_BSP_SCHEDULE_DELAY: '20' },
       routes: [grpcRoute([split({ v1: 100, v2: 0 })])],
     });
-    for (const pod of ['v1', 'v2']) apps.push(await startRawApp(mesh.appAddress(pod)));
-    apps[1]!.grpcStatus = INTERNAL;
-    caller = new RawCaller(mesh.address('caller', 'echo'));
+    raw.apps.get('v2')!.grpcStatus = INTERNAL;
+    const { mesh, caller } = raw;
     calls = setInterval(() => void caller.call({}), 10);
     prometheus = await startPrometheus({
       scrape: [
@@ -76,9 +71,7 @@ describe('alerts', function () {
 
   after(async () => {
     clearInterval(calls);
-    caller?.close();
-    await mesh?.close();
-    for (const app of apps) app.close();
+    await raw?.close();
     await Promise.all([prometheus?.stop(), jaeger?.stop()]);
     rmSync(directory, { recursive: true, force: true });
   });
@@ -89,7 +82,7 @@ describe('alerts', function () {
     return alerts.map(({ labels: { alertname, workload, service = '' } }) => `${alertname} ${workload} ${service}`.trim()).sort();
   }
 
-  it('Prometheus reads the pages, in OpenMetrics', async () => {
+  it('are fed by a Prometheus that reads the pages of all sidecars', async () => {
     await until(async () => (await prometheus.query('up == 1')).length === PODS.length, 'all sidecars are scraped');
     for (const { lastError } of await prometheus.targets()) expect(lastError).to.equal('');
     await until(
@@ -99,8 +92,8 @@ describe('alerts', function () {
     expect(await firing()).to.deep.equal([]);
   });
 
-  it('fire for the version that fails and for who calls it', async () => {
-    mesh.setRoutes([grpcRoute([split({ v1: 50, v2: 50 })])]);
+  it('fire for the version that fails and for its caller', async () => {
+    raw.mesh.setRoutes([grpcRoute([split({ v1: 50, v2: 50 })])]);
     const both = ['WeftCallsFailing caller shop/echo:8080', 'WeftHighErrorRate v2'];
     await until(async () => {
       const now = await firing();
@@ -108,7 +101,7 @@ describe('alerts', function () {
     }, 'both fire');
   });
 
-  it('the failed call that Prometheus shows is a trace in Jaeger', async () => {
+  it('lead to a failed call in Prometheus that is a trace in Jaeger', async () => {
     const [exemplar] = await prometheus.exemplars('grpc_server_handled_total{workload="v2",grpc_code="Internal"}', startedMs);
     const id = exemplar!.trace_id!;
     await until(async () => ((await jaeger.trace(id))?.spans.length ?? 0) === 2, 'both spans are there');
@@ -121,7 +114,7 @@ describe('alerts', function () {
   });
 
   it('end when the version gets no calls any more', async () => {
-    mesh.setRoutes([grpcRoute([split({ v1: 100, v2: 0 })])]);
+    raw.mesh.setRoutes([grpcRoute([split({ v1: 100, v2: 0 })])]);
     await until(async () => (await firing()).length === 0, 'none fires');
   });
 });

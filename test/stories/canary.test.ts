@@ -41,7 +41,7 @@ describe('a canary', () => {
     expect(await load.stop()).to.deep.equal([]);
   });
 
-  it('splits each kind of call alike', async () => {
+  it('gets its share of each kind of call', async () => {
     await echo.use(grpcRoute([split({ v1: 1, v2: 1 })]));
     const pods = new Set<string>();
     for (let i = 0; i < 2; i++) {
@@ -64,7 +64,7 @@ describe('a canary', () => {
     expect([...pods].sort()).to.deep.equal(['v1', 'v2']);
   });
 
-  it('is told of in the counters: by route, rule and backend, over mTLS', async () => {
+  it('is counted by route, rule and backend, over mTLS', async () => {
     await echo.use(grpcRoute([split({ v2: 1 }, { name: 'all-new' })]));
     expect((await echo.caller.unary()).answer?.pod).to.equal('v2');
     const series = (await echo.mesh.stats('caller')).filter(({ rule }) => rule === 'all-new');

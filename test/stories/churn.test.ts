@@ -1,4 +1,5 @@
-// The route is rewritten ten times a second under mixed load: no call fails, open streams live on, and each version gets into force.
+// The route is rewritten ten times a second under mixed load: no call fails, open streams live on, and each version
+// gets into force.
 import { setTimeout as sleep } from 'node:timers/promises';
 import { expect } from 'chai';
 import type { KubeObject } from '#kube/object.ts';
@@ -9,7 +10,10 @@ import { grpcRoute, split, to } from '../support/routes.ts';
 const REWRITES = 50;
 const EVERY_MS = 100;
 
-/** Versions of the route by turns: shares, matches, filters, mirrors, several rules, two routes, none. All of them serve every call. */
+/**
+ * Versions of the route by turns: shares, matches, filters, mirrors, several rules, two routes, none. All of them serve
+ * every call.
+ */
 const VERSIONS: readonly ((turn: number) => KubeObject[])[] = [
   (turn) => [grpcRoute([split({ v1: 90 - turn, v2: 10 + turn })])],
   (turn) => [grpcRoute([split({ v2: 1 }, { matches: [{ headers: [{ name: 'x-version', value: `v${turn}` }] }] }), split({ v1: 1 })])],

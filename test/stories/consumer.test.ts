@@ -1,4 +1,4 @@
-// Producer and consumer routes (GEP-1294): who calls from a namespace with routes of its own gets those, and only those.
+// Producer and consumer routes (GEP-1294): callers in a namespace with routes of its own get those, and only those.
 import { expect } from 'chai';
 import { type EchoMesh, startEchoMesh } from '../support/echo-mesh.ts';
 import type { GrpcCaller } from '../support/grpc-app.ts';
@@ -7,17 +7,12 @@ import { grpcRoute, split, to } from '../support/routes.ts';
 const producer = grpcRoute([split({ v1: 1 })]);
 const consumer = grpcRoute([{ backendRefs: [to('shop/v2')] }], { namespace: 'other', parentNamespace: 'shop' });
 
-describe('producer and consumer routes', () => {
+describe('of producer and consumer routes', () => {
   let echo: EchoMesh;
   let other: GrpcCaller;
   before(async () => {
     echo = await startEchoMesh({
-      pods: [
-        { name: 'caller', calls: ['echo'] },
-        { name: 'consumer', namespace: 'other', calls: ['shop/echo'] },
-        { name: 'v1', serves: true },
-        { name: 'v2', serves: true },
-      ],
+      morePods: [{ name: 'consumer', namespace: 'other', calls: ['shop/echo'] }],
     });
     other = echo.callerOf('consumer', 'shop/echo');
   });
@@ -28,17 +23,17 @@ describe('producer and consumer routes', () => {
     outside: (await other.unary()).answer?.pod,
   });
 
-  it('a producer route holds for callers of all namespaces', async () => {
+  it('the producer route holds for callers of all namespaces', async () => {
     await echo.use(producer);
     expect(await pods()).to.deep.equal({ inside: 'v1', outside: 'v1' });
   });
 
-  it('a consumer route holds in its namespace, without a ReferenceGrant, and replaces the producer route there', async () => {
+  it('the consumer route holds in its namespace, without a ReferenceGrant, and replaces the producer route there', async () => {
     await echo.use(producer, consumer);
     expect(await pods()).to.deep.equal({ inside: 'v1', outside: 'v2' });
   });
 
-  it('what the consumer route does not match is not served by the producer route', async () => {
+  it('the producer does not serve what the consumer route leaves unmatched', async () => {
     const narrow = grpcRoute([{ matches: [{ method: { service: 'test.Other' } }], backendRefs: [to('shop/v2')] }], {
       namespace: 'other',
       parentNamespace: 'shop',
@@ -49,7 +44,7 @@ describe('producer and consumer routes', () => {
     expect((await echo.caller.unary()).answer?.pod).to.equal('v1');
   });
 
-  it('without the consumer route the producer route is back; without both the Service itself', async () => {
+  it('the producer’s is back when the consumer’s is gone, and without both the Service itself serves', async () => {
     await echo.use(producer);
     expect(await pods()).to.deep.equal({ inside: 'v1', outside: 'v1' });
     await echo.use(consumer);

@@ -8,7 +8,7 @@ import { until } from '../support/until.ts';
 const UNAVAILABLE = 14;
 const PODS = ['a', 'b', 'c'];
 
-describe('endpoints', () => {
+describe('of three endpoints', () => {
   let echo: EchoMesh;
   let load: Load;
   beforeEach(async () => {
@@ -35,7 +35,8 @@ describe('endpoints', () => {
   }
 
   /**
-   * Waits until the pod's sidecar has noticed that a connection of its is gone. Until then it sends calls there, which are in flight on a dead one:
+   * Waits until the pod's sidecar has noticed that a connection of its is gone. Until then it sends calls there, which
+   * are in flight on a dead one:
    * the news is read from another socket than they are, in no order.
    */
   async function notices(pod: string, kill: () => void | Promise<void>): Promise<void> {
@@ -58,7 +59,7 @@ describe('endpoints', () => {
     for (const count of load.byPod.values()) expect(count).to.be.greaterThan(load.calls / 10);
   });
 
-  it('one removed from the slice gets no more calls, and those on it end well', async () => {
+  it('one that is removed from the slice gets no more calls, and those on it end well', async () => {
     const chats = PODS.map(() => echo.caller.chat());
     for (const chat of chats) await chat.say('hello');
     echo.mesh.setMembers('echo', ['a', 'b']);
@@ -75,7 +76,7 @@ describe('endpoints', () => {
     expect(await load.stop()).to.deep.equal([]);
   });
 
-  it('one added gets its part', async () => {
+  it('one that is added gets its part', async () => {
     echo.mesh.setMembers('echo', ['a', 'b']);
     await echo.mesh.settled();
     await leaves('c');
@@ -85,7 +86,7 @@ describe('endpoints', () => {
     expect(await load.stop()).to.deep.equal([]);
   });
 
-  it('one whose application is killed: only calls in flight on it fail, and it is back when the application is', async () => {
+  it('one whose application is killed fails only the calls in flight on it, and is back when the application is', async () => {
     await notices('b', () => app('b').kill());
     const begun = load.begun;
     await load.more(300);
@@ -99,7 +100,7 @@ describe('endpoints', () => {
     again.kill();
   });
 
-  it('one that is killed as a whole, sidecar and application: only calls in flight on it fail', async () => {
+  it('one that is killed as a whole, sidecar and application, fails only the calls in flight on it', async () => {
     await notices('caller', () => {
       app('b').kill();
       return echo.mesh.stopSidecar('b', 0);
@@ -109,20 +110,20 @@ describe('endpoints', () => {
     onlyInFlight(begun);
   });
 
-  it('one whose sidecar is stopped gracefully: no call fails', async () => {
+  it('one whose sidecar is stopped gracefully fails no call', async () => {
     await echo.mesh.stopSidecar('b');
     await load.more(200);
     expect(await load.stop()).to.deep.equal([]);
   });
 
-  it('one whose application ends gracefully: no call fails', async () => {
+  it('one whose application ends gracefully fails no call', async () => {
     await app('b').shutdown();
     await load.more(200);
     expect(await load.stop()).to.deep.equal([]);
     expect(app('b').inFlight).to.equal(0);
   });
 
-  it('all replaced one after the other, as a rollout does it: no call fails', async () => {
+  it('all are replaced one after the other, as a rollout does it, and no call fails', async () => {
     for (const pod of PODS) {
       echo.mesh.setMembers(
         'echo',

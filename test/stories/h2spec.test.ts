@@ -1,30 +1,28 @@
-// h2spec, an outside judge of HTTP/2 servers (145 cases), against the listener that applications talk to. Every case must pass.
+// h2spec, an outside judge of HTTP/2 servers (145 cases), against the listener that applications talk to. Every case
+// must pass.
 import { execFile } from 'node:child_process';
 import http2 from 'node:http2';
 import type { AddressInfo } from 'node:net';
 import { expect } from 'chai';
 import { goTool } from '../support/go-tools.ts';
+import { neededBy } from '../support/needed.ts';
 import { TestProxy } from '../support/proxy.ts';
 
 /** The first run builds h2spec. */
 const BUILD_MS = 120_000;
 const ANSWER_AFTER_MS = 40;
 
-describe('h2spec against the outbound listener', function () {
+describe('the outbound listener', function () {
   this.timeout(BUILD_MS);
   let h2spec = '';
   let backend: http2.Http2Server;
   let proxy: TestProxy;
 
   before(async function () {
-    const tool = await goTool('h2spec');
-    if ('skip' in tool) {
-      process.stderr.write(`skipped: ${tool.skip}\n`);
-      return this.skip();
-    }
-    h2spec = tool.path;
+    h2spec = neededBy(this, await goTool('h2spec')).path;
     backend = http2.createServer();
-    // Some cases break a rule on a stream that waits for its answer: an answer that is quicker than the case's next frame would end the stream first.
+    // Some cases break a rule on a stream that waits for its answer: an answer that is quicker than the case's next
+    // frame would end the stream first.
     backend.on('stream', (stream) => {
       stream.on('error', () => {});
       stream.resume();
@@ -43,7 +41,7 @@ describe('h2spec against the outbound listener', function () {
     backend?.close();
   });
 
-  it('all 145 cases pass', async () => {
+  it('passes all 145 cases of h2spec', async () => {
     const output = await run(h2spec, ['-h', '127.0.0.1', '-p', `${proxy.port}`, '-o', '2']);
     const summary = /(\d+) tests, (\d+) passed, (\d+) skipped, (\d+) failed/.exec(output);
     expect(summary, output.slice(-500)).to.not.equal(null);

@@ -1,8 +1,8 @@
 // Header edits on their whole way: what the application receives and what the caller gets back, octet for octet.
 import { expect } from 'chai';
 import type { KubeObject } from '#kube/object.ts';
-import { TestMesh } from '../support/mesh.ts';
-import { type RawApp, RawCaller, startRawApp, valuesOf } from '../support/raw-app.ts';
+import { type RawApp, type RawCaller, valuesOf } from '../support/raw-app.ts';
+import { type RawMesh, startRawMesh } from '../support/raw-mesh.ts';
 import { grpcRoute, to } from '../support/routes.ts';
 
 interface Modifier {
@@ -21,35 +21,21 @@ const PLACES: Record<string, (...filters: object[]) => KubeObject> = {
 };
 
 describe('header modifiers', () => {
-  let mesh: TestMesh;
+  let raw: RawMesh;
   let app: RawApp;
   let caller: RawCaller;
   before(async () => {
-    mesh = await TestMesh.start({
-      pods: [
-        { name: 'caller', calls: ['echo'] },
-        { name: 'v1', serves: true },
-      ],
-      services: { echo: ['v1'], v1: ['v1'] },
-    });
-    app = await startRawApp(mesh.appAddress('v1'));
-    caller = new RawCaller(mesh.address('caller', 'echo'));
+    raw = await startRawMesh();
+    ({ app, caller } = raw);
   });
-  after(async () => {
-    caller.close();
-    await mesh.close();
-    app.close();
-  });
+  after(() => raw.close());
 
-  async function use(route: KubeObject): Promise<void> {
-    mesh.setRoutes([route]);
-    await mesh.settled();
-  }
+  const use = (route: KubeObject) => raw.use(route);
   const received = (name: string) => valuesOf(app.request, name);
 
   for (const [place, routeWith] of Object.entries(PLACES)) {
     describe(place, () => {
-      it('set makes a header, replaces one, and all of a repeated one; others stay', async () => {
+      it('with set make a header, or replace one and all its repetitions, and leave others alone', async () => {
         await use(routeWith(onRequest({ set: [{ name: 'X-Header-Set', value: 'set-overwrites-values' }] })));
         await caller.call({ 'some-other-header': 'val' });
         expect(received('x-header-set')).to.deep.equal(['set-overwrites-values']);
@@ -60,7 +46,7 @@ describe('header modifiers', () => {
         expect(received('x-header-set')).to.deep.equal(['set-overwrites-values']);
       });
 
-      it('add makes a header, or joins its value with a comma and no space', async () => {
+      it('with add make a header, or join its value with a comma and no space', async () => {
         await use(routeWith(onRequest({ add: [{ name: 'X-Header-Add', value: 'add-appends-values' }] })));
         await caller.call({});
         expect(received('x-header-add')).to.deep.equal(['add-appends-values']);
@@ -70,7 +56,7 @@ describe('header modifiers', () => {
         expect(received('x-header-add').join(',')).to.equal('one,two,add-appends-values');
       });
 
-      it('remove takes a header away, in every spelling and every place', async () => {
+      it('with remove take a header away, in every spelling and every place', async () => {
         await use(routeWith(onRequest({ remove: ['X-Header-Remove'] })));
         await caller.call({ 'x-header-remove': 'val', 'x-kept': 'yes' });
         expect(received('x-header-remove')).to.deep.equal([]);
@@ -79,7 +65,7 @@ describe('header modifiers', () => {
         expect(received('x-header-remove')).to.deep.equal([]);
       });
 
-      it('several of each together', async () => {
+      it('do all of this together', async () => {
         await use(
           routeWith(
             onRequest({
@@ -110,7 +96,7 @@ describe('header modifiers', () => {
         expect(received('another-header')).to.deep.equal(['another-header-val']);
       });
 
-      it('on the response: set, add and remove', async () => {
+      it('set, add and remove headers of the response, too', async () => {
         await use(
           routeWith(
             onResponse({
@@ -132,7 +118,7 @@ describe('header modifiers', () => {
     });
   }
 
-  it('on rule and backendRef at once: the rule first on the way in, the backendRef first on the way back', async () => {
+  it('on rule and backendRef at once begin with the rule on requests, with the backendRef on responses', async () => {
     const add = (value: string): Modifier => ({ add: [{ name: 'x-way', value }] });
     const filters = [onRequest(add('rule')), onResponse(add('rule'))];
     await use(grpcRoute([{ filters, backendRefs: [to('v1', 1, [onRequest(add('backend')), onResponse(add('backend'))])] }]));
@@ -143,7 +129,7 @@ describe('header modifiers', () => {
     expect(valuesOf(response, 'x-way').join(',')).to.equal('app,backend,rule');
   });
 
-  it('leave values alone that look like something else', async () => {
+  it('leave odd values alone: lists, empty ones, octets above 127, long ones, binary ones', async () => {
     await use(grpcRoute([{ backendRefs: [to('v1')] }]));
     const odd = { 'x-list': 'a, b,c', 'x-empty': '', 'x-octets': 'caf\u00e9', 'x-long': 'v'.repeat(7000), 'data-bin': 'AAEC/w' };
     await caller.call(odd);

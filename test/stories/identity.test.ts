@@ -1,4 +1,5 @@
-// Who is who: certificates are asked for on both ends, the endpoint must be whom the control plane named, and the application is told the truth.
+// Identities: both ends ask for certificates, the endpoint must be the one that the control plane named, and the
+// application learns the true caller.
 import tls from 'node:tls';
 import { expect } from 'chai';
 import { MtlsMode } from '#core/contract/gen/weft/v1/mesh_pb.ts';
@@ -12,7 +13,7 @@ import { until } from '../support/until.ts';
 const UNAVAILABLE = 14;
 const XFCC = 'x-forwarded-client-cert';
 
-describe('identity', () => {
+describe('a sidecar, by the identity of its peer,', () => {
   let echo: EchoMesh;
   before(async () => {
     echo = await startEchoMesh({
@@ -33,7 +34,7 @@ describe('identity', () => {
     return lines.reduce((sum, line) => sum + Number(line.slice(line.lastIndexOf(' '))), 0);
   };
 
-  it('PERMISSIVE serves plaintext, and says in the counters that nobody was authenticated', async () => {
+  it('serves plaintext where PERMISSIVE, and counts it without a caller', async () => {
     const stranger = new GrpcCaller({ host: echo.mesh.podAddress('v1'), port: PORT });
     expect((await stranger.unary()).answer?.pod).to.equal('v1');
     stranger.close();
@@ -41,8 +42,9 @@ describe('identity', () => {
     expect(series.map(({ caller, count }) => ({ caller, count }))).to.deep.equal([{ caller: '', count: 1 }]);
   });
 
-  it('STRICT refuses plaintext before a byte reaches the application, and serves the mesh', async () => {
-    // On one connection: grpc-js makes a second one after it was closed, at a time of its own, and other tests would count that.
+  it('refuses plaintext where STRICT before a byte reaches the application, and serves the mesh', async () => {
+    // On one connection: grpc-js makes a second one after it was closed, at a time of its own, and other tests would
+    // count that.
     const stranger = new RawCaller({ host: echo.mesh.podAddress('v2'), port: PORT });
     const { response } = await stranger.call({}).catch(() => ({ response: [] }));
     expect(response).to.deep.equal([]);
@@ -71,14 +73,14 @@ describe('identity', () => {
     });
   }
 
-  it('PERMISSIVE hands TLS that is not of the mesh to the application, which may speak it', async () => {
+  it('hands TLS that is not of the mesh to the application where PERMISSIVE, as the application may speak it', async () => {
     const [connections, before] = [echo.apps.get('v1')!.connections, await refusals('v1')];
     await helloTo('v1', []);
     expect(echo.apps.get('v1')!.connections).to.equal(connections + 1);
     expect(await refusals('v1')).to.equal(before);
   });
 
-  it('an endpoint with the certificate of another ServiceAccount gets no call (T54)', async () => {
+  it('sends no call to an endpoint with the certificate of another ServiceAccount', async () => {
     const { code, details } = await echo.callerOf('caller', 'impostor').unary();
     expect(code).to.equal(UNAVAILABLE);
     expect(details).to.contain('identity_mismatch').and.contain('sa/somebody-else');
@@ -86,7 +88,7 @@ describe('identity', () => {
     expect(await echo.mesh.metric('caller', 'weft_proxy_errors_total{error="identity_mismatch"}')).to.equal(1);
   });
 
-  describe('x-forwarded-client-cert', () => {
+  describe('sets x-forwarded-client-cert, which', () => {
     const SPELLINGS = Array.from({ length: 8 }, (_, bits) =>
       ['x', 'forwarded', 'client', 'cert'].reduce((name, part, i) => `${name}${(bits >> (i - 1)) & 1 ? '_' : '-'}${part}`),
     );
@@ -113,12 +115,12 @@ describe('identity', () => {
       return seen;
     }
 
-    it('of a caller in the mesh is its own identity, whatever it claims', async () => {
+    it('is the own identity of a caller in the mesh, whatever it claims', async () => {
       const own: [string, string] = [XFCC, 'URI=spiffe://cluster.local/ns/shop/sa/caller'];
       expect(await claims(echo.mesh.address('caller', 'raw'))).to.deep.equal([...SPELLINGS, 'twice'].map(() => own));
     });
 
-    it('of a caller outside the mesh never reaches the application', async () => {
+    it('never reaches the application from a caller outside the mesh', async () => {
       expect(await claims({ host: echo.mesh.podAddress('bare'), port: PORT })).to.deep.equal([]);
     });
   });

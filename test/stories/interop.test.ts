@@ -1,10 +1,13 @@
-// grpc-go's interop client against grpc-go's interop server, through two sidecars with mTLS between them: another implementation's view of every kind of call.
+// grpc-go's interop client against grpc-go's interop server, through two sidecars with mTLS between them: another
+// implementation's view of every kind of call.
 import { type ChildProcess, execFile, spawn } from 'node:child_process';
 import net from 'node:net';
 import { expect } from 'chai';
 import { freePorts } from '../support/free-port.ts';
 import { goTool } from '../support/go-tools.ts';
-import { NAMESPACE, PORT, TestMesh } from '../support/mesh.ts';
+import { TestMesh } from '../support/mesh.ts';
+import { neededBy } from '../support/needed.ts';
+import { grpcRoute, to } from '../support/routes.ts';
 
 /** The first run builds both programs. */
 const BUILD_MS = 170_000;
@@ -26,29 +29,15 @@ const CASES = [
   'timeout_on_sleeping_server',
 ];
 
-function route(rules: object[]) {
-  return {
-    apiVersion: 'gateway.networking.k8s.io/v1',
-    kind: 'GRPCRoute',
-    metadata: { name: 'interop', namespace: NAMESPACE },
-    spec: { parentRefs: [{ group: '', kind: 'Service', name: 'interop' }], rules },
-  };
-}
-
-describe('grpc-go interop through two sidecars', function () {
+describe('grpc-go’s interop suite through two sidecars', function () {
   this.timeout(BUILD_MS);
   let client = '';
   let server: ChildProcess | null = null;
   let mesh: TestMesh | null = null;
 
   before(async function () {
-    const [clientTool, serverTool] = [await goTool('interop-client'), await goTool('interop-server')];
-    for (const tool of [clientTool, serverTool]) {
-      if ('path' in tool) continue;
-      process.stderr.write(`skipped: ${tool.skip}\n`);
-      return this.skip();
-    }
-    client = (clientTool as { path: string }).path;
+    client = neededBy(this, await goTool('interop-client')).path;
+    const serverTool = neededBy(this, await goTool('interop-server'));
     mesh = await TestMesh.start({
       pods: [
         { name: 'caller', calls: ['interop'] },
@@ -61,7 +50,7 @@ describe('grpc-go interop through two sidecars', function () {
     let port: number;
     do {
       [port] = await freePorts(1);
-      server = spawn((serverTool as { path: string }).path, [`--port=${port}`], { stdio: 'ignore' });
+      server = spawn(serverTool.path, [`--port=${port}`], { stdio: 'ignore' });
     } while (!(await accepts(port, server)));
     const relay = net.createServer((socket) => {
       const onward = net.connect(port, '127.0.0.1');
@@ -88,21 +77,19 @@ describe('grpc-go interop through two sidecars', function () {
     return failures;
   }
 
-  it('all 14 cases pass without a route', async () => {
+  it('passes all 14 cases without a route', async () => {
     expect(await runAll()).to.deep.equal({});
   });
 
-  it('all 14 cases pass through a GRPCRoute that splits and edits headers', async () => {
+  it('passes all 14 cases through a GRPCRoute that splits and edits headers', async () => {
     const filters = [{ type: 'RequestHeaderModifier', requestHeaderModifier: { set: [{ name: 'x-weft-test', value: '1' }] } }];
-    const backendRefs = [
-      { name: 'interop', port: PORT, weight: 9 },
-      { name: 'interop', port: PORT, weight: 1 },
-    ];
-    mesh!.setRoutes([route([{ matches: [{ method: { service: 'grpc.testing.TestService' } }], filters, backendRefs }, { backendRefs }])]);
+    const backendRefs = [to('interop', 9), to('interop', 1)];
+    const rules = [{ matches: [{ method: { service: 'grpc.testing.TestService' } }], filters, backendRefs }, { backendRefs }];
+    mesh!.setRoutes([grpcRoute(rules, { name: 'interop', parent: 'interop' })]);
     expect(await runAll()).to.deep.equal({});
   });
 
-  it('a soak of calls on one channel and on many has no failure', async () => {
+  it('has no failure in a soak of calls on one channel and on many', async () => {
     const at = mesh!.address('caller', 'interop');
     for (const name of ['rpc_soak', 'channel_soak']) {
       // By itself it takes a call that needs more than a second, as on a busy machine, for a failure.
@@ -114,7 +101,7 @@ describe('grpc-go interop through two sidecars', function () {
     }
   });
 
-  it('every call went over mTLS', async () => {
+  it('makes every call over mTLS', async () => {
     const series = await mesh!.stats('caller');
     expect(series.length).to.be.greaterThan(0);
     expect(series.filter(({ backend, mtls }) => backend !== '' && !mtls)).to.deep.equal([]);
@@ -130,7 +117,10 @@ function run(program: string, args: readonly string[]): Promise<string> {
   });
 }
 
-/** Waits until the server accepts connections; false: it has ended, for somebody else was quicker to take the port. */
+/**
+ * Waits until the server accepts connections; false: it has ended, because another program was quicker to take the
+ * port.
+ */
 async function accepts(port: number, server: ChildProcess): Promise<boolean> {
   while (server.exitCode === null) {
     const open = await new Promise<boolean>((resolve) => {

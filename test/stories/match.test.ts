@@ -27,7 +27,7 @@ describe('a GRPCRoute matches', () => {
     expect(await podFor({ 'x-version': 'v22' })).to.equal('v1');
   });
 
-  it('a header by pattern, the whole value of it', async () => {
+  it('the whole value of a header by pattern', async () => {
     await echo.use(grpcRoute([to2({ headers: [{ type: 'RegularExpression', name: 'x-version', value: 'v[2-9](\\.[0-9]+)?' }] }), V1]));
     expect(await podFor({ 'x-version': 'v3.14' })).to.equal('v2');
     expect(await podFor({ 'x-version': 'v1' })).to.equal('v1');
@@ -59,7 +59,7 @@ describe('a GRPCRoute matches', () => {
     expect((await echo.caller.download({})).answers[0]?.pod).to.equal('v2');
   });
 
-  it('service and method by pattern, the whole name', async () => {
+  it('the whole name of service and method by pattern', async () => {
     await echo.use(grpcRoute([to2({ method: { type: 'RegularExpression', service: 'test\\.(Other|Third)', method: 'Un.*' } }), V1]));
     expect(await podFor({}, '/test.Other/Unary')).to.equal('v2');
     expect(await podFor()).to.equal('v1');
@@ -67,7 +67,7 @@ describe('a GRPCRoute matches', () => {
     expect(await podFor(), 'anchored at both ends').to.equal('v1');
   });
 
-  it('the longest service first, then the longest method, then the most headers', async () => {
+  it('by the longest service first, then the longest method, then the most headers', async () => {
     const header = { headers: [{ name: 'x-version', value: 'v2' }] };
     await echo.use(grpcRoute([to2(header), split({ v1: 1 }, { matches: [{ method: { service: 'test.Echo' } }] })]));
     expect(await podFor({ 'x-version': 'v2' }), 'a method match outweighs any header').to.equal('v1');
@@ -80,7 +80,7 @@ describe('a GRPCRoute matches', () => {
     expect(await podFor(), 'whatever the order of rules').to.equal('v2');
   });
 
-  it('of two routes the older, then by name', async () => {
+  it('before another route when it is older, and at the same age by its name', async () => {
     const aged = (name: string, creationTimestamp: string, rule: object) => {
       const route = grpcRoute([rule], { name });
       return { ...route, metadata: { ...route.metadata, creationTimestamp } };

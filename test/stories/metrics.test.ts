@@ -1,4 +1,5 @@
-// The metrics pages of two sidecars under what is done to them: methods that clients make up, a crowd of scrapers, scrapers that never read.
+// The metrics pages of two sidecars under what is done to them: methods that clients make up, a crowd of scrapers,
+// scrapers that never read.
 import http from 'node:http';
 import net from 'node:net';
 import * as grpc from '@grpc/grpc-js';
@@ -28,7 +29,7 @@ describe('metrics pages', () => {
 
   const page = async (pod: string): Promise<Parsed> => parseExposition(await echo.mesh.admin(pod, '/metrics'));
 
-  it('count methods that there are by name and what clients make up as one', async () => {
+  it('count methods that exist by name, and all that clients make up as one', async () => {
     const { host, port } = echo.mesh.address('caller', 'echo');
     const client = new grpc.Client(`${host}:${port}`, grpc.credentials.createInsecure());
     const call = (path: string): Promise<number> =>

@@ -1,4 +1,4 @@
-// RequestMirror: copies reach the mirror, their answers reach nobody, and whatever happens there disturbs no call.
+// RequestMirror: copies reach the mirror, their answers are dropped, and whatever happens there disturbs no call.
 import { expect } from 'chai';
 import { type EchoMesh, startEchoMesh } from '../support/echo-mesh.ts';
 import { grpcRoute, to } from '../support/routes.ts';
@@ -8,12 +8,7 @@ describe('a mirror', () => {
   let echo: EchoMesh;
   before(async () => {
     echo = await startEchoMesh({
-      pods: [
-        { name: 'caller', calls: ['echo'] },
-        { name: 'v1', serves: true },
-        { name: 'v2', serves: true },
-        { name: 'dead', serves: true },
-      ],
+      morePods: [{ name: 'dead', serves: true }],
       services: { dead: ['dead'], empty: [] },
     });
     echo.apps.get('dead')!.kill();
@@ -86,7 +81,7 @@ describe('a mirror', () => {
     });
   }
 
-  it('that answers slowly keeps no call waiting, and sees that the caller is gone', async () => {
+  it('that answers slowly keeps no call waiting, and its copies end', async () => {
     await use('v2');
     const mirror = echo.apps.get('v2')!;
     const outcomes = await Promise.all(Array.from({ length: 20 }, () => echo.caller.unary({ question: { delayMs: 50 } })));

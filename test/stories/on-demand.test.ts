@@ -1,4 +1,6 @@
-// What a sidecar is told and when: a Service at its first use, news of it while it lasts, and nothing lost while the control plane is away.
+// What the control plane sends a sidecar and when: a Service at its first use, its changes while it exists, and nothing
+// lost while the control plane
+// is away.
 import { expect } from 'chai';
 import { type EchoMesh, startEchoMesh } from '../support/echo-mesh.ts';
 import { GrpcCaller } from '../support/grpc-app.ts';
@@ -8,15 +10,11 @@ import { until } from '../support/until.ts';
 
 const UNAVAILABLE = 14;
 
-describe('a sidecar and its control plane', () => {
+describe('a sidecar with its control plane', () => {
   let echo: EchoMesh;
   before(async () => {
     echo = await startEchoMesh({
-      pods: [
-        { name: 'caller', calls: ['echo', 'v2', 'later'] },
-        { name: 'v1', serves: true },
-        { name: 'v2', serves: true },
-      ],
+      calls: ['echo', 'v2', 'later'],
       routes: [grpcRoute([split({ v1: 1 })])],
     });
   });
@@ -28,7 +26,7 @@ describe('a sidecar and its control plane', () => {
     expect(await holds('echo')).to.equal(false);
     expect((await echo.caller.unary()).answer?.pod).to.equal('v1');
     expect(await holds('echo')).to.equal(true);
-    expect(await holds('v2'), 'nobody has called it').to.equal(false);
+    expect(await holds('v2'), 'no call to it yet').to.equal(false);
     expect((await echo.callerOf('caller', 'v2').unary()).answer?.pod).to.equal('v2');
     expect(await holds('v2')).to.equal(true);
   });
@@ -78,7 +76,7 @@ describe('a sidecar and its control plane', () => {
     expect(await mesh.metric('caller', 'weft_upstream_connections')).to.equal(upstream);
   });
 
-  it('is told what changed while it was away', async () => {
+  it('receives what changed while the control plane was away', async () => {
     const { mesh } = echo;
     await mesh.stopControlPlane();
     mesh.remember([grpcRoute([split({ v2: 1 })])]);

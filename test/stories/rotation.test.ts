@@ -1,4 +1,4 @@
-// Certificates that live for seconds, under load: renewed and swapped while calls run, and no call notices (T57).
+// Certificates that live for seconds, under load: renewed and swapped while calls run, and no call notices.
 import { expect } from 'chai';
 import { type EchoMesh, startEchoMesh } from '../support/echo-mesh.ts';
 import { Load } from '../support/load.ts';

@@ -21,7 +21,7 @@ const deployment = (name: string, container: object) =>
     },
   })}\n`;
 
-describe('story: weft run with bad input', () => {
+describe('weft run, given what cannot work,', () => {
   let dir: string;
   beforeEach(() => {
     dir = mkdtempSync(join(tmpdir(), 'weft-run-story-'));
@@ -50,24 +50,24 @@ describe('story: weft run with bad input', () => {
     return (outcome as Failure).message;
   }
 
-  it('a directory that is not there, or is a file', async () => {
+  it('says that the directory is not there, or is a file', async () => {
     expect(await failure({}, join(dir, 'gone'))).to.include(`there is no directory ${join(dir, 'gone')}`);
     expect(await failure({ 'a.yaml': '' }, join(dir, 'a.yaml'))).to.include('is a file');
   });
 
-  it('no manifests, or only broken ones with their place', async () => {
+  it('says that there are no manifests, or where they are broken', async () => {
     expect(await failure({ 'readme.txt': 'hello' })).to.include(`there are no manifests in ${dir}`);
     expect(await failure({ 'a.yaml': 'kind: Service\nmetadata: {name: x\n' })).to.match(/a\.yaml:\d+:\d+/);
   });
 
-  it('nothing to run', async () => {
+  it('says that there is nothing to run', async () => {
     const message = await failure({ 'a.yaml': 'apiVersion: v1\nkind: Namespace\nmetadata: {name: shop}\n' });
     expect(message).to.include('there are no pods to run').and.include('Deployment or a Pod');
     const image = await failure({ 'a.json': deployment('image', { image: 'nginx' }) });
     expect(image).to.include('Deployment shop/image has no command for container main');
   });
 
-  it('a command that does not exist, with the manifest’s file', async () => {
+  it('names a command that does not exist, with the manifest’s file', async () => {
     const message = await failure({
       'a.json': deployment('a', { command: ['no-such-program'] }),
       'b.json': deployment('b', { command: ['node', 'gone.mjs'] }),
@@ -76,7 +76,7 @@ describe('story: weft run with bad input', () => {
     expect(message).to.include(`Deployment shop/b, container main: there is no file ${join(dir, 'gone.mjs')}`);
   });
 
-  it('two containers on one port', async () => {
+  it('names two containers on one port', async () => {
     const two = JSON.parse(deployment('two', {}));
     two.spec.template.spec.containers = ['left', 'right'].map((name) => ({
       name,
@@ -86,7 +86,7 @@ describe('story: weft run with bad input', () => {
     expect(await failure({ 'a.json': JSON.stringify(two) })).to.include('containers left and right are both on port 8080');
   });
 
-  it('a port that another program holds, by name', async function () {
+  it('names the program that holds a port', async function () {
     if (process.platform !== 'linux') this.skip();
     const server = createServer().listen(0, '0.0.0.0');
     await once(server, 'listening');
@@ -110,7 +110,7 @@ describe('story: weft run with bad input', () => {
     expect(readdirSync(own)).to.deep.equal([]);
   });
 
-  it('wrong words end with code 2, and help with 0', async () => {
+  it('ends with code 2 for wrong words, and with 0 for help', async () => {
     const words = async (...args: string[]) => {
       const stderr = new PassThrough();
       const stdout = new PassThrough();

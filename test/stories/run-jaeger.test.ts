@@ -2,6 +2,7 @@
 import { expect } from 'chai';
 import { goTool } from '#test/support/go-tools.ts';
 import { type Jaeger, type JaegerSpan, type JaegerTrace, startJaeger, tagsOf } from '#test/support/jaeger.ts';
+import { neededBy } from '#test/support/needed.ts';
 import { type RunProcess, shopDirectory, startRun } from '#test/support/run-process.ts';
 import { until } from '#test/support/until.ts';
 
@@ -11,7 +12,7 @@ const BUILD_MS = 900_000;
 /** Few calls: every one of them is recorded. */
 const RATE = 20;
 
-describe('story: weft run --otlp', function () {
+describe('weft run --otlp', function () {
   // Seven processes start from sources on a machine that runs other tests too.
   this.timeout(60_000);
   let jaeger: Jaeger;
@@ -20,11 +21,7 @@ describe('story: weft run --otlp', function () {
   before(async function () {
     this.timeout(BUILD_MS);
     if (process.platform !== 'linux') return this.skip();
-    const tool = await goTool('jaeger');
-    if ('skip' in tool) {
-      process.stderr.write(`skipped: ${tool.skip}\n`);
-      return this.skip();
-    }
+    neededBy(this, await goTool('jaeger'));
     jaeger = await startJaeger();
     const directory = shopDirectory((text, file) =>
       file === 'checkout.yaml' ? text.replaceAll(/value: "\d{2,}"/g, `value: "${RATE}"`) : text,
@@ -41,7 +38,7 @@ describe('story: weft run --otlp', function () {
   const spanOf = ({ spans }: JaegerTrace, kind: string): JaegerSpan => spans.find((span) => tagsOf(span)['span.kind'] === kind)!;
   const isCharge = ({ spans }: JaegerTrace): boolean => spans.length === 2 && spans.every(({ operationName }) => operationName === CHARGE);
 
-  it('a call through the shop is one trace, with the spans, parents and attributes of the documentation', async () => {
+  it('makes one trace of a call through the shop, with the spans, parents and attributes of docs/reference/tracing.md', async () => {
     let trace: JaegerTrace | undefined;
     await until(async () => (trace = (await jaeger.traces('checkout')).find(isCharge)) !== undefined, 'a charge is in Jaeger', 45_000);
     const [caller, callee] = [spanOf(trace!, 'client'), spanOf(trace!, 'server')];
@@ -73,7 +70,7 @@ describe('story: weft run --otlp', function () {
     });
   });
 
-  it('streams have spans, too', async () => {
+  it('makes spans of streams, too', async () => {
     await until(async () => {
       const names = (await jaeger.traces('checkout')).flatMap(({ spans }) => spans.map(({ operationName }) => operationName));
       return ['History', 'Reconcile'].every((method) => names.includes(`payment.PaymentService/${method}`));

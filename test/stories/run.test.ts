@@ -8,7 +8,7 @@ import { type RunProcess, shopDirectory, startRun, useRoutes } from '#test/suppo
 
 const CHARGE = 'payment\\.PaymentService/Charge';
 
-describe('story: weft run', function () {
+describe('weft run', function () {
   // Seven processes start from sources on a machine that runs other tests too.
   this.timeout(120_000);
   let run: RunProcess;

@@ -72,7 +72,7 @@ describe('octets that are not HTTP/2', () => {
     expect(await inFlight('gone')).to.deep.equal([0]);
   });
 
-  it('go to another endpoint when one cannot be connected to, for nothing was sent', async () => {
+  it('go to another endpoint when one cannot be connected to, because nothing was sent', async () => {
     for (let i = 0; i < 8; i++) expect(await exchange('mixed', 'hello')).to.equal('got 5');
     expect(await mesh.metric('caller', 'weft_proxy_errors_total{error="connect_failed"}')).to.be.greaterThan(1);
     expect(await inFlight('mixed')).to.deep.equal([0, 0]);

@@ -2,7 +2,9 @@
 import { Writable } from 'node:stream';
 import { expect } from 'chai';
 import { runProgram } from '#cli/program.ts';
+import { goTool } from '#test/support/go-tools.ts';
 import { type Jaeger, startJaeger } from '#test/support/jaeger.ts';
+import { neededBy } from '#test/support/needed.ts';
 
 async function weft(...words: string[]): Promise<{ code: number; out: string; err: string }> {
   const said = { out: '', err: '' };
@@ -70,17 +72,13 @@ function otlp(service: string, beginMs: number, spans: readonly Span[]): string 
   });
 }
 
-describe('story: weft trace', function () {
+describe('weft trace', function () {
   this.timeout(60_000);
   let jaeger: Jaeger | null = null;
 
   before(async function () {
-    try {
-      jaeger = await startJaeger();
-    } catch (error) {
-      console.log(`      skipped: ${(error as Error).message.slice(0, 200)}`);
-      this.skip();
-    }
+    neededBy(this, await goTool('jaeger'));
+    jaeger = await startJaeger();
   });
   after(() => jaeger?.stop());
 

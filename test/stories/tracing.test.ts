@@ -2,8 +2,8 @@
 import { expect } from 'chai';
 import { type CollectedSpan, Collector } from '../support/collector.ts';
 import { freePorts } from '../support/free-port.ts';
-import { TestMesh } from '../support/mesh.ts';
-import { type RawApp, RawCaller, startRawApp, valuesOf } from '../support/raw-app.ts';
+import { type RawApp, type RawCaller, valuesOf } from '../support/raw-app.ts';
+import { type RawMesh, startRawMesh } from '../support/raw-mesh.ts';
 import { grpcRoute, to } from '../support/routes.ts';
 import { until } from '../support/until.ts';
 
@@ -12,30 +12,21 @@ const SPAN = '00f067aa0ba902b7';
 
 describe('tracing', () => {
   let collector: Collector;
-  let mesh: TestMesh;
+  let raw: RawMesh;
   let app: RawApp;
   let caller: RawCaller;
 
   before(async () => {
     collector = await Collector.start();
-    mesh = await TestMesh.start({
-      pods: [
-        { name: 'caller', calls: ['echo'] },
-        { name: 'v1', serves: true },
-      ],
-      services: { echo: ['v1'], v1: ['v1'] },
+    raw = await startRawMesh({
       otel: { OTEL_EXPORTER_OTLP_ENDPOINT: collector.endpoint, OTEL_BSP_SCHEDULE_DELAY: '20' },
       routes: [grpcRoute([{ name: 'everything', backendRefs: [to('v1')] }])],
     });
-    app = await startRawApp(mesh.appAddress('v1'));
-    caller = new RawCaller(mesh.address('caller', 'echo'));
-    await mesh.settled();
+    ({ app, caller } = raw);
   });
 
   after(async () => {
-    caller.close();
-    await mesh.close();
-    app.close();
+    await raw.close();
     collector.close();
   });
 
@@ -48,7 +39,7 @@ describe('tracing', () => {
     return collector.spans;
   }
 
-  it('is one trace of a span at the caller and one at the callee, and the application is told', async () => {
+  it('makes one trace of a span at the caller and one at the callee, which the application learns of', async () => {
     await caller.call({});
     const spans = await spansOf(2);
     const client = spans.find(({ kind }) => kind === 3)!;
@@ -70,7 +61,7 @@ describe('tracing', () => {
     expect(valuesOf(app.request, 'traceparent')).to.deep.equal([`00-${server.traceId}-${server.spanId}-01`]);
   });
 
-  it('is joined with the application’s own spans', async () => {
+  it('joins the application’s own trace', async () => {
     await caller.call({ traceparent: `00-${TRACE}-${SPAN}-01`, tracestate: 'vendor=1', baggage: `a=${'b'.repeat(8000)}` });
     const client = (await spansOf(2)).find(({ kind }) => kind === 3)!;
     expect([client.traceId, client.parentSpanId, client.traceState]).to.deep.equal([TRACE, SPAN, 'vendor=1']);
@@ -113,9 +104,8 @@ describe('tracing', () => {
     await spansOf(3);
   });
 
-  it('says why the proxy refused', async () => {
-    mesh.setRoutes([grpcRoute([{ matches: [{ method: { service: 'another.Service' } }], backendRefs: [to('v1')] }])]);
-    await mesh.settled();
+  it('says why the proxy refused a call', async () => {
+    await raw.use(grpcRoute([{ matches: [{ method: { service: 'another.Service' } }], backendRefs: [to('v1')] }]));
     await caller.call({});
     const [span] = await spansOf(1);
     expect([span.status, span.attributes['weft.error'], span.attributes['rpc.status_code']]).to.deep.equal([
@@ -123,37 +113,30 @@ describe('tracing', () => {
       'no_route',
       'UNIMPLEMENTED',
     ]);
-    mesh.setRoutes([grpcRoute([{ name: 'everything', backendRefs: [to('v1')] }])]);
-    await mesh.settled();
+    await raw.use(grpcRoute([{ name: 'everything', backendRefs: [to('v1')] }]));
   });
 
   it('records the share that the control plane asks for from then on, and passes the decision on', async () => {
-    mesh.setTelemetry('caller', { traceSampling: 0 });
-    await mesh.settled();
+    await raw.useTelemetry('caller', { traceSampling: 0 });
     await caller.call({});
     expect(valuesOf(app.request, 'traceparent')[0]).to.match(/-00$/);
-    mesh.setTelemetry('caller', { traceSampling: 1, serviceName: 'renamed', attributes: { team: 'payments' } });
-    await mesh.settled();
+    await raw.useTelemetry('caller', { traceSampling: 1, serviceName: 'renamed', attributes: { team: 'payments' } });
     await caller.call({});
     const client = (await spansOf(2)).find(({ kind }) => kind === 3)!;
     expect([client.resource['service.name'], client.attributes.team]).to.deep.equal(['renamed', 'payments']);
-    mesh.setTelemetry('caller', {});
-    await mesh.settled();
+    await raw.useTelemetry('caller', {});
   });
 
   it('goes to another collector when the control plane names one', async () => {
     const other = await Collector.start();
-    mesh.setTelemetry('caller', { otlpEndpoint: other.endpoint });
-    await mesh.settled();
+    await raw.useTelemetry('caller', { otlpEndpoint: other.endpoint });
     await caller.call({});
     await until(() => other.spans.length === 1, 'the span has arrived there');
-    mesh.setTelemetry('caller', { otlpEndpoint: 'off' });
-    await mesh.settled();
+    await raw.useTelemetry('caller', { otlpEndpoint: 'off' });
     collector.spans.length = 0;
     await caller.call({});
     expect((await spansOf(1)).map(({ kind }) => kind)).to.deep.equal([2]);
-    mesh.setTelemetry('caller', {});
-    await mesh.settled();
+    await raw.useTelemetry('caller', {});
     other.close();
   });
 });
@@ -161,20 +144,11 @@ describe('tracing', () => {
 describe('tracing without its collector', () => {
   it('harms no call, and counts what is lost', async () => {
     const [port] = await freePorts(1);
-    const mesh = await TestMesh.start({
-      pods: [
-        { name: 'caller', calls: ['echo'] },
-        { name: 'v1', serves: true },
-      ],
-      services: { echo: ['v1'] },
+    const { mesh, caller, close } = await startRawMesh({
       otel: { OTEL_EXPORTER_OTLP_ENDPOINT: `http://127.0.0.1:${port}`, OTEL_BSP_MAX_QUEUE_SIZE: '10', OTEL_BSP_MAX_EXPORT_BATCH_SIZE: '2' },
     });
-    const app = await startRawApp(mesh.appAddress('v1'));
-    const caller = new RawCaller(mesh.address('caller', 'echo'));
     for (let i = 0; i < 100; i++) expect((await caller.call({})).grpcStatus).to.equal('0');
     expect(await mesh.metric('caller', 'weft_spans_dropped_total{reason="queue_full"}')).to.be.at.least(50);
-    caller.close();
-    await mesh.close();
-    app.close();
+    await close();
   });
 });

@@ -1,4 +1,5 @@
-// Calls that the mesh itself answers: no match, invalid backends, nobody there; and that nothing beside them is disturbed.
+// Calls that the mesh itself answers: no match, invalid backends, no endpoints; and that nothing beside them is
+// disturbed.
 import { expect } from 'chai';
 import { countBy, type EchoMesh, startEchoMesh } from '../support/echo-mesh.ts';
 import type { Outcome } from '../support/grpc-app.ts';
@@ -7,15 +8,11 @@ import { grpcRoute, split } from '../support/routes.ts';
 const UNIMPLEMENTED = 12;
 const UNAVAILABLE = 14;
 
-describe('what cannot be served', () => {
+describe('a call', () => {
   let echo: EchoMesh;
   before(async () => {
     echo = await startEchoMesh({
-      pods: [
-        { name: 'caller', calls: ['echo', 'echo:9090', 'empty'] },
-        { name: 'v1', serves: true },
-        { name: 'v2', serves: true },
-      ],
+      calls: ['echo', 'echo:9090', 'empty'],
       services: { empty: [] },
       ports: [8080, 9090],
     });
@@ -29,7 +26,7 @@ describe('what cannot be served', () => {
   }
   const seen = (outcomes: readonly Outcome[]) => countBy(outcomes.map(({ code, answer }) => answer?.pod ?? `status ${code}`));
 
-  it('no match is UNIMPLEMENTED, and the message names Service and method', async () => {
+  it('is UNIMPLEMENTED where no rule matches, and the message names Service and method', async () => {
     await echo.use(grpcRoute([split({ v1: 1 }, { matches: [{ method: { service: 'test.Other' } }] })]));
     const { code, details } = await echo.caller.unary();
     expect(code).to.equal(UNIMPLEMENTED);
@@ -38,12 +35,12 @@ describe('what cannot be served', () => {
     expect((await echo.caller.download({})).code, 'streams too').to.equal(UNIMPLEMENTED);
   });
 
-  it('no route, or none any more, is the default: the Service itself', async () => {
+  it('is served by the Service itself when there is no route any more', async () => {
     await echo.use();
     expect(Object.keys(seen(await calls(40))).sort()).to.deep.equal(['v1', 'v2']);
   });
 
-  it('an invalid backend fails for its share only', async () => {
+  it('is UNAVAILABLE for the share of an invalid backend, and only for that', async () => {
     await echo.use(grpcRoute([split({ v1: 3, 'not-there': 1 })]));
     const outcomes = await calls(100);
     const shares = seen(outcomes);
@@ -52,21 +49,21 @@ describe('what cannot be served', () => {
     expect(outcomes.find(({ code }) => code !== 0)?.details).to.contain('not-there');
   });
 
-  it('a missing backend of weight 0 disturbs nothing', async () => {
+  it('is not disturbed by a missing backend of weight 0', async () => {
     await echo.use(grpcRoute([split({ v1: 70, v2: 30, 'not-there': 0 })]));
     const shares = seen(await calls(100));
     expect(Object.keys(shares).sort()).to.deep.equal(['v1', 'v2']);
     expect(shares.v2).to.be.within(28, 32);
   });
 
-  it('with all backends invalid, absent or of weight 0 every call is UNAVAILABLE', async () => {
+  it('is UNAVAILABLE where all backends are invalid, absent or of weight 0', async () => {
     for (const rule of [split({ 'not-there': 1, 'nor-there': 2 }), split({ v1: 0, v2: 0 }), {}]) {
       await echo.use(grpcRoute([rule]));
       expect(seen(await calls(5)), JSON.stringify(rule)).to.deep.equal({ [`status ${UNAVAILABLE}`]: 5 });
     }
   });
 
-  it('a Service without ready endpoints is UNAVAILABLE, as a share and as a whole, until there is one', async () => {
+  it('is UNAVAILABLE where a Service has no ready endpoint, as a share and as a whole, until it has one', async () => {
     await echo.use(grpcRoute([split({ v1: 1, empty: 1 })]));
     const shares = seen(await calls(40));
     expect(Object.keys(shares).sort()).to.deep.equal([`status ${UNAVAILABLE}`, 'v1']);
@@ -83,7 +80,7 @@ describe('what cannot be served', () => {
     expect((await direct.unary()).code).to.equal(UNAVAILABLE);
   });
 
-  it('a route for one port leaves the others alone', async () => {
+  it('follows a route for one port on that port only', async () => {
     const other = echo.callerOf('caller', 'echo:9090');
     await echo.use(grpcRoute([split({ v2: 1 }, { matches: [{ method: { service: 'test.Other' } }] })], { port: 8080 }));
     expect((await echo.caller.unary()).code).to.equal(UNIMPLEMENTED);
@@ -93,7 +90,7 @@ describe('what cannot be served', () => {
     expect(Object.keys(seen(await calls(40))).sort()).to.deep.equal(['v1', 'v2']);
   });
 
-  it('a filter that Weft does not know fails closed, other rules of the route go on', async () => {
+  it('fails where its rule has a filter that Weft does not know, and other rules of the route go on', async () => {
     const extension = { type: 'ExtensionRef', extensionRef: { group: 'example.com', kind: 'Magic', name: 'spell' } };
     await echo.use(
       grpcRoute([split({ v1: 1 }, { filters: [extension], matches: [{ method: { service: 'test.Other' } }] }), split({ v2: 1 })]),

@@ -83,7 +83,10 @@ export function decodeSpans(request: Uint8Array): CollectedSpan[] {
   });
 }
 
-/** How a collector answers: takes it, says 500, says nothing, answers what is no answer, or says it took all but one, or a hundred less. */
+/**
+ * How a collector answers: takes it, says 500, says nothing, answers what is no answer, or says it took all but one, or
+ * a hundred less.
+ */
 export type Behaviour = 'take' | 'fail' | 'hang' | 'garbage' | 'reject-one' | 'reject-hundred';
 
 export class Collector {

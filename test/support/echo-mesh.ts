@@ -1,4 +1,5 @@
-// The mesh of most stories: a caller, and the Service `echo` with two versions that are also Services of their own (v1, v2).
+// The mesh of most stories: a caller, and the Service `echo` with two versions that are also Services of their own (v1,
+// v2).
 import type { KubeObject } from '#kube/object.ts';
 import { type GrpcApp, GrpcCaller, startApp } from './grpc-app.ts';
 import { type MeshOptions, TestMesh, type TestPod } from './mesh.ts';
@@ -15,16 +16,22 @@ export interface EchoMesh {
   close(): Promise<void>;
 }
 
-const ECHO_PODS: readonly TestPod[] = [
-  { name: 'caller', calls: ['echo'] },
-  { name: 'v1', serves: true },
-  { name: 'v2', serves: true },
-];
+export interface EchoMeshOptions extends Partial<MeshOptions> {
+  /** Services that the pod `caller` calls, as in TestPod. Default: `echo`. */
+  readonly calls?: readonly string[];
+  /** Pods besides `caller`, `v1` and `v2`. */
+  readonly morePods?: readonly TestPod[];
+}
+
 const ECHO_SERVICES = { echo: ['v1', 'v2'], v1: ['v1'], v2: ['v2'] };
 
-/** Starts the mesh and the applications of all pods that serve. What is given replaces the default's pods, adds to its Services. */
-export async function startEchoMesh(options: Partial<MeshOptions> = {}): Promise<EchoMesh> {
-  const pods = options.pods ?? ECHO_PODS;
+/**
+ * Starts the mesh and the applications of all pods that serve. `pods` replaces all pods, `services` adds to the
+ * Services or replaces some.
+ */
+export async function startEchoMesh({ calls = ['echo'], morePods = [], ...options }: EchoMeshOptions = {}): Promise<EchoMesh> {
+  const echoPods = [{ name: 'caller', calls }, { name: 'v1', serves: true }, { name: 'v2', serves: true }, ...morePods];
+  const pods: readonly TestPod[] = options.pods ?? echoPods;
   const mesh = await TestMesh.start({ ...options, pods, services: { ...ECHO_SERVICES, ...options.services } });
   const apps = new Map<string, GrpcApp>();
   for (const { name, serves } of pods) if (serves) apps.set(name, await startApp(name, mesh.appAddress(name)));

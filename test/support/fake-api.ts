@@ -1,4 +1,5 @@
-// An API server of a few objects in memory, behind the interface that the control plane uses: lists, watches, versions that count up, conflicts.
+// An API server of a few objects in memory, behind the interface that the control plane uses: lists, watches, versions
+// that count up, conflicts.
 import { KINDS, type KubeClient, KubeError, pathOf, type RequestOptions, type ResourcePath, type WatchOptions } from '#kube/api.ts';
 import { FOLLOWED_KINDS } from '#objects/kinds.ts';
 
@@ -19,7 +20,9 @@ export class FakeApi implements KubeClient {
   readonly asked: Asked[] = [];
   /** Path → object. */
   readonly objects = new Map<string, Stored>();
-  /** Answers instead of the store: what it returns, or the KubeError that it throws; undefined lets the store answer. */
+  /**
+   * Answers instead of the store: what it returns, or the KubeError that it throws; undefined lets the store answer.
+   */
   intercept: (asked: Asked) => unknown = () => undefined;
   private version = 100;
   private readonly watchers = new Set<(type: string, path: string, object: Stored) => void>();
@@ -59,13 +62,13 @@ export class FakeApi implements KubeClient {
     });
   }
 
-  /** All watches end so; where nobody answers (status 0) new ones too. */
+  /** Ends all watches so; with status 0 (no server answers) new ones, too. */
   breakWatches(error: KubeError): void {
     this.watchError = error;
     for (const fail of [...this.breakers]) fail(error);
   }
 
-  /** No watch tells of what is done meanwhile. */
+  /** Changes something that no watch reports. */
   quietly(what: () => void): void {
     this.quiet = true;
     what();

@@ -1,8 +1,8 @@
-// A port for a program that cannot tell which one it was given.
+// A port for a program that cannot report which one the kernel gave it.
 import { once } from 'node:events';
 import net, { type AddressInfo } from 'node:net';
 
-/** Numbers of `count` ports of 127.0.0.1 that nobody listens on now; another program may take one before its owner does. */
+/** Numbers of `count` ports of 127.0.0.1 that are free now; another program may take one before its owner does. */
 export async function freePorts(count: number): Promise<number[]> {
   const servers = Array.from({ length: count }, () => net.createServer().listen(0, '127.0.0.1'));
   await Promise.all(servers.map((server) => once(server, 'listening')));

@@ -47,7 +47,7 @@ describe('programs built from Go modules', () => {
     expect(recipeDirectory({ ...RECIPE, linkFlags: '-s' })).to.not.equal(recipeDirectory(RECIPE));
   });
 
-  it('need Go, and say so', async () => {
+  it('cannot be had without Go, and say so', async () => {
     process.env.PATH = cache;
     const message = await goBuild(RECIPE).then(
       () => 'built',
@@ -56,7 +56,7 @@ describe('programs built from Go modules', () => {
     expect(message).to.equal('tool needs Go to be built, and there is no "go" on the PATH');
   });
 
-  it('are built once for all who want them', async () => {
+  it('are built once for all processes that want them', async () => {
     fakeGo(`echo x >> "${'$'}{0%/*}/../built"; echo program > "$2"`);
     const said: string[] = [];
     const directories = await Promise.all([1, 2, 3].map(() => goBuild(RECIPE, (line) => said.push(line))));
@@ -83,7 +83,7 @@ describe('programs built from Go modules', () => {
     expect(message).to.include('example.test/tool/main.go has no "none"');
   });
 
-  it('that cannot be built leave nothing, and the reason', async () => {
+  it('that cannot be built leave nothing behind and give the reason', async () => {
     fakeGo('echo "no such module" >&2; exit 1');
     const message = await goBuild(RECIPE).then(
       () => 'built',
@@ -94,7 +94,7 @@ describe('programs built from Go modules', () => {
     expect(existsSync(`${recipeDirectory(RECIPE)}.lock`)).to.equal(false);
   });
 
-  it('whose builder died are built by the next', async () => {
+  it('whose builder died are built by the next process', async () => {
     fakeGo('echo program > "$2"');
     const lock = `${recipeDirectory(RECIPE)}.lock`;
     mkdirSync(lock, { recursive: true });
@@ -103,7 +103,7 @@ describe('programs built from Go modules', () => {
     expect(existsSync(path.join(recipeDirectory(RECIPE), 'tool'))).to.equal(true);
   });
 
-  it('wait for a builder that lives', async () => {
+  it('are waited for while their builder lives', async () => {
     const lock = `${recipeDirectory(RECIPE)}.lock`;
     fakeGo('echo program > "$2"');
     mkdirSync(lock, { recursive: true });

@@ -1,4 +1,5 @@
-// Programs built from Go modules: cached by version outside the work tree, so that only the first run on a machine pays.
+// Programs built from Go modules: cached by version outside the work tree, so that only the first run on a machine
+// takes long.
 import { execFile } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { existsSync, mkdirSync, mkdtempSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs';
@@ -32,7 +33,10 @@ export interface GoRecipe {
 /** The Go language version that throw-away modules say; a newer toolchain is fetched when a requirement wants it. */
 const GO_LANGUAGE = '1.24';
 const LOCK_POLL_MS = 100;
-/** A lock directory in which no process has put its number after this time was left by one that died between the two steps. */
+/**
+ * A lock directory in which no process has put its number after this time was left by one that died between the two
+ * steps.
+ */
 const LOCK_NAMELESS_MS = 10_000;
 
 /** Where what tests build or fetch is kept, for all clones of this user. */
@@ -75,8 +79,9 @@ async function goMod(recipe: GoRecipe, module: string): Promise<string> {
   const replace: Record<string, string> = { ...recipe.replace };
   if (recipe.siblings) {
     const { of, version } = recipe.siblings;
-    const told = JSON.parse(await go(['mod', 'download', '-json', `${of}@${recipe.require[of]}`], module)) as { GoMod: string };
-    for (const [, sibling] of readFileSync(told.GoMod, 'utf8').matchAll(/^\s*(\S+) v0\.0\.0\s*(?:\/\/.*)?$/gm)) replace[sibling] = version;
+    const download = JSON.parse(await go(['mod', 'download', '-json', `${of}@${recipe.require[of]}`], module)) as { GoMod: string };
+    for (const [, sibling] of readFileSync(download.GoMod, 'utf8').matchAll(/^\s*(\S+) v0\.0\.0\s*(?:\/\/.*)?$/gm))
+      replace[sibling] = version;
   }
   return [
     'module build',
@@ -91,7 +96,8 @@ async function goMod(recipe: GoRecipe, module: string): Promise<string> {
 async function build(recipe: GoRecipe, into: string): Promise<void> {
   const module = mkdtempSync(path.join(os.tmpdir(), `weft-build-${recipe.name}-`));
   try {
-    // A go.mod has to be there for `go mod download` to take a module from the proxy and not from a workspace around us.
+    // A go.mod has to be there for `go mod download` to take a module from the proxy and not from a workspace around
+    // us.
     writeFileSync(path.join(module, 'go.mod'), `module build\n\ngo ${GO_LANGUAGE}\n`);
     writeFileSync(path.join(module, 'go.mod'), await goMod(recipe, module));
     for (const [file, text] of Object.entries(recipe.sources ?? {})) writeFileSync(path.join(module, file), text);
@@ -132,7 +138,10 @@ function isAlive(pid: number): boolean {
   }
 }
 
-/** Holds `lock` (a directory with the holder's pid in it) while `work` runs, waiting for who holds it; a holder that died is succeeded. */
+/**
+ * Holds `lock` (a directory with the holder's pid in it) while `work` runs, and waits for its holder first; takes the
+ * lock over from a holder that died.
+ */
 export async function locked<T>(lock: string, work: () => Promise<T>): Promise<T> {
   for (;;) {
     try {
@@ -159,8 +168,9 @@ export async function locked<T>(lock: string, work: () => Promise<T>): Promise<T
 }
 
 /**
- * The folder with the recipe's programs, built if it is not in the cache. Two processes that want the same build it once.
- * @param say told what takes long, as a line. @throws Error that names the program and what Go said
+ * The folder with the recipe's programs, built if it is not in the cache. Two processes that want the same build it
+ * once.
+ * @param say receives a line about what takes long. @throws Error that names the program and what Go said
  */
 export async function goBuild(recipe: GoRecipe, say: (line: string) => void = () => {}): Promise<string> {
   const directory = recipeDirectory(recipe);
@@ -175,7 +185,7 @@ export async function goBuild(recipe: GoRecipe, say: (line: string) => void = ()
     mkdirSync(temporary, { recursive: true });
     try {
       await build(recipe, temporary);
-      // Moved in one step: who looks at the same time sees all of it or nothing.
+      // Moved in one step, so that another process sees all of it or nothing.
       renameSync(temporary, directory);
     } catch (error) {
       throw new Error(`${recipe.name} ${recipe.version} could not be built: ${(error as Error).message}`);

@@ -17,7 +17,8 @@ const TOOLS = {
     ...tool('jaeger', 'github.com/jaegertracing/jaeger', 'v1.62.0', 'github.com/jaegertracing/jaeger/cmd/all-in-one'),
     linkFlags: '-s -w',
   },
-  // Debian's Prometheus does not discover pods. Of all kinds of discovery ours has only that: the others are most of the time a build takes.
+  // Debian's Prometheus does not discover pods. Of all kinds of discovery ours has only that: the others are most of
+  // the time a build takes.
   prometheus: {
     name: 'prometheus',
     version: '2.55.1',

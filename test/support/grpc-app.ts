@@ -1,4 +1,5 @@
-// The applications of a test mesh: a grpc-js server that tells which pod it is and what it received, and a client that calls it in every shape.
+// The applications of a test mesh: a grpc-js server that answers with its pod's name and what it received, and a client
+// that calls it in every shape.
 import { once } from 'node:events';
 import net from 'node:net';
 import {
@@ -27,7 +28,7 @@ export interface Question {
   text?: string;
 }
 
-/** What the application answers: who it is, and what it was sent. */
+/** What the application answers: its pod, and what it received. */
 export interface Answer {
   pod: string;
   /** "/<service>/<method>" */
@@ -57,9 +58,9 @@ export interface GrpcApp {
   /** Calls under way. */
   inFlight: number;
   total(): number;
-  /** As a SIGTERM handler does it: nothing new, what runs may end. Resolves when it has. */
+  /** Shuts down as a SIGTERM handler does: takes nothing new and lets calls under way end. Resolves when they have. */
   shutdown(): Promise<void>;
-  /** As kill -9 does it: the port and all connections are gone at once. */
+  /** Ends as kill -9 does: the port and all connections are gone at once. */
   kill(): void;
 }
 
@@ -307,7 +308,7 @@ export class Chat {
   }
 }
 
-/** The stream is read to its end by whoever listens to its data; its error is the outcome's. */
+/** A listener on its data reads the stream to its end; its error becomes the outcome's. */
 function ended(call: ClientReadableStream<Answer> | ClientDuplexStream<Question, Answer>): Promise<Outcome> {
   return new Promise((resolve) => {
     call.on('error', () => {});

@@ -6,8 +6,8 @@ import { Server, type ServerDuplexStream, type UntypedServiceImplementation } fr
 import { Authority } from '#certs/authority.ts';
 import { ServerRotation } from '#certs/rotation.ts';
 import { newServerCredentials, type PeerVerdict, peerOf } from '#control-plane/issue/server-credentials.ts';
-import { IssueService, type IssueSettings } from '#control-plane/issue/service.ts';
-import { TokenIssuer, type TokenWish } from '#control-plane/issue/token.ts';
+import { type IssueDeps, IssueService } from '#control-plane/issue/service.ts';
+import { TokenIssuer, type TokenOptions } from '#control-plane/issue/token.ts';
 import { serviceDefinition } from '#control-plane/publish/wire.ts';
 import { Certificates } from '#core/contract/gen/weft/v1/certificates_pb.ts';
 import { Config, type SubscribeRequest, type SubscribeResponse } from '#core/contract/gen/weft/v1/config_pb.ts';
@@ -26,7 +26,7 @@ export interface IssuingServer {
   /** A directory of its own with the files that a pod has. */
   readonly trustBundleFile: string;
   /** Writes a token for a workload and returns the file's path. */
-  tokenFile(wish?: Partial<TokenWish>): string;
+  tokenFile(options?: Partial<TokenOptions>): string;
   /** Ends all connections and listens no more; files are removed by close(). */
   stop(): void;
   close(): void;
@@ -39,27 +39,27 @@ export interface IssuingServerWish {
   readonly leafLifetimeMs?: number;
   /** Lifetime of the server's own certificate. */
   readonly serverLifetimeMs?: number;
-  readonly issue?: Partial<IssueSettings>;
+  readonly issue?: Partial<IssueDeps>;
   readonly subscribe?: (call: Call, peer: PeerVerdict) => void;
 }
 
 export const TRUST_DOMAIN = 'cluster.local';
 
-export async function startIssuingServer(wish: IssuingServerWish = {}): Promise<IssuingServer> {
+export async function startIssuingServer(options: IssuingServerWish = {}): Promise<IssuingServer> {
   const authority =
-    wish.authority ?? (await Authority.create({ trustDomain: TRUST_DOMAIN, now: Date.now, leafLifetimeMs: wish.leafLifetimeMs }));
-  const rotation = new ServerRotation({ authority, timers: systemTimers, random: Math.random, lifetimeMs: wish.serverLifetimeMs });
+    options.authority ?? (await Authority.create({ trustDomain: TRUST_DOMAIN, now: Date.now, leafLifetimeMs: options.leafLifetimeMs }));
+  const rotation = new ServerRotation({ authority, timers: systemTimers, random: Math.random, lifetimeMs: options.serverLifetimeMs });
   await rotation.start();
-  const tokens = wish.tokens ?? new TokenIssuer({ now: Date.now });
-  const issue = new IssueService({ authority: () => authority, verifyToken: tokens.verify, now: Date.now, ...wish.issue });
+  const tokens = options.tokens ?? new TokenIssuer({ now: Date.now });
+  const issue = new IssueService({ authority: () => authority, verifyToken: tokens.verify, now: Date.now, ...options.issue });
   const server = new Server();
   server.addService(serviceDefinition(Certificates), issue.handlers());
   const subscribe: UntypedServiceImplementation = {
-    subscribe: (call: Call) => wish.subscribe?.(call, peerOf(call, TRUST_DOMAIN, Date.now())),
+    subscribe: (call: Call) => options.subscribe?.(call, peerOf(call, TRUST_DOMAIN, Date.now())),
   };
   server.addService(serviceDefinition(Config), subscribe);
   const port = await new Promise<number>((resolve, reject) => {
-    server.bindAsync(`127.0.0.1:${wish.port ?? 0}`, newServerCredentials(rotation), (error, bound) =>
+    server.bindAsync(`127.0.0.1:${options.port ?? 0}`, newServerCredentials(rotation), (error, bound) =>
       error ? reject(error) : resolve(bound),
     );
   });

@@ -48,7 +48,10 @@ export interface Jaeger {
   stop(): Promise<void>;
 }
 
-/** Starts it, built first if it is not in the cache (minutes). @throws Error that says why it cannot be had or does not start */
+/**
+ * Starts it, built first if it is not in the cache (minutes).
+ * @throws Error that says why it cannot be had or does not start
+ */
 export async function startJaeger(): Promise<Jaeger> {
   const tool = await goTool('jaeger');
   if ('skip' in tool) throw new Error(tool.skip);
@@ -56,7 +59,7 @@ export async function startJaeger(): Promise<Jaeger> {
     try {
       return await start(tool.path);
     } catch (error) {
-      // Somebody else took one of the ports meanwhile.
+      // Another program took one of the ports meanwhile.
       if (attempt === START_ATTEMPTS || !/address already in use/.test((error as Error).message)) throw error;
     }
   }
@@ -76,7 +79,7 @@ async function start(program: string): Promise<Jaeger> {
       `--collector.http-server.host-port=${any}`,
       `--query.http-server.host-port=127.0.0.1:${query}`,
       `--query.grpc-server.host-port=${any}`,
-      // The agent, which nobody here talks to, cannot be turned off.
+      // The agent is not used here, but cannot be turned off.
       `--http-server.host-port=${any}`,
       ...AGENT_PROCESSORS.map((name) => `--processor.${name}.server-host-port=${any}`),
       `--admin.http.host-port=127.0.0.1:${admin}`,

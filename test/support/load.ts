@@ -1,4 +1,4 @@
-// Calls that go on while a story changes something: how many there were, who answered, and what failed.
+// Calls that go on while a story changes something: how many there were, which pods answered, and what failed.
 import type { CallOptions, GrpcCaller, Outcome } from './grpc-app.ts';
 import { until } from './until.ts';
 

@@ -1,4 +1,5 @@
-// A whole mesh in one process: a real control plane, real sidecars, real sockets and TLS on loopback; only the applications are the test's own.
+// A whole mesh in one process: a real control plane, real sidecars, real sockets and TLS on loopback; only the
+// applications are the test's own.
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
@@ -9,9 +10,9 @@ import { type ControlPlane, startControlPlane } from '#control-plane/program/ass
 import { MtlsMode, type TelemetrySchema, type Workload, WorkloadSchema } from '#core/contract/gen/weft/v1/mesh_pb.ts';
 import { workloadSpiffeId } from '#core/contract/identity.ts';
 import { ANNOTATION_STATUS } from '#core/contract/names.ts';
+import type { StatsSeries } from '#core/contract/stats.ts';
 import { silentLogger } from '#core/program/log.ts';
 import type { KubeObject } from '#kube/object.ts';
-import type { StatsSeries } from '#sidecar/admin/admin.ts';
 import { readTracingSettings } from '#sidecar/observe/tracing/settings.ts';
 import { type SidecarProgram, startSidecar } from '#sidecar/program/program.ts';
 import { PushedTimers } from './pushed-timers.ts';
@@ -22,7 +23,7 @@ export const NAMESPACE = 'shop';
 /** Every Service and every application port of a test mesh. */
 export const PORT = 8080;
 
-/** A Service that nobody calls; see TestMesh.settled(). */
+/** A Service that no pod calls; see TestMesh.settled(). */
 const EPOCH = 'epoch';
 
 /** The parts of /config_dump that stories look at. */
@@ -137,7 +138,7 @@ export class TestMesh {
     return { host: `${this.net}.${100 + this.podNumber(pod) * 10 + index}`, port: PORT };
   }
 
-  /** What others dial to reach a pod. */
+  /** The address that other pods dial to reach a pod. */
   podAddress(pod: string): string {
     return `${this.net}.${1 + this.podNumber(pod)}`;
   }
@@ -152,13 +153,13 @@ export class TestMesh {
     this.publish(routes);
   }
 
-  /** What the control plane says of a pod's tracing and access log. */
+  /** Publishes what a pod's tracing and access log shall be; see settled(). */
   setTelemetry(pod: string, telemetry: MessageInitShape<typeof TelemetrySchema>): void {
     this.telemetry.set(pod, telemetry);
     this.publish();
   }
 
-  /** Has other routes ready for the control plane that is started next. */
+  /** Keeps other routes for the control plane that is started next. */
   remember(routes: readonly KubeObject[]): void {
     this.routes = routes;
     this.epoch++;
@@ -241,7 +242,7 @@ export class TestMesh {
     });
   }
 
-  /** As SIGTERM does: calls may end, for so long. 0: they may not. */
+  /** Stops it as SIGTERM does. Calls under way may go on for `drainMs`; 0: they end at once. */
   async stopSidecar(name: string, drainMs = 2000): Promise<void> {
     const sidecar = this.sidecars.get(name);
     if (sidecar === undefined) return;
@@ -250,7 +251,7 @@ export class TestMesh {
     await sidecar.program.stop();
   }
 
-  /** The counters of a pod's sidecar, as its admin server tells them. */
+  /** The counters of a pod's sidecar, as its admin server reports them. */
   async stats(pod: string): Promise<StatsSeries[]> {
     const response = await fetch(`http://${this.podAddress(pod)}:15020/stats`);
     return ((await response.json()) as { series: StatsSeries[] }).series;

@@ -1,4 +1,5 @@
-// Prometheus and promtool: the machine's own, else those of the Debian package, unpacked beside the other tools. Nothing is installed and no service starts.
+// Prometheus and promtool: the machine's own, else those of the Debian package, unpacked beside the other tools.
+// Nothing is installed and no service starts.
 import { execFile } from 'node:child_process';
 import { existsSync, mkdirSync, mkdtempSync, readdirSync, renameSync, rmSync } from 'node:fs';
 import os from 'node:os';

@@ -120,7 +120,10 @@ function configOf({ scrape, rules = [], interval = SCRAPE_INTERVAL }: Prometheus
   };
 }
 
-/** What a Prometheus answers, wherever it runs. @param get the body of a GET of a path with its query; may throw instead of giving an error's body */
+/**
+ * What a Prometheus answers, wherever it runs.
+ * @param get the body of a GET of a path with its query; may throw instead of giving an error's body
+ */
 export function client(get: (path: string) => Promise<string>, stop: () => Promise<void> = async () => {}): Prometheus {
   const ask = async <T>(what: string, query: Record<string, string> = {}): Promise<T> => {
     const text = await get(`/api/v1/${what}?${new URLSearchParams(query)}`);

@@ -2,9 +2,10 @@
 
 import type { EndpointState } from '#sidecar/balance/endpoint-state.ts';
 import { DeadlineWheel } from '#sidecar/forward/deadlines.ts';
+import { DownstreamOwner } from '#sidecar/forward/downstream.ts';
 import type { CallTelemetry } from '#sidecar/forward/ended-call.ts';
-import type { ProxyError } from '#sidecar/forward/errors.ts';
-import { DownstreamOwner, type PortHandle, type ProxyContext } from '#sidecar/forward/proxy.ts';
+import { DIAL_ERRORS, type ProxyError } from '#sidecar/forward/errors.ts';
+import type { ExchangeDeps, PortHandle } from '#sidecar/forward/exchange-deps.ts';
 import { ReplayRing } from '#sidecar/forward/replay.ts';
 import type { CallSeries } from '#sidecar/forward/series.ts';
 import { Upstreams } from '#sidecar/forward/upstreams.ts';
@@ -95,11 +96,11 @@ export class TestProxy {
   readonly up = new Set<Connection>();
   readonly down = new Set<Connection>();
   readonly series: CallSeries = { inFlight: 0, expired: false, ended: ({ grpcStatus }) => this.add(`${grpcStatus}`) };
-  /** Streams reset before their end: who, and why. */
+  /** Streams reset before their end: by which side, and why. */
   readonly resets: string[] = [];
-  /** Who hears of calls; nobody unless a test wants it. */
+  /** Observers of calls. Default: none. */
   readonly telemetry: CallTelemetry = { tracer: null, spans: null, accessLog: null };
-  readonly proxy: ProxyContext;
+  readonly proxy: ExchangeDeps;
   private readonly connections: DownstreamConnections;
   private readonly listener: Listener;
   private readonly ticker: NodeJS.Timeout;
@@ -109,7 +110,10 @@ export class TestProxy {
     const now = (): number => performance.now() + this.skippedMs;
     this.clock = newClock(now);
     const plainDial: TestDial = (endpoint, onOpen, onError) =>
-      dial(endpoint, '', NO_CREDENTIALS, this.clock, Date.now, { onOpen, onError });
+      dial(endpoint, '', NO_CREDENTIALS, this.clock, Date.now, {
+        onOpen,
+        onError: (failure, detail) => onError(DIAL_ERRORS[failure], detail),
+      });
     this.upstreams = new Upstreams({
       clock: this.clock,
       wallClock: Date.now,

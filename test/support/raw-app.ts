@@ -1,4 +1,5 @@
-// An application and a client on bare HTTP/2: header fields as they arrive, in order, repeated ones apart. grpc-js would join them.
+// An application and a client on bare HTTP/2: header fields as they arrive, in order, repeated ones apart. grpc-js
+// would join them.
 import { once } from 'node:events';
 import http2 from 'node:http2';
 
@@ -41,7 +42,10 @@ export class RawCaller {
     this.session.on('error', () => {});
   }
 
-  /** One call without a message. @returns the fields of the response's headers, and its gRPC status wherever that came */
+  /**
+   * One call without a message.
+   * @returns the fields of the response's headers, and its gRPC status wherever that came
+   */
   async call(headers: http2.OutgoingHttpHeaders, path = '/test.Echo/Unary'): Promise<{ response: Fields; grpcStatus: string }> {
     const stream = this.session.request({
       ':method': 'POST',

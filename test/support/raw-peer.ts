@@ -1,4 +1,5 @@
-// HTTP/2 peers that write any frame, right or wrong, and see every frame they get: scripted clients and servers for tests.
+// HTTP/2 peers that write any frame, right or wrong, and see every frame they get: scripted clients and servers for
+// tests.
 import net from 'node:net';
 import {
   CONTINUATION,
@@ -27,7 +28,7 @@ export interface Frame {
 
 const EMPTY = Buffer.alloc(0);
 
-/** One frame, octet by octet as told. */
+/** One frame of exactly these octets. */
 export function frame(type: number, flags: number, id: number, payload: Buffer = EMPTY): Buffer {
   const head = Buffer.alloc(9);
   head.writeUIntBE(payload.length, 0, 3);
@@ -282,7 +283,10 @@ export class RawServer {
     this.server = server;
   }
 
-  /** @param script called for each connection, after SETTINGS were sent @param opening what each connection begins with */
+  /**
+   * @param script called for each connection, after SETTINGS were sent
+   * @param opening what each connection begins with
+   */
   static async listen(script: (peer: RawPeer, index: number) => void = () => {}, opening: Buffer = settings()): Promise<RawServer> {
     const server = net.createServer({ noDelay: true });
     const raw = new RawServer(server);

@@ -1,4 +1,5 @@
-// A listener that relays each connection to a port of this machine, as a process of its own: what it does when it runs out of descriptors.
+// A listener that relays each connection to a port of this machine, as a process of its own: what it does when it runs
+// out of descriptors.
 
 import { newClock } from '#sidecar/http/clock.ts';
 import { dial } from '#sidecar/link/dial.ts';

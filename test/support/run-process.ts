@@ -1,4 +1,4 @@
-// A `weft run` in a process of its own, on a copy of the shop's manifests; for stories.
+// A `weft run` in a process of its own, on a copy of the shop's manifests, as stories need it.
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { copyFileSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
@@ -17,9 +17,15 @@ export interface RunProcess {
   /** What it said on standard error (news, logs, plain lines of the view). */
   said(): string;
   stdout(): string;
-  /** Resolves when a line matches that was said after `from` characters; rejects with all that was said when the run ends first. */
+  /**
+   * Resolves when a line matches that was said after `from` characters; rejects with all that was said when the run
+   * ends first.
+   */
   heard(pattern: RegExp, from?: number): Promise<RegExpExecArray>;
-  /** Processes of this run, the runner itself left out: what has its temporary directory or a pod's address in its environment. */
+  /**
+   * Processes of this run, the runner itself left out: what has its temporary directory or a pod's address in its
+   * environment.
+   */
   processes(): { pid: number; command: string }[];
   end(signal: NodeJS.Signals): Promise<{ code: number | null; signal: string | null }>;
   remove(): void;
@@ -84,7 +90,7 @@ export function startRun(directory: string, ...options: string[]): RunProcess {
   };
 }
 
-/** Zombies count as gone: where nobody reaps orphans they stay in the table. */
+/** Zombies count as gone: they stay in the table where no process reaps orphans. */
 function processesOf(temporary: string, runner: number): { pid: number; command: string }[] {
   return readdirSync('/proc')
     .filter((name) => /^\d+$/.test(name) && Number(name) !== runner)

@@ -3,7 +3,7 @@ import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 
 const POLL_MS = 50;
-/** Of what it said, for an error message. */
+/** Length of the output that an error message quotes. */
 const KEPT_CHARACTERS = 4_000;
 
 export interface ServerProcess {

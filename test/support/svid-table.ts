@@ -1,4 +1,4 @@
-// The table of T53: certificates that a peer may show, and what our validator says of each.
+// Certificates that a peer may show, good and bad ones, and what our validator says of each.
 import 'reflect-metadata';
 import * as x509 from '@peculiar/x509';
 import type { SvidRefusal } from '#core/contract/svid.ts';

@@ -1,4 +1,5 @@
-// One HTTP/2 connection of ours without sockets: frames go in as octets, what it wrote comes out as frames, and time is a number.
+// One HTTP/2 connection of ours without sockets: frames go in as octets, what it wrote comes out as frames, and time is
+// a number.
 import type { Clock } from '#sidecar/http/clock.ts';
 import type { HeaderBlock } from '#sidecar/http/header-block.ts';
 import { Connection, type ConnectionOwner } from '#sidecar/http2/connection.ts';

@@ -1,6 +1,7 @@
-// Lines of a pod's processes as the run shows them: prefixed with the pod, JSON of our own programs shortened to text. Pure.
+// Lines of a pod's processes as the run shows them: prefixed with the pod, JSON of our own programs shortened to text.
+// Pure.
 
-import { SIDECAR } from '#local/pod.ts';
+import { SIDECAR } from '#local/process/pod.ts';
 import type { Style } from '../../print/style.ts';
 import { harmless } from '../../print/words.ts';
 
@@ -20,7 +21,9 @@ export function ownLine(line: string, style: Style): string {
   return `weft ${style.dim('|')} ${sidecarText(line, style) ?? harmless(line)}`;
 }
 
-/** `{"level":"warn","msg":"…","component":"tls","peer":"…"}` → "warn tls: … peer=…"; null if the line is not such JSON. */
+/**
+ * `{"level":"warn","msg":"…","component":"tls","peer":"…"}` → "warn tls: … peer=…"; null if the line is not such JSON.
+ */
 function sidecarText(line: string, style: Style): string | null {
   if (!line.startsWith('{')) return null;
   let record: Record<string, unknown>;

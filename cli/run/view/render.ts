@@ -1,12 +1,13 @@
-// Draws the state of the mesh as lines of text: the live view of a terminal, and the plain lines where there is none. Pure.
+// Draws the state of the mesh as lines of text: the live view of a terminal, and the plain lines where there is none.
+// Pure.
 
 import { statusName } from '#core/contract/grpc-codes.ts';
+import type { StatsCall } from '#core/contract/stats.ts';
 import type { MethodRow, RouteCondition, RouteRow } from '#local/stats/rows.ts';
-import type { SeenTrace } from '#local/stats/snapshot.ts';
 import type { Style } from '../../print/style.ts';
 import { bar, clockText, latencyText, pad, padLeft, rateText, shareText, truncate } from '../../print/words.ts';
 
-export interface MeshState {
+export interface MeshView {
   /** The directory as the user named it. */
   readonly directory: string;
   readonly uptimeSeconds: number;
@@ -28,8 +29,11 @@ const MOST_PROBLEMS = 5;
 /** Columns of a trace's line beside its name: indent, duration, the word and 32 digits. */
 const TRACE_COLUMNS = 51;
 
-/** At most `size.rows` lines of at most `size.columns` columns. Where there is no room, backends share their method's line, then ids of traces are left out. */
-export function renderView(state: MeshState, size: Size, style: Style): string[] {
+/**
+ * At most `size.rows` lines of at most `size.columns` columns. Where there is no room, backends share their method's
+ * line, then ids of traces are left out.
+ */
+export function renderView(state: MeshView, size: Size, style: Style): string[] {
   const head = [headline(state, style), ''];
   const foot = [...routeLines(state.routes, style), ...problemLines(state.problems, style)];
   const room = size.rows - head.length - foot.length;
@@ -45,13 +49,13 @@ export function renderView(state: MeshState, size: Size, style: Style): string[]
   return lines.slice(0, size.rows).map((line) => truncate(line, size.columns));
 }
 
-function headline(state: MeshState, style: Style): string {
+function headline(state: MeshView, style: Style): string {
   const pods = `${state.podsReady}/${state.pods} pods ready`;
   const time = state.leftSeconds === null ? `${clockText(state.uptimeSeconds)} · Ctrl-C stops` : `${clockText(state.leftSeconds)} left`;
   return `${style.bold('weft run')} ${state.directory}  ${state.podsReady === state.pods ? style.good(pods) : style.bad(pods)}  ${style.dim(time)}`;
 }
 
-function methodLines(state: MeshState, columns: number, style: Style, shown: { bars: boolean; traces: boolean }): string[] {
+function methodLines(state: MeshView, columns: number, style: Style, shown: { bars: boolean; traces: boolean }): string[] {
   if (state.methods.length === 0) return [style.dim('no calls yet'), ''];
   const methodWidth = Math.min(Math.max(24, ...state.methods.map(({ method }) => method.length + 2)), Math.max(24, columns - 42));
   const nameWidth = Math.max(
@@ -86,7 +90,7 @@ function methodLines(state: MeshState, columns: number, style: Style, shown: { b
 
 /** The ids whole, so that they can be copied: `weft trace` takes them. */
 function traceLines({ traces: { slow, failed } }: MethodRow, nameWidth: number, style: Style): string[] {
-  const line = (name: string, { ms, traceId }: SeenTrace, paint: (text: string) => string) =>
+  const line = (name: string, { ms, traceId }: StatsCall, paint: (text: string) => string) =>
     `    ${paint(pad(name, nameWidth))} ${padLeft(latencyText(ms), 7)} ${style.dim(`trace ${traceId}`)}`;
   const slowLine = slow === undefined ? [] : [line('slow', slow, (text) => text)];
   return failed === undefined ? slowLine : [...slowLine, line(statusName(failed.code), failed, style.bad)];
@@ -104,7 +108,7 @@ function splitText(row: MethodRow): string {
   return row.backends.map(({ backend, share }) => `${shortBackend(backend, row.service)} ${shareText(share)}`).join('  ');
 }
 
-/** Is the condition as its owner would wish? PartiallyInvalid is the one that is good when it is not there. */
+/** Is the condition as its owner wants it? PartiallyInvalid is the one that is good when it is not there. */
 export function isGood(condition: RouteCondition): boolean {
   return condition.type === 'PartiallyInvalid' ? condition.status !== 'True' : condition.status === 'True';
 }
@@ -125,7 +129,7 @@ function problemLines(problems: readonly string[], style: Style): string[] {
 }
 
 /** One line per method, for logs and pipes; an idle mesh has one line that says so. */
-export function renderPlain(state: MeshState): string[] {
+export function renderPlain(state: MeshView): string[] {
   const at = clockText(state.uptimeSeconds);
   if (state.methods.length === 0) return [`${at} no calls, ${state.podsReady}/${state.pods} pods ready`];
   return state.methods.map(

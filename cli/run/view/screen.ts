@@ -1,6 +1,7 @@
-// Where the run speaks. On a terminal the view stays at the bottom and log lines scroll away above it; elsewhere both are plain lines.
+// Where a run's output goes. On a terminal the view stays at the bottom and log lines scroll away above it; elsewhere
+// both are plain lines.
 
-export interface Output {
+export interface ScreenOutput {
   write(text: string): unknown;
   readonly isTTY?: boolean;
   readonly columns?: number;
@@ -22,7 +23,7 @@ export interface Screen {
 }
 
 /** A view on `out`, redrawn in place. The whole of it is written at once, so nothing flickers. */
-export function liveScreen(out: Output): Screen {
+export function liveScreen(out: ScreenOutput): Screen {
   let drawn: readonly string[] = [];
   let closed = false;
   const size = () => ({ columns: out.columns || 80, rows: (out.rows || 24) - 1 });
@@ -33,7 +34,7 @@ export function liveScreen(out: Output): Screen {
     size,
     log: (line) => {
       if (closed) return void out.write(`${line}\n`);
-      // A window that was made smaller since has rewrapped the view: it is drawn anew at the next second.
+      // A window that was made smaller has rewrapped the view: it is drawn again at the next second.
       out.write(`${up()}${CLEAR_BELOW}${line}\n${paint(drawn)}`);
     },
     draw: (lines) => {
@@ -52,7 +53,7 @@ export function liveScreen(out: Output): Screen {
 }
 
 /** Plain lines: logs and talk to `talk`, the view to `view`. */
-export function plainScreen(view: Output, talk: Output): Screen {
+export function plainScreen(view: ScreenOutput, talk: ScreenOutput): Screen {
   return {
     live: false,
     size: () => ({ columns: 200, rows: 1000 }),

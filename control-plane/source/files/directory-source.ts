@@ -10,18 +10,20 @@ import { byPlace, formatProblem, type Problem } from './problem.ts';
 import { readManifest, scanDirectory } from './scan.ts';
 import { DirectoryWatch } from './watch.ts';
 
-/** The directory cannot be used at all: for the person who named it. */
+/** The directory cannot be used at all; the message is for the person who named it. */
 export class DirectoryError extends Error {
   override readonly name = 'DirectoryError';
 }
 
-export interface DirectorySourceSettings {
+export interface DirectorySourceDeps {
   /** Shown in problems as it is given. */
   readonly dir: string;
   readonly log: Logger;
   /** Objects or problems are different now. Not called for the first reading. */
   readonly onChange: () => void;
-  /** A full re-read this often, for what the kernel does not tell (network file systems). Default 5000. */
+  /**
+   * How often all is read again, because the kernel does not report every change (network file systems). Default 5000.
+   */
   readonly rereadMs?: number;
 }
 
@@ -39,11 +41,12 @@ const KIND_NAMES = FILE_KINDS.map(({ kind }) => kind);
 const EMPTY: ParsedFile = { objects: [], problems: [], ignored: [], broken: new Set(), brokenUnknown: false };
 
 /**
- * Reads `dir` and all below it (`*.yaml`, `*.yml`, `*.json`). What is broken is a problem; the good files, documents and earlier
- * versions stay in force. A saved file is re-read about 10 ms later; a removed object leaves 200 ms after its file or document.
+ * Reads `dir` and all below it (`*.yaml`, `*.yml`, `*.json`). What is broken is a problem; the good files, documents
+ * and earlier versions stay in force. A saved file is re-read about 10 ms later; a removed object leaves 200 ms after
+ * its file or document.
  */
 export class DirectorySource {
-  private readonly settings: DirectorySourceSettings;
+  private readonly deps: DirectorySourceDeps;
   private readonly files = new Map<string, FileState>();
   private readonly generations = new Generations();
   private readonly watch: DirectoryWatch;
@@ -54,12 +57,12 @@ export class DirectorySource {
   private state: 'idle' | 'reading' | 'reading, and once more' | 'stopped' = 'idle';
   private timer: NodeJS.Timeout | null = null;
 
-  constructor(settings: DirectorySourceSettings) {
-    this.settings = settings;
+  constructor(deps: DirectorySourceDeps) {
+    this.deps = deps;
     this.watch = new DirectoryWatch({
       onHint: () => this.refresh(),
       onBlind: (path, reason) => {
-        if (!this.blind) settings.log.warn('changes are noticed late: the directory cannot be watched', { path, reason });
+        if (!this.blind) deps.log.warn('changes are noticed late: the directory cannot be watched', { path, reason });
         this.blind = true;
       },
     });
@@ -70,7 +73,7 @@ export class DirectorySource {
    * @throws DirectoryError when there is no such directory
    */
   async start(): Promise<void> {
-    const { dir } = this.settings;
+    const { dir } = this.deps;
     const stat = await fs.stat(dir).catch((error: NodeJS.ErrnoException) => error);
     if (stat instanceof Error) {
       const reason =
@@ -88,7 +91,10 @@ export class DirectorySource {
     if (this.timer !== null) clearTimeout(this.timer);
   }
 
-  /** All objects in force with the place each comes from, sorted by kind, namespace and name. Unchanged objects keep their identity. */
+  /**
+   * All objects in force with the place each comes from, sorted by kind, namespace and name. Unchanged objects keep
+   * their identity.
+   */
   objects(): readonly SourcedObject[] {
     return this.current;
   }
@@ -113,19 +119,19 @@ export class DirectorySource {
   private async readAll(first: boolean): Promise<void> {
     const changed = await this.readOnce();
     if (this.state === 'stopped') return;
-    if (changed && !first) this.settings.onChange();
+    if (changed && !first) this.deps.onChange();
     const again = this.state === 'reading, and once more';
     this.state = 'idle';
     if (again) this.watch.hint();
   }
 
   private async readOnce(): Promise<boolean> {
-    const scan = await scanDirectory(this.settings.dir);
+    const scan = await scanDirectory(this.deps.dir);
     const texts = scan.gone ? [] : await Promise.all(scan.files.map((path) => readManifest(path)));
     if (this.state === 'stopped') return false;
     const faults: Problem[] = scan.faults.map(({ path, message }) => whole('error', path, message));
-    // Everything at once is more likely an accident (a checkout, a mount) than a wish to run nothing.
-    if (scan.gone) faults.push(whole('error', this.settings.dir, 'the directory is gone: what it held stays in force'));
+    // Everything at once is more likely an accident (a checkout, a mount) than the intention to run nothing.
+    if (scan.gone) faults.push(whole('error', this.deps.dir, 'the directory is gone: what it held stays in force'));
     else this.takeTexts(scan.files, texts);
     if (this.watch.follow(scan.directories)) this.watch.hint();
     const nextLeaveMs = this.leavingMs();
@@ -182,8 +188,8 @@ export class DirectorySource {
     for (const problem of problems) {
       const line = formatProblem(problem);
       if (this.logged.has(line)) continue;
-      if (problem.severity === 'error') this.settings.log.warn(line);
-      else this.settings.log.info(line);
+      if (problem.severity === 'error') this.deps.log.warn(line);
+      else this.deps.log.info(line);
     }
     this.logged = now;
   }
@@ -195,7 +201,7 @@ export class DirectorySource {
   }
 
   private rereadMs(): number {
-    return this.settings.rereadMs ?? REREAD_MS;
+    return this.deps.rereadMs ?? REREAD_MS;
   }
 
   private schedule(delayMs: number): void {
@@ -226,7 +232,10 @@ function firstOfEachKind(ignored: readonly IgnoredKind[]): Problem[] {
   return notices;
 }
 
-/** A kind of the right name under a wrong apiVersion, or a misspelt kind. Other groups have their own Service and are left in peace. */
+/**
+ * A kind of the right name under a wrong apiVersion, or a misspelt kind. Other groups have their own Service and are
+ * left in peace.
+ */
 function meantBy(apiVersion: string, kind: string): string {
   const namesake = FILE_KINDS.find((known) => known.kind === kind);
   if (namesake === undefined) return didYouMean(kind, KIND_NAMES);

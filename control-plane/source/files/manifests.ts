@@ -3,10 +3,14 @@ import { isMap } from '#objects/fields.ts';
 import { apiVersionOf, groupOf, type Kind } from '#objects/kind.ts';
 import { FILE_KINDS, type FileKind, fileKind } from '#objects/kinds.ts';
 import { describe, formatPath, type Path, type Violation } from '#objects/shape.ts';
-import { type GoodDocument, type Place, readDocuments } from '#objects/yaml-documents.ts';
+import { type GoodDocument, readDocuments } from '#objects/yaml/documents.ts';
+import type { Place } from '#objects/yaml/mistakes.ts';
 import type { Problem } from './problem.ts';
 
-/** A Kubernetes object as it is on the wire, of a kind that Weft reads. Its name is there; a namespaced one has its namespace. */
+/**
+ * A Kubernetes object as it is on the wire, of a kind that Weft reads. Its name is there; a namespaced one has its
+ * namespace.
+ */
 export interface FileObject {
   apiVersion: string;
   kind: string;
@@ -45,11 +49,14 @@ export interface ParsedFile {
   readonly ignored: readonly IgnoredKind[];
   /** Keys (see objectKey) of objects that stand here but cannot be used. */
   readonly broken: ReadonlySet<string>;
-  /** A part of the file is broken so that nobody can tell what it holds. */
+  /** A part of the file is so broken that it is not known what it holds. */
   readonly brokenUnknown: boolean;
 }
 
-/** `<group>/<kind>/<namespace>/<name>`: what makes an object the same in two files. The namespace is empty for cluster-wide kinds. */
+/**
+ * `<group>/<kind>/<namespace>/<name>`: what makes an object the same in two files. The namespace is empty for
+ * cluster-wide kinds.
+ */
 export function objectKey(object: FileObject): string {
   return `${groupOf(object.apiVersion)}/${object.kind}/${object.metadata.namespace ?? ''}/${object.metadata.name}`;
 }
@@ -60,20 +67,21 @@ export function objectTitle(object: FileObject): string {
   return `${object.kind} ${namespace === undefined ? name : `${namespace}/${name}`}`;
 }
 
-// A list in a list in a list: nobody writes that by hand.
+// A list in a list in a list: no one writes that by hand.
 const DEEPEST_LIST = 4;
-// Of one object; who writes more mistakes reads the rest when these are mended.
+// Mistakes that are reported of one object; the rest is reported when these are mended.
 const MOST_VIOLATIONS = 10;
 
 /**
  * Reads one file. A broken document or object is a problem and leaves the others alone.
- * @param file shown in problems, as the user would type it; `.json` files without a kind are someone else's and left alone
+ * @param file shown in problems, as the user would type it; `.json` files without a kind belong to other programs and
+ *   are left alone
  */
 export function parseManifests(text: string, file: string): ParsedFile {
   const reader = new FileReading(file);
   for (const document of readDocuments(text)) {
-    if (document.ok) reader.take(document.value, [], document, 0);
-    else reader.takeBroken(document.value, document.place, document.message);
+    if (document.state === 'good') reader.take(document.value, [], document, 0);
+    if (document.state === 'broken') reader.takeBroken(document.value, document.place, document.message);
   }
   return reader.result();
 }
@@ -181,7 +189,10 @@ function keyOfBroken(value: unknown): string | null {
   return objectKey(normalised(value, known));
 }
 
-/** Namespace filled in as kubectl does; a null is gone; generation is the source's to give (it counts changes of the spec). */
+/**
+ * Namespace filled in as kubectl does; a null is gone; generation is the source's to give (it counts changes of the
+ * spec).
+ */
 function normalised(value: Record<string, unknown>, kind: Kind): FileObject {
   const metadata = { ...(value.metadata as FileObject['metadata']) };
   for (const [field, entry] of Object.entries(metadata)) if (entry === null) delete metadata[field];
@@ -195,7 +206,7 @@ function titleOf(kind: string, value: Record<string, unknown>): string {
   return name === '' ? kind : `${kind} ${name}`;
 }
 
-// Paths are told from the object, not from the list that it stands in.
+// Paths begin at the object, not at the list that it stands in.
 function fromObject(violation: Violation, path: Path): string {
   const prefix = formatPath(path);
   return prefix !== '' && violation.message.startsWith(`${prefix}.`) ? violation.message.slice(prefix.length + 1) : violation.message;

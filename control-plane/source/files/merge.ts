@@ -1,4 +1,5 @@
-// The objects of all files together: what stays of earlier versions, which of two equal names wins, which generation each has. Pure.
+// The objects of all files together: what stays of earlier versions, which of two equal names wins, which generation
+// each has. Pure.
 import { type FileObject, objectKey, objectTitle, type ParsedFile, type SourcedObject } from './manifests.ts';
 import type { Problem } from './problem.ts';
 
@@ -15,7 +16,10 @@ export interface FileContents {
   readonly kept: ReadonlyMap<string, Kept>;
 }
 
-/** An editor may take a file away and bring it back, or empty it before it writes: what is missing leaves this much later. */
+/**
+ * An editor may take a file away and bring it back, or empty it before it writes: what is missing leaves this much
+ * later.
+ */
 export const REMOVAL_GRACE_MS = 200;
 
 export const NO_CONTENTS: FileContents = { live: [], kept: new Map() };

@@ -1,7 +1,7 @@
 // Notices that something changed below some directories: the kernel's word for it, and a slow look for what it misses.
 import { type FSWatcher, watch } from 'node:fs';
 
-export interface WatchSettings {
+export interface WatchDeps {
   /** Something may have changed. Called once for a burst. */
   readonly onHint: () => void;
   /** The kernel gives no more watches (or the file system has none): only the slow look remains. */
@@ -13,20 +13,24 @@ const QUIET_MS = 10;
 // A directory that never falls quiet is still read.
 const LONGEST_WAIT_MS = 50;
 
-/** Watches a set of directories that changes over time. One per source; not recursive: the caller says which directories there are. */
+/**
+ * Watches a set of directories that changes over time. One per source; not recursive: the caller says which directories
+ * there are.
+ */
 export class DirectoryWatch {
-  private readonly settings: WatchSettings;
+  private readonly deps: WatchDeps;
   private readonly watchers = new Map<string, { watcher: FSWatcher; inode: number }>();
   private timer: NodeJS.Timeout | null = null;
   private firstHintMs = 0;
   private stopped = false;
 
-  constructor(settings: WatchSettings) {
-    this.settings = settings;
+  constructor(deps: WatchDeps) {
+    this.deps = deps;
   }
 
   /**
-   * Watches exactly these directories (path → inode): a directory that was replaced under the same name is watched anew.
+   * Watches exactly these directories (path → inode): a directory that was replaced under the same name gets a new
+   * watch.
    * @returns whether a watch was added; what happened in that directory before is not known then
    */
   follow(directories: ReadonlyMap<string, number>): boolean {
@@ -49,7 +53,7 @@ export class DirectoryWatch {
     const wait = Math.max(0, Math.min(QUIET_MS, this.firstHintMs + LONGEST_WAIT_MS - now));
     this.timer = setTimeout(() => {
       this.timer = null;
-      this.settings.onHint();
+      this.deps.onHint();
     }, wait);
   }
 
@@ -72,7 +76,7 @@ export class DirectoryWatch {
       return true;
     } catch (error) {
       const { code, message } = error as NodeJS.ErrnoException;
-      if (code !== 'ENOENT') this.settings.onBlind(path, code ?? message);
+      if (code !== 'ENOENT') this.deps.onBlind(path, code ?? message);
       return false;
     }
   }

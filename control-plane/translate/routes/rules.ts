@@ -2,7 +2,7 @@
 import { create } from '@bufbuild/protobuf';
 import { type Backend, BackendSchema, RouteRefSchema, type Rule, RuleSchema } from '#core/contract/gen/weft/v1/mesh_pb.ts';
 import { quote, sentence } from '#core/text/printable.ts';
-import { ROUTE_ANNOTATIONS, readAnnotations } from '#objects/annotations.ts';
+import { readAnnotations } from '#objects/annotations.ts';
 import { fieldsOf, isAbsent, isInteger, isMap, listOf, textOf } from '#objects/fields.ts';
 import type { Route, RouteBackendRef, RouteRule } from '#objects/route.ts';
 import { resolveReference } from './backends.ts';
@@ -38,7 +38,7 @@ export function translateRules(route: Route, name: string, context: RouteContext
   const findings = new Findings();
   const ref = create(RouteRefSchema, { kind: context.traits.kind, namespace: context.routeNamespace, name });
   const rules = listOf(fieldsOf(route.spec).rules, 'rules', MOST_RULES, findings.at(''));
-  const { traceSampling, mistakes } = readAnnotations(route, ROUTE_ANNOTATIONS);
+  const { traceSampling, mistakes } = readAnnotations(route);
   let matchesLeft = MOST_MATCHES;
   const translated = rules.map((rule, index) => {
     const one = translateRule(rule, index, { route: ref, traceSampling }, matchesLeft, context);

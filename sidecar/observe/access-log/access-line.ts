@@ -1,7 +1,9 @@
-// The access log's lines as JSON text. What many calls share is made once and remembered, so that a line costs a few joins.
+// The access log's lines as JSON text. What many calls share is made once and remembered, so that a line costs a few
+// joins.
 import { GRPC_CODES } from '#core/contract/grpc-codes.ts';
 import type { EndpointState } from '../../balance/endpoint-state.ts';
-import type { CallOrigin, EndedCall } from '../../forward/ended-call.ts';
+import type { EndedCall } from '../../forward/ended-call.ts';
+import type { CallOrigin } from '../../forward/outcome.ts';
 import { portLabel, routeLabel, ruleLabel } from '../../route/labels.ts';
 import { textOf } from '../../route/latin1.ts';
 import type { ServicePortRef } from '../../route/records.ts';
@@ -11,7 +13,10 @@ const LONGEST_VALUE = 512;
 
 export type LineValue = string | number | boolean | readonly string[] | undefined;
 
-/** A value as JSON of one line, bounded, with nothing in it that drives a terminal. @param text octets of a peer: see textOf */
+/**
+ * A value as JSON of one line, bounded, with nothing in it that drives a terminal.
+ * @param text octets of a peer: see textOf
+ */
 export function jsonText(text: string): string {
   const json = JSON.stringify(text.length <= LONGEST_VALUE ? text : `${text.slice(0, LONGEST_VALUE)}…`);
   return json.replace(/[\u007f-\u009f\u2028\u2029]/g, (char) => `\\u${char.charCodeAt(0).toString(16).padStart(4, '0')}`);
@@ -47,7 +52,7 @@ export interface SharedFields {
   readonly user_agent: string | undefined;
 }
 
-/** Finds them in a call. A path is without its query, which may hold secrets. */
+/** Finds the shared fields in a call. A path is without its query, which may hold secrets. */
 export function sharedFields({ block, plan, variant, origin }: EndedCall): SharedFields {
   const { template } = block;
   const { grpc, path } = template;
@@ -70,7 +75,7 @@ function shownField(list: readonly string[], name: string): string | undefined {
   return undefined;
 }
 
-/** Octets as text; cut before anybody works on all of them. */
+/** Octets as text; cut first, so that a long value costs no more than a short one. */
 function shown(octets: string): string {
   return octets.length <= LONGEST_VALUE ? textOf(octets) : `${textOf(octets.slice(0, LONGEST_VALUE - 1))}…`;
 }
@@ -133,7 +138,7 @@ export function milliseconds(ms: number): number {
   return Math.round(ms * 1000) / 1000;
 }
 
-/** The name of a status; what is none counts as UNKNOWN, as in metrics. */
+/** The name of a status; a number that is none counts as UNKNOWN, as in metrics. */
 export function codeOf(grpcStatus: number): string {
   return GRPC_CODES[grpcStatus] ?? 'Unknown';
 }

@@ -1,7 +1,8 @@
 // The access log: one JSON line for each call or connection that the rule asks for (docs/reference/access-log.md).
 import { type AccessField, type AccessLogRule, type AccessValue, matchesAccessLog } from '#core/contract/access-filter.ts';
 import { endpointKey } from '../../balance/endpoint-state.ts';
-import type { CallObserver, CallOrigin, EndedCall } from '../../forward/ended-call.ts';
+import type { CallObserver, EndedCall } from '../../forward/ended-call.ts';
+import type { CallOrigin } from '../../forward/outcome.ts';
 import type { ServicePortRef } from '../../route/records.ts';
 import { IncomingContext } from '../tracing/context.ts';
 import { putHex } from '../tracing/ids.ts';
@@ -12,7 +13,7 @@ const NO_FLAGS: readonly string[] = [];
 /** A TCP connection that ended or was refused. Times are monotonic ms. */
 export interface EndedConnection {
   readonly origin: CallOrigin;
-  /** null: it ended before anybody knew which. */
+  /** null: it ended before its Service was known. */
   readonly service: ServicePortRef | null;
   /** Where it went; null: nowhere. */
   readonly endpoint: { readonly address: string; readonly port: number; readonly identity: string; readonly pod?: string } | null;
@@ -34,7 +35,7 @@ export class AccessLog implements CallObserver {
   private readonly context = new IncomingContext();
   private readonly traceDigits = Buffer.alloc(32);
   private rule: AccessLogRule | null = null;
-  /** The call that is looked at, and what was found out about it so far. */
+  /** The call that is being logged, and what was found out about it so far. */
   private call: EndedCall | null = null;
   private common: { fields: SharedFields; text: string } | null = null;
   private callFlags: readonly string[] | null = null;
@@ -113,7 +114,7 @@ export class AccessLog implements CallObserver {
     return (this.callFlags = flags);
   }
 
-  /** The identifier of the call's trace and, in `isSampled`, whether somebody records it; '': it has none. */
+  /** The identifier of the call's trace and, in `isSampled`, whether it is recorded; '': it has none. */
   private trace({ trace, block }: EndedCall): string {
     if (this.traceId !== null) return this.traceId;
     this.isSampled = false;
@@ -174,12 +175,18 @@ export class AccessLog implements CallObserver {
   }
 }
 
-/** The flag of a connection that the inbound side refused. @param reason as counted: "plaintext", or what was wrong with the TLS handshake */
+/**
+ * The flag of a connection that the inbound side refused.
+ * @param reason as counted: "plaintext", or what was wrong with the TLS handshake
+ */
 export function deniedFlag(reason: string): 'denied_plaintext' | 'denied_tls' {
   return reason === 'plaintext' ? 'denied_plaintext' : 'denied_tls';
 }
 
-/** What the log calls an error: a status of gRPC that is not OK, whoever set it; for other protocols 500 and above; what the proxy ended; a client that gave up. */
+/**
+ * What the log calls an error: of gRPC any status but OK, of other protocols 500 and above; also what the proxy ended,
+ * and a client that gave up.
+ */
 function failed({ error, cancelled, block, grpcStatus, httpStatus }: EndedCall): boolean {
   return error !== null || cancelled || (block.template.grpc ? grpcStatus !== 0 : httpStatus >= 500);
 }

@@ -1,32 +1,39 @@
-// Recorded calls that stand for others: the trace ids behind a bucket, a failure, a slow call. Made for a series at its first recorded call.
-import type { CallTrace } from '../../forward/ended-call.ts';
+// Recorded calls that stand for others: the trace ids behind a bucket, a failure, a slow call. A series gets them at
+// its first recorded call.
+import type { CallTrace } from '../../forward/trace.ts';
 import { EXPOSED_BOUNDS, EXPOSED_OF } from './histogram.ts';
 
 /** One recorded call. Times are monotonic ms. */
 export interface CallExample {
-  /** Its identifier is only written out for those who look. */
+  /** Its identifier is written out only when a page shows it. */
   readonly trace: CallTrace;
   readonly status: number;
   readonly ms: number;
   readonly endMs: number;
-  /** `endMs` as Unix ms; 0: nobody has asked yet. */
+  /** `endMs` as Unix ms; 0: it was not shown yet. */
   unixEndMs: number;
 }
 
-/** When it ended, Unix ms: the same each time, for the clocks part by fractions of a ms, and the same exemplar at another time is a new one to Prometheus. */
+/**
+ * When it ended, Unix ms. It is the same each time, because the clocks part by fractions of a ms and to Prometheus the
+ * same exemplar at another time is a new one.
+ */
 export function unixEnd(call: CallExample, unixMs: (monotonicMs: number) => number): number {
   return (call.unixEndMs ||= unixMs(call.endMs));
 }
 
-/** So long an example stands before the next call takes its place, in ms: making one for each call was a fifth of what a recorded call cost. */
+/**
+ * An example stands so long before the next call takes its place, in ms: making one for each call was a fifth of what a
+ * recorded call cost.
+ */
 const STANDS_MS = 1000;
-/** So long the slowest call is remembered before any other takes its place, in ms. */
+/** The slowest call is remembered so long before any other takes its place, in ms. */
 const SLOW_FOR_MS = 60_000;
 
 export class Examples {
-  /** A call of the last second that there was one, for each bucket of the metrics page. */
+  /** Per bucket of the metrics page: a call from the last second in which the bucket got any. */
   readonly buckets: (CallExample | null)[] = new Array(EXPOSED_BOUNDS.length + 1).fill(null);
-  /** The same for each status but OK. */
+  /** The same per status but OK. */
   readonly failures: (CallExample | null)[];
   /** The slowest of about the last minute. */
   slow: CallExample | null = null;

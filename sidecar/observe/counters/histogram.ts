@@ -1,7 +1,11 @@
-// A latency histogram in a typed array: forty buckets per decade (each 6 % wide) from 0.05 ms to 60 s. Recording allocates nothing and costs about 10 ns.
+// A latency histogram in a typed array: forty buckets per decade (each 6 % wide) from 0.05 ms to 60 s. Recording
+// allocates nothing and costs about 10 ns.
 
 const SMALLEST_MS = 0.05;
-/** Renard's R40: 1, 2.5, 5 and 10 of every decade are bounds to within 0.5 %, so Prometheus' usual buckets can be read off exactly. */
+/**
+ * Renard's R40: 1, 2.5, 5 and 10 of every decade are bounds to within 0.5 %, so Prometheus' usual buckets can be read
+ * off exactly.
+ */
 const PER_DECADE = 40;
 /** log10(0.05 ms) in buckets: bound 0 is 0.0501 ms. */
 const FIRST = Math.round(Math.log10(SMALLEST_MS) * PER_DECADE);
@@ -67,7 +71,10 @@ export function bucketUpTo(boundMs: number): number {
   return Math.min(BUCKETS - 2, Math.max(0, Math.round(Math.log10(boundMs) * PER_DECADE) - FIRST));
 }
 
-/** Upper bounds on the metrics page, in seconds; one more bucket takes the rest. Few: each costs a series per Service, route, rule and backend. */
+/**
+ * Upper bounds on the metrics page, in seconds; one more bucket takes the rest. Few: each costs a series per Service,
+ * route, rule and backend.
+ */
 export const EXPOSED_BOUNDS: readonly number[] = [0.001, 0.005, 0.01, 0.025, 0.1, 0.25, 1, 5];
 /** The last bucket of each bound: for cumulative(). */
 export const EXPOSED_BUCKETS: readonly number[] = EXPOSED_BOUNDS.map((seconds) => bucketUpTo(seconds * 1000));

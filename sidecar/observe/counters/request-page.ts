@@ -1,20 +1,31 @@
-// What the metrics page says of calls. Methods multiply with statuses only; the rest is per Service, so that a page stays within its budget.
+// What the metrics page says of calls. Methods multiply with statuses only; the rest is per Service, so that a page
+// stays within its budget.
 
 import { GRPC_CODES } from '#core/contract/grpc-codes.ts';
 import type { Exemplar, Exposition } from '#core/program/exposition.ts';
 import { boundText } from '#core/program/exposition.ts';
 import { type CallExample, unixEnd } from './examples.ts';
 import { EXPOSED_BOUNDS, EXPOSED_BUCKETS } from './histogram.ts';
-import { STATUSES } from './request-series.ts';
-import type { RequestStats } from './request-stats.ts';
+import { type RequestSeries, type SeriesKey, STATUSES } from './request-series.ts';
 import type { Rollup } from './rollup.ts';
 
 const DURATION = 'weft_request_duration_seconds';
 const BOUNDS = [...EXPOSED_BOUNDS, Number.POSITIVE_INFINITY];
 const BOUND_TEXTS = BOUNDS.map(boundText);
 
+/** What is counted of calls, in the sums in which the page shows it. */
+export interface CountedRequests {
+  all(): Iterable<RequestSeries>;
+  /** By direction, Service, route, rule and backend. */
+  durationRollups(): Iterable<Rollup>;
+  /** By direction and Service. */
+  serviceRollups(): Iterable<Rollup>;
+  /** gRPC calls by method. */
+  handledRollups(direction: SeriesKey['direction']): Iterable<Rollup>;
+}
+
 /** @param unixMs turns the monotonic ms of calls into Unix ms */
-export function writeRequests(out: Exposition, stats: RequestStats, unixMs: (monotonicMs: number) => number): void {
+export function writeRequests(out: Exposition, stats: CountedRequests, unixMs: (monotonicMs: number) => number): void {
   out.family('weft_requests_total', 'counter', 'Calls ended, by their gRPC status.');
   for (const { labels, statuses, examples } of stats.all()) {
     for (let status = 0; status < STATUSES; status++) {

@@ -1,6 +1,7 @@
-// The counters of calls: one record per direction, caller, Service, route, method, backend and transport. A decision holds its record; a call increments fields.
+// The counters of calls: one record per direction, caller, Service, route, method, backend and transport. A decision
+// holds its record; a call increments fields.
 import { labelText } from '#core/program/exposition.ts';
-import type { EndedCall } from '../../forward/ended-call.ts';
+import type { CallOutcome } from '../../forward/outcome.ts';
 import type { CallSeries } from '../../forward/series.ts';
 import { Examples } from './examples.ts';
 import { LatencyHistogram } from './histogram.ts';
@@ -24,7 +25,7 @@ export interface SeriesKey {
   readonly grpc: boolean;
 }
 
-/** A series that nobody touched for so long is dropped, in ms; its template makes it anew. */
+/** A series without a call for so long is dropped, in ms; its template makes it anew. */
 const IDLE_MS = 30 * 60_000;
 /** gRPC has the statuses 0 to 16. */
 export const STATUSES = 17;
@@ -41,7 +42,7 @@ export class RequestSeries implements CallSeries {
   responseBytes = 0;
   /** null: no call of it was recorded in a trace. */
   examples: Examples | null = null;
-  /** No longer shown: whoever holds it must ask for a new one. */
+  /** It is no longer shown: what holds it must ask for a new one. */
   expired = false;
   /** `latency.count` when it was last looked at, and when it last moved. */
   private seen = -1;
@@ -52,7 +53,7 @@ export class RequestSeries implements CallSeries {
     this.key = key;
   }
 
-  ended(call: EndedCall): void {
+  ended(call: CallOutcome): void {
     const { grpcStatus, startMs, endMs, trace } = call;
     const status = grpcStatus >= 0 && grpcStatus < STATUSES ? grpcStatus : UNKNOWN;
     this.statuses[status]++;
@@ -73,7 +74,7 @@ export class RequestSeries implements CallSeries {
     this.responseBytes += responseBytes;
   }
 
-  /** The labels of the key for the metrics page; each series has others than all the rest. */
+  /** The key's labels for the metrics page; no two series have the same. */
   get labels(): string {
     if (this.text === '') {
       const { direction, caller, service, route, rule, method, backend, mtls, grpc } = this.key;

@@ -1,11 +1,16 @@
 // All series of calls: found by key, bounded in number, dropped when idle, and rolled up for the metrics page.
-import { labelText } from '#core/program/exposition.ts';
+import { type Exposition, labelText } from '#core/program/exposition.ts';
+import type { Metric } from '#core/program/metrics.ts';
 import type { CallSeries } from '../../forward/series.ts';
+import { type CountedRequests, writeRequests } from './request-page.ts';
 import { RequestSeries, type SeriesKey } from './request-series.ts';
 import { Rollup } from './rollup.ts';
 import { UntriedSeries } from './untried-series.ts';
 
-/** Methods per Service that get a series of their own though no route names them: an endpoint may answer whatever it is asked. */
+/**
+ * Methods per Service that get a series of their own though no route names them: an endpoint may answer whatever it is
+ * asked.
+ */
 const MAX_METHODS = 200;
 /** Series in all, 2.5 kB each; past it new ones are counted under method "other" and, inbound, caller "other". */
 const MAX_SERIES = 2000;
@@ -13,7 +18,9 @@ const MAX_SERIES = 2000;
 /** The method of calls that have no series of their own. */
 export const OTHER = 'other';
 
-export class RequestStats {
+export class RequestStats implements CountedRequests, Metric {
+  /** Turns the monotonic ms of calls into Unix ms. */
+  readonly unixMs: (monotonicMs: number) => number;
   private readonly series = new Map<string, RequestSeries>();
   /** By Service: the methods that endpoints have answered though no route names them. */
   private readonly methods = new Map<string, Set<string>>();
@@ -24,15 +31,24 @@ export class RequestStats {
   /** gRPC calls by method. */
   private readonly handled = { inbound: new Map<string, Rollup>(), outbound: new Map<string, Rollup>() };
 
+  constructor(unixMs: (monotonicMs: number) => number = (monotonicMs) => Date.now() - performance.now() + monotonicMs) {
+    this.unixMs = unixMs;
+  }
+
+  /** Puts the families of calls on the page. */
+  write(out: Exposition): void {
+    writeRequests(out, this, this.unixMs);
+  }
+
   /**
    * The record of a key; the same until it expires.
    * @param named the method stands in a route, so it is bounded already
-   * @returns for a gRPC method that nobody knows yet a record that becomes another when an endpoint has answered
+   * @returns the record; of a gRPC method that is not known yet one that becomes another when an endpoint has answered
    */
   seriesFor(key: SeriesKey, named: boolean): CallSeries {
     if (named || this.methods.get(key.service)?.has(key.method)) return this.recordOf(key);
     const other = this.recordOf({ ...key, method: OTHER });
-    // A path is anything, and what reached no backend was answered by nobody.
+    // A path may be anything, and a call that reached no backend proves no method.
     if (!key.grpc || key.backend === '' || (this.methods.get(key.service)?.size ?? 0) >= MAX_METHODS) return other;
     return new UntriedSeries(other, () => {
       this.learn(key.service, key.method);
@@ -122,7 +138,10 @@ export class RequestStats {
   }
 }
 
-/** As instrumented programs name a method. What type it is only its descriptor says, which we do not have. */
+/**
+ * As instrumented programs name a method. Its type is unknown, because only its descriptor says it, which we do not
+ * have.
+ */
 function methodLabels(method: string): Record<string, string> {
   const slash = method.indexOf('/');
   return {

@@ -1,4 +1,5 @@
-// Series that share some of their labels, shown as one: what the page says of a Service must not cost a sample per method.
+// Series that share some of their labels, shown as one: what the page says of a Service must not cost a sample per
+// method.
 import { type CallExample, type Examples, later } from './examples.ts';
 import { EXPOSED_BOUNDS, LatencyHistogram } from './histogram.ts';
 import { RequestSeries, STATUSES } from './request-series.ts';
@@ -7,7 +8,10 @@ export class Rollup {
   /** Label pairs as on the page. */
   readonly labels: string;
   private readonly members = new Set<RequestSeries>();
-  /** What members counted that are gone: a counter must not fall while it is shown, or it looks as if all the rest happened anew. */
+  /**
+   * What members counted that were dropped since: a counter that falls looks like a restart, after which all the rest
+   * is counted anew.
+   */
   private past: RequestSeries | null = null;
 
   constructor(labels: string) {
@@ -18,7 +22,7 @@ export class Rollup {
     this.members.add(series);
   }
 
-  /** @returns whether nobody is left */
+  /** @returns whether no member is left */
   drop(series: RequestSeries): boolean {
     this.members.delete(series);
     if (this.members.size === 0) return true;

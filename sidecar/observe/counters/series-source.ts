@@ -1,15 +1,14 @@
 // Finds the counters of a planned call: the bridge between forwarding and the series.
-import type { CallOrigin } from '../../forward/ended-call.ts';
-import type { Plan } from '../../forward/plan.ts';
-import type { CallSeries, SeriesSource } from '../../forward/series.ts';
+import type { CallOrigin } from '../../forward/outcome.ts';
+import type { CallSeries, Decision, SeriesSource } from '../../forward/series.ts';
 import { portLabel, routeLabel, ruleLabel } from '../../route/labels.ts';
 import type { BackendRecord } from '../../route/records.ts';
 import type { SidecarMetrics } from './metrics.ts';
 
 export function newSeriesSource(metrics: SidecarMetrics, origin: CallOrigin): SeriesSource {
   return {
-    series(plan: Plan, backend: BackendRecord | null, mtls: boolean): CallSeries {
-      const { rule, port, method, grpc } = plan;
+    series(decision: Decision, backend: BackendRecord | null, mtls: boolean): CallSeries {
+      const { rule, port, method, grpc } = decision;
       return metrics.requests.seriesFor(
         {
           direction: origin.direction,
@@ -26,9 +25,7 @@ export function newSeriesSource(metrics: SidecarMetrics, origin: CallOrigin): Se
       );
     },
     proxyError: (label) => metrics.proxyErrors.add(label),
-    retried: () => {
-      metrics.retries++;
-    },
+    retried: () => metrics.retries.add(),
     reset: (side, reason) => metrics.streamResets.add(side, reason),
   };
 }

@@ -1,5 +1,6 @@
 // Connections that are passed as TCP, counted by direction and Service.
-import { labelText } from '#core/program/exposition.ts';
+import { type Exposition, labelText } from '#core/program/exposition.ts';
+import type { Metric } from '#core/program/metrics.ts';
 
 /** Direction and Service with counters of their own; past it new ones are counted as Service "other". */
 const MAX_SERIES = 200;
@@ -32,7 +33,42 @@ export class TcpSeries {
   }
 }
 
-export class TcpStats {
+/** One family of the page, and what it shows of a series. */
+interface TcpFamily {
+  readonly name: string;
+  readonly type: 'counter' | 'gauge';
+  readonly help: string;
+  readonly value: (series: TcpSeries) => number;
+}
+
+const FAMILIES: readonly TcpFamily[] = [
+  {
+    name: 'weft_tcp_connections_total',
+    type: 'counter',
+    help: 'Connections passed as TCP.',
+    value: ({ connections }) => connections,
+  },
+  {
+    name: 'weft_tcp_connections_open',
+    type: 'gauge',
+    help: 'Connections passed as TCP that are open.',
+    value: ({ open }) => open,
+  },
+  {
+    name: 'weft_tcp_sent_bytes_total',
+    type: 'counter',
+    help: 'Octets from clients to servers on TCP connections that have ended.',
+    value: ({ sentBytes }) => sentBytes,
+  },
+  {
+    name: 'weft_tcp_received_bytes_total',
+    type: 'counter',
+    help: 'Octets from servers to clients on TCP connections that have ended.',
+    value: ({ receivedBytes }) => receivedBytes,
+  },
+];
+
+export class TcpStats implements Metric {
   private readonly series = new Map<string, TcpSeries>();
 
   /** A connection has been joined to its target. @param service "ns/name:port" @returns to be called at its end */
@@ -49,6 +85,14 @@ export class TcpStats {
 
   all(): Iterable<TcpSeries> {
     return this.series.values();
+  }
+
+  /** Puts its families on the page. */
+  write(out: Exposition): void {
+    for (const { name, type, help, value } of FAMILIES) {
+      out.family(name, type, help);
+      for (const series of this.series.values()) out.sample(name, series.labels, value(series));
+    }
   }
 
   /** To be called now and then. */

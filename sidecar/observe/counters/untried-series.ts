@@ -1,5 +1,6 @@
-// Stands for the series of a method that no endpoint has answered yet: a client cannot make series by making up methods.
-import type { EndedCall } from '../../forward/ended-call.ts';
+// Stands for the series of a method that no endpoint has answered yet: a client cannot make series by making up
+// methods.
+import type { CallOutcome } from '../../forward/outcome.ts';
 import type { CallSeries } from '../../forward/series.ts';
 import type { RequestSeries } from './request-series.ts';
 
@@ -11,7 +12,10 @@ export class UntriedSeries implements CallSeries {
   private readonly answered: () => CallSeries;
   private over = false;
 
-  /** @param other the series of method "other" @param answered there is such a method: the series that counts it from now on */
+  /**
+   * @param other the series of method "other"
+   * @param answered there is such a method: the series that counts it from now on
+   */
   constructor(other: RequestSeries, answered: () => CallSeries) {
     this.other = other;
     this.answered = answered;
@@ -29,13 +33,13 @@ export class UntriedSeries implements CallSeries {
     return this.over || this.other.expired;
   }
 
-  ended(call: EndedCall): void {
+  ended(call: CallOutcome): void {
     this.over ||= answeredByEndpoint(call);
     (this.over ? this.answered() : this.other).ended(call);
   }
 }
 
-function answeredByEndpoint({ httpStatus, responseBytes, error, cancelled, grpcStatus }: EndedCall): boolean {
+function answeredByEndpoint({ httpStatus, responseBytes, error, cancelled, grpcStatus }: CallOutcome): boolean {
   // Streams are seldom ended by the endpoint: messages show as well that there is such a method.
   if (httpStatus === 200 && responseBytes > 0) return grpcStatus !== UNIMPLEMENTED;
   return httpStatus !== 0 && error === null && !cancelled && grpcStatus !== UNIMPLEMENTED;

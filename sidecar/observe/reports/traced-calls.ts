@@ -1,19 +1,21 @@
-// Calls whose traces are worth a look: of each Service that this workload calls the slowest and the last failed one since the last report.
+// Calls whose traces are worth a look: of each Service that this workload calls the slowest and the last failed one
+// since the last report.
 import { create } from '@bufbuild/protobuf';
 import { type TracedCall, TracedCallSchema } from '#core/contract/gen/weft/v1/config_pb.ts';
 import type { Timers } from '#core/program/timers.ts';
-import type { CallTrace, EndedCall } from '../../forward/ended-call.ts';
+import type { EndedCall } from '../../forward/ended-call.ts';
 import type { Plan } from '../../forward/plan.ts';
+import type { CallTrace } from '../../forward/trace.ts';
 import { routeLabel } from '../../route/labels.ts';
 
-/** Services that a report tells of; calls of others are left out until the next one. */
+/** Services in one report; calls of others are left out until the next one. */
 const MOST_SERVICES = 32;
-/** Of a method, which may be a path as long as a header may be: reports are small. */
+/** A longer method is cut, because it may be a path as long as a header: reports are small. */
 const LONGEST_METHOD = 200;
 /** Between two reports, in ms. */
 export const REPORT_EVERY_MS = 10_000;
 
-/** What is kept of a call until somebody asks. */
+/** What is kept of a call until the next report. */
 interface KeptCall {
   readonly trace: CallTrace;
   readonly plan: Plan;
@@ -38,7 +40,10 @@ export class TracedCalls {
     this.now = now;
   }
 
-  /** A call ended. Of those whose trace is recorded and that this workload made, notes it if it is slower than all before, or failed. */
+  /**
+   * A call ended. Of those whose trace is recorded and that this workload made, notes it if it is slower than all
+   * before, or failed.
+   */
   record(call: EndedCall): void {
     const { origin, trace, plan } = call;
     if (origin.direction !== 'outbound' || plan === null || trace === null || !trace.recorded) return;
@@ -101,7 +106,7 @@ export interface CallReceiver {
   reportCalls(calls: TracedCall[]): void;
 }
 
-/** Reports every REPORT_EVERY_MS, when there is something and somebody to tell. @returns what ends it */
+/** Reports every REPORT_EVERY_MS, when there are calls and the receiver is connected. @returns what ends it */
 export function reportTracedCalls(calls: TracedCalls, receiver: CallReceiver, timers: Timers): () => void {
   let cancel = timers.after(REPORT_EVERY_MS, report);
   function report(): void {

@@ -1,5 +1,6 @@
 // What a span says beside its times: octets of OTLP attributes. Those that calls share are made once and remembered.
-// Names are the stable ones of OpenTelemetry's semantic conventions 1.45; Weft's own begin with "weft." (docs/reference/tracing.md).
+// Names are the stable ones of OpenTelemetry's semantic conventions 1.45; Weft's own begin with "weft."
+// (docs/reference/tracing.md).
 import type { EndpointState } from '../../balance/endpoint-state.ts';
 import type { EndedCall } from '../../forward/ended-call.ts';
 import { portLabel, routeLabel, ruleLabel } from '../../route/labels.ts';

@@ -9,13 +9,16 @@ const TRACEPARENT_OCTETS = 55;
 const MAX_TRACESTATE = 512;
 /** Of the traceparent that goes on, in a header list. */
 export const TRACEPARENT_SIZE = TRACEPARENT.length + TRACEPARENT_OCTETS + 32;
-/** The flag of a trace whose identifier is random (level 2 §3.2.2.5.2): whoever goes on with it must pass the flag on. */
+/** The flag of a trace whose identifier is random (level 2 §3.2.2.5.2): each hop must pass the flag on. */
 const RANDOM = 2;
 
 /** d: for debugging, which is as good as yes. */
 const B3_DECISIONS: Readonly<Record<string, boolean>> = { 0: false, false: false, 1: true, true: true, d: true };
 
-/** Where a call's headers place it. The record is used again for the next call: identifiers are words, trace (t), span (s). */
+/**
+ * Where a call's headers place it. The record is used again for the next call: identifiers are words, trace (t), span
+ * (s).
+ */
 export class IncomingContext {
   /** none: nothing that says where, or what may not be followed. */
   found: 'none' | 'w3c' | 'b3' = 'none';
@@ -78,8 +81,8 @@ export class IncomingContext {
   }
 
   /**
-   * github.com/openzipkin/b3-propagation: the single header, else the several ones. Trace identifiers may have half the digits;
-   * a decision may come without a trace.
+   * github.com/openzipkin/b3-propagation: the single header, else the several ones. Trace identifiers may have half the
+   * digits; a decision may come without a trace.
    */
   private readB3(block: HeaderBlock): void {
     const single = block.varyingValue('b3');

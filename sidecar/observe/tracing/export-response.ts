@@ -1,4 +1,5 @@
-// What a collector answers to spans: opentelemetry.proto.collector.trace.v1.ExportTraceServiceResponse, as much of it as is counted.
+// What a collector answers to spans: opentelemetry.proto.collector.trace.v1.ExportTraceServiceResponse, as much of it
+// as is counted.
 
 const PARTIAL_SUCCESS = 1;
 const REJECTED_SPANS = 1;
@@ -10,7 +11,9 @@ export function rejectedSpans(response: Uint8Array): number {
   return typeof rejected === 'number' ? rejected : 0;
 }
 
-/** The first value of a field: a number, or octets; undefined: it is not there, or the message is malformed before it. */
+/**
+ * The first value of a field: a number, or octets; undefined: it is not there, or the message is malformed before it.
+ */
 function fieldOf(message: Uint8Array, wanted: number): number | Uint8Array | undefined {
   let at = 0;
   const varint = (): number => {

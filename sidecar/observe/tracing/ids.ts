@@ -1,5 +1,5 @@
-// Random identifiers of traces and spans, and their hexadecimal digits, without strings: a span is begun in some ten nanoseconds.
-// xoshiro128** (Blackman, Vigna): trace identifiers must be unique, not secret.
+// Random identifiers of traces and spans, and their hexadecimal digits, without strings: a span is begun in some ten
+// nanoseconds. xoshiro128** (Blackman, Vigna): trace identifiers must be unique, not secret.
 
 const DIGITS = Uint8Array.from('0123456789abcdef', (digit) => digit.charCodeAt(0));
 /** Value of an octet as a lower-case hexadecimal digit, 0xff where it is none. */

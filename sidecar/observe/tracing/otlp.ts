@@ -1,4 +1,5 @@
-// The way to the collector: OpenTelemetry's OTLP/HTTP exporter with our octets in place of its serializer. Loaded only where there is tracing.
+// The way to the collector: OpenTelemetry's OTLP/HTTP exporter with our octets in place of its serializer. Loaded only
+// where there is tracing.
 import { ExportResultCode } from '@opentelemetry/core';
 import { convertLegacyHttpOptions, createOtlpHttpExportDelegate } from '@opentelemetry/otlp-exporter-base/node-http';
 import { rejectedSpans } from './export-response.ts';
@@ -12,7 +13,10 @@ export interface SpanSender {
   send(request: Buffer, done: () => void): Promise<{ rejected: number }>;
 }
 
-/** The exporter's own time-out counts silence; a collector that answers an octet now and then is given up after so much more, in ms. */
+/**
+ * The exporter's own time-out counts silence; a collector that answers an octet now and then is given up after so much
+ * more, in ms.
+ */
 const GRACE_MS = 5000;
 /** A timer that is set to more goes off at once. */
 const LONGEST_TIMER_MS = 2 ** 31 - 1;

@@ -1,14 +1,18 @@
-// Tracing's settings: OpenTelemetry's own variables (opentelemetry.io/docs/specs/otel/configuration/sdk-environment-variables), as far as they apply.
-// How to reach the collector (headers, timeout, compression, certificates) is read by the exporter itself, from the same environment.
+// Tracing's settings: OpenTelemetry's own variables
+// (opentelemetry.io/docs/specs/otel/configuration/sdk-environment-variables), as far as they apply. How to reach the
+// collector (headers, timeout, compression, certificates) is read by the exporter itself, from the same environment.
 import { nearest } from '#core/text/nearest.ts';
 import type { Sampling } from './tracer.ts';
 
 export interface TracingSettings {
-  /** OTEL_EXPORTER_OTLP_TRACES_ENDPOINT, or OTEL_EXPORTER_OTLP_ENDPOINT with /v1/traces; '': none, nothing is recorded unless the control plane names one. */
+  /**
+   * OTEL_EXPORTER_OTLP_TRACES_ENDPOINT, or OTEL_EXPORTER_OTLP_ENDPOINT with /v1/traces; '': none, nothing is recorded
+   * unless the control plane names one.
+   */
   readonly url: string;
   /** OTEL_TRACES_SAMPLER with OTEL_TRACES_SAMPLER_ARG; default parentbased_always_on. */
   readonly sampling: Sampling;
-  /** OTEL_SDK_DISABLED: whatever anybody says, there is no tracing. */
+  /** OTEL_SDK_DISABLED: there is no tracing, whatever else is set. */
   readonly disabled: boolean;
   /** OTEL_SERVICE_NAME, or service.name of OTEL_RESOURCE_ATTRIBUTES; '': the workload's name. */
   readonly serviceName: string;

@@ -1,4 +1,5 @@
-// Sends batches of spans to the collector while calls go on: so many at a time, the rest waits in the queue or is dropped and counted.
+// Sends batches of spans to the collector while calls go on: so many at a time, the rest waits in the queue or is
+// dropped and counted.
 import type { Logger } from '#core/program/log.ts';
 import { keyValue } from './attributes.ts';
 import type { SpanSender } from './otlp.ts';
@@ -14,7 +15,7 @@ const SCOPE_VERSION = 2;
 
 /** Requests under way at a time: one would wait for its answer while the queue fills. */
 export const MAX_EXPORTS = 4;
-/** A collector that is away is told about so often, in ms. */
+/** A collector that is away is logged at most so often, in ms. */
 const COMPLAIN_MS = 60_000;
 
 export interface ExportCounters {
@@ -22,11 +23,11 @@ export interface ExportCounters {
   dropped(reason: 'export_failed' | 'rejected', spans: number): void;
 }
 
-export interface ExporterContext {
+export interface SpanExporterDeps {
   readonly queue: SpanQueue;
-  /** Makes a sender; it is only loaded when there is a first span. */
+  /** Makes a sender; called when the first span is to be sent. */
   readonly load: () => Promise<SpanSender>;
-  /** What the spans are of; asked for each request. */
+  /** Attributes of what the spans are of; read for each request. */
   readonly resource: () => Readonly<Record<string, string>>;
   readonly version: string;
   /** Where the spans go, for the log. */
@@ -37,27 +38,28 @@ export interface ExporterContext {
 }
 
 export class SpanExporter {
-  private readonly context: ExporterContext;
+  private readonly deps: SpanExporterDeps;
   private readonly scope: Buffer;
   private sender: SpanSender | null = null;
   private loading: Promise<void> | null = null;
   private readonly underWay = new Set<Promise<void>>();
-  /** The last request failed; that was told and its end was not; when it was last told. */
+  /** The last request failed. */
   private failing = false;
+  /** A failure was logged, and its end was not yet. */
   private complained = false;
   private complainedAtMs = Number.NEGATIVE_INFINITY;
 
-  constructor(context: ExporterContext) {
-    this.context = context;
-    this.scope = lengthField(SCOPE, Buffer.concat([stringField(SCOPE_NAME, 'weft'), stringField(SCOPE_VERSION, context.version)]));
+  constructor(deps: SpanExporterDeps) {
+    this.deps = deps;
+    this.scope = lengthField(SCOPE, Buffer.concat([stringField(SCOPE_NAME, 'weft'), stringField(SCOPE_VERSION, deps.version)]));
   }
 
-  /** Sends what is full. @param partial what is not full, too */
+  /** Sends full batches. @param partial also the one that is not full */
   pump(partial: boolean): void {
-    if (this.context.queue.length === 0) return;
+    if (this.deps.queue.length === 0) return;
     if (this.sender === null) return this.load();
     while (this.underWay.size < MAX_EXPORTS) {
-      const batch = this.context.queue.take(partial);
+      const batch = this.deps.queue.take(partial);
       if (batch === null) return;
       const sending = this.send(this.sender, batch);
       this.underWay.add(sending);
@@ -68,7 +70,7 @@ export class SpanExporter {
     }
   }
 
-  /** Sends what there is; resolves when it has left, or after so many ms. */
+  /** Sends all spans; resolves when they have left, or after so many ms. */
   async flush(ms: number): Promise<void> {
     let timer: NodeJS.Timeout | undefined;
     const late = new Promise<void>((resolve) => {
@@ -78,10 +80,10 @@ export class SpanExporter {
     clearTimeout(timer);
   }
 
-  /** No more spans come: those that wait leave, or are counted as dropped. */
+  /** No more spans come: those that wait are sent, or counted as dropped. */
   async retire(): Promise<void> {
     await this.drain();
-    const { queue, counters } = this.context;
+    const { queue, counters } = this.deps;
     if (queue.length > 0) counters.dropped('export_failed', queue.length);
   }
 
@@ -91,11 +93,11 @@ export class SpanExporter {
     do {
       this.pump(true);
       await Promise.all(this.underWay);
-    } while (this.context.queue.length > 0 && this.sender !== null && !this.failing);
+    } while (this.deps.queue.length > 0 && this.sender !== null && !this.failing);
   }
 
   private load(): void {
-    const { load, log } = this.context;
+    const { load, log } = this.deps;
     this.loading ??= load().then(
       (sender) => {
         this.sender = sender;
@@ -106,18 +108,18 @@ export class SpanExporter {
   }
 
   private async send(sender: SpanSender, batch: Batch): Promise<void> {
-    const { queue, counters } = this.context;
+    const { queue, counters } = this.deps;
     const { spans } = batch;
     try {
       const answer = await sender.send(batch.request(this.resource(), this.scope), () => queue.giveBack(batch));
-      // A collector may say what it likes, and more than it got.
+      // A collector may report more than it got.
       const rejected = answer.rejected > 0 ? Math.min(answer.rejected, spans) : 0;
       counters.exported(spans - rejected);
       if (rejected > 0) counters.dropped('rejected', rejected);
-      this.tell(null, spans);
+      this.logOutcome(null, spans);
     } catch (error) {
       counters.dropped('export_failed', spans);
-      this.tell(error as Error, spans);
+      this.logOutcome(error as Error, spans);
     }
   }
 
@@ -127,15 +129,15 @@ export class SpanExporter {
         RESOURCE,
         Buffer.concat(Object.entries(attributes).map(([key, value]) => lengthField(RESOURCE_ATTRIBUTES, keyValue(key, value)))),
       );
-    const attributes = this.context.resource();
+    const attributes = this.deps.resource();
     const whole = encode(attributes);
     if (whole.length + this.scope.length <= MAX_PREFIX_OCTETS) return whole;
     return encode({ 'service.name': attributes['service.name'] ?? 'unknown_service' });
   }
 
-  /** Says when the collector goes away and when it is back; not for each request. */
-  private tell(error: Error | null, spans: number): void {
-    const { log, now, url } = this.context;
+  /** Logs when the collector goes away and when it is back, not each request. */
+  private logOutcome(error: Error | null, spans: number): void {
+    const { log, now, url } = this.deps;
     if (error === null) {
       if (this.complained) log.info('spans are exported again', { url });
       this.failing = false;

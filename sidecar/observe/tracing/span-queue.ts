@@ -1,4 +1,5 @@
-// Spans between their end and the collector: encoded at once, in batches, a bounded number of them. What does not fit is dropped and counted.
+// Spans between their end and the collector: encoded at once, in batches, a bounded number of them. What does not fit
+// is dropped and counted.
 import { lengthTag, varint } from './protobuf.ts';
 
 /** Fields of opentelemetry.proto.trace.v1: TracesData.resource_spans, ResourceSpans.scope_spans. */
@@ -7,13 +8,19 @@ const SCOPE_SPANS = 2;
 
 /** A span is never larger: values are cut, and what calls share is bounded by their headers' limit. */
 export const MAX_SPAN_OCTETS = 8 * 1024;
-/** Octets of a batch, at most: 512 spans of some 560 octets, with room for longer names. Memory that no span reached is never touched. */
+/**
+ * Octets of a batch, at most: 512 spans of some 560 octets, with room for longer names. Memory that no span reached is
+ * never touched.
+ */
 const BATCH_OCTETS = 384 * 1024;
 /** In front of the spans, for what a request begins with: resource and scope. */
 const HEADROOM = 8 * 1024;
 /** The resource's and the scope's octets together may not be more: the tags and lengths need the rest. */
 export const MAX_PREFIX_OCTETS = HEADROOM - 32;
-/** Batches whose memory is kept for later ones: with the default sizes, as many as wait, are filled and are under way together. */
+/**
+ * Batches whose memory is kept for later ones: with the default sizes, as many as wait, are filled and are under way
+ * together.
+ */
 const MAX_SPARE = 8;
 
 /** Spans that leave together. */
@@ -94,7 +101,7 @@ export class SpanQueue {
     return batch;
   }
 
-  /** Nobody reads a batch any more: its memory may serve again. */
+  /** A batch is not read any more: its memory may serve again. */
   giveBack(batch: Batch): void {
     batch.end = HEADROOM;
     batch.spans = 0;

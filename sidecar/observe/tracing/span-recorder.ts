@@ -1,5 +1,6 @@
-// Makes the span of a call that has ended: OTLP's octets, straight into the queue. What its calls share is made once per plan and endpoint,
-// so a span costs about half a microsecond; the SDK's span objects and serializer took ten (docs/decisions/0012-tracing.md).
+// Makes the span of a call that has ended: OTLP's octets, straight into the queue. What its calls share is made once
+// per plan and endpoint, so a span costs about 0.1 µs; the SDK's span objects and serializer took ten
+// (docs/decisions/0012-tracing.md).
 import { statusName } from '#core/contract/grpc-codes.ts';
 import type { CallObserver, EndedCall } from '../../forward/ended-call.ts';
 import { attributeOctets, endpointAttributes, planAttributes, retryEvents } from './attributes.ts';
@@ -17,7 +18,10 @@ const START_TIME = 7;
 const END_TIME = 8;
 const STATUS = 15;
 const FLAGS_TAG = fixed32Tag(16);
-/** Beside the trace's own: it is known whether the parent is remote; it is (opentelemetry.proto.trace.v1.SpanFlags). */
+/**
+ * Beside the trace's own flags: whether the parent is remote is known, and it is
+ * (opentelemetry.proto.trace.v1.SpanFlags).
+ */
 const FLAGS_ROOT = 0x100;
 const FLAGS_REMOTE = 0x300;
 /** Status { code = STATUS_CODE_ERROR }. */
@@ -31,13 +35,13 @@ const OURS = /^(?:rpc|http|url|server|network|error|weft)\./;
 /** Outcomes that are remembered: an endpoint may answer with any of 900 HTTP statuses and 17 of gRPC's. */
 const MAX_STATUSES = 256;
 
-/** Of attributes that were asked for: with more, spans would be too large to be sent at all. */
+/** Octets of attributes that the configuration adds: with more, spans would be too large to be sent at all. */
 const MAX_MORE_OCTETS = MAX_SPAN_OCTETS / 2;
 
 const NOTHING = Buffer.alloc(0);
 
 export class SpanRecorder implements CallObserver {
-  /** Unix time less the monotonic clock's, in ms; kept right by whoever owns this. */
+  /** Unix time less the monotonic clock's, in ms; its owner keeps it right. */
   unixOffsetMs = 0;
   /** Where spans go; another one for another collector. */
   queue: SpanQueue;
@@ -184,7 +188,7 @@ function statusOctets(grpc: boolean, direction: string, grpcStatus: number, http
   ]);
 }
 
-/** What few calls have: another's state, further attempts. */
+/** What few calls have: a tracestate, further attempts. */
 function rareOctets({ attempts }: EndedCall, { tracestate, retries }: RecordedTrace, unixOffsetMs: number): Buffer {
   if (tracestate === '' && retries === null && attempts <= 1) return NOTHING;
   const parts: Buffer[] = [];

@@ -1,5 +1,5 @@
-// The traceparent that goes on, as the octets that HPACK sends: one field for all calls, rewritten for each, so that a call without a span
-// costs some 50 ns (a string, a field and an array for each took 200).
+// The traceparent that goes on, as the octets that HPACK sends: one field for all calls, rewritten for each, so that a
+// call without a span costs some 50 ns (a string, a field and an array for each took 200).
 import type { Field } from '../../http/field.ts';
 import { TRACEPARENT_SIZE } from './context.ts';
 import { putHex } from './ids.ts';
@@ -40,7 +40,10 @@ export class TraceparentField implements Field {
     encoded[FLAGS_AT + 1] = 0x30 | flags;
   }
 
-  /** The varying fields of a request with this one in place of what came. @param keepState whether tracestate goes on */
+  /**
+   * The varying fields of a request with this one in place of what came.
+   * @param keepState whether tracestate goes on
+   */
   among(varying: readonly Field[], keepState: boolean): readonly Field[] {
     if (varying.length === 0) return this.alone;
     const fields: Field[] = [];

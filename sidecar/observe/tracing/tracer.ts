@@ -1,5 +1,5 @@
 // Decides, before anything else is done, whether a call is recorded, and what trace context goes on with it.
-import type { CallTrace, CallTracer } from '../../forward/ended-call.ts';
+import type { CallTrace, CallTracer } from '../../forward/trace.ts';
 import type { Field } from '../../http/field.ts';
 import type { HeaderBlock } from '../../http/header-block.ts';
 import type { RuleRecord } from '../../route/records.ts';
@@ -22,7 +22,7 @@ export interface Retry {
   readonly reason: string;
 }
 
-/** Retries of a call are at most three; more of them are not kept anyway. */
+/** A call is retried three times at most; this only bounds what is kept. */
 const MAX_RETRIES = 8;
 const SAMPLED = 1;
 const TWO_32 = 2 ** 32;
@@ -63,7 +63,7 @@ class OutgoingTrace {
   }
 }
 
-/** A call with a span: ours has the parent that came, what goes on has ours. */
+/** A call that we record: our span's parent is the one that came, and our span is the parent of what goes on. */
 export class RecordedTrace extends OutgoingTrace implements CallTrace {
   readonly recorded = true;
   retries: Retry[] | null = null;
@@ -86,7 +86,7 @@ export class RecordedTrace extends OutgoingTrace implements CallTrace {
   }
 }
 
-/** A call without a span, by our decision: it goes on, so that nobody behind us decides anew. */
+/** A call that we do not record; the decision is passed on so that no later hop decides again. */
 class UnrecordedTrace extends OutgoingTrace implements CallTrace {
   readonly recorded = false;
 
@@ -106,7 +106,7 @@ export class Tracer implements CallTracer {
     this.random = random;
   }
 
-  /** The share of traces begun here that the control plane wants recorded. @param share 0 to 1; null: as the environment says */
+  /** Sets the share of traces begun here that are recorded. @param share 0 to 1; null: as the environment says */
   setShare(share: number | null): void {
     this.share = share;
   }
@@ -124,7 +124,7 @@ export class Tracer implements CallTracer {
       context.t3 = random.next();
     }
     if (this.decide(context, rule)) return new RecordedTrace(this.field, context, random.next(), random.next());
-    // What the caller decided against passes as it came.
+    // A call that its caller decided not to record passes as it came.
     if (found === 'w3c' && context.sampled === false) return null;
     return found === 'none'
       ? new UnrecordedTrace(this.field, context, random.next(), random.next(), context.flags)

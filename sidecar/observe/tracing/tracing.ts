@@ -1,7 +1,9 @@
-// Tracing as a whole: on while somebody names a collector. Who decides (tracer), who records, who sends, and what the control plane changes of it.
+// Tracing as a whole: it is on while there is a collector. The tracer decides, the recorder records, the exporter
+// sends; the control plane changes collector, share and attributes.
 import type { Telemetry } from '#core/contract/gen/weft/v1/mesh_pb.ts';
 import type { Logger } from '#core/program/log.ts';
-import type { CallObserver, CallTracer } from '../../forward/ended-call.ts';
+import type { CallObserver } from '../../forward/ended-call.ts';
+import type { CallTracer } from '../../forward/trace.ts';
 import type { RandomWords } from './ids.ts';
 import type { SpanSender } from './otlp.ts';
 import { type TracingSettings, tracesUrl } from './settings.ts';
@@ -14,7 +16,7 @@ import { unixOffset } from './unix-offset.ts';
 /** The last spans of a sidecar that stops have so long to leave, in ms. */
 const FLUSH_MS = 2000;
 
-export interface TracingContext {
+export interface TracingDeps {
   readonly settings: TracingSettings;
   /** Monotonic and Unix ms. */
   readonly now: () => number;
@@ -28,17 +30,17 @@ export interface TracingContext {
   readonly log: Logger;
 }
 
-/** Telemetry.otlp_endpoint where there shall be no tracing. */
+/** Telemetry.otlp_endpoint that switches tracing off. */
 const OFF = 'off';
 
-/** While there is a collector: what calls are given, and what hears of those that are recorded. */
+/** While there is a collector: what decides about each call, and what takes those that are recorded. */
 export interface TracingInForce {
   readonly tracer: CallTracer;
   readonly spans: CallObserver;
 }
 
 export class Tracing {
-  private readonly context: TracingContext;
+  private readonly deps: TracingDeps;
   private readonly tracer: Tracer;
   private readonly recorder: SpanRecorder;
   private url = '';
@@ -46,22 +48,22 @@ export class Tracing {
   private serviceName = '';
   private timer: NodeJS.Timeout | null = null;
 
-  constructor(context: TracingContext) {
-    const { settings, counters } = context;
-    this.context = context;
-    this.tracer = new Tracer(settings.sampling, context.random);
+  constructor(deps: TracingDeps) {
+    const { settings, counters } = deps;
+    this.deps = deps;
+    this.tracer = new Tracer(settings.sampling, deps.random);
     this.recorder = new SpanRecorder(this.newQueue(), (reason) => counters.dropped(reason, 1));
     this.use(settings.url);
   }
 
-  /** null: nobody wants spans. */
+  /** null: there is no collector. */
   get inForce(): TracingInForce | null {
     return this.exporter === null ? null : { tracer: this.tracer, spans: this.recorder };
   }
 
   /** Takes what the control plane says; absent parts are as the sidecar was started. */
   take(telemetry: Telemetry | undefined): void {
-    const { settings, log } = this.context;
+    const { settings, log } = this.deps;
     this.tracer.setShare(telemetry?.traceSampling ?? null);
     const leftOut = this.recorder.setAttributes(telemetry?.attributes ?? {});
     if (leftOut.length > 0) log.warn('spans have no room for these attributes', { attributes: leftOut.join(', ') });
@@ -76,19 +78,19 @@ export class Tracing {
     }
   }
 
-  /** The last spans leave. */
+  /** Sends the last spans. */
   async stop(): Promise<void> {
     if (this.timer !== null) clearInterval(this.timer);
     await this.exporter?.flush(FLUSH_MS);
   }
 
   private use(url: string): void {
-    const { settings, now, log, version, counters, load } = this.context;
+    const { settings, now, log, version, counters, load } = this.deps;
     if (settings.disabled || url === this.url) return;
     this.url = url;
     if (this.timer !== null) clearInterval(this.timer);
     this.timer = null;
-    // What waits goes where it was meant to; the next collector begins with nothing.
+    // Spans that wait go to the collector they were recorded for; the next one begins with nothing.
     void this.exporter?.retire();
     this.exporter = null;
     if (url === '') return log.info('tracing is off');
@@ -106,18 +108,18 @@ export class Tracing {
   }
 
   private newQueue(): SpanQueue {
-    const { maxQueue, maxBatch } = this.context.settings;
+    const { maxQueue, maxBatch } = this.deps.settings;
     return new SpanQueue(maxQueue, maxBatch, () => this.exporter?.pump(false));
   }
 
-  /** Unix time runs otherwise than the monotonic clock when somebody sets it. */
+  /** Follows the wall clock, which can be set while the monotonic one runs on. */
   private setOffset(): void {
-    this.recorder.unixOffsetMs = unixOffset(this.context.wallClock, this.context.now, performance.timeOrigin);
+    this.recorder.unixOffsetMs = unixOffset(this.deps.wallClock, this.deps.now, performance.timeOrigin);
   }
 
   private resource(): Record<string, string> {
-    const { settings, version } = this.context;
-    const { namespace, pod, name } = this.context.workload();
+    const { settings, version } = this.deps;
+    const { namespace, pod, name } = this.deps.workload();
     return {
       'service.name': this.serviceName || settings.serviceName || name || pod || 'unknown_service',
       'service.namespace': namespace,

@@ -6,8 +6,10 @@ const READINGS = 3;
 const READING_ERROR_MS = 2;
 
 /**
- * Unix time minus monotonic time, in ms. A wall clock of whole ms would let a callee's span begin before its caller's on the same machine.
- * @param originMs Unix time at which the monotonic clock stood at 0, as exact as that clock; taken unless somebody has set the clock since
+ * Unix time minus monotonic time, in ms. A wall clock of whole ms would let a callee's span begin before its caller's
+ * on the same machine.
+ * @param originMs Unix time at which the monotonic clock stood at 0, as exact as that clock; taken unless the clock was
+ * set since
  */
 export function unixOffset(wallClock: () => number, now: () => number, originMs: number): number {
   let offsetMs = Number.NEGATIVE_INFINITY;

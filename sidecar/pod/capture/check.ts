@@ -1,13 +1,14 @@
-// Whether the capture rules of this pod are in force: a connection to a port of our own where nobody listens must arrive at our inbound side.
+// Whether the capture rules of this pod are in force: a connection to a port of our own without a listener must arrive
+// at our inbound side.
 import type net from 'node:net';
 import { SIDECAR_CHECK_PORT } from '#core/contract/names.ts';
 import { CAPTURE_TABLE } from './rules.ts';
 
-/** What the inbound side writes, before it closes, to whoever was going to SIDECAR_CHECK_PORT. */
+/** What the inbound side writes, before it closes, to a connection that was going to SIDECAR_CHECK_PORT. */
 export const CAPTURE_ANSWER = 'weft\n';
 /** Everything happens within this pod. */
 const ANSWER_TIMEOUT_MS = 1000;
-/** More than the answer is nobody's answer. */
+/** A longer answer is not ours. */
 const LONGEST_ANSWER = 64;
 
 export interface CaptureCheck {
@@ -22,7 +23,8 @@ export interface CaptureCheck {
 }
 
 /**
- * Connects as the sidecar does to its own pod: from loopback, which the rules bring to the inbound side. To be asked anew until it is ''.
+ * Connects as the sidecar does to its own pod: from loopback, which the rules bring to the inbound side. The caller
+ * repeats it until it is ''.
  * @returns '' when it arrived there, else what is wrong and where to look. Never rejects.
  */
 export function checkCapture({ podAddress, inboundPort, connect, timeoutMs = ANSWER_TIMEOUT_MS }: CaptureCheck): Promise<string> {

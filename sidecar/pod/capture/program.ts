@@ -1,4 +1,6 @@
-// The capture program: settings from the environment, rules to nft(8), one line about the outcome. It runs once, before anything else in the pod.
+// The capture program: settings from the environment, rules to nft(8), one line about the outcome. It runs once, before
+// anything else in the pod.
+import { type FoundEnvironment, SIDECAR_DEFAULTS } from '#core/contract/environment.ts';
 import { SIDECAR_INBOUND_PORT, SIDECAR_OUTBOUND_PORT } from '#core/contract/names.ts';
 import { formatPortRanges, type PortRange, parsePortRanges } from '#core/contract/port-ranges.ts';
 import { CAPTURE_TABLE, captureRules } from './rules.ts';
@@ -15,19 +17,16 @@ export interface CommandOutcome {
 /** Runs nft with `-f -` and this text as its input. Never rejects. */
 export type LoadRules = (rules: string) => Promise<CommandOutcome>;
 
-/** Of what nft says, so much is shown: one mistake repeats for every rule. */
+/** So many characters of nft's output are shown, because one mistake repeats for every rule. */
 const LONGEST_COMPLAINT = 600;
 
 /**
  * Loads the capture rules; again and again if asked, with the same result.
  * @returns the lines to print, and the exit code: 0 done, 1 the system refused, 2 the settings are wrong
  */
-export async function runCapture(
-  env: Readonly<Record<string, string | undefined>>,
-  load: LoadRules,
-): Promise<{ code: number; lines: readonly string[] }> {
-  const inbound = parsePortRanges(env.WEFT_SKIP_INBOUND_PORTS ?? '');
-  const outbound = parsePortRanges(env.WEFT_SKIP_OUTBOUND_PORTS ?? '');
+export async function runCapture(env: FoundEnvironment, load: LoadRules): Promise<{ code: number; lines: readonly string[] }> {
+  const inbound = parsePortRanges(env.WEFT_SKIP_INBOUND_PORTS ?? SIDECAR_DEFAULTS.WEFT_SKIP_INBOUND_PORTS);
+  const outbound = parsePortRanges(env.WEFT_SKIP_OUTBOUND_PORTS ?? SIDECAR_DEFAULTS.WEFT_SKIP_OUTBOUND_PORTS);
   const problems = [
     ...inbound.problems.map((problem) => `WEFT_SKIP_INBOUND_PORTS: ${problem}`),
     ...outbound.problems.map((problem) => `WEFT_SKIP_OUTBOUND_PORTS: ${problem}`),

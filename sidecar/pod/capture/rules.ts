@@ -14,7 +14,8 @@ export interface CaptureSettings {
 
 /**
  * The whole table, replaced in one transaction: loading it again changes nothing, and no connection sees half of it.
- * Only the first packet of a connection meets a nat chain, so connections that stand go on as they are. TCP only; UDP, and with it DNS, is untouched.
+ * Only the first packet of a connection meets a nat chain, so connections that stand go on as they are. TCP only; UDP,
+ * and with it DNS, is untouched.
  * @returns input for `nft -f -` (nftables 0.9.3 and kernel 5.2 or later: nat in the inet family)
  */
 export function captureRules({ skipInbound, skipOutbound }: CaptureSettings): string {

@@ -1,4 +1,5 @@
-// The two messages of grpc.health.v1.Health/Check by hand: generated code for them would be larger than this file (pure).
+// The two messages of grpc.health.v1.Health/Check by hand: generated code for them would be larger than this file
+// (pure).
 
 /** grpc.health.v1.HealthCheckResponse.ServingStatus. */
 const SERVING_STATUS = ['UNKNOWN', 'SERVING', 'NOT_SERVING', 'SERVICE_UNKNOWN'] as const;

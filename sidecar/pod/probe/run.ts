@@ -1,16 +1,18 @@
-// Asks the application what the kubelet's probe would have asked it, and judges the answer as the kubelet does (kubernetes pkg/probe/{http,tcp,grpc}).
+// Asks the application what the kubelet's probe would have asked it, and judges the answer as the kubelet does
+// (kubernetes pkg/probe/{http,tcp,grpc}).
 import type http from 'node:http';
 import net from 'node:net';
+import type { HttpProbe, ProbeTarget } from '#core/contract/probes.ts';
 import type { Timers } from '#core/program/timers.ts';
-import { callPlaintext, type GrpcError, STATUS } from '../../control/grpc-call.ts';
+import { type GrpcError, STATUS } from '../../link/grpc-stream.ts';
+import { callPlaintext } from './grpc-call.ts';
 import { decodeHealthStatus, encodeHealthRequest, HEALTH_CHECK_PATH } from './health.ts';
-import type { HttpProbe, ProbeTarget } from './targets.ts';
 
-/** As the kubelet: so much of a body must arrive, the rest does not matter. */
+/** As with the kubelet, so many octets of a body must arrive and the rest does not matter. */
 const LONGEST_BODY = 10 * 1024;
-/** As Go's client, which the kubelet uses. */
+/** As many as Go's client follows, which the kubelet uses. */
 const MAX_REDIRECTS = 10;
-/** Of an answer's body, so much is passed on for people. */
+/** So many characters of an answer's body are passed on for people. */
 const LONGEST_DETAIL = 512;
 const DEFAULT_USER_AGENT = 'kube-probe/1';
 
@@ -135,7 +137,10 @@ function hostOf(url: URL, probe: HttpProbe, first: boolean): string {
   return first ? `${url.hostname}:${probe.port}` : url.host;
 }
 
-/** Names and values in turn, as node:http takes them raw: the kubelet's own unless the probe sets them; an empty value leaves them out. */
+/**
+ * Names and values in turn, as node:http takes them raw: the kubelet's own unless the probe sets them; an empty value
+ * leaves them out.
+ */
 function headersOf(probe: HttpProbe, host: string, userAgent: string): string[] {
   const list = ['Host', host];
   const own = (probe.headers ?? []).filter(({ name }) => name.toLowerCase() !== 'host');

@@ -1,5 +1,6 @@
-// Ends when the sidecar beside it is ready: the kubelet runs it after the start and goes on to the pod's other containers when it has ended.
-// Not for ever: as long as it runs the kubelet does nothing else for this pod, not even delete it. Then the pod goes on, not Ready, its traffic refused.
+// Ends when the sidecar beside it is ready: the kubelet runs it after the start and goes on to the pod's other
+// containers when it has ended. Not for ever: as long as it runs the kubelet does nothing else for this pod, not even
+// delete it. Then the pod goes on, not Ready, its traffic refused.
 import { SIDECAR_ADMIN_PORT } from '#core/contract/names.ts';
 
 const { get } = process.getBuiltinModule('node:http');

@@ -1,9 +1,11 @@
-// Verdicts of `weft check`: nothing to say of a healthy cluster, and for each breakage the check that names it and what to do.
+// Verdicts of `weft check`: nothing to say of a healthy cluster, and for each breakage the check that names it and what
+// to do.
 import { expect } from 'chai';
 import type { Check, State } from '#cli/check/check.ts';
 import { evaluate } from '#cli/check/evaluate.ts';
-import type { Facts, Pod } from '#cli/check/facts.ts';
-import { textOf } from '#cli/check/text.ts';
+import type { Facts } from '#cli/check/facts.ts';
+import { layOutChecks } from '#cli/check/layout.ts';
+import type { ClusterPod } from '#cli/cluster/objects.ts';
 import { PLAIN } from '#cli/print/style.ts';
 import { ACCEPTED, CRDS, crd, facts, NOW_MS, ok, RESOLVED, report, route, shopPod, sidecar, unread } from './facts.ts';
 
@@ -20,12 +22,12 @@ const answered = (change: Parameters<typeof report>[0]): Partial<Facts> => ({
   answers: [{ pod: 'weft-control-plane-5d9c-abcde', report: ok(report(change)) }],
 });
 
-const withPods = (...pods: Pod[]): Partial<Facts> => {
+const withPods = (...pods: ClusterPod[]): Partial<Facts> => {
   const healthy = facts().pods;
   return { pods: ok([...(healthy.ok ? healthy.value.slice(0, 2) : []), ...pods]) };
 };
 
-const notReady = (state: object): Pod => {
+const notReady = (state: object): ClusterPod => {
   const pod = shopPod('payment-7f6d-aaaaa');
   pod.status!.initContainerStatuses = [{ name: 'weft-proxy', ready: false, started: false, state }];
   return pod;
@@ -133,7 +135,7 @@ describe('weft check, verdicts', () => {
       /logs deployment\/weft-injector/,
     ],
     [
-      "the caBundle is somebody else's",
+      "the caBundle is another authority's",
       { handshakes: [{ pod: 'weft-injector-1', verdict: ok('SELF_SIGNED_CERT_IN_CHAIN') }] },
       'webhook-certificate',
       'failed',
@@ -141,7 +143,7 @@ describe('weft check, verdicts', () => {
       /rollout restart deployment\/weft-injector/,
     ],
     [
-      'the webhook calls somebody else',
+      'the webhook calls another Service',
       { webhook: ok({ webhooks: [{ name: 'a', clientConfig: { caBundle: 'eA==', service: { namespace: 'x', name: 'y' } } }] }) },
       'webhook',
       'failed',
@@ -160,7 +162,7 @@ describe('weft check, verdicts', () => {
     ['the authority ends soon', answered({ authorityNotAfterMs: NOW_MS + 86_400_000 }), 'authority', 'warning', /good for 1d/, /end/],
     ['the authority is over', answered({ authorityNotAfterMs: NOW_MS - 60_000 }), 'authority', 'failed', /expired 1m ago/, /end/],
     ['versions are apart', answered({ version: '0.3.0' }), 'versions', 'warning', /more than one minor/, /rollout restart/],
-    ['nobody leads', answered({ leader: false }), 'leader', 'warning', /no control plane leads/, /15 s/],
+    ['no control plane leads', answered({ leader: false }), 'leader', 'warning', /no control plane leads/, /15 s/],
     [
       'a replica is mute',
       { answers: [{ pod: 'weft-control-plane-1', report: unread('pods "x" is forbidden') }] },
@@ -195,7 +197,7 @@ describe('weft check, verdicts', () => {
     ],
     ['a sidecar that is not connected', answered({ sidecars: [] }), 'connected', 'warning', /1 sidecar not connected/, /15012/],
     [
-      'a certificate that nobody renews',
+      'a certificate that is not renewed',
       answered({ sidecars: [{ ...sidecar('payment-7f6d-aaaaa'), certificateNotAfterMs: NOW_MS + 600_000 }] }),
       'certificates',
       'warning',
@@ -219,7 +221,7 @@ describe('weft check, verdicts', () => {
       /weft status routes/,
     ],
     [
-      'a route that nobody has judged',
+      'a route that no control plane has judged',
       { grpcRoutes: ok([route([{ ...ACCEPTED, observedGeneration: 1 }])]) },
       'routes-pending',
       'warning',
@@ -305,7 +307,7 @@ describe('weft check, verdicts', () => {
     expect(find(evaluate(facts({ answers })), 'connected').state).to.equal('skipped');
   });
 
-  it('without a cluster: one failure with its reason, and nothing else is judged', () => {
+  it('reports one failure with its reason where there is no cluster, and judges nothing else', () => {
     const failure = unread('connect ECONNREFUSED 127.0.0.1:1');
     const checks = evaluate(facts({ kubernetes: failure }));
     expect(checks.map(({ state }) => state)).to.deep.equal(['failed', ...Array(6).fill('skipped')]);
@@ -337,7 +339,7 @@ describe('weft check, verdicts', () => {
     const bare = find(evaluate(facts(withPods(...pods))), 'injected');
     expect(bare.details).to.have.length(11);
     expect(bare.details.at(-1)).to.equal('and 4 more');
-    const lines = textOf(evaluate(facts(answered({ problems: ['bad \u001b[2J\nnews'] }))), PLAIN);
+    const lines = layOutChecks(evaluate(facts(answered({ problems: ['bad \u001b[2J\nnews'] }))), PLAIN);
     expect(lines).to.include('           weft-control-plane-5d9c-abcde: bad news');
     expect(lines.at(-1)).to.match(/^\d+ ok, 1 warning, 0 failed$/);
   });

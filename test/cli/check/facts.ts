@@ -1,7 +1,9 @@
 // A cluster in which all is well: Weft installed, one meshed namespace with a route. Tests break one thing at a time.
 
-import type { Deployment, Facts, Pod, Read, Route } from '#cli/check/facts.ts';
-import type { Answer } from '#cli/cluster/replicas.ts';
+import type { Facts, Read } from '#cli/check/facts.ts';
+import type { ClusterPod, Deployment } from '#cli/cluster/objects.ts';
+import type { ReplicaAnswer } from '#cli/cluster/replicas.ts';
+import type { GRPCRoute } from '#objects/grpc-route.ts';
 
 export const NOW_MS = Date.parse('2026-11-21T12:00:00Z');
 const DAY_MS = 86_400_000;
@@ -20,7 +22,7 @@ const crd = (plural: string, bundle = 'v1.6.1', channel = 'standard') => ({
 export const CRDS = [crd('grpcroutes'), crd('httproutes'), { metadata: { name: 'others.example.org' } }];
 export { crd };
 
-const systemPod = (deployment: string): Pod => ({
+const systemPod = (deployment: string): ClusterPod => ({
   metadata: {
     namespace: 'weft-system',
     name: `${deployment}-5d9c-abcde`,
@@ -31,7 +33,10 @@ const systemPod = (deployment: string): Pod => ({
 });
 
 /** A pod of namespace shop, an hour old, owned by a Deployment. */
-export function shopPod(name: string, change: { meshed?: boolean; labels?: Record<string, string>; hostNetwork?: boolean } = {}): Pod {
+export function shopPod(
+  name: string,
+  change: { meshed?: boolean; labels?: Record<string, string>; hostNetwork?: boolean } = {},
+): ClusterPod {
   const meshed = change.meshed ?? true;
   return {
     metadata: {
@@ -72,7 +77,7 @@ export function sidecar(pod: string) {
   };
 }
 
-type Report = Extract<Answer['report'], { ok: true }>['value'];
+type Report = Extract<ReplicaAnswer['report'], { ok: true }>['value'];
 
 export function report(change: Partial<Report> = {}): Report {
   return {
@@ -92,7 +97,7 @@ export function report(change: Partial<Report> = {}): Report {
 }
 
 /** GRPCRoute shop/payment on Service payment, generation 2, judged. */
-export function route(conditions: NonNullable<NonNullable<NonNullable<Route['status']>['parents']>[0]['conditions']>): Route {
+export function route(conditions: NonNullable<NonNullable<NonNullable<GRPCRoute['status']>['parents']>[0]['conditions']>): GRPCRoute {
   const parentRef = { group: '', kind: 'Service', name: 'payment', port: 8080 };
   return {
     metadata: { namespace: 'shop', name: 'payment', generation: 2 },

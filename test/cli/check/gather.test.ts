@@ -110,7 +110,7 @@ describe('weft check, reading', () => {
     expect(found.pods.ok && found.pods.value.length).to.equal(5);
   });
 
-  it('keeps the fate of each read: absent, forbidden, and pods that cannot be asked', async () => {
+  it('keeps the outcome of each read: absent, forbidden, and pods that cannot be asked', async () => {
     const answers = healthyAnswers('eA==');
     delete answers['/api/v1/namespaces/weft-system/secrets/weft-authority'];
     delete answers['/apis/admissionregistration.k8s.io/v1/mutatingwebhookconfigurations/weft-injector'];

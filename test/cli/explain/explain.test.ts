@@ -6,9 +6,9 @@ import { Writable } from 'node:stream';
 import { expect } from 'chai';
 import { explainCommand } from '#cli/explain/command.ts';
 import { explain } from '#cli/explain/explain.ts';
-import { parseCaller, parseHeader, parseMethod, parseTarget } from '#cli/explain/inquiry.ts';
+import { parseCallee, parseCaller, parseHeader, parseMethod } from '#cli/explain/inquiry.ts';
+import { layOutExplanation } from '#cli/explain/layout.ts';
 import type { ExplainReport } from '#cli/explain/report.ts';
-import { textOf } from '#cli/explain/text.ts';
 import { COLOURED, PLAIN, styleFor } from '#cli/print/style.ts';
 import { parseManifests } from '#control-plane/source/files/manifests.ts';
 import { Failure, UsageError } from '#core/program/failure.ts';
@@ -65,14 +65,14 @@ function ask(
   const { objects, problems } = parseManifests(documents.join('---'), 'mesh.yaml');
   expect(problems).to.deep.equal([]);
   const caller = parseCaller(from);
-  const inquiry = { from: caller, to: parseTarget(to, caller.namespace), method: parseMethod(method), headers: headers.map(parseHeader) };
+  const inquiry = { from: caller, to: parseCallee(to, caller.namespace), method: parseMethod(method), headers: headers.map(parseHeader) };
   return explain(objects, inquiry, []);
 }
 
-const text = (report: ExplainReport) => textOf(report, PLAIN).join('\n');
+const text = (report: ExplainReport) => layOutExplanation(report, PLAIN).join('\n');
 
 describe('explain', () => {
-  it('tells the winner, the filters, the shares and the endpoints of a canary', () => {
+  it('shows the winner, the filters, the shares and the endpoints of a canary', () => {
     const canary = route(
       'canary',
       `
@@ -108,14 +108,14 @@ others    rule 1 "forced"  header x-version: wanted exact "v2", request has none
     expect(forced.backends[0].endpoints[0]).to.include({ address: null, identity: 'spiffe://cluster.local/ns/shop/sa/payment-v2' });
   });
 
-  it('tells that no route is attached', () => {
+  it('says that no route is attached', () => {
     const report = ask(BASE, { to: 'payment-v1' });
     expect(report.result).to.deep.equal({ kind: 'default' });
     expect(report.backends[0]).to.include({ service: 'shop/payment-v1', share: 1 });
     expect(text(report)).to.include("no route is attached: the call goes to the Service's own endpoints");
   });
 
-  it('tells that nothing matches, and the method that was perhaps meant', () => {
+  it('says that nothing matches, and suggests the method that was perhaps meant', () => {
     const report = ask([...BASE, route('r', `[{matches: [{method: {service: a.S, method: Gett}}], backendRefs: [${V1}]}]`)]);
     expect(report.result).to.include({ kind: 'no match', grpcStatus: 'UNIMPLEMENTED' });
     expect(text(report)).to.match(
@@ -123,7 +123,7 @@ others    rule 1 "forced"  header x-version: wanted exact "v2", request has none
     );
   });
 
-  it('tells that a rule or a share fails, and why', () => {
+  it('says that a rule or a share fails, and why', () => {
     const missing = ask([...BASE, route('r', `[{backendRefs: [${V1}, {name: payment-v3, port: 8080}]}]`)]);
     expect(missing.backends.map(({ share }) => share)).to.deep.equal([0.5, 0.5]);
     expect(missing.backends[1].invalid).to.include('payment-v3');
@@ -284,13 +284,13 @@ describe('explain: the command', () => {
     expect(out).to.match(/problems +\S*broken\.yaml:1:\d+: /);
   });
 
-  it('fails for a directory that is not there, and for wrong words', async () => {
+  it('fails for a directory that is not there, and for wrong usage', async () => {
     expect(await refusal(run(join(directory, 'gone')))).to.be.instanceOf(Failure);
     expect(await refusal(run(directory, '-H', 'nonsense'))).to.be.instanceOf(UsageError);
   });
 });
 
-describe('styleFor', () => {
+describe('print: the style of a stream', () => {
   it('has colours on a terminal only, and not where they are unwanted', () => {
     expect(styleFor({ isTTY: true }, {})).to.equal(COLOURED);
     expect(styleFor({ isTTY: true }, { NO_COLOR: '' })).to.equal(COLOURED);
@@ -301,7 +301,7 @@ describe('styleFor', () => {
 
   it('colours without changing the words', () => {
     const report = ask([...BASE, route('r', toV1)]);
-    const coloured = textOf(report, COLOURED).join('\n');
+    const coloured = layOutExplanation(report, COLOURED).join('\n');
     expect(coloured).to.include('\u001b[');
     expect(coloured.replaceAll(/\u001b\[\d+m/g, '')).to.equal(text(report));
   });

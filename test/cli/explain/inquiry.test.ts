@@ -1,9 +1,9 @@
 // The words of `weft explain`.
 import { expect } from 'chai';
-import { parseCaller, parseHeader, parseMethod, parseTarget, requestHeaders } from '#cli/explain/inquiry.ts';
+import { parseCallee, parseCaller, parseHeader, parseMethod, requestHeaders } from '#cli/explain/inquiry.ts';
 import { UsageError } from '#core/program/failure.ts';
 
-describe('explain: words', () => {
+describe('explain: the inquiry', () => {
   it('reads callers', () => {
     expect(parseCaller('shop')).to.deep.equal({ namespace: 'shop', workload: null });
     expect(parseCaller('shop/checkout')).to.deep.equal({ namespace: 'shop', workload: 'checkout' });
@@ -14,13 +14,13 @@ describe('explain: words', () => {
   it('reads Services as people and DNS write them', () => {
     const payment = { namespace: 'shop', name: 'payment' };
     for (const text of ['payment', 'payment.shop', 'payment.shop.svc', 'payment.shop.svc.cluster.local', 'shop/payment']) {
-      expect(parseTarget(text, 'shop'), text).to.deep.equal({ ...payment, port: null });
-      expect(parseTarget(`${text}:8080`, 'shop'), text).to.deep.equal({ ...payment, port: 8080 });
-      expect(parseTarget(`${text}:grpc`, 'shop'), text).to.deep.equal({ ...payment, port: 'grpc' });
+      expect(parseCallee(text, 'shop'), text).to.deep.equal({ ...payment, port: null });
+      expect(parseCallee(`${text}:8080`, 'shop'), text).to.deep.equal({ ...payment, port: 8080 });
+      expect(parseCallee(`${text}:grpc`, 'shop'), text).to.deep.equal({ ...payment, port: 'grpc' });
     }
-    expect(parseTarget('payment', 'other').namespace).to.equal('other');
+    expect(parseCallee('payment', 'other').namespace).to.equal('other');
     for (const text of ['', ':8080', 'payment:', 'payment:1:2', 'a/b/c', 'payment.shop.example', 'Payment', 'payment.']) {
-      expect(() => parseTarget(text, 'shop'), text).to.throw(UsageError);
+      expect(() => parseCallee(text, 'shop'), text).to.throw(UsageError);
     }
   });
 
@@ -40,7 +40,7 @@ describe('explain: words', () => {
   it('makes the header list of a gRPC call, in octets', () => {
     const inquiry = {
       from: parseCaller('shop'),
-      to: parseTarget('payment', 'shop'),
+      to: parseCallee('payment', 'shop'),
       method: 'a.S/Get',
       headers: [parseHeader('x-city:Zürich'), parseHeader('te:x')],
     };

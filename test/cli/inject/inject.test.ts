@@ -29,7 +29,7 @@ function injected(text: string): { values: Value[]; text: string; report: string
   };
 }
 
-describe('injectManifests', () => {
+describe('weft inject: manifests', () => {
   it('finds the pods of every kind of workload', () => {
     const template = `spec: { template: { ${SPEC} } }`;
     const kinds = [
@@ -80,7 +80,7 @@ describe('injectManifests', () => {
     expect(text).to.match(/name: WEFT_LOG_LEVEL,?\s+value: "off"/);
   });
 
-  it('leaves scalars as kubectl reads them, by YAML 1.1', () => {
+  it('leaves scalars as kubectl reads them', () => {
     const volumes = 'volumes: [ { name: keys, secret: { secretName: k, defaultMode: 0400 } } ]';
     const env = 'env: [ { name: A, value: "0400" }, { name: B, value: "1_000" }, { name: C, value: "yes" }, { name: D, value: "0b11" } ]';
     const flags = 'stdin: yes, tty: off, ports: [ { containerPort: 8_080 } ]';
@@ -97,6 +97,18 @@ describe('injectManifests', () => {
     }
   });
 
+  it('leaves JSON as JSON, also several documents in one stream: kubectl reads what begins with a brace as nothing else', () => {
+    const pod = (name: string) =>
+      JSON.stringify({ apiVersion: 'v1', kind: 'Pod', metadata: { name }, spec: { containers: [{ name: 'app', image: 'app:1' }] } });
+    expect(JSON.parse(injected(pod('a')).text).spec.initContainers[0].name).to.equal('weft-proxy');
+    const { text, report } = injected(`${pod('a')}\n${pod('b')}\n{"kind":"Odd"}\n`);
+    expect(report).to.deep.equal(['Pod default/a: injected', 'Pod default/b: injected', '1 others']);
+    // The separators make it a stream of YAML, of whose documents each is JSON.
+    const documents = text.split(/^---\n/m);
+    expect(documents.shift()).to.equal('');
+    expect(documents.map((document) => JSON.parse(document).kind)).to.deep.equal(['Pod', 'Pod', 'Odd']);
+  });
+
   it('refuses what is nested too deeply, or grows by its anchors', () => {
     expect(() => injected(`a: ${'['.repeat(5000)}`)).to.throw(Failure, 'in.yaml:1:');
     const lines = Array.from(
@@ -110,7 +122,7 @@ describe('injectManifests', () => {
                 .join(', ')
         }]`,
     );
-    expect(() => injected(lines.join('\n'))).to.throw(Failure, /^in\.yaml: .*alias/);
+    expect(() => injected(lines.join('\n'))).to.throw(Failure, 'in.yaml:1:1: cannot be read as YAML: more than 1000 uses of anchors');
   });
 
   it('changes one of two places that share an anchor', () => {
@@ -148,7 +160,7 @@ describe('injectManifests', () => {
   });
 });
 
-describe('weft inject', () => {
+describe('weft inject: the command', () => {
   const dir = fs.mkdtempSync(path.join(os.tmpdir(), 'weft-inject-'));
   const file = path.join(dir, 'pod.yaml');
   const roots = path.join(dir, 'roots.pem');
@@ -218,6 +230,12 @@ describe('weft inject', () => {
       .and.to.match(/WEFT_DRAIN_SECONDS,?\s+value: "3"/);
   });
 
+  it('puts separators between JSON manifests of several files', async () => {
+    const odd = '{"kind":"Odd"}';
+    const { out } = await weft(['-f', '-', '-f', file, '--image', 'weft:9', '--trust-roots', roots], odd);
+    expect(out).to.match(/^---\n\{"kind":"Odd"\}\n---\napiVersion: v1\n/);
+  });
+
   it('says how to do without a cluster', async () => {
     const { out, error } = await weft(['-f', file]);
     expect(out).to.equal('');
@@ -232,7 +250,7 @@ describe('weft inject', () => {
     expect(error?.message).to.equal('1 of 2 workloads cannot be injected; nothing was written');
   });
 
-  it('refuses wrong words', async () => {
+  it('refuses wrong usage', async () => {
     const given = ['--image', 'weft:9', '--trust-roots', roots];
     expect((await weft([])).error?.message).to.include('-f FILE');
     expect((await weft(['-f', '-', '-f', '-', ...given])).error?.message).to.include('stdin');

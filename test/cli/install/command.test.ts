@@ -24,7 +24,7 @@ async function install(words: string[], isTTY = false): Promise<{ code: number; 
 }
 
 describe('weft install', () => {
-  it('prints documents, and nothing else to nobody', async () => {
+  it('prints documents, and nothing else where no person reads', async () => {
     const { code, out, err } = await install([]);
     expect({ code, err }).to.deep.equal({ code: 0, err: '' });
     const kinds = parseAllDocuments(out).map((document) => document.toJS().kind);

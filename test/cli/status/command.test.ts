@@ -17,7 +17,7 @@ async function weft(...words: string[]): Promise<{ code: number; out: string; er
 }
 
 describe('weft check and weft status without a cluster', () => {
-  it('check fails with the reason, on a terminal and for programs', async () => {
+  it('lets check fail with the reason, on a terminal and for programs', async () => {
     const table = await weft('check');
     expect(table).to.include({ code: 1, err: 'weft: 1 of 7 checks failed\n' });
     expect(table.out).to.match(/failed +there is no cluster to ask\n +.*\/nowhere\/kubeconfig.*\n +→ /);
@@ -29,17 +29,17 @@ describe('weft check and weft status without a cluster', () => {
     expect(checks[0]).to.deep.include({ category: 'Kubernetes', id: 'api-server', state: 'failed' });
   });
 
-  it('a file on the command line wins over the environment', async () => {
+  it('takes the file on the command line rather than the one in the environment', async () => {
     expect((await weft('check', '--kubeconfig', '/nowhere/else')).out).to.include('/nowhere/else');
   });
 
-  it('status says why in one line', async () => {
+  it('lets status say why in one line', async () => {
     const { code, out, err } = await weft('status');
     expect([code, out]).to.deep.equal([1, '']);
     expect(err).to.match(/^weft: .*\/nowhere\/kubeconfig.*\n$/);
   });
 
-  it('takes only words that it knows', async () => {
+  it('refuses unknown arguments and formats', async () => {
     expect(await weft('status', 'pods')).to.include({ code: 2, out: '' });
     expect((await weft('status', '-o', 'yaml')).code).to.equal(2);
     expect((await weft('check', '--contxt', 'a')).err).to.include('Did you mean --context?');

@@ -6,14 +6,14 @@ import type { OpenPort } from '#cli/cluster/reach.ts';
 import { askReplicas } from '#cli/cluster/replicas.ts';
 import { spanText } from '#cli/print/span.ts';
 import { PLAIN } from '#cli/print/style.ts';
+import { layOutStatus, ofNamespace, type What } from '#cli/status/layout.ts';
 import { mergeAnswers } from '#cli/status/merge.ts';
-import { ofNamespace, textOf, type What } from '#cli/status/text.ts';
-import type { ParentReport, RouteReport, TracedCallReport } from '#control-plane/view/status.ts';
+import type { ParentView, RouteView, TracedCallView } from '#core/contract/view.ts';
 import { ACCEPTED, NOW_MS, ok, RESOLVED, report, sidecar, unread } from '../check/facts.ts';
 
-const conditions = [ACCEPTED, RESOLVED] as ParentReport['conditions'];
+const conditions = [ACCEPTED, RESOLVED] as ParentView['conditions'];
 
-function route(applied: ParentReport['applied'], change: Partial<RouteReport> = {}, parent: Partial<ParentReport> = {}): RouteReport {
+function route(applied: ParentView['applied'], change: Partial<RouteView> = {}, parent: Partial<ParentView> = {}): RouteView {
   return {
     kind: 'GRPCRoute',
     namespace: 'shop',
@@ -27,12 +27,12 @@ function route(applied: ParentReport['applied'], change: Partial<RouteReport> = 
 const answer = (change: Parameters<typeof report>[0], pod = 'a') => ({ pod, report: ok(report(change)) });
 
 const lines = (answers: Parameters<typeof mergeAnswers>[0], what: What, wide = false, namespace?: string) =>
-  textOf(ofNamespace(mergeAnswers(answers), namespace), { what: [what], wide, namespace, nowMs: NOW_MS, style: PLAIN });
+  layOutStatus(ofNamespace(mergeAnswers(answers), namespace), { what: [what], wide, namespace, nowMs: NOW_MS, style: PLAIN });
 
 import { until } from '#test/support/until.ts';
 
 describe('weft status', () => {
-  it('adds up what replicas count, and keeps who is missing', () => {
+  it('adds up what replicas count, and names the replicas that are missing', () => {
     const rejected = [{ pod: 'shop/c', version: '2', reason: 'bad pattern' }];
     const merged = mergeAnswers([
       answer({ routes: [route({ want: 20, applied: 20, rejected: [] })], sidecars: [sidecar('a'), sidecar('both')] }),
@@ -106,7 +106,7 @@ describe('weft status', () => {
     expect(lines([answer({ sidecars: [refusing] })], 'sidecars', true)[1]).to.match(/ 5 +2 +1 +service\/shop\/payment: bad pattern$/);
   });
 
-  const call = (change: Partial<TracedCallReport> = {}): TracedCallReport => ({
+  const call = (change: Partial<TracedCallView> = {}): TracedCallView => ({
     traceId: 'a'.repeat(32),
     service: 'shop/payment:8080',
     method: 'payment.PaymentService/Charge',
@@ -168,7 +168,7 @@ describe('weft status', () => {
     expect(lines([answer({ routes })], 'routes')[1]).to.match(/^shop +ab +payment:8080/);
   });
 
-  it('speaks of time as kubectl does', () => {
+  it('writes spans of time as kubectl does', () => {
     const spans = [0, 999, 59_000, 61_000, 250_000, 601_000, 3_600_000, 5_400_000, 86_400_000 * 400].map(spanText);
     expect(spans).to.deep.equal(['0s', '0s', '59s', '1m1s', '4m10s', '10m', '1h', '1h30m', '400d']);
   });
@@ -190,7 +190,7 @@ describe('weft status, asking', () => {
     return (server.address() as AddressInfo).port;
   }
 
-  it('asks each replica, and says of each that fails why', async () => {
+  it('asks each replica, and says why one fails', async () => {
     const ports: Record<string, number> = {
       good: await replica(200, JSON.stringify(report())),
       older: await replica(200, JSON.stringify({ version: '0.0.9', leader: true })),
@@ -201,7 +201,7 @@ describe('weft status, asking', () => {
     const open: OpenPort = async (namespace, pod, port) => {
       expect([namespace, port]).to.deep.equal(['weft-system', 15014]);
       if (pod === 'forbidden') throw new Error('cannot create pods/portforward');
-      // Nobody listens at port 1: the way itself knows better why.
+      // Nothing listens at port 1: the port-forward itself knows better why.
       return { localPort: ports[pod] ?? 1, lastError: () => (pod === 'gone' ? 'pods "gone" not found' : ''), close: () => void closed++ };
     };
     const [good, older, starting, other, gone, forbidden] = await askReplicas(open, [...Object.keys(ports), 'gone', 'forbidden']);

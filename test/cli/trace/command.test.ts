@@ -108,7 +108,7 @@ describe('weft trace', () => {
     });
   }
 
-  it('names the URL of a Jaeger that is away, hangs or breaks off', async () => {
+  it('names the URL of a Jaeger that is away, does not answer or breaks off', async () => {
     const url = await serve((request) => request.socket.destroy());
     const broken = await weft({}, 'trace', '1', '--jaeger', url);
     expect(broken.code).to.equal(1);

@@ -1,8 +1,8 @@
 // `weft uninstall`: what it finds, what it refuses, in which order things go.
 import { expect } from 'chai';
-import { install } from '#cli/install/install.ts';
-import { decide, refusal } from '#cli/uninstall/command.ts';
-import { removalOrder, type Target, toIdentity } from '#cli/uninstall/removal.ts';
+import { install } from '#cli/installation/objects.ts';
+import { planRemoval, refusalText } from '#cli/uninstall/command.ts';
+import { type RemovalTarget, removalOrder, toIdentity } from '#cli/uninstall/removal.ts';
 import { Failure } from '#core/program/failure.ts';
 import { type KubeClient, KubeError, pathOf, type ResourcePath } from '#kube/api.ts';
 
@@ -11,7 +11,10 @@ interface Stored {
   [field: string]: unknown;
 }
 
-/** An API server's answers from a list of objects; a path under which nothing can be is 404, as for kinds that are not served. */
+/**
+ * An API server's answers from a list of objects; a path under which nothing can be is 404, as for kinds that are not
+ * served.
+ */
 function clusterWith(objects: Readonly<Record<string, readonly Stored[]>>, fault?: (path: string) => KubeError | undefined): KubeClient {
   const answer = (where: ResourcePath | string, query: Readonly<Record<string, string>>): unknown => {
     if (typeof where === 'string') throw new Error('not expected');
@@ -59,11 +62,11 @@ function pod(namespace: string, name: string, injected: boolean, phase = 'Runnin
   return { metadata: { namespace, name }, spec: { initContainers: injected ? [sidecar] : [] }, status: { phase } };
 }
 
-const named = ({ kind, namespace, name }: Target): string => `${kind} ${namespace === undefined ? '' : `${namespace}/`}${name}`;
+const named = ({ kind, namespace, name }: RemovalTarget): string => `${kind} ${namespace === undefined ? '' : `${namespace}/`}${name}`;
 
-async function run(client: KubeClient, force = false): Promise<{ targets: readonly Target[]; said: string[] }> {
+async function run(client: KubeClient, force = false): Promise<{ targets: readonly RemovalTarget[]; said: string[] }> {
   const said: string[] = [];
-  const targets = await decide(
+  const targets = await planRemoval(
     async () => client,
     force,
     (text) => void said.push(text),
@@ -108,13 +111,13 @@ describe('weft uninstall', () => {
     ]);
     expect(names).not.to.include.members(['XMesh other']);
     expect(names.filter((name) => name.startsWith('PodDisruptionBudget') || name.includes('weft-injector-tls'))).to.deep.equal([]);
-    // Whoever could make something anew has lost the right to before it goes.
+    // A program that could make an object again has lost the right to before that object goes.
     const bindings = names.lastIndexOf('ClusterRoleBinding weft-control-plane');
     expect(bindings).to.be.lessThan(names.indexOf('ConfigMap shop/weft-trust'));
     expect(new Set(names).size).to.equal(names.length);
   });
 
-  it('prints of an object what kubectl needs', () => {
+  it('prints as much of an object as kubectl needs', () => {
     const [first] = removalOrder();
     expect(toIdentity(first)).to.deep.equal({
       apiVersion: 'admissionregistration.k8s.io/v1',
@@ -136,7 +139,7 @@ describe('weft uninstall', () => {
     const { targets, said } = await run(cluster, true);
     expect(targets.length).to.be.greaterThan(10);
     expect(said).to.deep.equal(['5 pods with a sidecar: they go on with their last configuration, until their certificates expire']);
-    expect(refusal(new Map([['a', ['p']]]))).to.match(/^1 pod still/);
+    expect(refusalText(new Map([['a', ['p']]]))).to.match(/^1 pod still/);
   });
 
   it('goes by the container, not by an annotation that may be a copy', async () => {
@@ -152,7 +155,7 @@ describe('weft uninstall', () => {
     expect(asked.length).to.be.below(50);
   });
 
-  it('leaves a namespace that somebody else has made, and says that Helm keeps a record', async () => {
+  it('leaves a namespace that Weft has not made, and says that Helm keeps a record', async () => {
     const objects = installed();
     objects.namespaces = [{ metadata: { name: system } }];
     for (const { metadata } of objects.deployments) metadata.labels = { 'app.kubernetes.io/managed-by': 'Helm' };
@@ -169,9 +172,9 @@ describe('weft uninstall', () => {
     const away = async (): Promise<KubeClient> => {
       throw new Error('no cluster is configured');
     };
-    expect(await failureOf(decide(away, false, () => {}))).to.match(/^no cluster is configured; so nobody knows .*--force/);
+    expect(await failureOf(planRemoval(away, false, () => {}))).to.match(/^no cluster is configured; so nobody knows .*--force/);
     const said: string[] = [];
-    const targets = await decide(away, true, (text) => void said.push(text));
+    const targets = await planRemoval(away, true, (text) => void said.push(text));
     expect(targets.map(named)).to.deep.equal(removalOrder().map(named));
     expect(said[0]).to.include('ConfigMaps weft-trust');
 

@@ -1,5 +1,7 @@
-// Runs inside a network namespace of the test of whole sidecars, and does what it is told by lines of JSON on its standard input, one answer a line.
-// `control-plane`: certificates and configuration. `sidecar`: the data plane of a pod, as its user. `application`: makes connections and serves some.
+// Runs inside a network namespace of the test of whole sidecars, and follows orders, lines of JSON on its standard
+// input, with one answer a line.
+// `control-plane`: certificates and configuration. `sidecar`: the data plane of a pod, as its user. `application`:
+// makes connections and serves some.
 import { writeFileSync } from 'node:fs';
 import http2 from 'node:http2';
 import net from 'node:net';
@@ -7,13 +9,13 @@ import path from 'node:path';
 import readline from 'node:readline';
 import { Authority } from '#certs/authority.ts';
 import { TokenIssuer } from '#control-plane/issue/token.ts';
-import { type ControlPlane, type ControlPlaneSettings, startControlPlane } from '#control-plane/program/assemble.ts';
+import { type ControlPlane, type ControlPlaneDeps, startControlPlane } from '#control-plane/program/assemble.ts';
 import { SIDECAR_USER_ID } from '#core/contract/names.ts';
 import { silentLogger } from '#core/program/log.ts';
 import type { KubeObject } from '#kube/object.ts';
 import { originalDestinationProblem } from '#sidecar/link/original-dst.ts';
 import { startSidecar } from '#sidecar/program/program.ts';
-import { readSettings } from '#sidecar/program/settings.ts';
+import { readSidecarSettings } from '#sidecar/program/settings.ts';
 
 type Command = Readonly<Record<string, unknown>>;
 type Answer = (command: Command) => Promise<unknown>;
@@ -27,7 +29,7 @@ export const ROOTS_FILE = 'roots.pem';
 async function controlPlane(directory: string, host: string, port: string): Promise<Answer> {
   const authority = await Authority.create({ trustDomain: TRUST_DOMAIN, now: Date.now });
   const tokens = new TokenIssuer({ now: Date.now });
-  const settings: ControlPlaneSettings = {
+  const settings: ControlPlaneDeps = {
     authority,
     verifyToken: (token) => tokens.verify(token),
     host,
@@ -55,9 +57,9 @@ async function controlPlane(directory: string, host: string, port: string): Prom
 
 /** Settings are in the environment, as in a pod. */
 async function sidecar(): Promise<Answer> {
-  const read = readSettings(process.env);
+  const read = readSidecarSettings(process.env);
   if ('problems' in read) throw new Error(read.problems.join('; '));
-  originalDestinationProblem(); // loaded before the rights are given up, for the sources may be root's alone
+  originalDestinationProblem(); // Loaded before the rights are given up, because only root may be able to read the sources.
   process.setgid!(SIDECAR_USER_ID);
   process.setuid!(SIDECAR_USER_ID);
   const accessLines = { access: () => true, accessWritten: 0, accessDropped: 0 };
@@ -66,7 +68,10 @@ async function sidecar(): Promise<Answer> {
   return async () => program.notReady();
 }
 
-/** Listens on ports 8080 (HTTP/2 that tells who called), 25 and 9999 (greet first) and 9443 (tells the first octet it got). */
+/**
+ * Listens on ports 8080 (HTTP/2, answers with the caller's identity), 25 and 9999 (greet first) and 9443 (answers with
+ * the first octet it received).
+ */
 async function application(name: string): Promise<Answer> {
   const echo = http2.createServer();
   echo.on('stream', (stream, headers) => {

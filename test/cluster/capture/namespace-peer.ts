@@ -1,4 +1,5 @@
-// Runs inside a network namespace of the capture test. `listen PORTS`: answers each connection with where it arrived and where it was going.
+// Runs inside a network namespace of the capture test. `listen PORTS`: answers each connection with where it arrived
+// and where it was going.
 // `connect UID JSON`: makes connections as that user, one after the other, and prints what each was answered.
 // `check UID ADDRESS`: asks as that user whether the pod is captured, and prints the answer.
 import net from 'node:net';

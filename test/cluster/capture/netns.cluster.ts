@@ -1,4 +1,5 @@
-// The capture rules in a real kernel: two network namespaces, a veth pair, nft, and sockets that ask where they were going. Needs root.
+// The capture rules in a real kernel: two network namespaces, a veth pair, nft, and sockets that ask where they were
+// going. Needs root.
 import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import path from 'node:path';

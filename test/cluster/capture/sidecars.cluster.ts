@@ -1,4 +1,5 @@
-// Two whole sidecars in pods' network namespaces, their traffic really redirected, a control plane and strangers around them. Needs root.
+// Two whole sidecars in pods' network namespaces, their traffic really redirected, a control plane and strangers around
+// them. Needs root.
 import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { chmodSync, mkdtempSync, rmSync } from 'node:fs';
@@ -186,7 +187,7 @@ describe('sidecars in network namespaces', function () {
     if (directory !== undefined) rmSync(directory, { recursive: true, force: true });
   });
 
-  it('a call to a Service arrives over mTLS, and the application is told from whom', async () => {
+  it('a call to a Service arrives over mTLS, and the application learns its caller', async () => {
     expect(await caller.ask({ call: `${ECHO}:8080` })).to.equal(`server ${IDENTITY('caller')}`);
   });
 
@@ -203,7 +204,7 @@ describe('sidecars in network namespaces', function () {
     expect(await caller.ask({ call: `${WORLD}:8080` })).to.equal('outside');
   });
 
-  it('PERMISSIVE serves a stranger, who is nobody', async () => {
+  it('PERMISSIVE serves a stranger, as a caller without identity', async () => {
     expect(await outside.ask({ call: `${IP.server}:8080` })).to.equal('server');
   });
 
@@ -228,7 +229,7 @@ describe('sidecars in network namespaces', function () {
   });
 
   describe('attacks', () => {
-    it("nobody speaks to the sidecar's own ports", async () => {
+    it("cannot reach the sidecar's own ports", async () => {
       for (const port of [15001, 15006]) {
         expect(await outside.ask({ exchange: `${IP.server}:${port}`, send: '78' }), `${port}`).to.be.oneOf(['closed', 'ECONNRESET']);
         const own = await server.ask({ exchange: `${IP.server}:${port}`, send: '78' });
@@ -237,13 +238,13 @@ describe('sidecars in network namespaces', function () {
       }
     });
 
-    it('strangers do not see the configuration', async () => {
+    it('by strangers do not show them the configuration', async () => {
       const send = Buffer.from('GET /config_dump HTTP/1.0\r\n\r\n').toString('hex');
       expect(await outside.ask({ exchange: `${IP.server}:15020`, send })).to.match(/^HTTP\/1\.1 404 /);
       expect(await caller.ask({ exchange: `${IP.server}:15020`, send })).to.match(/^HTTP\/1\.1 404 /);
     });
 
-    it('a neighbour that sends packets for another address is not served in its stead', async () => {
+    it('by a neighbour that sends packets for another address get no answer', async () => {
       // What the world sends to the caller goes to the server's interface; others' packets find their own way.
       ip('-n', NAMESPACES.world, 'rule', 'add', 'iif', 'lo', 'to', IP.caller, 'lookup', '100');
       ip('-n', NAMESPACES.world, 'route', 'add', IP.caller, 'via', IP.server, 'table', '100');
@@ -252,7 +253,7 @@ describe('sidecars in network namespaces', function () {
       ip('-n', NAMESPACES.world, 'rule', 'del', 'iif', 'lo', 'to', IP.caller, 'lookup', '100');
     });
 
-    it('a scan of thousands of ports harms nobody', async () => {
+    it('by a scan of thousands of ports do no harm', async () => {
       expect(await outside.ask({ scan: IP.server })).to.equal(3000);
       expect(await caller.ask({ call: `${ECHO}:8080` })).to.equal(`server ${IDENTITY('caller')}`);
     });

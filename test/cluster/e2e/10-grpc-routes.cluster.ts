@@ -1,4 +1,5 @@
-// GRPCRoutes on Services, through pods: matches, filters, merging, producers and consumers, and what happens where a route leads nowhere.
+// GRPCRoutes on Services, through pods: matches, filters, merging, producers and consumers, and what happens where a
+// route leads nowhere.
 import { expect } from 'chai';
 import { type Call, type Caller, deploymentOf, type GrpcAnswer } from '../support/caller.ts';
 import { eventually, type PodItem } from '../support/objects.ts';

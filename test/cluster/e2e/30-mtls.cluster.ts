@@ -87,7 +87,8 @@ describe('mTLS', () => {
       const [pod] = await stage.objects.list<PodItem>('pods', NS, `version=${kind}-probe`);
       const ready = pod!.status.conditions!.find(({ type }) => type === 'Ready')!;
       expect(ready.status).to.equal('True');
-      // A probe asks each second and gives up after the third failure: had one failed since, the condition would have changed.
+      // A probe asks each second and gives up after the third failure: had one failed since, the condition would have
+      // changed.
       await eventually('some probes', async () => Date.now() - Date.parse(ready.lastTransitionTime) > READY_FOR_SECONDS * 1000, 60_000);
       const now = (await stage.objects.get<PodItem>('pod', pod!.metadata.name, NS))!.status;
       const later = now.conditions!.find(({ type }) => type === 'Ready')!;

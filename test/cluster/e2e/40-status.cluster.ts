@@ -1,4 +1,5 @@
-// What the API server says of routes: conditions by table, manners towards other controllers, no writes for nothing, and the XMesh.
+// What the API server says of routes: conditions by table, manners towards other controllers, no writes for nothing,
+// and the XMesh.
 import { expect } from 'chai';
 import { CONTROLLER_NAME } from '#core/contract/names.ts';
 import { install } from '../support/install.ts';
@@ -8,7 +9,7 @@ import { answerHeader, backend, echo, grpcRoute, INJECT, service } from '../supp
 
 const NS = 'e2e-status';
 const ELSEWHERE = 'e2e-status-elsewhere';
-/** A status that nothing changes must stay as it is over some resyncs of whoever writes it. */
+/** A status that nothing changes must stay as it is over some resyncs of its writer. */
 const QUIET_MS = 20_000;
 
 interface Parent {
@@ -147,7 +148,7 @@ describe('Status', () => {
     await conditionBecomes('missing-elsewhere', 'ResolvedRefs', 'False', 1);
   });
 
-  it('asks for a ReferenceGrant where the installation does, and follows one that comes and goes (T109)', async function () {
+  it('asks for a ReferenceGrant where the installation does, and follows one that comes and goes', async function () {
     this.timeout(300_000);
     const grant: Item = {
       apiVersion: 'gateway.networking.k8s.io/v1beta1',

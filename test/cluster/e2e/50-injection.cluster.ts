@@ -1,4 +1,4 @@
-// Who gets a sidecar and who does not, what people are told, and what happens without the webhook.
+// Which pods get a sidecar and which do not, what people learn of it, and what happens without the webhook.
 import { expect } from 'chai';
 import { ANNOTATION_STATUS, INJECTOR_NAME, SIDECAR_CONTAINER, SYSTEM_NAMESPACE } from '#core/contract/names.ts';
 import { ECHO_IMAGE } from '../image-list.ts';
@@ -112,7 +112,7 @@ describe('Injection', () => {
     expect(said).to.contain('runAsUser').and.to.contain('2102');
   });
 
-  it('puts back a caBundle that somebody edited', async () => {
+  it('puts back a caBundle that was edited', async () => {
     const before = await webhook();
     const bundles = before.webhooks.map(({ clientConfig }) => clientConfig.caBundle);
     expect(bundles.every((bundle) => bundle !== undefined && bundle !== '')).to.equal(true);

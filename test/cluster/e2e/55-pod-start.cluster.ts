@@ -1,4 +1,5 @@
-// Pods as they come: users and groups under which the sidecar must still read its token, a start while the control plane is away (T82).
+// Pods as they come: users and groups under which the sidecar must still read its token, a start while the control
+// plane is away.
 import { expect } from 'chai';
 import { CONTROL_PLANE_NAME, SIDECAR_CONTAINER, SIDECAR_USER_ID, SYSTEM_NAMESPACE } from '#core/contract/names.ts';
 import { eventually, type PodItem } from '../support/objects.ts';
@@ -42,7 +43,7 @@ describe('A pod starts meshed', () => {
     expect(field('NoNewPrivs')).to.equal('1');
   });
 
-  it('while the control plane is away: not before it is back; and is deleted meanwhile if asked (T82)', async function () {
+  it('no earlier than the control plane is back, and can be deleted meanwhile', async function () {
     this.timeout(300_000);
     const { objects } = stage;
     const isReady = async (name: string) =>

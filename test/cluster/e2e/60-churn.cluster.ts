@@ -1,4 +1,5 @@
-// Calls under a steady load while everything around them goes and comes: backends, the control plane, the API server, certificates.
+// Calls under a steady load while everything around them goes and comes: backends, the control plane, the API server,
+// certificates.
 import { expect } from 'chai';
 import { CONTROL_PLANE_NAME, SYSTEM_NAMESPACE } from '#core/contract/names.ts';
 import { openCluster } from '../session.ts';
@@ -27,7 +28,7 @@ describe('Under load', () => {
   before(async function () {
     this.timeout(300_000);
     await stage.objects.apply(
-      // The echo server answers for up to 10 s after it was told to end, and then cuts what it is answering.
+      // The echo server answers for up to 10 s after SIGTERM, and then breaks off what it is answering.
       echo({ namespace: NS, name: 'echo', replicas: 3, pod: { terminationGracePeriodSeconds: 30 } }),
       service(NS, 'echo'),
       grpcRoute(NS, 'echo', 'echo', [{ filters: [answerHeader('x-round', '0')], backendRefs: [backend('echo')] }]),
@@ -54,7 +55,7 @@ describe('Under load', () => {
       await eventually('the control plane to be gone', async () => (await controlPlanes()) === 0);
       await showsRound('1');
       await new Promise((resolve) => setTimeout(resolve, AWAY_SECONDS * 1000));
-      expect((await caller.grpc(ECHO)).headers['x-round'], 'the last route it was told').to.equal('0');
+      expect((await caller.grpc(ECHO)).headers['x-round'], 'the last route that it received').to.equal('0');
     } finally {
       await stage.objects.scale(CONTROL_PLANE_NAME, SYSTEM_NAMESPACE, 1);
     }
@@ -103,7 +104,8 @@ describe('Under load', () => {
     this.timeout(ROTATING_MS + 300_000);
     await install(stage.objects, `controlPlane.leafSeconds=${LEAF_SECONDS}`);
     try {
-      // Sidecars renew at half of a leaf's life, and those they have live twelve hours: new pods have short ones from the start.
+      // Sidecars renew at half of a leaf's life, and those they have live twelve hours: new pods have short ones from
+      // the start.
       await stage.objects.must(['rollout', 'restart', 'deployment/echo', '-n', NS]);
       await stage.objects.rolledOut(NS, 'echo');
       const young = await stage.caller(NS, 'young');

@@ -1,4 +1,4 @@
-// More than one control plane: the leader dies without a word, another writes the statuses, and nobody else notices.
+// More than one control plane: the leader dies without a word, another writes the statuses, and no call notices.
 import { expect } from 'chai';
 import { CONTROL_PLANE_NAME, CONTROLLER_NAME, SYSTEM_NAMESPACE } from '#core/contract/names.ts';
 import type { Call, Caller } from '../support/caller.ts';
@@ -69,7 +69,7 @@ describe('Three replicas of the control plane', () => {
     expect(total.failed, JSON.stringify(total.errors)).to.equal(0);
   });
 
-  /** Name of the pod that holds the Lease; '' where nobody does. */
+  /** Name of the pod that holds the Lease; '' where none does. */
   async function leaderName(): Promise<string> {
     const lease = await stage.objects.get<Lease>('lease', CONTROL_PLANE_NAME, SYSTEM_NAMESPACE);
     return lease?.spec.holderIdentity?.split(/[/_]/)[0] ?? '';

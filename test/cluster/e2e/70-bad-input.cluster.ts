@@ -1,4 +1,5 @@
-// What must not hurt: poisoned routes, tokens that prove nothing, rights that go and come, a Gateway API that is not there yet.
+// What must not hurt: poisoned routes, tokens that prove nothing, rights that go and come, a Gateway API that is not
+// there yet.
 import { createSign, generateKeyPairSync, randomBytes } from 'node:crypto';
 import { create, toBinary } from '@bufbuild/protobuf';
 import { expect } from 'chai';
@@ -48,7 +49,7 @@ describe('Bad input', () => {
     };
 
     for (const [name, poison] of Object.entries(poisons)) {
-      it(`with ${name} says so in its status and harms nobody else`, async () => {
+      it(`with ${name} says so in its status and disturbs no other call`, async () => {
         const route = grpcRoute(NS, 'poisoned', 'poisoned', [{ ...poison, backendRefs: [backend('echo')] }]);
         const value = `after ${randomBytes(4).toString('hex')}`;
         await stage.objects.apply(route);
@@ -185,7 +186,7 @@ describe('Bad input', () => {
     await caller.until('the route', GOOD, shows('served again'), 120_000);
   });
 
-  it('answers a method that nobody knows like the application would', async () => {
+  it('answers a method that no application knows as the application would', async () => {
     const answer = await caller.grpc({ ...GOOD, path: '/no.Such/Method' });
     expect(answer.grpcStatus).to.equal(UNIMPLEMENTED);
   });

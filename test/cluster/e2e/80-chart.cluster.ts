@@ -1,15 +1,15 @@
 // The chart by the real Helm: our rendering equals it, and Go's YAML parser reads in our output what we wrote.
 import { expect } from 'chai';
 import { weftChart } from '#chart/chart.ts';
-import { type Manifest, renderChart } from '#chart/render.ts';
-import { install, valuesOf } from '#cli/install/install.ts';
+import { type ChartObject, renderChart } from '#chart/render.ts';
+import { install, valuesOf } from '#cli/installation/objects.ts';
 import { CHART_CASES } from '../../manifests/chart-cases.ts';
 import { readByGo, renderedByHelm } from '../../manifests/helm.ts';
 import { binary } from '../binaries.ts';
 
 const BUILD_MS = 600_000;
 
-function sorted(manifests: readonly Manifest[]): Manifest[] {
+function sorted(manifests: readonly ChartObject[]): ChartObject[] {
   return [...manifests].sort((a, b) => (`${a.kind}/${a.metadata.name}` < `${b.kind}/${b.metadata.name}` ? -1 : 1));
 }
 

@@ -1,4 +1,4 @@
-// weft check, status, install and uninstall against a real cluster; what check says of things that somebody broke.
+// weft check, status, install and uninstall against a real cluster; what check says of things that are broken.
 import { expect } from 'chai';
 import { CONTROL_PLANE_NAME, INJECTOR_NAME, LABEL_INJECT, SYSTEM_NAMESPACE } from '#core/contract/names.ts';
 import { install, weft } from '../support/install.ts';
@@ -18,7 +18,7 @@ interface Check {
   hint: string;
 }
 
-describe('The command line on a cluster', () => {
+describe('weft against a cluster', () => {
   const stage = scene({ [NS]: INJECT });
 
   before(async function () {
@@ -33,7 +33,7 @@ describe('The command line on a cluster', () => {
     await caller.until('an answer', { to: 'echo:7070' }, ({ grpcStatus }) => grpcStatus === 0);
   });
 
-  it('weft check passes', async () => {
+  it('passes its own check', async () => {
     const { code, checks } = await eventually('checks without failures', async () => {
       const result = await check();
       return result.code === 0 && result;
@@ -55,7 +55,7 @@ describe('The command line on a cluster', () => {
       expect(ids).to.include(id);
   });
 
-  it('weft status shows the route on its sidecars, and each sidecar', async () => {
+  it('shows, by weft status, the route on its sidecars, and each sidecar', async () => {
     const routes = await eventually('the route on all of its sidecars', async () => {
       const { stdout } = await weft(stage.objects, ['status', 'routes', '-n', NS]);
       return /\becho\b.*\b([1-9]\d*)\/\1\b/.test(stdout) && stdout;
@@ -68,7 +68,7 @@ describe('The command line on a cluster', () => {
       .and.to.match(/echo-[a-z0-9]+-[a-z0-9]+/);
   });
 
-  it('installing twice changes nothing', async () => {
+  it('changes nothing when it installs twice', async () => {
     await install(stage.objects);
     const said = await install(stage.objects);
     expect(
@@ -79,7 +79,7 @@ describe('The command line on a cluster', () => {
     ).to.deep.equal([]);
   });
 
-  it('weft uninstall refuses while pods have a sidecar, and names them', async () => {
+  it('refuses to uninstall while pods have a sidecar, and names them', async () => {
     const { code, stdout, stderr } = await weft(stage.objects, ['uninstall']);
     expect(code).to.equal(1);
     expect(stdout).to.equal('');
@@ -89,13 +89,13 @@ describe('The command line on a cluster', () => {
     expect(forced.stdout).to.contain(CONTROL_PLANE_NAME).and.to.contain('MutatingWebhookConfiguration');
   });
 
-  it('says no to values that are none, with the nearest', async () => {
+  it('refuses values that do not exist, and names the nearest', async () => {
     const { code, stderr, stdout } = await weft(stage.objects, ['install', '--set', 'controlPlane.replica=2']);
     expect([code, stdout]).to.deep.equal([2, '']);
     expect(stderr).to.contain('controlPlane.replicas');
   });
 
-  describe('weft check finds what is broken, and says what to do:', () => {
+  describe('finds by weft check what is broken, and says what to do:', () => {
     it('the webhook is gone', async () => {
       await stage.objects.delete('mutatingwebhookconfiguration', INJECTOR_NAME);
       try {
@@ -165,7 +165,8 @@ describe('The command line on a cluster', () => {
       const broken = await failing('injected');
       expect(broken.details.join()).to.contain(`${NS}/bare-`);
       expect(broken.hint).to.contain(`kubectl -n ${NS} rollout restart deployment/bare`);
-      // A Ready injector is reached through its Service only when the node's rules know it; until then pods start without.
+      // A Ready injector is reached through its Service only when the node's rules know it; until then pods start
+      // without.
       await eventually('a restart that is injected', async () => {
         await stage.objects.must(['rollout', 'restart', 'deployment/bare', '-n', NS]);
         await stage.objects.rolledOut(NS, 'bare');

@@ -1,4 +1,5 @@
-// What the mesh shows: traces in a real Jaeger, metrics in a real Prometheus, an alert that fires on a canary that fails and ends with it.
+// What the mesh shows: traces in a real Jaeger, metrics in a real Prometheus, an alert that fires on a canary that
+// fails and ends with it.
 import { cpSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
@@ -74,14 +75,14 @@ describe('Observability', () => {
     await install(stage.objects);
   });
 
-  it('new pods are told the collector', async () => {
+  it('gives new pods the collector’s address', async () => {
     for (const pod of await stage.objects.list<PodItem>('pods', NS)) {
       const sidecar = pod.spec.initContainers?.find(({ name }) => name === SIDECAR_CONTAINER) as EnvironmentOf | undefined;
       expect(sidecar?.env, pod.metadata.name).to.deep.include({ name: 'OTEL_EXPORTER_OTLP_ENDPOINT', value: COLLECTOR });
     }
   });
 
-  it('one call is one trace: checkout’s span, and in it payment’s', async () => {
+  it('has one trace for one call: checkout’s span, and in it payment’s', async () => {
     const trace = await eventually('a trace with both spans', async () => {
       const text = await atService('jaeger:query', `/api/traces?limit=20&service=checkout&operation=${encodeURIComponent(CHARGE)}`);
       // The first calls may have met the second version.
@@ -128,7 +129,7 @@ describe('Observability', () => {
     });
   });
 
-  it('Prometheus scrapes every sidecar, the control plane and the injector', async () => {
+  it('has a Prometheus that scrapes every sidecar, the control plane and the injector', async () => {
     const pods = await stage.objects.list<PodItem>('pods', NS);
     await eventually('all targets to be up', async () => {
       const up = await prometheus.query('up == 1');
@@ -148,7 +149,7 @@ describe('Observability', () => {
     });
   });
 
-  it('an alert fires when the canary fails, and ends when its weight is taken back', async () => {
+  it('has an alert that fires when the canary fails, and ends when its weight is taken back', async () => {
     await eventually('no alert', async () => (await firing()).length === 0);
     await setWeights(50, 50);
     await eventually('the alert', async () => {
@@ -201,7 +202,9 @@ function shop(): string {
   return replaced(text, /( *)- name: VERSION\n *value: v2\n/, '$&$1- name: FAIL_PERCENT\n$1  value: "100"\n');
 }
 
-/** A copy of manifests/observability that differs only in its durations: seconds for minutes, and a scrape each second. */
+/**
+ * A copy of manifests/observability that differs only in its durations: seconds for minutes, and a scrape each second.
+ */
 function quickCopy(): string {
   const directory = mkdtempSync(path.join(tmpdir(), 'weft-observability-'));
   cpSync(MANIFESTS, directory, { recursive: true });

@@ -1,4 +1,5 @@
-// The Gateway API's conformance suite: MESH-GRPC passes, several times in a row without reinstalling; MESH-HTTP is run and counted.
+// The Gateway API's conformance suite: MESH-GRPC passes, several times in a row without reinstalling; MESH-HTTP is run
+// and counted.
 import { writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { expect } from 'chai';
@@ -8,7 +9,10 @@ import { scene } from '../support/scene.ts';
 const ROUNDS = Number(process.env.WEFT_CONFORMANCE_ROUNDS ?? 5);
 const MESH_GRPC_TESTS = ['MeshBasic', 'MeshGRPCRouteWeight'];
 const ROUND_MS = 15 * 60_000;
-/** HTTPRoute is not served, so waiting the full 30 s for each of its cases would only take half an hour to tell the same. */
+/**
+ * HTTPRoute is not served, so waiting the full 30 s for each of its cases would only take half an hour to tell the
+ * same.
+ */
 const HTTP_CONSISTENCY_SECONDS = 1;
 
 describe('The Gateway API conformance suite', () => {

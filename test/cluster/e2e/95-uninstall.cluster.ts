@@ -40,7 +40,8 @@ describe('Uninstalling', () => {
     await stage.objects.must(['label', 'namespace', NS, `${LABEL_INJECT}-`]);
     await stage.objects.must(['rollout', 'restart', 'deployment/echo', '-n', NS]);
     await stage.objects.rolledOut(NS, 'echo');
-    // Pods of stories before this one may still be on their way out; those of somebody else are a reason to leave Weft where it is.
+    // Pods of stories before this one may still be on their way out; pods that no story started are a reason to leave
+    // Weft where it is.
     const others = await stage.objects.list<PodItem>('pods');
     if (others.some(({ metadata }) => metadata.annotations?.[ANNOTATION_STATUS] !== undefined && metadata.deletionTimestamp === undefined))
       this.skip();
@@ -63,7 +64,7 @@ describe('Uninstalling', () => {
       await stage.objects.must(['rollout', 'restart', 'deployment/echo', '-n', NS]);
       await stage.objects.rolledOut(NS, 'echo');
     } finally {
-      // Three replicas start at once where there is no authority yet (T62).
+      // Three replicas start at once where there is no authority yet: all must end with the same one.
       await install(stage.objects, `controlPlane.replicas=${REPLICAS}`);
     }
     expect(await replicasTrustedBy(await rootsOf())).to.equal(REPLICAS);

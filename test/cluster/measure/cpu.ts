@@ -1,5 +1,7 @@
-// CPU per request of both sidecars in real pods, mTLS between them, and of two bare Envoys on loopback in the same minutes; alternating rounds, medians.
-// npx node test/cluster/measure/cpu.ts [rounds, default 5] [seconds of a round, default 4]   On a quiet machine. Proxies have one core, load and server the other.
+// CPU per request of both sidecars in real pods, mTLS between them, and of two bare Envoys on loopback in the same
+// minutes; alternating rounds, medians.
+// npx node test/cluster/measure/cpu.ts [rounds, default 5] [seconds of a round, default 4]   On a quiet machine.
+// Proxies have one core, load and server the other.
 import { execFileSync } from 'node:child_process';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import os from 'node:os';
@@ -24,7 +26,10 @@ const NS = 'measure-cpu';
 const ROUNDS = Number(process.argv[2] ?? 5);
 const SECONDS = Number(process.argv[3] ?? 4);
 const UNROUTED = '/bench.PaymentService/Nothing';
-/** CPU µs per request, client + server, of Istio's sidecars with this route on this kind of cluster; and the share of it that is the aim. */
+/**
+ * CPU µs per request, client + server, of Istio's sidecars with this route on this kind of cluster; and the share of it
+ * that is the aim.
+ */
 const ISTIO: Readonly<Record<string, { us: number; aim: number }>> = {
   '4,50': { us: 134, aim: 0.4 },
   '32,1': { us: 199, aim: 0.8 },

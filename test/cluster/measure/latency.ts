@@ -1,5 +1,7 @@
-// Latency at a steady rate of gRPC calls through both sidecars (mTLS, a GRPCRoute) and between pods without: ghz against the echo server, open loop, alternating, medians.
-// npx node test/cluster/measure/latency.ts [rounds, default 5] [seconds of a round, default 15] [calls a second, default 1000]   On a quiet machine.
+// Latency at a steady rate of gRPC calls through both sidecars (mTLS, a GRPCRoute) and between pods without: ghz
+// against the echo server, open loop, alternating, medians.
+// npx node test/cluster/measure/latency.ts [rounds, default 5] [seconds of a round, default 15]
+//   [calls a second, default 1000]   On a quiet machine.
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';

@@ -1,4 +1,5 @@
-// Memory of every container of Weft in the cluster: RSS and its anonymous part, from the kernel (/proc/<pid>/smaps_rollup). Our own cluster only.
+// Memory of every container of Weft in the cluster: RSS and its anonymous part, from the kernel
+// (/proc/<pid>/smaps_rollup). Our own cluster only.
 // npx node test/cluster/measure/memory.ts
 import { SIDECAR_CONTAINER, SYSTEM_NAMESPACE } from '#core/contract/names.ts';
 import { watch } from '../../../bench/processes.ts';

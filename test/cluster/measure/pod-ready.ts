@@ -28,7 +28,10 @@ await measure({ [WITH]: INJECT, [WITHOUT]: {} }, async (objects) => {
 });
 process.exit(0);
 
-/** Milliseconds from the API server's answer to the request that creates it, to the event that says Ready, as a watch sees it. */
+/**
+ * Milliseconds from the API server's answer to the request that creates it, to the event that says Ready, as a watch
+ * sees it.
+ */
 async function timeToReady(client: KubeClient, objects: Objects, namespace: string, name: string): Promise<number> {
   const spec = { containers: [echoContainer()], terminationGracePeriodSeconds: 1 };
   const where = { kind: podKind, namespace };

@@ -1,4 +1,5 @@
-// Pods to measure in: empty ones whose network a load and a server are started in, and the processes of containers. Our own cluster only.
+// Pods to measure in: empty ones whose network a load and a server are started in, and the processes of containers. Our
+// own cluster only.
 import { readdirSync, readFileSync } from 'node:fs';
 import { SIDECAR_CONTAINER } from '#core/contract/names.ts';
 import { type Measured, watch } from '../../../bench/processes.ts';
@@ -28,7 +29,9 @@ export async function sidecarOf(objects: Objects, namespace: string, pod: string
   return { ...watch(`weft-proxy of ${pod}`, pid), pid };
 }
 
-/** Command that a program is started by to be in a pod's network, as root: not the sidecar's user, so it is captured. */
+/**
+ * Command that a program is started by to be in a pod's network, as root: not the sidecar's user, so it is captured.
+ */
 export async function inNetworkOf(objects: Objects, namespace: string, pod: string): Promise<string[]> {
   return ['nsenter', `--net=/proc/${await pidOf(objects, namespace, pod, 'app')}/ns/net`];
 }

@@ -19,7 +19,10 @@ const TICK_MS = 10;
 
 export type Process = Measured & { readonly pid: number };
 
-/** Deletes its pod; the next one is what is measured. @returns its process, ms from start to ready, CPU ms until then */
+/**
+ * Deletes its pod; the next one is what is measured.
+ * @returns its process, ms from start to ready, CPU ms until then
+ */
 export async function restartControlPlane(client: KubeClient): Promise<{ plane: Process; tookMs: number; cpuMs: number }> {
   const old = await controlPlanePod(client);
   const where = { kind: podKind, namespace: SYSTEM_NAMESPACE };

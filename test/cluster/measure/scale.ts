@@ -104,7 +104,7 @@ async function fill(client: KubeClient, from: number, to: number): Promise<void>
   await Promise.all(Array.from({ length: WRITERS }, write));
 }
 
-/** Without selector: nobody but us writes its endpoints. */
+/** Without a selector, so that no controller writes its endpoints. */
 function plainService(namespace: string, name: string): Item {
   const labels = namespace === NS ? NOT_FOR_KUBE_PROXY : undefined;
   const ports = [{ name: 'grpc', port: GRPC_PORT, appProtocol: 'kubernetes.io/h2c' }];

@@ -2,7 +2,10 @@
 import type { Item, Objects } from '../support/objects.ts';
 import { backend, GRPC_PORT, grpcRoute } from '../support/workloads.ts';
 
-/** Three Services of the pods labelled app=<app>, and the route on the first, which is named as the app. @param methods "/service/method" each */
+/**
+ * Three Services of the pods labelled app=<app>, and the route on the first, which is named as the app.
+ * @param methods "/service/method" each
+ */
 export function routedService(namespace: string, app: string, methods: readonly string[]): Item[] {
   const versions = [`${app}-v1`, `${app}-v2`];
   const services = [app, ...versions].map((name) => plainService(namespace, name, app));

@@ -1,4 +1,5 @@
-// Asks until the answer is 200, then prints the time (ms since the epoch); a program, to be started in a pod's network: node until-ready.ts <url>
+// Asks until the answer is 200, then prints the time (ms since the epoch); a program, to be started in a pod's network:
+// node until-ready.ts <url>
 const EVERY_MS = 10;
 const url = process.argv[2];
 

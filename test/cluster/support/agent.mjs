@@ -1,6 +1,9 @@
-// The caller of the cluster stories. It runs in a pod as `node agent.mjs` and does what JSON lines on its socket ask for; `node agent.mjs ask`
-// joins standard input and output with that socket, so a test talks to it through exec, and a load goes on when exec (the API server) does not.
-// Calls are made with node:http2 and no library, so that what a proxy answers is seen as it is: status, trailers, resets.
+// The caller of the cluster stories. It runs in a pod as `node agent.mjs` and does what JSON lines on its socket ask
+// for; `node agent.mjs ask`
+// joins standard input and output with that socket, so a test reaches it through exec, and a load goes on when exec
+// (the API server) does not.
+// Calls are made with node:http2 and no library, so that what a proxy answers is seen as it is: status, trailers,
+// resets.
 import { rm } from 'node:fs/promises';
 import http from 'node:http';
 import net from 'node:net';

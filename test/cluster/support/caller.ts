@@ -1,4 +1,5 @@
-// The caller's pod from the test's side: calls, batches and loads from inside the mesh (or beside it), their results as values.
+// The caller's pod from the test's side: calls, batches and loads from inside the mesh (or beside it), their results as
+// values.
 import { type ChildProcessWithoutNullStreams, spawn } from 'node:child_process';
 import { eventually, type Objects, type PodItem } from './objects.ts';
 import { callerPod } from './workloads.ts';
@@ -74,7 +75,10 @@ export class Caller {
     this.name = name;
   }
 
-  /** Makes the pod and waits until it is Ready. @param labels of the pod: weft.dev/inject=disabled for a caller outside of the mesh */
+  /**
+   * Makes the pod and waits until it is Ready.
+   * @param labels of the pod: weft.dev/inject=disabled for a caller outside of the mesh
+   */
   static async start(objects: Objects, namespace: string, name = 'caller', labels: Record<string, string> = {}, pod = {}): Promise<Caller> {
     await objects.apply(...callerPod(namespace, name, labels, pod));
     await objects.must(['wait', '--for=condition=Ready', `pod/${name}`, '-n', namespace, '--timeout=180s']);
@@ -148,7 +152,10 @@ export class Caller {
     };
   }
 
-  /** Asks all the time on kept connections; `shows` gives the time (ms since the epoch) from which on all of them show a header's value, or the name of the pod that answers. */
+  /**
+   * Asks all the time on kept connections; `shows` gives the time (ms since the epoch) from which on all of them show a
+   * header's value, or the name of the pod that answers.
+   */
   async poll(
     order: Call & { header?: string; connections?: number; everyMs?: number },
   ): Promise<{ shows(value: string): Promise<number>; stop(): Promise<void> }> {

@@ -54,7 +54,10 @@ export class Kept {
   }
 }
 
-/** Resolves always: { grpcStatus, message, httpStatus, headers, trailers, hostname, seen } or { error }. `seen` are the echo server's request headers. */
+/**
+ * Resolves always: { grpcStatus, message, httpStatus, headers, trailers, hostname, seen } or { error }. `seen` are the
+ * echo server's request headers.
+ */
 export function grpcCall(session, { path = DEFAULT_PATH, headers = [], authority, timeoutMs = 5000, body }) {
   return new Promise((resolve) => {
     let answer = { httpStatus: 0, headers: {}, trailers: {} };

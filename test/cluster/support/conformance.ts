@@ -1,4 +1,5 @@
-// The Gateway API's own conformance suite, unmodified, run against the installed mesh; its verdict by test and its report.
+// The Gateway API's own conformance suite, unmodified, run against the installed mesh; its verdict by test and its
+// report.
 import { mkdir, readFile, rm, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { parse } from 'yaml';
@@ -56,7 +57,10 @@ interface RunOptions {
   /** Name of the report, without its ending. */
   readonly name: string;
   readonly features?: readonly string[];
-  /** Longest time that the suite waits for three successes in a row; absent: its own 30 s, the most that a report allows. */
+  /**
+   * Longest time that the suite waits for three successes in a row; absent: its own 30 s, the most that a report
+   * allows.
+   */
   readonly consistencySeconds?: number;
 }
 

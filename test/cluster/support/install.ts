@@ -1,4 +1,5 @@
-// Weft's own installation, as a person does it: `weft install | kubectl apply -f -`; and `weft` of the build under test.
+// Weft's own installation, as a person does it: `weft install | kubectl apply -f -`; and `weft` of the build under
+// test.
 import path from 'node:path';
 import { CONTROL_PLANE_NAME, INJECTOR_NAME, SIDECAR_CONTAINER, SYSTEM_NAMESPACE } from '#core/contract/names.ts';
 import { formerInjectorsGone, manifests } from '../install.ts';
@@ -12,7 +13,10 @@ export function weft(objects: Objects, args: readonly string[], input?: string):
   return runProgram(process.execPath, [WEFT, ...args], { KUBECONFIG: objects.kubeconfig, NO_COLOR: '1' }, input);
 }
 
-/** Installs, or installs again with other values (`key=value`), and waits until both programs run and pods are injected. @returns what kubectl says of each object */
+/**
+ * Installs, or installs again with other values (`key=value`), and waits until both programs run and pods are injected.
+ * @returns what kubectl says of each object
+ */
 export async function install(objects: Objects, ...values: string[]): Promise<string> {
   const args = values.flatMap((value) => ['--set', value]);
   const said = await objects.must(['apply', '-f', '-'], await manifests({ image: CALLER_IMAGE, args }));
@@ -22,7 +26,10 @@ export async function install(objects: Objects, ...values: string[]): Promise<st
   return said;
 }
 
-/** Waits until the API server reaches the webhook: an injector that is Ready is reached only when the node's rules know it, and pods start without until then. */
+/**
+ * Waits until the API server reaches the webhook: an injector that is Ready is reached only when the node's rules know
+ * it, and pods start without until then.
+ */
 export async function injectionWorks(objects: Objects): Promise<void> {
   const pod = {
     apiVersion: 'v1',

@@ -159,7 +159,10 @@ export function openObjects(): Promise<Objects> {
   return opened;
 }
 
-/** Polls until `test` gives something other than false or undefined. @throws Error naming `what` and the last thing that went wrong */
+/**
+ * Polls until `test` gives something other than false or undefined.
+ * @throws Error naming `what` and the last thing that went wrong
+ */
 export async function eventually<T>(
   what: string,
   test: () => Promise<T | false | undefined>,

@@ -7,7 +7,10 @@ export class Poll {
   #stopped = false;
   #waiting;
 
-  /** @param order { to, header?: the response header to watch; without: the pod that answers, connections?, everyMs?, path?, headers? } */
+  /**
+   * @param order { to, header?: the response header to watch; without: the pod that answers, connections?, everyMs?,
+   * path?, headers? }
+   */
   constructor(order) {
     this.#order = order;
     this.#connections = Array.from({ length: order.connections ?? 4 }, () => ({ kept: new Kept(order.to), value: undefined, sinceMs: 0 }));

@@ -1,4 +1,5 @@
-// The frame of a story: namespaces of its own, callers that end with it, and what is worth keeping when a test of it fails.
+// The frame of a story: namespaces of its own, callers that end with it, and what is worth keeping when a test of it
+// fails.
 import { mkdir, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { LABEL_INJECT, SYSTEM_NAMESPACE } from '#core/contract/names.ts';
@@ -18,7 +19,10 @@ export interface Scene {
   caller(namespace: string, name?: string, labels?: Record<string, string>, pod?: Record<string, unknown>): Promise<Caller>;
 }
 
-/** To be called in a `describe`: opens the cluster, makes the namespaces with their labels before its tests, drops them after. */
+/**
+ * To be called in a `describe`: opens the cluster, makes the namespaces with their labels before its tests, drops them
+ * after.
+ */
 export function scene(namespaces: Readonly<Record<string, Record<string, string>>>): Scene {
   const names = Object.keys(namespaces);
   const callers: Caller[] = [];

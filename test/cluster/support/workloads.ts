@@ -1,4 +1,5 @@
-// What the stories run in a cluster: echo servers of the conformance suite, Services, routes, and the caller's pod, as objects.
+// What the stories run in a cluster: echo servers of the conformance suite, Services, routes, and the caller's pod, as
+// objects.
 import { readFileSync } from 'node:fs';
 import { ECHO_IMAGE, WEFT_IMAGE } from '../image-list.ts';
 import type { Item } from './objects.ts';

@@ -1,4 +1,4 @@
-// The authority in a Secret: one for all replicas (T62), restored when deleted, never silently another.
+// The authority in a Secret: one for all replicas, restored when deleted, never silently another.
 import { expect } from 'chai';
 import { Authority } from '#certs/authority.ts';
 import { AuthorityKeeper } from '#control-plane/issue/authority-store.ts';
@@ -16,12 +16,12 @@ const HASTY: Timers = { now: Date.now, after: (ms, then) => systemTimers.after(M
 
 describe('control-plane/issue: authority-store', () => {
   let api: FakeApi;
-  let told: string[];
+  let reported: string[];
   let keepers: AuthorityKeeper[];
 
   beforeEach(() => {
     api = new FakeApi();
-    told = [];
+    reported = [];
     keepers = [];
   });
 
@@ -37,7 +37,7 @@ describe('control-plane/issue: authority-store', () => {
       timers: HASTY,
       random: () => 0.5,
       log: silentLogger,
-      onTrouble: (reason, message) => told.push(`${reason}: ${message}`),
+      onTrouble: (reason, message) => reported.push(`${reason}: ${message}`),
     });
     keepers.push(made);
     return made;
@@ -49,7 +49,7 @@ describe('control-plane/issue: authority-store', () => {
     data: { 'tls.crt': base64(certificate), 'tls.key': base64(key) },
   });
 
-  it('is made once, whoever of three replicas is first', async () => {
+  it('is made once, whichever of three replicas is first', async () => {
     const loaded = await Promise.all([keeper(), keeper(), keeper()].map((one) => one.load()));
     const roots = new Set(loaded.map((authority) => authority!.rootsPem()));
     expect(roots.size).to.equal(1);
@@ -58,7 +58,7 @@ describe('control-plane/issue: authority-store', () => {
     expect(api.get(SECRET)).to.include({ type: 'kubernetes.io/tls' });
   });
 
-  it('is taken as somebody put it, with more roots to trust', async () => {
+  it('is taken as a person has put it, with more roots to trust', async () => {
     const [mine, old] = await Promise.all([Authority.generate(SETTINGS), Authority.generate(SETTINGS)]);
     api.put(SECRET, { data: { ...secretOf(mine).data, 'extra-roots.pem': base64(old.certificate) } });
     expect((await keeper().load())!.roots()).to.have.length(2);
@@ -72,7 +72,7 @@ describe('control-plane/issue: authority-store', () => {
       return undefined;
     };
     expect(await keeper().load()).to.be.instanceOf(Authority);
-    expect(told).to.deep.equal([]);
+    expect(reported).to.deep.equal([]);
   });
 
   it('never replaces a Secret that cannot be used, and goes on when it is put right', async () => {
@@ -81,23 +81,23 @@ describe('control-plane/issue: authority-store', () => {
     api.put(SECRET, secretOf({ certificate: good.certificate, key: other.key }));
     const subject = keeper();
     const loading = subject.load();
-    await until(() => told.length > 0, 'the trouble is told');
+    await until(() => reported.length > 0, 'the trouble is reported');
     expect(subject.problem).to.include('Secret weft-system/weft-authority cannot be used').and.include('another certificate');
     await until(() => api.asked.length > 5, 'it was tried again');
-    expect(told).to.have.length(1);
+    expect(reported).to.have.length(1);
     expect(api.writes).to.have.length(0);
     api.put(SECRET, secretOf(good));
     expect((await loading)!.rootsPem().trim()).to.equal(good.certificate.trim());
     expect(subject.problem).to.equal('');
   });
 
-  it('T61 waits for another where the one that is kept has expired, and says so', async () => {
+  it('waits for another where the one that is kept has expired, and says so', async () => {
     const longAgo = () => Date.now() - 48 * 3600_000;
     api.put(SECRET, secretOf(await Authority.generate({ trustDomain: 'test.local', now: longAgo, lifetimeMs: 24 * 3600_000 })));
     const subject = keeper();
     const loading = subject.load();
-    await until(() => told.length > 0, 'the trouble is told');
-    expect(told[0]).to.match(/^AuthorityUnusable: .*cannot be used: its certificate expired at 20/);
+    await until(() => reported.length > 0, 'the trouble is reported');
+    expect(reported[0]).to.match(/^AuthorityUnusable: .*cannot be used: its certificate expired at 20/);
     expect(api.writes).to.have.length(0);
     const good = await Authority.generate(SETTINGS);
     api.put(SECRET, secretOf(good));
@@ -127,24 +127,24 @@ describe('control-plane/issue: authority-store', () => {
     api.drop(SECRET);
     await until(() => data() !== undefined, 'the Secret is there again');
     expect(data()).to.deep.equal(before);
-    await until(() => told.length > 0, 'that is told');
-    expect(told[0]).to.match(/^AuthorityRestored: .*with the same key/);
+    await until(() => reported.length > 0, 'that is reported');
+    expect(reported[0]).to.match(/^AuthorityRestored: .*with the same key/);
   });
 
-  it('tells of a Secret that was replaced, and of its being put right, but goes on with what it has', async () => {
+  it('reports a Secret that was replaced, and one that was put right, but goes on with what it has', async () => {
     const subject = keeper();
     await subject.load();
     await new Promise((resolve) => setTimeout(resolve, 5));
     const before = api.get(SECRET)!;
     api.put(SECRET, secretOf(await Authority.generate(SETTINGS)));
     await until(() => subject.problem !== '', 'the problem is named');
-    expect(told).to.have.length(1);
-    expect(told[0]).to.match(/^AuthorityReplaced: .*another authority than the one in use/);
+    expect(reported).to.have.length(1);
+    expect(reported[0]).to.match(/^AuthorityReplaced: .*another authority than the one in use/);
     api.put(SECRET, { data: {} });
-    await until(() => told.length === 2, 'an empty Secret is told of too');
+    await until(() => reported.length === 2, 'an empty Secret is reported too');
     api.put(SECRET, { data: { ...(before.data as object), 'extra-roots.pem': base64('x') } });
-    await until(() => told.length === 3, 'so are other roots');
-    expect(told[2]).to.match(/extra-roots\.pem .*count from the next start/);
+    await until(() => reported.length === 3, 'so are other roots');
+    expect(reported[2]).to.match(/extra-roots\.pem .*count from the next start/);
     api.put(SECRET, { data: before.data });
     await until(() => subject.problem === '', 'all is well again');
     expect(api.writes.filter(({ method }) => method !== 'POST')).to.have.length(0);

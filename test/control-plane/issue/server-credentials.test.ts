@@ -1,4 +1,5 @@
-// The control plane's port: client certificates are judged when shown, not demanded; our own is swapped while it runs. Pins what we rely on in grpc-js.
+// The control plane's port: client certificates are judged when shown, not demanded; our own is swapped while it runs.
+// Pins what we rely on in grpc-js.
 import { X509Certificate } from 'node:crypto';
 import tls from 'node:tls';
 import { create } from '@bufbuild/protobuf';
@@ -9,7 +10,8 @@ import type { PeerVerdict } from '#control-plane/issue/server-credentials.ts';
 import { newServerCredentials } from '#control-plane/issue/server-credentials.ts';
 import { Config, SubscribeRequestSchema } from '#core/contract/gen/weft/v1/config_pb.ts';
 import { systemTimers } from '#core/program/timers.ts';
-import { GrpcConnection, type GrpcError } from '#sidecar/control/grpc-call.ts';
+import { GrpcConnection } from '#sidecar/control/grpc-call.ts';
+import type { GrpcError } from '#sidecar/link/grpc-stream.ts';
 import { type Crafted, craft, craftAuthority, type TestAuthority } from '#test/support/craft-certificate.ts';
 import { type IssuingServer, startIssuingServer, TRUST_DOMAIN } from '#test/support/issuing-server.ts';
 import { SVID_TABLE } from '#test/support/svid-table.ts';
@@ -75,14 +77,14 @@ describe('control-plane/issue/server-credentials', () => {
     expect(await subscribe(null)).to.deep.equal({ ok: false, reason: OPENSSL_REFUSES });
   });
 
-  it('tells the workload of a certificate and when it ends', async () => {
+  it('finds the workload of a certificate and when it ends', async () => {
     const shown = await craft(root, { notAfter: new Date(Math.ceil(Date.now() / 1000) * 1000 + 60_000) });
     const verdict = await subscribe(shown);
     expect(verdict).to.deep.include({ ok: true, workload: { namespace: 'shop', serviceAccount: 'checkout' } });
     expect(verdict.ok && verdict.notAfterMs).to.equal(Date.parse(new X509Certificate(shown.der).validTo));
   });
 
-  it('T53 judges what clients show: OpenSSL or our validator refuses all the bad ones', async () => {
+  it('judges what clients show: OpenSSL or our validator refuses all the bad ones', async () => {
     for (const { name, wish, expect: expected } of SVID_TABLE) {
       const verdict = await subscribe(await craft(root, wish));
       if (expected !== 'ok') {

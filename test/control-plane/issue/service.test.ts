@@ -1,4 +1,4 @@
-// Issue over a real gRPC connection: T49 (bad tokens), T50 (bad requests), T51 and T52 in small.
+// Issue over a real gRPC connection: bad tokens, bad requests, an authority that is not loaded, and floods.
 import 'reflect-metadata';
 import { generateKeyPairSync, randomBytes, webcrypto } from 'node:crypto';
 import tls from 'node:tls';
@@ -12,8 +12,9 @@ import { Certificates, IssueRequestSchema, type IssueResponse } from '#core/cont
 import { validateSvid } from '#core/contract/svid.ts';
 import { createLogger } from '#core/program/log.ts';
 import { systemTimers } from '#core/program/timers.ts';
-import { GrpcConnection, GrpcError, STATUS } from '#sidecar/control/grpc-call.ts';
+import { GrpcConnection } from '#sidecar/control/grpc-call.ts';
 import { newIssueRequest } from '#sidecar/control/leaf.ts';
+import { GrpcError, STATUS } from '#sidecar/link/grpc-stream.ts';
 import {
   type IssuingServer,
   type IssuingServerWish,
@@ -31,8 +32,8 @@ describe('control-plane/issue/service', () => {
   let connection: GrpcConnection;
   const { log, lines } = recordingLogger();
 
-  async function open(wish: IssuingServerWish = {}): Promise<void> {
-    server = await startIssuingServer({ ...wish, issue: { log, perMinute: 60_000, burst: 1000, ...wish.issue } });
+  async function open(options: IssuingServerWish = {}): Promise<void> {
+    server = await startIssuingServer({ ...options, issue: { log, perMinute: 60_000, burst: 1000, ...options.issue } });
     const secureContext = tls.createSecureContext({ ca: server.authority.rootsPem() });
     connection = await GrpcConnection.connect({
       host: server.host,
@@ -88,30 +89,30 @@ describe('control-plane/issue/service', () => {
     expect(server.issue.counts).to.include({ issued: 1 });
   });
 
-  it('T49 refuses every bad token with the same words and names the reason in the log', async () => {
+  it('refuses every bad token with the same words and names the reason in the log', async () => {
     let exists = true;
     const tokens = new TokenIssuer({ now: Date.now, podExists: () => exists });
     const late = new TokenIssuer({ now: () => Date.now() - 2 * HOUR_MS });
     await open({ tokens });
-    const wish = { namespace: 'shop', serviceAccount: 'checkout', pod: 'checkout-1', lifetimeMs: HOUR_MS };
-    const [head, , signature] = tokens.sign(wish).split('.') as [string, string, string];
+    const options = { namespace: 'shop', serviceAccount: 'checkout', pod: 'checkout-1', lifetimeMs: HOUR_MS };
+    const [head, , signature] = tokens.sign(options).split('.') as [string, string, string];
     const forgedBody = Buffer.from(JSON.stringify({ sub: 'system:serviceaccount:shop:admin' })).toString('base64url');
     const none = Buffer.from('{"alg":"none"}').toString('base64url');
-    const deleted = tokens.sign(wish);
+    const deleted = tokens.sign(options);
     const cases: readonly [string, Record<string, string>, string][] = [
       ['missing', {}, 'no token'],
       ['not bearer', { authorization: 'Basic abc' }, 'not one bearer token'],
       ['garbage', { authorization: 'Bearer garbage' }, 'not a token'],
       ['forged body', { authorization: `Bearer ${head}.${forgedBody}.${signature}` }, 'signed by another key'],
       ['no algorithm', { authorization: `Bearer ${none}.${forgedBody}.AA` }, 'not an ES256 token'],
-      ['another signer, expired', { authorization: `Bearer ${late.sign(wish)}` }, 'signed by another key'],
+      ['another signer, expired', { authorization: `Bearer ${late.sign(options)}` }, 'signed by another key'],
       [
         'wrong audience',
-        { authorization: `Bearer ${tokens.sign({ ...wish, audience: 'https://kubernetes.default.svc' })}` },
+        { authorization: `Bearer ${tokens.sign({ ...options, audience: 'https://kubernetes.default.svc' })}` },
         'not for the audience weft',
       ],
-      ['expired', { authorization: `Bearer ${tokens.sign({ ...wish, lifetimeMs: 0 })}` }, 'expired'],
-      ['a user', { authorization: `Bearer ${tokens.sign({ ...wish, namespace: 'a:b' })}` }, 'not of a ServiceAccount'],
+      ['expired', { authorization: `Bearer ${tokens.sign({ ...options, lifetimeMs: 0 })}` }, 'expired'],
+      ['a user', { authorization: `Bearer ${tokens.sign({ ...options, namespace: 'a:b' })}` }, 'not of a ServiceAccount'],
       ['huge', { authorization: `Bearer ${'x'.repeat(17_000)}` }, 'token too large'],
       ['of a deleted pod', { authorization: `Bearer ${deleted}` }, 'its pod is gone'],
     ];
@@ -132,7 +133,7 @@ describe('control-plane/issue/service', () => {
     expect(server.issue.counts).to.include({ issued: 0, unauthenticated: cases.length });
   });
 
-  it('T63 writes no token into the log, whatever becomes of it', async () => {
+  it('writes no token into the log, whatever becomes of it', async () => {
     let verify: VerifyToken = (token) => server.tokens.verify(token);
     const written: string[] = [];
     const real = createLogger({
@@ -159,7 +160,7 @@ describe('control-plane/issue/service', () => {
     expect((await refusal({ csr: randomBytes(100_000) }, 'bad')).code).to.equal(STATUS.unauthenticated);
   });
 
-  it('T50 refuses bad keys and proofs, each with its reason', async () => {
+  it('refuses bad keys and proofs, each with its reason', async () => {
     await open();
     const good = goodRequest();
     const spki = (type: 'rsa' | 'ec', option: object): Buffer =>
@@ -188,7 +189,7 @@ describe('control-plane/issue/service', () => {
     expect(server.issue.counts).to.include({ issued: 0, invalid: cases.length });
   });
 
-  it('T50 takes only the key of a PKCS#10 request, and refuses bad ones', async () => {
+  it('takes only the key of a PKCS#10 request, and refuses bad ones', async () => {
     await open();
     const greedy = await request({
       name: 'CN=admin',
@@ -218,14 +219,14 @@ describe('control-plane/issue/service', () => {
     }
   });
 
-  it('clamps the wished lifetime to what the authority grants', async () => {
+  it('clamps the lifetime that is asked for to what the authority grants', async () => {
     await open();
-    for (const [wishSeconds, grantedMs] of [
+    for (const [askedSeconds, grantedMs] of [
       [20, 20_000],
       [10 ** 9, 24 * HOUR_MS],
       [0, 12 * HOUR_MS],
     ] as const) {
-      const answer = await ask({ ...goodRequest(), lifetimeSeconds: BigInt(wishSeconds) }, { authorization: `Bearer ${goodToken()}` });
+      const answer = await ask({ ...goodRequest(), lifetimeSeconds: BigInt(askedSeconds) }, { authorization: `Bearer ${goodToken()}` });
       expect(Number(answer.notAfterMs) - Date.now()).to.be.within(grantedMs - 10_000, grantedMs);
     }
   });
@@ -249,7 +250,7 @@ describe('control-plane/issue/service', () => {
     expect(server.issue.counts).to.include({ issued: 1, unavailable: 2 });
   });
 
-  it('T52 limits one pod and no other', async () => {
+  it('limits one pod and no other', async () => {
     let nowMs = 1_000_000;
     await open({ issue: { perMinute: 6, burst: 3, now: () => nowMs } });
     const tokenOf = (uid: string): string =>
@@ -267,7 +268,7 @@ describe('control-plane/issue/service', () => {
     expect(await outcome('a')).to.equal(STATUS.resourceExhausted);
   });
 
-  it('T52 asks nobody about a good token that is shown without measure', async () => {
+  it('does not ask about a good token that is shown without measure', async () => {
     let verified = 0;
     const verifyToken: VerifyToken = async (token) => {
       verified++;
@@ -282,7 +283,7 @@ describe('control-plane/issue/service', () => {
     expect((await ask(goodRequest(), { authorization: 'Bearer other' })).chain).to.have.length(1);
   });
 
-  it('T52 looks at no more bad tokens of an address where they come all at once', async () => {
+  it('looks at no more bad tokens of an address where they come all at once', async () => {
     let verified = 0;
     const judged: (() => void)[] = [];
     const verifyToken: VerifyToken = async () => {
@@ -298,7 +299,7 @@ describe('control-plane/issue/service', () => {
     await Promise.all(all);
   });
 
-  it('T52 writes no more lines about callers without a token than about bad ones', async () => {
+  it('writes no more lines about callers without a token than about bad ones', async () => {
     await open({ issue: { now: () => 1_000_000 } });
     const codes: number[] = [];
     for (let i = 0; i < BAD_TOKENS_BURST + 20; i++) {
@@ -314,7 +315,7 @@ describe('control-plane/issue/service', () => {
     expect(lines.filter(({ level }) => level === 'warn')).to.have.length(BAD_TOKENS_BURST);
   });
 
-  it('T52 stops looking at the tokens of an address that shows bad ones, for a while', async () => {
+  it('stops looking at the tokens of an address that shows bad ones, for a while', async () => {
     let nowMs = 1_000_000;
     let verified = 0;
     const verifyToken: VerifyToken = async (token) => {
@@ -334,15 +335,19 @@ describe('control-plane/issue/service', () => {
 });
 
 async function request(
-  wish: { name?: string; extensions?: x509.Extension[] },
+  options: { name?: string; extensions?: x509.Extension[] },
   algorithm: webcrypto.EcKeyGenParams = { name: 'ECDSA', namedCurve: 'P-256' },
 ): Promise<Buffer> {
   const keys = await webcrypto.subtle.generateKey(algorithm, true, ['sign', 'verify']);
-  const made = await x509.Pkcs10CertificateRequestGenerator.create({ ...wish, keys, signingAlgorithm: { name: 'ECDSA', hash: 'SHA-256' } });
+  const made = await x509.Pkcs10CertificateRequestGenerator.create({
+    ...options,
+    keys,
+    signingAlgorithm: { name: 'ECDSA', hash: 'SHA-256' },
+  });
   return Buffer.from(made.rawData);
 }
 
-/** A request whose key is a huge RSA modulus that nobody has generated: reading it must not cost arithmetic. */
+/** A request whose key is a huge RSA modulus that was never generated: reading it must not cost arithmetic. */
 async function rsaRequest(bits: number): Promise<Buffer> {
   const keys = await webcrypto.subtle.generateKey(
     { name: 'RSASSA-PKCS1-v1_5', modulusLength: 1024, publicExponent: new Uint8Array([1, 0, 1]), hash: 'SHA-256' },

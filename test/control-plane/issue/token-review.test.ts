@@ -1,4 +1,5 @@
-// Tokens by TokenReview: whom they speak for, what is refused (T49), what happens without an API server (T51) and under a flood (T52).
+// Tokens by TokenReview: which pods they speak for, what is refused, what happens without an API server and under a
+// flood.
 import { expect } from 'chai';
 import { MOST_REVIEWS, MOST_WAITING, REFUSED_FOR_MS, TokenReviewer } from '#control-plane/issue/token-review.ts';
 import { KubeError } from '#kube/api.ts';
@@ -38,7 +39,7 @@ describe('control-plane/issue: token-review', () => {
     reviewer = new TokenReviewer({ client: api, podOf: (key) => (key === 'shop/checkout-1' ? known : undefined), now: () => nowMs });
   });
 
-  it('tells whose token it is, asking with our audience', async () => {
+  it('finds the pod of a token, asking with our audience', async () => {
     const good = token();
     expect(await reviewer.verify(good)).to.deep.equal({ namespace: 'shop', serviceAccount: 'checkout', pod: 'checkout-1', uid: 'uid-1' });
     expect(api.asked).to.have.length(1);
@@ -66,7 +67,7 @@ describe('control-plane/issue: token-review', () => {
     });
   }
 
-  it('asks nobody about what cannot be a token of ours', async () => {
+  it('does not ask about what cannot be a token of ours', async () => {
     for (const bad of ['', 'garbage', 'a.b.c', token({ aud: ['vault'] }), token({ exp: 500 })]) {
       expect(await reviewer.verify(bad)).to.have.property('error');
     }
@@ -74,7 +75,7 @@ describe('control-plane/issue: token-review', () => {
   });
 
   describe('the pod', () => {
-    it('is asked of the API server when the watch has not told of it yet', async () => {
+    it('is asked of the API server when the watch has not shown it yet', async () => {
       known = undefined;
       api.put(POD, { metadata: { uid: 'uid-1' }, spec: { serviceAccountName: 'checkout' } });
       expect(await reviewer.verify(token())).to.include({ pod: 'checkout-1' });
@@ -107,7 +108,7 @@ describe('control-plane/issue: token-review', () => {
     expect(await reviewer.verify(token())).to.deep.equal({ error: 'connect ECONNREFUSED', unavailable: true });
     expect(reviewer.problem).to.equal('tokens cannot be verified, and no certificates issued: connect ECONNREFUSED');
     nowMs += 61_000;
-    expect(reviewer.problem, 'nobody asks any more').to.equal('');
+    expect(reviewer.problem, 'no caller asks any more').to.equal('');
     expect(await reviewer.verify(token())).to.include({ unavailable: true });
     expect(reviewer.problem).to.not.equal('');
     api.intercept = () => accepted();

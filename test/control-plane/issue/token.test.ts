@@ -1,15 +1,14 @@
-// The tokens of `weft run`, and the limit per pod.
+// The tokens of `weft run`.
 import { expect } from 'chai';
 import fc from 'fast-check';
-import { RateLimit } from '#control-plane/issue/rate-limit.ts';
 import { TokenIssuer } from '#control-plane/issue/token.ts';
 
-const wish = { namespace: 'shop', serviceAccount: 'checkout', pod: 'checkout-1', uid: 'u1', lifetimeMs: 3600_000 };
+const options = { namespace: 'shop', serviceAccount: 'checkout', pod: 'checkout-1', uid: 'u1', lifetimeMs: 3600_000 };
 
 describe('control-plane/issue/token', () => {
-  it('has the claims of a projected token and comes back as whom it was signed for', async () => {
+  it('has the claims of a projected token and comes back as the pod that it was signed for', async () => {
     const tokens = new TokenIssuer({ now: () => 1_800_000_000_000 });
-    const token = tokens.sign(wish);
+    const token = tokens.sign(options);
     const claims = JSON.parse(Buffer.from(token.split('.')[1]!, 'base64url').toString());
     expect(claims).to.deep.include({ aud: ['weft'], exp: 1_800_003_600, iat: 1_800_000_000, sub: 'system:serviceaccount:shop:checkout' });
     expect(claims['kubernetes.io']).to.deep.equal({
@@ -24,7 +23,7 @@ describe('control-plane/issue/token', () => {
   it('holds from its issue to its end', async () => {
     let nowMs = 1_800_000_000_500;
     const tokens = new TokenIssuer({ now: () => nowMs });
-    const token = tokens.sign({ ...wish, lifetimeMs: 10_000 });
+    const token = tokens.sign({ ...options, lifetimeMs: 10_000 });
     expect(await tokens.verify(token)).to.not.have.property('error');
     nowMs += 9_000;
     expect(await tokens.verify(token)).to.not.have.property('error');
@@ -36,7 +35,7 @@ describe('control-plane/issue/token', () => {
 
   it('takes no token with another letter in it, and never throws', async () => {
     const tokens = new TokenIssuer({ now: Date.now });
-    const token = tokens.sign(wish);
+    const token = tokens.sign(options);
     const decoded = (text: string): string =>
       text
         .split('.')
@@ -51,37 +50,5 @@ describe('control-plane/issue/token', () => {
       }),
     );
     await fc.assert(fc.asyncProperty(fc.string(), async (text) => void expect(await tokens.verify(text)).to.have.property('error')));
-  });
-});
-
-describe('control-plane/issue/rate-limit', () => {
-  it('gives the burst, then so many a minute, to each by itself', () => {
-    let nowMs = 0;
-    const limit = new RateLimit(60, 2, () => nowMs);
-    expect([limit.take('a'), limit.take('a'), limit.take('a'), limit.take('b')]).to.deep.equal([true, true, false, true]);
-    nowMs += 999;
-    expect(limit.take('a')).to.equal(false);
-    nowMs += 1;
-    expect(limit.take('a')).to.equal(true);
-    nowMs += 3600_000;
-    expect([limit.take('a'), limit.take('a'), limit.take('a')], 'no more than the burst is saved up').to.deep.equal([true, true, false]);
-  });
-
-  it('forgets those that have not asked for long when there are too many', () => {
-    const limit = new RateLimit(1, 1, () => 0);
-    limit.take('first');
-    for (let i = 0; i < 19_999; i++) limit.take(`pod-${i}`);
-    expect(limit.take('first'), 'still known').to.equal(false);
-    limit.take('one more');
-    expect(limit.take('pod-0'), 'forgotten').to.equal(true);
-    expect(limit.take('first'), 'asked lately').to.equal(false);
-  });
-
-  it('a clock that goes back gives nothing away', () => {
-    let nowMs = 1_000_000;
-    const limit = new RateLimit(60, 1, () => nowMs);
-    limit.take('a');
-    nowMs = 0;
-    expect(limit.take('a')).to.equal(false);
   });
 });

@@ -6,7 +6,7 @@ import type { Condition, StoredCondition } from '#objects/condition.ts';
 const stored = (condition: Condition): StoredCondition => ({ ...condition, lastTransitionTime: '2026-01-01T00:00:00Z' });
 
 describe('control-plane/lead: applied', () => {
-  it('says on how many of how many, and who refuses', () => {
+  it('says on how many of how many, and which refuse', () => {
     const says = (want: number, applied: number, ...pods: string[]) => {
       const rejected = pods.map((pod) => ({ pod, version: 'v', reason: 'bad\nregex' }));
       const condition = appliedCondition({ want, applied, rejected }, 4, 'weft-0');

@@ -57,7 +57,7 @@ describe('control-plane/lead: mesh-object', () => {
     await until(() => features() === SUPPORTED_FEATURES.length, 'the status is written again');
     const before = api.writes.length;
     api.put(MESH, ours({ spec: { controllerName: 'example.com/mesh' }, status: {} }));
-    await until(() => mesh.problem !== '', 'it is told that the object is of another');
+    await until(() => mesh.problem !== '', 'it is reported that the object is of another');
     expect(mesh.problem).to.include('example.com/mesh');
     expect(api.writes).to.have.length(before);
     mesh.stop();
@@ -81,7 +81,7 @@ describe('control-plane/lead: mesh-object', () => {
     api.intercept = () => undefined;
     await until(() => mesh.problem === '' && api.get(MESH)?.status !== undefined, 'all is well');
     api.put(MESH, ours({ spec: { controllerName: 'example.com/mesh' }, status: {} }));
-    await until(() => mesh.problem.includes('example.com/mesh'), 'it is told that the object is of another');
+    await until(() => mesh.problem.includes('example.com/mesh'), 'it is reported that the object is of another');
     mesh.lead(false);
     expect(mesh.problem).to.equal('');
     mesh.stop();

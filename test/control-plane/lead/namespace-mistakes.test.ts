@@ -4,13 +4,13 @@ import { namespaceMistakes } from '#control-plane/lead/namespace-mistakes.ts';
 import type { Namespace } from '#objects/namespace.ts';
 
 describe('control-plane/lead: namespace-mistakes', () => {
-  const told = (namespace: Namespace) => namespaceMistakes(namespace).map(({ message }) => message);
-  const inject = (value: string) => told({ metadata: { name: 'shop', labels: { 'weft.dev/inject': value } } });
+  const messages = (namespace: Namespace) => namespaceMistakes(namespace).map(({ message }) => message);
+  const inject = (value: string) => messages({ metadata: { name: 'shop', labels: { 'weft.dev/inject': value } } });
 
   it('says nothing of what is right or not ours', () => {
     expect([...inject('enabled'), ...inject('disabled')]).to.deep.equal([]);
-    expect(told({ metadata: { labels: { 'weft.dev/mtls': 'strict', 'istio-injection': 'yes' } } })).to.deep.equal([]);
-    expect(told({})).to.deep.equal([]);
+    expect(messages({ metadata: { labels: { 'weft.dev/mtls': 'strict', 'istio-injection': 'yes' } } })).to.deep.equal([]);
+    expect(messages({})).to.deep.equal([]);
   });
 
   for (const [value, meant] of [
@@ -30,12 +30,12 @@ describe('control-plane/lead: namespace-mistakes', () => {
 
   it('names what there is when nothing is near', () => {
     expect(inject('sidecar')[0]).to.include('it can be "enabled" or "disabled"');
-    expect(told({ metadata: { labels: { 'weft.dev/mtls': 'STRICT' } } })[0])
+    expect(messages({ metadata: { labels: { 'weft.dev/mtls': 'STRICT' } } })[0])
       .to.include('pods are permissive')
       .and.include('"strict"?');
   });
 
-  it('tells of annotations as well', () => {
+  it('reports annotations as well', () => {
     const annotations = { 'weft.dev/trace-sampling': '5', 'weft.dev/access-log': 'all', 'example.dev/other': '?' };
     expect(namespaceMistakes({ metadata: { name: 'shop', annotations } })).to.deep.equal([
       {

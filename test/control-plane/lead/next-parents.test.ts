@@ -1,7 +1,7 @@
 // The etiquette of status.parents: examples by name, and what must hold whatever stands there.
 import { expect } from 'chai';
 import fc from 'fast-check';
-import { APPLIED, MOST_CONDITIONS, MOST_PARENTS, nextParents, type WantedParent } from '#control-plane/lead/next-parents.ts';
+import { APPLIED, MOST_ENTRY_CONDITIONS, MOST_PARENTS, nextParents, type WantedParent } from '#control-plane/lead/next-parents.ts';
 import { CONTROLLER_NAME } from '#core/contract/names.ts';
 import type { Condition } from '#objects/condition.ts';
 import type { RouteParentEntry } from '#objects/route.ts';
@@ -122,11 +122,11 @@ describe('control-plane/lead: next-parents', () => {
     expect([parents!.length, left]).to.deep.equal([MOST_PARENTS, 1]);
     const crowded = entry(
       'a',
-      Array.from({ length: MOST_CONDITIONS - 1 }, (_, i) => condition(`example.com/C${i}`)),
+      Array.from({ length: MOST_ENTRY_CONDITIONS - 1 }, (_, i) => condition(`example.com/C${i}`)),
     );
     expect(next([crowded], wanted('a'))![0]!.conditions!.map(({ type }) => type))
       .to.include('Accepted')
-      .and.have.length(MOST_CONDITIONS);
+      .and.have.length(MOST_ENTRY_CONDITIONS);
   });
 
   describe('whatever stands there', () => {

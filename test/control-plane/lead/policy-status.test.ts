@@ -61,7 +61,7 @@ describe('control-plane/lead: policy-status', () => {
     writer.touch();
     expect(api.asked).to.have.length(0);
     writer.lead(true);
-    await until(() => writer.problem !== '', 'the refusal is told');
+    await until(() => writer.problem !== '', 'the refusal is reported');
     expect(writer.problem).to.equal('the status of XTelemetryPolicy shop/p cannot be written: forbidden');
     refused = false;
     await until(() => (api.get(PATH)!.status as { ancestors?: unknown[] } | undefined)?.ancestors?.length === 1, 'it is written');

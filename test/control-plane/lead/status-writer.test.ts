@@ -1,7 +1,8 @@
-// The writer of statuses: what it writes, when it does not, and what it does when others write or the API server refuses.
+// The writer of statuses: what it writes, when it does not, and what it does when others write or the API server
+// refuses.
 import { expect } from 'chai';
 import { StatusWriter } from '#control-plane/lead/status-writer.ts';
-import type { RouteState } from '#control-plane/program/assemble.ts';
+import type { RouteState } from '#control-plane/publish/standings.ts';
 import { CONTROLLER_NAME } from '#core/contract/names.ts';
 import { silentLogger } from '#core/program/log.ts';
 import { KubeError } from '#kube/api.ts';
@@ -65,7 +66,7 @@ describe('control-plane/lead: status-writer', () => {
     }) as GRPCRoute;
   }
 
-  /** The watch tells of this version. */
+  /** The watch shows this version. */
   function sees(route: GRPCRoute): void {
     routes = [route];
   }
@@ -84,7 +85,7 @@ describe('control-plane/lead: status-writer', () => {
   const entries = () => (api.get(CANARY) as GRPCRoute).status!.parents!;
   const echo = () => sees(structuredClone(api.get(CANARY)) as GRPCRoute);
 
-  it('T89 writes the verdict once, to the status alone, with the version that it saw', async () => {
+  it('writes the verdict once, to the status alone, with the version that it saw', async () => {
     await lead();
     expect(api.writes).to.have.length(1);
     expect(api.writes[0]).to.deep.include({
@@ -114,14 +115,14 @@ describe('control-plane/lead: status-writer', () => {
     expect(api.writes).to.have.length(1);
   });
 
-  it('does not write again before the watch has told of what it wrote', async () => {
+  it('does not write again before the watch has shown what it wrote', async () => {
     await lead();
     writer.touch();
     await pass(2000);
     expect(api.writes).to.have.length(1);
   });
 
-  it('T88 writes nothing unless it leads, also when it learns late that it does not', async () => {
+  it('writes nothing unless it leads, also when it learns late that it does not', async () => {
     writer.touch();
     await pass(1000);
     leading = false;
@@ -129,7 +130,7 @@ describe('control-plane/lead: status-writer', () => {
     expect(api.asked).to.have.length(0);
   });
 
-  it('T89 leaves routes alone that have no Service for a parent', async () => {
+  it('leaves routes alone that have no Service for a parent', async () => {
     states = [];
     sees(stored({ parents: [FOREIGN] }));
     await lead();
@@ -155,7 +156,7 @@ describe('control-plane/lead: status-writer', () => {
     expect(entries()[0]!.conditions![0]!.observedGeneration).to.equal(2);
   });
 
-  it('T89 begins anew with what another wrote meanwhile', async () => {
+  it('begins anew with what another wrote meanwhile', async () => {
     stored({ parents: [FOREIGN] });
     await lead();
     expect(api.asked.map(({ method }) => method)).to.deep.equal(['PUT', 'GET', 'PUT']);
@@ -198,7 +199,7 @@ describe('control-plane/lead: status-writer', () => {
     expect(writer.problem).to.equal('');
   });
 
-  it('tells once of a status that is refused for what it says, and tries seldom', async () => {
+  it('reports a status that is refused because of its content once, and tries seldom', async () => {
     api.intercept = () => {
       throw new KubeError('422 status.parents[0]: invalid', 422, 'Invalid');
     };
@@ -245,7 +246,7 @@ describe('control-plane/lead: status-writer', () => {
     expect(writer.counts.written).to.equal(1);
   });
 
-  it('tells when others have left no room', async () => {
+  it('reports that others have left no room', async () => {
     sees(stored({ parents: Array.from({ length: 32 }, (_, i) => ({ ...FOREIGN, parentRef: { name: `edge-${i}` } })) }));
     await lead();
     writer.touch();

@@ -4,8 +4,8 @@ import { request } from 'node:http';
 import { expect } from 'chai';
 import { Authority } from '#certs/authority.ts';
 import { ClusterProgram } from '#control-plane/program/cluster.ts';
-import type { StatusReport } from '#control-plane/view/status.ts';
 import { AUTHORITY_SECRET, TRUST_CONFIG_MAP } from '#core/contract/names.ts';
+import type { StatusView } from '#core/contract/view.ts';
 import { createLogger, type Logger, silentLogger } from '#core/program/log.ts';
 import { systemTimers, type Timers } from '#core/program/timers.ts';
 import { KINDS, KubeError } from '#kube/api.ts';
@@ -72,7 +72,7 @@ describe('control-plane/program: cluster', () => {
     });
   }
 
-  const report = async () => JSON.parse((await ask('/status')).body) as StatusReport;
+  const report = async () => JSON.parse((await ask('/status')).body) as StatusView;
 
   it('serves when it knows everything, makes the authority and writes what a leader writes', async () => {
     await program.start();
@@ -159,7 +159,7 @@ describe('control-plane/program: cluster', () => {
     await starting;
   });
 
-  it('T61 tells of an authority that ends, and when it has ended; then it is not ready', async () => {
+  it('reports an authority that ends, and when it has ended; then it is not ready', async () => {
     const pem = await Authority.generate({ trustDomain: 'test.local', now: Date.now, lifetimeMs: 20 * 24 * HOUR_MS });
     const base64 = (text: string) => Buffer.from(text).toString('base64');
     api.put(SECRET, { data: { 'tls.crt': base64(pem.certificate), 'tls.key': base64(pem.key) } });
@@ -168,17 +168,17 @@ describe('control-plane/program: cluster', () => {
     const after: Timers['after'] = (ms, then) => (ms >= HOUR_MS ? () => {} : systemTimers.after(ms >= 30_000 ? 20 : ms, then));
     program = programWith({ now: () => Date.now() + aheadMs, after });
     await program.start();
-    await until(() => eventsOf('AuthorityExpires').length > 0, 'it is told weeks before');
+    await until(() => eventsOf('AuthorityExpires').length > 0, 'it is reported weeks before');
     expect((await ask('/readyz')).status).to.equal(200);
     expect((await report()).problems.join()).to.match(/expires at/);
     aheadMs = 21 * 24 * HOUR_MS;
-    await until(() => eventsOf('AuthorityExpires').length > 1, 'it is told at the end');
+    await until(() => eventsOf('AuthorityExpires').length > 1, 'it is reported at the end');
     expect(eventsOf('AuthorityExpires')[1]).to.match(/expired at .*: no certificates are issued/);
     expect(await ask('/readyz')).to.include({ status: 503 });
     expect((await ask('/livez')).status).to.equal(200);
   });
 
-  it('T63 keeps its key in the Secret: not in the log, in other objects, or on a page', async () => {
+  it('keeps its key in the Secret: not in the log, in other objects, or on a page', async () => {
     const lines: string[] = [];
     const write = (line: string): void => void lines.push(line);
     program = programWith(systemTimers, createLogger({ level: 'debug', format: 'json', component: 'test', write, now: Date.now }));
@@ -187,7 +187,7 @@ describe('control-plane/program: cluster', () => {
     const key = Buffer.from(data['tls.key']!, 'base64').toString('utf8');
     // As a person might spoil it: the key where the certificate belongs.
     api.put(SECRET, { data: { 'tls.crt': data['tls.key'], 'tls.key': data['tls.crt'] } });
-    await until(() => eventsOf('AuthorityReplaced').length > 0, 'the trouble is told');
+    await until(() => eventsOf('AuthorityReplaced').length > 0, 'the trouble is reported');
     api.drop(SECRET);
     await until(() => eventsOf('AuthorityRestored').length > 0, 'it is restored');
     await until(() => api.get({ kind: KINDS.ConfigMap, namespace: 'shop', name: TRUST_CONFIG_MAP }) !== undefined, 'the roots are out');
@@ -200,14 +200,14 @@ describe('control-plane/program: cluster', () => {
       expect(text).to.not.include(secret);
   });
 
-  it('tells of a wrong label again where the namespace was made anew', async () => {
+  it('reports a wrong label again where the namespace was made anew', async () => {
     const odd = { kind: namespaceKind, name: 'odd' };
     await program.start();
     api.put(odd, { metadata: { uid: 'one', labels: { 'weft.dev/inject': 'true' } } });
-    await until(() => eventsOf('UnusableLabel').length === 1, 'it is told');
+    await until(() => eventsOf('UnusableLabel').length === 1, 'it is reported');
     api.drop(odd);
     api.put(odd, { metadata: { uid: 'two', labels: { 'weft.dev/inject': 'true' } } });
-    await until(() => eventsOf('UnusableLabel').length === 2, 'it is told again');
+    await until(() => eventsOf('UnusableLabel').length === 2, 'it is reported again');
   });
 
   it('writes its verdict on an XTelemetryPolicy, beside those of others', async () => {

@@ -1,10 +1,23 @@
-// Arguments and environment of the control plane: defaults, and mistakes that are told instead of passed over.
+// Arguments and environment of the control plane: defaults, and mistakes that are reported instead of passed over.
 import { expect } from 'chai';
-import { readSettings } from '#control-plane/program/settings.ts';
+import { readControlPlaneSettings } from '#control-plane/program/settings.ts';
+
+type Environment = Parameters<typeof readControlPlaneSettings>[1];
+
+function settingsOf(args: readonly string[], environment: Environment) {
+  const read = readControlPlaneSettings(args, environment);
+  if ('problems' in read) throw new Error(read.problems.join('\n'));
+  return read.settings;
+}
+
+function problemsOf(args: readonly string[], environment: Environment): readonly string[] {
+  const read = readControlPlaneSettings(args, environment);
+  return 'problems' in read ? read.problems : [];
+}
 
 describe('control-plane/program: settings', () => {
   it('has a default for everything', () => {
-    const settings = readSettings([], {});
+    const settings = settingsOf([], {});
     expect(settings).to.deep.equal({
       dir: undefined,
       secrets: undefined,
@@ -12,6 +25,10 @@ describe('control-plane/program: settings', () => {
       port: 15012,
       viewPort: 15014,
       trustDomain: 'cluster.local',
+      kubeconfig: undefined,
+      podNamespace: 'weft-system',
+      podName: undefined,
+      meshName: 'weft',
       leafLifetimeMs: undefined,
       strictReferenceGrants: false,
       defaultTraceSampling: 0.01,
@@ -19,7 +36,7 @@ describe('control-plane/program: settings', () => {
       logFormat: 'json',
     });
     const empty = { WEFT_HOST: '', WEFT_TRUST_DOMAIN: '', WEFT_LEAF_SECONDS: '', WEFT_LOG_LEVEL: '', WEFT_LOG_FORMAT: '' };
-    expect(readSettings([], empty)).to.deep.equal(settings);
+    expect(settingsOf([], empty)).to.deep.equal(settings);
   });
 
   it('arguments win over the environment', () => {
@@ -32,7 +49,7 @@ describe('control-plane/program: settings', () => {
       WEFT_LOG_LEVEL: 'off',
       WEFT_LOG_FORMAT: 'text',
     };
-    expect(readSettings(['--host', '127.0.0.1', '--port', '0', '--dir', 'd', '--secrets', 's'], environment)).to.include({
+    expect(settingsOf(['--host', '127.0.0.1', '--port', '0', '--dir', 'd', '--secrets', 's'], environment)).to.include({
       dir: 'd',
       secrets: 's',
       host: '127.0.0.1',
@@ -59,8 +76,22 @@ describe('control-plane/program: settings', () => {
     ['a format that is none', [], { WEFT_LOG_FORMAT: 'yaml' }, /json or text, not "yaml"/],
   ];
   for (const [what, args, environment, message] of MISTAKES) {
-    it(`tells of ${what}`, () => {
-      expect(readSettings(args, environment)).to.be.a('string').that.matches(message);
+    it(`reports ${what}`, () => {
+      const problems = problemsOf(args, environment);
+      expect(problems).to.have.length(1);
+      expect(problems[0]).to.be.a('string').that.matches(message);
     });
   }
+
+  it('names all mistakes at once', () => {
+    const environment = { WEFT_LEAF_SECONDS: '1', WEFT_LOG_FORMAT: 'yaml' };
+    const problems = problemsOf(['--port', 'x', '--secrets', 's'], environment);
+    expect(problems.map((problem) => problem.split(' ')[0])).to.deep.equal(['a', '--secrets', 'WEFT_LEAF_SECONDS', 'WEFT_LOG_FORMAT']);
+    expect(problemsOf(['--nothing'], { WEFT_LOG_LEVEL: 'loud' })).to.have.length(2);
+  });
+
+  it('takes the pod, the mesh and the kubeconfig from the environment', () => {
+    const environment = { WEFT_POD_NAME: 'weft-1', WEFT_POD_NAMESPACE: 'mesh', WEFT_MESH_NAME: 'east', KUBECONFIG: '/k' };
+    expect(settingsOf([], environment)).to.include({ podName: 'weft-1', podNamespace: 'mesh', meshName: 'east', kubeconfig: '/k' });
+  });
 });

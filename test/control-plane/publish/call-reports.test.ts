@@ -1,4 +1,5 @@
-// Traces that sidecars tell of: what is kept of what they say, over the wire and in the report, with a control plane that does not know of them too.
+// Traced calls that sidecars report: what is kept of what they say, over the wire and in the report, with a control
+// plane that does not know of them too.
 import { create, toBinary } from '@bufbuild/protobuf';
 import { expect } from 'chai';
 import { Authority } from '#certs/authority.ts';
@@ -132,7 +133,7 @@ describe('control-plane/publish: reported calls', () => {
     const calls = () =>
       statusReport(controlPlane, { replica: '', leader: true, trustDomain: '', missingKinds: [], problems: [], reflectors: [] }).calls;
 
-    it('shows them in the report, with who called, as long as the sidecar is there', async () => {
+    it('shows them in the report, with the caller, as long as the sidecar is there', async () => {
       const sidecar = (await connect()).hello('checkout-1', ['shop/payment']);
       const value = reportOf({ durationMs: 41 }, { service: 'shop/ledger:80' }, { kind: 'failed', grpcStatus: 14 });
       sidecar.send({ case: 'calls', value });

@@ -1,7 +1,7 @@
 // What each sidecar is sent and when: only what changed, only what it wants, the latest version once.
 import { create } from '@bufbuild/protobuf';
 import { expect } from 'chai';
-import { MOST_WANTS } from '#control-plane/publish/publisher.ts';
+import { MOST_WANTED } from '#control-plane/publish/wanted.ts';
 import { WorkloadSchema } from '#core/contract/gen/weft/v1/mesh_pb.ts';
 import { Shop } from './shop.ts';
 
@@ -43,7 +43,7 @@ describe('control-plane/publish', () => {
       ]);
     });
 
-    it('tells absent Services, once, and brings them when they are created', () => {
+    it('reports absent Services, once, and brings them when they are created', () => {
       const sidecar = shop.connect('a');
       sidecar.ack();
       sidecar.news();
@@ -82,7 +82,7 @@ describe('control-plane/publish', () => {
   });
 
   describe('a change', () => {
-    it('sends only what changed, and only to those whom it concerns', () => {
+    it('sends only what changed, and only to the sidecars that it concerns', () => {
       const user = shop.connect('a', { services: ['payment'] });
       const other = shop.connect('b', { services: ['ledger'] });
       for (const sidecar of [user, other]) {
@@ -175,7 +175,7 @@ describe('control-plane/publish', () => {
       expect(all.get('shop/payment')!.rejected).to.have.length(1);
     });
 
-    it('tells when a verdict on a route is another, though no sidecar sees a difference, and when a sidecar comes, answers and goes', () => {
+    it('reports when a verdict on a route is another, though no sidecar sees a difference, and when a sidecar comes, answers and goes', () => {
       shop.progress.length = 0;
       const sidecar = shop.connect('a');
       sidecar.ack();
@@ -188,23 +188,25 @@ describe('control-plane/publish', () => {
         shop.clock.pass(1000);
       }
       expect(shop.progress.splice(0)).to.deep.equal(['verdicts', 'verdicts']);
-      sidecar.connection.detach();
+      sidecar.subscriber.detach();
       expect(shop.progress).to.deep.equal(['standing']);
     });
 
     it('shows of a sidecar since when it is there, when it answered last, and until when it is certified', () => {
       const sidecar = shop.connect('a');
       const startMs = shop.clock.now();
-      const { subscriber } = sidecar.connection;
-      expect(subscriber).to.include({ connectedSinceMs: startMs, lastAckMs: 0, certificateNotAfterMs: 0 });
-      expect(subscriber.counts).to.deep.equal({ inForce: 0, pending: 1 + ADDRESSES.length });
+      const { subscriber } = sidecar;
+      expect(subscriber).to.include({ connectedSinceMs: startMs, certificateNotAfterMs: 0 });
+      expect(subscriber.delivery).to.include({ lastAckMs: 0 });
+      expect(subscriber.delivery.counts).to.deep.equal({ inForce: 0, pending: 1 + ADDRESSES.length });
       shop.clock.pass(50);
       sidecar.ack();
       shop.publisher.certified('shop', 'a', 7);
       shop.publisher.certified('shop', 'b', 9);
       shop.publisher.certified('shop', 'a', 5);
-      expect(subscriber).to.include({ lastAckMs: startMs + 50, certificateNotAfterMs: 7 });
-      expect(subscriber.counts).to.deep.equal({ inForce: 1 + ADDRESSES.length, pending: 0 });
+      expect(subscriber).to.include({ certificateNotAfterMs: 7 });
+      expect(subscriber.delivery).to.include({ lastAckMs: startMs + 50 });
+      expect(subscriber.delivery.counts).to.deep.equal({ inForce: 1 + ADDRESSES.length, pending: 0 });
     });
 
     it('leaves the others alone when one Service cannot be translated, and keeps its last good version', () => {
@@ -225,7 +227,7 @@ describe('control-plane/publish', () => {
     });
   });
 
-  describe('a burst (T84)', () => {
+  describe('a burst', () => {
     it('goes out at once at first and in at most 25 parts for 1,000 changes in 2 s; the last state arrives within a second', () => {
       const sidecar = shop.connect('a', { services: ['payment-v1'] });
       sidecar.ack();
@@ -252,7 +254,7 @@ describe('control-plane/publish', () => {
     });
   });
 
-  describe('a slow sidecar (T86)', () => {
+  describe('a slow sidecar', () => {
     it('has one response under way and gets the latest version of each resource after its ACK; others do not wait', () => {
       const slow = shop.connect('slow', { services: ['payment-v1', 'ledger'] });
       const quick = shop.connect('quick', { services: ['payment-v1'] });
@@ -285,7 +287,7 @@ describe('control-plane/publish', () => {
     });
   });
 
-  describe('a resource that the sidecar cannot use (T85)', () => {
+  describe('a resource that the sidecar cannot use', () => {
     it('is named in the state, not sent again, holds nothing else up, and is replaced by the next version', () => {
       const poisoned = shop.connect('a', { services: ['payment', 'ledger'] });
       const other = shop.connect('b', { services: ['payment'] });
@@ -333,7 +335,7 @@ describe('control-plane/publish', () => {
       expect(sidecar.news()).to.deep.equal(['-endpoints/shop/payment-v1']);
     });
 
-    it('keeps all endpoints of a sidecar that comes back with a version that nobody knows, until the newest is in force', () => {
+    it('keeps all endpoints of a sidecar that comes back with an unknown version, until the newest is in force', () => {
       const sidecar = shop.connect('a', { services: ['payment'] });
       sidecar.ack();
       const held = sidecar.responses[0]!.resources.map(({ name, version }) => ({
@@ -341,7 +343,7 @@ describe('control-plane/publish', () => {
         version: name.startsWith('service/') ? 'old' : version,
       }));
       held.push({ name: 'endpoints/shop/ledger', version: 'old' });
-      sidecar.connection.detach();
+      sidecar.subscriber.detach();
       const back = shop.connect('a', { services: ['payment'], held });
       expect(back.news()).to.deep.equal(['endpoints/shop/ledger', 'service/shop/payment']);
       back.ack();
@@ -410,7 +412,7 @@ describe('control-plane/publish', () => {
     it('does not count streams that are over', () => {
       const sidecar = shop.connect('a', { services: ['payment'] });
       sidecar.ack();
-      sidecar.connection.detach();
+      sidecar.subscriber.detach();
       expect(shop.publisher.appliedOn('service/shop/payment').want).to.equal(0);
       shop.set('payment', {});
       shop.clock.pass(1000);
@@ -440,7 +442,7 @@ describe('control-plane/publish', () => {
     it('ends a sidecar that wants more than there may be', () => {
       const sidecar = shop.connect('a');
       sidecar.ack();
-      sidecar.want(...Array.from({ length: MOST_WANTS }, (_, i) => `s${i}`));
+      sidecar.want(...Array.from({ length: MOST_WANTED }, (_, i) => `s${i}`));
       expect(sidecar.endings).to.deep.equal([]);
       sidecar.want('s1', 's2');
       expect(sidecar.endings).to.deep.equal([]);

@@ -1,7 +1,7 @@
 // A small mesh for the tests of publishing: Services by hand, a clock by hand, sidecars that can be slow.
 import { create } from '@bufbuild/protobuf';
-import { type Connection, type Ending, type Progress, Publisher } from '#control-plane/publish/publisher.ts';
-import type { Peer } from '#control-plane/publish/subscriber.ts';
+import { type Progress, Publisher } from '#control-plane/publish/publisher.ts';
+import type { Ending, Peer, Subscriber } from '#control-plane/publish/subscriber.ts';
 import type { Translation } from '#control-plane/translate/service.ts';
 import { AckSchema, HelloSchema, type Resource, type SubscribeResponse, TrustBundleSchema } from '#core/contract/gen/weft/v1/config_pb.ts';
 import {
@@ -53,7 +53,10 @@ export class HandClock implements Timers {
   }
 }
 
-/** `sends`: backends of its one rule as "name" or "name:weight"; none: no route. `consumer`: another rule for clients of that namespace. */
+/**
+ * `sends`: backends of its one rule as "name" or "name:weight"; none: no route. `consumer`: another rule for clients of
+ * that namespace.
+ */
 export interface Spec {
   readonly sends?: readonly string[];
   readonly consumer?: { readonly namespace: string; readonly sends: readonly string[] };
@@ -111,6 +114,7 @@ export class Shop {
       trust: () => create(TrustBundleSchema, { trustDomain: 'test', roots: [Buffer.from(this.roots)] }),
       onProgress: (what) => this.progress.push(what),
       timers: this.clock,
+      elapsedMs: () => performance.now(),
       log,
     });
   }
@@ -131,7 +135,7 @@ export class Shop {
     const sidecar = new FakeSidecar();
     const peer: Peer = { namespace, serviceAccount: 'default', pod };
     const wanted = services.map((name) => `shop/${name}`);
-    sidecar.connection = this.publisher.connect(peer, create(HelloSchema, { namespace, pod, services: wanted, held }), sidecar);
+    sidecar.subscriber = this.publisher.connect(peer, create(HelloSchema, { namespace, pod, services: wanted, held }), sidecar);
     return sidecar;
   }
 
@@ -152,9 +156,9 @@ export class Shop {
   }
 }
 
-/** The other end: keeps every response, answers when it is told to. */
+/** The other end: keeps every response, answers when a test asks for it. */
 export class FakeSidecar {
-  connection!: Connection;
+  subscriber!: Subscriber;
   readonly responses: SubscribeResponse[] = [];
   readonly endings: Ending[] = [];
   readonly inForce = new Map<string, Resource>();
@@ -166,10 +170,12 @@ export class FakeSidecar {
 
   end(ending: Ending): void {
     this.endings.push(ending);
-    this.connection.detach();
+    this.subscriber.detach();
   }
 
-  /** What came since the last look: names, `-name` for removals, `?key` for absent Services. In the order of the wire. */
+  /**
+   * What came since the last look: names, `-name` for removals, `?key` for absent Services. In the order of the wire.
+   */
   news(): string[] {
     const fresh = this.responses.slice(this.seen);
     this.seen = this.responses.length;
@@ -186,11 +192,11 @@ export class FakeSidecar {
     for (const resource of response.resources) if (!Object.hasOwn(rejected, resource.name)) this.inForce.set(resource.name, resource);
     for (const name of response.removed) this.inForce.delete(name);
     const rejections = Object.entries(rejected).map(([name, reason]) => ({ name, reason }));
-    this.connection.acknowledge(create(AckSchema, { nonce: response.nonce, rejected: rejections }));
+    this.subscriber.acknowledge(create(AckSchema, { nonce: response.nonce, rejected: rejections }));
   }
 
   want(...names: string[]): void {
-    this.connection.want(names.map((name) => `shop/${name}`));
+    this.subscriber.want(names.map((name) => `shop/${name}`));
   }
 
   held(): { name: string; version: string }[] {

@@ -11,10 +11,10 @@ import {
   type SubscribeResponse,
 } from '#core/contract/gen/weft/v1/config_pb.ts';
 
-// An IP address is no server name (RFC 6066); who the server is, its SPIFFE id says.
+// An IP address is no server name (RFC 6066 §3); the SPIFFE id names the server.
 const SERVER_NAME = { 'grpc.ssl_target_name_override': 'weft-control-plane' };
 
-/** A sidecar's end of the stream by hand: answers each response unless told not to. */
+/** A sidecar's end of the stream by hand: answers each response unless a test says otherwise. */
 export class Sidecar {
   readonly responses: SubscribeResponse[] = [];
   readonly inForce = new Map<string, Resource>();

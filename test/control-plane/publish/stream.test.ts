@@ -1,11 +1,12 @@
-// A whole control plane on loopback, real mTLS and grpc-js clients: change a manifest's object, see what each sidecar gets.
+// A whole control plane on loopback, real mTLS and grpc-js clients: change a manifest's object, see what each sidecar
+// gets.
 import { EventEmitter } from 'node:events';
 import { status } from '@grpc/grpc-js';
 import { expect } from 'chai';
 import { Authority } from '#certs/authority.ts';
 import { type ControlPlane, ControlPlaneStartError, startControlPlane } from '#control-plane/program/assemble.ts';
-import { MOST_WANTS } from '#control-plane/publish/publisher.ts';
-import { configHandlers, REFUSALS_TOLD_BURST } from '#control-plane/publish/serve.ts';
+import { configHandlers, REFUSALS_LOGGED_BURST } from '#control-plane/publish/serve.ts';
+import { MOST_WANTED } from '#control-plane/publish/wanted.ts';
 import type { Service, Workload } from '#core/contract/gen/weft/v1/mesh_pb.ts';
 import { type Logger, silentLogger } from '#core/program/log.ts';
 import { systemTimers, type Timers } from '#core/program/timers.ts';
@@ -91,7 +92,7 @@ describe('control-plane: the configuration stream over mTLS', () => {
     return open(await certify(issuer, namespace, serviceAccount));
   }
 
-  it('tells a sidecar anew what annotations of its pod, of its namespace and of a route say about telemetry', async () => {
+  it('sends a sidecar anew what annotations of its pod, of its namespace and of a route say about telemetry', async () => {
     const annotated = (object: KubeObject, annotations: Record<string, string>): KubeObject => ({
       ...object,
       metadata: { ...object.metadata, annotations },
@@ -120,7 +121,7 @@ describe('control-plane: the configuration stream over mTLS', () => {
     await sidecar.until(() => ofRule() === undefined);
   });
 
-  it('tells a sidecar anew what XTelemetryPolicies say, as they, Services, endpoints and grants change', async () => {
+  it('sends a sidecar anew what XTelemetryPolicies say, as they, Services, endpoints and grants change', async () => {
     const target = (kind: string, name: string) => ({ group: '', kind, name });
     const policy = (name: string, targetRef: object, numerator: number) =>
       ({
@@ -203,7 +204,7 @@ describe('control-plane: the configuration stream over mTLS', () => {
     expect(sidecar.responses[4]!.removed).to.deep.equal(['endpoints/shop/payment-v1']);
   });
 
-  it('shows in the routes on how many sidecars they are in force, and who refuses them', async () => {
+  it('shows in the routes on how many sidecars they are in force, and which refuse them', async () => {
     const good = (await connect()).hello('checkout-1', ['shop/payment']);
     const poisoned = (await connect('other')).hello('other-1', ['shop/payment']);
     poisoned.rejects.add('service/shop/payment');
@@ -224,7 +225,7 @@ describe('control-plane: the configuration stream over mTLS', () => {
     expect(poisoned.responses[2]!.resources.map(({ name }) => name)).to.deep.equal(['endpoints/shop/payment-v1']);
   });
 
-  it('tells an absent Service, and brings it when it is created', async () => {
+  it('reports an absent Service, and brings it when it is created', async () => {
     const sidecar = (await connect()).hello('checkout-1', ['shop/later']);
     await sidecar.until(() => sidecar.responses.length === 1);
     expect(sidecar.responses[0]!.absent).to.deep.equal(['shop/later']);
@@ -299,7 +300,7 @@ describe('control-plane: the configuration stream over mTLS', () => {
     expect(controlPlane.publisher.sidecars()).to.have.length(0);
   });
 
-  describe('refuses (T91)', () => {
+  describe('refuses', () => {
     it('a peer without a certificate, or with one of another authority', async () => {
       const anonymous = open(null).hello('checkout-1');
       expect(await anonymous.code()).to.equal(status.UNAUTHENTICATED);
@@ -318,7 +319,7 @@ describe('control-plane: the configuration stream over mTLS', () => {
       expect(await (await connect()).hello('').code()).to.equal(status.INVALID_ARGUMENT);
       expect(await (await connect()).hello('a').hello('a').code()).to.equal(status.INVALID_ARGUMENT);
       expect(await (await connect()).hello('a', ['x'.repeat(1000)]).code()).to.equal(status.INVALID_ARGUMENT);
-      const many = Array.from({ length: MOST_WANTS + 1 }, (_, i) => `shop/s${i}`);
+      const many = Array.from({ length: MOST_WANTED + 1 }, (_, i) => `shop/s${i}`);
       expect(await (await connect()).hello('a', many).code()).to.equal(status.RESOURCE_EXHAUSTED);
       expect(
         await (await connect())
@@ -342,9 +343,9 @@ describe('control-plane: the configuration stream over mTLS', () => {
         (subscribe as (call: unknown) => void)(Object.assign(call, { getPeer: () => peer }));
       };
       for (let i = 0; i < 1000; i++) refused(`10.0.0.1:${i}`);
-      expect(warned).to.equal(REFUSALS_TOLD_BURST);
+      expect(warned).to.equal(REFUSALS_LOGGED_BURST);
       refused('fd00::1:5');
-      expect(warned, 'of another address it is told').to.equal(REFUSALS_TOLD_BURST + 1);
+      expect(warned, 'of another address it is logged').to.equal(REFUSALS_LOGGED_BURST + 1);
     });
 
     it('bytes that are no message, and goes on serving', async () => {
@@ -355,7 +356,7 @@ describe('control-plane: the configuration stream over mTLS', () => {
     });
   });
 
-  it('takes nobody in once it is closed, also not who had connected before', async () => {
+  it('takes no sidecar in once it is closed, not even one that had connected before', async () => {
     const identify = () =>
       ({
         ok: true,

@@ -6,20 +6,21 @@ import { networkInterfaces } from 'node:os';
 import { expect } from 'chai';
 import { Authority } from '#certs/authority.ts';
 import { type ControlPlane, startControlPlane } from '#control-plane/program/assemble.ts';
-import { MOST_CONNECTIONS, startView, type View } from '#control-plane/view/server.ts';
-import type { Surroundings } from '#control-plane/view/status.ts';
+import { MOST_CONNECTIONS, startView } from '#control-plane/view/server.ts';
+import type { StatusAround } from '#control-plane/view/status.ts';
 import { VERSION } from '#core/contract/version.ts';
+import type { HttpPort } from '#core/program/http-port.ts';
 import { silentLogger } from '#core/program/log.ts';
 import { parseExposition } from '#test/support/exposition.ts';
 import { until } from '../../support/until.ts';
 
 describe('control-plane/view', () => {
   let controlPlane: ControlPlane;
-  let view: View;
+  let view: HttpPort;
   let ready: true | string = true;
 
   const problems: string[] = [];
-  const around = (): Surroundings => ({
+  const around = (): StatusAround => ({
     replica: 'weft-0',
     leader: true,
     trustDomain: 'test.local',
@@ -37,7 +38,7 @@ describe('control-plane/view', () => {
       objects: [{ apiVersion: 'v1', kind: 'Service', metadata: { name: 'payment', namespace: 'shop' } }],
       log: silentLogger,
     });
-    view = await startView({ host: '127.0.0.1', port: 0, controlPlane: () => controlPlane, ready: () => ready, around });
+    view = await startView({ host: '127.0.0.1', port: 0, serving: () => controlPlane, ready: () => ready, around });
   });
 
   after(async () => {
@@ -99,7 +100,7 @@ describe('control-plane/view', () => {
     problems.pop();
   });
 
-  it('answers a probe though somebody fills the port with idle connections, and holds no more than so many', async () => {
+  it('answers a probe though a caller fills the port with idle connections, and holds no more than so many', async () => {
     const idle = Array.from({ length: MOST_CONNECTIONS + 20 }, () => connect(view.port, '127.0.0.1').on('error', () => {}));
     await Promise.all(idle.slice(-10).map((socket) => (socket.connecting ? once(socket, 'connect') : undefined)));
     expect(await ask('/livez')).to.include({ status: 200 });
@@ -108,13 +109,13 @@ describe('control-plane/view', () => {
     for (const socket of idle) socket.destroy();
   });
 
-  it('T64 shows to other machines probes and metrics, and nothing else', async function () {
+  it('shows to other machines probes and metrics, and nothing else', async function () {
     const address = Object.values(networkInterfaces())
       .flat()
       .find((one) => one !== undefined && !one.internal && one.family === 'IPv4')?.address;
-    // A machine without any network has nobody to hide from.
+    // A machine without any network has no caller to hide from.
     if (address === undefined) return this.skip();
-    const around64 = { host: '0.0.0.0', port: 0, controlPlane: () => controlPlane, ready: () => true as const, around };
+    const around64 = { host: '0.0.0.0', port: 0, serving: () => controlPlane, ready: () => true as const, around };
     const exposed = await startView(around64);
     const statusOf = (host: string, path: string, method = 'GET'): Promise<number> =>
       new Promise((resolve, reject) => {

@@ -5,7 +5,7 @@ import {
   ACCESS_FLAGS,
   type AccessValue,
   LONGEST_ACCESS_LOG,
-  MOST_CONDITIONS,
+  MOST_FILTER_CONDITIONS,
   matchesAccessLog,
   parseAccessLog,
 } from '#core/contract/access-filter.ts';
@@ -163,7 +163,7 @@ describe('core/access-filter', () => {
     ['method=**', '"method=**": * may only stand at the beginning and at the end'],
     ['a'.repeat(LONGEST_ACCESS_LOG + 1), 'has 513 characters, at most 512 are allowed'],
     [
-      Array(MOST_CONDITIONS + 1)
+      Array(MOST_FILTER_CONDITIONS + 1)
         .fill('errors')
         .join(','),
       'has 17 conditions, at most 16 are allowed',

@@ -1,4 +1,4 @@
-// Lists of ports: what people may write, and what they are told when it is wrong.
+// Lists of ports: what people may write, and the messages about what is wrong.
 import { expect } from 'chai';
 import fc from 'fast-check';
 import { formatPortRanges, includesPort, parsePortRanges } from '#core/contract/port-ranges.ts';

@@ -1,4 +1,4 @@
-// T53: the validator of a peer's certificate, on good ones, bad ones and octets that are none.
+// The validator of a peer's certificate, on good ones, bad ones and octets that are none.
 import { expect } from 'chai';
 import fc from 'fast-check';
 import { LARGEST_CERTIFICATE, validateSvid } from '#core/contract/svid.ts';
@@ -16,7 +16,7 @@ describe('core/contract: svid', () => {
   });
 
   for (const { name, wish, expect: expected } of SVID_TABLE) {
-    it(`T53 ${name}: ${expected}`, async () => {
+    it(`judges ${name}: ${expected}`, async () => {
       const verdict = validateSvid((await craft(authority, wish)).der, at);
       expect(verdict.ok ? 'ok' : verdict.reason).to.equal(expected);
     });
@@ -34,14 +34,14 @@ describe('core/contract: svid', () => {
     });
   });
 
-  it('T54 wants the identity that it was told, path case and all', () => {
+  it('takes the expected identity only, path case and all', () => {
     expect(validateSvid(good.der, { ...at, expectedIdentity: CHECKOUT })).to.include({ ok: true });
     for (const other of [CHECKOUT.replace('checkout', 'Checkout'), `${CHECKOUT}2`, CHECKOUT.slice(0, -1), '']) {
       expect(validateSvid(good.der, { ...at, expectedIdentity: other })).to.deep.equal({ ok: false, reason: 'identity mismatch' });
     }
   });
 
-  it('T60 forgives a clock that is late by less than two minutes', async () => {
+  it('forgives a clock that is late by less than two minutes', async () => {
     const { der } = await craft(authority, { notBefore: new Date(at.nowMs), notAfter: new Date(at.nowMs + 60_000) });
     expect(validateSvid(der, { ...at, nowMs: at.nowMs - 90_000 })).to.include({ ok: true });
     expect(validateSvid(der, { ...at, nowMs: at.nowMs - 600_000 })).to.deep.equal({ ok: false, reason: 'not yet valid' });

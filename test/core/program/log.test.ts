@@ -1,7 +1,8 @@
 // The logger: one line per event whatever the fields hold.
 import { expect } from 'chai';
 import fc from 'fast-check';
-import { createLogger, isLogLevel, type LogFormat, type LogLevel } from '#core/program/log.ts';
+import { isLogLevel, type LogLevel } from '#core/contract/log-levels.ts';
+import { createLogger, type LogFormat } from '#core/program/log.ts';
 
 function collect(format: LogFormat, level: LogLevel = 'debug') {
   const lines: string[] = [];

@@ -1,4 +1,5 @@
-// GET /metrics over real sockets: always new to those who ask now and then, shared by a crowd, and not held for those who do not read.
+// GET /metrics over real sockets: always new to a scrape now and then, shared by many at once, and not kept for readers
+// that are stuck.
 import http from 'node:http';
 import net, { type AddressInfo } from 'node:net';
 import { expect } from 'chai';
@@ -75,7 +76,7 @@ describe('metrics page of a program', () => {
     return state;
   }
 
-  it('is written anew for those who ask now and then, in the format that they ask for', async () => {
+  it('is written anew for a scrape now and then, in the format that it asks for', async () => {
     for (let i = 1; i <= 20; i++) {
       expect((await get()).body).to.contain(`written ${i}\n`);
       monotonicMs += 1000;
@@ -91,7 +92,7 @@ describe('metrics page of a program', () => {
     expect(await get('HEAD')).to.deep.include({ body: '', length });
   });
 
-  it('is shared by a hundred who ask at once: writing takes a twentieth of the time, after a burst of 50 ms', async () => {
+  it('is shared by a hundred scrapes at once: writing takes a twentieth of the time, after a burst of 50 ms', async () => {
     write = (out) => {
       monotonicMs += 20;
       out.add([gauge('written', 'Times.', written)]);
@@ -107,7 +108,7 @@ describe('metrics page of a program', () => {
     expect(written).to.equal(4);
   });
 
-  it('cuts off those who do not read, and meanwhile keeps a few pages at most for all of them', async () => {
+  it('cuts off readers that are stuck, and meanwhile keeps a few pages at most for all of them', async () => {
     write = (out) => out.family('a', 'gauge', LARGE);
     const hanging: { closed: boolean }[] = [];
     for (let i = 0; i < MOST_PAGES + 4; i++) hanging.push(await hang());

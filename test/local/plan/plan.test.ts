@@ -5,7 +5,7 @@ import { planMesh, workloadOf } from '#local/plan/plan.ts';
 import { endpointSlices, podObject } from '#local/plan/services.ts';
 import { deployment, manifest, service, settings } from './shop.ts';
 
-describe('run/plan: pods', () => {
+describe('local/plan: pods', () => {
   it('makes one pod per replica, with names that are the same in every run', () => {
     const input = [deployment('payment-v1', { app: 'payment' }, {}, 2), deployment('payment-v2', { app: 'payment' })];
     const names = planMesh(input, settings).pods.map((pod) => pod.name);
@@ -61,7 +61,7 @@ describe('run/plan: pods', () => {
   });
 });
 
-describe('run/plan: addresses', () => {
+describe('local/plan: addresses', () => {
   it('gives each pod its own addresses, by number', () => {
     const { pods } = planMesh([deployment('a', { app: 'a' }, {}, 2)], settings);
     expect(pods.map((pod) => [pod.podAddress, pod.appAddress])).to.deep.equal([
@@ -91,7 +91,7 @@ describe('run/plan: addresses', () => {
   });
 });
 
-describe('run/plan: services', () => {
+describe('local/plan: services', () => {
   it('gives a cluster IP to a Service without one, and to no other', () => {
     const { services } = planMesh(
       [
@@ -161,7 +161,7 @@ describe('run/plan: services', () => {
   });
 });
 
-describe('run/plan: what a sidecar is told', () => {
+describe('local/plan: the workload that a sidecar receives', () => {
   it('listens for every port of its pod and for every Service of the mesh', () => {
     const input = [
       service('payment', { app: 'payment' }),
@@ -195,11 +195,11 @@ describe('run/plan: what a sidecar is told', () => {
       const template = { metadata: { ...metadata, ...(annotations && { annotations }) }, spec };
       return planMesh([{ object: { ...object, spec: { ...object.spec, template } }, file: '/manifests/all.yaml' }], settings);
     };
-    const told = (plan: ReturnType<typeof planWith>) => workloadOf(plan.pods[0], plan, [namespace], settings).telemetry!;
+    const telemetry = (plan: ReturnType<typeof planWith>) => workloadOf(plan.pods[0], plan, [namespace], settings).telemetry!;
     const plain = planWith();
     const logged = planWith({ 'weft.dev/access-log': 'all' });
-    expect(told(plain)).to.include({ traceSampling: 0.05, accessLog: '' });
-    expect(told(logged)).to.include({ traceSampling: 0.05, accessLog: 'all' });
+    expect(telemetry(plain)).to.include({ traceSampling: 0.05, accessLog: '' });
+    expect(telemetry(logged)).to.include({ traceSampling: 0.05, accessLog: 'all' });
     expect(logged.pods[0].revision).to.equal(plain.pods[0].revision);
     expect(planWith({ 'weft.dev/access-log': 'all', 'weft.dev/mtls': 'strict' }).pods[0].revision).to.not.equal(plain.pods[0].revision);
   });
@@ -211,8 +211,8 @@ describe('run/plan: what a sidecar is told', () => {
   });
 });
 
-describe('run/plan: containers', () => {
-  it('publishes the Services as variables that lead to the own sidecar', () => {
+describe('local/plan: containers', () => {
+  it('publishes the Services as variables that lead to the pod’s own sidecar', () => {
     const { pods } = planMesh(
       [service('payment-v1', { app: 'a' }), service('db', undefined, {}, {}, { namespace: 'data' }), deployment('a', { app: 'a' })],
       settings,

@@ -11,7 +11,7 @@ import { NO_GUARD } from '#local/process/guard.ts';
 import { LineSplitter, LONGEST_LINE } from '#local/process/lines.ts';
 import { type Exit, type Launch, Supervised } from '#local/process/supervised.ts';
 
-/** A zombie counts as gone: where nobody reaps orphans it stays in the table for ever. */
+/** A zombie counts as gone: where no init process reaps orphans it stays in the table for ever. */
 const alive = (pid: number): boolean => {
   const { stdout } = spawnSync('ps', ['-o', 'stat=', '-p', String(pid)], { encoding: 'utf8' });
   return stdout.trim() !== '' && !stdout.startsWith('Z');
@@ -42,7 +42,7 @@ function shell(script: string, more: Partial<Launch> = {}) {
   return { supervised, lines, exits, pids };
 }
 
-describe('run/process: backoff', () => {
+describe('local/process: backoff', () => {
   it('doubles from 0.2 s to 10 s, and starts over after a healthy run', () => {
     const waits = [nextBackoffMs(0, 5)];
     while (waits.at(-1)! < LAST_BACKOFF_MS) waits.push(nextBackoffMs(waits.at(-1)!, 5));
@@ -52,7 +52,7 @@ describe('run/process: backoff', () => {
   });
 });
 
-describe('run/process: lines', () => {
+describe('local/process: lines', () => {
   it('joins chunks, drops carriage returns, keeps the rest for the end and cuts what never ends', () => {
     const lines: string[] = [];
     const splitter = new LineSplitter((line) => lines.push(line));
@@ -65,7 +65,7 @@ describe('run/process: lines', () => {
   });
 });
 
-describe('run/process: supervised', () => {
+describe('local/process: supervised', () => {
   it('passes lines on, reports the exit with the last errors, and starts again', async () => {
     const { supervised, lines, exits, pids } = shell('echo out; echo err >&2; exit 3');
     supervised.start();
@@ -133,10 +133,10 @@ describe('run/process: supervised', () => {
   });
 });
 
-describe('run/process: guard', () => {
+describe('local/process: guard', () => {
   it('ends the groups and removes the directory when the runner is killed', async () => {
     const directory = mkdtempSync(join(tmpdir(), 'weft-guard-test-'));
-    const module = new URL('#local/process/guard.ts', import.meta.url).href;
+    const module = import.meta.resolve('#local/process/guard.ts');
     // A runner of its own with two groups, of which one has ended by itself.
     const program = `
       import { spawn, spawnSync } from 'node:child_process';

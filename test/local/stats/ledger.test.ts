@@ -7,7 +7,7 @@ import { parseStats } from '#local/stats/snapshot.ts';
 import { newTally, percentileMs, successShare } from '#local/stats/tally.ts';
 import { series } from './series.ts';
 
-describe('run/stats: ledger', () => {
+describe('local/stats: ledger', () => {
   const counts = (ledger: Ledger) => ledger.totals().map((row) => row.tally.count);
 
   it('adds differences of cumulative counters, over pods', () => {
@@ -73,7 +73,7 @@ describe('run/stats: ledger', () => {
   });
 });
 
-describe('run/stats: tally', () => {
+describe('local/stats: tally', () => {
   it('finds percentiles in unsorted, sparse buckets', () => {
     const tally = { ...newTally(), latency: new Map([[10, 1], [1, 98], [100, 1]]) }; // biome-ignore format: a table
     expect([0.5, 0.98, 0.99, 1].map((q) => percentileMs(tally, q))).to.deep.equal([1, 1, 10, 100]);
@@ -93,8 +93,8 @@ describe('run/stats: tally', () => {
   });
 });
 
-describe('run/stats: snapshot', () => {
-  it('reads an answer and refuses what is none', () => {
+describe('local/stats: snapshot', () => {
+  it('reads an answer of /stats and refuses anything else', () => {
     expect(parseStats(JSON.stringify({ series: [series(3)] }))).to.deep.equal([series(3)]);
     for (const body of ['', 'null', '{}', '[]', '{"series":1}']) expect(parseStats(body), body).to.equal(undefined);
   });

@@ -1,7 +1,7 @@
 // One row of a sidecar's counters, for tests.
-import type { StatsSeries } from '#local/stats/snapshot.ts';
+import type { ReadSeries } from '#local/stats/snapshot.ts';
 
-export function series(count: number, more: Partial<StatsSeries> = {}): StatsSeries {
+export function series(count: number, more: Partial<ReadSeries> = {}): ReadSeries {
   return {
     direction: 'outbound',
     caller: 'shop/checkout',

@@ -8,7 +8,7 @@ import { series } from './series.ts';
 
 const seen = (letter: string, ms: number, endedMs: number) => ({ traceId: letter.repeat(32), ms, endedMs });
 
-describe('run/stats: traces', () => {
+describe('local/stats: traces', () => {
   it('takes the slower of two calls, unless it is long ago, and the newer failure', () => {
     const slow = seen('a', 90, 1000);
     const fast = seen('b', 10, 1000 + RECENT_MS);
@@ -37,7 +37,7 @@ describe('run/stats: traces', () => {
     expect(ledger.lastSecond().rows[0].traces).to.deep.equal({});
   });
 
-  it('reads them from sidecars that tell of them, and passes over what is none', () => {
+  it('reads them from sidecars that report them, and passes over what is no trace', () => {
     const read = (more: object) => parseStats(JSON.stringify({ series: [{ ...series(1), ...more }] }))![0];
     const slow = seen('a', 1.5, 2);
     expect(read({ failed: { ...slow, code: 'Strange' } }).failed!.code).to.equal(2);

@@ -7,7 +7,7 @@ import { Authority } from '#certs/authority.ts';
 import { type IssueRequest, type IssueResponse, IssueResponseSchema } from '#core/contract/gen/weft/v1/certificates_pb.ts';
 import { TrustBundleSchema } from '#core/contract/gen/weft/v1/config_pb.ts';
 import { systemTimers } from '#core/program/timers.ts';
-import { Credentials, type CredentialsSettings } from '#sidecar/control/credentials.ts';
+import { Credentials, type CredentialsDeps } from '#sidecar/control/credentials.ts';
 import type { Leaf } from '#sidecar/control/leaf.ts';
 import { craft, craftAuthority } from '../../support/craft-certificate.ts';
 import { type IssuingServer, recordingLogger, startIssuingServer, TRUST_DOMAIN } from '../../support/issuing-server.ts';
@@ -33,7 +33,7 @@ describe('sidecar/control: credentials', () => {
     server = credentials = null;
   });
 
-  function newCredentials(at: IssuingServer, wish: Partial<CredentialsSettings> = {}): Credentials {
+  function newCredentials(at: IssuingServer, deps: Partial<CredentialsDeps> = {}): Credentials {
     credentials = new Credentials({
       controlPlane: { host: at.host, port: at.port },
       tokenFile: at.tokenFile(),
@@ -41,7 +41,7 @@ describe('sidecar/control: credentials', () => {
       trustDomain: TRUST_DOMAIN,
       timers: systemTimers,
       random: Math.random,
-      ...wish,
+      ...deps,
     });
     return credentials;
   }
@@ -208,8 +208,8 @@ describe('sidecar/control: credentials', () => {
     const root = await craftAuthority();
     const good = await craft(root);
     const expired = await craft(root, { notBefore: new Date(Date.now() - 7_200_000), notAfter: new Date(Date.now() - 3_600_000) });
-    const answer = (wish: MessageInitShape<typeof IssueResponseSchema>): IssueResponse =>
-      create(IssueResponseSchema, { chain: [good.der], roots: [root.der], trustDomain: TRUST_DOMAIN, identity: IDENTITY, ...wish });
+    const answer = (fields: MessageInitShape<typeof IssueResponseSchema>): IssueResponse =>
+      create(IssueResponseSchema, { chain: [good.der], roots: [root.der], trustDomain: TRUST_DOMAIN, identity: IDENTITY, ...fields });
     const cases: readonly [IssueResponse, string][] = [
       [answer({}), 'it is for another key'],
       [answer({ chain: [] }), 'malformed certificate'],

@@ -9,8 +9,9 @@ import { Authority, toPem } from '#certs/authority.ts';
 import { Certificates, IssueRequestSchema, type IssueResponse, IssueResponseSchema } from '#core/contract/gen/weft/v1/certificates_pb.ts';
 import { Config, type SubscribeResponse, SubscribeResponseSchema } from '#core/contract/gen/weft/v1/config_pb.ts';
 import { systemTimers, type Timers } from '#core/program/timers.ts';
-import { GrpcConnection, GrpcError, LARGEST_MESSAGE, STATUS } from '#sidecar/control/grpc-call.ts';
+import { GrpcConnection } from '#sidecar/control/grpc-call.ts';
 import { newSecureContext } from '#sidecar/control/leaf.ts';
+import { GrpcError, LARGEST_MESSAGE, STATUS } from '#sidecar/link/grpc-stream.ts';
 import { TRUST_DOMAIN } from '../../support/issuing-server.ts';
 
 type Handler = (stream: http2.ServerHttp2Stream) => void;

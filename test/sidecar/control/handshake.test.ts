@@ -126,7 +126,7 @@ describe('mTLS between sidecars', () => {
           cleanup.push(() => stream.destroy());
           resolve(stream);
         },
-        onError: (error, detail) => resolve(`${error.label}: ${detail}`),
+        onError: (failure, detail) => resolve(`${failure}: ${detail}`),
       }),
     );
 

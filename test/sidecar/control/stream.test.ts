@@ -6,6 +6,7 @@ import {
   type Ack,
   type CallReport,
   type Hello,
+  RejectionSchema,
   type Resource,
   ResourceSchema,
   type SubscribeRequest,
@@ -17,7 +18,8 @@ import {
 import { PodAddressSchema, ServiceSchema } from '#core/contract/gen/weft/v1/mesh_pb.ts';
 import { systemTimers } from '#core/program/timers.ts';
 import { Credentials } from '#sidecar/control/credentials.ts';
-import { ConfigStream, type Refused } from '#sidecar/control/stream.ts';
+import { applyResources, type ResourceTakers } from '#sidecar/control/resources.ts';
+import { ConfigStream } from '#sidecar/control/stream.ts';
 import { type Call, type IssuingServer, recordingLogger, startIssuingServer, TRUST_DOMAIN } from '../../support/issuing-server.ts';
 
 /** What the test's control plane sees, one item after the other. */
@@ -42,6 +44,15 @@ class Inbox<T> {
   }
 }
 
+/** Takes all that comes and does nothing with it. */
+const TAKERS: Omit<ResourceTakers, 'trust'> = {
+  workload: { take: () => {} },
+  endpoints: { take: () => {}, remove: () => {} },
+  service: { take: () => {}, remove: () => {} },
+  pod: { take: () => {} },
+  address: { take: () => {}, remove: () => {} },
+};
+
 const service = (name: string, version: string): Resource =>
   create(ResourceSchema, {
     name: `service/shop/${name}`,
@@ -56,7 +67,7 @@ describe('sidecar/control: stream', () => {
   let calls: Inbox<Call>;
   let requests: Inbox<SubscribeRequest['message']>;
   let applied: { resources: string[]; removed: string[] }[];
-  let refuse: readonly Refused[];
+  let refuse: readonly { name: string; version: string; reason: string }[];
   const { log, lines } = recordingLogger();
   const more: IssuingServer[] = [];
 
@@ -82,6 +93,7 @@ describe('sidecar/control: stream', () => {
       trustBundleFile: server.trustBundleFile,
       trustDomain: TRUST_DOMAIN,
     });
+    const takers: ResourceTakers = { ...TAKERS, trust: { take: (bundle) => credentials.setTrust(bundle) } };
     stream = new ConfigStream({
       ...shared,
       credentials,
@@ -90,7 +102,7 @@ describe('sidecar/control: stream', () => {
       pod: 'checkout-1',
       apply: (resources, removed) => {
         applied.push({ resources: resources.map(({ name, version }) => `${name}@${version}`), removed: [...removed] });
-        return refuse;
+        return [...applyResources(takers, resources, removed), ...refuse.map((rejection) => create(RejectionSchema, rejection))];
       },
     });
   });

@@ -1,7 +1,7 @@
 // Endpoints that break off, refuse, go away or answer wrongly: the client sees a status of the table, never success (T18, T28-T31, T34, T35, T43, T93).
 import { expect } from 'chai';
 import { EJECTION_MAX_MS } from '#sidecar/balance/endpoint-set.ts';
-import { CONNECT_TIMEOUT } from '#sidecar/forward/errors.ts';
+import { CONNECT_TIMEOUT, DIAL_ERRORS } from '#sidecar/forward/errors.ts';
 import {
   CANCEL,
   DATA,
@@ -314,7 +314,10 @@ describe('endpoints that fail', () => {
           setImmediate(() => onError(CONNECT_TIMEOUT, 'no TCP connection'));
           return () => {};
         }
-        return dial(endpoint, '', { tlsClientContext: () => null, trustDomain: () => '' }, proxy.clock, Date.now, { onOpen, onError });
+        return dial(endpoint, '', { tlsClientContext: () => null, trustDomain: () => '' }, proxy.clock, Date.now, {
+          onOpen,
+          onError: (failure, detail) => onError(DIAL_ERRORS[failure], detail),
+        });
       },
     });
     proxy.setEndpoints('payment', [servers[0].port, dead]);

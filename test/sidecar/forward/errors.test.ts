@@ -11,7 +11,7 @@ import {
   type ProxyError,
 } from '#sidecar/forward/errors.ts';
 import { DATA, GOAWAY, HEADERS, PROTOCOL_ERROR, REFUSED_STREAM, RST_STREAM } from '#sidecar/http2/codes.ts';
-import { inboundPort } from '#sidecar/inbound/inbound.ts';
+import { inboundPort } from '#sidecar/inbound/peer-identity.ts';
 import { backend, emptyTable, type ProxyOptions, portOf, ref, rule, TestProxy } from '#test/support/proxy.ts';
 import { answering, codeOf, data, grpcAnswer, headerOf, headers, RawPeer, RawServer, request, reset } from '#test/support/raw-peer.ts';
 import { until } from '#test/support/until.ts';

@@ -2,7 +2,6 @@
 import net from 'node:net';
 import { expect } from 'chai';
 import { MtlsMode } from '#core/contract/gen/weft/v1/mesh_pb.ts';
-import { silentLogger } from '#core/program/log.ts';
 import { PREFACE } from '#sidecar/http2/codes.ts';
 import { Inbound, MOST_IDLE_PORTS } from '#sidecar/inbound/inbound.ts';
 import type { ByteStream } from '#sidecar/link/byte-stream.ts';
@@ -26,7 +25,6 @@ describe('Inbound', () => {
       proxyFor: () => surroundings.proxy,
       credentials: { tlsServerContext: () => null, tlsClientContext: () => null, trustDomain: () => 'cluster.local' },
       connections,
-      log: silentLogger,
       wallClock: Date.now,
       workload: () => ({ namespace: 'shop', name: 'payment' }),
       mtls: () => mtls,

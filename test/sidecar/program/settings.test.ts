@@ -1,6 +1,6 @@
 // The sidecar's environment: defaults that change nothing for a mesh without pods, what injection sets, and all mistakes at once.
 import { expect } from 'chai';
-import { readSettings } from '#sidecar/program/settings.ts';
+import { readSidecarSettings } from '#sidecar/program/settings.ts';
 
 const LEAST = {
   WEFT_CONTROL_PLANE: 'weft-control-plane.weft-system.svc:15012',
@@ -11,13 +11,13 @@ const LEAST = {
 };
 
 function settingsOf(env: Record<string, string>) {
-  const read = readSettings({ ...LEAST, ...env });
+  const read = readSidecarSettings({ ...LEAST, ...env });
   if ('problems' in read) throw new Error(read.problems.join('; '));
   return read.settings;
 }
 
 function problemsOf(env: Record<string, string>): string[] {
-  const read = readSettings(env);
+  const read = readSidecarSettings(env);
   return 'problems' in read ? read.problems : [];
 }
 

@@ -72,7 +72,7 @@ affinity:
 {{- end }}
 {{- end }}
 
-{{/* Who the pods run as: the "restricted" Pod Security Standard. */}}
+{{/* The user and rights of the pods: the "restricted" Pod Security Standard. */}}
 {{- define "weft.podSecurity" -}}
 securityContext:
   runAsNonRoot: true
@@ -90,7 +90,7 @@ securityContext:
     drop: [ALL]
 {{- end }}
 
-{{/* Environment that tells a program which pod it runs in. */}}
+{{/* Environment that names the pod that a program runs in. */}}
 {{- define "weft.podEnvironment" -}}
 - name: WEFT_POD_NAME
   valueFrom:

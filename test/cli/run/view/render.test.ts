@@ -5,7 +5,7 @@ import { COLOURED, PLAIN } from '#cli/print/style.ts';
 import { bar, clockText, harmless, latencyText, rateText, shareText, truncate, widthOf } from '#cli/print/words.ts';
 import { makeReport } from '#cli/run/report.ts';
 import { logLine } from '#cli/run/view/log-line.ts';
-import { type MeshState, renderPlain, renderView, shortBackend } from '#cli/run/view/render.ts';
+import { type MeshView, renderPlain, renderView, shortBackend } from '#cli/run/view/render.ts';
 import { liveScreen } from '#cli/run/view/screen.ts';
 import { Ledger } from '#local/stats/ledger.ts';
 import { methodRows } from '#local/stats/rows.ts';
@@ -32,7 +32,7 @@ function traced(): Ledger {
   return ledger;
 }
 
-function state(more: Partial<MeshState> = {}): MeshState {
+function state(more: Partial<MeshView> = {}): MeshView {
   return {
     directory: 'examples/shop',
     uptimeSeconds: 62,
@@ -167,8 +167,8 @@ describe('run/view: render', () => {
   });
 });
 
-describe('run/view: words', () => {
-  it('says numbers as people do', () => {
+describe('run/view: numbers and lines', () => {
+  it('writes numbers as people do', () => {
     expect([0, 0.4, 9.96, 201.4, 1234].map(rateText)).to.deep.equal(['0/s', '0.4/s', '10.0/s', '201/s', '1.2k/s']);
     expect([null, 0.5, 12.34, 123.4, 1500].map(latencyText)).to.deep.equal(['–', '0.50 ms', '12.3 ms', '123 ms', '1.5 s']);
     expect([null, 0, 0.001, 0.9, 0.99999, 1].map(shareText)).to.deep.equal(['–', '0 %', '0.1 %', '90.0 %', '99.9 %', '100 %']);

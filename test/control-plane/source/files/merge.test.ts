@@ -40,7 +40,7 @@ describe('control-plane/source: merge', () => {
     expect(inForce(mended)).to.deep.equal(['a:{"ports":[{"port":81}]}', 'b:{"ports":[{"port":82}]}']);
   });
 
-  it('keeps only the object that is broken when it can be told which that is', () => {
+  it('keeps only the object that is broken when it is known which that is', () => {
     const text = `apiVersion: v1\nkind: Service\nmetadata: {name: a}\nspec: []\n`;
     const contents = read(read(good, text, 0), text, REMOVAL_GRACE_MS);
     expect(inForce(contents)).to.deep.equal([A]);

@@ -6,7 +6,7 @@ import os from 'node:os';
 import path from 'node:path';
 import { expect } from 'chai';
 import fc from 'fast-check';
-import { type LineWriter, MOST_ACCESS_CHARS, MOST_LOG_CHARS, newLineWriter } from '#sidecar/observe/access-log/line-writer.ts';
+import { LineWriter, MOST_ACCESS_CHARS, MOST_LOG_CHARS } from '#sidecar/observe/access-log/line-writer.ts';
 
 /** A reader that takes as many octets as it is told, and time that passes when it is told. */
 class Reader {
@@ -21,7 +21,7 @@ class Reader {
   readonly writer: LineWriter;
 
   constructor(whileAsleep: (reader: Reader) => void = () => {}) {
-    this.writer = newLineWriter({
+    this.writer = new LineWriter({
       write: (octets, from) => this.take(octets, from),
       timers: {
         now: () => this.nowMs,

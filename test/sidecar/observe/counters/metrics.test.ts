@@ -3,23 +3,25 @@ import { readFileSync } from 'node:fs';
 import { expect } from 'chai';
 import fc from 'fast-check';
 import { Exposition } from '#core/program/exposition.ts';
-import type { CallTrace } from '#sidecar/forward/ended-call.ts';
+import type { CallTrace } from '#sidecar/forward/trace.ts';
 import { MAX_LABELS } from '#sidecar/observe/counters/counters.ts';
-import { type Gauges, SidecarMetrics } from '#sidecar/observe/counters/metrics.ts';
+import { type MetricSources, SidecarMetrics } from '#sidecar/observe/counters/metrics.ts';
 import type { SeriesKey } from '#sidecar/observe/counters/request-series.ts';
 import { endedCall } from '../../../support/ended-call.ts';
 import { named, type Parsed, parseExposition } from '../../../support/exposition.ts';
 
-const GAUGES: Gauges = {
+const SOURCES: MetricSources = {
   version: '1.2.3',
-  certificateNotAfterMs: 1_800_000_000_000,
-  connectedToControlPlane: true,
-  connects: 2,
-  resources: 7,
-  rejectedResources: 2,
-  rejections: 3,
-  lastAppliedMs: 1_700_000_000_000,
-  configAgeSeconds: 4,
+  nowMs: 1_700_000_004_000,
+  certificate: { notAfterMs: 1_800_000_000_000 },
+  stream: {
+    connected: true,
+    connects: 2,
+    versions: Object.fromEntries(['a', 'b', 'c', 'd', 'e', 'f', 'g'].map((name) => [`service/shop/${name}`, 'v1'])),
+    rejected: { 'service/shop/a': 'bad', 'service/shop/b': 'bad' },
+    rejections: 3,
+    lastResponseMs: 1_700_000_000_000,
+  },
   downstreamConnections: 3,
   ejectedEndpoints: new Map([['shop/payment:80', 1]]),
   accessLines: { accessWritten: 5, accessDropped: 6 },
@@ -42,7 +44,7 @@ const BEGAN_MS = 1_700_000_000_000;
 
 function pageOf(metrics: SidecarMetrics, format: 'text' | 'openmetrics' = 'text'): Parsed {
   const out = new Exposition(format);
-  metrics.write(out, GAUGES);
+  metrics.write(out, SOURCES);
   return parseExposition(out.toString(), format);
 }
 
@@ -100,7 +102,7 @@ describe('metrics page', () => {
     const metrics = newMetrics();
     metrics.proxyErrors.add('no_route');
     metrics.proxyErrors.add('no_route');
-    metrics.retries = 9;
+    metrics.retries.add(9);
     metrics.streamResets.add('client', 'CANCEL');
     metrics.streamResets.add('endpoint', 'connection');
     metrics.ejections.add({ backend: 'shop/payment:80', reason: 'failures' });
@@ -249,7 +251,7 @@ describe('budget of the metrics page', () => {
       for (let grpcStatus = 0; grpcStatus <= 16; grpcStatus++) series.ended(endedCall({ grpcStatus }));
     }
     const out = new Exposition('text');
-    metrics.write(out, GAUGES);
+    metrics.write(out, SOURCES);
     const samples = out
       .toString()
       .split('\n')

@@ -1,0 +1,129 @@
+// What one sidecar wants: Services with the endpoints that their rules need, and IP addresses.
+import { parseResourceName, podResourceName, serviceResourceName } from '#core/contract/resource-names.ts';
+import type { Catalogue } from './catalogue.ts';
+import { NeededEndpoints } from './needed-endpoints.ts';
+
+/**
+ * Services and addresses that one sidecar may want. It never wants as many (sidecar/control/wants.ts,
+ * sidecar/outbound/pod-addresses.ts): with a lower bound it could not come back.
+ */
+export const MOST_WANTED = 20_000;
+
+type Presence = 'there' | 'absent' | 'reported absent';
+
+export class Wanted {
+  private readonly catalogue: Catalogue;
+  private readonly namespace: string;
+  private readonly touched: (name: string) => void;
+  private readonly services = new Map<string, Presence>();
+  /** Those of `services` that are 'absent': the sidecar waits to hear it. */
+  private readonly absent = new Set<string>();
+  private readonly addresses = new Set<string>();
+  private readonly endpoints: NeededEndpoints;
+
+  /**
+   * @param namespace the sidecar's
+   * @param touched is called with the names of resources that may be others for this sidecar
+   */
+  constructor(catalogue: Catalogue, namespace: string, touched: (name: string) => void) {
+    this.catalogue = catalogue;
+    this.namespace = namespace;
+    this.touched = touched;
+    this.endpoints = new NeededEndpoints((key) => touched(serviceResourceName('endpoints', key)));
+  }
+
+  /** Services that it has asked for or was given because its siblings use them. */
+  keys(): Iterable<string> {
+    return this.services.keys();
+  }
+
+  get size(): number {
+    return this.services.size + this.addresses.size;
+  }
+
+  has(key: string): boolean {
+    return this.services.has(key);
+  }
+
+  hasAddress(address: string): boolean {
+    return this.addresses.has(address);
+  }
+
+  needsEndpoints(key: string): boolean {
+    return this.endpoints.has(key);
+  }
+
+  /** Whether there is room for these. */
+  hasRoomFor(keys: readonly string[], addresses: readonly string[]): boolean {
+    if (this.size + keys.length + addresses.length <= MOST_WANTED) return true;
+    const fresh = new Set(keys.filter((key) => !this.services.has(key)));
+    return this.size + fresh.size + addresses.length <= MOST_WANTED;
+  }
+
+  add(keys: Iterable<string>): void {
+    for (const key of keys) if (!this.services.has(key)) this.look(key);
+  }
+
+  addAddresses(addresses: Iterable<string>): void {
+    for (const address of addresses) {
+      this.addresses.add(address);
+      this.touched(podResourceName(address));
+    }
+  }
+
+  dropAddress(address: string): void {
+    this.addresses.delete(address);
+  }
+
+  /** A Service was translated anew (or came, or went). */
+  noteService(key: string): void {
+    this.touched(serviceResourceName('address', key));
+    if (this.services.has(key)) this.look(key);
+    if (this.endpoints.has(key)) this.touched(serviceResourceName('endpoints', key));
+  }
+
+  /**
+   * The sidecar runs a version of this resource that needs these endpoints; none: it no longer has it, or it needs
+   * none.
+   */
+  runs(name: string, needs: readonly string[]): void {
+    this.endpoints.set('running', name, needs);
+  }
+
+  /**
+   * What a sidecar brings along. A version that is not the newest may need any of the endpoints that it holds.
+   * @param held resource → version
+   */
+  assumeRunning(held: ReadonlyMap<string, string>): void {
+    const parsed = [...held.keys()].map(parseResourceName);
+    const any = parsed.flatMap((name) => (name?.kind === 'endpoints' ? [name.key] : []));
+    for (const name of parsed) {
+      if (name?.kind !== 'service') continue;
+      const resourceName = serviceResourceName('service', name.key);
+      const newest = this.catalogue.service(name.key, this.namespace);
+      this.runs(resourceName, newest?.resource.version === held.get(resourceName) ? newest!.needs : any);
+    }
+  }
+
+  /** Services that do not exist and have not been reported yet; they count as reported. */
+  takeAbsent(): string[] {
+    const keys = [...this.absent];
+    for (const key of keys) this.services.set(key, 'reported absent');
+    this.absent.clear();
+    return keys;
+  }
+
+  /** Takes a wanted Service as it is now. */
+  private look(key: string): void {
+    const newest = this.catalogue.service(key, this.namespace);
+    this.endpoints.set('newest', key, newest?.needs ?? []);
+    this.touched(serviceResourceName('service', key));
+    if (newest !== null) {
+      this.services.set(key, 'there');
+      this.absent.delete(key);
+    } else if (this.services.get(key) !== 'reported absent') {
+      this.services.set(key, 'absent');
+      this.absent.add(key);
+    }
+  }
+}

@@ -1,0 +1,97 @@
+// The endpoint's answer on its way to the client: complete only when its end was seen and, for gRPC, its status.
+import type { HeaderBlock } from '../http/header-block.ts';
+import type { HeaderSource } from '../http/header-source.ts';
+import { CANCEL, errorName, NO_ERROR } from '../http2/codes.ts';
+import type { ResetCause } from '../http2/stream.ts';
+import { type Answering, type Call, type Sent, UNSENT } from './call.ts';
+import { breakOff, finish, noteError, statusOfReset } from './ending.ts';
+import * as errors from './errors.ts';
+import { editWhole, responseSource, touchesVarying } from './plan.ts';
+import { dropRest } from './reply.ts';
+
+const NO_STATUS = 'the response ended without a grpc-status';
+
+/** Forwards a header section of the response; the final one commits the call to this attempt. */
+export function answerHeaders(call: Call, state: Sent, block: HeaderBlock, endStream: boolean): void {
+  const { template } = block;
+  const { down } = call;
+  const edits = call.variant!.backend.responseEdits;
+  let source: HeaderSource;
+  let varying = block.varying;
+  if (edits !== null && touchesVarying(varying, edits)) ({ source, varying } = editWhole(block, edits));
+  else source = responseSource(template, edits);
+  if (template.status < 200) return down.connection.sendHeaders(down, source, varying, false);
+  const { endpoint, startMs, up } = state;
+  const { grpc } = template;
+  call.state = { at: 'answering', endpoint, startMs, up, answerMs: call.deps.clock.nowMs - startMs, grpc };
+  call.httpStatus = template.status;
+  const missing = endStream && grpc && template.grpcStatus < 0;
+  down.connection.sendHeaders(down, source, varying, endStream && !missing);
+  if (missing) endWithStatus(call, template.status === 200 ? errors.INTERNAL : errors.grpcStatusOfHttp(template.status), NO_STATUS);
+  else if (endStream) answered(call, template.grpcStatus);
+}
+
+/** Forwards buf[start, end) of the response's body. */
+export function answerData(call: Call, { up, grpc }: Answering, buf: Buffer, start: number, end: number, endStream: boolean): void {
+  const missing = endStream && grpc;
+  call.responseBytes += end - start;
+  const { down } = call;
+  const sent = down.connection.sendData(down, buf, start, end, endStream && !missing);
+  up.connection.credit(up, sent);
+  if (missing) endWithStatus(call, errors.INTERNAL, NO_STATUS);
+  else if (endStream) answered(call, -1);
+}
+
+/** Forwards the response's trailers, which end it. */
+export function answerTrailers(call: Call, { grpc }: Answering, { template, varying }: HeaderBlock): void {
+  if (grpc && template.grpcStatus < 0) return endWithStatus(call, errors.INTERNAL, NO_STATUS);
+  const { down } = call;
+  down.connection.sendTrailers(down, template.source, varying);
+  answered(call, template.grpcStatus);
+}
+
+/** The endpoint's stream was reset after the response had begun. */
+export function resetAnswering(call: Call, state: Answering, code: number, cause: ResetCause): void {
+  const { clock, random, stats } = call.deps;
+  // The endpoint's account is settled here: the time until it broke off counts, not that until it began to answer.
+  call.variant!.upstream.set.onEnd(state.endpoint, clock.nowMs - state.startMs, true, clock.nowMs, random);
+  call.state = UNSENT;
+  stats.reset('endpoint', cause === 'peer' ? errorName(code) : cause);
+  const lost = cause === 'connection' || cause === 'stalled';
+  const status = statusOfReset(code, cause);
+  noteError(call, lost ? errors.CONNECTION_LOST : errors.UPSTREAM_RESET);
+  if (state.grpc) return endWithStatus(call, status, lost ? 'the connection to the endpoint broke' : 'the endpoint reset the stream');
+  finish(call, status, true);
+  breakOff(call, lost ? CANCEL : code);
+}
+
+/** The call's deadline passed after the response had begun. */
+export function expireAnswering(call: Call, { up, grpc }: Answering): void {
+  up.connection.reset(up, CANCEL);
+  noteError(call, errors.DEADLINE);
+  if (grpc) return endWithStatus(call, errors.DEADLINE.grpc, 'deadline exceeded');
+  finish(call, errors.DEADLINE.grpc, false);
+  breakOff(call, CANCEL);
+}
+
+/** Ends a response whose headers were sent with trailers of ours. */
+function endWithStatus(call: Call, status: number, message: string): void {
+  const { down } = call;
+  down.connection.sendTrailers(down, errors.TRAILERS[status], [errors.messageField(message)]);
+  answered(call, status);
+}
+
+/** The response was forwarded to its end. @param grpcStatus -1: the response has none */
+function answered(call: Call, grpcStatus: number): void {
+  const { httpStatus, state } = call;
+  const status = grpcStatus >= 0 ? grpcStatus : statusWithout(httpStatus, call.plan!.grpc);
+  finish(call, status, status === errors.UNAVAILABLE || httpStatus >= 502);
+  // The endpoint answered before it had the whole request: the rest is not needed (RFC 9113 §8.1).
+  if (state.at === 'answering' && !state.up.closed && !state.up.localClosed) state.up.connection.reset(state.up, NO_ERROR);
+  dropRest(call.down);
+}
+
+/** The gRPC status that stands for an HTTP status without one. */
+function statusWithout(httpStatus: number, grpc: boolean): number {
+  return httpStatus === 200 || (httpStatus < 400 && !grpc) ? 0 : errors.grpcStatusOfHttp(httpStatus);
+}

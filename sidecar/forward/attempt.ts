@@ -1,0 +1,112 @@
+// One attempt to get a call to an endpoint, and the next one where the call surely was not processed.
+import type { EndpointState } from '../balance/endpoint-state.ts';
+import { type Field, makeField } from '../http/field.ts';
+import type { HeaderSource } from '../http/header-source.ts';
+import { errorName, REFUSED_STREAM } from '../http2/codes.ts';
+import type { Connection } from '../http2/connection.ts';
+import type { ResetCause } from '../http2/stream.ts';
+import { type Call, type Sent, UNSENT, type Waiting } from './call.ts';
+import { formatGrpcTimeout } from './deadlines.ts';
+import { refuse, refuseStream, statusOfReset } from './ending.ts';
+import * as errors from './errors.ts';
+import { editWhole, seriesOf } from './plan.ts';
+
+/** Attempts of one call; a further one is only made when the one before surely was not processed (gRFC A6). */
+const MAX_ATTEMPTS = 4;
+
+/** Picks an endpoint of the call's backend and sends the call there as soon as there is a connection. */
+export function attempt(call: Call): void {
+  const { deps, tried } = call;
+  const { upstream } = call.variant!;
+  call.attempts++;
+  const { nowMs } = deps.clock;
+  const endpoint = tried === null ? upstream.set.pick(deps.random, nowMs) : upstream.set.pickOther(tried, deps.random, nowMs);
+  if (endpoint === null) return refuse(call, errors.NO_ENDPOINTS, `${upstream.ref.key} has no ready endpoints`);
+  call.lastEndpoint = endpoint;
+  upstream.set.onStart(endpoint);
+  if (call.series === null) {
+    call.series = seriesOf(call.plan!, call.variant, endpoint.identity !== '', deps.stats);
+    call.series.inFlight++;
+  }
+  const pool = deps.upstreams.poolOf(endpoint);
+  const connection = pool.acquire();
+  if (connection !== null) return send(call, connection, endpoint, nowMs);
+  call.state = { at: 'waiting', endpoint, startMs: nowMs };
+  pool.wait(call);
+}
+
+/** Sends the request on a connection with room for it. @param startMs start of the attempt */
+export function send(call: Call, connection: Connection, endpoint: EndpointState, startMs: number): void {
+  const { block, request } = call;
+  const variant = call.variant!;
+  let source: HeaderSource = variant.source;
+  let { varying } = block;
+  if (variant.editsVarying) ({ source, varying } = editWhole(block, variant.backend.requestEdits!));
+  if (call.wheelSlot >= 0 && call.deps.clock.nowMs - call.startMs >= 1) varying = withRemainingTime(call, varying);
+  if (call.trace !== null) varying = call.trace.outgoing(varying);
+  const up = connection.open(call, source, varying, request.bare);
+  call.state = { at: 'sent', endpoint, startMs, up };
+  if (block.template.method === 'HEAD') up.head = true;
+  request.sendKept(up);
+}
+
+/** There is no connection to the endpoint. */
+export function notConnected(call: Call, state: Waiting, error: errors.ProxyError, detail: string): void {
+  const failed = state.endpoint;
+  const { set } = call.variant!.upstream;
+  const { clock, random } = call.deps;
+  setTried(call, failed);
+  set.onCancel(failed);
+  set.onConnectFailure(failed, clock.nowMs, random);
+  // The one endpoint that is left may be a new one: the one that failed has left then.
+  const { endpoints } = set;
+  if (call.attempts < MAX_ATTEMPTS && (endpoints.length > 1 || (endpoints.length === 1 && endpoints[0] !== failed)))
+    return retry(call, error.label);
+  // Another sidecar takes a refused stream as unprocessed and tries another endpoint, where an error would end the call.
+  if (call.deps.refuseUnprocessed) return refuseStream(call, error);
+  refuse(call, error, detail);
+}
+
+/** The stream of the attempt was reset before the response began. @param processed the endpoint may have begun to process the call */
+export function resetUnanswered(call: Call, state: Sent, code: number, cause: ResetCause, processed: boolean): void {
+  const { clock, random, stats } = call.deps;
+  const { upstream } = call.variant!;
+  setTried(call, state.endpoint);
+  upstream.set.onEnd(state.endpoint, clock.nowMs - state.startMs, true, clock.nowMs, random);
+  const reason = cause === 'peer' ? errorName(code) : cause;
+  stats.reset('endpoint', reason);
+  if (!processed && call.attempts < MAX_ATTEMPTS && call.request.rewind()) return retry(call, reason);
+  const error = errorOfReset(code, cause);
+  refuse(call, error, `${upstream.ref.key}: ${error.label}`, statusOfReset(code, cause));
+}
+
+function errorOfReset(code: number, cause: ResetCause): errors.ProxyError {
+  switch (cause) {
+    case 'connection':
+    case 'stalled':
+      return errors.CONNECTION_LOST;
+    case 'malformed':
+      return errors.BAD_RESPONSE;
+    case 'peer':
+      return code === REFUSED_STREAM ? errors.REFUSED : errors.UPSTREAM_RESET;
+  }
+}
+
+/** The attempt is over without an answer. */
+function setTried(call: Call, endpoint: EndpointState): void {
+  call.state = UNSENT;
+  if (call.tried === null) call.tried = [endpoint];
+  else call.tried.push(endpoint);
+}
+
+/** @param reason why the attempt before failed */
+function retry(call: Call, reason: string): void {
+  call.deps.stats.retried();
+  call.trace?.retried(call.deps.clock.nowMs, call.lastEndpoint!.key, reason);
+  attempt(call);
+}
+
+function withRemainingTime(call: Call, varying: readonly Field[]): readonly Field[] {
+  const leftMs = Math.max(0, call.deadlineMs - call.deps.clock.nowMs);
+  return varying.map((field) => (field.name === 'grpc-timeout' ? makeField(field.name, formatGrpcTimeout(leftMs), false, 0) : field));
+}

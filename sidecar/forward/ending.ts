@@ -1,0 +1,91 @@
+// How a call ends: answered by ourselves, refused, broken off; and what is settled at every end.
+import { CANCEL, INTERNAL_ERROR, NO_ERROR, REFUSED_STREAM } from '../http2/codes.ts';
+import type { ResetCause } from '../http2/stream.ts';
+import { type Call, type CallState, ENDED } from './call.ts';
+import * as errors from './errors.ts';
+import { seriesOf } from './plan.ts';
+import { reply } from './reply.ts';
+
+/** Answers with an error of ours; no response has begun. @param grpcStatus if it is another than the error's own */
+export function refuse(call: Call, error: errors.ProxyError, message: string, grpcStatus = error.grpc): void {
+  const { down, plan, variant } = call;
+  const { grpc, method } = call.block.template;
+  noteError(call, error);
+  if (call.series === null && plan !== null) {
+    call.series = seriesOf(plan, variant !== null && variant.backend.invalid === '' ? variant : null, false, call.deps.stats);
+    call.series.inFlight++;
+  }
+  finish(call, grpc ? grpcStatus : errors.grpcStatusOfHttp(error.http), false);
+  reply(down, error, message, grpc, grpcStatus, method === 'HEAD');
+}
+
+/** Refuses the client's stream: the client, another sidecar, may send the call elsewhere. */
+export function refuseStream(call: Call, error: errors.ProxyError): void {
+  noteError(call, error);
+  finish(call, errors.UNAVAILABLE, false);
+  call.down.connection.reset(call.down, REFUSED_STREAM);
+}
+
+/** Resets a response that broke off, so that no client takes it for whole: many take NO_ERROR for the end, node:http2 CANCEL too. */
+export function breakOff(call: Call, code: number): void {
+  call.down.connection.reset(call.down, code === NO_ERROR || code === CANCEL ? INTERNAL_ERROR : code);
+}
+
+/** Notes and counts an error of ours. */
+export function noteError(call: Call, error: errors.ProxyError): void {
+  call.error = error;
+  call.deps.stats.proxyError(error.label);
+}
+
+/** The gRPC status of a call whose upstream stream was reset. */
+export function statusOfReset(code: number, cause: ResetCause): number {
+  switch (cause) {
+    case 'connection':
+    case 'stalled':
+      return errors.UNAVAILABLE;
+    case 'malformed':
+      return errors.INTERNAL;
+    case 'peer':
+      return errors.grpcStatusOfReset(code);
+  }
+}
+
+/**
+ * Every call comes here once: its endpoint's account, its counters, its observers, its copies and the client's window are settled.
+ * @param grpcStatus as it is counted @param failed the answer is the endpoint's failure
+ */
+export function finish(call: Call, grpcStatus: number, failed: boolean): void {
+  const { clock, deadlines, telemetry } = call.deps;
+  const { state, series, trace, mirrors, request } = call;
+  call.state = endOf(call, state, failed);
+  call.grpcStatus = grpcStatus;
+  call.endMs = clock.nowMs;
+  deadlines.remove(call);
+  if (series !== null) {
+    series.inFlight--;
+    series.ended(call);
+  }
+  const { spans, accessLog } = telemetry;
+  if (spans !== null && trace?.recorded === true) spans.ended(call);
+  if (accessLog !== null) accessLog.ended(call);
+  if (mirrors !== null && !request.ended) for (const mirror of mirrors) mirror.cancel();
+  request.drop();
+}
+
+/** Settles the account of the attempt's endpoint. Without an answer there is no verdict: a client that gives up early says nothing about the endpoint. */
+function endOf(call: Call, state: CallState, failed: boolean): CallState {
+  switch (state.at) {
+    case 'answering': {
+      const { clock, random } = call.deps;
+      call.variant!.upstream.set.onEnd(state.endpoint, state.answerMs, failed, clock.nowMs, random);
+      return { at: 'ended', up: state.up };
+    }
+    case 'waiting':
+    case 'sent':
+      call.variant!.upstream.set.onCancel(state.endpoint);
+      return ENDED;
+    case 'unsent':
+    case 'ended':
+      return ENDED;
+  }
+}

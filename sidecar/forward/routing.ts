@@ -1,0 +1,46 @@
+// The beginning of a call: which rule and backend serve it, or why none does; its deadline and its copies.
+import { chooseBackend, shouldMirror } from '../route/choose.ts';
+import type { CompiledPort } from '../route/records.ts';
+import { attempt } from './attempt.ts';
+import type { Call } from './call.ts';
+import { parseGrpcTimeout } from './deadlines.ts';
+import { refuse } from './ending.ts';
+import * as errors from './errors.ts';
+import { MirrorCall } from './mirror.ts';
+import { planFor, type Variant } from './plan.ts';
+
+/** Routes a call and sends it on. @param port null: its configuration has not arrived */
+export function route(call: Call, port: CompiledPort | null): void {
+  const { block, deps } = call;
+  const plan = port === null ? null : planFor(block, port, deps.upstreams);
+  call.plan = plan;
+  const { tracer } = deps.telemetry;
+  if (tracer !== null) call.trace = tracer.begin(block, plan === null ? null : plan.rule);
+  if (plan === null) return refuse(call, errors.NO_CONFIG, 'the configuration of this Service has not arrived');
+  if (block.tooLarge) return refuse(call, errors.HEADERS_TOO_LARGE, 'request headers exceed 64 KiB or 100 fields');
+  if (block.template.method === 'CONNECT') return refuse(call, errors.NOT_SERVED, 'CONNECT is not served');
+  const { rule } = plan;
+  if (rule === null) return refuse(call, errors.NO_ROUTE, `no route of ${plan.port.service.key} matches ${plan.method}`);
+  if (rule.invalid !== '') return refuse(call, errors.INVALID_RULE, rule.invalid);
+  if (rule.backends.length === 0) return refuse(call, errors.INVALID_RULE, 'the rule has no backend with weight');
+  const variant = plan.variants[chooseBackend(rule)];
+  call.variant = variant;
+  if (variant.backend.invalid !== '') return refuse(call, errors.INVALID_BACKEND, variant.backend.invalid);
+  startDeadline(call);
+  if (variant.mirrors.length > 0) startMirrors(call, variant);
+  attempt(call);
+}
+
+function startDeadline(call: Call): void {
+  const timeout = call.block.varyingValue('grpc-timeout');
+  if (timeout === undefined) return;
+  const timeoutMs = parseGrpcTimeout(timeout);
+  if (timeoutMs >= 0) call.deps.deadlines.add(call, call.startMs + timeoutMs);
+}
+
+function startMirrors(call: Call, { mirrors, source }: Variant): void {
+  for (const { mirror, upstream } of mirrors) {
+    if (!shouldMirror(mirror)) continue;
+    (call.mirrors ??= []).push(new MirrorCall(call.deps, upstream, source, call.block.varying, call.trace, call.request.ended));
+  }
+}

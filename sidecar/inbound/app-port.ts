@@ -1,0 +1,145 @@
+// One port of the application and the connections to it: mTLS from sidecars and, unless STRICT, plaintext from anything
+// else.
+import { MtlsMode, Protocol } from '#core/contract/gen/weft/v1/mesh_pb.ts';
+import { ALPN_TCP } from '#core/contract/names.ts';
+import { DownstreamOwner } from '../forward/downstream.ts';
+import type { Connection } from '../http2/connection.ts';
+import { MAX_STREAMS_MESH_PEER, MAX_STREAMS_PLAINTEXT_PEER } from '../http2/limits.ts';
+import type { ByteStream } from '../link/byte-stream.ts';
+import { dial } from '../link/dial.ts';
+import type { ConnectionHandler, DetectionOutcome } from '../link/listener.ts';
+import { acceptTls, type TlsPeer } from '../link/tls.ts';
+import type { ServicePortRef } from '../route/records.ts';
+import { newServicePortRef } from '../route/service-port.ts';
+import { relay } from '../tcp/relay.ts';
+import type { InboundDeps } from './deps.ts';
+import { inboundPort } from './peer-identity.ts';
+
+/** Calls in plaintext that are under way when STRICT begins may go on for so long, in ms. */
+const STRICT_DRAIN_MS = 5000;
+
+/** Where a port of the application is, and what it speaks. */
+export interface AppPort {
+  readonly port: number;
+  readonly appAddress: string;
+  readonly protocol: Protocol;
+}
+
+/** Connections that came in plaintext, and what ends each. */
+export type PlaintextConnections = Map<ByteStream, () => void>;
+
+export class AppPortHandler implements ConnectionHandler {
+  private readonly deps: InboundDeps;
+  private readonly plaintext: PlaintextConnections;
+  private readonly at: AppPort;
+  private readonly ref: ServicePortRef;
+  /** Connections from acceptance to their end. */
+  connections = 0;
+
+  /**
+   * @param plaintext gets the connections that come in plaintext
+   * @param key of the records behind it; default: those of the port
+   */
+  constructor(deps: InboundDeps, plaintext: PlaintextConnections, at: AppPort, key?: string) {
+    this.deps = deps;
+    this.plaintext = plaintext;
+    this.at = at;
+    const { namespace, name } = deps.workload();
+    const ref = newServicePortRef(namespace, name, at.port);
+    this.ref = key === undefined ? ref : { ...ref, key };
+    // One endpoint, the application's address: nothing is balanced here.
+    deps
+      .proxyFor('')
+      .upstreams.update(this.ref, [
+        { $typeName: 'weft.v1.Endpoint', address: at.appAddress, port: at.port, identity: '', pod: '', zone: '' },
+      ]);
+  }
+
+  /** Drops its records; it has no connections. */
+  forget(): void {
+    this.deps.proxyFor('').upstreams.forget(this.ref);
+  }
+
+  onAccept(stream: ByteStream, ready: () => void): void {
+    this.connections++;
+    stream.socket.once('close', () => {
+      this.connections--;
+    });
+    ready();
+  }
+
+  assumed(): 'tcp' | null {
+    return null; // even the octets of an opaque port are looked at, because sidecars send TLS
+  }
+
+  detected(outcome: DetectionOutcome): void {
+    this.deps.detected(outcome);
+  }
+
+  onProtocol(stream: ByteStream, protocol: 'tls' | 'http2' | 'tcp', first: Buffer): void {
+    if (protocol === 'tls') this.acceptTls(stream, first);
+    else if (this.deps.mtls() === MtlsMode.STRICT) {
+      this.deps.tlsRefused('plaintext', this.ref);
+      stream.destroy();
+    } else this.takePlaintext(stream, protocol, first);
+  }
+
+  private acceptTls(stream: ByteStream, first: Buffer): void {
+    const { deps } = this;
+    const { clock } = deps.proxyFor('');
+    acceptTls(
+      stream,
+      first,
+      deps.credentials,
+      clock,
+      deps.wallClock,
+      (secure, peer) => this.takeSecure(secure, peer),
+      (reason) => deps.tlsRefused(reason, this.ref),
+    );
+  }
+
+  private takePlaintext(stream: ByteStream, protocol: 'http2' | 'tcp', first: Buffer): void {
+    const { deps, plaintext } = this;
+    stream.socket.once('close', () => plaintext.delete(stream));
+    if (protocol === 'http2' && this.at.protocol !== Protocol.TCP) {
+      const connection = this.serve(stream, first, '', MAX_STREAMS_PLAINTEXT_PEER, Number.POSITIVE_INFINITY);
+      plaintext.set(stream, () => connection.drain(deps.proxyFor('').clock.nowMs + STRICT_DRAIN_MS));
+    } else {
+      plaintext.set(stream, () => stream.reset());
+      this.passTcp(stream, first, '');
+    }
+  }
+
+  private takeSecure(stream: ByteStream, peer: TlsPeer): void {
+    if (peer.alpn === ALPN_TCP) this.passTcp(stream, Buffer.alloc(0), peer.identity);
+    else this.serve(stream, Buffer.alloc(0), peer.identity, MAX_STREAMS_MESH_PEER, peer.notAfterMs);
+    stream.start();
+  }
+
+  private serve(stream: ByteStream, first: Buffer, caller: string, maxStreams: number, notAfterMs: number): Connection {
+    const { deps, ref } = this;
+    const port = { current: inboundPort(ref, caller) };
+    const owner = new DownstreamOwner(deps.proxyFor(caller), port, (_connection, reason) => deps.closed(reason));
+    return deps.connections.serve(stream, first, owner, maxStreams, notAfterMs);
+  }
+
+  /** Passes octets to the application. @param caller SPIFFE id, '' in plaintext */
+  private passTcp(stream: ByteStream, first: Buffer, caller: string): void {
+    const { tcp, credentials, wallClock } = this.deps;
+    const { clock, origin } = this.deps.proxyFor(caller);
+    stream.pause();
+    const target = { address: this.at.appAddress, port: this.at.port, identity: '' };
+    const connection = { origin, service: this.ref, endpoint: target };
+    stream.onClosed = dial(target, '', credentials, clock, wallClock, {
+      onOpen: (other) => {
+        relay(stream, other, first, tcp.opened(connection));
+        other.start();
+        stream.resume();
+      },
+      onError: (failure, detail) => {
+        tcp.failed(connection, failure, detail);
+        stream.destroy();
+      },
+    });
+  }
+}

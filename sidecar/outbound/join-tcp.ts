@@ -1,0 +1,63 @@
+// Joins a connection of the application to its target as a stream of octets: over mTLS, or in plaintext where the
+// target has no sidecar.
+import { ALPN_TCP } from '#core/contract/names.ts';
+import type { ByteStream } from '../link/byte-stream.ts';
+import { type DialTarget, dial } from '../link/dial.ts';
+import type { OriginalDestination } from '../link/original-dst.ts';
+import type { ServicePortRef } from '../route/records.ts';
+import { newServicePortRef } from '../route/service-port.ts';
+import { relay } from '../tcp/relay.ts';
+import type { OutboundDeps } from './deps.ts';
+
+/** The world outside may be far: the kernel repeats a lost SYN after 1, 3, 7 and 15 s. In ms. */
+const OUTSIDE_CONNECT_MS = 30_000;
+/** Traffic that no Service accounts for. */
+const PASSED_THROUGH = newServicePortRef('', 'passthrough', 0);
+
+/**
+ * Dials and relays octets.
+ * @param done called once, when the connection has ended or could not be made; it returns true when it goes on with the
+ * stream itself
+ */
+export function joinTcp(
+  deps: OutboundDeps,
+  stream: ByteStream,
+  first: Buffer,
+  target: DialTarget,
+  ref: ServicePortRef,
+  done: (failed: boolean) => boolean,
+): void {
+  const { proxy, credentials, wallClock, log } = deps;
+  const { address, port, identity, connectTimeoutMs } = target;
+  const to = { address, port, identity, connectTimeoutMs, localAddress: deps.hairpin(address) };
+  const connection = { origin: proxy.origin, service: ref, endpoint: target };
+  const giveUp = dial(to, ALPN_TCP, credentials, proxy.clock, wallClock, {
+    onOpen: (other) => {
+      const ended = deps.tcp.opened(connection);
+      relay(stream, other, first, (sent, received) => {
+        done(false);
+        ended(sent, received);
+      });
+      other.start();
+      stream.resume();
+    },
+    onError: (failure, detail) => {
+      stream.onClosed = () => {};
+      proxy.stats.proxyError(failure);
+      log.info('TCP connection failed', { service: ref.key, error: failure, detail });
+      if (done(true)) return;
+      deps.tcp.failed(connection, failure, detail);
+      stream.destroy();
+    },
+  });
+  stream.onClosed = () => {
+    giveUp();
+    done(false);
+  };
+}
+
+/** Joins a connection to where it was going, untouched: neither balanced nor encrypted. */
+export function passThrough(deps: OutboundDeps, stream: ByteStream, first: Buffer, to: OriginalDestination): void {
+  stream.pause();
+  joinTcp(deps, stream, first, { ...to, identity: '', connectTimeoutMs: OUTSIDE_CONNECT_MS }, PASSED_THROUGH, () => false);
+}
