@@ -1,4 +1,5 @@
-// Precedence (T106): translate, scope, compile and match together choose the rule that a slow reading of the specification chooses.
+// Precedence: translate, scope, compile and match together choose the rule that a slow reading of the specification
+// chooses.
 import { expect } from 'chai';
 import fc from 'fast-check';
 import { scopeService } from '#control-plane/scope.ts';

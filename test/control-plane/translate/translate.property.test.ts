@@ -1,4 +1,5 @@
-// What holds for translate() whatever the objects are: it never throws, does not care for their order, and makes nothing that a sidecar refuses.
+// What holds for translate() whatever the objects are: it never throws, does not care for their order, and makes nothing
+// that a sidecar refuses.
 import { toBinary } from '@bufbuild/protobuf';
 import { expect } from 'chai';
 import fc from 'fast-check';
@@ -69,7 +70,7 @@ describe('translate, properties', () => {
     );
   });
 
-  it('spoilt objects (T104): never throws, every sidecar can use the outcome', () => {
+  it('never throws for spoilt objects, and every sidecar can use the outcome', () => {
     fc.assert(
       fc.property(fc.array(fc.oneof(object, spoiltObject), { maxLength: 8 }), (objects) => deliver(objects)),
       { numRuns: 1000 },

@@ -1,4 +1,5 @@
-// Objects of a cluster into the store: only what changed is told, what vanished between two lists too (T77), and kinds that are not served (yet).
+// Objects of a cluster into the store: only what changed touches anything, also what vanished between two lists, and
+// kinds that are not served (yet).
 
 import { expect } from 'chai';
 import { ClusterSource, MISSING_AFTER_MS } from '#control-plane/source/cluster/cluster-source.ts';
