@@ -37,7 +37,7 @@ const call: fc.Arbitrary<Call> = fc.record({
     .map((pairs) => new Map(pairs)),
 });
 
-describe('precedence', () => {
+describe('control-plane/translate: precedence of matches', () => {
   it('is that of the specification, for producer and consumer groups', () => {
     let decided = 0;
     let outranked = 0;

@@ -62,8 +62,8 @@ function deliver(objects: readonly KubeObject[]): void {
   }
 }
 
-describe('translate, properties', () => {
-  it('well-formed objects: every sidecar can use the outcome', () => {
+describe('control-plane/translate: properties', () => {
+  it('makes of well-formed objects what every sidecar can use', () => {
     fc.assert(
       fc.property(fc.array(object, { maxLength: 12 }), (objects) => deliver(objects)),
       { numRuns: 300 },
