@@ -28,8 +28,3 @@ export const CHART_KINDS: ReadonlyMap<string, ServedKind> = new Map<string, Serv
   ['Deployment', deploymentKind],
   ['MutatingWebhookConfiguration', KINDS.MutatingWebhookConfiguration],
 ]);
-
-/** `v1`, or `group/version`. */
-export function apiVersionOf({ group, version }: ServedKind): string {
-  return group === '' ? version : `${group}/${version}`;
-}

@@ -13,15 +13,16 @@ import {
 } from '#core/contract/gen/weft/v1/mesh_pb.ts';
 import { keyOf } from '#objects/references.ts';
 
-/** Whose view it is. The namespace comes from the sidecar's identity, never from a header or an address (gamma.md §7.5). */
+/** Whose view it is. The namespace comes from the sidecar's identity, because a header or an address can be made up. */
 export interface Scope {
   readonly namespace: string;
 }
 
 /**
- * A Service as a workload sees it: where its namespace has consumer routes for a port, these alone hold there, otherwise the producer's
- * (GEP-1294: the groups never merge). Per port, because a route with a port is associated with that port only. `consumers` is empty afterwards.
- * The argument is left alone; where nothing differs it is returned itself. The tables are shared with it.
+ * A Service as a workload sees it: where its namespace has consumer routes for a port, these alone hold there,
+ * otherwise the producer's (GEP-1294: the groups never merge). Per port, because a route with a port is associated with
+ * that port only. `consumers` is empty afterwards. The argument is left alone; where nothing differs it is returned
+ * itself. The tables are shared with it.
  */
 export function scopeService(service: Service, workload: Scope): Service {
   if (service.ports.every(({ consumers }) => consumers.length === 0)) return service;
@@ -36,8 +37,8 @@ function scopePort(port: ServicePort, workload: Scope): ServicePort {
 }
 
 /**
- * Keys ("ns/name") of the Services whose endpoints a sidecar needs to serve a scoped Service: its own, the backends that get a share, and mirrors.
- * Sorted.
+ * Keys ("ns/name") of the Services whose endpoints a sidecar needs to serve a scoped Service: its own, the backends
+ * that get a share, and mirrors. Sorted.
  */
 export function neededBy(scoped: Service): string[] {
   const keys = new Set([keyOf(scoped.namespace, scoped.name)]);
@@ -63,7 +64,10 @@ export function neededBy(scoped: Service): string[] {
   return [...keys].sort();
 }
 
-/** The entry of a Service in the index that every sidecar has of all Services: enough to know whether more must be asked for. */
+/**
+ * The entry of a Service in the index that every sidecar has of all Services: enough to know whether more must be asked
+ * for.
+ */
 export function serviceAddress(service: Service, endpoints: Endpoints | undefined, workload: Scope): ServiceAddress {
   return create(ServiceAddressSchema, {
     namespace: service.namespace,

@@ -1,5 +1,5 @@
-// The annotations that sidecars follow as they change: what a pod reports of its calls. A value that cannot be used is as if it were not there. Pure.
-
+// The annotations that sidecars follow as they change: what a pod reports of its calls. A value that cannot be used is
+// as if it were not there. Pure.
 import { type Annotation, LIVE_ANNOTATIONS, type LiveValues } from '#core/contract/annotations.ts';
 import { printable, quote, sentence } from '#core/text/printable.ts';
 import type { KubeObject } from '#kube/object.ts';
@@ -14,7 +14,10 @@ export interface FoundAnnotations extends LiveValues {
   readonly mistakes: readonly string[];
 }
 
-/** Reads the live annotations of an object that mean something on its kind (without a kind: all), whatever stands in them. */
+/**
+ * Reads the live annotations of an object that mean something on its kind (without a kind: all), whatever stands in
+ * them.
+ */
 export function readAnnotations(object: KubeObject | undefined): FoundAnnotations {
   const annotations = fieldsOf(fieldsOf(object?.metadata).annotations);
   const mistakes: string[] = [];
@@ -35,12 +38,12 @@ export function readAnnotations(object: KubeObject | undefined): FoundAnnotation
   return { ...(values as unknown as LiveValues), mistakes };
 }
 
-/** Problems told at once: of a thousand pods nobody reads each. */
-const MOST_TOLD = 20;
+/** Problems that are listed; of a thousand more no one reads each. */
+const MOST_LISTED = 20;
 
 /**
- * What cannot be used of the annotations of these objects, for people. The pods of a namespace that make the same mistake, as those of a Deployment
- * do, are one sentence.
+ * What cannot be used of the annotations of these objects, for people. The pods of a namespace that make the same
+ * mistake, as those of a Deployment do, are one sentence.
  */
 export function annotationProblems(objects: Iterable<KubeObject>): string[] {
   const found = new Map<string, { title: string; mistake: string; more: number }>();
@@ -55,7 +58,7 @@ export function annotationProblems(objects: Iterable<KubeObject>): string[] {
         found.set(key, { title: printable(`${object.kind} ${namespace === undefined ? name : `${namespace}/${name}`}`), mistake, more: 0 });
     }
   }
-  const told = [...found.values()].map(({ title, mistake, more }) => `${title}${more === 0 ? '' : ` and ${more} more`}: ${mistake}`);
-  const left = told.length - MOST_TOLD;
-  return left <= 0 ? told : [...told.slice(0, MOST_TOLD), `${left} more annotations of pods, namespaces and routes are ignored`];
+  const problems = [...found.values()].map(({ title, mistake, more }) => `${title}${more === 0 ? '' : ` and ${more} more`}: ${mistake}`);
+  const left = problems.length - MOST_LISTED;
+  return left <= 0 ? problems : [...problems.slice(0, MOST_LISTED), `${left} more annotations of pods, namespaces and routes are ignored`];
 }

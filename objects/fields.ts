@@ -1,4 +1,5 @@
-// Reading fields of objects that nobody vouches for: what is of another type than it should be counts as absent, or as a fault where that matters.
+// Reading fields of objects that may hold anything: what is of another type than it should be counts as absent, or as a
+// fault where that matters.
 import { quote } from '#core/text/printable.ts';
 
 /** A map's fields; of anything else (null, text, a list): none. */
@@ -11,7 +12,10 @@ export function entriesOf<T>(value: readonly T[] | null | undefined): readonly T
   return Array.isArray(value) ? value : [];
 }
 
-/** A text that can go on the wire; of anything else: undefined. A lone surrogate has no UTF-8 and would arrive as another text. */
+/**
+ * A text that can go on the wire; of anything else: undefined. A lone surrogate has no form in UTF-8 and would arrive
+ * as another text.
+ */
 export function textOf(value: unknown): string | undefined {
   return typeof value === 'string' && value.isWellFormed() ? value : undefined;
 }
@@ -36,7 +40,8 @@ export function isAbsent(value: unknown): value is null | undefined {
 }
 
 /**
- * The entries of a list that must be one. A fault where it is something else, or longer than `most`; then the first `most` are given.
+ * The entries of a list that must be one. A fault where it is something else, or longer than `most`; then the first
+ * `most` are given.
  * @param what names the list in the fault
  */
 export function listOf<T>(

@@ -15,6 +15,6 @@ export const httpRouteKind: FollowedKind<'HTTPRoute', HTTPRoute> = {
   optional: true,
   notServed: true,
   shape: objectShape(),
-  keep: keepRoute,
-  matter: matterOfRoute,
+  keep: (route, metadata) => keepRoute('HTTPRoute', route, metadata),
+  matter: (route) => matterOfRoute('HTTPRoute', route),
 };

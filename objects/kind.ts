@@ -16,18 +16,24 @@ export interface Kind<N extends string = string> extends ServedKind {
 
 /** A kind that the control plane follows on a cluster and holds in its store. */
 export interface FollowedKind<N extends string = string, T extends KubeObject = KubeObject> extends Kind<N> {
-  /** Most clusters do not have this kind: where it is not served, nothing is missing; where it cannot be read, nothing waits for it. */
+  /**
+   * Most clusters do not have this kind: where it is not served, nothing is missing; where it cannot be read, nothing
+   * waits for it.
+   */
   readonly optional: boolean;
   /**
-   * The parts of an object from the API server that are kept. Memory grows with pods and endpoints, so this is where it is saved. Fields of wrong
-   * types are kept as they are: translate/ judges them.
+   * The parts of an object from the API server that are kept. Memory grows with pods and endpoints, so this is where it
+   * is saved. Fields of wrong types are kept as they are: translate/ judges them.
    */
   keep(object: T, metadata: Partial<ObjectMeta>): T;
   /** All that Weft reads of an object, but for its status: two versions of which this is equal touch nothing. */
   matter(object: T): unknown;
   /** What an object names; absent: nothing. */
   names?(object: T): Names;
-  /** Adds what a change of an object touches. Called twice, because what the old version named is touched as well as what the new one names. */
+  /**
+   * Adds what a change of an object touches. Called twice, because what the old version named is touched as well as
+   * what the new one names.
+   */
   touch?(change: Change, touched: Touched): void;
   /** The leader writes the status of such objects, and so looks at every new version; absent: it does not. */
   readonly statuses?: StatusSort;

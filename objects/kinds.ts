@@ -16,7 +16,10 @@ import { serviceKind } from './service.ts';
 import { serviceAccountKind } from './service-account.ts';
 import { telemetryPolicyKind } from './telemetry-policy.ts';
 
-/** The kinds that the control plane follows on a cluster and holds in its store, in the order of a report. Objects of other kinds are ignored. */
+/**
+ * The kinds that the control plane follows on a cluster and holds in its store, in the order of a report. Objects of
+ * other kinds are ignored.
+ */
 export const FOLLOWED_KINDS = [
   serviceKind,
   endpointSliceKind,
@@ -45,8 +48,8 @@ export function followedKind(name: unknown): FollowedKind<StoredKind> | undefine
 }
 
 /**
- * The kind of an object and its key ("namespace/name", or the name of a cluster-wide object). Undefined: it is of no kind that the store holds, or has
- * no proper name.
+ * The kind of an object and its key ("namespace/name", or the name of a cluster-wide object). Undefined: it is of no
+ * kind that the store holds, or has no proper name.
  */
 export function identify(object: KubeObject): { kind: FollowedKind<StoredKind>; key: string } | undefined {
   const { apiVersion, kind: kindName, metadata } = fieldsOf(object);
@@ -67,7 +70,10 @@ export function kept(kind: FollowedKind, raw: Record<string, unknown>): KubeObje
   return { apiVersion: apiVersionOf(kind), kind: kind.kind, ...kind.keep(object, fieldsOf(object.metadata)) };
 }
 
-/** Whether all that translate() reads of an object is the same: the API server also tells of new statuses, leases and annotations of others. */
+/**
+ * Whether all that translate() reads of an object is the same: the API server also reports new statuses, and labels and
+ * annotations of other programs.
+ */
 export function sameForUs(kind: FollowedKind, before: KubeObject, after: KubeObject): boolean {
   return isDeepStrictEqual(kind.matter(before), kind.matter(after));
 }

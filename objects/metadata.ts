@@ -22,7 +22,10 @@ export function present<T extends object>(fields: T): T {
   return Object.fromEntries(Object.entries(fields).filter(([, value]) => value !== undefined && value !== null)) as T;
 }
 
-/** A map of text. Those of Weft's annotations whose mistakes would show nowhere else are read as the sidecars will read them. */
+/**
+ * A map of text. Those of Weft's annotations whose mistakes would show nowhere else are read as the sidecars will read
+ * them.
+ */
 const annotations: Shape = (value, path, report) => {
   textMap(value, path, report);
   for (const key of liveAnnotationKeys()) {

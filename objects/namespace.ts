@@ -9,8 +9,8 @@ import { objectShape, present, some } from './metadata.ts';
 
 export type Namespace = KubeObject;
 
-const ANNOTATIONS = liveAnnotationKeys('Namespace');
 const LABELS = [LABEL_INJECT, LABEL_MTLS];
+const ANNOTATIONS = liveAnnotationKeys('Namespace');
 
 export const namespaceKind: FollowedKind<'Namespace', Namespace> = {
   kind: 'Namespace',

@@ -94,8 +94,9 @@ export const podKind: FollowedKind<'Pod', Pod> = {
 };
 
 /**
- * The status annotation of a pod that has a sidecar: the store's pods are known by it. The container decides: the annotation alone may be a copy,
- * and calls to a pod without a sidecar must not be mTLS; one that was taken away makes no difference.
+ * The status annotation of a pod that has a sidecar: the store's pods are known by it. The container decides: the
+ * annotation alone may be a copy, and calls to a pod without a sidecar must not be mTLS; one that was taken away makes
+ * no difference.
  */
 function sidecarStatus({ spec }: Pod, { annotations }: Partial<ObjectMeta>): Record<string, string> | undefined {
   const containers = entriesOf(fieldsOf(spec).initContainers);

@@ -1,4 +1,5 @@
-// How objects name each other: keys, and the Services that parentRefs and backendRefs mean. Translation and index read them here alike.
+// How objects name each other: keys, and the Services that parentRefs and backendRefs mean. Translation and index read
+// them here alike.
 import { fieldsOf, textOf } from './fields.ts';
 
 export const GATEWAY_GROUP = 'gateway.networking.k8s.io';
@@ -58,7 +59,9 @@ export function parentServiceOf(ref: ParentReference | null | undefined, routeNa
   return keyOf(textOf(namespace) || routeNamespace, parent);
 }
 
-/** The Service that a backendRef (or a mirror's) names, as a key; undefined: it names none. Its port is not looked at. */
+/**
+ * The Service that a backendRef (or a mirror's) names, as a key; undefined: it names none. Its port is not looked at.
+ */
 export function backendServiceOf(ref: BackendObjectReference | null | undefined, routeNamespace: string): string | undefined {
   const { group, kind, namespace, name } = fieldsOf(ref);
   const backend = textOf(name);

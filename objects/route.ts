@@ -1,5 +1,6 @@
-// What routes of every kind share: types, what is kept of them, which Services they name, and the form of their parts in files.
-// Values of enums (a match type, a filter type) are not checked in files: a wrong one is a condition on the route.
+// What routes of every kind share: types, what is kept of them, which Services they name, and the form of their parts
+// in files. Values of enums (a match type, a filter type) are not checked in files: a wrong one is a condition on the
+// route.
 
 import { liveAnnotationKeys } from '#core/contract/annotations.ts';
 import type { KubeObject, ObjectMeta } from '#kube/object.ts';
@@ -84,10 +85,8 @@ export interface RouteParentEntry {
   conditions?: StoredCondition[];
 }
 
-const ANNOTATIONS = liveAnnotationKeys('GRPCRoute');
-
 /** All entries of the status are kept, others' too, because the list is written back as one. */
-export function keepRoute<T extends Route>({ spec, status }: T, metadata: Partial<ObjectMeta>): Route {
+export function keepRoute(kind: string, { spec, status }: Route, metadata: Partial<ObjectMeta>): Route {
   const { generation, creationTimestamp, resourceVersion, uid } = metadata;
   const parents = entriesOf(fieldsOf(status).parents);
   return {
@@ -97,16 +96,16 @@ export function keepRoute<T extends Route>({ spec, status }: T, metadata: Partia
       creationTimestamp,
       resourceVersion,
       uid,
-      annotations: some(metadata.annotations, ANNOTATIONS),
+      annotations: some(metadata.annotations, liveAnnotationKeys(kind)),
     }),
     spec,
     status: parents.length === 0 ? undefined : { parents: [...parents] },
   };
 }
 
-export function matterOfRoute({ metadata, spec }: Route): unknown {
+export function matterOfRoute(kind: string, { metadata, spec }: Route): unknown {
   const { generation, creationTimestamp, annotations } = fieldsOf(metadata);
-  return [generation, creationTimestamp, ANNOTATIONS.map((name) => fieldsOf(annotations)[name]), spec];
+  return [generation, creationTimestamp, liveAnnotationKeys(kind).map((name) => fieldsOf(annotations)[name]), spec];
 }
 
 export function namesOfRoute(route: Route): Names {

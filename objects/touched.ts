@@ -1,4 +1,5 @@
-// What a change of objects touches, as a value: the one answer for all that follow the store. Each kind's file says what its objects touch.
+// What a change of objects touches, as a value: the one answer to all that follow the store. Each kind's file says what
+// its objects touch.
 
 /** What an object names, by relation. The index of the store holds it readable from both ends. */
 export interface Names {
@@ -46,7 +47,7 @@ export class Touched {
   readonly services = new Set<string>();
   /** Services whose endpoints may be other pods. */
   readonly endpoints = new Set<string>();
-  /** Pods of which the sidecar may have to know something else about itself. */
+  /** Pods whose sidecar may have to know something else about its pod. */
   readonly pods = new Set<string>();
   /** Namespaces that say something else about all their pods, or are gone. */
   readonly namespaces = new Set<string>();

@@ -1,5 +1,4 @@
 // Which namespaces are meshed, and labels that mean nothing. Pure.
-
 import { isLabelValue, LABEL_VALUES, meantLabelValue } from '#core/contract/labels.ts';
 import { LABEL_INJECT } from '#core/contract/names.ts';
 import { EXCLUDED_NAMESPACES } from '#injector/decide.ts';

@@ -1,5 +1,4 @@
 // Objects of a cluster as verbs judge them: how a pod and a Deployment are doing. Only the fields that are read.
-
 import type { InjectablePod, PodMetadata } from '#injector/pod.ts';
 import type { ObjectMeta } from '#kube/object.ts';
 import type { StoredCondition } from '#objects/condition.ts';

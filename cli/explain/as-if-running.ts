@@ -1,6 +1,5 @@
 // A directory of manifests as the cluster would look if all of it ran: cluster IPs, a Pod with a sidecar per replica,
 // EndpointSlices. Pure.
-
 import type { SourcedObject } from '#control-plane/source/files/manifests.ts';
 import type { KubeObject } from '#kube/object.ts';
 import { type Manifest, manifestKey } from '#local/plan/manifests.ts';

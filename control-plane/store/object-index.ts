@@ -1,4 +1,5 @@
-// The index of the object store: which object names which, so that a change finds what it touches without looking at the others.
+// The index of the object store: which object names which, so that a change finds what it touches without looking at
+// the others.
 import type { KubeObject } from '#kube/object.ts';
 import type { FollowedKind } from '#objects/kind.ts';
 import { FOLLOWED_KINDS, type StoredKind } from '#objects/kinds.ts';
@@ -44,7 +45,10 @@ export class ObjectIndex {
       addAll(named, links.targets.targetsOf(key));
     };
     note();
-    for (const [relation, one] of Object.entries(links) as [Relation, Links][]) one.set(key, names[relation] ?? []);
+    for (const [relation, one] of Object.entries(links) as [Relation, Links][]) {
+      const targets = names[relation];
+      if (targets !== undefined || one.targetsOf(key).size > 0) one.set(key, targets ?? []);
+    }
     note();
     for (const service of named) this.noteMissing(service);
   }

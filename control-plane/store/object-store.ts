@@ -1,4 +1,5 @@
-// The object store: what Weft knows of the cluster, and what a change touches. In memory; fed by source/, read by translate/.
+// The object store: what Weft knows of the cluster, and what a change touches. In memory; fed by source/, read by
+// translate/.
 
 import type { KubeObject } from '#kube/object.ts';
 import type { EndpointSlice } from '#objects/endpoint-slice.ts';
@@ -39,14 +40,18 @@ export interface ObjectView {
 type ObjectMaps = { readonly [K in StoredKind]: Map<string, ObjectOf<K>> };
 
 /**
- * Holds the latest version of each object. Every change gives what it touches: translateService() of just those Services brings everything up to date,
- * and so on. The cost of a change is what it touches. Objects become the store's: do not change them afterwards.
+ * Holds the latest version of each object. Every change gives what it touches: translateService() of just those
+ * Services brings everything up to date, and so on. The cost of a change is what it touches. Objects become the
+ * store's: do not change them afterwards.
  */
 export class ObjectStore implements ObjectView {
   private readonly objects: ObjectMaps = Object.fromEntries(FOLLOWED_KINDS.map(({ kind }) => [kind, new Map()])) as ObjectMaps;
   private readonly index = new ObjectIndex();
 
-  /** Adds an object or replaces its older version. One of a kind that the store does not hold, or without a name, touches nothing. */
+  /**
+   * Adds an object or replaces its older version. One of a kind that the store does not hold, or without a name,
+   * touches nothing.
+   */
   apply(object: KubeObject): Touched {
     const touched = new Touched();
     const found = identify(object);
@@ -62,7 +67,10 @@ export class ObjectStore implements ObjectView {
     return touched;
   }
 
-  /** Makes these all the objects there are; what is equal to before touches nothing. Of two with the same name the last counts. */
+  /**
+   * Makes these all the objects there are; what is equal to before touches nothing. Of two with the same name the last
+   * counts.
+   */
   replaceAll(objects: Iterable<KubeObject>): Touched {
     const touched = new Touched();
     const wanted = new Map<string, { kind: FollowedKind<StoredKind>; key: string; object: KubeObject }>();
@@ -78,7 +86,9 @@ export class ObjectStore implements ObjectView {
     return touched;
   }
 
-  /** Every key that has anything to translate: existing Services, and missing ones that are a route's parent. Sorted. */
+  /**
+   * Every key that has anything to translate: existing Services, and missing ones that are a route's parent. Sorted.
+   */
   allKeys(): string[] {
     return [...new Set([...this.objects.Service.keys(), ...this.index.parents()])].sort();
   }

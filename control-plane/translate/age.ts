@@ -1,11 +1,15 @@
-// Older first: which of two routes or two policies wins where both would hold (GEP-713, Gateway API conflict resolution). Pure.
+// Older first: which of two routes or two policies wins where both would hold (GEP-713, Gateway API conflict
+// resolution). Pure.
 
 import type { KubeObject } from '#kube/object.ts';
 import { fieldsOf, textOf } from '#objects/fields.ts';
 
 /** A route or policy as compareByAge() needs it. */
 export interface Aged {
-  /** Milliseconds since 1970. Infinity for one without a time, as from a file: it has no claim to age and comes after those that have one. */
+  /**
+   * Milliseconds since 1970. Infinity for one without a time, as from a file: it has no claim to age and comes after
+   * those that have one.
+   */
   readonly createdAtMs: number;
   /** "namespace/name". */
   readonly key: string;

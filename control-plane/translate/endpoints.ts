@@ -1,4 +1,4 @@
-// The endpoints of a Service: who is ready to take its calls, where, and who that is.
+// The endpoints of a Service: the pods that are ready to take its calls, their addresses and identities.
 import { create } from '@bufbuild/protobuf';
 import {
   type Endpoint,
@@ -23,8 +23,9 @@ import { bypassedPorts } from './bypassed.ts';
 import { clusterIPsOf, type MeshPort } from './ports.ts';
 
 /**
- * Union of a Service's EndpointSlices, by Service port, found by the port's name (the number is the target's and may differ between slices).
- * Ready and not terminating ones; an endpoint in two slices, as while it moves, counts once. Of a dual-stack Service the primary family.
+ * Union of a Service's EndpointSlices, by Service port, found by the port's name (the number is the target's and may
+ * differ between slices). Ready and not terminating ones; an endpoint in two slices, as while it moves, counts once. Of
+ * a dual-stack Service the primary family.
  */
 export function translateEndpoints(
   key: string,
@@ -93,7 +94,8 @@ function readyEndpoint(
   // Only the first has a meaning (EndpointSlice API: Endpoint.addresses).
   const address = textOf(entriesOf(addresses)[0]);
   const { ready, terminating } = fieldsOf(conditions);
-  // Unknown readiness counts as ready. A terminating pod leaves at once, even where publishNotReadyAddresses calls it ready.
+  // Unknown readiness counts as ready. A terminating pod leaves at once, even where publishNotReadyAddresses calls it
+  // ready.
   if (!address || ready === false || terminating === true) return undefined;
   const { kind, namespace: podNamespace, name } = fieldsOf(targetRef);
   const podName = kind === 'Pod' ? textOf(name) : undefined;
@@ -108,7 +110,10 @@ function readyEndpoint(
   };
 }
 
-/** The pod behind an address that no targetRef explains. Finished pods keep an address that another may have by now; those on the host's network share one. */
+/**
+ * The pod behind an address that no targetRef explains. Finished pods keep an address that another may have by now;
+ * those on the host's network share one.
+ */
 function podAt(address: string, objects: ObjectView): Pod | undefined {
   return objects
     .podsAt(address)
@@ -116,7 +121,7 @@ function podAt(address: string, objects: ObjectView): Pod | undefined {
     .sort((a, b) => (podKeyOf(a) < podKeyOf(b) ? -1 : 1))[0];
 }
 
-/** Who is at an IP address; without identity: nobody with a sidecar, as far as is known. */
+/** The pod at an IP address. Without identity: as far as is known, no pod with a sidecar is there. */
 export function podAddress(address: string, objects: ObjectView, trustDomain: string): PodAddress {
   const pod = podAt(address, objects);
   if (pod === undefined) return create(PodAddressSchema, { address });
@@ -136,7 +141,10 @@ function identityOf(pod: Pod, trustDomain: string): string {
   return isNamespace(namespace) && isServiceAccount(account) ? workloadSpiffeId(trustDomain, namespace, account) : '';
 }
 
-/** A dual-stack Service has slices of both families with the same pods: they would count twice, and callers may have one family only. */
+/**
+ * A dual-stack Service has slices of both families with the same pods: they would count twice, and callers may have one
+ * family only.
+ */
 function ofOneFamily(slices: readonly EndpointSlice[], service: Service): EndpointSlice[] {
   const usable = slices.filter(({ addressType }) => addressType === 'IPv4' || addressType === 'IPv6');
   const families = new Set(usable.map(({ addressType }) => addressType));

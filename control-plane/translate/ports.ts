@@ -13,7 +13,10 @@ export interface MeshPort {
   readonly appProtocol: string;
 }
 
-/** Of values and name prefixes, as the field uses them: GEP-1911, KEP-1422 (IANA service names) and the prefixes that Istio made usual. */
+/**
+ * Of values and name prefixes, as the field uses them: GEP-1911, KEP-1422 (IANA service names) and the prefixes that
+ * Istio made usual.
+ */
 const PROTOCOLS: ReadonlyMap<string, Protocol> = new Map([
   ['kubernetes.io/h2c', Protocol.HTTP2],
   ['grpc', Protocol.HTTP2],
@@ -35,7 +38,10 @@ const PROTOCOLS: ReadonlyMap<string, Protocol> = new Map([
   ['smtp', Protocol.TCP],
 ]);
 
-/** The TCP ports of a Service in its order; UDP and SCTP pass the mesh by. Of two entries with one number the first counts. */
+/**
+ * The TCP ports of a Service in its order; UDP and SCTP pass the mesh by. Of two entries with one number the first
+ * counts.
+ */
 export function meshPorts(service: Service): MeshPort[] {
   const ports: MeshPort[] = [];
   for (const entry of entriesOf(fieldsOf(service.spec).ports)) {
@@ -47,7 +53,10 @@ export function meshPorts(service: Service): MeshPort[] {
   return ports;
 }
 
-/** appProtocol says it, or else the port's name: "grpc" and "grpc-anything". An appProtocol that is not known here leaves it open. */
+/**
+ * appProtocol says it, or else the port's name: "grpc" and "grpc-anything". An appProtocol that is not known here
+ * leaves it open.
+ */
 function protocolOf({ name, appProtocol }: Partial<ServicePort>): Protocol {
   const declared = textOf(appProtocol);
   if (declared) return PROTOCOLS.get(declared.toLowerCase()) ?? Protocol.UNSPECIFIED;

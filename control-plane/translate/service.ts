@@ -1,5 +1,5 @@
-// translate(): the first of the three pure functions. Kubernetes objects in, what sidecars need to know of one Service and what its routes' authors
-// need to know out.
+// translate(): the first of the three pure functions. Kubernetes objects in, what sidecars need to know of one Service
+// and what its routes' authors need to know out.
 import { create } from '@bufbuild/protobuf';
 import {
   ConsumerRoutesSchema,
@@ -27,12 +27,15 @@ import { buildTable } from './routes/table.ts';
 import type { RouteKindName, RouteTraits } from './routes/traits.ts';
 
 export interface TranslateOptions {
-  /** Of the SPIFFE ids of endpoints, such as "cluster.local". Ours to give: one that isTrustDomain() refuses is a bug, and throws RangeError. */
+  /**
+   * Of the SPIFFE ids of endpoints, such as "cluster.local". Ours to give: one that isTrustDomain() refuses is a bug,
+   * and throws RangeError.
+   */
   readonly trustDomain: string;
   /**
-   * Whether a backendRef into a third namespace needs a ReferenceGrant there. Default false: a mesh route only augments what its clients can reach
-   * anyway (GEP-1294), and Weft opens nothing that was closed. When true, the route's own namespace and the parent Service's still need none
-   * (the latter is what MeshConsumerRoute demands).
+   * Whether a backendRef into a third namespace needs a ReferenceGrant there. Default false: a mesh route only augments
+   * what its clients can reach anyway (GEP-1294), and Weft opens nothing that was closed. When true, the route's own
+   * namespace and the parent Service's still need none (the latter is what MeshConsumerRoute demands).
    */
   readonly strictReferenceGrants?: boolean;
 }
@@ -52,13 +55,16 @@ export interface Translation {
   /** Absent: no such Service, or an ExternalName one, which has no frontend in the mesh. Before scope(). */
   readonly service?: Service;
   readonly endpoints?: Endpoints;
-  /** Of every parentRef to this Service, also of one that does not exist; by route, then in the order of its parentRefs. */
+  /**
+   * Of every parentRef to this Service, also of one that does not exist; by route, then in the order of its parentRefs.
+   */
   readonly statuses: readonly RouteParentStatus[];
 }
 
 /**
- * Translates one Service: its frontend with the routes attached to it, its endpoints, and the verdict on those routes. Works for a Service that does
- * not exist too. Never throws for anything that stands in an object; what is wrong there is a condition, and the rest still applies.
+ * Translates one Service: its frontend with the routes attached to it, its endpoints, and the verdict on those routes.
+ * Works for a Service that does not exist too. Never throws for anything that stands in an object; what is wrong there
+ * is a condition, and the rest still applies.
  *
  * HTTPRoutes (and TLSRoutes, TCPRoutes) are not served yet: they are left alone, without effect and without a status.
  * @param key "namespace/name"
@@ -146,9 +152,9 @@ function translateRoute(
 }
 
 /**
- * One port with its groups of routes: the producer's (routes of the Service's own namespace) and one per client namespace (GEP-1294).
- * A route that is attached counts even where none of its rules can be served: it replaces the default forwarding, and calls fail rather than going where
- * the author did not send them.
+ * One port with its groups of routes: the producer's (routes of the Service's own namespace) and one per client
+ * namespace (GEP-1294). A route that is attached counts even where none of its rules can be served: it replaces the
+ * default forwarding, and calls fail rather than going where the author did not send them.
  */
 function translatePort({ port, name, protocol }: MeshPort, namespace: string, ranked: readonly AttachedRoute[]): ServicePort {
   const groups = new Map<string, AttachedRoute[]>();

@@ -1,4 +1,4 @@
-// A Pod object → what its sidecar is told of its own pod. Pure.
+// A Pod object → what its sidecar has to know of its own pod. Pure.
 import { create } from '@bufbuild/protobuf';
 import { MtlsMode, type Telemetry, TelemetrySchema, type Workload, WorkloadSchema } from '#core/contract/gen/weft/v1/mesh_pb.ts';
 import { isNamespace, isServiceAccount, workloadSpiffeId } from '#core/contract/identity.ts';
@@ -28,7 +28,7 @@ export function workloadOfPod(
   const inNamespace = textOf(metadata.namespace) || 'default';
   const serviceAccount = textOf(fieldsOf(pod.spec).serviceAccountName) || 'default';
   if (!isNamespace(inNamespace) || !isServiceAccount(serviceAccount)) return undefined;
-  // The pod's own word wins over its namespace's.
+  // The pod's own label wins over its annotation, and that over its namespace's label.
   const mode = mtlsOf(labels) ?? mtlsOf(fieldsOf(metadata.annotations)) ?? mtlsOf(fieldsOf(fieldsOf(namespace?.metadata).labels));
   return create(WorkloadSchema, {
     namespace: inNamespace,
@@ -41,7 +41,10 @@ export function workloadOfPod(
   });
 }
 
-/** What a pod is told of its telemetry: the pod's own word wins over its namespace's, that over a policy's. Undefined: nothing is said. */
+/**
+ * What a pod reports: its own annotation wins over its namespace's, and that over a policy. Undefined: none of them
+ * says anything.
+ */
 export function telemetryOf(pod: KubeObject, namespace: KubeObject | undefined, policy?: PolicyTelemetry): Telemetry | undefined {
   const [own, around] = [readAnnotations(pod), readAnnotations(namespace)];
   const traceSampling = own.traceSampling ?? around.traceSampling ?? policy?.traceSampling;

@@ -4,17 +4,17 @@
 import type { Resource } from './gen/weft/v1/config_pb.ts';
 
 /** What a resource can be: the cases of `weft.v1.Resource.body`. */
-export type StreamServedKind = NonNullable<Resource['body']['case']>;
+export type StreamResourceKind = NonNullable<Resource['body']['case']>;
 
 /** Kinds of which each Service has one. */
-export type ServiceServedKind = 'endpoints' | 'service' | 'address';
+export type ServiceResourceKind = 'endpoints' | 'service' | 'address';
 
 /** A resource's name, taken apart. */
 export type ResourceName =
   /** One of each per sidecar: the name is the kind. */
   | { readonly kind: 'trust' | 'workload' }
   /** `key` is the Service's `<namespace>/<name>`. */
-  | { readonly kind: ServiceServedKind; readonly key: string }
+  | { readonly kind: ServiceResourceKind; readonly key: string }
   /** What stands at an IP address that the sidecar asked about. */
   | { readonly kind: 'pod'; readonly address: string };
 
@@ -24,7 +24,7 @@ export const TRUST_RESOURCE = 'trust';
 export const WORKLOAD_RESOURCE = 'workload';
 
 /** `endpoints/<namespace>/<name>`, `service/…` or `address/…`; `key` is the Service's `<namespace>/<name>`. */
-export function serviceResourceName(kind: ServiceServedKind, key: string): string {
+export function serviceResourceName(kind: ServiceResourceKind, key: string): string {
   return `${kind}/${key}`;
 }
 
@@ -52,10 +52,10 @@ export function parseResourceName(name: string): ResourceName | null {
  * start. Endpoints come before the Service whose routes send to them, and the Service before the address that makes
  * calls follow it (make before break).
  */
-export const RESOURCE_ORDER: readonly StreamServedKind[] = ['trust', 'workload', 'endpoints', 'service', 'pod', 'address'];
+export const RESOURCE_ORDER: readonly StreamResourceKind[] = ['trust', 'workload', 'endpoints', 'service', 'pod', 'address'];
 
 /** A kind's place in RESOURCE_ORDER, to sort by. A kind that is absent or unknown here comes behind all others. */
-export function resourceRank(kind: StreamServedKind | undefined): number {
+export function resourceRank(kind: StreamResourceKind | undefined): number {
   const rank = kind === undefined ? -1 : RESOURCE_ORDER.indexOf(kind);
   return rank === -1 ? RESOURCE_ORDER.length : rank;
 }

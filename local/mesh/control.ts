@@ -1,5 +1,4 @@
 // The control plane inside `weft run`: an authority that lives as long as the run, and what the mesh needs of it.
-
 import { Authority } from '#certs/authority.ts';
 import type { VerifyToken } from '#control-plane/issue/token.ts';
 import { type ControlPlane, startControlPlane } from '#control-plane/program/assemble.ts';

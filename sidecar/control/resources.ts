@@ -2,26 +2,26 @@
 // alone.
 import { create } from '@bufbuild/protobuf';
 import { type Rejection, RejectionSchema, type Resource } from '#core/contract/gen/weft/v1/config_pb.ts';
-import { parseResourceName, resourceRank, type ServiceServedKind, type StreamServedKind } from '#core/contract/resource-names.ts';
+import { parseResourceName, resourceRank, type ServiceResourceKind, type StreamResourceKind } from '#core/contract/resource-names.ts';
 
 /** The message that a kind of resource carries. */
-export type ResourceValue<Kind extends StreamServedKind> = Extract<Resource['body'], { case: Kind }>['value'];
+export type ResourceValue<Kind extends StreamResourceKind> = Extract<Resource['body'], { case: Kind }>['value'];
 
 /** Puts resources of one kind into force. */
-export interface ResourceTaker<Kind extends StreamServedKind> {
+export interface ResourceTaker<Kind extends StreamResourceKind> {
   /** @throws Error with the reason when this version cannot be used; the last good one stays in force */
   take(value: ResourceValue<Kind>): void;
 }
 
 /** The same for a kind of which each Service has one. */
-export interface ServiceResourceTaker<Kind extends ServiceServedKind> extends ResourceTaker<Kind> {
+export interface ServiceResourceTaker<Kind extends ServiceResourceKind> extends ResourceTaker<Kind> {
   /** @param key the Service's "<namespace>/<name>" */
   remove(key: string): void;
 }
 
 /** One taker for each kind. */
-export type ResourceTakers = { readonly [Kind in Exclude<StreamServedKind, ServiceServedKind>]: ResourceTaker<Kind> } & {
-  readonly [Kind in ServiceServedKind]: ServiceResourceTaker<Kind>;
+export type ResourceTakers = { readonly [Kind in Exclude<StreamResourceKind, ServiceResourceKind>]: ResourceTaker<Kind> } & {
+  readonly [Kind in ServiceResourceKind]: ServiceResourceTaker<Kind>;
 };
 
 /**
@@ -47,5 +47,5 @@ export function applyResources(takers: ResourceTakers, resources: readonly Resou
 
 function take(takers: ResourceTakers, body: Resource['body']): void {
   // The type of the value follows from the kind, which TypeScript cannot see through an index.
-  if (body.case !== undefined) (takers[body.case] as ResourceTaker<StreamServedKind>).take(body.value);
+  if (body.case !== undefined) (takers[body.case] as ResourceTaker<StreamResourceKind>).take(body.value);
 }

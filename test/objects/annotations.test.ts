@@ -12,7 +12,7 @@ const object = (kind: string, name: string, annotations: Record<string, string>)
 const sampling = (value: string) => ({ 'weft.dev/trace-sampling': value });
 const log = (value: string) => ({ 'weft.dev/access-log': value });
 
-describe('control-plane: annotations', () => {
+describe('objects: annotations of telemetry', () => {
   const told = (pod: Record<string, string>, namespace?: Record<string, string>) => {
     const telemetry = telemetryOf(object('Pod', 'a', pod), namespace && object('Namespace', 'shop', namespace));
     return telemetry && { sampling: telemetry.traceSampling, log: telemetry.accessLog };
@@ -26,7 +26,7 @@ describe('control-plane: annotations', () => {
     expect(told({}, {})).to.equal(undefined);
   });
 
-  it('that cannot be used are as if they were not there', () => {
+  it('have no effect where their value cannot be used', () => {
     expect(told(sampling('lots'), sampling('0.1'))).to.deep.equal({ sampling: 0.1, log: '' });
     expect(told(log('erors'), sampling('2'))).to.equal(undefined);
   });
@@ -37,7 +37,7 @@ describe('control-plane: annotations', () => {
     expect(workloadOfPod(object('Pod', 'a', {}), undefined, 't')!.telemetry).to.equal(undefined);
   });
 
-  it('are told of once for the pods that make the same mistake', () => {
+  it('are listed once for all pods that make the same mistake', () => {
     const pods = Array.from({ length: 500 }, (_, i) => object('Pod', `payment-${i}`, sampling('5')));
     const fine = object('Pod', 'fine', sampling('5%'));
     expect(annotationProblems([object('Namespace', 'shop', log('erors')), ...pods, fine])).to.deep.equal([
@@ -46,7 +46,7 @@ describe('control-plane: annotations', () => {
     ]);
   });
 
-  it('are told of in bounded measure', () => {
+  it('are listed up to a bound', () => {
     const [steering] = readAnnotations(object('Pod', 'a', log(`\u009b2J\u202e=${'x'.repeat(500)}`))).mistakes;
     expect(steering)
       .to.match(/^annotation weft\.dev\/access-log: "\\u009b2J\\u202e=x+….*\\u009b2J.*…$/)

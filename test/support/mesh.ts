@@ -1,6 +1,5 @@
 // A whole mesh in one process: a real control plane, real sidecars, real sockets and TLS on loopback; only the
 // applications are the test's own.
-
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';

@@ -1,4 +1,5 @@
-// The objects of a cluster: one reflector for each kind, into the object store. The counterpart of files/directory-source.ts.
+// The objects of a cluster: one reflector for each kind feeds the object store. The counterpart of
+// source/files/directory-source.ts.
 
 import type { Logger } from '#core/program/log.ts';
 import type { Timers } from '#core/program/timers.ts';
@@ -11,7 +12,9 @@ import { splitKey } from '#objects/references.ts';
 import type { Touched } from '#objects/touched.ts';
 import type { ObjectStore } from '../../store/object-store.ts';
 
-/** Who learns of the objects: the store itself while nothing is served, the control plane (over the same store) afterwards. */
+/**
+ * What takes the objects: the store itself while nothing is served, afterwards the control plane (over the same store).
+ */
 export interface ObjectSink {
   apply(object: KubeObject): Touched;
   remove(kind: string, namespace: string | undefined, name: string): Touched;
@@ -24,7 +27,7 @@ export interface Following {
   status(): ReflectorStatus;
 }
 
-export interface ClusterSourceSettings {
+export interface ClusterSourceDeps {
   readonly client: KubeClient;
   readonly store: ObjectStore;
   readonly timers: Timers;
@@ -35,19 +38,22 @@ export interface ClusterSourceSettings {
   readonly onTouched?: (touched: Touched) => void;
 }
 
-/** An API server that has just started denies kinds that it will serve in a moment: only after so long is a kind believed to be missing. */
+/**
+ * An API server that has just started denies kinds that it will serve in a moment: only after so long is a kind
+ * believed to be missing.
+ */
 export const MISSING_AFTER_MS = 6000;
 
 export class ClusterSource {
-  private readonly settings: ClusterSourceSettings;
+  private readonly deps: ClusterSourceDeps;
   private readonly reflectors: ReadonlyMap<StoredKind, Following>;
   private sink: ObjectSink;
   /** Kind → when it was first found missing, Unix ms; while waitingFor() is asked. */
   private readonly missingSince = new Map<StoredKind, number>();
 
-  constructor(settings: ClusterSourceSettings) {
-    this.settings = settings;
-    this.sink = settings.store;
+  constructor(deps: ClusterSourceDeps) {
+    this.deps = deps;
+    this.sink = deps.store;
     this.reflectors = new Map(FOLLOWED_KINDS.map((kind) => [kind.kind, this.follow(kind)]));
   }
 
@@ -73,7 +79,7 @@ export class ClusterSource {
 
   /** Kinds that are served but not known in full yet: while there is one, what is missing would look removed. */
   waitingFor(): { readonly kind: StoredKind; readonly error: string }[] {
-    const nowMs = this.settings.timers.now();
+    const nowMs = this.deps.timers.now();
     return this.status().flatMap(({ kind, status }) => {
       if (status.synced || (followedKind(kind)!.optional && status.lastError !== '')) return [];
       if (!status.missing) this.missingSince.delete(kind);
@@ -89,7 +95,7 @@ export class ClusterSource {
   }
 
   private follow(kind: FollowedKind<StoredKind>): Following {
-    const { client, timers, random, log } = this.settings;
+    const { client, timers, random, log } = this.deps;
     return new Reflector({
       client,
       kind,
@@ -105,9 +111,11 @@ export class ClusterSource {
     });
   }
 
-  /** After a list: what it names is there, the rest is gone. What is equal to before touches nothing, as the store sees to. */
+  /**
+   * After a list: what it names is there, the rest is gone. What is equal to before touches nothing: the store sees to it.
+   */
   private replace(kind: FollowedKind<StoredKind>, objects: readonly KubeObject[], unread: readonly KubeObject[]): void {
-    const gone = new Set(this.settings.store.keysOf(kind.kind));
+    const gone = new Set(this.deps.store.keysOf(kind.kind));
     for (const object of unread) gone.delete(identify(object)?.key ?? '');
     for (const object of objects) {
       gone.delete(identify(object)?.key ?? '');
@@ -120,6 +128,6 @@ export class ClusterSource {
   }
 
   private report(touched: Touched): void {
-    this.settings.onTouched?.(touched);
+    this.deps.onTouched?.(touched);
   }
 }

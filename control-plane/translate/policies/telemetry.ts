@@ -1,5 +1,6 @@
 // XTelemetryPolicy objects of a namespace → what the pods of their targets report, and the verdict on each. Pure.
-// Written for Gateways; that a Service or the namespace itself may be the target is Weft's own extension. Gateways are others' to judge.
+// Written for Gateways; that a Service or the namespace itself may be the target is Weft's own extension. Gateways are
+// others' to judge.
 import { isDeepStrictEqual } from 'node:util';
 import { didYouMean } from '#core/text/nearest.ts';
 import { quote, sentence } from '#core/text/printable.ts';
@@ -34,7 +35,10 @@ export interface PolicyVerdict {
 
 export interface JudgedPolicies {
   readonly verdicts: readonly PolicyVerdict[];
-  /** Target ('' the namespace, else the key of a Service) → what holds there; the oldest policy's first. null: its collector is not known yet. */
+  /**
+   * Target ('' the namespace, else the key of a Service) → what holds there; the oldest policy's first. null: its
+   * collector is not known yet.
+   */
   readonly holding: ReadonlyMap<string, PolicyTelemetry | null>;
 }
 
@@ -48,7 +52,7 @@ const UNCHANGED: PolicyTelemetry = { traceSampling: undefined, otlpEndpoint: '',
 /** ", did you mean …?" for a Service that is not there. */
 type Suggest = (serviceKey: string) => string;
 
-/** Of two policies for one target the older holds, then the first by name; the other is told so. */
+/** Of two policies for one target the older holds, then the first by name; the other's status says so. */
 export function judgePolicies(namespace: string, objects: ObjectView, defaultSampling: number): JudgedPolicies {
   return judge(namespace, objects, defaultSampling, (key) => suggestService(key, objects));
 }
@@ -108,7 +112,8 @@ export class PoliciesOfPods {
   }
 
   /**
-   * Takes note of a change, of every one. Policies are few: where there are none, Services and their endpoints say nothing of workloads.
+   * Takes a change into account; it must see every one. Policies are few: where there are none, Services and their
+   * endpoints say nothing of workloads.
    * @returns the namespaces where of() may answer differently now
    */
   take({ policies, policyInputs, endpoints }: Touched): Set<string> {

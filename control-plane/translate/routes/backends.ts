@@ -11,12 +11,15 @@ import type { ReferenceFault } from './findings.ts';
 import type { RouteContext } from './traits.ts';
 
 export interface ResolvedReference {
-  /** As far as it can be told: a faulty one may name nothing, or port 0. */
+  /** As far as it is known: a faulty one may name nothing, or port 0. */
   readonly ref: BackendRef;
   readonly fault: ReferenceFault | undefined;
 }
 
-/** Resolves a reference. What it says wrong is a fault of that reference alone: its share of the calls fails, the others' goes on. */
+/**
+ * Resolves a reference. What it says wrong is a fault of that reference alone: its share of the calls fails, the
+ * others' goes on.
+ */
 export function resolveReference(reference: BackendObjectReference | null | undefined, context: RouteContext): ResolvedReference {
   const { group, kind, namespace, name, port } = fieldsOf(reference);
   const number = portOf(port);

@@ -15,12 +15,12 @@ export interface Judged {
   readonly failures: RouteTraits['failures'];
 }
 
-// metav1.Condition: at most 32768. Long before that nobody reads on, and the object has to be stored.
+// metav1.Condition allows 32768. Long before that no one reads on, and the API server has to store it.
 const LONGEST_MESSAGE = 4096;
 
 /**
- * Accepted and ResolvedRefs always, PartiallyInvalid only where some rules can be served and others cannot (it is never False).
- * ResolvedRefs speaks of backends alone: a missing parent is not a missing backend.
+ * Accepted and ResolvedRefs always, PartiallyInvalid only where some rules can be served and others cannot (it is never
+ * False). ResolvedRefs speaks of backends alone: a missing parent is not a missing backend.
  */
 export function conditionsOf(attachment: Attachment, route: TranslatedRoute, judged: Judged): Condition[] {
   const condition = (type: string, status: 'True' | 'False', reason: string, message: string): Condition => ({

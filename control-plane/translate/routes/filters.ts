@@ -1,5 +1,5 @@
-// Filters of a rule or backendRef. One that cannot be run as written is never skipped, as the API demands (GRPCRouteRule.filters):
-// the rule is at fault, and its calls fail.
+// Filters of a rule or backendRef. One that cannot be run as written is never skipped, as the API demands
+// (GRPCRouteFilter.type): the rule is at fault, and its calls fail.
 import { create } from '@bufbuild/protobuf';
 import { type Filter, FilterSchema, type Mirror, MirrorSchema } from '#core/contract/gen/weft/v1/mesh_pb.ts';
 import { didYouMean } from '#core/text/nearest.ts';

@@ -1,4 +1,4 @@
-// Header matches of a rule, the same in routes of every kind.
+// Header matches of a rule, which are the same in routes of every kind.
 import type { MessageInitShape } from '@bufbuild/protobuf';
 import type { HeaderMatchSchema } from '#core/contract/gen/weft/v1/mesh_pb.ts';
 import { quote } from '#core/text/printable.ts';

@@ -1,4 +1,5 @@
-// RequestHeaderModifier and ResponseHeaderModifier: one action per header name (HTTPHeaderFilter), none on headers that are not the user's.
+// RequestHeaderModifier and ResponseHeaderModifier: one action per header name (HTTPHeaderFilter), none on headers that
+// are not the user's.
 import { create } from '@bufbuild/protobuf';
 import { type HeaderModifier, HeaderModifierSchema } from '#core/contract/gen/weft/v1/mesh_pb.ts';
 import { quote } from '#core/text/printable.ts';
@@ -15,7 +16,8 @@ const CONTROL = /[\0-\x08\x0a-\x1f\x7f]/;
 
 /**
  * The edits of one modifier, names in lower case. Faults go to `findings`; a modifier with faults must not be used.
- * Equivalent names in one list: the first counts (HTTPHeader.name). The same name in two lists has no defined outcome and is a fault.
+ * Equivalent names in one list: the first counts (HTTPHeader.name). The same name in two lists has no defined outcome
+ * and is a fault.
  */
 export function translateHeaderModifier(
   filter: HeaderModifierFilter,

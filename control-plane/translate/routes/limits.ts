@@ -1,5 +1,5 @@
-// How much of a route is read: four times what the CRD of Gateway API 1.7 allows, so that a newer one does not surprise us and a forged one does not
-// hurt. And how much is said of it.
+// How much of a route is read: four times what the CRD of Gateway API 1.7 allows, so that a newer one does not surprise
+// us and a forged one does not hurt. And how much is said of it.
 
 export const MOST_PARENT_REFS = 128;
 export const MOST_RULES = 64;

@@ -19,7 +19,10 @@ export interface ParentEntry {
   readonly written: ParentReference;
 }
 
-/** The parentRefs of a route to a Service, equivalent ones once: the key is group, kind, namespace, name, sectionName and port after defaulting. */
+/**
+ * The parentRefs of a route to a Service, equivalent ones once: the key is group, kind, namespace, name, sectionName
+ * and port after defaulting.
+ */
 export function parentRefsTo(key: string, route: Route, routeNamespace: string): ParentEntry[] {
   const found = new Map<string, ParentEntry>();
   for (const ref of entriesOf(fieldsOf(route.spec).parentRefs).slice(0, MOST_PARENT_REFS)) {
@@ -31,7 +34,10 @@ export function parentRefsTo(key: string, route: Route, routeNamespace: string):
   return [...found.values()];
 }
 
-/** Status entries repeat the parentRef as the spec has it: what the author left out stays out, "core" stays "core" (RouteParentStatus.parentRef). */
+/**
+ * Status entries repeat the parentRef as the spec has it: what the author left out stays out, "core" stays "core"
+ * (RouteParentStatus.parentRef).
+ */
 function asWritten(ref: ParentReference): ParentReference {
   const copy: Record<string, unknown> = {};
   for (const field of ['group', 'kind', 'namespace', 'name', 'sectionName', 'port'] as const) {
@@ -41,8 +47,9 @@ function asWritten(ref: ParentReference): ParentReference {
 }
 
 /**
- * The ports that a parentRef means. A sectionName is the name of a port; with a port as well, both must mean the same one. Without either it means
- * every port that such a route can be on: those declared to carry other bytes (`tcp`, `https`, `mysql`, …) are left as they are.
+ * The ports that a parentRef means. A sectionName is the name of a port; with a port as well, both must mean the same
+ * one. Without either it means every port that such a route can be on: those declared to carry other bytes (`tcp`,
+ * `https`, `mysql`, …) are left as they are.
  */
 export function attach(
   ref: ParentReference,

@@ -5,14 +5,16 @@ import { printable } from '#core/text/printable.ts';
 /** The longest pattern that Weft takes; the CRD's limit for paths. */
 export const LONGEST_PATTERN = 1024;
 /**
- * Steps of a compiled pattern that has repetitions. Matching costs input times steps at worst: 256 take about 5 ms for 8 kB of the most hostile input
- * (re2js 2.10 on the development machine: `(a?){60}b` 5 ms, `.*a.{120}` 5 ms; `(a?){500}b` would take 65 ms).
- * Without repetitions, as in a long list of names, a pattern only matches what is as short as itself, and costs nothing to speak of.
+ * Steps of a compiled pattern that has repetitions. Matching costs input times steps at worst: 256 take about 5 ms for
+ * 8 kB of the most hostile input (re2js 2.10 on the development machine: `(a?){60}b` 5 ms, `.*a.{120}` 5 ms;
+ * `(a?){500}b` would take 65 ms). Without repetitions, as in a long list of names, a pattern only matches what is as
+ * short as itself, and costs nothing to speak of.
  */
 export const MOST_STEPS = 256;
 
 const REPETITION = /[*+?{]/;
-// The same routes are translated again and again while Services around them change; compiling costs up to some milliseconds.
+// The same routes are translated again and again while Services around them change; compiling costs up to some
+// milliseconds.
 const MOST_VERDICTS = 2000;
 const verdicts = new Map<string, string>();
 

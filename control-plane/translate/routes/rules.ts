@@ -31,8 +31,8 @@ export interface TranslatedRoute {
 const MOST_WEIGHT = 1_000_000;
 
 /**
- * Translates all rules. A rule at fault stays in the table without filters and backends: the calls that it surely matches fail, rather than going
- * where its author did not send them; matches that cannot be understood match nothing.
+ * Translates all rules. A rule at fault stays in the table without filters and backends: the calls that it surely
+ * matches fail, rather than going where its author did not send them; matches that cannot be understood match nothing.
  */
 export function translateRules(route: Route, name: string, context: RouteContext): TranslatedRoute {
   const findings = new Findings();

@@ -10,8 +10,9 @@ interface Entry extends RuleMatch {
 }
 
 /**
- * Makes the table of routes of one kind that are already in the order of compareByAge(). The order of matches is the kind's; then the older route, the
- * first by namespace/name, and the first in the route, as the Gateway API has it for every kind (GRPCRouteRule.matches, HTTPRouteRule.matches).
+ * Makes the table of routes of one kind that are already in the order of compareByAge(). The order of matches is the
+ * kind's; then the older route, the first by namespace/name, and the first in the route, as the Gateway API has it for
+ * every kind (GRPCRouteRule.matches, HTTPRouteRule.matches).
  */
 export function buildTable(kind: RouteKind, routes: readonly (readonly TranslatedRule[])[]): RouteTable {
   const rules: Rule[] = [];

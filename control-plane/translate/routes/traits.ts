@@ -1,4 +1,5 @@
-// What a kind of route has of its own. All else about routes is the same for every kind, and knows a kind by these traits alone.
+// What a kind of route has of its own. All else about routes is the same for every kind, and knows a kind by these
+// traits alone.
 import type { MessageInitShape } from '@bufbuild/protobuf';
 import type { Filter, MatchSchema, Protocol, RouteKind } from '#core/contract/gen/weft/v1/mesh_pb.ts';
 import type { RouteFilter } from '#objects/route.ts';
@@ -24,7 +25,9 @@ export interface RouteTraits {
   readonly foreignAppProtocols: ReadonlySet<string>;
   /** Headers of the protocol itself, lower case: no filter may edit them. */
   readonly ownHeaders: ReadonlySet<string>;
-  /** What calls fail with, for messages: `unmatched` where no rule matches, `invalid` where the rule cannot be served. */
+  /**
+   * What calls fail with, for messages: `unmatched` where no rule matches, `invalid` where the rule cannot be served.
+   */
   readonly failures: { readonly unmatched: string; readonly invalid: string };
   /** By type, in the order in which messages list them. */
   readonly filters: Readonly<Record<string, FilterTraits>>;
@@ -39,7 +42,9 @@ export interface RouteTraits {
 export interface RuleMatch {
   /** Position in the rule's matches; 0 for the one that stands for none. */
   readonly index: number;
-  /** How much it pins down. In a table the greater comes first, compared number by number; all of one kind have as many. */
+  /**
+   * How much it pins down. In a table the greater comes first, compared number by number; all of one kind have as many.
+   */
   readonly rank: readonly number[];
   /** As it is sent, but for its place. */
   readonly match: Omit<Exclude<MessageInitShape<typeof MatchSchema>, { $typeName: string }>, 'rule' | 'index'>;

@@ -23,9 +23,9 @@ const change: fc.Arbitrary<Change> = fc.oneof(
 
 const NOTHING = { service: undefined, endpoints: undefined, statuses: [] };
 
-describe('object store, incremental translation', () => {
+describe('control-plane/store: translating only what a change touches', () => {
   for (const strictReferenceGrants of [false, true]) {
-    it(`equals full translation, ${strictReferenceGrants ? 'with' : 'without'} strict ReferenceGrants`, () => {
+    it(`equals translating everything, ${strictReferenceGrants ? 'with' : 'without'} strict ReferenceGrants`, () => {
       const options = { trustDomain: 'cluster.local', strictReferenceGrants };
       let compared = 0;
       fc.assert(

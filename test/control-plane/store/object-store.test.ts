@@ -50,7 +50,7 @@ function parts({ policyInputs, ...sets }: Touched): object {
   };
 }
 
-describe('object store', () => {
+describe('control-plane/store: object store', () => {
   it('a Service touches itself and the Services with routes that send to it', () => {
     const store = storeOf(service('a/x'), service('a/y'), service('a/z'), route('a/r', ['a/x'], ['a/y']));
     expect(sorted(store.apply(service('a/y', { ports: [{ port: 81 }] })))).to.deep.equal(['a/x', 'a/y']);
@@ -157,7 +157,7 @@ describe('object store', () => {
     expect(sorted(store.remove('ReferenceGrant', 'b', 'g'))).to.deep.equal(['a/x', 'a/z']);
   });
 
-  it('a Service that comes or goes changes what others may be told they meant', () => {
+  it('a Service that comes or goes changes what the statuses of others suggest', () => {
     const store = storeOf(route('a/r', ['a/paymnt'], ['a/ledgr']), route('c/s', ['c/payment'], []), route('d/t', ['d/other'], []));
     expect(sorted(store.apply(service('a/payment')))).to.deep.equal(['a/payment', 'a/paymnt', 'c/payment']);
     expect(sorted(store.apply(service('a/payment', { ports: [{ port: 81 }] })))).to.deep.equal(['a/payment']);
@@ -204,7 +204,7 @@ describe('object store', () => {
     expect(store.allKeys()).to.deep.equal(['a/new', 'a/x', 'a/y']);
   });
 
-  it('knows objects by kind and group, whatever their version', () => {
+  it('tells objects apart by kind and group, whatever their version', () => {
     const store = storeOf(
       make('gateway.networking.k8s.io/v1', 'ReferenceGrant', 'a/new', {}),
       make('gateway.networking.k8s.io/v1beta1', 'ReferenceGrant', 'a/old', {}),

@@ -49,7 +49,7 @@ describe('podAddress', () => {
     expect(at('10.0.0.9')).to.deep.equal(['', '', []]);
   });
 
-  it('knows who has the address of a pod that is finished (T96)', () => {
+  it('finds the pod that has the address of one that is finished', () => {
     expect(at('10.0.0.4').slice(0, 2)).to.deep.equal(['heir', 'shop/heir']);
   });
 });

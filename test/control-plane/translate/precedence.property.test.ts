@@ -1,4 +1,5 @@
-// Precedence (T106): translate, scope, compile and match together choose the rule that a slow reading of the specification chooses.
+// Precedence: translate, scope, compile and match together choose the rule that a slow reading of the specification
+// chooses.
 import { expect } from 'chai';
 import fc from 'fast-check';
 import { scopeService } from '#control-plane/scope.ts';
@@ -36,7 +37,7 @@ const call: fc.Arbitrary<Call> = fc.record({
     .map((pairs) => new Map(pairs)),
 });
 
-describe('precedence', () => {
+describe('control-plane/translate: precedence of matches', () => {
   it('is that of the specification, for producer and consumer groups', () => {
     let decided = 0;
     let outranked = 0;

@@ -1,4 +1,5 @@
-// What holds for translate() whatever the objects are: it never throws, does not care for their order, and makes nothing that a sidecar refuses.
+// What holds for translate() whatever the objects are: it never throws, does not care for their order, and makes nothing
+// that a sidecar refuses.
 import { toBinary } from '@bufbuild/protobuf';
 import { expect } from 'chai';
 import fc from 'fast-check';
@@ -61,15 +62,15 @@ function deliver(objects: readonly KubeObject[]): void {
   }
 }
 
-describe('translate, properties', () => {
-  it('well-formed objects: every sidecar can use the outcome', () => {
+describe('control-plane/translate: properties', () => {
+  it('makes of well-formed objects what every sidecar can use', () => {
     fc.assert(
       fc.property(fc.array(object, { maxLength: 12 }), (objects) => deliver(objects)),
       { numRuns: 300 },
     );
   });
 
-  it('spoilt objects (T104): never throws, every sidecar can use the outcome', () => {
+  it('never throws for spoilt objects, and every sidecar can use the outcome', () => {
     fc.assert(
       fc.property(fc.array(fc.oneof(object, spoiltObject), { maxLength: 8 }), (objects) => deliver(objects)),
       { numRuns: 1000 },

@@ -8,7 +8,7 @@ import {
   RESOURCE_ORDER,
   type ResourceName,
   resourceRank,
-  type StreamServedKind,
+  type StreamResourceKind,
   serviceResourceName,
   TRUST_RESOURCE,
   WORKLOAD_RESOURCE,
@@ -68,7 +68,7 @@ describe('order of resources', () => {
   });
 
   it('sends endpoints before the Service, the Service before its address, and what a start needs first', () => {
-    const shuffled = fc.shuffledSubarray<StreamServedKind | undefined>([...RESOURCE_ORDER, undefined], {
+    const shuffled = fc.shuffledSubarray<StreamResourceKind | undefined>([...RESOURCE_ORDER, undefined], {
       minLength: RESOURCE_ORDER.length + 1,
     });
     fc.assert(

@@ -1,4 +1,5 @@
-// Matches of a GRPCRoute rule: method and headers (GRPCRouteMatch). A match that cannot be understood matches nothing, and its rule is at fault.
+// Matches of a GRPCRoute rule: method and headers (GRPCRouteMatch). A match that cannot be understood matches nothing,
+// and its rule is at fault.
 import { quote } from '#core/text/printable.ts';
 import { fieldsOf, isAbsent, isMap, listOf, textOf } from '#objects/fields.ts';
 import type { GRPCRouteMatch } from '#objects/grpc-route.ts';
@@ -73,9 +74,10 @@ function ranked(index: number, match: MethodMatch, headers: HeaderMatchInit[]): 
 }
 
 /**
- * How much of a text a match pins down. The Gateway API's order for GRPCRoutes is: most characters of the service, most characters of the method, most
- * headers (GRPCRouteRule.matches). It leaves regular expressions open: here a match that names a service (or method) exactly comes before one with a
- * regular expression, that before one without any; among regular expressions the longer one.
+ * How much of a text a match pins down. The Gateway API's order for GRPCRoutes is: most characters of the service, most
+ * characters of the method, most headers (GRPCRouteRule.matches). It leaves regular expressions open: here a match that
+ * names a service (or method) exactly comes before one with a regular expression, that before one without any; among
+ * regular expressions the longer one.
  */
 function weightOf(match: StringMatchInit | undefined): [kind: number, characters: number] {
   const kind = match?.kind;

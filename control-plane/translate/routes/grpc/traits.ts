@@ -13,7 +13,8 @@ export const grpcRouteTraits: RouteTraits = {
   canBeOn: (protocol) => protocol !== Protocol.TCP,
   // A GRPCRoute speaks HTTP/2 without TLS to its backends.
   foreignAppProtocols: new Set(['https', 'kubernetes.io/ws', 'kubernetes.io/wss', 'tls']),
-  // "Call-Definition" and "Status" of gRPC's HTTP/2 protocol document: how the message is framed, when it ends and how it went.
+  // "Call-Definition" and "Status" of gRPC's HTTP/2 protocol document: how the message is framed, when it ends and how
+  // it went.
   ownHeaders: new Set([
     'grpc-accept-encoding',
     'grpc-encoding',

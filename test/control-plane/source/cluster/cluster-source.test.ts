@@ -1,4 +1,5 @@
-// Objects of a cluster into the store: only what changed is told, what vanished between two lists too (T77), and kinds that are not served (yet).
+// Objects of a cluster into the store: only what changed touches anything, also what vanished between two lists, and
+// kinds that are not served (yet).
 
 import { expect } from 'chai';
 import { ClusterSource, MISSING_AFTER_MS } from '#control-plane/source/cluster/cluster-source.ts';
@@ -108,10 +109,10 @@ describe('control-plane/source: cluster-source', () => {
       source.start();
       await until(() => source.waitingFor().length === 0, 'all else is known');
       expect(source.missingKinds()).to.deep.equal([]);
-      await until(() => source.status().every(({ status }) => status.synced), 'only what is there is told of');
+      await until(() => source.status().every(({ status }) => status.synced), 'only what is there is reported');
       expect(source.status().map(({ kind }) => kind)).to.deep.equal(FOLLOWED_KINDS.filter((one) => one !== kind).map(({ kind }) => kind));
       error = new KubeError('forbidden', 403, 'Forbidden');
-      await until(() => source.status().some(({ status }) => status.lastError === 'forbidden'), 'a missing right is told of');
+      await until(() => source.status().some(({ status }) => status.lastError === 'forbidden'), 'a missing right is reported');
       expect(source.waitingFor()).to.deep.equal([]);
       error = undefined;
       await until(() => [...store.keysOf(kind.kind)].length === 1, 'the object is known');

@@ -62,8 +62,8 @@ function verdicts(store: ObjectStore): Record<string, string[]> {
   );
 }
 
-describe('control-plane: telemetry-policy', () => {
-  it('tells the pods of a namespace where spans go, how many, and what stands on each', () => {
+describe('control-plane/translate: XTelemetryPolicy', () => {
+  it('says for the pods of a namespace where spans go, how many, and what stands on each', () => {
     const tracing = {
       ...rate(5),
       serviceName: 'the-shop',
@@ -124,7 +124,7 @@ describe('control-plane: telemetry-policy', () => {
     expect(one({ mode: 'Enabled', provider: { backendRef: { name: 'jaeger', namespace: 'obs' } } }).otlpEndpoint).to.match(/:4318$/);
   });
 
-  it('of two for one target the older holds, then the first by name', () => {
+  it('holds before a younger one with the same target, and of equally old ones the first by name does', () => {
     const store = storeOf(
       policy('young', [target('Namespace', 'shop'), target('Service', 'checkout')], rate(1), '2026-02-01T00:00:00Z'),
       policy('b', [target('Namespace', 'shop')], rate(2)),
@@ -160,7 +160,7 @@ describe('control-plane: telemetry-policy', () => {
     expect(judgePolicies('shop', store, 0.01).holding.size).to.equal(0);
   });
 
-  it('with a collector that cannot be found it changes nothing, and says why', () => {
+  it('changes nothing while its collector cannot be found, and says why', () => {
     const reason = (provider: object, ...objects: KubeObject[]) => {
       const store = new ObjectStore();
       store.replaceAll([...objects, policy('p', [target('Namespace', 'shop')], { mode: 'Enabled', provider })]);
@@ -184,7 +184,7 @@ describe('control-plane: telemetry-policy', () => {
     expect(reason(JAEGER, service('obs', 'jaeger', { type: 'ExternalName', externalName: 'example.com' }), GRANT)).to.match(/^InvalidKind/);
   });
 
-  it('keeps what holds, and hears of each object that decides it', () => {
+  it('keeps what holds until an object that decides it changes', () => {
     const store = storeOf(policy('p', [target('Service', 'payment')], rate(20)));
     const policies = new PoliciesOfPods(store, 0.01);
     const share = () => policies.of('shop/pay-1')?.traceSampling;

@@ -59,9 +59,9 @@ const RAW: Readonly<Record<StoredKind, Record<string, unknown>>> = {
   },
 };
 
-describe('objects: project', () => {
+describe('objects: what is kept of an object', () => {
   for (const [kind, raw] of Object.entries(RAW) as [StoredKind, Record<string, unknown>][]) {
-    it(`keeps of a ${kind} what a translation reads, and knows its kind as lists do not tell it`, () => {
+    it(`is all that a translation reads of a ${kind}, with its kind, which lists leave out`, () => {
       const { apiVersion: _, ...asInLists } = raw;
       const object = project(kind, asInLists);
       expect(identify(object)).to.deep.equal({ kind: followedKind(kind), key: kind === 'Namespace' ? 'shop' : 'shop/a' });
@@ -70,7 +70,7 @@ describe('objects: project', () => {
     });
   }
 
-  it('drops what only others read of a pod', () => {
+  it('is nothing that only other programs read of a pod', () => {
     const labels = Object.fromEntries(Array.from({ length: 20 }, (_, i) => [`app.example/${i}`, 'x'.repeat(60)]));
     const raw = RAW.Pod as unknown as Pod;
     const pod = project('Pod', {
@@ -87,7 +87,7 @@ describe('objects: project', () => {
     expect(workloadOfPod(plain, namespace, 'test.local')!.telemetry).to.include({ accessLog: 'errors', traceSampling: 0.05 });
   });
 
-  it('goes by the sidecar, not by the annotation, which may be a copy or taken away', () => {
+  it('depends on the sidecar, not on the annotation, which may be a copy or taken away', () => {
     const raw = RAW.Pod as unknown as Pod;
     const has = (pod: object) => (project('Pod', pod as never) as Pod).metadata!.annotations?.[ANNOTATION_STATUS];
     expect(has({ ...raw, spec: { ...raw.spec, initContainers: [{ name: 'mine' }] } })).to.equal(undefined);
@@ -95,11 +95,11 @@ describe('objects: project', () => {
     expect(has({ ...raw, spec: { ...raw.spec, initContainers: 'x' } })).to.equal(undefined);
   });
 
-  it('keeps all entries of a status, for they are written back as one', () => {
+  it('is every entry of a status, because they are written back as one list', () => {
     expect(project('GRPCRoute', RAW.GRPCRoute)).to.have.deep.property('status', RAW.GRPCRoute.status);
   });
 
-  it('takes whatever stands there', () => {
+  it('may be anything that stands there', () => {
     for (const kind of Object.keys(RAW) as StoredKind[]) {
       for (const raw of [
         {},
