@@ -1,6 +1,7 @@
 // `npm run bench`: the same work through Weft, Envoy, nghttpx, HAProxy and nginx, all in one run, one pinned core for
 // the proxies and one for load and backends.
 // `npm run bench -- --telemetry`: what tracing and metrics cost Weft and Envoy.
+// `npm run bench -- --open-loop`: latency at steady rates.
 import { execFileSync } from 'node:child_process';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import os from 'node:os';
@@ -10,6 +11,7 @@ import { makeCertificates } from './certificates.ts';
 import { compare } from './compare.ts';
 import { type Measurement, shapeName } from './measure.ts';
 import type { MemoryRow } from './memory.ts';
+import { measureOpenLoop } from './open-loop.ts';
 import { type Options, readOptions, USAGE } from './options.ts';
 import { cProxies } from './peers/c-proxies.ts';
 import { envoy } from './peers/envoy.ts';
@@ -68,11 +70,15 @@ try {
   const load = { h2load, core: LOAD_CORE, path: LOAD_PATH, body: LOAD_BODY, bodyFile, logFile: path.join(directory, 'h2load.log') };
   session = new Session({ options, load, backends, trust, directory });
   session.notes.push(...missing);
-  const { figures, tables, valid } = options.telemetry ? await telemetry(session) : await comparison(session);
+  const { figures, tables, valid } = await (options.telemetry
+    ? telemetry(session)
+    : options.openLoop
+      ? openLoop(session)
+      : comparison(session));
   const notes = [...session.notes, ...session.failures];
   process.stdout.write(`\n${asText(tables)}\n`);
   for (const note of notes) process.stdout.write(`note: ${note}\n`);
-  const kind = options.telemetry ? 'telemetry' : 'latest';
+  const kind = options.telemetry ? 'telemetry' : options.openLoop ? 'open-loop' : 'latest';
   if (tables.length > 0)
     process.stdout.write(`written to ${saveOutcome({ kind, options, versions, figures, tables, notes }, new Date())}\n`);
   if (!valid || session.failures.length > 0) process.exitCode = 1;
@@ -92,8 +98,17 @@ async function comparison(session: Session): Promise<Figures> {
   return { figures: { results, memory }, tables, valid: results.length > 0 && results.every(({ errors }) => errors === 0) };
 }
 
+/** Weft and Envoy, as far as they are installed and wanted. */
+function weftAndEnvoy(): Peer[] {
+  return present.filter(({ name }) => name === weft.name || name === envoy.name);
+}
+
+function openLoop(session: Session): Promise<Figures> {
+  return measureOpenLoop(session, weftAndEnvoy());
+}
+
 async function telemetry(session: Session): Promise<Figures> {
-  const peers = present.filter(({ name }) => name === weft.name || name === envoy.name);
+  const peers = weftAndEnvoy();
   return measureTelemetry(
     session,
     peers,

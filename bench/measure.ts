@@ -25,11 +25,12 @@ export interface Length {
 }
 
 /** So many requests tell how fast a proxy is, before anything is measured. */
-const SOUNDING: Readonly<Record<string, number>> = { '4,50': 20_000, '32,1': 8000, '1,1': 800 };
+const SOUNDING: Readonly<Record<string, number>> = { '4,50': 20_000, '32,1': 8000, '1,1': 800, '1,1 realistic': 800 };
 const MOST_REQUESTS = 2_000_000;
 
 export function shapeName(shape: Shape): string {
-  return `${shape.connections},${shape.streams}`;
+  const size = `${shape.connections},${shape.streams}`;
+  return shape.headers === undefined ? size : `${size} ${shape.headers}`;
 }
 
 /** Warms a proxy up, then measures it once; whole answers are proved before and after. */

@@ -2,7 +2,7 @@
 import { parseArgs } from 'node:util';
 
 export const USAGE =
-  'npm run bench -- [--telemetry] [--quick] [--only weft,envoy,…] [--shape 4,50] [--scenario plain,mtls,pair] [--seconds 4] [--rounds 3] [--requests n] [--growth n]';
+  'npm run bench -- [--telemetry | --open-loop] [--quick] [--only weft,envoy,…] [--shape 4,50] [--shape "4,50 realistic"] [--scenario plain,mtls,pair] [--seconds 4] [--rounds 3] [--requests n] [--growth n]';
 
 /** The telemetry run measures one shape and two scenarios, unless asked for others. */
 const TELEMETRY_SHAPES = ['4,50'];
@@ -13,6 +13,8 @@ const TELEMETRY_ROUNDS = '5';
 export interface Options {
   /** What tracing and metrics cost, instead of the comparison of proxies. */
   readonly telemetry: boolean;
+  /** Latency at steady rates, instead of the comparison of proxies. */
+  readonly openLoop: boolean;
   readonly only: readonly string[];
   readonly shapes: readonly string[];
   readonly scenarios: readonly string[];
@@ -35,6 +37,7 @@ export function readOptions(
       args: [...args],
       options: {
         telemetry: { type: 'boolean', default: false },
+        'open-loop': { type: 'boolean', default: false },
         quick: { type: 'boolean', default: false },
         only: { type: 'string' },
         shape: { type: 'string', multiple: true },
@@ -46,8 +49,11 @@ export function readOptions(
       },
     });
     const { telemetry } = values;
+    const openLoop = values['open-loop'];
+    if (telemetry && openLoop) throw new Error('--telemetry and --open-loop are two runs');
     return {
       telemetry,
+      openLoop,
       only: pick('--only', values.only?.split(','), known.peers),
       shapes: pick('--shape', values.shape ?? (telemetry ? TELEMETRY_SHAPES : undefined), known.shapes),
       scenarios: pick('--scenario', values.scenario?.split(',') ?? (telemetry ? TELEMETRY_SCENARIOS : undefined), known.scenarios),

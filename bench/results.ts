@@ -10,11 +10,19 @@ const HOW = {
     'c,m: connections, streams at once on each. Proxies share core 0, load and backends core 1: where core 0 is not busy, core 1 was the limit.',
   telemetry:
     'Proxies have core 0; load, backends and the server that takes the spans core 1: where core 0 is not busy, core 1 was the limit, and CPU says more than requests/s.',
+  'open-loop':
+    'A pair of proxies has core 0; load and backend core 1. Proxies are started anew for each round and get no warm-up; the first second stands apart.',
+} as const;
+
+const TITLES = {
+  latest: 'The newest benchmark',
+  telemetry: 'What tracing and metrics cost',
+  'open-loop': 'Latency at steady rates',
 } as const;
 
 export interface Outcome {
   /** 'latest': the comparison of proxies. */
-  readonly kind: 'latest' | 'telemetry';
+  readonly kind: keyof typeof HOW;
   readonly options: Options;
   /** Peer → version. */
   readonly versions: Readonly<Record<string, string>>;
@@ -44,7 +52,7 @@ export function saveOutcome(outcome: Outcome, now: Date): string {
   writeFileSync(path.join(directory, name), `${JSON.stringify(written, null, 1)}\n`);
   const programs = Object.entries(versions).map(([peer, version]) => `${peer} ${version}`);
   const head = [
-    kind === 'latest' ? '# The newest benchmark' : '# What tracing and metrics cost',
+    `# ${TITLES[kind]}`,
     '',
     `${now.toISOString().slice(0, 10)}: ${machine.cpu}, ${machine.cores} cores, Linux ${machine.kernel}, Node ${machine.node}; ${programs.join(', ')}.`,
     `Medians of ${options.rounds} rounds of ${options.requests > 0 ? `${options.requests} requests` : `${options.seconds} s`}, proxies taking turns; all figures: ${name}.`,

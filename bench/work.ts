@@ -5,6 +5,10 @@ export const SHAPES: readonly Shape[] = [
   { connections: 4, streams: 50 },
   { connections: 32, streams: 1 },
   { connections: 1, streams: 1 },
+  { connections: 4, streams: 50, headers: 'realistic' },
+  { connections: 32, streams: 1, headers: 'realistic' },
+  { connections: 1, streams: 1, headers: 'realistic' },
+  { connections: 4, streams: 50, headers: '1000 users' },
 ];
 
 /** The eight methods that the GRPCRoute names; the load calls the last. */

@@ -1,6 +1,7 @@
 // What becomes of all calls with the same headers: found once per template and remembered on it until the configuration
 // changes.
-import { type Field, isVarying, makeField } from '../http/field.ts';
+import { type Field, makeField } from '../http/field.ts';
+import { fieldNames } from '../http/field-name.ts';
 import type { HeaderBlock, Template } from '../http/header-block.ts';
 import { type HeaderSource, newHeaderSource } from '../http/header-source.ts';
 import { applyEdits } from '../route/edit.ts';
@@ -103,7 +104,7 @@ export function editWhole(block: HeaderBlock, edits: readonly HeaderEdit[]): { s
   const stable: string[] = [];
   const varying: Field[] = [];
   for (let i = 0; i < edited.length; i += 2) {
-    if (isVarying(edited[i])) varying.push(makeField(edited[i], edited[i + 1], false, 0));
+    if (fieldNames.isVarying(edited[i])) varying.push(makeField(edited[i], edited[i + 1], false, 0));
     else stable.push(edited[i], edited[i + 1]);
   }
   return { source: newHeaderSource(stable, block.template.source.never), varying };

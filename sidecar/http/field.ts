@@ -1,4 +1,5 @@
 // One header field as all codecs show it: interned per connection, and judged once, when it is made (RFC 9113 §8.2).
+import { type FieldName, fieldNames } from './field-name.ts';
 
 /**
  * A header field; a name that is not in lower case is a fault. Names and values are latin1 strings: one char is one
@@ -7,10 +8,10 @@
 export interface Field {
   readonly name: string;
   readonly value: string;
-  /** Its size in a header list (RFC 9113 §6.5.2): that of name and value, and 32. */
+  /** Its size in a header list (RFC 9113 §6.5.2): that of name and value as they came, and 32. */
   readonly size: number;
-  /** Its values differ from call to call: it stays out of templates, and no encoder remembers it. */
-  readonly varying: boolean;
+  /** What is known of its name; among it whether its values differ from call to call. */
+  readonly of: FieldName;
   /** It came with the demand that no table may hold it, and must leave with it (RFC 7541 §6.2.3). */
   readonly never: boolean;
   /** Why no message may carry this field, or ''. */
@@ -21,66 +22,42 @@ export interface Field {
   readonly encoded: Buffer | null;
 }
 
-/** Names whose values change with nearly every call. */
-const VARYING = new Set([
-  'grpc-timeout',
-  'traceparent',
-  'tracestate',
-  'baggage',
-  'b3',
-  'x-b3-traceid',
-  'x-b3-spanid',
-  'x-b3-parentspanid',
-  'x-b3-sampled',
-  'x-b3-flags',
-  'x-request-id',
-  'grpc-trace-bin',
-  'grpc-tags-bin',
-  'grpc-message',
-  'grpc-status-details-bin',
-  'content-length',
-  'date',
-  'etag',
-  'last-modified',
-]);
-
-const CONNECTION_SPECIFIC = new Set(['connection', 'keep-alive', 'proxy-connection', 'transfer-encoding', 'upgrade']);
-
-export function isVarying(name: string): boolean {
-  return VARYING.has(name);
-}
-
+/** @param id number of the field on its connection; 0 for one that is in no template */
 export function makeField(name: string, value: string, never: boolean, id: number): Field {
-  return {
-    name,
-    value,
-    size: name.length + value.length + 32,
-    varying: VARYING.has(name),
-    never,
-    fault: fieldFault(name, value),
-    id,
-    encoded: null,
-  };
+  return fieldOf(fieldNames.get(name), value, never, id);
 }
 
-/** @returns why RFC 9113 §8.2 forbids the field, or '' */
-export function fieldFault(name: string, value: string): string {
-  if (name.length === 0) return 'empty field name';
-  for (let i = name.charCodeAt(0) === 0x3a ? 1 : 0; i < name.length; i++) {
-    const c = name.charCodeAt(i);
-    // No upper case, no space or control, no ':' but in front, nothing above ASCII.
-    if (c <= 0x20 || (c >= 0x41 && c <= 0x5a) || c >= 0x7f || c === 0x3a) return 'forbidden octet in a field name';
-  }
-  for (let i = 0; i < value.length; i++) {
-    const c = value.charCodeAt(i);
-    if (c === 0 || c === 0x0a || c === 0x0d) return 'forbidden octet in a field value';
-  }
-  if (value.length > 0 && (isBlank(value.charCodeAt(0)) || isBlank(value.charCodeAt(value.length - 1)))) {
-    return 'a field value begins or ends with white space';
-  }
-  if (CONNECTION_SPECIFIC.has(name)) return 'connection-specific field';
-  if (name === 'te' && value !== 'trailers') return 'te other than trailers';
-  return '';
+/** As makeField(), where the record of the name is at hand. White space around the value is no part of it (RFC 9110 §5.5): it is taken off. */
+export function fieldOf(of: FieldName, value: string, never: boolean, id: number): Field {
+  const size = of.text.length + value.length + 32;
+  const stripped = stripBlanks(value);
+  return { name: of.text, value: stripped, size, of, never, fault: of.fault || valueFault(of, stripped), id, encoded: null };
+}
+
+/** Where a loop over the octets of a value costs less than three searches by memchr. */
+const SHORT_VALUE = 32;
+
+/** @returns why RFC 9113 §8.2.1 forbids the value, or '' */
+function valueFault(of: FieldName, value: string): string {
+  if (value.length <= SHORT_VALUE) {
+    for (let i = 0; i < value.length; i++) {
+      const c = value.charCodeAt(i);
+      if (c === 0 || c === 0x0a || c === 0x0d) return FORBIDDEN_OCTET;
+    }
+  } else if (value.includes('\n') || value.includes('\r') || value.includes('\0')) return FORBIDDEN_OCTET;
+  return of.text === 'te' && value !== 'trailers' ? 'te other than trailers' : '';
+}
+
+const FORBIDDEN_OCTET = 'forbidden octet in a field value';
+
+function stripBlanks(value: string): string {
+  const { length } = value;
+  if (length === 0 || (!isBlank(value.charCodeAt(0)) && !isBlank(value.charCodeAt(length - 1)))) return value;
+  let start = 0;
+  let end = length;
+  while (start < end && isBlank(value.charCodeAt(start))) start++;
+  while (end > start && isBlank(value.charCodeAt(end - 1))) end--;
+  return value.slice(start, end);
 }
 
 function isBlank(c: number): boolean {

@@ -2,7 +2,8 @@
 // The first serves peers whose blocks repeat (h2load, nghttp2, grpc-js without deadlines); the second serves those that
 // insert a value per call (grpc-go's and Java's grpc-timeout shifts all indexes). A call's decision is found again
 // either way.
-import { type Field, isVarying, makeField } from '../http/field.ts';
+import { type Field, fieldOf, makeField } from '../http/field.ts';
+import { type FieldName, type FieldNames, fieldNames } from '../http/field-name.ts';
 import { HeaderBlock, Template } from '../http/header-block.ts';
 import { MAX_HEADER_FIELDS, MAX_HEADER_LIST_OCTETS } from '../http/limits.ts';
 import { huffmanDecode } from './huffman.ts';
@@ -14,6 +15,9 @@ export class HpackError extends Error {}
 
 const BLOCK_CACHE_SLOTS = 64; // power of two
 const BLOCK_CACHE_MAX_OCTETS = 512;
+/** Blocks in a row that were not remembered, past which most are not even looked for; one in so many still is. */
+const MISSES_BEFORE_REST = 64;
+const LOOK_EVERY = 16;
 /**
  * So many distinct fields and templates are remembered; past it, or past MAX_REMEMBERED_OCTETS, the caches start again.
  */
@@ -25,7 +29,7 @@ const STATIC_FIELDS: readonly Field[] = STATIC_TABLE.map(([name, value], i) => m
 
 interface CachedBlock {
   generation: number;
-  bytes: Buffer;
+  bytes: Uint8Array;
   block: HeaderBlock;
 }
 
@@ -42,6 +46,9 @@ export class HpackDecoder {
   private readonly allowedTableSize: number;
   private generation = 0;
   private readonly blocks: (CachedBlock | null)[] = new Array(BLOCK_CACHE_SLOTS).fill(null);
+  /** Hash of the last block of each slot: a block is remembered when it comes for the second time, so that unique ones leave nothing. */
+  private readonly lastHashes = new Int32Array(BLOCK_CACHE_SLOTS);
+  private misses = 0;
   private interned = new Map<string, Map<string, Field>>();
   private internedCount = 0;
   /** The size of remembered fields and templates, as RFC 7541 §4.1 counts it. */
@@ -49,8 +56,11 @@ export class HpackDecoder {
   private templates = new Map<number, Template[]>();
   private nextFieldId = STATIC_FIELDS.length + 1;
   private pos = 0;
+  private readonly names: FieldNames;
 
-  constructor(tableSize: number) {
+  /** @param names what is known of names; default: by the whole process */
+  constructor(tableSize: number, names: FieldNames = fieldNames) {
+    this.names = names;
     this.maxTableSize = tableSize;
     this.allowedTableSize = tableSize;
   }
@@ -61,18 +71,24 @@ export class HpackDecoder {
    */
   decode(buf: Buffer, start: number, end: number): HeaderBlock {
     const length = end - start;
-    let slot = -1;
-    if (length <= BLOCK_CACHE_MAX_OCTETS) {
-      let hash = length;
-      for (let i = start; i < end; i++) hash = (Math.imul(hash, 31) + buf[i]) | 0;
-      slot = (hash ^ (hash >>> 15)) & (BLOCK_CACHE_SLOTS - 1);
-      const cached = this.blocks[slot];
-      if (cached !== null && cached.generation === this.generation && equalBytes(cached.bytes, buf, start, length)) return cached.block;
+    if (length > BLOCK_CACHE_MAX_OCTETS) return this.decodeFields(buf, start, end);
+    if (this.misses > MISSES_BEFORE_REST && (++this.misses & (LOOK_EVERY - 1)) !== 0) return this.decodeFields(buf, start, end);
+    let hash = length;
+    for (let i = start; i < end; i++) hash = (Math.imul(hash, 31) + buf[i]) | 0;
+    const slot = (hash ^ (hash >>> 15)) & (BLOCK_CACHE_SLOTS - 1);
+    const cached = this.blocks[slot];
+    if (cached !== null && cached.generation === this.generation && equalBytes(cached.bytes, buf, start, length)) {
+      this.misses = 0;
+      return cached.block;
     }
-    const generation = this.generation;
+    this.misses++;
+    const { generation } = this;
     const block = this.decodeFields(buf, start, end);
-    if (slot >= 0 && generation === this.generation && !block.tooLarge) {
-      this.blocks[slot] = { generation, bytes: Buffer.from(buf.subarray(start, end)), block };
+    const again = this.lastHashes[slot] === hash;
+    this.lastHashes[slot] = hash;
+    // An array of its own: a slice of a pool would keep the pool's 8 KiB.
+    if (again && generation === this.generation && !block.tooLarge) {
+      this.blocks[slot] = { generation, bytes: Uint8Array.prototype.slice.call(buf, start, end), block };
     }
     return block;
   }
@@ -108,7 +124,7 @@ export class HpackDecoder {
       count++;
       octets += field.size;
       if (octets > MAX_HEADER_LIST_OCTETS || count > MAX_HEADER_FIELDS) continue; // the table must stay right, the list is lost
-      if (field.varying) {
+      if (field.of.varying) {
         varying.push(field);
       } else {
         stable.push(field);
@@ -156,20 +172,30 @@ export class HpackDecoder {
 
   private readLiteral(buf: Buffer, end: number, prefix: number, never: boolean): Field {
     const index = this.readInteger(buf, end, prefix);
-    const name = index === 0 ? this.readString(buf, end) : this.lookup(index).name;
+    const of = index === 0 ? this.names.get(this.readString(buf, end)) : this.lookup(index).of;
     const value = this.readString(buf, end);
-    if (isVarying(name)) return makeField(name, value, never, 0);
-    let byValue = this.interned.get(name);
+    if (of.varying) return fieldOf(of, value, never, 0);
+    return this.intern(of, value, never);
+  }
+
+  /** The field of a name whose values repeat, from memory if it was seen. */
+  private intern(of: FieldName, value: string, never: boolean): Field {
+    let byValue = this.interned.get(of.text);
     const known = byValue?.get(value);
     if (known !== undefined && known.never === never) return known;
-    const field = makeField(name, value, never, this.nextFieldId++);
+    if (byValue !== undefined && this.names.learn(of, byValue.size + 1)) {
+      // Templates with its former values are of no use any more.
+      this.forget();
+      return fieldOf(of, value, never, 0);
+    }
+    const field = fieldOf(of, value, never, this.nextFieldId++);
     if (field.size > MAX_REMEMBERED_LIST) return field;
     if (this.internedCount >= MAX_INTERNED || this.rememberedOctets + field.size > MAX_REMEMBERED_OCTETS) {
       this.forget();
       byValue = undefined;
     }
     this.rememberedOctets += field.size;
-    if (byValue === undefined) this.interned.set(name, (byValue = new Map()));
+    if (byValue === undefined) this.interned.set(of.text, (byValue = new Map()));
     byValue.set(value, field);
     this.internedCount++;
     return field;
@@ -222,7 +248,7 @@ export class HpackDecoder {
   }
 }
 
-function equalBytes(a: Buffer, b: Buffer, start: number, length: number): boolean {
+function equalBytes(a: Uint8Array, b: Buffer, start: number, length: number): boolean {
   if (a.length !== length) return false;
   for (let i = 0; i < length; i++) if (a[i] !== b[start + i]) return false;
   return true;

@@ -148,6 +148,7 @@ describe('bench: figures', () => {
     const known = { peers: ['weft', 'envoy'], shapes: ['4,50', '1,1'], scenarios: ['plain', 'pair'] };
     expect(readOptions(['--only', 'envoy', '--shape', '1,1', '--quick'], known)).to.deep.equal({
       telemetry: false,
+      openLoop: false,
       only: ['envoy'],
       shapes: ['1,1'],
       scenarios: ['plain', 'pair'],
@@ -163,6 +164,7 @@ describe('bench: figures', () => {
       ['--rounds', '0'],
       ['--nonsense'],
       ['--requests', '-1'],
+      ['--telemetry', '--open-loop'],
     ])
       expect(readOptions(args, known), args.join(' ')).to.have.property('problem').that.is.a('string').and.not.empty;
   });

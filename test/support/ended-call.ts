@@ -7,8 +7,8 @@ import { HeaderBlock, Template } from '#sidecar/http/header-block.ts';
 export function blockOf(headers: Readonly<Record<string, string>>): HeaderBlock {
   const fields = Object.entries(headers).map(([name, value], id) => makeField(name, value, false, id));
   return new HeaderBlock(
-    new Template(fields.filter(({ varying }) => !varying)),
-    fields.filter(({ varying }) => varying),
+    new Template(fields.filter(({ of }) => !of.varying)),
+    fields.filter(({ of }) => of.varying),
     false,
   );
 }
