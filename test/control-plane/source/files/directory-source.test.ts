@@ -83,7 +83,8 @@ describe('control-plane/source: directory source', () => {
   });
 
   it('reads a kind that is not served yet, and says so once', async () => {
-    const route = (name: string) => `apiVersion: gateway.networking.k8s.io/v1\nkind: HTTPRoute\nmetadata: {name: ${name}}\nspec: {rules: x}\n`;
+    const route = (name: string) =>
+      `apiVersion: gateway.networking.k8s.io/v1\nkind: HTTPRoute\nmetadata: {name: ${name}}\nspec: {rules: x}\n`;
     await write('a.yaml', ['one', 'two'].map(route).join('---\n'));
     await start();
     expect(problems()).to.deep.equal([
