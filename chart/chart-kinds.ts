@@ -1,5 +1,4 @@
 // The kinds that the chart has: where they are served, and in which order they are applied.
-
 import { KINDS, type ServedKind } from '#kube/api.ts';
 import { deploymentKind } from '#objects/deployment.ts';
 import { namespaceKind } from '#objects/namespace.ts';

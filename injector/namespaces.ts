@@ -1,6 +1,5 @@
 // What the injector knows of namespaces: a watch keeps it up to date, and single ones are asked for where that is too
 // late.
-
 import { ANNOTATION_PREFIX } from '#core/contract/annotations.ts';
 import { type KubeClient, KubeError } from '#kube/api.ts';
 import type { KubeObject } from '#kube/object.ts';

@@ -1,5 +1,4 @@
 // All kinds of objects that Weft reads: the only list of them.
-
 import { isDeepStrictEqual } from 'node:util';
 import type { KubeObject } from '#kube/object.ts';
 import { deploymentKind } from './deployment.ts';

@@ -1,5 +1,4 @@
 // The metadata of objects of every kind: what is kept of it, and its form in files.
-
 import { liveAnnotationKeys } from '#core/contract/annotations.ts';
 import type { ObjectMeta } from '#kube/object.ts';
 import { readAnnotations } from './annotations.ts';

@@ -1,5 +1,4 @@
 // Namespace, v1. Its labels and annotations alone are read: injection, mTLS, telemetry.
-
 import { liveAnnotationKeys } from '#core/contract/annotations.ts';
 import { LABEL_INJECT, LABEL_MTLS } from '#core/contract/names.ts';
 import type { KubeObject } from '#kube/object.ts';

@@ -1,5 +1,4 @@
 // Pod, v1.
-
 import { liveAnnotationKeys } from '#core/contract/annotations.ts';
 import { ANNOTATION_STATUS, LABEL_MTLS, SIDECAR_CONTAINER } from '#core/contract/names.ts';
 import type { KubeObject, ObjectMeta } from '#kube/object.ts';

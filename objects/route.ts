@@ -1,7 +1,6 @@
 // What routes of every kind share: types, what is kept of them, which Services they name, and the form of their parts
 // in files. Values of enums (a match type, a filter type) are not checked in files: a wrong one is a condition on the
 // route.
-
 import { liveAnnotationKeys } from '#core/contract/annotations.ts';
 import type { KubeObject, ObjectMeta } from '#kube/object.ts';
 import type { StoredCondition } from './condition.ts';

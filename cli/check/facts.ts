@@ -1,6 +1,5 @@
 // What `weft check` knows of a cluster: the objects as they are on the wire, only the fields that are judged, and why
 // something could not be read.
-
 import type { ObjectMeta } from '#kube/object.ts';
 import type { EndpointSlice } from '#objects/endpoint-slice.ts';
 import type { GRPCRoute } from '#objects/grpc-route.ts';

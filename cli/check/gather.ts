@@ -1,5 +1,4 @@
 // Reads the facts of a cluster: everything at once, each read fails or succeeds by itself, all within one time limit.
-
 import {
   AUTHORITY_SECRET,
   CONTROL_PLANE_NAME,

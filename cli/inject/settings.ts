@@ -1,6 +1,5 @@
 // The settings of injected sidecars: from the options of the command line, else those of the installation in the
 // cluster.
-
 import fs from 'node:fs/promises';
 import { INJECTOR_NAME, SYSTEM_NAMESPACE, TRUST_CONFIG_MAP, TRUST_KEY } from '#core/contract/names.ts';
 import { Failure } from '#core/program/failure.ts';

@@ -1,5 +1,4 @@
 // `weft status`: what the mesh really runs, from every replica of the control plane.
-
 import { Argument, Command, Option } from 'commander';
 import { CONTROL_PLANE_NAME, SYSTEM_NAMESPACE } from '#core/contract/names.ts';
 import { Failure } from '#core/program/failure.ts';

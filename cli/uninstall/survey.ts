@@ -1,5 +1,4 @@
 // Asks a cluster what is left of an installation, and which pods still depend on it.
-
 import { CONTROLLER_NAME, SYSTEM_NAMESPACE, TRUST_CONFIG_MAP } from '#core/contract/names.ts';
 import { hasSidecar } from '#injector/decide.ts';
 import type { Container } from '#injector/pod.ts';

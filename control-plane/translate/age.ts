@@ -1,6 +1,5 @@
 // Older first: which of two routes or two policies wins where both would hold (GEP-713, Gateway API conflict
 // resolution). Pure.
-
 import type { KubeObject } from '#kube/object.ts';
 import { fieldsOf, textOf } from '#objects/fields.ts';
 

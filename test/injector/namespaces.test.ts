@@ -1,5 +1,4 @@
 // What the injector knows of namespaces: by the watch, else by one question, however many ask.
-
 import { expect } from 'chai';
 import { NamespaceCache, projectNamespace } from '#injector/namespaces.ts';
 import { KubeError } from '#kube/api.ts';

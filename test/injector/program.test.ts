@@ -1,6 +1,5 @@
 // The whole injector on loopback, against an API server's memory: when it is ready, which objects it follows, and that
 // it stops.
-
 import https from 'node:https';
 import { expect } from 'chai';
 import { applyPatch } from 'rfc6902';

@@ -1,5 +1,4 @@
 // The client: kubeconfigs, the pod's own files, requests, and errors that say what to look at.
-
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';

@@ -1,6 +1,5 @@
 // The reflector against a server that does all that API servers do: it goes away, forgets, refuses, falls silent and
 // talks nonsense.
-
 import { spawn } from 'node:child_process';
 import net from 'node:net';
 import { expect } from 'chai';

@@ -1,5 +1,4 @@
 // `weft inject`: manifests in and out, by way of the command line.
-
 import fs from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';

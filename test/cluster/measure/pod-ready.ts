@@ -1,6 +1,5 @@
 // How long a pod takes from created to Ready, with a sidecar and without, alternating; medians.
 // npx node test/cluster/measure/pod-ready.ts [pods of each kind]
-
 import type { KubeClient } from '#kube/api.ts';
 import { connectKube } from '#kube/client.ts';
 import { podKind } from '#objects/pod.ts';

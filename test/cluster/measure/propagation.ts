@@ -1,7 +1,6 @@
 // How soon a changed route is in force: from the API server's answer until all of four kept connections in a pod show
 // the new header value.
 // npx node test/cluster/measure/propagation.ts [changes]   The pod and this program must share a clock: one machine.
-
 import { connectKube } from '#kube/client.ts';
 import { grpcRouteKind } from '#objects/grpc-route.ts';
 import { Caller } from '../support/caller.ts';

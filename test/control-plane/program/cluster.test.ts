@@ -1,5 +1,4 @@
 // The control plane of a cluster as a whole, on an API server in memory: waits, serves, leads, and stops.
-
 import { request } from 'node:http';
 import { expect } from 'chai';
 import { Authority } from '#certs/authority.ts';

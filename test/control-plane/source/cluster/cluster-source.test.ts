@@ -1,6 +1,5 @@
 // Objects of a cluster into the store: only what changed touches anything, also what vanished between two lists, and
 // kinds that are not served (yet).
-
 import { expect } from 'chai';
 import { ClusterSource, MISSING_AFTER_MS } from '#control-plane/source/cluster/cluster-source.ts';
 import { ObjectStore } from '#control-plane/store/object-store.ts';

@@ -1,5 +1,4 @@
 // XTelemetryPolicies → what pods are told, and the verdicts on the policies.
-
 import { expect } from 'chai';
 import fc from 'fast-check';
 import { ObjectStore } from '#control-plane/store/object-store.ts';
