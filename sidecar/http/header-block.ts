@@ -155,6 +155,15 @@ export class HeaderBlock {
     return all;
   }
 
+  /** The value of a field, varying or not; of several lines the first. undefined: there is none. */
+  value(name: string): string | undefined {
+    const varying = this.varyingValue(name);
+    if (varying !== undefined) return varying;
+    const { list } = this.template.source;
+    for (let i = 0; i < list.length; i += 2) if (list[i] === name) return list[i + 1];
+    return undefined;
+  }
+
   /** The value of a varying field, or undefined. */
   varyingValue(name: string): string | undefined {
     for (let i = 0; i < this.varying.length; i++) if (this.varying[i].name === name) return this.varying[i].value;

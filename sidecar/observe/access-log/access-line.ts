@@ -8,6 +8,7 @@ import { portLabel, routeLabel, ruleLabel } from '../../route/labels.ts';
 import { utf8Of } from '../../route/latin1.ts';
 import type { ServicePortRef } from '../../route/records.ts';
 
+const USER_AGENT = 'user-agent';
 /** Longer values are cut: clients choose paths and user agents. */
 const LONGEST_VALUE = 512;
 
@@ -66,13 +67,12 @@ export function sharedFields({ block, plan, variant, origin }: EndedCall): Share
     backend: variant === null || origin.direction === 'inbound' ? undefined : serviceName(variant.backend.ref),
     protocol: grpc ? 'grpc' : 'http',
     authority: shown(template.authority),
-    user_agent: shownField(template.source.list, 'user-agent'),
+    user_agent: shownValue(block.value(USER_AGENT)),
   };
 }
 
-function shownField(list: readonly string[], name: string): string | undefined {
-  for (let i = 0; i < list.length; i += 2) if (list[i] === name) return shown(list[i + 1]);
-  return undefined;
+function shownValue(octets: string | undefined): string | undefined {
+  return octets === undefined ? undefined : shown(octets);
 }
 
 /** Octets as text; cut first, so that a long value costs no more than a short one. */
@@ -91,7 +91,8 @@ export class SharedText {
   /** Fields and text of the call's plan and backend. */
   ofCall(call: EndedCall): { fields: SharedFields; text: string } {
     const { template } = call.block;
-    const decision = call.variant ?? call.plan;
+    // A user agent of its own per call is no shared field.
+    const decision = call.block.varyingValue(USER_AGENT) === undefined ? (call.variant ?? call.plan) : null;
     const known = decision === null ? undefined : this.byDecision.get(decision);
     if (known !== undefined && known.template === template) return known;
     const fields = sharedFields(call);
