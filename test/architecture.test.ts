@@ -90,6 +90,8 @@ const ONLY_IN: readonly { what: RegExp; where: RegExp; why: string }[] = [
   },
 ];
 
+const EXPORTED_NAME = /^export (?:abstract |async )*(?:class|interface|type|function\*?|const|let) ([A-Za-z_$][\w$]*)/gm;
+
 const FORBIDDEN_NAMES = /(^|[-_/])(utils?|helpers?|common|manager|misc)([-_.]|\/|$)/i;
 
 interface Source {
@@ -111,6 +113,10 @@ function sources(): Source[] {
       );
       return { file, text, imports };
     });
+}
+
+function isGenerated(file: string): boolean {
+  return file.startsWith('core/contract/gen/');
 }
 
 /** The file that an import names, from the repository's root; null: a package's. */
@@ -221,6 +227,14 @@ describe('architecture', () => {
     expect(circlesOf(graph)).to.deep.equal([]);
   });
 
+  it('an exported name exists once', () => {
+    const files = new Map<string, Set<string>>();
+    for (const { file, text } of product.filter(({ file }) => !isGenerated(file) && !file.startsWith('examples/')))
+      for (const [, name] of text.matchAll(EXPORTED_NAME)) files.set(name, (files.get(name) ?? new Set()).add(file));
+    const twice = [...files].filter(([, places]) => places.size > 1).map(([name, places]) => `${name}: ${[...places].join(', ')}`);
+    expect(twice).to.deep.equal([]);
+  });
+
   it('the outside world is touched where it may be', () => {
     const wrong: string[] = [];
     for (const { file, imports } of product) {
@@ -255,7 +269,7 @@ describe('architecture', () => {
 
   it(`no file is longer than ${MAX_LINES} lines, and none that calls pass through longer than ${MAX_HOT_LINES}`, () => {
     const long = all
-      .filter(({ file }) => !file.startsWith('core/contract/gen/'))
+      .filter(({ file }) => !isGenerated(file))
       .map(({ file, text }) => ({ file, lines: text.split('\n').length - 1 }))
       .filter(({ file, lines }) => lines > (HOT_ROOMS.test(file) ? MAX_HOT_LINES : MAX_LINES));
     expect(long).to.deep.equal([]);
@@ -266,9 +280,7 @@ describe('architecture', () => {
   });
 
   it('each file says in its first line what it is for', () => {
-    const silent = product
-      .filter(({ file, text }) => !file.startsWith('core/contract/gen/') && !/^(#!.*\n)?\/[/*]/.test(text))
-      .map(({ file }) => file);
+    const silent = product.filter(({ file, text }) => !isGenerated(file) && !/^(#!.*\n)?\/[/*]/.test(text)).map(({ file }) => file);
     expect(silent).to.deep.equal([]);
   });
 });
