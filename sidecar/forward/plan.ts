@@ -52,7 +52,7 @@ export function planFor(block: HeaderBlock, port: CompiledPort, upstreams: Upstr
     return (template.plan = makePlan(block, port, ruleFor(block, port), upstreams));
   }
   const rule = ruleFor(block, port);
-  if (rule !== null && rule.backends.some(({ requestEdits }) => requestEdits !== null && touchesVarying(block.varying, requestEdits)))
+  if (rule?.backends.some(({ requestEdits }) => requestEdits !== null && touchesVarying(block.varying, requestEdits)))
     return makePlan(block, port, rule, upstreams);
   const plans = (template.plansByRule ??= []) as Plan[];
   for (let i = 0; i < plans.length; i++) if (plans[i].rule === rule && plans[i].port === port) return plans[i];
