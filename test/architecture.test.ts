@@ -25,7 +25,10 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   examples: [],
 };
 
-/** The floors inside a room, from the top down: each imports only what stands below it (ARCHITECTURE.md has the drawing). What shares a floor keeps apart. */
+/**
+ * The floors inside a room, from the top down: each imports only what stands below it (ARCHITECTURE.md has the
+ * drawing). What shares a floor keeps apart.
+ */
 const FLOORS: Readonly<Record<string, readonly (string | readonly string[])[]>> = {
   core: ['program', 'contract', 'text'],
   'control-plane': ['main.ts', 'program', 'view', 'lead', 'publish', 'issue', 'source', 'scope.ts', 'translate', 'store'],
@@ -61,7 +64,10 @@ const FLOORS: Readonly<Record<string, readonly (string | readonly string[])[]>> 
 /** Floors of a room that are beside each other: neither imports the other, whichever stands higher in the list. */
 const APART: ReadonlySet<string> = new Set(['sidecar: inbound -> outbound', 'sidecar: outbound -> inbound']);
 
-/** Rooms of the data plane that see less than what stands below them: codecs and sockets meet in the seam, sidecar/http/, and know nothing else. */
+/**
+ * Rooms of the data plane that see less than what stands below them: codecs and sockets meet in the seam,
+ * sidecar/http/, and know nothing else.
+ */
 const SEES_ONLY: Readonly<Record<string, readonly string[]>> = {
   'sidecar/http': [],
   'sidecar/http2': ['sidecar/http'],
@@ -131,7 +137,8 @@ function floorOf(floors: readonly (string | readonly string[])[], name: string):
 }
 
 /**
- * Files that import each other in a ring, types included: the strongly connected parts of the graph, found as Tarjan does.
+ * Files that import each other in a ring, types included: the strongly connected parts of the graph, found as Tarjan
+ * does.
  * @returns each as its files in order, joined by spaces
  */
 function circlesOf(graph: ReadonlyMap<string, readonly string[]>): string[] {
