@@ -5,7 +5,7 @@ import { type Field, makeField } from '../http/field.ts';
 import type { HeaderSource } from '../http/header-source.ts';
 import { errorName, REFUSED_STREAM } from '../http/reset-code.ts';
 import type { ResetCause } from '../http/stream.ts';
-import { type Call, type Sent, UNSENT, type Waiting } from './call.ts';
+import { type Call, Sent, UNSENT, Waiting } from './call.ts';
 import { formatGrpcTimeout } from './deadlines.ts';
 import { refuse, refuseStream, statusOfReset } from './ending.ts';
 import * as errors from './errors.ts';
@@ -31,7 +31,7 @@ export function attempt(call: Call): void {
   const pool = deps.upstreams.poolOf(endpoint);
   const connection = pool.acquire();
   if (connection !== null) return send(call, connection, endpoint, nowMs);
-  call.state = { at: 'waiting', endpoint, startMs: nowMs };
+  call.state = new Waiting(endpoint, nowMs);
   pool.wait(call);
 }
 
@@ -45,7 +45,7 @@ export function send(call: Call, connection: MessageConnection, endpoint: Endpoi
   if (call.wheelSlot >= 0 && call.deps.clock.nowMs - call.startMs >= 1) varying = withRemainingTime(call, varying);
   if (call.trace !== null) varying = call.trace.outgoing(varying);
   const up = connection.open(call, source, varying, request.bare);
-  call.state = { at: 'sent', endpoint, startMs, up };
+  call.state = new Sent(endpoint, startMs, up);
   if (block.template.method === 'HEAD') up.head = true;
   request.sendKept(up);
 }

@@ -1,7 +1,7 @@
 // How a call ends: answered by ourselves, refused, broken off; and what is settled at every end.
 import { CANCEL, INTERNAL_ERROR, NO_ERROR, REFUSED_STREAM } from '../http/reset-code.ts';
 import type { ResetCause } from '../http/stream.ts';
-import { type Call, type CallState, ENDED } from './call.ts';
+import { type Call, type CallState, Ended, UNANSWERED } from './call.ts';
 import * as errors from './errors.ts';
 import { seriesOf } from './plan.ts';
 import { reply } from './reply.ts';
@@ -85,14 +85,14 @@ function endOf(call: Call, state: CallState, failed: boolean): CallState {
     case 'answering': {
       const { clock, random } = call.deps;
       call.variant!.upstream.set.onEnd(state.endpoint, state.answerMs, failed, clock.nowMs, random);
-      return { at: 'ended', up: state.up };
+      return new Ended(state.up);
     }
     case 'waiting':
     case 'sent':
       call.variant!.upstream.set.onCancel(state.endpoint);
-      return ENDED;
+      return UNANSWERED;
     case 'unsent':
     case 'ended':
-      return ENDED;
+      return UNANSWERED;
   }
 }
