@@ -9,23 +9,23 @@ import type { MessageStream, ResetCause } from '../http/stream.ts';
 import type { CompiledPort } from '../route/records.ts';
 import { answerData, answerHeaders, answerTrailers, expireAnswering, resetAnswering } from './answer.ts';
 import { notConnected, resetUnanswered, send } from './attempt.ts';
-import { type Call, type CallState, UNSENT } from './call.ts';
 import type { Deadline } from './deadlines.ts';
 import { finish, refuse } from './ending.ts';
 import * as errors from './errors.ts';
 import type { ExchangeDeps } from './exchange-deps.ts';
 import type { MirrorCall } from './mirror.ts';
 import type { CallOrigin } from './outcome.ts';
-import type { Plan, Variant } from './plan.ts';
+import type { CallPlan, Variant } from './plan.ts';
 import { RequestBody } from './request-body.ts';
 import { route } from './routing.ts';
+import { type CallState, type RunningCall, UNSENT } from './running-call.ts';
 import type { CallSeries } from './series.ts';
 import type { CallTrace } from './trace.ts';
 
 const NOTHING = Buffer.alloc(0);
 
 /** One class without a base: a derived class's constructor cost 0.3 µs a call. */
-export class Exchange implements Call {
+export class Exchange implements RunningCall {
   deadlineMs = 0;
   wheelNext: Deadline | null = null;
   wheelPrevious: Deadline | null = null;
@@ -37,7 +37,7 @@ export class Exchange implements Call {
   readonly startMs: number;
   endMs = 0;
   state: CallState = UNSENT;
-  plan: Plan | null = null;
+  plan: CallPlan | null = null;
   variant: Variant | null = null;
   trace: CallTrace | null = null;
   series: CallSeries | null = null;

@@ -6,7 +6,7 @@ import { type HeaderSource, newHeaderSource } from '../http/header-source.ts';
 import { applyEdits } from '../route/edit.ts';
 import { findRule } from '../route/match.ts';
 import type { BackendRecord, CompiledPort, HeaderEdit, MirrorRecord } from '../route/records.ts';
-import type { CallSeries, Decision, SeriesSource } from './series.ts';
+import type { CallDecision, CallSeries, SeriesSource } from './series.ts';
 import type { Upstream, Upstreams } from './upstreams.ts';
 
 /** What becomes of a call that falls to one backend. */
@@ -29,7 +29,7 @@ export interface PlannedMirror {
   readonly upstream: Upstream;
 }
 
-export interface Plan extends Decision {
+export interface CallPlan extends CallDecision {
   /** By index of rule.backends. */
   readonly variants: readonly Variant[];
   /** Counters of calls that reach no backend; made at first use. */
@@ -37,9 +37,9 @@ export interface Plan extends Decision {
 }
 
 /** The plan of a request; it is remembered for each template and configuration. */
-export function planFor(block: HeaderBlock, port: CompiledPort, upstreams: Upstreams): Plan {
+export function planFor(block: HeaderBlock, port: CompiledPort, upstreams: Upstreams): CallPlan {
   const { template } = block;
-  const remembered = template.plan as Plan | null;
+  const remembered = template.plan as CallPlan | null;
   const matters = block.varying.length > 0 && variesInWhatMatters(block.varying, port);
   if (!matters && remembered !== null && remembered.port === port) return remembered;
   const plan = makePlan(block, port, upstreams);
@@ -47,7 +47,7 @@ export function planFor(block: HeaderBlock, port: CompiledPort, upstreams: Upstr
   return plan;
 }
 
-function makePlan(block: HeaderBlock, port: CompiledPort, upstreams: Upstreams): Plan {
+function makePlan(block: HeaderBlock, port: CompiledPort, upstreams: Upstreams): CallPlan {
   const { template } = block;
   const rule = port.table === null ? port.fallback : findRule(port.table, block.list());
   const variants: Variant[] = [];
@@ -74,7 +74,7 @@ function makePlan(block: HeaderBlock, port: CompiledPort, upstreams: Upstreams):
 }
 
 /** Counters of a variant's calls. */
-export function seriesOf(plan: Plan, variant: Variant | null, mtls: boolean, stats: SeriesSource): CallSeries {
+export function seriesOf(plan: CallPlan, variant: Variant | null, mtls: boolean, stats: SeriesSource): CallSeries {
   const known = variant === null ? plan.failed : mtls ? variant.mtls : variant.plain;
   if (known !== null && !known.expired) return known;
   const series = stats.series(plan, variant === null ? null : variant.backend, mtls);

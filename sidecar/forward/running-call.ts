@@ -7,7 +7,7 @@ import type { EndedCall } from './ended-call.ts';
 import type { ProxyError } from './errors.ts';
 import type { ExchangeDeps } from './exchange-deps.ts';
 import type { MirrorCall } from './mirror.ts';
-import type { Plan, Variant } from './plan.ts';
+import type { CallPlan, Variant } from './plan.ts';
 import type { Waiter } from './pool.ts';
 import type { RequestBody } from './request-body.ts';
 import type { CallSeries } from './series.ts';
@@ -92,12 +92,12 @@ export const UNANSWERED = new Ended(null);
  * The record that the functions of forwarding work on. exchange.ts makes it and passes the events of both streams to
  * them.
  */
-export interface Call extends StreamHandler, Waiter, Deadline, EndedCall {
+export interface RunningCall extends StreamHandler, Waiter, Deadline, EndedCall {
   readonly deps: ExchangeDeps;
   readonly down: MessageStream;
   readonly request: RequestBody;
   state: CallState;
-  plan: Plan | null;
+  plan: CallPlan | null;
   variant: Variant | null;
   trace: CallTrace | null;
   /** null: the call is not counted in flight. */
