@@ -53,9 +53,12 @@ export class Connection implements MessageConnection, ConnectionLife {
   private readonly receiver: Receiver;
   private readonly reader: FrameReader;
   private readonly openedAtMs: number;
-  private failedAtMs = 0;
+  /** When we sent our last octet: from then on only tick() and the socket's end matter. 0: not yet. */
+  private endingSinceMs = 0;
+  /** 0: no drain() yet. */
   private drainDeadlineMs = 0;
   private drainStartedMs = 0;
+  /** 0: no PING is on its way. */
   private pingSentAtMs = 0;
   private lastReadMs: number;
   private closeReason = '';
@@ -90,7 +93,7 @@ export class Connection implements MessageConnection, ConnectionLife {
 
   /** Octets from the socket, valid during the call. A server's begin after the client's preface. */
   receive(buf: Buffer, start: number, end: number): void {
-    if (this.closed || this.failedAtMs !== 0) return;
+    if (this.closed || this.endingSinceMs !== 0) return;
     this.lastReadMs = this.clock.nowMs;
     this.reader.push(buf, start, end);
   }
@@ -111,11 +114,11 @@ export class Connection implements MessageConnection, ConnectionLife {
   }
 
   get stopped(): boolean {
-    return this.closed || this.failedAtMs !== 0;
+    return this.closed || this.endingSinceMs !== 0;
   }
 
   get canOpen(): boolean {
-    return this.ready && !this.draining && !this.closed && this.failedAtMs === 0 && this.streams.haveRoom;
+    return this.ready && !this.draining && !this.closed && this.endingSinceMs === 0 && this.streams.haveRoom;
   }
 
   open(handler: StreamHandler, source: HeaderSource, varying: readonly Field[], endStream: boolean): Stream {
@@ -179,8 +182,8 @@ export class Connection implements MessageConnection, ConnectionLife {
 
   /** GOAWAY, and the socket is gone after ERROR_LINGER_MS whatever the peer does (RFC 9113 §5.4.1). */
   fail(code: number, reason: string): void {
-    if (this.closed || this.failedAtMs !== 0) return;
-    this.failedAtMs = this.clock.nowMs;
+    if (this.closed || this.endingSinceMs !== 0) return;
+    this.endingSinceMs = this.clock.nowMs;
     this.draining = true;
     this.closeReason ||= `${errorName(code)}: ${reason}`;
     writeGoaway(this.output, this.streams.lastPeerId, code, reason.slice(0, 60));
@@ -217,8 +220,8 @@ export class Connection implements MessageConnection, ConnectionLife {
 
   tick(nowMs: number, pingTimeoutMs: number): void {
     if (this.closed) return;
-    if (this.failedAtMs !== 0) {
-      if (nowMs - this.failedAtMs >= ERROR_LINGER_MS) this.finish(this.closeReason, CANCEL);
+    if (this.endingSinceMs !== 0) {
+      if (nowMs - this.endingSinceMs >= ERROR_LINGER_MS) this.finish(this.closeReason, CANCEL);
       return;
     }
     if (!this.ready && nowMs - this.openedAtMs > HANDSHAKE_TIMEOUT_MS) return this.fail(SETTINGS_TIMEOUT, 'no SETTINGS');
@@ -236,8 +239,8 @@ export class Connection implements MessageConnection, ConnectionLife {
   }
 
   private closeWhenIdle(): void {
-    if (this.closed || this.failedAtMs !== 0) return;
-    this.failedAtMs = this.clock.nowMs; // from here on only tick() and the socket's end matter
+    if (this.closed || this.endingSinceMs !== 0) return;
+    this.endingSinceMs = this.clock.nowMs;
     if (this.client) writeGoaway(this.output, 0, NO_ERROR, '');
     this.closeReason ||= 'drained';
     this.output.end();
