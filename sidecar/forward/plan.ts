@@ -7,7 +7,7 @@ import { type HeaderSource, newHeaderSource } from '../http/header-source.ts';
 import { applyEdits } from '../route/edit.ts';
 import { findRule } from '../route/match.ts';
 import type { BackendRecord, CompiledPort, HeaderEdit, MirrorRecord, RuleRecord } from '../route/records.ts';
-import type { CallSeries, Decision, SeriesSource } from './series.ts';
+import type { CallDecision, CallSeries, SeriesSource } from './series.ts';
 import type { Upstream, Upstreams } from './upstreams.ts';
 
 /** What becomes of a call that falls to one backend. */
@@ -30,7 +30,7 @@ export interface PlannedMirror {
   readonly upstream: Upstream;
 }
 
-export interface Plan extends Decision {
+export interface CallPlan extends CallDecision {
   /** By index of rule.backends. */
   readonly variants: readonly Variant[];
   /** Counters of calls that reach no backend; made at first use. */
@@ -44,17 +44,17 @@ const MOST_PLANS_OF_TEMPLATE = 16;
  * The plan of a request; it is remembered for each template and configuration. Where a header that varies has a part
  * in the match, the rule is looked for in each request, and its plan is remembered.
  */
-export function planFor(block: HeaderBlock, port: CompiledPort, upstreams: Upstreams): Plan {
+export function planFor(block: HeaderBlock, port: CompiledPort, upstreams: Upstreams): CallPlan {
   const { template } = block;
   if (block.varying.length === 0 || !variesInWhatMatters(block.varying, port)) {
-    const remembered = template.plan as Plan | null;
+    const remembered = template.plan as CallPlan | null;
     if (remembered !== null && remembered.port === port) return remembered;
     return (template.plan = makePlan(block, port, ruleFor(block, port), upstreams));
   }
   const rule = ruleFor(block, port);
   if (rule?.backends.some(({ requestEdits }) => requestEdits !== null && touchesVarying(block.varying, requestEdits)))
     return makePlan(block, port, rule, upstreams);
-  const plans = (template.plansByRule ??= []) as Plan[];
+  const plans = (template.plansByRule ??= []) as CallPlan[];
   for (let i = 0; i < plans.length; i++) if (plans[i].rule === rule && plans[i].port === port) return plans[i];
   const plan = makePlan(block, port, rule, upstreams);
   if (plans.length === MOST_PLANS_OF_TEMPLATE || (plans.length > 0 && plans[0].port !== port)) plans.length = 0;
@@ -66,7 +66,7 @@ function ruleFor(block: HeaderBlock, port: CompiledPort): RuleRecord | null {
   return port.table === null ? port.fallback : findRule(port.table, block.list());
 }
 
-function makePlan(block: HeaderBlock, port: CompiledPort, rule: RuleRecord | null, upstreams: Upstreams): Plan {
+function makePlan(block: HeaderBlock, port: CompiledPort, rule: RuleRecord | null, upstreams: Upstreams): CallPlan {
   const { template } = block;
   const variants: Variant[] = [];
   for (const backend of rule?.backends ?? []) {
@@ -92,7 +92,7 @@ function makePlan(block: HeaderBlock, port: CompiledPort, rule: RuleRecord | nul
 }
 
 /** Counters of a variant's calls. */
-export function seriesOf(plan: Plan, variant: Variant | null, mtls: boolean, stats: SeriesSource): CallSeries {
+export function seriesOf(plan: CallPlan, variant: Variant | null, mtls: boolean, stats: SeriesSource): CallSeries {
   const known = variant === null ? plan.failed : mtls ? variant.mtls : variant.plain;
   if (known !== null && !known.expired) return known;
   const series = stats.series(plan, variant === null ? null : variant.backend, mtls);
