@@ -6,10 +6,11 @@ import type { Logger } from '#core/program/log.ts';
 import type { Timers } from '#core/program/timers.ts';
 import { KINDS, type KubeClient, KubeError } from '#kube/api.ts';
 import type { KubeObject } from '#kube/object.ts';
-import { Reflector, type ReflectorStatus } from '#kube/reflector.ts';
+import { Reflector } from '#kube/reflector.ts';
 import type { StoredCondition } from '#objects/condition.ts';
 import { entriesOf, fieldsOf } from '#objects/fields.ts';
-import { LeaderTask, timeText } from './leader-task.ts';
+import { FollowingTask } from './following-task.ts';
+import { timeText } from './leader-task.ts';
 import { putStatus } from './put-status.ts';
 
 /**
@@ -76,9 +77,9 @@ export function nextMesh(stored: XMesh | undefined, now: string): MeshAction {
 }
 
 /** Keeps the object as it should be, from when its CRD is served. */
-export class MeshObject extends LeaderTask {
+export class MeshObject extends FollowingTask {
   private readonly deps: MeshObjectDeps;
-  private readonly reflector: Reflector;
+  protected readonly reflector: Reflector;
   private stored: XMesh | undefined;
 
   constructor(deps: MeshObjectDeps) {
@@ -99,19 +100,6 @@ export class MeshObject extends LeaderTask {
       random,
       log: log.child('reflector', { kind: 'XMesh' }),
     });
-  }
-
-  start(): void {
-    this.reflector.start();
-  }
-
-  override stop(): void {
-    super.stop();
-    this.reflector.stop();
-  }
-
-  status(): ReflectorStatus {
-    return this.reflector.status();
   }
 
   touch(): void {

@@ -7,10 +7,11 @@ import { backoffMs } from '#core/program/renewal.ts';
 import type { Timers } from '#core/program/timers.ts';
 import { KINDS, type KubeClient, type KubeError } from '#kube/api.ts';
 import type { KubeObject } from '#kube/object.ts';
-import { Reflector, type ReflectorStatus } from '#kube/reflector.ts';
+import { Reflector } from '#kube/reflector.ts';
 import { fieldsOf } from '#objects/fields.ts';
 import type { ObjectStore } from '../store/object-store.ts';
-import { type FailedWrite, LeaderTask } from './leader-task.ts';
+import { FollowingTask } from './following-task.ts';
+import type { FailedWrite } from './leader-task.ts';
 
 /** Between two looks at all namespaces. */
 const LOOK_EVERY_MS = 250;
@@ -56,9 +57,9 @@ export function namespacesWithPods(store: ObjectStore, systemNamespace: string):
   return wanted;
 }
 
-export class TrustBundle extends LeaderTask {
+export class TrustBundle extends FollowingTask {
   private readonly deps: TrustBundleDeps;
-  private readonly reflector: Reflector;
+  protected readonly reflector: Reflector;
   /** Namespace → the roots that its ConfigMap holds ('' where the key is missing). */
   private readonly found = new Map<string, string>();
 
@@ -90,19 +91,6 @@ export class TrustBundle extends LeaderTask {
       random,
       log: log.child('reflector', { kind: 'ConfigMap' }),
     });
-  }
-
-  start(): void {
-    this.reflector.start();
-  }
-
-  override stop(): void {
-    super.stop();
-    this.reflector.stop();
-  }
-
-  status(): ReflectorStatus {
-    return this.reflector.status();
   }
 
   /** Where the leader cannot put the roots, with the reason of one; '' when they are where they should be. */

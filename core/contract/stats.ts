@@ -1,12 +1,12 @@
 // What a sidecar's GET /stats answers: `{"series": [StatsSeries, …]}`, cumulative since the sidecar's start. `weft run`
 // reads it.
 
-/** One series of calls, by all that they are counted by. */
-export interface StatsSeries {
+/** What calls are counted by. */
+export interface CallLabels {
   readonly direction: 'outbound' | 'inbound';
   /** Outbound: this workload, "<namespace>/<name>". Inbound: the peer's SPIFFE id, '' for plaintext. */
   readonly caller: string;
-  /** "<namespace>/<name>:<port>". */
+  /** "<namespace>/<name>:<port>" of the Service that was called; inbound: of this workload. */
   readonly service: string;
   /** "<Kind>/<namespace>/<name>"; '' without a route. */
   readonly route: string;
@@ -17,6 +17,10 @@ export interface StatsSeries {
   /** "<namespace>/<name>:<port>"; '': the call reached none. */
   readonly backend: string;
   readonly mtls: boolean;
+}
+
+/** One series of calls. */
+export interface StatsSeries extends CallLabels {
   /** gRPC status, "0" to "16" → calls. */
   readonly statuses: Readonly<Record<string, number>>;
   readonly count: number;

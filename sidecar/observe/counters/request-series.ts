@@ -1,27 +1,14 @@
 // The counters of calls: one record per direction, caller, Service, route, method, backend and transport. A decision
 // holds its record; a call increments fields.
+import type { CallLabels } from '#core/contract/stats.ts';
 import { labelText } from '#core/program/exposition.ts';
 import type { CallOutcome } from '../../forward/outcome.ts';
 import type { CallSeries } from '../../forward/series.ts';
 import { Examples } from './examples.ts';
 import { LatencyHistogram } from './histogram.ts';
 
-/** What calls are counted by. */
-export interface SeriesKey {
-  readonly direction: 'outbound' | 'inbound';
-  /** Outbound: this workload, "ns/name". Inbound: the peer's SPIFFE id or '' for plaintext. */
-  readonly caller: string;
-  /** "ns/name:port" of the Service that was called; inbound: of this workload. */
-  readonly service: string;
-  /** "Kind/ns/name" of the route, '' without one. */
-  readonly route: string;
-  /** Name or index of its rule, '' without one. */
-  readonly rule: string;
-  /** package.Service/Method, or OTHER. */
-  readonly method: string;
-  /** "ns/name:port" of the backend, '' if the call reached none. */
-  readonly backend: string;
-  readonly mtls: boolean;
+/** What calls are counted by in a sidecar. */
+export interface SeriesKey extends CallLabels {
   readonly grpc: boolean;
 }
 
