@@ -4,19 +4,19 @@ import type { ResetCause } from '../http/stream.ts';
 import { type Call, type CallState, ENDED } from './call.ts';
 import * as errors from './errors.ts';
 import { seriesOf } from './plan.ts';
-import { reply } from './reply.ts';
+import { dropRest, reply } from './reply.ts';
 
 /** Answers with an error of ours; no response has begun. @param grpcStatus if it is another than the error's own */
 export function refuse(call: Call, error: errors.ProxyError, message: string, grpcStatus = error.grpc): void {
   const { down, plan, variant } = call;
-  const { grpc, method } = call.block.template;
   noteError(call, error);
   if (call.series === null && plan !== null) {
     call.series = seriesOf(plan, variant !== null && variant.backend.invalid === '' ? variant : null, false, call.deps.stats);
     call.series.inFlight++;
   }
-  finish(call, grpc ? grpcStatus : errors.grpcStatusOfHttp(error.http), false);
-  reply(down, error, message, grpc, grpcStatus, method === 'HEAD');
+  finish(call, call.block.template.format === 'other' ? errors.grpcStatusOfHttp(error.http) : grpcStatus, false);
+  reply(down, call.block, error, message, grpcStatus);
+  dropRest(down);
 }
 
 /** Refuses the client's stream: the client, another sidecar, may send the call elsewhere. */

@@ -1,5 +1,6 @@
 // A decoded header block: a template (the stable part, shared by all blocks that are alike) and the fields that vary.
 // Decisions (route, counters, encoded bytes) are remembered on the template, so a repeated call costs no string work.
+import { type MessageFormat, messageFormat } from './content-type.ts';
 import type { Field } from './field.ts';
 import { type HeaderSource, newHeaderSource } from './header-source.ts';
 
@@ -17,8 +18,10 @@ export class Template {
   readonly authority: string;
   /** The status of a response; 0 if there is none. */
   readonly status: number;
-  /** Its content-type begins with application/grpc. */
+  /** Its content-type is that of gRPC: the message ends with a grpc-status. */
   readonly grpc: boolean;
+  /** What its content-type says. */
+  readonly format: MessageFormat;
   /** The value of a grpc-status field, -1 if there is none. */
   readonly grpcStatus: number;
   /** Why the fields are malformed in every role, or ''. */
@@ -39,7 +42,7 @@ export class Template {
     let scheme = '';
     let authority = '';
     let status = 0;
-    let grpc = false;
+    let format: MessageFormat = 'other';
     let grpcStatus = -1;
     let fault = '';
     let pseudoCount = 0;
@@ -68,7 +71,7 @@ export class Template {
         else fault ||= 'unknown pseudo-header field';
       } else {
         regular = true;
-        if (field.name === 'content-type') grpc = field.value.startsWith('application/grpc');
+        if (field.name === 'content-type') format = messageFormat(field.value);
         else if (field.name === 'grpc-status') grpcStatus = parseGrpcStatus(field.value);
         else if (field.name === 'host') {
           if (host !== null) fault ||= 'two host fields';
@@ -83,7 +86,8 @@ export class Template {
     this.scheme = scheme;
     this.authority = authority;
     this.status = status;
-    this.grpc = grpc;
+    this.grpc = format === 'grpc';
+    this.format = format;
     this.grpcStatus = grpcStatus;
     this.fault = fault;
     this.pseudoCount = pseudoCount;

@@ -194,7 +194,7 @@ function failed({ error, cancelled, block, grpcStatus, httpStatus }: EndedCall):
 /** What the client got; 0: nothing. */
 function httpStatusOf({ httpStatus, error, block }: EndedCall): number {
   if (httpStatus !== 0 || error === null) return httpStatus;
-  return block.template.grpc ? 0 : error.http;
+  return block.template.format === 'other' ? error.http : 0;
 }
 
 /** undefined: it reached no endpoint. */
