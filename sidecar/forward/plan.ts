@@ -95,6 +95,17 @@ export function responseSource(template: Template, edits: readonly HeaderEdit[] 
   return source;
 }
 
+/** A request's fields as they go out. */
+export interface EditedRequest {
+  readonly source: HeaderSource;
+  readonly varying: readonly Field[];
+}
+
+/** The request after the edits of its rule and backend. */
+export function editedRequest(block: HeaderBlock, { editsVarying, backend, source }: Variant): EditedRequest {
+  return editsVarying ? editWhole(block, backend.requestEdits!) : { source, varying: block.varying };
+}
+
 /**
  * A whole header list edited at once, for edits that name varying fields; split again, so that those stay out of the
  * encoder's table.

@@ -7,7 +7,7 @@ import { parseGrpcTimeout } from './deadlines.ts';
 import { refuse } from './ending.ts';
 import * as errors from './errors.ts';
 import { MirrorCall } from './mirror.ts';
-import { planFor, type Variant } from './plan.ts';
+import { type EditedRequest, editedRequest, planFor, type Variant } from './plan.ts';
 
 /** Routes a call and sends it on. @param port null: its configuration has not arrived */
 export function route(call: Call, port: CompiledPort | null): void {
@@ -38,9 +38,13 @@ function startDeadline(call: Call): void {
   if (timeoutMs >= 0) call.deps.deadlines.add(call, call.startMs + timeoutMs);
 }
 
-function startMirrors(call: Call, { mirrors, source }: Variant): void {
-  for (const { mirror, upstream } of mirrors) {
+/** A copy has the headers that the call goes out with. */
+function startMirrors(call: Call, variant: Variant): void {
+  let edited: EditedRequest | null = null;
+  for (const { mirror, upstream } of variant.mirrors) {
     if (!shouldMirror(mirror)) continue;
-    (call.mirrors ??= []).push(new MirrorCall(call.deps, upstream, source, call.block.varying, call.trace, call.request.ended));
+    edited ??= editedRequest(call.block, variant);
+    const { source, varying } = edited;
+    (call.mirrors ??= []).push(new MirrorCall(call.deps, upstream, source, varying, call.trace, call.request.ended));
   }
 }
