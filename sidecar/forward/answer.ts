@@ -4,11 +4,12 @@ import type { HeaderSource } from '../http/header-source.ts';
 import { CANCEL, errorName, NO_ERROR } from '../http/reset-code.ts';
 import type { ResetCause } from '../http/stream.ts';
 import { type Answering, type Call, type Sent, UNSENT } from './call.ts';
-import { breakOff, finish, noteError, statusOfReset } from './ending.ts';
+import { breakOff, errorOfReset, finish, noteError, statusOfReset, wordsOfReset } from './ending.ts';
 import * as errors from './errors.ts';
 import { editWhole, responseSource, touchesVarying } from './plan.ts';
 import { dropRest } from './reply.ts';
 
+const DEADLINE_PASSED = 'deadline exceeded';
 const NO_STATUS = 'the response ended without a grpc-status';
 
 /** Forwards a header section of the response; the final one commits the call to this attempt. */
@@ -50,26 +51,27 @@ export function answerTrailers(call: Call, { grpc }: Answering, { template, vary
   answered(call, template.grpcStatus);
 }
 
-/** The endpoint's stream was reset after the response had begun. */
-export function resetAnswering(call: Call, state: Answering, code: number, cause: ResetCause): void {
+/** The endpoint's stream was reset after the response had begun. @param words of the codec, or '' */
+export function resetAnswering(call: Call, state: Answering, code: number, cause: ResetCause, words: string): void {
   const { clock, random, stats } = call.deps;
   // The endpoint's account is settled here: the time until it broke off counts, not that until it began to answer.
   call.variant!.upstream.set.onEnd(state.endpoint, clock.nowMs - state.startMs, true, clock.nowMs, random);
   call.state = UNSENT;
   stats.reset('endpoint', cause === 'peer' ? errorName(code) : cause);
-  const lost = cause === 'connection' || cause === 'stalled';
   const status = statusOfReset(code, cause);
-  noteError(call, lost ? errors.CONNECTION_LOST : errors.UPSTREAM_RESET);
-  if (state.grpc) return endWithStatus(call, status, lost ? 'the connection to the endpoint broke' : 'the endpoint reset the stream');
+  const error = errorOfReset(cause);
+  const reason = `${call.variant!.upstream.ref.key}: ${wordsOfReset(code, cause, words)}`;
+  noteError(call, error, reason);
+  if (state.grpc) return endWithStatus(call, status, errors.textOf(error, reason));
   finish(call, status, true);
-  breakOff(call, lost ? CANCEL : code);
+  breakOff(call, error === errors.CONNECTION_LOST ? CANCEL : code);
 }
 
 /** The call's deadline passed after the response had begun. */
 export function expireAnswering(call: Call, { up, grpc }: Answering): void {
   up.reset(CANCEL);
-  noteError(call, errors.DEADLINE);
-  if (grpc) return endWithStatus(call, errors.DEADLINE.grpc, 'deadline exceeded');
+  noteError(call, errors.DEADLINE, DEADLINE_PASSED);
+  if (grpc) return endWithStatus(call, errors.DEADLINE.grpc, errors.textOf(errors.DEADLINE, DEADLINE_PASSED));
   finish(call, errors.DEADLINE.grpc, false);
   breakOff(call, CANCEL);
 }

@@ -89,6 +89,7 @@ export abstract class Call implements StreamHandler, Waiter, Deadline, EndedCall
   httpStatus = 0;
   grpcStatus = 0;
   error: ProxyError | null = null;
+  reason = '';
   cancelled = false;
 
   /** @param endStream the request has no body */
@@ -107,7 +108,7 @@ export abstract class Call implements StreamHandler, Waiter, Deadline, EndedCall
   abstract onHeaders(stream: MessageStream, block: HeaderBlock, endStream: boolean): void;
   abstract onData(stream: MessageStream, buf: Buffer, start: number, end: number, endStream: boolean): void;
   abstract onTrailers(stream: MessageStream, block: HeaderBlock): void;
-  abstract onReset(stream: MessageStream, code: number, cause: ResetCause, processed: boolean): void;
+  abstract onReset(stream: MessageStream, code: number, cause: ResetCause, processed: boolean, reason: string): void;
   abstract onSent(stream: MessageStream, octets: number): void;
   abstract onConnection(connection: MessageConnection): void;
   abstract onNoConnection(error: ProxyError, detail: string): void;

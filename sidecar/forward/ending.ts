@@ -1,5 +1,5 @@
 // How a call ends: answered by ourselves, refused, broken off; and what is settled at every end.
-import { CANCEL, INTERNAL_ERROR, NO_ERROR, REFUSED_STREAM } from '../http/reset-code.ts';
+import { CANCEL, errorName, INTERNAL_ERROR, NO_ERROR, REFUSED_STREAM } from '../http/reset-code.ts';
 import type { ResetCause } from '../http/stream.ts';
 import { type Call, type CallState, ENDED } from './call.ts';
 import * as errors from './errors.ts';
@@ -8,20 +8,34 @@ import { dropRest, reply } from './reply.ts';
 
 /** Answers with an error of ours; no response has begun. @param grpcStatus if it is another than the error's own */
 export function refuse(call: Call, error: errors.ProxyError, message: string, grpcStatus = error.grpc): void {
+  answerError(call, error, message, grpcStatus);
+  dropRest(call.down);
+}
+
+/** Answers a request that breaks a rule, as far as that can be done still; its stream is reset then by the codec. */
+export function refuseMalformed(call: Call, reason: string): void {
+  const { down, state } = call;
+  if (state.at !== 'answering') return answerError(call, errors.BAD_REQUEST, reason, errors.BAD_REQUEST.grpc);
+  noteError(call, errors.BAD_REQUEST, reason);
+  finish(call, errors.BAD_REQUEST.grpc, false);
+  if (state.grpc)
+    down.sendTrailers(errors.TRAILERS[errors.BAD_REQUEST.grpc], [errors.messageField(errors.textOf(errors.BAD_REQUEST, reason))]);
+}
+
+function answerError(call: Call, error: errors.ProxyError, message: string, grpcStatus: number): void {
   const { down, plan, variant } = call;
-  noteError(call, error);
+  noteError(call, error, message);
   if (call.series === null && plan !== null) {
     call.series = seriesOf(plan, variant !== null && variant.backend.invalid === '' ? variant : null, false, call.deps.stats);
     call.series.inFlight++;
   }
   finish(call, call.block.template.format === 'other' ? errors.grpcStatusOfHttp(error.http) : grpcStatus, false);
   reply(down, call.block, error, message, grpcStatus);
-  dropRest(down);
 }
 
 /** Refuses the client's stream: the client, another sidecar, may send the call elsewhere. */
-export function refuseStream(call: Call, error: errors.ProxyError): void {
-  noteError(call, error);
+export function refuseStream(call: Call, error: errors.ProxyError, reason: string): void {
+  noteError(call, error, reason);
   finish(call, errors.UNAVAILABLE, false);
   call.down.reset(REFUSED_STREAM);
 }
@@ -34,10 +48,30 @@ export function breakOff(call: Call, code: number): void {
   call.down.reset(code === NO_ERROR || code === CANCEL ? INTERNAL_ERROR : code);
 }
 
-/** Notes and counts an error of ours. */
-export function noteError(call: Call, error: errors.ProxyError): void {
+/** Notes and counts an error of ours. @param reason in words */
+export function noteError(call: Call, error: errors.ProxyError, reason: string): void {
   call.error = error;
+  call.reason = reason;
   call.deps.stats.proxyError(error.label);
+}
+
+/** The error of a call whose upstream stream was reset. */
+export function errorOfReset(cause: ResetCause): errors.ProxyError {
+  switch (cause) {
+    case 'connection':
+    case 'stalled':
+      return errors.CONNECTION_LOST;
+    case 'malformed':
+      return errors.BAD_RESPONSE;
+    case 'peer':
+      return errors.UPSTREAM_RESET;
+  }
+}
+
+/** What happened to an upstream stream that was reset, in words. @param words of the codec, or '' */
+export function wordsOfReset(code: number, cause: ResetCause, words: string): string {
+  if (words !== '') return words;
+  return cause === 'peer' ? `the endpoint reset the stream with ${errorName(code)}` : cause;
 }
 
 /** The gRPC status of a call whose upstream stream was reset. */

@@ -9,7 +9,7 @@ import type { CompiledPort } from '../route/records.ts';
 import { answerData, answerHeaders, answerTrailers, expireAnswering, resetAnswering } from './answer.ts';
 import { notConnected, resetUnanswered, send } from './attempt.ts';
 import { Call } from './call.ts';
-import { finish, refuse } from './ending.ts';
+import { finish, refuse, refuseMalformed } from './ending.ts';
 import * as errors from './errors.ts';
 import { route } from './routing.ts';
 
@@ -84,18 +84,19 @@ export class Exchange extends Call {
 
   // === Ends
 
-  onReset(stream: MessageStream, code: number, cause: ResetCause, processed: boolean): void {
+  onReset(stream: MessageStream, code: number, cause: ResetCause, processed: boolean, reason: string): void {
     const { state } = this;
     if (state.at === 'ended') {
       // The answer had ended, but a part of it was still queued here.
       if (stream === this.down && state.up !== null) state.up.release();
     } else if (stream === this.down) {
       this.deps.stats.reset('client', cause === 'peer' ? errorName(code) : cause);
-      this.cancelled = true;
       this.leaveEndpoint();
+      if (cause === 'malformed') return refuseMalformed(this, reason);
+      this.cancelled = true;
       finish(this, errors.CANCELLED, false);
-    } else if (state.at === 'sent') resetUnanswered(this, state, code, cause, processed);
-    else if (state.at === 'answering') resetAnswering(this, state, code, cause);
+    } else if (state.at === 'sent') resetUnanswered(this, state, code, cause, processed, reason);
+    else if (state.at === 'answering') resetAnswering(this, state, code, cause, reason);
   }
 
   onDeadline(): void {

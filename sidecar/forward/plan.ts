@@ -68,10 +68,15 @@ function makePlan(block: HeaderBlock, port: CompiledPort, upstreams: Upstreams):
     port,
     rule,
     variants,
-    method: template.path.startsWith('/') ? template.path.slice(1) : template.path,
+    method: methodOf(template),
     grpc: template.grpc,
     failed: null,
   };
+}
+
+/** package.Service/Method, or the path. */
+export function methodOf({ path }: Template): string {
+  return path.startsWith('/') ? path.slice(1) : path;
 }
 
 /** Counters of a variant's calls. */

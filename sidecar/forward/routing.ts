@@ -20,7 +20,7 @@ export function route(call: Call, port: CompiledPort | null): void {
   if (block.tooLarge) return refuse(call, errors.HEADERS_TOO_LARGE, 'request headers exceed 64 KiB or 100 fields');
   if (block.template.method === 'CONNECT') return refuse(call, errors.NOT_SERVED, 'CONNECT is not served');
   const { rule } = plan;
-  if (rule === null) return refuse(call, errors.NO_ROUTE, `no route of ${plan.port.service.key} matches ${plan.method}`);
+  if (rule === null) return refuse(call, errors.NO_ROUTE, `no route of ${plan.port.service.key} matches ${plan.method.split('?', 1)[0]}`);
   if (rule.invalid !== '') return refuse(call, errors.INVALID_RULE, rule.invalid);
   if (rule.backends.length === 0) return refuse(call, errors.INVALID_RULE, 'the rule has no backend with weight');
   const variant = plan.variants[chooseBackend(rule)];

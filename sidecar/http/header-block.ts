@@ -5,6 +5,8 @@ import type { Field } from './field.ts';
 import { type HeaderSource, newHeaderSource } from './header-source.ts';
 
 const NONE: readonly Field[] = [];
+/** Longer names are cut where a fault is put in words. */
+const LONGEST_NAME = 64;
 
 export class Template {
   readonly fields: readonly Field[];
@@ -150,6 +152,14 @@ export class HeaderBlock {
     }
     this.fault = fault;
     this.contentLength = contentLength;
+  }
+
+  /** A fault with the name of the field that has it, if one has; peers choose names, so it is no label of a metric. */
+  faultInWords(fault: string): string {
+    for (const fields of [this.template.fields, this.varying]) {
+      for (const field of fields) if (field.fault === fault) return `${fault}: ${field.name.slice(0, LONGEST_NAME)}`;
+    }
+    return fault;
   }
 
   /** The whole list, stable fields first. Matchers and edits use it on blocks whose decision cannot be remembered. */
