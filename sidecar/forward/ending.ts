@@ -1,10 +1,10 @@
 // How a call ends: answered by ourselves, refused, broken off; and what is settled at every end.
-import { CANCEL, errorName, INTERNAL_ERROR, NO_ERROR, REFUSED_STREAM } from '../http/reset-code.ts';
+import { CANCEL, errorName, INTERNAL_ERROR, NO_ERROR, PROTOCOL_ERROR, REFUSED_STREAM } from '../http/reset-code.ts';
 import type { ResetCause } from '../http/stream.ts';
 import { type Call, type CallState, ENDED } from './call.ts';
 import * as errors from './errors.ts';
 import { seriesOf } from './plan.ts';
-import { dropRest, reply } from './reply.ts';
+import { dropRest, dropRestOfMalformed, reply } from './reply.ts';
 
 /** Answers with an error of ours; no response has begun. @param grpcStatus if it is another than the error's own */
 export function refuse(call: Call, error: errors.ProxyError, message: string, grpcStatus = error.grpc): void {
@@ -12,14 +12,20 @@ export function refuse(call: Call, error: errors.ProxyError, message: string, gr
   dropRest(call.down);
 }
 
-/** Answers a request that breaks a rule, as far as that can be done still; its stream is reset then by the codec. */
-export function refuseMalformed(call: Call, reason: string): void {
+/**
+ * Answers a request that breaks a rule, as far as that can be done still; its stream is reset then by the codec.
+ * @param code of the fault
+ */
+export function refuseMalformed(call: Call, code: number, reason: string): void {
   const { down, state } = call;
-  if (state.at !== 'answering') return answerError(call, errors.BAD_REQUEST, reason, errors.BAD_REQUEST.grpc);
-  noteError(call, errors.BAD_REQUEST, reason);
-  finish(call, errors.BAD_REQUEST.grpc, false);
-  if (state.grpc)
-    down.sendTrailers(errors.TRAILERS[errors.BAD_REQUEST.grpc], [errors.messageField(errors.textOf(errors.BAD_REQUEST, reason))]);
+  const error = errors.BAD_REQUEST;
+  if (state.at !== 'answering') answerError(call, error, reason, error.grpc);
+  else {
+    noteError(call, error, reason);
+    finish(call, error.grpc, false);
+    if (state.grpc) down.sendTrailers(errors.TRAILERS[error.grpc], [errors.messageField(errors.textOf(error, reason))]);
+  }
+  if (code === PROTOCOL_ERROR) dropRestOfMalformed(down, call.block);
 }
 
 function answerError(call: Call, error: errors.ProxyError, message: string, grpcStatus: number): void {

@@ -92,7 +92,7 @@ export class Exchange extends Call {
     } else if (stream === this.down) {
       this.deps.stats.reset('client', cause === 'peer' ? errorName(code) : cause);
       this.leaveEndpoint();
-      if (cause === 'malformed') return refuseMalformed(this, reason);
+      if (cause === 'malformed') return refuseMalformed(this, code, reason);
       this.cancelled = true;
       finish(this, errors.CANCELLED, false);
     } else if (state.at === 'sent') resetUnanswered(this, state, code, cause, processed, reason);

@@ -1,5 +1,5 @@
-// A request that the codec refused before it became a call: it is answered where it may be, counted and logged like a call that
-// has ended.
+// A request that the codec refused before it became a call: it is answered where it may be, counted and logged like a
+// call that has ended.
 import type { RefusalCause } from '../http/connection.ts';
 import type { HeaderBlock } from '../http/header-block.ts';
 import type { MessageStream } from '../http/stream.ts';
@@ -8,7 +8,7 @@ import type { EndedCall } from './ended-call.ts';
 import * as errors from './errors.ts';
 import type { ExchangeDeps } from './exchange-deps.ts';
 import { methodOf, type Plan } from './plan.ts';
-import { reply } from './reply.ts';
+import { dropRestOfMalformed, reply } from './reply.ts';
 
 const ERRORS: Readonly<Record<RefusalCause, errors.ProxyError>> = {
   malformed: errors.BAD_REQUEST,
@@ -25,7 +25,10 @@ export interface RefusedRequest {
   readonly stream: MessageStream | null;
 }
 
-/** Settles a refused request. No route is looked for, and it is in no trace. @param port null: its configuration has not arrived */
+/**
+ * Settles a refused request. No route is looked for, and it is in no trace.
+ * @param port null: its configuration has not arrived
+ */
 export function settleRefused(deps: ExchangeDeps, port: CompiledPort | null, { cause, reason, block, stream }: RefusedRequest): void {
   const error = ERRORS[cause];
   const { clock, origin, stats, telemetry } = deps;
@@ -53,5 +56,7 @@ export function settleRefused(deps: ExchangeDeps, port: CompiledPort | null, { c
   stats.proxyError(error.label);
   if (plan !== null) stats.series(plan, null, false).ended(call);
   telemetry.accessLog?.ended(call);
-  if (stream !== null) reply(stream, block, error, reason);
+  if (stream === null) return;
+  reply(stream, block, error, reason);
+  dropRestOfMalformed(stream, block);
 }

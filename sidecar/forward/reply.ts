@@ -24,10 +24,21 @@ export function reply(down: MessageStream, block: HeaderBlock, error: ProxyError
   else down.sendHeaders(trailersOnly(block, grpcStatus), [messageField(text)], true);
 }
 
-/** In gRPC-Web as in gRPC the trailers are sent with the headers where there is no message (PROTOCOL-WEB.md, "Message framing"). */
+/**
+ * In gRPC-Web as in gRPC the trailers are sent with the headers where there is no message (PROTOCOL-WEB.md, "Message
+ * framing").
+ */
 function trailersOnly(block: HeaderBlock, grpcStatus: number): HeaderSource {
   const contentType = block.template.grpc ? 'application/grpc' : mediaType(block.value('content-type')!);
   return newHeaderSource([':status', '200', 'content-type', contentType, 'grpc-status', `${grpcStatus}`], null);
+}
+
+/**
+ * After the answer to a malformed request the codec resets its stream with the code of the fault. Where the request
+ * has not ended, gRPC-core would drop the answer for that code: it is asked to stop without one.
+ */
+export function dropRestOfMalformed(down: MessageStream, { template }: HeaderBlock): void {
+  if (template.format !== 'other') dropRest(down);
 }
 
 /**

@@ -50,8 +50,8 @@ export interface ConnectionOwner {
   onRequest(stream: MessageStream, block: HeaderBlock, endStream: boolean): StreamHandler;
   /**
    * A request of the peer is refused; on the server's end only. Nothing else is reported of it.
-   * @param stream to answer on: whatever is sent, the codec resets it when this returns; null: the peer must get no answer, so that
-   * it tries elsewhere
+   * @param stream to answer on: the codec resets it when this returns, unless the owner did; null: the peer must get no
+   * answer, so that it tries elsewhere
    * @param reason in words
    */
   onRefused(cause: RefusalCause, reason: string, block: HeaderBlock, stream: MessageStream | null): void;

@@ -61,7 +61,9 @@ export class Connection implements MessageConnection, ConnectionLife {
   /** 0: no PING is on its way. */
   private pingSentAtMs = 0;
   private lastReadMs: number;
-  /** A server's peer said GOAWAY: it may still send requests (RFC 9113 §6.8), and the connection ends when it has none. */
+  /**
+   * A server's peer said GOAWAY: it may still send requests (RFC 9113 §6.8), and the connection ends when it has none.
+   */
   private peerLeaves = false;
   private closeReason = '';
 
@@ -204,10 +206,12 @@ export class Connection implements MessageConnection, ConnectionLife {
 
   streamError(id: number, code: number, reason: string): void {
     const stream = this.streams.table.get(id);
-    // A server's handler may answer first, which ends the stream if the request had ended.
+    // A server's handler may answer first, which ends the stream if the request had ended, and reset it with a code of
+    // its own.
     if (stream !== undefined && !this.client) stream.handler.onReset(stream, code, 'malformed', true, reason);
     if (this.stopped) return; // that was the last stream of a drain
-    writeReset(this.output, id, code);
+    const resetByHandler = stream?.closed === true && !stream.remoteClosed;
+    if (!resetByHandler) writeReset(this.output, id, code);
     if (stream === undefined || stream.closed) this.streams.closed.add(id, true);
     else this.streams.remove(stream, true);
     if (stream !== undefined && this.client) stream.handler.onReset(stream, code, 'malformed', true, reason);

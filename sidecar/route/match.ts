@@ -52,8 +52,8 @@ export function headerValue(headers: HeaderList, name: string): string | null {
 }
 
 /**
- * The value that a header match looks at: that of headerValue(); of several set-cookie lines, which are never joined (RFC 9110
- * §5.3), one that the match holds for if there is one. null: absent.
+ * The value that a header match looks at: that of headerValue(); of several set-cookie lines, which are never joined
+ * (RFC 9110 §5.3), one that the match holds for if there is one. null: absent.
  */
 export function judgedValue(headers: HeaderList, { name, value }: HeaderTest): string | null {
   if (name !== SET_COOKIE) return headerValue(headers, name);

@@ -69,6 +69,31 @@ describe('a call that is not gRPC by its content-type', () => {
   });
 });
 
+describe('white space around what an application says', () => {
+  const OK = [':status', '200', 'content-type', 'application/grpc '];
+  const status = ['grpc-status', '5 ', 'grpc-message', 'no such user: ', 'x-note', '\tkept ', 'x-bin', 'AAE= '];
+  const answers: [string, (id: number) => Buffer][] = [
+    ['Trailers-Only', (id) => headers(id, [...OK, ...status], true)],
+    ['trailers', (id) => Buffer.concat([headers(id, [...OK, 'x-first', ' a ']), headers(id, status, true)])],
+  ];
+  for (const [what, answer] of answers) {
+    it(`is taken off and changes no status: ${what}`, async () => {
+      const server = await RawServer.listen(answering(answer));
+      const proxy = await TestProxy.start({ endpoints: [server.port] });
+      const client = await RawPeer.connect(proxy.port);
+      client.write(headers(1, request(), true));
+      const { headers: got } = await client.end(1);
+      expect(['grpc-status', 'grpc-message', 'x-note', 'x-bin'].map((name) => headerOf(got, name))).deep.equal([
+        ...['5', 'no such user:', 'kept', 'AAE='],
+      ]);
+      expect(proxy.count).deep.equal({ 5: 1 });
+      client.socket.destroy();
+      proxy.close();
+      server.close();
+    });
+  }
+});
+
 describe('a gRPC call by its content-type', () => {
   for (const type of ['application/grpc+proto', 'application/grpc;charset=utf-8', 'APPLICATION/GRPC']) {
     it(`never ends without a status: ${type}`, async () => {

@@ -1,8 +1,8 @@
-// Requests and answers that break a rule: their own call ends with a status and a reason, is counted and logged, and no other call
-// notices.
+// Requests and answers that break a rule: their own call ends with a status and a reason, is counted and logged, and no
+// other call notices.
 import { expect } from 'chai';
 import type { EndedCall } from '#sidecar/forward/ended-call.ts';
-import { PROTOCOL_ERROR, REFUSED_STREAM, STREAM_CLOSED } from '#sidecar/http/reset-code.ts';
+import { NO_ERROR, PROTOCOL_ERROR, REFUSED_STREAM, STREAM_CLOSED } from '#sidecar/http/reset-code.ts';
 import { DATA, GOAWAY, HEADERS, RST_STREAM } from '#sidecar/http2/codes.ts';
 import { type ProxyOptions, TestProxy } from '#test/support/proxy.ts';
 import {
@@ -59,7 +59,7 @@ describe('a request that breaks a rule', () => {
   it('in its headers gets a status and the reason, counts, and is logged though no attempt was made', async () => {
     await setUp(answering((id) => grpcAnswer(id)));
     client.write(headers(1, request('/s/M', ['connection', 'keep-alive'])), headers(3, request(), true));
-    expect(codeOf(await resetOf(1))).equal(PROTOCOL_ERROR);
+    expect(codeOf(await resetOf(1))).equal(NO_ERROR);
     const [answer] = client.of(1, HEADERS);
     expect(isEnd(answer)).equal(true);
     expect(headerOf(answer.headers, 'grpc-status')).equal('13');
@@ -88,35 +88,26 @@ describe('a request that breaks a rule', () => {
     expect(seen).deep.equal([['bad_request: te other than trailers: te', 0, 13]]);
   });
 
+  // gRPC-core drops an answer that is followed by another code than NO_ERROR while its request goes on.
   const later: [string, number, string, (id: number) => Buffer[]][] = [
-    [
-      'DATA past its content-length',
-      PROTOCOL_ERROR,
-      LENGTH,
-      (id) => [headers(id, request('/s/M', ['content-length', '1'])), data(id, 'two')],
-    ],
-    ['DATA short of it', PROTOCOL_ERROR, LENGTH, (id) => [headers(id, request('/s/M', ['content-length', '4'])), data(id, 'two', true)]],
+    ['DATA past its content-length', NO_ERROR, LENGTH, (id) => [headers(id, request('/s/M', ['content-length', '1'])), data(id, 'two')]],
+    ['DATA short of it', NO_ERROR, LENGTH, (id) => [headers(id, request('/s/M', ['content-length', '4'])), data(id, 'two', true)]],
     [
       'trailers short of it',
-      PROTOCOL_ERROR,
+      NO_ERROR,
       LENGTH,
       (id) => [headers(id, request('/s/M', ['content-length', '4'])), headers(id, ['x', 'y'], true)],
     ],
     ['no DATA at all', PROTOCOL_ERROR, LENGTH, (id) => [headers(id, request('/s/M', ['content-length', '4']), true)]],
-    [
-      'trailers without END_STREAM',
-      PROTOCOL_ERROR,
-      'trailers without END_STREAM',
-      (id) => [headers(id, request()), headers(id, ['x', 'y'])],
-    ],
+    ['trailers without END_STREAM', NO_ERROR, 'trailers without END_STREAM', (id) => [headers(id, request()), headers(id, ['x', 'y'])]],
     [
       'a pseudo-header in trailers',
-      PROTOCOL_ERROR,
+      NO_ERROR,
       'pseudo-header field in trailers',
       (id) => [headers(id, request()), headers(id, [':path', '/'], true)],
     ],
     ['DATA after its end', STREAM_CLOSED, 'DATA after END_STREAM', (id) => [headers(id, request(), true), data(id, 'x')]],
-    ['a WINDOW_UPDATE of 0', PROTOCOL_ERROR, 'WINDOW_UPDATE of 0', (id) => [headers(id, request()), windowUpdate(id, 0)]],
+    ['a WINDOW_UPDATE of 0', NO_ERROR, 'WINDOW_UPDATE of 0', (id) => [headers(id, request()), windowUpdate(id, 0)]],
   ];
   for (const [what, code, reason, frames] of later) {
     it(`later gets a status and the reason before the reset: ${what}`, async () => {
@@ -147,7 +138,7 @@ describe('a request that breaks a rule', () => {
     client.write(windowUpdate(1, 0), windowUpdate(3, 0));
     await resetOf(3);
     expect(client.of(1, HEADERS)[1].headers).deep.equal(['grpc-status', '13', 'grpc-message', 'weft: bad_request: WINDOW_UPDATE of 0']);
-    expect(codeOf(await resetOf(1))).equal(PROTOCOL_ERROR);
+    expect([codeOf(await resetOf(1)), codeOf(await resetOf(3))]).deep.equal([NO_ERROR, PROTOCOL_ERROR]);
     await until(() => server.all(RST_STREAM).length === 2, 'the endpoint knows');
     expect(proxy.leftovers).deep.equal(NOTHING_LEFT);
   });
