@@ -28,7 +28,7 @@ export function answerHeaders(call: Call, state: Sent, block: HeaderBlock, endSt
   call.httpStatus = template.status;
   const missing = endStream && grpc && template.grpcStatus < 0;
   down.sendHeaders(source, varying, endStream && !missing);
-  if (missing) endWithStatus(call, template.status === 200 ? errors.INTERNAL : errors.grpcStatusOfHttp(template.status), NO_STATUS);
+  if (missing) endWithoutStatus(call, template.status === 200 ? errors.INTERNAL : errors.grpcStatusOfHttp(template.status));
   else if (endStream) answered(call, template.grpcStatus);
 }
 
@@ -39,13 +39,13 @@ export function answerData(call: Call, { up, grpc }: Answering, buf: Buffer, sta
   const { down } = call;
   const sent = down.sendData(buf, start, end, endStream && !missing);
   up.credit(sent);
-  if (missing) endWithStatus(call, errors.INTERNAL, NO_STATUS);
+  if (missing) endWithoutStatus(call, errors.INTERNAL);
   else if (endStream) answered(call, -1);
 }
 
 /** Forwards the response's trailers, which end it. */
 export function answerTrailers(call: Call, { grpc }: Answering, { template, varying }: HeaderBlock): void {
-  if (grpc && template.grpcStatus < 0) return endWithStatus(call, errors.INTERNAL, NO_STATUS);
+  if (grpc && template.grpcStatus < 0) return endWithoutStatus(call, errors.INTERNAL);
   const { down } = call;
   down.sendTrailers(template.source, varying);
   answered(call, template.grpcStatus);
@@ -74,6 +74,13 @@ export function expireAnswering(call: Call, { up, grpc }: Answering): void {
   if (grpc) return endWithStatus(call, errors.DEADLINE.grpc, errors.textOf(errors.DEADLINE, DEADLINE_PASSED));
   finish(call, errors.DEADLINE.grpc, false);
   breakOff(call, CANCEL);
+}
+
+/** Ends a gRPC response that has no status with one of ours. */
+function endWithoutStatus(call: Call, status: number): void {
+  const reason = `${call.variant!.upstream.ref.key}: ${NO_STATUS}`;
+  noteError(call, errors.BAD_RESPONSE, reason);
+  endWithStatus(call, status, errors.textOf(errors.BAD_RESPONSE, reason));
 }
 
 /** Ends a response whose headers were sent with trailers of ours. */

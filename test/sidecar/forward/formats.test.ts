@@ -104,7 +104,9 @@ describe('a gRPC call by its content-type', () => {
       const client = await RawPeer.connect(proxy.port);
       client.write(headers(1, requestOf(type), true));
       const end = await client.end(1);
-      expect([end.type, headerOf(end.headers, 'grpc-status')]).deep.equal([HEADERS, '13']);
+      const message = 'weft: bad_response: shop/payment:80: the response ended without a grpc-status';
+      expect([end.type, end.headers]).deep.equal([HEADERS, ['grpc-status', '13', 'grpc-message', message]]);
+      expect(proxy.count).deep.equal({ 13: 1, bad_response: 1 });
       client.socket.destroy();
       proxy.close();
       server.close();
