@@ -47,6 +47,7 @@ class Call implements EndedCall {
   readonly httpStatus = 200;
   grpcStatus = 0;
   readonly error = null;
+  readonly reason = '';
   readonly cancelled = false;
   trace: CallTrace | null = null;
 

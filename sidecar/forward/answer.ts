@@ -3,12 +3,13 @@ import type { HeaderBlock } from '../http/header-block.ts';
 import type { HeaderSource } from '../http/header-source.ts';
 import { CANCEL, errorName, NO_ERROR } from '../http/reset-code.ts';
 import type { ResetCause } from '../http/stream.ts';
-import { breakOff, finish, noteError, statusOfReset } from './ending.ts';
+import { breakOff, errorOfReset, finish, noteError, statusOfReset, wordsOfReset } from './ending.ts';
 import * as errors from './errors.ts';
 import { editWhole, responseSource, touchesVarying } from './plan.ts';
 import { dropRest } from './reply.ts';
 import { Answering, type RunningCall, type Sent, UNSENT } from './running-call.ts';
 
+const DEADLINE_PASSED = 'deadline exceeded';
 const NO_STATUS = 'the response ended without a grpc-status';
 
 /** Forwards a header section of the response; the final one commits the call to this attempt. */
@@ -26,7 +27,7 @@ export function answerHeaders(call: RunningCall, state: Sent, block: HeaderBlock
   call.httpStatus = template.status;
   const missing = endStream && grpc && template.grpcStatus < 0;
   down.sendHeaders(source, varying, endStream && !missing);
-  if (missing) endWithStatus(call, template.status === 200 ? errors.INTERNAL : errors.grpcStatusOfHttp(template.status), NO_STATUS);
+  if (missing) endWithoutStatus(call, template.status === 200 ? errors.INTERNAL : errors.grpcStatusOfHttp(template.status));
   else if (endStream) answered(call, template.grpcStatus);
 }
 
@@ -37,40 +38,48 @@ export function answerData(call: RunningCall, { up, grpc }: Answering, buf: Buff
   const { down } = call;
   const sent = down.sendData(buf, start, end, endStream && !missing);
   up.credit(sent);
-  if (missing) endWithStatus(call, errors.INTERNAL, NO_STATUS);
+  if (missing) endWithoutStatus(call, errors.INTERNAL);
   else if (endStream) answered(call, -1);
 }
 
 /** Forwards the response's trailers, which end it. */
 export function answerTrailers(call: RunningCall, { grpc }: Answering, { template, varying }: HeaderBlock): void {
-  if (grpc && template.grpcStatus < 0) return endWithStatus(call, errors.INTERNAL, NO_STATUS);
+  if (grpc && template.grpcStatus < 0) return endWithoutStatus(call, errors.INTERNAL);
   const { down } = call;
   down.sendTrailers(template.source, varying);
   answered(call, template.grpcStatus);
 }
 
-/** The endpoint's stream was reset after the response had begun. */
-export function resetAnswering(call: RunningCall, state: Answering, code: number, cause: ResetCause): void {
+/** The endpoint's stream was reset after the response had begun. @param words of the codec, or '' */
+export function resetAnswering(call: RunningCall, state: Answering, code: number, cause: ResetCause, words: string): void {
   const { clock, random, stats } = call.deps;
   // The endpoint's account is settled here: the time until it broke off counts, not that until it began to answer.
   call.variant!.upstream.set.onEnd(state.endpoint, clock.nowMs - state.startMs, true, clock.nowMs, random);
   call.state = UNSENT;
   stats.reset('endpoint', cause === 'peer' ? errorName(code) : cause);
-  const lost = cause === 'connection' || cause === 'stalled';
   const status = statusOfReset(code, cause);
-  noteError(call, lost ? errors.CONNECTION_LOST : errors.UPSTREAM_RESET);
-  if (state.grpc) return endWithStatus(call, status, lost ? 'the connection to the endpoint broke' : 'the endpoint reset the stream');
+  const error = errorOfReset(cause);
+  const reason = `${call.variant!.upstream.ref.key}: ${wordsOfReset(code, cause, words)}`;
+  noteError(call, error, reason);
+  if (state.grpc) return endWithStatus(call, status, errors.textOf(error, reason));
   finish(call, status, true);
-  breakOff(call, lost ? CANCEL : code);
+  breakOff(call, error === errors.CONNECTION_LOST ? CANCEL : code);
 }
 
 /** The call's deadline passed after the response had begun. */
 export function expireAnswering(call: RunningCall, { up, grpc }: Answering): void {
   up.reset(CANCEL);
-  noteError(call, errors.DEADLINE);
-  if (grpc) return endWithStatus(call, errors.DEADLINE.grpc, 'deadline exceeded');
+  noteError(call, errors.DEADLINE, DEADLINE_PASSED);
+  if (grpc) return endWithStatus(call, errors.DEADLINE.grpc, errors.textOf(errors.DEADLINE, DEADLINE_PASSED));
   finish(call, errors.DEADLINE.grpc, false);
   breakOff(call, CANCEL);
+}
+
+/** Ends a gRPC response that has no status with one of ours. */
+function endWithoutStatus(call: RunningCall, status: number): void {
+  const reason = `${call.variant!.upstream.ref.key}: ${NO_STATUS}`;
+  noteError(call, errors.BAD_RESPONSE, reason);
+  endWithStatus(call, status, errors.textOf(errors.BAD_RESPONSE, reason));
 }
 
 /** Ends a response whose headers were sent with trailers of ours. */

@@ -6,7 +6,7 @@ import type { HeaderSource } from '../http/header-source.ts';
 import { errorName, REFUSED_STREAM } from '../http/reset-code.ts';
 import type { ResetCause } from '../http/stream.ts';
 import { formatGrpcTimeout } from './deadlines.ts';
-import { refuse, refuseStream, statusOfReset } from './ending.ts';
+import { errorOfReset, refuse, refuseStream, statusOfReset, wordsOfReset } from './ending.ts';
 import * as errors from './errors.ts';
 import { editWhole, seriesOf } from './plan.ts';
 import { type RunningCall, Sent, UNSENT, Waiting } from './running-call.ts';
@@ -64,15 +64,16 @@ export function notConnected(call: RunningCall, state: Waiting, error: errors.Pr
     return retry(call, error.label);
   // Another sidecar takes a refused stream as unprocessed and tries another endpoint, where an error would end the
   // call.
-  if (call.deps.refuseUnprocessed) return refuseStream(call, error);
+  if (call.deps.refuseUnprocessed) return refuseStream(call, error, detail);
   refuse(call, error, detail);
 }
 
 /**
  * The stream of the attempt was reset before the response began.
  * @param processed the endpoint may have begun to process the call
+ * @param words what the codec has to say of it, or ''
  */
-export function resetUnanswered(call: RunningCall, state: Sent, code: number, cause: ResetCause, processed: boolean): void {
+export function resetUnanswered(call: RunningCall, state: Sent, code: number, cause: ResetCause, processed: boolean, words: string): void {
   const { clock, random, stats } = call.deps;
   const { upstream } = call.variant!;
   setTried(call, state.endpoint);
@@ -80,20 +81,8 @@ export function resetUnanswered(call: RunningCall, state: Sent, code: number, ca
   const reason = cause === 'peer' ? errorName(code) : cause;
   stats.reset('endpoint', reason);
   if (!processed && call.attempts < MAX_ATTEMPTS && call.request.rewind()) return retry(call, reason);
-  const error = errorOfReset(code, cause);
-  refuse(call, error, `${upstream.ref.key}: ${error.label}`, statusOfReset(code, cause));
-}
-
-function errorOfReset(code: number, cause: ResetCause): errors.ProxyError {
-  switch (cause) {
-    case 'connection':
-    case 'stalled':
-      return errors.CONNECTION_LOST;
-    case 'malformed':
-      return errors.BAD_RESPONSE;
-    case 'peer':
-      return code === REFUSED_STREAM ? errors.REFUSED : errors.UPSTREAM_RESET;
-  }
+  const error = cause === 'peer' && code === REFUSED_STREAM ? errors.REFUSED : errorOfReset(cause);
+  refuse(call, error, `${upstream.ref.key}: ${wordsOfReset(code, cause, words)}`, statusOfReset(code, cause));
 }
 
 /** The attempt is over without an answer. */

@@ -1,10 +1,11 @@
 // The owner of the connections that clients opened: it turns each request into an exchange.
 
-import type { ConnectionOwner, MessageConnection } from '../http/connection.ts';
+import type { ConnectionOwner, MessageConnection, RefusalCause } from '../http/connection.ts';
 import type { HeaderBlock } from '../http/header-block.ts';
 import type { MessageStream, StreamHandler } from '../http/stream.ts';
 import { Exchange } from './exchange.ts';
 import type { ExchangeDeps, PortHandle } from './exchange-deps.ts';
+import { settleRefused } from './refused.ts';
 
 /** Owner of the connections that one peer opened to one listener. */
 export class DownstreamOwner implements ConnectionOwner {
@@ -23,6 +24,10 @@ export class DownstreamOwner implements ConnectionOwner {
     const exchange = new Exchange(this.deps, stream, block, endStream);
     exchange.start(this.port.current);
     return exchange;
+  }
+
+  onRefused(cause: RefusalCause, reason: string, block: HeaderBlock, stream: MessageStream | null): void {
+    settleRefused(this.deps, this.port.current, { cause, reason, block, stream });
   }
 
   onCapacity(): void {}

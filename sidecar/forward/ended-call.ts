@@ -16,6 +16,8 @@ export interface EndedCall extends CallOutcome {
   /** Of the last attempt; null: there was none. */
   readonly lastEndpoint: EndpointState | null;
   readonly attempts: number;
+  /** What `error` says, in words; '': there is none. */
+  readonly reason: string;
 }
 
 /** Is called for each call that ended. */

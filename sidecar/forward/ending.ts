@@ -1,27 +1,47 @@
 // How a call ends: answered by ourselves, refused, broken off; and what is settled at every end.
-import { CANCEL, INTERNAL_ERROR, NO_ERROR, REFUSED_STREAM } from '../http/reset-code.ts';
+import { CANCEL, errorName, INTERNAL_ERROR, NO_ERROR, PROTOCOL_ERROR, REFUSED_STREAM } from '../http/reset-code.ts';
 import type { ResetCause } from '../http/stream.ts';
 import * as errors from './errors.ts';
 import { seriesOf } from './plan.ts';
-import { reply } from './reply.ts';
+import { dropRest, dropRestOfMalformed, reply } from './reply.ts';
 import { type CallState, Ended, type RunningCall, UNANSWERED } from './running-call.ts';
 
 /** Answers with an error of ours; no response has begun. @param grpcStatus if it is another than the error's own */
 export function refuse(call: RunningCall, error: errors.ProxyError, message: string, grpcStatus = error.grpc): void {
+  answerError(call, error, message, grpcStatus);
+  dropRest(call.down);
+}
+
+/**
+ * Answers a request that breaks a rule, as far as that can be done still; its stream is reset then by the codec.
+ * @param code of the fault
+ */
+export function refuseMalformed(call: RunningCall, code: number, reason: string): void {
+  const { down, state } = call;
+  const error = errors.BAD_REQUEST;
+  if (state.at !== 'answering') answerError(call, error, reason, error.grpc);
+  else {
+    noteError(call, error, reason);
+    finish(call, error.grpc, false);
+    if (state.grpc) down.sendTrailers(errors.TRAILERS[error.grpc], [errors.messageField(errors.textOf(error, reason))]);
+  }
+  if (code === PROTOCOL_ERROR) dropRestOfMalformed(down, call.block);
+}
+
+function answerError(call: RunningCall, error: errors.ProxyError, message: string, grpcStatus: number): void {
   const { down, plan, variant } = call;
-  const { grpc, method } = call.block.template;
-  noteError(call, error);
+  noteError(call, error, message);
   if (call.series === null && plan !== null) {
     call.series = seriesOf(plan, variant !== null && variant.backend.invalid === '' ? variant : null, false, call.deps.stats);
     call.series.inFlight++;
   }
-  finish(call, grpc ? grpcStatus : errors.grpcStatusOfHttp(error.http), false);
-  reply(down, error, message, grpc, grpcStatus, method === 'HEAD');
+  finish(call, call.block.template.format === 'other' ? errors.grpcStatusOfHttp(error.http) : grpcStatus, false);
+  reply(down, call.block, error, message, grpcStatus);
 }
 
 /** Refuses the client's stream: the client, another sidecar, may send the call elsewhere. */
-export function refuseStream(call: RunningCall, error: errors.ProxyError): void {
-  noteError(call, error);
+export function refuseStream(call: RunningCall, error: errors.ProxyError, reason: string): void {
+  noteError(call, error, reason);
   finish(call, errors.UNAVAILABLE, false);
   call.down.reset(REFUSED_STREAM);
 }
@@ -34,10 +54,30 @@ export function breakOff(call: RunningCall, code: number): void {
   call.down.reset(code === NO_ERROR || code === CANCEL ? INTERNAL_ERROR : code);
 }
 
-/** Notes and counts an error of ours. */
-export function noteError(call: RunningCall, error: errors.ProxyError): void {
+/** Notes and counts an error of ours. @param reason in words */
+export function noteError(call: RunningCall, error: errors.ProxyError, reason: string): void {
   call.error = error;
+  call.reason = reason;
   call.deps.stats.proxyError(error.label);
+}
+
+/** The error of a call whose upstream stream was reset. */
+export function errorOfReset(cause: ResetCause): errors.ProxyError {
+  switch (cause) {
+    case 'connection':
+    case 'stalled':
+      return errors.CONNECTION_LOST;
+    case 'malformed':
+      return errors.BAD_RESPONSE;
+    case 'peer':
+      return errors.UPSTREAM_RESET;
+  }
+}
+
+/** What happened to an upstream stream that was reset, in words. @param words of the codec, or '' */
+export function wordsOfReset(code: number, cause: ResetCause, words: string): string {
+  if (words !== '') return words;
+  return cause === 'peer' ? `the endpoint reset the stream with ${errorName(code)}` : cause;
 }
 
 /** The gRPC status of a call whose upstream stream was reset. */

@@ -57,6 +57,12 @@ export const BAD_RESPONSE = row('bad_response', 502, 13);
 export const HEADERS_TOO_LARGE = row('headers_too_large', 431, 8);
 /** The endpoint's certificate is not that of the identity the control plane named. */
 export const IDENTITY_MISMATCH = row('identity_mismatch', 502, 14);
+/** The request breaks HTTP/2's rules. */
+export const BAD_REQUEST = row('bad_request', 400, 13);
+/** The client has as many streams open as it may (L1); the stream is refused without an answer. */
+export const TOO_MANY_STREAMS = row('too_many_streams', 503, 14);
+/** The stream came after our GOAWAY, and gets no answer: the client knows that it was not processed. */
+export const DRAINING = row('draining', 503, 14);
 /** CONNECT is not served. */
 export const NOT_SERVED = row('not_served', 501, 12);
 
@@ -109,6 +115,11 @@ export function grpcStatusOfHttp(status: number): number {
     default:
       return 2;
   }
+}
+
+/** An error as the client reads it. */
+export function textOf({ label }: ProxyError, message: string): string {
+  return `weft: ${label}: ${message}`;
 }
 
 /** A grpc-message field; the text is percent-encoded as gRPC asks. */

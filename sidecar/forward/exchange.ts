@@ -10,7 +10,7 @@ import type { CompiledPort } from '../route/records.ts';
 import { answerData, answerHeaders, answerTrailers, expireAnswering, resetAnswering } from './answer.ts';
 import { notConnected, resetUnanswered, send } from './attempt.ts';
 import type { Deadline } from './deadlines.ts';
-import { finish, refuse } from './ending.ts';
+import { finish, refuse, refuseMalformed } from './ending.ts';
 import * as errors from './errors.ts';
 import type { ExchangeDeps } from './exchange-deps.ts';
 import type { MirrorCall } from './mirror.ts';
@@ -50,6 +50,7 @@ export class Exchange implements RunningCall {
   httpStatus = 0;
   grpcStatus = 0;
   error: errors.ProxyError | null = null;
+  reason = '';
   cancelled = false;
 
   /** @param endStream the request has no body */
@@ -133,18 +134,19 @@ export class Exchange implements RunningCall {
 
   // === Ends
 
-  onReset(stream: MessageStream, code: number, cause: ResetCause, processed: boolean): void {
+  onReset(stream: MessageStream, code: number, cause: ResetCause, processed: boolean, reason: string): void {
     const { state } = this;
     if (state.at === 'ended') {
       // The answer had ended, but a part of it was still queued here.
       if (stream === this.down && state.up !== null) state.up.release();
     } else if (stream === this.down) {
       this.deps.stats.reset('client', cause === 'peer' ? errorName(code) : cause);
-      this.cancelled = true;
       this.leaveEndpoint();
+      if (cause === 'malformed') return refuseMalformed(this, code, reason);
+      this.cancelled = true;
       finish(this, errors.CANCELLED, false);
-    } else if (state.at === 'sent') resetUnanswered(this, state, code, cause, processed);
-    else if (state.at === 'answering') resetAnswering(this, state, code, cause);
+    } else if (state.at === 'sent') resetUnanswered(this, state, code, cause, processed, reason);
+    else if (state.at === 'answering') resetAnswering(this, state, code, cause, reason);
   }
 
   onDeadline(): void {

@@ -85,10 +85,15 @@ function makePlan(block: HeaderBlock, port: CompiledPort, rule: RuleRecord | nul
     port,
     rule,
     variants,
-    method: template.path.startsWith('/') ? template.path.slice(1) : template.path,
+    method: methodOf(template),
     grpc: template.grpc,
     failed: null,
   };
+}
+
+/** package.Service/Method, or the path. */
+export function methodOf({ path }: Template): string {
+  return path.startsWith('/') ? path.slice(1) : path;
 }
 
 /** Counters of a variant's calls. */
@@ -110,6 +115,17 @@ export function responseSource(template: Template, edits: readonly HeaderEdit[] 
   const source = newHeaderSource(applyEdits(template.source.list, edits), template.source.never);
   if (known.length < 16) known.push({ edits, source });
   return source;
+}
+
+/** A request's fields as they go out. */
+export interface EditedRequest {
+  readonly source: HeaderSource;
+  readonly varying: readonly Field[];
+}
+
+/** The request after the edits of its rule and backend. */
+export function editedRequest(block: HeaderBlock, { editsVarying, backend, source }: Variant): EditedRequest {
+  return editsVarying ? editWhole(block, backend.requestEdits!) : { source, varying: block.varying };
 }
 
 /**

@@ -108,6 +108,8 @@ export class EndpointPool implements ConnectionOwner {
     throw new Error('a client connection has no requests'); // the receiver never asks: HEADERS on new streams are errors there
   }
 
+  onRefused(): void {} // likewise
+
   onCapacity(connection: MessageConnection): void {
     while (this.waiters.length > 0 && connection.canOpen) this.waiters.shift()!.onConnection(connection);
     if (this.waiters.length > 0) this.dialIfUseful();

@@ -6,7 +6,7 @@ import { parseGrpcTimeout } from './deadlines.ts';
 import { refuse } from './ending.ts';
 import * as errors from './errors.ts';
 import { MirrorCall } from './mirror.ts';
-import { planFor, type Variant } from './plan.ts';
+import { type EditedRequest, editedRequest, planFor, type Variant } from './plan.ts';
 import type { RunningCall } from './running-call.ts';
 
 /** Routes a call and sends it on. @param port null: its configuration has not arrived */
@@ -20,7 +20,7 @@ export function route(call: RunningCall, port: CompiledPort | null): void {
   if (block.tooLarge) return refuse(call, errors.HEADERS_TOO_LARGE, 'request headers exceed 64 KiB or 100 fields');
   if (block.template.method === 'CONNECT') return refuse(call, errors.NOT_SERVED, 'CONNECT is not served');
   const { rule } = plan;
-  if (rule === null) return refuse(call, errors.NO_ROUTE, `no route of ${plan.port.service.key} matches ${plan.method}`);
+  if (rule === null) return refuse(call, errors.NO_ROUTE, `no route of ${plan.port.service.key} matches ${plan.method.split('?', 1)[0]}`);
   if (rule.invalid !== '') return refuse(call, errors.INVALID_RULE, rule.invalid);
   if (rule.backends.length === 0) return refuse(call, errors.INVALID_RULE, 'the rule has no backend with weight');
   const variant = plan.variants[chooseBackend(rule)];
@@ -38,9 +38,13 @@ function startDeadline(call: RunningCall): void {
   if (timeoutMs >= 0) call.deps.deadlines.add(call, call.startMs + timeoutMs);
 }
 
-function startMirrors(call: RunningCall, { mirrors, source }: Variant): void {
-  for (const { mirror, upstream } of mirrors) {
+/** A copy has the headers that the call goes out with. */
+function startMirrors(call: RunningCall, variant: Variant): void {
+  let edited: EditedRequest | null = null;
+  for (const { mirror, upstream } of variant.mirrors) {
     if (!shouldMirror(mirror)) continue;
-    (call.mirrors ??= []).push(new MirrorCall(call.deps, upstream, source, call.block.varying, call.trace, call.request.ended));
+    edited ??= editedRequest(call.block, variant);
+    const { source, varying } = edited;
+    (call.mirrors ??= []).push(new MirrorCall(call.deps, upstream, source, varying, call.trace, call.request.ended));
   }
 }

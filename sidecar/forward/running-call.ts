@@ -113,4 +113,6 @@ export interface RunningCall extends StreamHandler, Waiter, Deadline, EndedCall 
   httpStatus: number;
   grpcStatus: number;
   error: ProxyError | null;
+  /** Of the error, in words; '' without one. */
+  reason: string;
 }

@@ -38,10 +38,23 @@ export interface MessageConnection {
   tick(nowMs: number, pingTimeoutMs: number): void;
 }
 
+/**
+ * Why a request was refused before it had a handler: it breaks a rule of the protocol, the peer has too many streams
+ * open, or it came after our GOAWAY.
+ */
+export type RefusalCause = 'malformed' | 'too many streams' | 'draining';
+
 /** What a connection reports to its owner. */
 export interface ConnectionOwner {
   /** The peer's new request; on the server's end only. The handler's onHeaders is not called for it. */
   onRequest(stream: MessageStream, block: HeaderBlock, endStream: boolean): StreamHandler;
+  /**
+   * A request of the peer is refused; on the server's end only. Nothing else is reported of it.
+   * @param stream to answer on: the codec resets it when this returns, unless the owner did; null: the peer must get no
+   * answer, so that it tries elsewhere
+   * @param reason in words
+   */
+  onRefused(cause: RefusalCause, reason: string, block: HeaderBlock, stream: MessageStream | null): void;
   /** There may be another amount of room for streams: the peer allows another number, drains, or a stream ended. */
   onCapacity(connection: MessageConnection): void;
   /**

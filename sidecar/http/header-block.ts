@@ -1,9 +1,12 @@
 // A decoded header block: a template (the stable part, shared by all blocks that are alike) and the fields that vary.
 // Decisions (route, counters, encoded bytes) are remembered on the template, so a repeated call costs no string work.
+import { type MessageFormat, messageFormat } from './content-type.ts';
 import type { Field } from './field.ts';
 import { type HeaderSource, newHeaderSource } from './header-source.ts';
 
 const NONE: readonly Field[] = [];
+/** Longer names are cut where a fault is put in words. */
+const LONGEST_NAME = 64;
 
 export class Template {
   readonly fields: readonly Field[];
@@ -17,8 +20,10 @@ export class Template {
   readonly authority: string;
   /** The status of a response; 0 if there is none. */
   readonly status: number;
-  /** Its content-type begins with application/grpc. */
+  /** Its content-type is that of gRPC: the message ends with a grpc-status. */
   readonly grpc: boolean;
+  /** What its content-type says. */
+  readonly format: MessageFormat;
   /** The value of a grpc-status field, -1 if there is none. */
   readonly grpcStatus: number;
   /** Why the fields are malformed in every role, or ''. */
@@ -41,7 +46,7 @@ export class Template {
     let scheme = '';
     let authority = '';
     let status = 0;
-    let grpc = false;
+    let format: MessageFormat = 'other';
     let grpcStatus = -1;
     let fault = '';
     let pseudoCount = 0;
@@ -70,7 +75,7 @@ export class Template {
         else fault ||= 'unknown pseudo-header field';
       } else {
         regular = true;
-        if (field.name === 'content-type') grpc = field.value.startsWith('application/grpc');
+        if (field.name === 'content-type') format = messageFormat(field.value);
         else if (field.name === 'grpc-status') grpcStatus = parseGrpcStatus(field.value);
         else if (field.name === 'host') {
           if (host !== null) fault ||= 'two host fields';
@@ -85,7 +90,8 @@ export class Template {
     this.scheme = scheme;
     this.authority = authority;
     this.status = status;
-    this.grpc = grpc;
+    this.grpc = format === 'grpc';
+    this.format = format;
     this.grpcStatus = grpcStatus;
     this.fault = fault;
     this.pseudoCount = pseudoCount;
@@ -148,6 +154,14 @@ export class HeaderBlock {
     }
     this.fault = fault;
     this.contentLength = contentLength;
+  }
+
+  /** A fault with the name of the field that has it, if one has; peers choose names, so it is no label of a metric. */
+  faultInWords(fault: string): string {
+    for (const fields of [this.template.fields, this.varying]) {
+      for (const field of fields) if (field.fault === fault) return `${fault}: ${field.name.slice(0, LONGEST_NAME)}`;
+    }
+    return fault;
   }
 
   /** The whole list, stable fields first. Matchers and edits use it on blocks whose decision cannot be remembered. */

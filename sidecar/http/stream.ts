@@ -52,11 +52,13 @@ export interface StreamHandler {
   onData(stream: MessageStream, buf: Buffer, start: number, end: number, endStream: boolean): void;
   onTrailers(stream: MessageStream, block: HeaderBlock): void;
   /**
-   * The stream is gone; nothing more may be sent on it.
+   * The stream is gone; nothing more may be sent on it. One exception: a server may still answer a request that is
+   * 'malformed' (RFC 9113 §8.1.1); its stream is reset when this returns, unless the handler did it.
    * @param code of http/reset-code.ts, or any other that the peer chose
    * @param processed false when the peer surely did nothing (RFC 9113 §8.7)
+   * @param reason in words, where there is more to say than code and cause; else ''
    */
-  onReset(stream: MessageStream, code: number, cause: ResetCause, processed: boolean): void;
+  onReset(stream: MessageStream, code: number, cause: ResetCause, processed: boolean, reason: string): void;
   /** Octets that sendData() had queued went out. */
   onSent(stream: MessageStream, octets: number): void;
 }

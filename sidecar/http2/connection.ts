@@ -1,7 +1,7 @@
 // One HTTP/2 connection, either end: its life from the preface to the end of the socket.
 // Its streams are in streams.ts, what comes in is judged in receiver.ts.
 import type { Clock } from '../http/clock.ts';
-import type { ConnectionOwner, MessageConnection } from '../http/connection.ts';
+import type { ConnectionOwner, MessageConnection, RefusalCause } from '../http/connection.ts';
 import type { Field } from '../http/field.ts';
 import type { HeaderBlock } from '../http/header-block.ts';
 import type { HeaderSource } from '../http/header-source.ts';
@@ -61,6 +61,10 @@ export class Connection implements MessageConnection, ConnectionLife {
   /** 0: no PING is on its way. */
   private pingSentAtMs = 0;
   private lastReadMs: number;
+  /**
+   * A server's peer said GOAWAY: it may still send requests (RFC 9113 §6.8), and the connection ends when it has none.
+   */
+  private peerLeaves = false;
   private closeReason = '';
 
   /** @param options.maxPeerStreams streams that the peer may have open at once: what a server announces */
@@ -131,8 +135,12 @@ export class Connection implements MessageConnection, ConnectionLife {
     return this.owner.onRequest(stream, block, endStream);
   }
 
+  refused(cause: RefusalCause, reason: string, block: HeaderBlock, stream: Stream | null): void {
+    this.owner.onRefused(cause, reason, block, stream);
+  }
+
   streamLeft(): void {
-    if (this.draining && this.streams.size === 0) this.closeWhenIdle();
+    if ((this.draining || this.peerLeaves) && this.streams.size === 0) this.closeWhenIdle();
     else if (this.client) this.owner.onCapacity(this);
   }
 
@@ -173,9 +181,13 @@ export class Connection implements MessageConnection, ConnectionLife {
   }
 
   goawayReceived(lastId: number, code: number): void {
-    this.draining = true;
-    if (this.client) this.streams.refuseAbove(lastId);
     if (code !== NO_ERROR) this.closeReason ||= `goaway: ${errorName(code)}`;
+    if (!this.client) {
+      this.peerLeaves = true; // where nothing is under way, tick() closes: what came with the GOAWAY is served
+      return;
+    }
+    this.draining = true;
+    this.streams.refuseAbove(lastId);
     this.owner.onCapacity(this);
     if (this.streams.size === 0) this.closeWhenIdle();
   }
@@ -187,20 +199,22 @@ export class Connection implements MessageConnection, ConnectionLife {
     this.draining = true;
     this.closeReason ||= `${errorName(code)}: ${reason}`;
     writeGoaway(this.output, this.streams.lastPeerId, code, reason.slice(0, 60));
-    this.streams.abort(code);
+    this.streams.abort(code, this.closeReason);
     this.output.end();
     this.owner.onCapacity(this);
   }
 
   streamError(id: number, code: number, reason: string): void {
     const stream = this.streams.table.get(id);
-    writeReset(this.output, id, code);
-    if (stream !== undefined) {
-      this.streams.remove(stream, true);
-      stream.handler.onReset(stream, code, 'malformed', true);
-    } else {
-      this.streams.closed.add(id, true);
-    }
+    // A server's handler may answer first, which ends the stream if the request had ended, and reset it with a code of
+    // its own.
+    if (stream !== undefined && !this.client) stream.handler.onReset(stream, code, 'malformed', true, reason);
+    if (this.stopped) return; // that was the last stream of a drain
+    const resetByHandler = stream?.closed === true && !stream.remoteClosed;
+    if (!resetByHandler) writeReset(this.output, id, code);
+    if (stream === undefined || stream.closed) this.streams.closed.add(id, true);
+    else this.streams.remove(stream, true);
+    if (stream !== undefined && this.client) stream.handler.onReset(stream, code, 'malformed', true, reason);
     if (!this.client && this.flood.forcedReset(this.clock.nowMs)) this.fail(ENHANCE_YOUR_CALM, `forced-resets: ${reason}`);
   }
 
@@ -235,13 +249,17 @@ export class Connection implements MessageConnection, ConnectionLife {
       if (!this.draining && nowMs - this.drainStartedMs >= DRAIN_PING_WAIT_MS) this.lastGoaway();
     }
     this.streams.resetStalled(nowMs);
-    if (this.streams.size === 0) this.output.shrink();
+    if (this.streams.size > 0) return;
+    this.output.shrink();
+    if (this.peerLeaves) this.closeWhenIdle();
   }
 
   private closeWhenIdle(): void {
     if (this.closed || this.endingSinceMs !== 0) return;
     this.endingSinceMs = this.clock.nowMs;
     if (this.client) writeGoaway(this.output, 0, NO_ERROR, '');
+    // So that the peer knows of a request that it sends now that it was not processed.
+    else if (!this.draining) writeGoaway(this.output, this.streams.lastPeerId, NO_ERROR, '');
     this.closeReason ||= 'drained';
     this.output.end();
   }
@@ -250,7 +268,7 @@ export class Connection implements MessageConnection, ConnectionLife {
     if (this.closed) return;
     this.closed = true;
     this.draining = true;
-    this.streams.abort(code);
+    this.streams.abort(code, this.closeReason || reason);
     this.transport.destroy();
     this.owner.onClosed(this, this.closeReason || reason);
   }

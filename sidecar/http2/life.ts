@@ -1,4 +1,5 @@
 // The life of a connection, as what comes in on it bears on it.
+import type { RefusalCause } from '../http/connection.ts';
 import type { HeaderBlock } from '../http/header-block.ts';
 import type { StreamHandler } from '../http/stream.ts';
 import type { Stream } from './stream.ts';
@@ -21,4 +22,6 @@ export interface ConnectionLife {
   goawayReceived(lastId: number, code: number): void;
   /** The peer's new request. */
   requested(stream: Stream, block: HeaderBlock, endStream: boolean): StreamHandler;
+  /** The peer's new request is refused. @param stream to answer on; null: it gets no answer */
+  refused(cause: RefusalCause, reason: string, block: HeaderBlock, stream: Stream | null): void;
 }

@@ -21,8 +21,11 @@ import { DECODER_TABLE_SIZE } from './limits.ts';
 import type { Stream } from './stream.ts';
 import type { Streams } from './streams.ts';
 
-/** The handler of a stream that is being opened: nothing can happen to it yet. */
+/** The handler of a stream that is being opened or refused. */
 const NO_HANDLER: StreamHandler = { onHeaders() {}, onData() {}, onTrailers() {}, onReset() {}, onSent() {} };
+
+const WRONG_LENGTH = 'the content is shorter or longer than its content-length';
+const BAD_LENGTH = 'content-length is not a number, or there are two that differ';
 
 export interface MessagesDeps {
   /** We are the client. */
@@ -89,8 +92,7 @@ export class Messages {
     if (!stream.headersReceived) return this.life.streamError(id, PROTOCOL_ERROR, 'DATA before HEADERS');
     if (stream.bodyLeft >= 0) {
       stream.bodyLeft -= octets;
-      if (stream.bodyLeft < 0 || (endStream && stream.bodyLeft !== 0))
-        return this.life.streamError(id, PROTOCOL_ERROR, 'content-length mismatch');
+      if (stream.bodyLeft < 0 || (endStream && stream.bodyLeft !== 0)) return this.life.streamError(id, PROTOCOL_ERROR, WRONG_LENGTH);
     }
     if (length > octets) this.streams.credit(stream, length - octets);
     if (endStream) stream.remoteClosed = true;
@@ -151,35 +153,42 @@ export class Messages {
         ? this.life.fail(STREAM_CLOSED, 'HEADERS on a closed stream')
         : this.life.fail(PROTOCOL_ERROR, 'stream id goes backwards');
     }
-    if (this.life.draining) return; // above the last id of our GOAWAY: the peer tries again elsewhere
+    if (this.life.draining) {
+      // Above the last id of our GOAWAY: the peer knows that it is not processed (RFC 9113 §6.8).
+      if (this.streams.idleFrame()) return this.life.fail(ENHANCE_YOUR_CALM, 'idle-frames');
+      return this.life.refused('draining', 'the stream is above the last one of our GOAWAY', block, null);
+    }
     this.streams.lastPeerId = id;
     this.flood.work();
     this.flood.request();
     if (this.output.waiting > MAX_CONNECTION_BUFFER) return this.life.fail(ENHANCE_YOUR_CALM, 'answers are not read');
-    if (this.streams.size >= this.maxPeerStreams) return this.life.streamError(id, REFUSED_STREAM, 'too many streams');
-    const fault = block.fault || block.template.requestFault() || (block.contentLength === -2 ? 'bad content-length' : '');
-    if (fault !== '' && !block.tooLarge) return this.life.streamError(id, PROTOCOL_ERROR, fault);
-    if (endStream && block.contentLength > 0) return this.life.streamError(id, PROTOCOL_ERROR, 'content-length mismatch');
+    if (this.streams.size >= this.maxPeerStreams) {
+      this.life.refused('too many streams', `more than ${this.maxPeerStreams} streams of one connection are open`, block, null);
+      return this.life.streamError(id, REFUSED_STREAM, 'too many streams');
+    }
+    const fault = requestFault(block, endStream);
     const stream = this.streams.add(id, NO_HANDLER);
     stream.headersReceived = true;
     stream.bodyLeft = block.contentLength;
     stream.remoteClosed = endStream;
+    if (fault !== '') {
+      this.life.refused('malformed', block.faultInWords(fault), block, stream);
+      return this.life.streamError(id, PROTOCOL_ERROR, fault);
+    }
     stream.handler = this.life.requested(stream, block, endStream);
     if (endStream) this.streams.remoteEnd(stream);
   }
 
   private onResponse(stream: Stream, block: HeaderBlock, endStream: boolean): void {
-    const fault = block.fault || (block.tooLarge ? 'response headers too large' : block.template.responseFault());
-    if (fault !== '') return this.life.streamError(stream.id, PROTOCOL_ERROR, fault);
+    const fault = responseFault(stream, block, endStream);
+    if (fault !== '') return this.life.streamError(stream.id, PROTOCOL_ERROR, block.faultInWords(fault));
     const informational = block.template.status < 200;
-    if (informational && endStream) return this.life.streamError(stream.id, PROTOCOL_ERROR, 'END_STREAM on an informational response');
     if (informational) {
       if (this.streams.idleFrame()) return this.life.fail(ENHANCE_YOUR_CALM, 'informational responses');
     } else {
       this.flood.work();
       stream.headersReceived = true;
-      // A response to HEAD and a 304 have a content-length without content (RFC 9110 §8.6).
-      stream.bodyLeft = endStream || stream.head || block.template.status === 304 ? -1 : block.contentLength;
+      stream.bodyLeft = hasNoContent(stream, block) ? 0 : block.contentLength;
     }
     if (endStream) stream.remoteClosed = true;
     stream.handler.onHeaders(stream, block, endStream);
@@ -191,9 +200,34 @@ export class Messages {
     if (!endStream) return this.life.streamError(stream.id, PROTOCOL_ERROR, 'trailers without END_STREAM');
     const fault = block.fault || (block.tooLarge ? 'trailers too large' : block.template.trailersFault());
     if (fault !== '') return this.life.streamError(stream.id, PROTOCOL_ERROR, fault);
-    if (stream.bodyLeft > 0) return this.life.streamError(stream.id, PROTOCOL_ERROR, 'content-length mismatch');
+    if (stream.bodyLeft > 0) return this.life.streamError(stream.id, PROTOCOL_ERROR, WRONG_LENGTH);
     stream.remoteClosed = true;
     stream.handler.onTrailers(stream, block);
     this.streams.remoteEnd(stream);
   }
+}
+
+/** @returns why a header section is no request, or ''; too large a list was not kept, and is refused as such */
+function requestFault(block: HeaderBlock, endStream: boolean): string {
+  if (block.tooLarge) return '';
+  const fault = block.fault || block.template.requestFault();
+  if (fault !== '') return fault;
+  if (block.contentLength === -2) return BAD_LENGTH;
+  return endStream && block.contentLength > 0 ? WRONG_LENGTH : '';
+}
+
+/** @returns why a header section is no response, or '' (RFC 9113 §8.1.1) */
+function responseFault(stream: Stream, block: HeaderBlock, endStream: boolean): string {
+  if (block.fault !== '') return block.fault;
+  if (block.tooLarge) return 'response headers too large';
+  const fault = block.template.responseFault();
+  if (fault !== '') return fault;
+  if (block.template.status < 200) return endStream ? 'END_STREAM on an informational response' : '';
+  if (block.contentLength === -2) return BAD_LENGTH;
+  return endStream && block.contentLength > 0 && !hasNoContent(stream, block) ? WRONG_LENGTH : '';
+}
+
+/** The response has no content, whatever its content-length says (RFC 9110 §6.4.1). */
+function hasNoContent(stream: Stream, { template: { status } }: HeaderBlock): boolean {
+  return stream.head || status === 304 || status === 204;
 }

@@ -213,7 +213,7 @@ export class Streams implements StreamEnds, SentStreams {
     for (const stream of this.table.all()) {
       if (stream.id <= lastId || stream.closed) continue;
       this.remove(stream, false);
-      stream.handler.onReset(stream, REFUSED_STREAM, 'peer', false);
+      stream.handler.onReset(stream, REFUSED_STREAM, 'peer', false, '');
     }
   }
 
@@ -222,16 +222,16 @@ export class Streams implements StreamEnds, SentStreams {
     for (const stream of this.sender.waiting) {
       if (stream.closed || nowMs - stream.progressAtMs < STALL_TIMEOUT_MS) continue;
       this.reset(stream, CANCEL);
-      stream.handler.onReset(stream, CANCEL, 'stalled', true);
+      stream.handler.onReset(stream, CANCEL, 'stalled', true, '');
     }
   }
 
-  /** The connection went away under all of them. */
-  abort(code: number): void {
+  /** The connection went away under all of them. @param reason of its end */
+  abort(code: number, reason: string): void {
     for (const stream of this.table.all()) {
       if (stream.closed) continue;
       this.remove(stream, true);
-      stream.handler.onReset(stream, code, 'connection', true);
+      stream.handler.onReset(stream, code, 'connection', true, reason);
     }
   }
 }

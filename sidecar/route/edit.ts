@@ -1,4 +1,5 @@
 // Header modifiers on a raw, ordered header list: RequestHeaderModifier and ResponseHeaderModifier of the Gateway API.
+import { separatorOf } from './match.ts';
 import type { HeaderEdit, HeaderList } from './records.ts';
 
 /**
@@ -35,7 +36,7 @@ function add(out: string[], name: string, value: string): void {
   if (name !== 'set-cookie') {
     for (let i = out.length - 2; i >= 0; i -= 2) {
       if (out[i] !== name) continue;
-      out[i + 1] = out[i + 1] === '' ? value : `${out[i + 1]}${name === 'cookie' ? '; ' : ','}${value}`;
+      out[i + 1] = out[i + 1] === '' ? value : `${out[i + 1]}${separatorOf(name)}${value}`;
       return;
     }
   }

@@ -1,7 +1,7 @@
 // Why a request meets the rule that it meets: the verdict on every candidate, in words. It makes the same tests as
 // findRule(), but all of them.
 import { utf8Of } from './latin1.ts';
-import { findCandidate, headerValue, methodSlash } from './match.ts';
+import { findCandidate, headerValue, judgedValue, methodSlash } from './match.ts';
 import type { Candidate, CompiledTable, HeaderList, RouteRefRecord, StringTest } from './records.ts';
 
 /** One condition of a match. */
@@ -61,7 +61,7 @@ function partsOf(candidate: Candidate, headers: HeaderList): PartVerdict[] {
   };
   judge('service', candidate.service, slash < 0 ? null : path.slice(1, slash));
   judge('method', candidate.method, slash < 0 ? null : path.slice(slash + 1));
-  for (const { name, value } of candidate.headers) judge(`header ${name}`, value, headerValue(headers, name));
+  for (const wanted of candidate.headers) judge(`header ${wanted.name}`, wanted.value, judgedValue(headers, wanted));
   return parts;
 }
 

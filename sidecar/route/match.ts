@@ -1,6 +1,8 @@
 // Which rule serves a request: the first candidate, best first, all of whose parts hold (Gateway API precedence is in
 // their order).
-import type { Bucket, Candidate, CompiledTable, HeaderList, RuleRecord } from './records.ts';
+import type { Bucket, Candidate, CompiledTable, HeaderList, HeaderTest, RuleRecord } from './records.ts';
+
+const SET_COOKIE = 'set-cookie';
 
 /**
  * Finds the rule that serves a request; null: the caller answers UNIMPLEMENTED or 404, never the fallback (GEP-1294).
@@ -38,15 +40,33 @@ export function methodSlash(path: string): number {
 }
 
 /**
- * The value of a header; those of repeated lines joined by ',' (RFC 9110 §5.3), so that no line can hide from a match.
- * null: absent.
+ * The value of a header; those of repeated lines joined, so that no line can hide from a match: by ',' (RFC 9110 §5.3),
+ * the crumbs of a cookie by '; ' (RFC 9113 §8.2.3). null: absent.
  */
 export function headerValue(headers: HeaderList, name: string): string | null {
   let value: string | null = null;
   for (let i = 0; i < headers.length; i += 2) {
-    if (headers[i] === name) value = value === null ? headers[i + 1] : `${value},${headers[i + 1]}`;
+    if (headers[i] === name) value = value === null ? headers[i + 1] : `${value}${separatorOf(name)}${headers[i + 1]}`;
   }
   return value;
+}
+
+/**
+ * The value that a header match looks at: that of headerValue(); of several set-cookie lines, which are never joined
+ * (RFC 9110 §5.3), one that the match holds for if there is one. null: absent.
+ */
+export function judgedValue(headers: HeaderList, { name, value }: HeaderTest): string | null {
+  if (name !== SET_COOKIE) return headerValue(headers, name);
+  let found: string | null = null;
+  for (let i = 0; i < headers.length; i += 2) {
+    if (headers[i] === name && (found === null || value.test(headers[i + 1]))) found = headers[i + 1];
+  }
+  return found;
+}
+
+/** What stands between two lines of a name when they are joined; by edits too. */
+export function separatorOf(name: string): ',' | '; ' {
+  return name === 'cookie' ? '; ' : ',';
 }
 
 /** Whether all parts of a candidate hold. A null service or method: the path is no gRPC path. */
@@ -55,7 +75,7 @@ export function candidateMatches(candidate: Candidate, headers: HeaderList, serv
   if (candidate.method !== null && (method === null || !candidate.method.test(method))) return false;
   for (let i = 0; i < candidate.headers.length; i++) {
     const wanted = candidate.headers[i];
-    const value = headerValue(headers, wanted.name);
+    const value = judgedValue(headers, wanted);
     if (value === null || !wanted.value.test(value)) return false;
   }
   return true;
@@ -76,7 +96,7 @@ function bestIn(
     const values = bucket.byHeader.get(headers[i]);
     if (values === undefined) continue;
     // A repeated header is looked up once per line; the joined value is the same each time, so the answer is too.
-    const list = values.get(headerValue(headers, headers[i])!);
+    const list = values.get(headers[i] === SET_COOKIE ? headers[i + 1] : headerValue(headers, headers[i])!);
     if (list !== undefined) found = bestOf(list, found, table, headers, service, method);
   }
   return found;

@@ -36,6 +36,7 @@ export function endedCall(given: Partial<EndedCall> & { readonly latencyMs?: num
     httpStatus: 200,
     grpcStatus: 0,
     error: null,
+    reason: '',
     cancelled: false,
     trace: null,
     ...rest,

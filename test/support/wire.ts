@@ -1,9 +1,11 @@
 // One HTTP/2 connection of ours without sockets: frames go in as octets, what it wrote comes out as frames, and time is
 // a number.
+
+import { BAD_REQUEST } from '#sidecar/forward/errors.ts';
 import type { Clock } from '#sidecar/http/clock.ts';
-import type { ConnectionOwner } from '#sidecar/http/connection.ts';
+import type { ConnectionOwner, RefusalCause } from '#sidecar/http/connection.ts';
 import type { HeaderBlock } from '#sidecar/http/header-block.ts';
-import type { ResetCause, StreamHandler } from '#sidecar/http/stream.ts';
+import type { MessageStream, ResetCause, StreamHandler } from '#sidecar/http/stream.ts';
 import type { Transport } from '#sidecar/http/transport.ts';
 import { Connection } from '#sidecar/http2/connection.ts';
 import type { Stream } from '#sidecar/http2/stream.ts';
@@ -58,6 +60,8 @@ export class Wire implements ConnectionOwner {
   readonly clock: Clock = { nowMs: 1000, update() {} };
   readonly connection: Connection;
   readonly requests: { stream: Stream; handler: Recorder }[] = [];
+  /** Requests that were refused, and why; those that may be are answered. */
+  readonly refused: string[] = [];
   closed = '';
   capacity = 0;
   ended = false;
@@ -120,6 +124,11 @@ export class Wire implements ConnectionOwner {
     const handler = new Recorder(this.consume);
     this.requests.push({ stream, handler });
     return handler;
+  }
+
+  onRefused(cause: RefusalCause, reason: string, _block: HeaderBlock, stream: MessageStream | null): void {
+    this.refused.push(`${cause}: ${reason}`);
+    if (stream !== null) stream.sendHeaders(BAD_REQUEST.grpcSource, [], true);
   }
 
   onCapacity(): void {

@@ -6,7 +6,7 @@ import type { CallOrigin } from '../../forward/outcome.ts';
 import type { ServicePortRef } from '../../route/records.ts';
 import { IncomingContext } from '../tracing/context.ts';
 import { putHex } from '../tracing/ids.ts';
-import { codeOf, type LineValue, members, milliseconds, type SharedFields, SharedText, serviceName } from './access-line.ts';
+import { codeOf, jsonText, type LineValue, members, milliseconds, type SharedFields, SharedText, serviceName } from './access-line.ts';
 
 const NO_FLAGS: readonly string[] = [];
 
@@ -91,13 +91,14 @@ export class AccessLog implements CallObserver {
     const mtls = mtlsOf(call);
     const trace = this.trace(call);
     const flags = this.flags(call);
+    const { reason } = call;
     return `${this.shared.ofOrigin(call.origin, this.wallClock())}${this.ofCall(call).text}${
       lastEndpoint === null ? '' : this.shared.ofEndpoint(lastEndpoint)
     }${mtls === undefined ? '' : mtls ? ',"mtls":true' : ',"mtls":false'}${http === 0 ? '' : `,"http_status":${http}`},"grpc_status":${grpcStatus},"code":"${codeOf(grpcStatus)}","duration_ms":${milliseconds(
       endMs - startMs,
     )},"request_bytes":${requestBytes},"response_bytes":${responseBytes},"attempts":${attempts},"flags":${
       flags.length === 0 ? '[]' : `["${flags.join('","')}"]`
-    }${trace === '' ? '' : `,"trace_id":"${trace}","sampled":${this.isSampled}`}}`;
+    }${reason === '' ? '' : `,"reason":${jsonText(reason)}`}${trace === '' ? '' : `,"trace_id":"${trace}","sampled":${this.isSampled}`}}`;
   }
 
   private ofCall(call: EndedCall): { fields: SharedFields; text: string } {
@@ -194,7 +195,7 @@ function failed({ error, cancelled, block, grpcStatus, httpStatus }: EndedCall):
 /** What the client got; 0: nothing. */
 function httpStatusOf({ httpStatus, error, block }: EndedCall): number {
   if (httpStatus !== 0 || error === null) return httpStatus;
-  return block.template.grpc ? 0 : error.http;
+  return block.template.format === 'other' ? error.http : 0;
 }
 
 /** undefined: it reached no endpoint. */

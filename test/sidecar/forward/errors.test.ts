@@ -21,6 +21,9 @@ import { until } from '#test/support/until.ts';
 
 const GET = [':method', 'GET', ':scheme', 'http', ':path', '/', ':authority', 'a'];
 
+/** test/sidecar/forward/refused.test.ts has them. */
+const REFUSED_BY_THE_CODEC = [errors.BAD_REQUEST, errors.TOO_MANY_STREAMS, errors.DRAINING];
+
 const table = Object.values(errors).filter((e): e is ProxyError => typeof e === 'object' && 'label' in e);
 
 describe('proxy-made errors', () => {
@@ -94,7 +97,11 @@ describe('proxy-made errors', () => {
   });
 
   it('has a row of the test for each error of the table', () => {
-    const tested = new Set([...rows.map(([error]) => error.label), errors.NOT_SERVED.label]);
+    const tested = new Set([
+      ...rows.map(([error]) => error.label),
+      errors.NOT_SERVED.label,
+      ...REFUSED_BY_THE_CODEC.map((error) => error.label),
+    ]);
     expect(table.map((e) => e.label).sort()).deep.equal([...tested].sort());
   });
 
@@ -153,7 +160,7 @@ describe('proxy-made errors', () => {
     client.write(headers(1, request(), true));
     expect(headerOf((await client.end(1)).headers, 'grpc-status')).equal('13');
     client.write(headers(3, request()), headers(3, ['x', 'l'.repeat(70_000)], true));
-    expect((await client.end(3)).type).equal(RST_STREAM);
+    expect(headerOf((await client.end(3)).headers, 'grpc-status')).equal('13');
     await client.settled();
     expect(proxy.leftovers).deep.equal({ held: 0, streams: 0, inFlight: 0 });
   });
@@ -183,15 +190,25 @@ describe('proxy-made errors', () => {
     ['content-length that is no number', [...GET, 'content-length', '+3']],
     ['content-lengths that differ', [...GET, 'content-length', '3', 'content-length', '4']],
   ];
-  it('malformed requests are reset one by one and reach no endpoint', async () => {
+  it('malformed requests are answered and reset one by one and reach no endpoint', async () => {
     await setUp(answering((id) => grpcAnswer(id)));
     client.write(...malformed.map(([, list], i) => headers(2 * i + 1, list, true)));
     for (let i = 0; i < malformed.length; i++) {
-      const end = await client.end(2 * i + 1);
-      expect([end.type, codeOf(end)], malformed[i][0]).deep.equal([RST_STREAM, PROTOCOL_ERROR]);
+      const id = 2 * i + 1;
+      const [what, list] = malformed[i];
+      expect(codeOf(await client.find((f) => f.id === id && f.type === RST_STREAM)), what).equal(PROTOCOL_ERROR);
+      const [answer] = client.of(id, HEADERS);
+      if (list.includes('application/grpc')) {
+        expect(headerOf(answer.headers, 'grpc-status'), what).equal('13');
+        expect(headerOf(answer.headers, 'grpc-message'), what).match(/^weft: bad_request: [ -~]{5,}$/);
+      } else {
+        expect(headerOf(answer.headers, ':status'), what).equal('400');
+        expect(client.body(id).toString(), what).match(/^weft: bad_request: .{5,}\n$/);
+      }
     }
     expect(server.all(HEADERS)).length(0);
-    expect(proxy.count).deep.equal({});
+    expect(proxy.count).deep.equal({ 13: malformed.length, bad_request: malformed.length });
+    expect(proxy.leftovers).deep.equal({ held: 0, streams: 0, inFlight: 0 });
   });
 
   it('takes white space around a value off, which is no part of it (RFC 9110 §5.5)', async () => {

@@ -5,6 +5,7 @@ import { CANCEL } from '#sidecar/http/reset-code.ts';
 import { HEADERS, RST_STREAM } from '#sidecar/http2/codes.ts';
 import { RandomWords } from '#sidecar/observe/tracing/ids.ts';
 import { Tracer } from '#sidecar/observe/tracing/tracer.ts';
+import type { HeaderEdit, RuleRecord } from '#sidecar/route/records.ts';
 import { backend, mirrorOf, portOf, rule, TestProxy } from '#test/support/proxy.ts';
 import {
   answering,
@@ -92,6 +93,33 @@ describe('a mirrored call', () => {
       expect(await call(3)).equal('0');
       await until(() => streamsLeft() === 0, 'nothing is left');
       expect(proxy.count).deep.equal({ 0: 2 });
+    });
+  }
+
+  const edits: HeaderEdit[] = [
+    { op: 'remove', name: 'baggage', value: '' },
+    { op: 'set', name: 'x-request-id', value: 'of the route' },
+    { op: 'add', name: 'x-plain', value: 'of the route' },
+  ];
+  const mirrored: [string, RuleRecord][] = [
+    ['its rule', rule([backend('payment', { requestEdits: edits })], { mirrors: [mirrorOf('shadow')] })],
+    ['its backend', rule([backend('payment', { requestEdits: edits, mirrors: [mirrorOf('shadow')] })])],
+  ];
+  for (const [whose, served] of mirrored) {
+    it(`goes to a mirror of ${whose} with the edits of the call, on names that vary too`, async () => {
+      await setUp(answering((id) => grpcAnswer(id)));
+      proxy.handle.current = { ...portOf(served), headersThatMatter: new Set(edits.map(({ name }) => name)) };
+      const sent = ['baggage', 'user=secret', 'x-request-id', 'of the client', 'x-plain', 'of the client'];
+      client.write(headers(1, request('/a.B/C', sent), true), headers(3, request('/a.B/C', ['x-plain', 'alone']), true));
+      await client.end(1);
+      await client.end(3);
+      await until(() => shadow.all(HEADERS).length === 2, 'the copies are there');
+      for (const server of [main, shadow]) {
+        expect(server.all(HEADERS).map((f) => f.headers)).to.have.deep.members([
+          request('/a.B/C', ['x-plain', 'of the client,of the route', 'x-request-id', 'of the route']),
+          request('/a.B/C', ['x-plain', 'alone,of the route', 'x-request-id', 'of the route']),
+        ]);
+      }
     });
   }
 

@@ -101,6 +101,26 @@ describe('findRule', () => {
     expect(find(wanted, [':path', '/a.S/M', 'x-city', Buffer.from('Zürich').toString('latin1')])).not.to.equal(null);
   });
 
+  it('sees the crumbs of a cookie as one value, and each set-cookie line alone', () => {
+    const crumbs = [':path', '/a.S/M', 'cookie', 'theme=dark', 'x', 'y', 'cookie', 'user=jason'];
+    expect(find({ headers: [{ name: 'Cookie', value: exact('theme=dark; user=jason') }] }, crumbs)).not.to.equal(null);
+    expect(find({ headers: [{ name: 'cookie', value: regex('(.*?; )?user=jason(;.*)?') }] }, crumbs)).not.to.equal(null);
+    expect(find({ headers: [{ name: 'cookie', value: regex('(.*; )?dark(;.*)?') }] }, crumbs)).to.equal(null);
+    const set = [':path', '/a.S/M', 'set-cookie', 'a=1', 'set-cookie', 'b=2'];
+    for (const one of ['a=1', 'b=2']) expect(find({ headers: [{ name: 'set-cookie', value: exact(one) }] }, set)).not.to.equal(null);
+    expect(find({ headers: [{ name: 'set-cookie', value: exact('a=1,b=2') }] }, set)).to.equal(null);
+  });
+
+  it('finds a cookie in crumbs also where the matches are so many that they are split by it', () => {
+    const rules = Array.from({ length: 64 }, (_, i) => ({ route: { kind: 'GRPCRoute', namespace: 'ns', name: `r${i}` } }));
+    const matches = rules.map((_, rule) => ({ rule, headers: [{ name: 'cookie', value: exact(`theme=dark; user=${rule}`) }] }));
+    const ports = [{ port: 80, routes: { kind: RouteKind.GRPC, rules, matches } }];
+    const table = tableOf(create(ServiceSchema, { namespace: 'ns', name: 'svc', ports }));
+    expect(table.general.byHeader).not.to.equal(null);
+    const list = [':path', '/a.S/M', 'cookie', 'theme=dark', 'cookie', 'user=17'];
+    expect(findRule(table, list)).to.equal(table.rules[17]);
+  });
+
   it('serves names of object prototypes like any other', () => {
     for (const name of ['__proto__', 'constructor', 'tostring']) {
       expect(find({ headers: [{ name, value: exact('1') }] }, [':path', '/a.S/M'])).to.equal(null);
@@ -146,6 +166,11 @@ describe('headerValue', () => {
     expect(headerValue(['x', ''], 'x')).to.equal('');
     expect(headerValue(['x', ''], 'y')).to.equal(null);
     expect(headerValue(['y', 'x', 'x', '1'], 'x')).to.equal('1');
+  });
+
+  it('joins repeated lines by a comma, and the crumbs of a cookie as they were before they were cut (RFC 9113 §8.2.3)', () => {
+    expect(headerValue(['x', '1', 'y', '0', 'x', '2'], 'x')).to.equal('1,2');
+    expect(headerValue(['cookie', 'theme=dark', 'x', '1', 'cookie', 'user=jason'], 'cookie')).to.equal('theme=dark; user=jason');
   });
 });
 

@@ -95,6 +95,13 @@ describe('access log', () => {
     expect(line).to.not.have.any.keys('route', 'rule', 'backend', 'endpoint', 'pod', 'mtls', 'http_status', 'trace_id', 'sampled');
   });
 
+  it('what was wrong with a call that the proxy refused, in words that cannot break the line', () => {
+    const reason = 'forbidden octet in a field name: "\u007f\u001b';
+    const line = lineOf(routed({ error: errors.BAD_REQUEST, reason, attempts: 0, httpStatus: 0, grpcStatus: 13, lastEndpoint: null }));
+    expect(line).to.deep.include({ flags: ['bad_request'], reason, code: 'Internal', attempts: 0 });
+    expect(lineOf(routed())).not.to.have.property('reason');
+  });
+
   it('no configuration', () => {
     const line = lineOf(endedCall({ attempts: 0, httpStatus: 0, grpcStatus: 14, error: errors.NO_CONFIG }));
     expect(line).to.include({ method: 'payment.PaymentService/Charge', code: 'Unavailable' });
