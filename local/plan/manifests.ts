@@ -25,10 +25,14 @@ export interface EnvVar {
 }
 
 export interface ManifestProbe {
-  tcpSocket?: { port?: number | string };
-  httpGet?: { port?: number | string; path?: string };
-  grpc?: { port?: number };
+  tcpSocket?: { port?: number | string; host?: string };
+  httpGet?: { port?: number | string; path?: string; host?: string; scheme?: string; httpHeaders?: { name?: string; value?: string }[] };
+  grpc?: { port?: number; service?: string };
+  exec?: { command?: string[] };
+  initialDelaySeconds?: number;
   periodSeconds?: number;
+  timeoutSeconds?: number;
+  successThreshold?: number;
   failureThreshold?: number;
 }
 
@@ -42,6 +46,8 @@ export interface ManifestContainer {
   envFrom?: unknown[];
   ports?: { name?: string; containerPort?: number; hostPort?: number; protocol?: string }[];
   readinessProbe?: ManifestProbe;
+  livenessProbe?: ManifestProbe;
+  startupProbe?: ManifestProbe;
 }
 
 export interface ManifestPodSpec {
