@@ -1,5 +1,4 @@
 // What a run leaves out of its manifests: each thing once, with all that ask for it.
-import type { PlanProblem } from './pods.ts';
 
 const MOST_NAMED = 3;
 
@@ -16,13 +15,14 @@ export class LeftOut {
   }
 
   /** "Deployment shop/a, Pod shop/b and 2 more: livenessProbe is not asked here …". */
-  problems(): PlanProblem[] {
+  problems(): { readonly text: string; readonly file?: string }[] {
     return [...this.owners].map(([text, owners]) => {
       const names = [...owners.keys()];
       const more = names.length - MOST_NAMED;
       const shown = names.slice(0, MOST_NAMED).join(', ');
       const files = new Set(owners.values());
-      return { text: `${shown}${more > 0 ? ` and ${more} more` : ''}: ${text}`, ...(files.size === 1 && { file: [...files][0] }) };
+      const [file] = files.size === 1 ? files : [];
+      return { text: `${shown}${more > 0 ? ` and ${more} more` : ''}: ${text}`, ...(file !== undefined && { file }) };
     });
   }
 }

@@ -78,7 +78,7 @@ describe('a manifest in weft run', function () {
     expect(await detections(2)).to.deep.equal(['assumed']);
   });
 
-  it('leads past the sidecar where the pod skips a port, also under strict', async () => {
+  it('leads past the sidecar where the pod skips a port, also under strict, and says what is left out or nearly right', async () => {
     start(
       doc('Service', 'db', { selector: { app: 'db' }, ports: [{ name: 'mysql', port: 9999 }] }),
       doc(
@@ -91,9 +91,16 @@ describe('a manifest in weft run', function () {
         },
       ),
       pod('client', { command: ['node', 'listens.mjs', '9999'] }),
+      JSON.stringify({
+        apiVersion: 'gateway.networking.k8s.io/v1',
+        kind: 'GRPCRoute',
+        metadata: { name: 'near' },
+        spec: { parentRefs: [{ kind: 'Service', name: 'db' }], rules: [{ backendRefs: [{ name: 'db', port: 9999 }] }] },
+      }),
     );
     await run.heard(/GREETING 9999: 220 from 127\.\d+\.2\.2 port 9999/);
     await run.heard(/Pod default\/db: weft\.dev\/proxy-cpu-limit has no effect here/);
+    await run.heard(/GRPCRoute default\/near: parentRefs\[0\], .* did you mean \{group: "", kind: Service, name: db\}\?/);
     const [, prefix] = await run.heard(/ready on (127\.\d+)\./);
     const inbound = async () => (await fetch(`http://${prefix}.2.1:15020/metrics`)).text();
     expect(await inbound()).to.not.match(/^weft_protocol_detections_total\{direction="inbound".*[1-9]$/m);
