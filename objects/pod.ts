@@ -52,9 +52,16 @@ const container = fields(
   ['name'],
 );
 /** What `weft run` reads of a pod to start it; a pod template has it too. */
-export const podSpecShape = fields({ serviceAccountName: text, containers: list(container), initContainers: list(container) }, [
-  'containers',
-]);
+export const podSpecShape = fields(
+  {
+    serviceAccountName: text,
+    restartPolicy: text,
+    terminationGracePeriodSeconds: integer(0, INT32),
+    containers: list(container),
+    initContainers: list(container),
+  },
+  ['containers'],
+);
 
 export const podKind: FollowedKind<'Pod', Pod> = {
   kind: 'Pod',

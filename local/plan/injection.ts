@@ -1,5 +1,7 @@
 // What injection means for the pods of a run: the same reading of labels and annotations as on a cluster, and what of
 // it a run cannot have. Pure.
+
+import { namespaceMistakes } from '#control-plane/lead/namespace-mistakes.ts';
 import { INJECTION_ANNOTATIONS, type InjectionAnnotation, liveAnnotationKeys } from '#core/contract/annotations.ts';
 import { LABEL_INJECT } from '#core/contract/names.ts';
 import { applyAnnotations, type SidecarOptions } from '#injector/annotations.ts';
@@ -7,6 +9,7 @@ import { decide } from '#injector/decide.ts';
 import { mtlsWarning } from '#injector/inject.ts';
 import { type InjectablePod, podProblem } from '#injector/pod.ts';
 import { DEFAULT_OPAQUE_PORTS } from '#injector/settings.ts';
+import type { Namespace } from '#objects/namespace.ts';
 import type { Manifest, ManifestMeta, ManifestPodSpec } from './manifests.ts';
 
 /** A sidecar of a run ends its calls in this time at a stop, unless an annotation says otherwise. */
@@ -68,6 +71,12 @@ export function injectionOf(
     return own[key] === undefined && around[key] === undefined ? [] : [`${key} has no effect here, because ${why}`];
   });
   return { options, mistakes, leftOut: [...leftOut, ...notInjected(namespaceName, namespace, pod)] };
+}
+
+/** What a namespace's labels say that means nothing. One about injection is said of its pods. */
+export function labelMistakes(namespace: Manifest): string[] {
+  const mistakes = namespaceMistakes(namespace as Namespace).filter(({ reason }) => reason === 'UnusableLabel');
+  return mistakes.map(({ message }) => message).filter((message) => !message.startsWith(`label ${LABEL_INJECT} `));
 }
 
 /** The annotations of a namespace that injection reads when a pod is made: others make other pods. */

@@ -48,9 +48,14 @@ export interface ManifestContainer {
   readinessProbe?: ManifestProbe;
   livenessProbe?: ManifestProbe;
   startupProbe?: ManifestProbe;
+  lifecycle?: unknown;
+  volumeMounts?: unknown[];
 }
 
 export interface ManifestPodSpec {
+  restartPolicy?: string;
+  /** From SIGTERM to SIGKILL; absent: the run's own. */
+  terminationGracePeriodSeconds?: number;
   serviceAccountName?: string;
   containers?: ManifestContainer[];
   initContainers?: ManifestContainer[];
@@ -75,6 +80,8 @@ export interface ServiceSpec {
   clusterIPs?: string[];
   selector?: Record<string, string>;
   ports?: ServicePortSpec[];
+  /** Pods take its traffic before they are ready. */
+  publishNotReadyAddresses?: boolean;
 }
 
 /** A manifest and the file it stands in (for messages, and because commands start in that file's directory). */

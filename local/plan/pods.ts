@@ -3,7 +3,7 @@ import { dirname, isAbsolute, resolve } from 'node:path';
 import { liveAnnotationKeys } from '#core/contract/annotations.ts';
 import type { SidecarOptions } from '#injector/annotations.ts';
 import { appAddress, inboundAddress } from './addresses.ts';
-import { injectionAnnotationsOf, injectionOf } from './injection.ts';
+import { injectionAnnotationsOf, injectionOf, labelMistakes } from './injection.ts';
 import { LeftOut } from './left-out.ts';
 import {
   isTcp,
@@ -94,6 +94,7 @@ export function wantedPods(manifests: readonly SourcedManifest[], baseDirectory:
     const namespace = object.metadata?.namespace ?? 'default';
     const name = object.metadata?.name;
     if (!name) continue;
+    if (object.kind === 'Namespace') problems.push(...labelMistakes(object).map((text) => ({ text: `Namespace ${name}: ${text}`, file })));
     const owner = `${object.kind} ${manifestKey(object)}`;
     const around = namespaces.get(namespace);
     const add = (podMeta: ManifestMeta, podSpec: ManifestPodSpec, pod: string, workload: string, revision: string) => {
@@ -118,7 +119,7 @@ export function wantedPods(manifests: readonly SourcedManifest[], baseDirectory:
       if (podSpec.initContainers?.length) problems.push({ text: `${owner}: initContainers are not run`, file });
       for (const { on, text } of injection.mistakes)
         problems.push(on === 'pod' ? { text: `${owner}: ${text}`, file } : { text: `Namespace ${namespace}: ${text}` });
-      leftOut.add(owner, file, [...injection.leftOut, ...unaskedProbes(podSpec)]);
+      leftOut.add(owner, file, [...injection.leftOut, ...notDoneHere(podSpec)]);
     };
     if (object.kind === 'Deployment') {
       const template = object.spec?.template ?? {};
@@ -160,10 +161,17 @@ function withNamespace(template: unknown, namespace: Manifest | undefined): unkn
   return Object.keys(around).length === 0 ? template : { template, around };
 }
 
-/** Probes whose only effect would be another start. */
-function unaskedProbes({ containers }: ManifestPodSpec): string[] {
-  const kinds = (['livenessProbe', 'startupProbe'] as const).filter((kind) => containers?.some((container) => container?.[kind]));
-  return kinds.map((kind) => `${kind} is not asked here: a container is started again only when it ends`);
+/** What a pod asks of the kubelet and a run does not do. */
+function notDoneHere({ containers = [], restartPolicy = 'Always' }: ManifestPodSpec): string[] {
+  const some = (field: keyof ManifestContainer) => containers?.some((container) => container?.[field]) ?? false;
+  const texts = (['livenessProbe', 'startupProbe'] as const)
+    .filter(some)
+    .map((kind) => `${kind} is not asked here: a container is started again only when it ends`);
+  if (some('lifecycle')) texts.push('lifecycle: its hooks are not run here');
+  if (some('volumeMounts')) texts.push("volumeMounts are not mounted here: a container sees this machine's files");
+  if (restartPolicy !== 'Always')
+    texts.push(`restartPolicy ${restartPolicy} has no effect here: a container that ends is always started again`);
+  return texts;
 }
 
 function replicaCount(value: unknown): number {

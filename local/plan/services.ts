@@ -63,7 +63,7 @@ export function endpointSlices(service: Manifest, pods: readonly PlannedPod[], r
       if (!slice) bySet.set(set, (slice = { ports: those, endpoints: [] }));
       slice.endpoints.push({
         addresses: [address],
-        conditions: { ready: isReady, serving: isReady, terminating: false },
+        conditions: { ready: isReady || spec.publishNotReadyAddresses === true, serving: isReady, terminating: false },
         nodeName: 'localhost',
         targetRef: { kind: 'Pod', namespace: pod.namespace, name: pod.name, uid: pod.uid },
       });

@@ -28,7 +28,10 @@ export interface PodDeps {
 
 /** Between the endpoint's removal and SIGTERM to the containers: callers' sidecars learn of the removal meanwhile. */
 export const ENDPOINT_GRACE_MS = 300;
-/** From SIGTERM to SIGKILL, for each of containers and sidecar; a sidecar that may drain for longer gets more. */
+/**
+ * From SIGTERM to SIGKILL, for each of containers and sidecar. terminationGracePeriodSeconds goes before for containers,
+ * and a sidecar that may drain for longer gets more.
+ */
 export const STOP_GRACE_MS = 5000;
 const AFTER_DRAIN_MS = 2000;
 /** Between two questions to what is not ready yet; a command costs a process. */
@@ -133,9 +136,11 @@ export class RunningPod {
     const wasReady = this.ready;
     this.setReady(false);
     if (wasReady && !atOnce) await new Promise((resolve) => setTimeout(resolve, ENDPOINT_GRACE_MS));
-    await Promise.all(this.containers.map(({ process }) => process.stop(STOP_GRACE_MS)));
+    const { spec, options } = this.plan;
+    const graceMs = typeof spec.terminationGracePeriodSeconds === 'number' ? spec.terminationGracePeriodSeconds * 1000 : STOP_GRACE_MS;
+    await Promise.all(this.containers.map(({ process }) => process.stop(graceMs)));
     await beforeSidecar();
-    await this.sidecar.stop(Math.max(STOP_GRACE_MS, this.plan.options.drainSeconds * 1000 + AFTER_DRAIN_MS));
+    await this.sidecar.stop(Math.max(STOP_GRACE_MS, options.drainSeconds * 1000 + AFTER_DRAIN_MS));
     this.phase = 'stopped';
   }
 

@@ -10,6 +10,8 @@ import type { ProbeQuestion } from '../plan/probes.ts';
 import type { Guard } from './guard.ts';
 import type { Launch } from './supervised.ts';
 
+/** After a command's end its output is waited for so long. */
+const LAST_WORDS_MS = 200;
 /** So many characters of a command's output are kept for people. */
 const LONGEST_OUTPUT = 512;
 
@@ -22,7 +24,12 @@ export function askProbe(question: ProbeQuestion, pod: PlannedPod, launch: Launc
     case 'never':
       return Promise.resolve({ ok: false, detail: question.why, status: 0 });
     case 'exec':
-      return runCommand(question.argv, question.timeoutMs, launch, guard);
+      // Words that no command can have, such as one with a NUL, are refused before anything runs.
+      return runCommand(question.argv, question.timeoutMs, launch, guard).catch(({ message }: Error) => ({
+        ok: false,
+        detail: message,
+        status: 0,
+      }));
     case 'target': {
       // The sidecar's own port is at the pod's address, the application's ports are at the containers'.
       const own = portOfTarget(question.target) === SIDECAR_ADMIN_PORT ? pod.podAddress : pod.appAddress;
@@ -58,13 +65,19 @@ function runCommand(
       const said = output.trim();
       resolve({ ok, detail: `${command}: ${what}${said === '' ? '' : `: ${said}`}`, status: 0 });
     };
-    const timer = setTimeout(() => settle(false, `it has not ended within ${timeoutMs} ms`), timeoutMs);
+    let timer = setTimeout(() => settle(false, `it has not ended within ${timeoutMs} ms`), timeoutMs);
     for (const stream of [child.stdout, child.stderr])
       stream.setEncoding('utf8').on('data', (text: string) => {
         output = `${output}${text}`.slice(0, LONGEST_OUTPUT);
       });
     child.on('error', (error: NodeJS.ErrnoException) => settle(false, error.code ?? error.message));
-    child.on('exit', (code, signal) => settle(code === 0, signal === null ? `it ended with code ${code}` : `it was ended by ${signal}`));
+    child.on('exit', (code, signal) => {
+      const ended = () => settle(code === 0, signal === null ? `it ended with code ${code}` : `it was ended by ${signal}`);
+      // Its last words are still in the pipes; but what it started may hold them open, so not for long.
+      clearTimeout(timer);
+      timer = setTimeout(ended, LAST_WORDS_MS);
+      child.on('close', ended);
+    });
   });
 }
 

@@ -91,6 +91,26 @@ describe('local/plan: what injection reads', () => {
     ]);
   });
 
+  it('names what only a kubelet does, and labels of a namespace that mean nothing', () => {
+    const container = { lifecycle: { preStop: { exec: { command: ['true'] } } }, volumeMounts: [{ name: 'v', mountPath: '/v' }] };
+    const odd = namespace({ 'weft.dev/inject': 'enabled', 'weft.dev/mtls': 'STRICT' });
+    expect(texts(odd, deployment('p', { app: 'p' }, container, 1, { restartPolicy: 'Never' }))).to.deep.equal([
+      'Namespace shop: label weft.dev/mtls has the value "STRICT", which means nothing (pods are permissive): did you mean "strict"?',
+      'Deployment shop/p: lifecycle: its hooks are not run here',
+      "Deployment shop/p: volumeMounts are not mounted here: a container sees this machine's files",
+      'Deployment shop/p: restartPolicy Never has no effect here: a container that ends is always started again',
+    ]);
+  });
+
+  it('shows pods that are not ready as endpoints where the Service asks for it', () => {
+    const { pods, services } = planMesh(
+      [service('s', { app: 'a' }, {}, { publishNotReadyAddresses: true }), deployment('a', { app: 'a' })],
+      settings,
+    );
+    const [slice] = endpointSlices(services[0], pods, new Set());
+    expect((slice.endpoints as { conditions: object }[])[0].conditions).to.deep.equal({ ready: true, serving: false, terminating: false });
+  });
+
   it('says which pods a cluster would not give a sidecar, or would refuse', () => {
     const enabled = namespace({ 'weft.dev/inject': 'enabled' });
     expect(texts(annotated({}))).to.deep.equal([]);

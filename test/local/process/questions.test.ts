@@ -44,6 +44,7 @@ describe('local/process: questions', () => {
       ok: false,
       detail: 'sh: it ended with code 3: not yet',
     });
+    expect(await exec(['a\0b'])).to.include({ ok: false });
     expect(await exec(['no-such-command'])).to.deep.include({ ok: false, detail: 'no-such-command: ENOENT' });
   });
 
