@@ -3,7 +3,7 @@
 const MOST_NAMED = 3;
 
 export class LeftOut {
-  /** What is left out → who asks for it, and in which file. */
+  /** What is left out → what asks for it, and in which file. */
   private readonly owners = new Map<string, Map<string, string | undefined>>();
 
   add(owner: string, file: string | undefined, texts: readonly string[]): void {

@@ -107,7 +107,7 @@ function meansService(kind: unknown): boolean {
   return kind === 'Service' || SERVICE_SPELLINGS.has(kind.trim().toLowerCase()) || nearest(kind, ['Service']) !== undefined;
 }
 
-/** A domain of somebody's own is another API, which may well have a kind Service (Knative has). */
+/** A domain of its own is another API, which may well have a kind Service (Knative has). */
 function meansCore(group: unknown): boolean {
   if (isAbsent(group) || isCoreGroup(group) || group === GATEWAY_GROUP) return true;
   if (typeof group !== 'string') return false;

@@ -44,7 +44,7 @@ describe('control-plane/translate: parentRefs that nearly name a Service', () =>
     ['in another case, with the namespace in another, too', { kind: 'Service', namespace: 'Shop', name: 'Payment' }],
     ['with a typing mistake in the name, too', { kind: 'service', name: 'paymnet' }],
   ] as const) {
-    it(`a Service ${what} is told what is right`, () => {
+    it(`a Service ${what} is named with what is right`, () => {
       const [message, ...more] = messages(ref);
       expect(more).to.deep.equal([]);
       expect(message)
