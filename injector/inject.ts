@@ -83,7 +83,8 @@ function annotationsOf(pod: InjectablePod, { version, skipInboundPorts }: Inject
   return { ...own, ...added };
 }
 
-function mtlsWarning(pod: InjectablePod): string[] {
+/** What is wrong with the pod's own mTLS label. */
+export function mtlsWarning(pod: Pick<InjectablePod, 'metadata'>): string[] {
   const mode = pod.metadata?.labels?.[LABEL_MTLS];
   if (mode === undefined || isLabelValue(LABEL_MTLS, mode)) return [];
   const near = meantLabelValue(LABEL_MTLS, mode);

@@ -59,14 +59,30 @@ function rewritten(probe: Probe, key: string): Probe {
 
 /** null: to be left alone; a text: to be left alone, and why that is noteworthy. */
 function targetOf(probe: Probe, container: Container, skipInbound: readonly PortRange[]): ProbeTarget | string | null {
+  if (probe.httpGet?.host || probe.tcpSocket?.host) return null;
+  const target = probeTarget(probe, container);
+  if (typeof target === 'string') return `${target}; the probe is left as it is`;
+  if (target === null) return null;
+  const port = portOfTarget(target);
+  return port === SIDECAR_ADMIN_PORT || includesPort(skipInbound, port) ? null : target;
+}
+
+/** The port that a probe asks. */
+export function portOfTarget({ http, tcp, grpc }: ProbeTarget): number {
+  return (http ?? tcp ?? grpc)!.port;
+}
+
+/**
+ * What a probe of a container asks, wherever it asks it: a `host` is not read.
+ * @returns null: it runs a command, or the API server refuses it; a text: why the kubelet cannot ask
+ */
+export function probeTarget(probe: Probe, container: Pick<Container, 'ports'>): ProbeTarget | string | null {
   const { httpGet, tcpSocket, grpc } = probe;
   const handler = httpGet ?? tcpSocket ?? grpc;
   if (!handler || [httpGet, tcpSocket, grpc, probe.exec].filter(Boolean).length !== 1) return null;
-  if (httpGet?.host || tcpSocket?.host) return null;
   const port = portOf(handler.port, container);
-  if (port === null) return `container declares no port named ${JSON.stringify(handler.port)}; the probe is left as it is`;
+  if (port === null) return `container declares no port named ${JSON.stringify(handler.port)}`;
   if (!Number.isInteger(port) || port < 1 || port > 65_535) return null;
-  if (port === SIDECAR_ADMIN_PORT || includesPort(skipInbound, port)) return null;
   const timeoutMs = Math.min(1000 * (probe.timeoutSeconds ?? 0) || DEFAULT_PROBE_TIMEOUT_MS, LONGEST_PROBE_TIMEOUT_MS);
   if (tcpSocket) return { timeoutMs, tcp: { port } };
   if (grpc) return { timeoutMs, grpc: { port, service: grpc.service ?? '' } };
@@ -76,7 +92,7 @@ function targetOf(probe: Probe, container: Container, skipInbound: readonly Port
   return { timeoutMs, http: headers.length === 0 ? http : { ...http, headers } };
 }
 
-function portOf(port: unknown, container: Container): number | null {
+function portOf(port: unknown, container: Pick<Container, 'ports'>): number | null {
   if (typeof port === 'number') return port;
   if (typeof port !== 'string') return null;
   const declared = container.ports?.find(({ name }) => name === port)?.containerPort;

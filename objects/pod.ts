@@ -22,10 +22,16 @@ const LABELS = [LABEL_MTLS, 'pod-template-hash', 'statefulset.kubernetes.io/pod-
 const ANNOTATIONS = [LABEL_MTLS, ...liveAnnotationKeys('Pod')];
 
 const probe = fields({
-  tcpSocket: fields({ port: portOrName }, ['port']),
-  httpGet: fields({ port: portOrName, path: text }, ['port']),
-  grpc: fields({ port: portNumber }, ['port']),
+  tcpSocket: fields({ port: portOrName, host: text }, ['port']),
+  httpGet: fields({ port: portOrName, path: text, host: text, scheme: text, httpHeaders: list(fields({ name, value: text }, ['name'])) }, [
+    'port',
+  ]),
+  grpc: fields({ port: portNumber, service: text }, ['port']),
+  exec: fields({ command: list(text) }),
+  initialDelaySeconds: integer(0, INT32),
   periodSeconds: integer(0, INT32),
+  timeoutSeconds: integer(0, INT32),
+  successThreshold: integer(0, INT32),
   failureThreshold: integer(0, INT32),
 });
 const variable = fields({ name, value: text, valueFrom: fields({ fieldRef: fields({ fieldPath: text }, ['fieldPath']) }) }, ['name']);
@@ -39,13 +45,22 @@ const container = fields(
     env: list(variable),
     ports: list(fields({ name: text, containerPort: portNumber, protocol: text }, ['containerPort'])),
     readinessProbe: probe,
+    livenessProbe: probe,
+    startupProbe: probe,
   },
   ['name'],
 );
 /** What `weft run` reads of a pod to start it; a pod template has it too. */
-export const podSpecShape = fields({ serviceAccountName: text, containers: list(container), initContainers: list(container) }, [
-  'containers',
-]);
+export const podSpecShape = fields(
+  {
+    serviceAccountName: text,
+    restartPolicy: text,
+    terminationGracePeriodSeconds: integer(0, INT32),
+    containers: list(container),
+    initContainers: list(container),
+  },
+  ['containers'],
+);
 
 export const podKind: FollowedKind<'Pod', Pod> = {
   kind: 'Pod',

@@ -59,6 +59,14 @@ export function parentServiceOf(ref: ParentReference | null | undefined, routeNa
   return keyOf(textOf(namespace) || routeNamespace, parent);
 }
 
+/** Two parentRefs with the same key after defaulting are the same parent. */
+export function keyOfParent(ref: Partial<ParentReference>, routeNamespace: string): string {
+  const { group, kind, namespace, name, sectionName, port } = ref;
+  // The core group is ""; isCoreGroup() also knows how mesh documents spell it.
+  const ofGroup = isCoreGroup(group) ? '' : (group ?? GATEWAY_GROUP);
+  return JSON.stringify([ofGroup, kind ?? 'Gateway', namespace ?? routeNamespace, name, sectionName || null, port ?? null]);
+}
+
 /**
  * The Service that a backendRef (or a mirror's) names, as a key; undefined: it names none. Its port is not looked at.
  */

@@ -4,7 +4,7 @@ import { fieldsOf, textOf } from './fields.ts';
 import type { FollowedKind } from './kind.ts';
 import { named, objectShape, present } from './metadata.ts';
 import { keyOf, namespaceOf, splitKey } from './references.ts';
-import { fields, list, portNumber, portOrName, text, textMap } from './shape.ts';
+import { fields, flag, list, portNumber, portOrName, text, textMap } from './shape.ts';
 import { addAll } from './touched.ts';
 
 export interface Service extends KubeObject {
@@ -39,6 +39,7 @@ const spec = fields({
   clusterIPs: list(text),
   externalName: text,
   selector: textMap,
+  publishNotReadyAddresses: flag,
   ports: list(fields({ name: text, port: portNumber, targetPort: portOrName, protocol: text, appProtocol: text }, ['port'])),
 });
 

@@ -19,7 +19,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   'control-plane': ['core', 'objects', 'certs', 'kube'],
   sidecar: ['core'],
   injector: ['core', 'objects', 'certs', 'kube'],
-  local: ['core', 'objects', 'certs', 'kube', 'control-plane', 'sidecar'],
+  local: ['core', 'objects', 'certs', 'kube', 'injector', 'control-plane', 'sidecar'],
   chart: ['core', 'objects', 'kube'],
   cli: ['core', 'objects', 'certs', 'kube', 'injector', 'control-plane', 'sidecar', 'local', 'chart'],
   examples: [],

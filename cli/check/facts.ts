@@ -4,6 +4,7 @@ import type { ObjectMeta } from '#kube/object.ts';
 import type { EndpointSlice } from '#objects/endpoint-slice.ts';
 import type { GRPCRoute } from '#objects/grpc-route.ts';
 import type { Namespace } from '#objects/namespace.ts';
+import type { Service } from '#objects/service.ts';
 import type { ClusterPod, Deployment } from '../cluster/objects.ts';
 import type { ReplicaAnswer } from '../cluster/replicas.ts';
 
@@ -55,6 +56,8 @@ export interface Facts {
   /** Whether the authority's Secret exists. */
   readonly authority: Read<boolean>;
   readonly grpcRoutes: Read<readonly GRPCRoute[]>;
+  /** Of all namespaces: their names alone. */
+  readonly services: Read<readonly Service[]>;
   /** Of the control plane's pods that run. */
   readonly answers: readonly ReplicaAnswer[];
   /** "namespace/pod" → what its sidecar says at /readyz; asked of a few sidecars that are not ready. */

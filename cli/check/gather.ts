@@ -15,6 +15,7 @@ import { type EndpointSlice, endpointSliceKind } from '#objects/endpoint-slice.t
 import { type GRPCRoute, grpcRouteKind } from '#objects/grpc-route.ts';
 import { type Namespace, namespaceKind } from '#objects/namespace.ts';
 import { podKind } from '#objects/pod.ts';
+import { type Service, serviceKind } from '#objects/service.ts';
 import type { Cluster } from '../cluster/cluster.ts';
 import type { ClusterPod, Deployment } from '../cluster/objects.ts';
 import { fullNameOf, initContainer, isLive, podsOf } from '../cluster/pods.ts';
@@ -23,7 +24,7 @@ import { askReplicas } from '../cluster/replicas.ts';
 import type { Crd, Facts, Handshake, InjectionWebhook, Read } from './facts.ts';
 import { handshakeVerdict } from './handshake.ts';
 import { bundlesOf } from './injector-checks.ts';
-import { projectCrd, projectPod } from './project.ts';
+import { projectCrd, projectPod, projectService } from './project.ts';
 import { sidecarTrouble } from './sidecar-checks.ts';
 
 /** Everything; what has not been read by then is missing. */
@@ -56,7 +57,7 @@ export async function gather({ cluster: { client, open }, version, now }: Gather
 
   const system = { namespace: SYSTEM_NAMESPACE };
   const slicesOf = { labelSelector: `kubernetes.io/service-name=${INJECTOR_NAME}` };
-  const [crds, namespaces, pods, deployments, webhook, injectorEndpoints, authority, grpcRoutes] = await Promise.all([
+  const [crds, namespaces, pods, deployments, webhook, injectorEndpoints, authority, grpcRoutes, services] = await Promise.all([
     list<Crd>({ kind: KINDS.CustomResourceDefinition }, projectCrd),
     list<Namespace>({ kind: namespaceKind }),
     list<ClusterPod>({ kind: podKind }, projectPod),
@@ -68,6 +69,7 @@ export async function gather({ cluster: { client, open }, version, now }: Gather
       async () => (await found(client, { kind: KINDS.Secret, ...system, name: AUTHORITY_SECRET }, limit)) !== undefined,
     ),
     list<GRPCRoute>({ kind: grpcRouteKind }),
+    list<Service>({ kind: serviceKind }, projectService),
   ]);
   const all = pods.ok ? pods.value : [];
   const running = (deployment: string) =>
@@ -93,6 +95,7 @@ export async function gather({ cluster: { client, open }, version, now }: Gather
     handshakes,
     authority,
     grpcRoutes,
+    services,
     answers,
     sidecarWords,
   };
@@ -105,6 +108,7 @@ export function nothing(server: string, version: string, nowMs: number, failure:
     injectorEndpoints: failure,
     authority: failure,
     grpcRoutes: failure,
+    services: failure,
     handshakes: [],
     answers: [],
     sidecarWords: new Map(),

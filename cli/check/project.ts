@@ -1,5 +1,6 @@
 // What is kept of large objects: a cluster's pods and CRDs are read whole, and only what is judged stays in memory.
 import type { Container } from '#injector/pod.ts';
+import type { Service } from '#objects/service.ts';
 import type { ClusterPod } from '../cluster/objects.ts';
 import type { Crd } from './facts.ts';
 
@@ -37,4 +38,10 @@ export function projectCrd(raw: Record<string, unknown>): Crd {
     metadata: { name: metadata?.name, annotations: metadata?.annotations },
     spec: { versions: (spec?.versions ?? []).map(({ name, served }) => ({ name, served })) },
   };
+}
+
+/** Keeps of a Service its name. */
+export function projectService(raw: Record<string, unknown>): Service {
+  const { name, namespace } = (raw as Service).metadata ?? {};
+  return { metadata: { name, namespace } };
 }

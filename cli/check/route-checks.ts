@@ -1,5 +1,7 @@
 // Routes on Services: what their statuses say, and whether the control plane has judged them. Pure.
 
+import { ObjectStore } from '#control-plane/store/object-store.ts';
+import { nearParentProblems } from '#control-plane/translate/routes/near-parents.ts';
 import { CONTROLLER_NAME } from '#core/contract/names.ts';
 import type { StoredCondition } from '#objects/condition.ts';
 import type { GRPCRoute } from '#objects/grpc-route.ts';
@@ -11,10 +13,12 @@ import type { Facts } from './facts.ts';
 const checks = checksOf('Routes');
 
 /** Each GRPCRoute with a Service as its parent: a mistake in it is a warning here, because the mesh itself is well. */
-export function routeChecks({ grpcRoutes }: Facts): Check[] {
+export function routeChecks(facts: Facts): Check[] {
+  const { grpcRoutes } = facts;
   if (!grpcRoutes.ok) return [checks.skipped('routes', 'the routes could not be read', { details: [grpcRoutes.error] })];
   const ours = grpcRoutes.value.filter((route) => parentsOf(route).length > 0);
-  if (ours.length === 0) return [checks.ok('routes', 'no GRPCRoute is attached to a Service')];
+  const strays = strayChecks(grpcRoutes.value, facts);
+  if (ours.length === 0) return strays.length > 0 ? strays : [checks.ok('routes', 'no GRPCRoute is attached to a Service')];
   const mistakes = ours.flatMap(mistakesOf);
   const pending = ours.filter(isPending).map((route) => `GRPCRoute ${fullNameOf(route)}`);
   const made: Check[] = [];
@@ -37,7 +41,17 @@ export function routeChecks({ grpcRoutes }: Facts): Check[] {
   }
   if (made.length === 0)
     made.push(checks.ok('routes', `${counted(ours.length, 'GRPCRoute')} on Services, all accepted, all references resolved`));
-  return made;
+  return [...made, ...strays];
+}
+
+/** Routes that are attached to nothing in the mesh and were likely meant for a Service. */
+function strayChecks(routes: readonly GRPCRoute[], { services }: Facts): Check[] {
+  const store = new ObjectStore();
+  store.replaceAll((services.ok ? services.value : []).map((service) => ({ apiVersion: 'v1', kind: 'Service', ...service })));
+  const details = nearParentProblems(routes, store);
+  if (details.length === 0) return [];
+  const hint = 'a parentRef of a mesh names group "", kind Service and the name of a Service';
+  return [checks.warning('routes-unattached', 'routes with parents that nearly name a Service', { details, hint })];
 }
 
 function parentsOf(route: GRPCRoute): { key: string; port?: number }[] {

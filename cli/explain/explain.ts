@@ -3,6 +3,7 @@
 import { scopeService } from '#control-plane/scope.ts';
 import type { SourcedObject } from '#control-plane/source/files/manifests.ts';
 import { ObjectStore } from '#control-plane/store/object-store.ts';
+import { nearParentProblems } from '#control-plane/translate/routes/near-parents.ts';
 import { translateService } from '#control-plane/translate/service.ts';
 import type { Rule, Service, ServicePort } from '#core/contract/gen/weft/v1/mesh_pb.ts';
 import { DEFAULT_TRUST_DOMAIN } from '#core/contract/names.ts';
@@ -49,7 +50,7 @@ export function explain(sourced: readonly SourcedObject[], inquiry: Inquiry, pro
     call: { method: inquiry.method, headers: inquiry.headers },
     ...explainCall({ store, inquiry, port, scopedPort, compiled, endpointsOf }),
     routes: mergeStatuses(routes),
-    problems,
+    problems: [...problems, ...nearParentProblems(store.every('GRPCRoute'), store)],
   };
 }
 

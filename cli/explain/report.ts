@@ -11,7 +11,7 @@ export interface ExplainReport {
   readonly backends: readonly BackendReport[];
   /** Routes with this Service as a parent, and what is wrong with them. */
   readonly routes: readonly RouteVerdict[];
-  /** What could not be read or used in the directory. */
+  /** What could not be read or used in the directory, and parentRefs that nearly name a Service. */
   readonly problems: readonly string[];
 }
 

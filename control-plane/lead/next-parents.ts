@@ -3,7 +3,7 @@
 import { CONTROLLER_NAME } from '#core/contract/names.ts';
 import type { Condition, StoredCondition } from '#objects/condition.ts';
 import { entriesOf, fieldsOf } from '#objects/fields.ts';
-import { GATEWAY_GROUP, isCoreGroup, type ParentReference } from '#objects/references.ts';
+import { keyOfParent, type ParentReference } from '#objects/references.ts';
 import type { RouteParentEntry } from '#objects/route.ts';
 
 /** What the CRD of routes allows: entries of all controllers together, and conditions of one entry. */
@@ -107,14 +107,6 @@ function nextCondition(stored: StoredCondition, wanted: Condition, now: string):
   if (same) return stored;
   const lastTransitionTime = stored.status === status ? (stored.lastTransitionTime ?? now) : now;
   return { ...stored, ...wanted, lastTransitionTime };
-}
-
-/** Two parentRefs with the same key after defaulting are the same parent. */
-export function keyOfParent(ref: Partial<ParentReference>, routeNamespace: string): string {
-  const { group, kind, namespace, name, sectionName, port } = ref;
-  // The core group is ""; isCoreGroup() also knows how mesh documents spell it.
-  const ofGroup = isCoreGroup(group) ? '' : (group ?? GATEWAY_GROUP);
-  return JSON.stringify([ofGroup, kind ?? 'Gateway', namespace ?? routeNamespace, name, sectionName || null, port ?? null]);
 }
 
 function sameReference(a: Partial<ParentReference>, b: ParentReference): boolean {

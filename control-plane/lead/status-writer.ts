@@ -9,12 +9,12 @@ import type { Timers } from '#core/program/timers.ts';
 import { type KubeClient, KubeError } from '#kube/api.ts';
 import { entriesOf, fieldsOf } from '#objects/fields.ts';
 import { type GRPCRoute, grpcRouteKind } from '#objects/grpc-route.ts';
-import { keyOf, splitKey } from '#objects/references.ts';
+import { keyOf, keyOfParent, splitKey } from '#objects/references.ts';
 import type { RouteParentEntry } from '#objects/route.ts';
 import type { RouteState } from '../publish/standings.ts';
 import { AppliedPace, appliedCondition, SETTLED_AFTER_MS } from './applied.ts';
 import { type FailedWrite, LeaderTask, timeText, type Write } from './leader-task.ts';
-import { APPLIED, keyOfParent, nextParents, type WantedParent } from './next-parents.ts';
+import { APPLIED, nextParents, type WantedParent } from './next-parents.ts';
 import { putStatus } from './put-status.ts';
 
 /** Writes under way at once, and how many there may be: so many at once after a rest, so many per minute. */

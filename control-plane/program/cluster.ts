@@ -19,6 +19,7 @@ import { TokenReviewer } from '../issue/token-review.ts';
 import type { LeaderTask } from '../lead/leader-task.ts';
 import { MeshObject } from '../lead/mesh-object.ts';
 import { namespaceMistakes } from '../lead/namespace-mistakes.ts';
+import { ParentHints } from '../lead/parent-hints.ts';
 import { PolicyStatusWriter } from '../lead/policy-status.ts';
 import { StatusWriter } from '../lead/status-writer.ts';
 import { TrustBundle } from '../lead/trust-bundle.ts';
@@ -69,6 +70,7 @@ export class ClusterProgram {
   private readonly reviewer: TokenReviewer;
   private readonly statuses: StatusWriter;
   private readonly policies: PolicyStatusWriter;
+  private readonly hints: ParentHints;
   private readonly trust: TrustBundle;
   private readonly mesh: MeshObject;
   /** All that the leader writes. */
@@ -109,10 +111,14 @@ export class ClusterProgram {
       states: () => this.controlPlane?.routeStates() ?? [],
       replica: pod.name,
       stillLeading: () => this.elector.leading,
-      onTrouble: ({ apiVersion, metadata }, reason, message) => {
-        const { namespace, name, uid } = metadata ?? {};
-        this.events.record({ regarding: { apiVersion, kind: 'GRPCRoute', namespace, name, uid }, type: 'Warning', reason, message });
-      },
+      onTrouble: (route, reason, message) => this.warnOfRoute(route, reason, message),
+    });
+    this.hints = new ParentHints({
+      routes: () => store.every('GRPCRoute'),
+      services: store,
+      timers,
+      log: log.child('routes'),
+      onHint: (route, message) => this.warnOfRoute(route, 'UnusableParent', message),
     });
     this.policies = new PolicyStatusWriter({
       client,
@@ -130,7 +136,7 @@ export class ClusterProgram {
       stillLeading: () => this.elector.leading,
     });
     this.mesh = new MeshObject({ ...around, log: log.child('mesh'), name: settings.meshName });
-    this.tasks = [this.statuses, this.policies, this.trust, this.mesh];
+    this.tasks = [this.statuses, this.policies, this.hints, this.trust, this.mesh];
     this.elector = new LeaseElector({
       ...around,
       log: log.child('lease'),
@@ -260,7 +266,8 @@ export class ClusterProgram {
     return { replica: pod.name, leader: this.elector.leading, trustDomain, missingKinds, problems, reflectors };
   }
 
-  private take({ statuses, policyInputs, pods, namespaces }: Touched): void {
+  private take({ services, statuses, policyInputs, pods, namespaces }: Touched): void {
+    if (statuses.has('routes') || services.size > 0) this.hints.touch();
     if (statuses.has('routes')) this.statuses.touch();
     if (statuses.has('policies') || policyInputs) this.policies.touch();
     if (pods.size > 0 || namespaces.size > 0) this.trust.touch();
@@ -321,6 +328,11 @@ export class ClusterProgram {
       reportedMs = timers.now();
     }
     this.cancelCheck = timers.after(AUTHORITY_CHECK_MS, () => this.checkAuthority(problem, reportedMs));
+  }
+
+  private warnOfRoute({ apiVersion, metadata }: KubeObject, reason: string, message: string): void {
+    const { namespace, name, uid } = metadata ?? {};
+    this.events.record({ regarding: { apiVersion, kind: 'GRPCRoute', namespace, name, uid }, type: 'Warning', reason, message });
   }
 
   private warnOfAuthority(reason: string, message: string): void {

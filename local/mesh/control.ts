@@ -3,6 +3,7 @@ import { Authority } from '#certs/authority.ts';
 import type { VerifyToken } from '#control-plane/issue/token.ts';
 import { type ControlPlane, startControlPlane } from '#control-plane/program/assemble.ts';
 import type { RouteState } from '#control-plane/publish/standings.ts';
+import { nearParentProblems } from '#control-plane/translate/routes/near-parents.ts';
 import type { Workload } from '#core/contract/gen/weft/v1/mesh_pb.ts';
 import { CONTROL_PLANE_GRPC_PORT } from '#core/contract/names.ts';
 import type { Logger } from '#core/program/log.ts';
@@ -51,7 +52,7 @@ export async function startControl(deps: ControlDeps): Promise<MeshControl> {
     apply: (objects) => plane.setObjects(objects as readonly KubeObject[]),
     workloadsChanged: () => plane.workloadsChanged(),
     routes: () => plane.routeStates().map(routeRow),
-    problems: () => plane.problems(),
+    problems: () => [...plane.problems(), ...nearParentProblems(plane.store.every('GRPCRoute'), plane.store)],
     close: () => plane.close(),
   };
 }

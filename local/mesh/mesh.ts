@@ -57,6 +57,8 @@ export class Mesh {
   private plan: MeshPlan = { pods: [], services: [], problems: [], memory: { pods: new Map(), services: new Map() } };
   private refused: readonly PlanProblem[] = [];
   private control: MeshControl | null = null;
+  /** Problems that were said. */
+  private readonly announced = new Set<string>();
   private closing = false;
 
   constructor(deps: MeshDeps) {
@@ -156,6 +158,7 @@ export class Mesh {
   /** Asks the sidecars what they have counted since the last time. */
   async poll(pods: readonly RunningPod[] = this.fleet.pods()): Promise<void> {
     await collectStats(pods, this.ledger);
+    this.announce(this.control?.problems() ?? []);
   }
 
   /** Stops everything and leaves nothing behind. */
@@ -180,6 +183,15 @@ export class Mesh {
     this.control = null;
     await this.guard.close();
     this.secrets.remove();
+  }
+
+  /** Each problem is a line of the log once; it stands in the view as long as it is there. */
+  private announce(problems: readonly string[]): void {
+    for (const problem of problems) {
+      if (this.announced.has(problem)) continue;
+      this.announced.add(problem);
+      this.deps.say(problem);
+    }
   }
 
   private fileErrors(): string[] {
@@ -208,6 +220,7 @@ export class Mesh {
     this.refused = missingPrograms(fresh, this.deps.env);
     const problems = [...this.refused, ...this.plan.problems];
     const refused = new Set(problems.flatMap(({ pod }) => (pod === undefined || running.has(pod) ? [] : [pod])));
+    this.announce(problemTexts(problems, process.cwd()));
     this.publish();
     this.control.workloadsChanged();
     this.fleet.apply(this.plan.pods, refused);
@@ -257,6 +270,7 @@ export class Mesh {
         },
         onLine: (part, line) => deps.onLine(plan, part, line),
         onExit: (part, exit) => this.onExit(plan, part, exit),
+        onFailing: (part, detail) => this.troubles.failing(plan, part, detail),
       },
     });
   }

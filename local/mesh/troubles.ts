@@ -25,6 +25,13 @@ export class Troubles {
     this.standing.set(key, trouble);
   }
 
+  /** A container of a pod is not ready, by the answer to its probe. */
+  failing(pod: PlannedPod, part: string, detail: string): void {
+    const trouble = `${pod.name} ${part} is not ready: ${detail}`;
+    this.say(trouble);
+    this.standing.set(`${pod.key} ${part}`, trouble);
+  }
+
   /** The pod is ready, or gone. */
   clear(pod: PlannedPod): void {
     for (const key of this.standing.keys()) if (key.startsWith(`${pod.key} `)) this.standing.delete(key);

@@ -1,21 +1,5 @@
-// Questions to a pod's processes over loopback: does a port accept connections, does the sidecar say that it is ready,
-// what has it counted.
+// Questions to a pod's sidecar over loopback: is it ready, what has it counted.
 import { get } from 'node:http';
-import { connect } from 'node:net';
-
-/** Does this address accept a TCP connection? Never throws. */
-export function accepts(host: string, port: number, timeoutMs = 1000): Promise<boolean> {
-  return new Promise((resolve) => {
-    const socket = connect({ host, port });
-    const finish = (result: boolean) => {
-      socket.destroy();
-      resolve(result);
-    };
-    socket.setTimeout(timeoutMs, () => finish(false));
-    socket.on('connect', () => finish(true));
-    socket.on('error', () => finish(false));
-  });
-}
 
 /** Answers are bounded: a sidecar with its 10,000 series stays well below. */
 const LARGEST_ANSWER = 32 << 20;

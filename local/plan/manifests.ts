@@ -25,10 +25,14 @@ export interface EnvVar {
 }
 
 export interface ManifestProbe {
-  tcpSocket?: { port?: number | string };
-  httpGet?: { port?: number | string; path?: string };
-  grpc?: { port?: number };
+  tcpSocket?: { port?: number | string; host?: string };
+  httpGet?: { port?: number | string; path?: string; host?: string; scheme?: string; httpHeaders?: { name?: string; value?: string }[] };
+  grpc?: { port?: number; service?: string };
+  exec?: { command?: string[] };
+  initialDelaySeconds?: number;
   periodSeconds?: number;
+  timeoutSeconds?: number;
+  successThreshold?: number;
   failureThreshold?: number;
 }
 
@@ -42,9 +46,16 @@ export interface ManifestContainer {
   envFrom?: unknown[];
   ports?: { name?: string; containerPort?: number; hostPort?: number; protocol?: string }[];
   readinessProbe?: ManifestProbe;
+  livenessProbe?: ManifestProbe;
+  startupProbe?: ManifestProbe;
+  lifecycle?: unknown;
+  volumeMounts?: unknown[];
 }
 
 export interface ManifestPodSpec {
+  restartPolicy?: string;
+  /** From SIGTERM to SIGKILL; absent: the run's own. */
+  terminationGracePeriodSeconds?: number;
   serviceAccountName?: string;
   containers?: ManifestContainer[];
   initContainers?: ManifestContainer[];
@@ -69,6 +80,8 @@ export interface ServiceSpec {
   clusterIPs?: string[];
   selector?: Record<string, string>;
   ports?: ServicePortSpec[];
+  /** Pods take its traffic before they are ready. */
+  publishNotReadyAddresses?: boolean;
 }
 
 /** A manifest and the file it stands in (for messages, and because commands start in that file's directory). */

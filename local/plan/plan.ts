@@ -1,17 +1,19 @@
 // The whole plan of a run, from manifests: which pods with which addresses, ports and environment; which Services and
 // listeners. Pure.
 import { create } from '@bufbuild/protobuf';
-import { telemetryOf } from '#control-plane/translate/workload.ts';
+import { meshPorts } from '#control-plane/translate/ports.ts';
+import { workloadOfPod } from '#control-plane/translate/workload.ts';
 import {
   InboundPortSchema,
-  MtlsMode,
   type OutboundListener,
   OutboundListenerSchema,
   Protocol,
   type Workload,
   WorkloadSchema,
 } from '#core/contract/gen/weft/v1/mesh_pb.ts';
-import { LABEL_MTLS } from '#core/contract/names.ts';
+import type { Namespace } from '#objects/namespace.ts';
+import type { Pod } from '#objects/pod.ts';
+import type { Service } from '#objects/service.ts';
 import { assignSlots, FIRST_POD, FIRST_SERVICE, LAST_POD, LAST_SERVICE, outboundAddress, type Slots } from './addresses.ts';
 import { containerEnvironment, expand, type ReachableService, serviceVariables } from './environment.ts';
 import { isTcp, type Manifest, type ManifestContainer, manifestKey, type ServiceSpec, type SourcedManifest } from './manifests.ts';
@@ -21,13 +23,13 @@ import {
   type PlannedPod,
   type PlanProblem,
   placePod,
-  planProbe,
   type WantedPod,
   wantedPods,
   workingDirectory,
 } from './pods.ts';
 import { portConflicts } from './ports.ts';
-import { servesPod, targetPortOf, withClusterIp } from './services.ts';
+import { planProbe } from './probes.ts';
+import { capturedPorts, podObject, servesPod, targetPortOf, withClusterIp } from './services.ts';
 
 // Listeners that an unprivileged process may not open move up by this much; the published variables say so.
 const PRIVILEGED_SHIFT = 10_000;
@@ -136,7 +138,7 @@ function planContainer(
     directory: workingDirectory(container, pod.directory, settings.exists),
     env,
     ports: declaredPorts({ containers: [container] }),
-    probe: planProbe(container.readinessProbe, pod.spec),
+    probe: planProbe(container, env),
   };
 }
 
@@ -171,24 +173,15 @@ function reachableServices(services: readonly Manifest[], listeners: readonly Ou
 }
 
 /**
- * What the control plane tells the pod's sidecar about its own pod: identity, explicit listeners, where the containers
- * listen.
+ * What the control plane reports to the pod's sidecar about its own pod: what it would on a cluster, and beside it the
+ * explicit listeners and where the containers listen.
  */
 export function workloadOf(pod: PlannedPod, plan: MeshPlan, namespaces: readonly Manifest[], settings: PlanSettings): Workload {
   const namespace = namespaces.find((object) => object.metadata?.name === pod.namespace);
-  const mode =
-    pod.labels[LABEL_MTLS] ??
-    pod.annotations[LABEL_MTLS] ??
-    namespace?.metadata?.labels?.[LABEL_MTLS] ??
-    namespace?.metadata?.annotations?.[LABEL_MTLS];
+  const known = workloadOfPod(podObject(pod, true) as Pod, namespace as Namespace | undefined, settings.trustDomain);
   return create(WorkloadSchema, {
-    namespace: pod.namespace,
-    pod: pod.name,
-    name: pod.workload,
-    serviceAccount: pod.serviceAccount,
-    identity: `spiffe://${settings.trustDomain}/ns/${pod.namespace}/sa/${pod.serviceAccount}`,
-    mtls: mode === 'strict' ? MtlsMode.STRICT : MtlsMode.PERMISSIVE,
-    inbound: pod.inboundPorts.map((port) =>
+    ...(known && withoutType(known)),
+    inbound: capturedPorts(pod).map((port) =>
       create(InboundPortSchema, {
         port,
         protocol: inboundProtocol(port, pod, plan),
@@ -197,23 +190,21 @@ export function workloadOf(pod: PlannedPod, plan: MeshPlan, namespaces: readonly
       }),
     ),
     outbound: outboundListeners(pod.slot, plan.services, plan.memory.services, settings),
-    telemetry: telemetryOf({ kind: 'Pod', metadata: { annotations: { ...pod.annotations } } }, namespace),
   });
 }
 
-/**
- * Only a declared TCP has to be known before the first byte: a server that speaks first would wait for the detection
- * for ever.
- */
+function withoutType({ $typeName: _, ...fields }: Workload): Omit<Workload, '$typeName'> {
+  return fields;
+}
+
+/** A port that a Service declares to carry TCP, read as for callers, is not taken for HTTP/2. */
 function inboundProtocol(port: number, pod: PlannedPod, plan: MeshPlan): Protocol {
-  const opaque = plan.services.some(
-    (service) =>
-      servesPod(service, pod) &&
-      ((service.spec as ServiceSpec).ports ?? []).some(
-        (declared) =>
-          targetPortOf(declared, pod) === port &&
-          (declared.appProtocol === 'tcp' || (!declared.appProtocol && /^tcp(-|$)/.test(declared.name ?? ''))),
-      ),
-  );
-  return opaque ? Protocol.TCP : Protocol.UNSPECIFIED;
+  const declared = plan.services.some((service) => {
+    if (!servesPod(service, pod)) return false;
+    const protocols = new Map(meshPorts(service as Service).map((meshPort) => [meshPort.port, meshPort.protocol]));
+    return ((service.spec as ServiceSpec).ports ?? []).some(
+      (each) => targetPortOf(each, pod) === port && protocols.get(each.port ?? 0) === Protocol.TCP,
+    );
+  });
+  return declared ? Protocol.TCP : Protocol.UNSPECIFIED;
 }

@@ -1,17 +1,21 @@
 // Turns Deployments and Pods of a directory into the pods that `weft run` starts.
 import { dirname, isAbsolute, resolve } from 'node:path';
 import { liveAnnotationKeys } from '#core/contract/annotations.ts';
+import type { SidecarOptions } from '#injector/annotations.ts';
 import { appAddress, inboundAddress } from './addresses.ts';
+import { injectionAnnotationsOf, injectionOf, labelMistakes } from './injection.ts';
+import { LeftOut } from './left-out.ts';
 import {
   isTcp,
+  type Manifest,
   type ManifestContainer,
   type ManifestMeta,
   type ManifestPodSpec,
-  type ManifestProbe,
   manifestKey,
   type SourcedManifest,
 } from './manifests.ts';
 import { podName, shortHash, templateHash } from './names.ts';
+import type { PlannedProbe } from './probes.ts';
 
 /** What the user wrote, before addresses: one entry per pod, replicas counted out. */
 export interface WantedPod {
@@ -27,6 +31,8 @@ export interface WantedPod {
   readonly revision: string;
   readonly labels: Readonly<Record<string, string>>;
   readonly annotations: Readonly<Record<string, string>>;
+  /** Of its sidecar, by the annotations of namespace and pod. */
+  readonly options: SidecarOptions;
   readonly serviceAccount: string;
   readonly spec: ManifestPodSpec;
   readonly file: string | undefined;
@@ -39,12 +45,6 @@ export interface PlannedPort {
   readonly port: number;
 }
 
-export interface PlannedProbe {
-  readonly port: number;
-  readonly periodMs: number;
-  readonly failureThreshold: number;
-}
-
 export interface PlannedContainer {
   readonly name: string;
   /** Program and arguments. */
@@ -52,6 +52,7 @@ export interface PlannedContainer {
   readonly directory: string;
   readonly env: Readonly<Record<string, string>>;
   readonly ports: readonly PlannedPort[];
+  /** null: it is ready when its ports accept connections, or without ports when it stays. */
   readonly probe: PlannedProbe | null;
 }
 
@@ -84,15 +85,22 @@ export interface PlanProblem {
 export function wantedPods(manifests: readonly SourcedManifest[], baseDirectory: string): { pods: WantedPod[]; problems: PlanProblem[] } {
   const pods = new Map<string, WantedPod>();
   const problems: PlanProblem[] = [];
+  const leftOut = new LeftOut();
+  const namespaces = new Map(
+    manifests.flatMap(({ object }) => (object.kind === 'Namespace' ? [[object.metadata?.name, object] as const] : [])),
+  );
   for (const { object, file } of manifests) {
     const directory = file === undefined ? baseDirectory : dirname(file);
     const namespace = object.metadata?.namespace ?? 'default';
     const name = object.metadata?.name;
     if (!name) continue;
+    if (object.kind === 'Namespace') problems.push(...labelMistakes(object).map((text) => ({ text: `Namespace ${name}: ${text}`, file })));
     const owner = `${object.kind} ${manifestKey(object)}`;
+    const around = namespaces.get(namespace);
     const add = (podMeta: ManifestMeta, podSpec: ManifestPodSpec, pod: string, workload: string, revision: string) => {
       const key = `${namespace}/${pod}`;
       if (pods.has(key)) return;
+      const injection = injectionOf(namespace, around, podMeta, podSpec);
       pods.set(key, {
         key,
         namespace,
@@ -102,26 +110,35 @@ export function wantedPods(manifests: readonly SourcedManifest[], baseDirectory:
         revision,
         labels: podMeta.labels ?? {},
         annotations: podMeta.annotations ?? {},
+        options: injection.options,
         serviceAccount: podSpec.serviceAccountName ?? 'default',
         spec: podSpec,
         file,
         directory,
       });
       if (podSpec.initContainers?.length) problems.push({ text: `${owner}: initContainers are not run`, file });
-      if (podMeta.labels?.['weft.dev/inject'] === 'disabled')
-        problems.push({ text: `${owner}: weft.dev/inject: disabled has no effect here, every pod of weft run has a sidecar`, file });
+      for (const { on, text } of injection.mistakes)
+        problems.push(on === 'pod' ? { text: `${owner}: ${text}`, file } : { text: `Namespace ${namespace}: ${text}` });
+      leftOut.add(owner, file, [...injection.leftOut, ...notDoneHere(podSpec)]);
     };
     if (object.kind === 'Deployment') {
       const template = object.spec?.template ?? {};
       const replicas = replicaCount(object.spec?.replicas);
-      const hash = templateHash(lasting(template));
+      const hash = templateHash(withNamespace(lasting(template), around));
       const labels = { ...template.metadata?.labels, 'pod-template-hash': hash };
       for (let i = 0; i < replicas; i++) add({ ...template.metadata, labels }, template.spec ?? {}, podName(name, hash, i), name, hash);
     } else if (object.kind === 'Pod') {
-      add(object.metadata ?? {}, object.spec ?? {}, name, name, templateHash(lasting({ metadata: object.metadata, spec: object.spec })));
+      add(
+        object.metadata ?? {},
+        object.spec ?? {},
+        name,
+        name,
+        templateHash(withNamespace(lasting({ metadata: object.metadata, spec: object.spec }), around)),
+      );
     }
   }
   // The same note for each replica is one note.
+  problems.push(...leftOut.problems());
   const unique = [...new Map(problems.map((problem) => [problem.text, problem])).values()];
   return { pods: [...pods.values()], problems: unique };
 }
@@ -136,6 +153,25 @@ function lasting<T extends { metadata?: ManifestMeta }>(template: T): T {
   if (live.every((key) => annotations?.[key] === undefined)) return template;
   const others = Object.fromEntries(Object.entries(annotations ?? {}).filter(([key]) => !live.includes(key)));
   return { ...template, metadata: Object.keys(others).length === 0 ? metadata : { ...metadata, annotations: others } };
+}
+
+/** What a pod is made from: where its namespace says something to injection, that too. */
+function withNamespace(template: unknown, namespace: Manifest | undefined): unknown {
+  const around = injectionAnnotationsOf(namespace);
+  return Object.keys(around).length === 0 ? template : { template, around };
+}
+
+/** What a pod asks of the kubelet and a run does not do. */
+function notDoneHere({ containers = [], restartPolicy = 'Always' }: ManifestPodSpec): string[] {
+  const some = (field: keyof ManifestContainer) => containers?.some((container) => container?.[field]) ?? false;
+  const texts = (['livenessProbe', 'startupProbe'] as const)
+    .filter(some)
+    .map((kind) => `${kind} is not asked here: a container is started again only when it ends`);
+  if (some('lifecycle')) texts.push('lifecycle: its hooks are not run here');
+  if (some('volumeMounts')) texts.push("volumeMounts are not mounted here: a container sees this machine's files");
+  if (restartPolicy !== 'Always')
+    texts.push(`restartPolicy ${restartPolicy} has no effect here: a container that ends is always started again`);
+  return texts;
 }
 
 function replicaCount(value: unknown): number {
@@ -175,11 +211,4 @@ export function workingDirectory(container: ManifestContainer, manifestDirectory
   if (!wanted) return manifestDirectory;
   if (!isAbsolute(wanted)) return resolve(manifestDirectory, wanted);
   return exists(wanted) ? wanted : manifestDirectory;
-}
-
-/** tcpSocket as it is; httpGet and grpc by whether their port accepts connections. exec probes are not run. */
-export function planProbe(probe: ManifestProbe | undefined, spec: ManifestPodSpec): PlannedProbe | null {
-  const port = resolvePort(probe?.tcpSocket?.port ?? probe?.httpGet?.port ?? probe?.grpc?.port, spec);
-  if (port === undefined) return null;
-  return { port, periodMs: Math.max(1, probe?.periodSeconds ?? 10) * 1000, failureThreshold: Math.max(1, probe?.failureThreshold ?? 3) };
 }

@@ -1,4 +1,6 @@
 // The cluster's own part of Services: cluster IPs, and EndpointSlices for those with a selector.
+import { ANNOTATION_STATUS, STATUS_SKIP_INBOUND_PORTS } from '#core/contract/names.ts';
+import { includesPort, parsePortRanges } from '#core/contract/port-ranges.ts';
 import { clusterAddress, type Slots } from './addresses.ts';
 import { isTcp, type Manifest, manifestKey, type ServiceSpec, selects } from './manifests.ts';
 import { shortHash } from './names.ts';
@@ -23,9 +25,16 @@ export function servesPod(service: Manifest, pod: WantedPod): boolean {
   return manifestKey(service).startsWith(`${pod.namespace}/`) && selects(service.spec?.selector, pod.labels as Record<string, string>);
 }
 
+/** The ports of a pod that its sidecar serves: those that inbound capture would not leave alone. */
+export function capturedPorts({ inboundPorts, options }: PlannedPod): number[] {
+  const { ranges } = parsePortRanges(options.skipInboundPorts);
+  return inboundPorts.filter((port) => !includesPort(ranges, port));
+}
+
 /**
  * discovery.k8s.io/v1 EndpointSlices of one Service with a selector, as the endpoint slice controller writes them: one
- * per set of port numbers, because a named targetPort may mean another number in another pod. A Service without a
+ * per set of port numbers, because a named targetPort may mean another number in another pod. Ports that the sidecar
+ * does not see are in slices of their own, because here the application has another address than its sidecar. A Service without a
  * selector has none: it keeps the user's own.
  * @param ready keys of the pods that take traffic
  */
@@ -43,16 +52,22 @@ export function endpointSlices(service: Manifest, pods: readonly PlannedPod[], r
         ...(port.appProtocol && { appProtocol: port.appProtocol }),
       }))
       .filter((port) => port.port !== undefined);
-    const set = JSON.stringify(ports);
-    let slice = bySet.get(set);
-    if (!slice) bySet.set(set, (slice = { ports, endpoints: [] }));
+    const { ranges } = parsePortRanges(pod.options.skipInboundPorts);
+    const skipped = ports.filter(({ port }) => includesPort(ranges, port!));
+    const served = ports.filter((port) => !skipped.includes(port));
     const isReady = ready.has(pod.key);
-    slice.endpoints.push({
-      addresses: [pod.podAddress],
-      conditions: { ready: isReady, serving: isReady, terminating: false },
-      nodeName: 'localhost',
-      targetRef: { kind: 'Pod', namespace: pod.namespace, name: pod.name, uid: pod.uid },
-    });
+    for (const [address, those] of [[pod.podAddress, served] as const, [pod.appAddress, skipped] as const]) {
+      if (those.length === 0 && (those === skipped || skipped.length > 0)) continue;
+      const set = JSON.stringify(those);
+      let slice = bySet.get(set);
+      if (!slice) bySet.set(set, (slice = { ports: those, endpoints: [] }));
+      slice.endpoints.push({
+        addresses: [address],
+        conditions: { ready: isReady || spec.publishNotReadyAddresses === true, serving: isReady, terminating: false },
+        nodeName: 'localhost',
+        targetRef: { kind: 'Pod', namespace: pod.namespace, name: pod.name, uid: pod.uid },
+      });
+    }
   }
   const [namespace, name] = manifestKey(service).split('/');
   return [...bySet].map(([set, { ports, endpoints }]) => ({
@@ -71,6 +86,8 @@ export function endpointSlices(service: Manifest, pods: readonly PlannedPod[], r
 
 /** The Pod object that a cluster would hold for a running pod; the annotation says that it has a sidecar. */
 export function podObject(pod: PlannedPod, ready: boolean): Manifest {
+  const { skipInboundPorts } = pod.options;
+  const skipped = skipInboundPorts === '' ? {} : { [STATUS_SKIP_INBOUND_PORTS]: skipInboundPorts };
   return {
     apiVersion: 'v1',
     kind: 'Pod',
@@ -79,7 +96,7 @@ export function podObject(pod: PlannedPod, ready: boolean): Manifest {
       namespace: pod.namespace,
       uid: pod.uid,
       labels: pod.labels as Record<string, string>,
-      annotations: { ...pod.annotations, 'weft.dev/status': '{"injected":true}' },
+      annotations: { ...pod.annotations, [ANNOTATION_STATUS]: JSON.stringify({ injected: true, ...skipped }) },
     },
     spec: { ...pod.spec, serviceAccountName: pod.serviceAccount, nodeName: 'localhost' },
     status: {

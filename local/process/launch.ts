@@ -8,9 +8,6 @@ import type { PlannedContainer, PlannedPod } from '../plan/pods.ts';
 import type { Launch } from './supervised.ts';
 import { tracingVariables } from './tracing.ts';
 
-// The sidecar ends its calls in this time at a stop; the runner kills it a little later.
-const DRAIN_SECONDS = 3;
-
 type Environment = Readonly<Record<string, string | undefined>>;
 
 /**
@@ -32,6 +29,7 @@ export interface SidecarLaunchOptions {
   readonly tokenFile: string;
   /** URL of a collector of traces; null: what the environment says. */
   readonly otlp: string | null;
+  /** Where no annotation says otherwise. */
   readonly logLevel: string;
 }
 
@@ -52,9 +50,10 @@ export function sidecarLaunch(pod: PlannedPod, settings: SidecarLaunchOptions, b
         WEFT_POD_NAMESPACE: pod.namespace,
         WEFT_POD_NAME: pod.name,
         WEFT_ADMIN_ADDRESS: `${pod.podAddress}:${SIDECAR_ADMIN_PORT}`,
-        WEFT_LOG_LEVEL: settings.logLevel,
+        WEFT_OPAQUE_PORTS: pod.options.opaquePorts,
+        WEFT_LOG_LEVEL: pod.options.logLevel || settings.logLevel,
         WEFT_LOG_FORMAT: 'json',
-        WEFT_DRAIN_SECONDS: String(DRAIN_SECONDS),
+        WEFT_DRAIN_SECONDS: String(pod.options.drainSeconds),
       } satisfies SidecarEnvironment),
     },
   };

@@ -61,7 +61,7 @@ export function resetAnswering(call: RunningCall, state: Answering, code: number
   const error = errorOfReset(cause);
   const reason = `${call.variant!.upstream.ref.key}: ${wordsOfReset(code, cause, words)}`;
   noteError(call, error, reason);
-  if (state.grpc) return endWithStatus(call, status, errors.textOf(error, reason));
+  if (state.grpc) return endWithStatus(call, status, errors.clientText(error, reason));
   finish(call, status, true);
   breakOff(call, error === errors.CONNECTION_LOST ? CANCEL : code);
 }
@@ -70,7 +70,7 @@ export function resetAnswering(call: RunningCall, state: Answering, code: number
 export function expireAnswering(call: RunningCall, { up, grpc }: Answering): void {
   up.reset(CANCEL);
   noteError(call, errors.DEADLINE, DEADLINE_PASSED);
-  if (grpc) return endWithStatus(call, errors.DEADLINE.grpc, errors.textOf(errors.DEADLINE, DEADLINE_PASSED));
+  if (grpc) return endWithStatus(call, errors.DEADLINE.grpc, errors.clientText(errors.DEADLINE, DEADLINE_PASSED));
   finish(call, errors.DEADLINE.grpc, false);
   breakOff(call, CANCEL);
 }
@@ -79,7 +79,7 @@ export function expireAnswering(call: RunningCall, { up, grpc }: Answering): voi
 function endWithoutStatus(call: RunningCall, status: number): void {
   const reason = `${call.variant!.upstream.ref.key}: ${NO_STATUS}`;
   noteError(call, errors.BAD_RESPONSE, reason);
-  endWithStatus(call, status, errors.textOf(errors.BAD_RESPONSE, reason));
+  endWithStatus(call, status, errors.clientText(errors.BAD_RESPONSE, reason));
 }
 
 /** Ends a response whose headers were sent with trailers of ours. */

@@ -23,7 +23,7 @@ export function refuseMalformed(call: RunningCall, code: number, reason: string)
   else {
     noteError(call, error, reason);
     finish(call, error.grpc, false);
-    if (state.grpc) down.sendTrailers(errors.TRAILERS[error.grpc], [errors.messageField(errors.textOf(error, reason))]);
+    if (state.grpc) down.sendTrailers(errors.TRAILERS[error.grpc], [errors.messageField(errors.clientText(error, reason))]);
   }
   if (code === PROTOCOL_ERROR) dropRestOfMalformed(down, call.block);
 }

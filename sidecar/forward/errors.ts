@@ -118,7 +118,7 @@ export function grpcStatusOfHttp(status: number): number {
 }
 
 /** An error as the client reads it. */
-export function textOf({ label }: ProxyError, message: string): string {
+export function clientText({ label }: ProxyError, message: string): string {
   return `weft: ${label}: ${message}`;
 }
 

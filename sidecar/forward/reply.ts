@@ -5,7 +5,7 @@ import type { HeaderBlock } from '../http/header-block.ts';
 import { type HeaderSource, newHeaderSource } from '../http/header-source.ts';
 import { NO_ERROR } from '../http/reset-code.ts';
 import type { MessageStream } from '../http/stream.ts';
-import { messageField, type ProxyError, textOf } from './errors.ts';
+import { clientText, messageField, type ProxyError } from './errors.ts';
 
 /**
  * Answers a request in the form that its client reads.
@@ -14,7 +14,7 @@ import { messageField, type ProxyError, textOf } from './errors.ts';
  */
 export function reply(down: MessageStream, block: HeaderBlock, error: ProxyError, message: string, grpcStatus = error.grpc): void {
   const { format, method } = block.template;
-  const text = textOf(error, message);
+  const text = clientText(error, message);
   if (format === 'other') {
     const body = Buffer.from(`${text}\n`, 'utf8');
     const head = method === 'HEAD';

@@ -53,7 +53,8 @@ export class Inbound {
           key: `inbound ${at.listenAddress}:${at.port} to ${at.appAddress} ${at.protocol}`,
           address: at.listenAddress,
           port: at.port,
-          handler: () => new AppPortHandler(this.deps, this.plaintext, at),
+          handler: () =>
+            new AppPortHandler(this.deps, this.plaintext, this.deps.isOpaque(at.port) ? { ...at, protocol: Protocol.TCP } : at),
         })),
     );
   }

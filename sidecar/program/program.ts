@@ -79,7 +79,8 @@ export async function startSidecar(
     ask: (address) => stream.askAddress(address),
     drop: (addresses) => stream.dropAddresses(addresses),
   };
-  const capture = settings.capture ? { podIps: settings.podIps, opaquePorts: settings.opaquePorts } : null;
+  const { opaquePorts } = settings;
+  const capture = settings.capture ? { podIps: settings.podIps } : null;
   const tracing = new Tracing({
     settings: settings.tracing,
     now: deps.now,
@@ -99,7 +100,7 @@ export async function startSidecar(
   const stopReporting = reportTracedCalls(tracedCalls, stream, systemTimers);
   const telemetry = new TelemetryInForce(tracing, accessLog, tracedCalls, settings.accessLog, log.child('telemetry'));
   const { now, wallClock, random, startedUp = () => {} } = deps;
-  const sidecar = new Sidecar({ now, wallClock, random, startedUp, log, metrics, telemetry, credentials, questions, capture });
+  const sidecar = new Sidecar({ now, wallClock, random, startedUp, log, metrics, telemetry, credentials, questions, opaquePorts, capture });
   const takers: ResourceTakers = { ...sidecar.takers(), trust: { take: (bundle) => credentials.setTrust(bundle) } };
   const admin = new AdminServer({
     notReady: () => sidecar.notReady(),

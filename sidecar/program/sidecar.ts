@@ -2,6 +2,7 @@
 // end. program.ts joins it to the control plane, which hands in resources by takers() and certificates by the
 // credentials.
 import { MtlsMode, type Workload } from '#core/contract/gen/weft/v1/mesh_pb.ts';
+import { includesPort, type PortRange } from '#core/contract/port-ranges.ts';
 import type { Logger } from '#core/program/log.ts';
 import type { ResourceTakers } from '../control/resources.ts';
 import type { CallOrigin } from '../forward/outcome.ts';
@@ -55,6 +56,8 @@ export interface SidecarDeps {
   readonly telemetry: TelemetryInForce;
   readonly credentials: ServerCredentials & ClientCredentials;
   readonly questions: ConfigQuestions;
+  /** Ports whose connections are passed as TCP without a look at what they carry, captured or not. */
+  readonly opaquePorts: readonly PortRange[];
   /** null: nothing is redirected to us, there are explicit listeners only. */
   readonly capture: CapturedPortsSettings | null;
 }
@@ -100,7 +103,7 @@ export class Sidecar {
       connections: this.connections,
       wallClock,
       tcp: newTcpObserver(metrics, telemetry, now),
-      isOpaque: (port: number): boolean => this.captured?.isOpaque(port) ?? false,
+      isOpaque: (port: number): boolean => includesPort(deps.opaquePorts, port),
       detected: (outcome: DetectionOutcome) => metrics.detections.add({ direction, outcome }),
       closed: (reason: string) => metrics.downstreamCloses.add(reason),
     });

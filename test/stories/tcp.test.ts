@@ -78,3 +78,32 @@ describe('octets that are not HTTP/2', () => {
     expect(await inFlight('mixed')).to.deep.equal([0, 0]);
   });
 });
+
+describe('a server that speaks first on an opaque port', () => {
+  it('is heard at once: neither sidecar waits for what the client says', async () => {
+    const mesh = await TestMesh.start({
+      pods: [
+        { name: 'caller', calls: ['db'] },
+        { name: 'server', serves: true },
+      ],
+      services: { db: ['server'] },
+      opaquePorts: '8000-8100',
+    });
+    const app = net.createServer((socket) => socket.end('220 hello'));
+    const { host, port } = mesh.appAddress('server');
+    await new Promise<void>((resolve) => app.listen(port, host, resolve));
+    try {
+      const heard = await new Promise<string>((resolve) => {
+        let text = '';
+        const socket = net.connect(mesh.address('caller', 'db'));
+        socket.on('data', (chunk) => (text += chunk)).on('close', () => resolve(text));
+      });
+      expect(heard).to.equal('220 hello');
+      expect(await mesh.metric('caller', 'weft_protocol_detections_total{direction="outbound",outcome="assumed"}')).to.equal(1);
+      expect(await mesh.metric('server', 'weft_protocol_detections_total{direction="inbound",outcome="tls"}')).to.equal(1);
+    } finally {
+      app.close();
+      await mesh.close();
+    }
+  });
+});

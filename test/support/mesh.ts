@@ -10,6 +10,7 @@ import { type ControlPlane, startControlPlane } from '#control-plane/program/ass
 import { MtlsMode, type TelemetrySchema, type Workload, WorkloadSchema } from '#core/contract/gen/weft/v1/mesh_pb.ts';
 import { workloadSpiffeId } from '#core/contract/identity.ts';
 import { ANNOTATION_STATUS } from '#core/contract/names.ts';
+import { parsePortRanges } from '#core/contract/port-ranges.ts';
 import type { StatsSeries } from '#core/contract/stats.ts';
 import { silentLogger } from '#core/program/log.ts';
 import type { KubeObject } from '#kube/object.ts';
@@ -62,6 +63,8 @@ export interface MeshOptions {
   /** Ports of every Service, all with the applications' port behind them. Default PORT alone. */
   readonly ports?: readonly number[];
   readonly leafLifetimeMs?: number;
+  /** WEFT_OPAQUE_PORTS of every sidecar. Default: none. */
+  readonly opaquePorts?: string;
   /** OTEL_ variables of every sidecar. Default: no tracing. */
   readonly otel?: Readonly<Record<string, string>>;
 }
@@ -227,7 +230,7 @@ export class TestMesh {
       trustRoots: '',
       capture: false,
       podIps: [],
-      opaquePorts: [],
+      opaquePorts: parsePortRanges(this.options.opaquePorts ?? '').ranges,
       probes: new Map(),
     } as const;
     const mutable = { ...settings, drainMs: settings.drainMs as number };

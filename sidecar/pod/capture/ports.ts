@@ -2,7 +2,6 @@
 // going.
 import os from 'node:os';
 import { SIDECAR_CHECK_PORT, SIDECAR_INBOUND_PORT, SIDECAR_OUTBOUND_PORT } from '#core/contract/names.ts';
-import { includesPort, type PortRange } from '#core/contract/port-ranges.ts';
 import type { Clock } from '../../http/clock.ts';
 import type { ByteStream } from '../../link/byte-stream.ts';
 import { connectPlain } from '../../link/dial.ts';
@@ -14,7 +13,6 @@ import { CAPTURE_ANSWER, checkCapture } from './check.ts';
 export interface CapturedPortsSettings {
   /** The pod's addresses, the primary one first. */
   readonly podIps: readonly string[];
-  readonly opaquePorts: readonly PortRange[];
 }
 
 /** What serves redirected connections, by their direction. @param to where the connection was going */
@@ -79,11 +77,6 @@ export class CapturedPorts {
   /** Takes no new connections; those that are open stay. */
   close(): void {
     this.listeners.close();
-  }
-
-  /** Connections to this port are passed as TCP without a look at what they carry. */
-  isOpaque(port: number): boolean {
-    return includesPort(this.settings.opaquePorts, port);
   }
 
   /**

@@ -228,6 +228,18 @@ describe('weft check, verdicts', () => {
       /no status yet/,
       /log/,
     ],
+    [
+      'a parentRef that nearly names a Service',
+      {
+        grpcRoutes: ok([
+          { metadata: { namespace: 'shop', name: 'stray' }, spec: { parentRefs: [{ group: '', kind: 'service', name: 'payment' }] } },
+        ]),
+      },
+      'routes-unattached',
+      'warning',
+      /nearly name a Service/,
+      /kind Service/,
+    ],
   ];
 
   for (const [what, change, id, state, says, hint] of breakages) {

@@ -131,6 +131,7 @@ export function facts(change: Partial<Facts> = {}): Facts {
     handshakes: [{ pod: 'weft-injector-5d9c-abcde', verdict: ok('') }],
     authority: ok(true),
     grpcRoutes: ok([route([ACCEPTED, RESOLVED])]),
+    services: ok([{ metadata: { namespace: 'shop', name: 'payment' } }]),
     answers: [{ pod: 'weft-control-plane-5d9c-abcde', report: ok(report()) }],
     sidecarWords: new Map(),
     ...change,

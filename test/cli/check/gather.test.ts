@@ -47,7 +47,7 @@ function clientOf(answers: Answers): KubeClient {
 const listOf = (items: readonly unknown[]) => ({ kind: 'List', metadata: { resourceVersion: '7' }, items });
 
 function healthyAnswers(caBundle: string): Record<string, unknown> {
-  const { pods, namespaces, deployments, grpcRoutes, injectorEndpoints } = facts();
+  const { pods, namespaces, deployments, grpcRoutes, services, injectorEndpoints } = facts();
   const items = (read: { ok: boolean; value?: unknown }) => listOf(read.value as unknown[]);
   const clientConfig = { caBundle, service: { namespace: 'weft-system', name: 'weft-injector' } };
   return {
@@ -60,6 +60,7 @@ function healthyAnswers(caBundle: string): Record<string, unknown> {
     '/apis/discovery.k8s.io/v1/namespaces/weft-system/endpointslices': items(injectorEndpoints),
     '/api/v1/namespaces/weft-system/secrets/weft-authority': { data: { 'tls.key': 'c2VjcmV0' } },
     '/apis/gateway.networking.k8s.io/v1/grpcroutes': items(grpcRoutes),
+    '/api/v1/services': items(services),
   };
 }
 

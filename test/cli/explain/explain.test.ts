@@ -168,6 +168,16 @@ others    rule 1 "forced"  header x-version: wanted exact "v2", request has none
     expect(lines).to.match(/GRPCRoute shop\/stray {2}Accepted=False NoMatchingParent: /);
   });
 
+  it('names a parentRef that nearly names a Service, with what is likely right', () => {
+    const near = route('near', toV1).replace('kind: Service, name', 'kind: service, name');
+    const report = ask([...BASE, near]);
+    expect(report.routes).to.deep.equal([]);
+    expect(report.problems).to.deep.equal([
+      'GRPCRoute shop/near: parentRefs[0], "service" "payment" of group "", is no parent in the mesh: did you mean {group: "", kind: Service, name: payment}?',
+    ]);
+    expect(text(report)).to.match(/problems +GRPCRoute shop\/near: /);
+  });
+
   it('shows a weight of 0, and a share that is nearly all as less than all', () => {
     const weights = (v1: number, v2: number) =>
       text(

@@ -209,6 +209,21 @@ describe('control-plane/program: cluster', () => {
     await until(() => eventsOf('UnusableLabel').length === 2, 'it is reported again');
   });
 
+  it('reports a parentRef that nearly names a Service by an Event and a line of the log, never by a status', async () => {
+    const stray = { kind: grpcRouteKind, namespace: 'shop', name: 'stray' };
+    const lines: string[] = [];
+    const log = createLogger({ level: 'info', format: 'json', component: 'test', write: (line) => lines.push(line) > 0, now: Date.now });
+    program = programWith({ now: Date.now, after: (ms, then) => systemTimers.after(Math.min(ms, 20), then) }, log);
+    await program.start();
+    api.put(stray, { metadata: { generation: 1, uid: 'one' }, spec: { parentRefs: [{ kind: 'Service', name: 'payment' }], rules: [] } });
+    await until(() => eventsOf('UnusableParent').length === 1, 'it is reported');
+    expect(eventsOf('UnusableParent')[0]).to.include('did you mean {group: "", kind: Service, name: payment}?');
+    const event = api.writes.find(({ body }) => body?.reason === 'UnusableParent')!.body!;
+    expect(event.involvedObject).to.include({ kind: 'GRPCRoute', namespace: 'shop', name: 'stray', uid: 'one' });
+    expect(lines.join()).to.include('a route is attached to nothing in the mesh');
+    expect(api.get(stray)!.status).to.equal(undefined);
+  });
+
   it('writes its verdict on an XTelemetryPolicy, beside those of others', async () => {
     const other = { ancestorRef: { name: 'gateway' }, controllerName: 'example.com/gateways', conditions: [{ type: 'Accepted' }] };
     const path = { kind: telemetryPolicyKind, namespace: 'shop', name: 'spans' };

@@ -268,13 +268,39 @@ describe('local/plan: containers', () => {
     expect(directory('/srv', true)).to.equal('/srv');
   });
 
-  it('takes tcpSocket, httpGet and grpc probes, also by the name of the port', () => {
+  it('reads tcpSocket, httpGet, grpc and exec probes as the kubelet does, also by the name of the port', () => {
     const probe = (readinessProbe: object) =>
       planMesh([deployment('a', { app: 'a' }, { readinessProbe })], settings).pods[0].containers[0].probe;
-    expect(probe({ tcpSocket: { port: 'grpc' }, periodSeconds: 2 })).to.deep.equal({ port: 8080, periodMs: 2000, failureThreshold: 3 });
-    expect(probe({ httpGet: { port: 81, path: '/' } })).to.include({ port: 81 });
-    expect(probe({ grpc: { port: 8080 } })).to.include({ port: 8080 });
-    expect(probe({ exec: { command: ['true'] } })).to.equal(null);
+    const question = (readinessProbe: object) => probe(readinessProbe)!.question;
+    expect(probe({ tcpSocket: { port: 'grpc' }, periodSeconds: 2 })).to.deep.equal({
+      question: { kind: 'target', target: { timeoutMs: 1000, tcp: { port: 8080 } }, host: '' },
+      initialDelayMs: 0,
+      periodMs: 2000,
+      successThreshold: 1,
+      failureThreshold: 3,
+    });
+    expect(probe({ tcpSocket: { port: 1 }, initialDelaySeconds: 4, successThreshold: 2, failureThreshold: 5 })).to.include({
+      initialDelayMs: 4000,
+      periodMs: 10_000,
+      successThreshold: 2,
+      failureThreshold: 5,
+    });
+    const httpGet = { port: 81, path: '/up', scheme: 'HTTPS', host: '127.0.0.1', httpHeaders: [{ name: 'a', value: 'b' }] };
+    expect(question({ httpGet, timeoutSeconds: 7 })).to.deep.equal({
+      kind: 'target',
+      target: { timeoutMs: 7000, http: { port: 81, path: '/up', scheme: 'HTTPS', headers: [{ name: 'a', value: 'b' }] } },
+      host: '127.0.0.1',
+    });
+    expect(question({ grpc: { port: 8080, service: 'pay' } })).to.deep.include({
+      target: { timeoutMs: 1000, grpc: { port: 8080, service: 'pay' } },
+    });
+    expect(question({ exec: { command: ['cat', '$(POD_IP)'] } })).to.deep.equal({
+      kind: 'exec',
+      argv: ['cat', '127.77.1.2'],
+      timeoutMs: 1000,
+    });
+    expect(question({ httpGet: { port: 'web' } })).to.deep.equal({ kind: 'never', why: 'container declares no port named "web"' });
+    expect(question({}).kind).to.equal('never');
   });
 
   it('names both containers that want one port, and ports that cannot be had', () => {

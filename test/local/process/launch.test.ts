@@ -1,5 +1,6 @@
 // How the processes of a pod are started.
 import { expect } from 'chai';
+import { DEFAULT_OPAQUE_PORTS } from '#injector/settings.ts';
 import { planMesh } from '#local/plan/plan.ts';
 import { containerLaunch, sidecarLaunch, sidecarProgram } from '#local/process/launch.ts';
 import { deployment, settings } from '../plan/shop.ts';
@@ -23,20 +24,21 @@ describe('local/process: launch', () => {
   });
 
   it('gives the sidecar its identity and its addresses', () => {
-    const launch = sidecarLaunch(
-      pod,
-      {
-        program: '/dist/sidecar.mjs',
-        controlPlane: '127.77.0.1:15012',
-        trustDomain: 'td',
-        trustBundleFile: '/r',
-        tokenFile: '/t',
-        otlp: null,
-        logLevel: 'warn',
-      },
-      {},
-    );
+    const sidecar = {
+      program: '/dist/sidecar.mjs',
+      controlPlane: '127.77.0.1:15012',
+      trustDomain: 'td',
+      trustBundleFile: '/r',
+      tokenFile: '/t',
+      otlp: null,
+      logLevel: 'warn',
+    };
+    const launch = sidecarLaunch(pod, sidecar, {});
     expect(launch.args.at(-1)).to.equal('/dist/sidecar.mjs');
+    expect(launch.env).to.include({ WEFT_OPAQUE_PORTS: DEFAULT_OPAQUE_PORTS, WEFT_LOG_LEVEL: 'warn', WEFT_DRAIN_SECONDS: '3' });
+    const options = { ...pod.options, opaquePorts: '1-9', logLevel: 'debug', drainSeconds: 60 };
+    const annotated = sidecarLaunch({ ...pod, options }, sidecar, {});
+    expect(annotated.env).to.include({ WEFT_OPAQUE_PORTS: '1-9', WEFT_LOG_LEVEL: 'debug', WEFT_DRAIN_SECONDS: '60' });
     expect(Object.keys(launch.env).join()).to.not.include('OTEL');
     expect(launch.env).to.include({ WEFT_POD_NAME: pod.name, WEFT_ADMIN_ADDRESS: '127.77.1.1:15020', WEFT_TOKEN_FILE: '/t' });
     expect(sidecarProgram('file:///x/dist/weft.mjs')).to.equal('/x/dist/sidecar.mjs');
