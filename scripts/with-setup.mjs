@@ -1,4 +1,4 @@
-// Runs one of the project's verbs (start, test, test:cluster, cluster, bench, weft) on a machine that has only some
+// Runs one of the project's verbs (start, test, test:cluster, test:chaos, cluster, bench, weft) on a machine that has only some
 // Node (18 or newer) and npm: installs the packages when the lock file is newer than they are, builds when sources are
 // newer, then uses Node 24 from node_modules. Standard output belongs to the verb alone: all messages of this script go
 // to standard error.
@@ -201,6 +201,8 @@ if (verb === 'start' || verb === 'weft') {
 } else if (verb === 'test:cluster') {
   await buildIfStale();
   code = summarize(await mocha(mochaArguments(join('test', 'cluster', '.mocharc.cluster.json'), args).words));
+} else if (verb === 'test:chaos') {
+  code = (await run(NODE, ['--expose-gc', join('test', 'soak', 'chaos.ts'), ...args])).code;
 } else if (verb === 'cluster') {
   // Taking down and looking need no build, and work while one is broken.
   if (args[0] === 'up' || args[0] === 'load' || args[0] === 'install') await buildIfStale();
@@ -209,6 +211,6 @@ if (verb === 'start' || verb === 'weft') {
   await buildIfStale();
   code = (await run(NODE, [join('bench', 'main.ts'), ...args])).code;
 } else {
-  say('usage: node scripts/with-setup.mjs start|test|test:cluster|cluster|bench|weft [arguments]');
+  say('usage: node scripts/with-setup.mjs start|test|test:cluster|test:chaos|cluster|bench|weft [arguments]');
 }
 process.exit(code);

@@ -11,6 +11,7 @@ import {
   Server,
   ServerCredentials,
   type ServerDuplexStream,
+  type ServerOptions,
   type ServerReadableStream,
   type ServerUnaryCall,
   type ServerWritableStream,
@@ -26,6 +27,8 @@ export interface Question {
   /** Wait so long before each answer. */
   delayMs?: number;
   text?: string;
+  /** A unary call fails with UNKNOWN and a message of so many octets. */
+  failWith?: number;
 }
 
 /** What the application answers: its pod, and what it received. */
@@ -64,9 +67,12 @@ export interface GrpcApp {
   kill(): void;
 }
 
-/** Listens at once with prior knowledge of HTTP/2, without TLS, as an application in a pod does. */
-export async function startApp(pod: string, at: { host: string; port: number }): Promise<GrpcApp> {
-  const server = new Server();
+/**
+ * Listens at once with prior knowledge of HTTP/2, without TLS, as an application in a pod does.
+ * @param options of the server, such as an age of connections after which it says GOAWAY
+ */
+export async function startApp(pod: string, at: { host: string; port: number }, options: ServerOptions = {}): Promise<GrpcApp> {
+  const server = new Server(options);
   const app = {
     calls: new Map<string, number>(),
     connections: 0,
@@ -121,7 +127,9 @@ function register(server: Server, service: string, pod: string, app: { calls: Ma
       call.sendMetadata(answering);
       later(call.request.delayMs, () => {
         app.inFlight--;
-        callback(null, { ...answer, text: call.request.text ?? '' });
+        const { failWith, text = '' } = call.request;
+        if (failWith === undefined) callback(null, { ...answer, text });
+        else callback({ code: status.UNKNOWN, details: 'x'.repeat(failWith) });
       });
     },
     json.serialize,
@@ -138,7 +146,7 @@ function register(server: Server, service: string, pod: string, app: { calls: Ma
           app.inFlight--;
           call.end();
         } else {
-          call.write({ ...answer, text: `${sent}` });
+          call.write({ ...answer, text: call.request.text ?? `${sent}` });
           later(delayMs, () => next(sent + 1));
         }
       };
@@ -194,6 +202,8 @@ export interface CallOptions {
   metadata?: Record<string, string | string[]>;
   question?: Question;
   timeoutMs?: number;
+  /** The caller gives up after so long. */
+  cancelAfterMs?: number;
 }
 
 export class GrpcCaller {
@@ -209,10 +219,10 @@ export class GrpcCaller {
   }
 
   /** Never rejects: failures are outcomes. */
-  unary({ path = UNARY, metadata, question = {}, timeoutMs = 10_000 }: CallOptions = {}): Promise<Outcome> {
+  unary({ path = UNARY, metadata, question = {}, timeoutMs = 10_000, cancelAfterMs }: CallOptions = {}): Promise<Outcome> {
     return new Promise((resolve) => {
       let headers: Record<string, string[]> = {};
-      this.client
+      const call = this.client
         .makeUnaryRequest(
           path,
           json.serialize,
@@ -228,6 +238,7 @@ export class GrpcCaller {
         .on('metadata', (received) => {
           headers = plain(received);
         });
+      if (cancelAfterMs !== undefined) setTimeout(() => call.cancel(), cancelAfterMs);
     });
   }
 
@@ -244,6 +255,21 @@ export class GrpcCaller {
     const answers: Answer[] = [];
     call.on('data', (answer: Answer) => answers.push(answer));
     return { ...(await ended(call)), answers };
+  }
+
+  /** A server stream that is not read for a while, and then to its end. */
+  async pausedDownload(question: Question, pauseMs: number): Promise<Outcome> {
+    const call: ClientReadableStream<Answer> = this.client.makeServerStreamRequest(
+      '/test.Echo/Download',
+      json.serialize,
+      json.deserialize,
+      question,
+      newMetadata(),
+      { deadline: Date.now() + 60_000 },
+    );
+    const end = ended(call);
+    setTimeout(() => call.resume(), pauseMs);
+    return end;
   }
 
   /** One client stream with these texts. */
