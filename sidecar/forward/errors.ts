@@ -57,6 +57,11 @@ export const BAD_RESPONSE = row('bad_response', 502, 13);
 export const HEADERS_TOO_LARGE = row('headers_too_large', 431, 8);
 /** The endpoint's certificate is not that of the identity the control plane named. */
 export const IDENTITY_MISMATCH = row('identity_mismatch', 502, 14);
+/**
+ * The label of a connection that is refused because it is not the HTTP/2 that it must be, or that it began as. It
+ * carries no call, so there is no status.
+ */
+export const NOT_HTTP2 = 'not_http2';
 /** CONNECT is not served. */
 export const NOT_SERVED = row('not_served', 501, 12);
 
