@@ -29,6 +29,7 @@ export const ACCESS_FLAGS = [
   'headers_too_large',
   'identity_mismatch',
   'not_served',
+  'not_http2',
   'retried',
   'client_cancelled',
   'denied_plaintext',

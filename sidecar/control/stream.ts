@@ -21,7 +21,7 @@ import type { Credentials } from './credentials.ts';
 import { type BidiCall, GrpcConnection } from './grpc-call.ts';
 import { HeldResources } from './held-resources.ts';
 import type { Leaf } from './leaf.ts';
-import { type Presence, Wants } from './wants.ts';
+import { MOST_WANTED_SERVICES, type Presence, Wants } from './wants.ts';
 
 const RETRY_BASE_MS = 100;
 const RETRY_CAP_MS = 10_000;
@@ -99,6 +99,7 @@ export class ConfigStream {
   private readonly held = new HeldResources();
   private readonly wants = new Wants();
   private state: State = { at: 'stopped' };
+  private hasWarnedOfBound = false;
   private failuresInARow = 0;
   private sinceMs = 0;
   private lastResponseMs = 0;
@@ -142,6 +143,10 @@ export class ConfigStream {
   want(service: string): Promise<Presence> {
     const { answer, isNew } = this.wants.ask(service, this.held.versions.has(serviceResourceName('service', service)));
     if (isNew) this.send({ case: 'want', value: create(WantSchema, { services: [service] }) });
+    else if (answer === Wants.UNKNOWN && !this.hasWarnedOfBound) {
+      this.hasWarnedOfBound = true;
+      this.log.warn('too many Services are asked about, further ones are not', { service, bound: MOST_WANTED_SERVICES });
+    }
     return answer;
   }
 
@@ -264,7 +269,7 @@ export class ConfigStream {
     for (const service of absent) this.wants.answer(service, 'absent');
   }
 
-  private answerWant(resource: string, presence: Presence): void {
+  private answerWant(resource: string, presence: 'present' | 'absent'): void {
     const name = parseResourceName(resource);
     if (name?.kind === 'service') this.wants.answer(name.key, presence);
   }

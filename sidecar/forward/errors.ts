@@ -63,6 +63,11 @@ export const BAD_REQUEST = row('bad_request', 400, 13);
 export const TOO_MANY_STREAMS = row('too_many_streams', 503, 14);
 /** The stream came after our GOAWAY, and gets no answer: the client knows that it was not processed. */
 export const DRAINING = row('draining', 503, 14);
+/**
+ * The label of a connection that is refused because it is not the HTTP/2 that it must be, or that it began as. It
+ * carries no call, so there is no status.
+ */
+export const NOT_HTTP2 = 'not_http2';
 /** CONNECT is not served. */
 export const NOT_SERVED = row('not_served', 501, 12);
 

@@ -12,10 +12,15 @@ export const MAX_HEADER_FIELDS = 100;
 export const STALL_TIMEOUT_MS = 120_000;
 
 /**
- * L7: so long may each of these take, in ms: a TLS handshake, protocol detection, HTTP/2's first SETTINGS, a header
- * block.
+ * L7: so long may each of these take, in ms: a TLS handshake, the HTTP/2 preface where nothing else is served, HTTP/2's
+ * first SETTINGS, a header block.
  */
 export const HANDSHAKE_TIMEOUT_MS = 10_000;
+/**
+ * L7: so long a client may be silent where its protocol is not declared, in ms, and so long may its HTTP/2 preface take
+ * there. It is short because a server that speaks first is not heard before it ends.
+ */
+export const DETECTION_MS = 500;
 
 /** L8: so many body octets are held for one stream and for one connection. */
 export const MAX_STREAM_BUFFER = 256 * 1024;

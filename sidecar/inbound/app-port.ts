@@ -3,15 +3,18 @@
 import { MtlsMode, Protocol } from '#core/contract/gen/weft/v1/mesh_pb.ts';
 import { ALPN_TCP } from '#core/contract/names.ts';
 import { DownstreamOwner } from '../forward/downstream.ts';
+import { NOT_HTTP2 } from '../forward/errors.ts';
 import type { Connection } from '../http2/connection.ts';
 import { MAX_STREAMS_MESH_PEER, MAX_STREAMS_PLAINTEXT_PEER } from '../http2/limits.ts';
 import type { ByteStream } from '../link/byte-stream.ts';
 import { dial } from '../link/dial.ts';
-import type { ConnectionHandler, DetectionOutcome } from '../link/listener.ts';
+import type { ConnectionHandler, DetectionOutcome, Spoken } from '../link/listener.ts';
 import { acceptTls, type TlsPeer } from '../link/tls.ts';
 import type { ServicePortRef } from '../route/records.ts';
 import { newServicePortRef } from '../route/service-port.ts';
+import { refuseConnection } from '../tcp/refuse.ts';
 import { relay } from '../tcp/relay.ts';
+import { joinUndecided } from '../tcp/undecided.ts';
 import type { InboundDeps } from './deps.ts';
 import { inboundPort } from './peer-identity.ts';
 
@@ -76,12 +79,25 @@ export class AppPortHandler implements ConnectionHandler {
     this.deps.detected(outcome);
   }
 
-  onProtocol(stream: ByteStream, protocol: 'tls' | 'http2' | 'tcp', first: Buffer): void {
+  onProtocol(stream: ByteStream, protocol: Spoken, first: Buffer): void {
     if (protocol === 'tls') this.acceptTls(stream, first);
-    else if (this.deps.mtls() === MtlsMode.STRICT) {
-      this.deps.tlsRefused('plaintext', this.ref);
-      stream.destroy();
-    } else this.takePlaintext(stream, protocol, first);
+    else if (this.deps.mtls() === MtlsMode.STRICT) this.refusePlaintext(stream);
+    else this.takePlaintext(stream, protocol, first);
+  }
+
+  onRefused(stream: ByteStream, reason: string): void {
+    if (this.deps.mtls() === MtlsMode.STRICT) this.refusePlaintext(stream);
+    else this.refuse(stream, '', reason);
+  }
+
+  private refusePlaintext(stream: ByteStream): void {
+    this.deps.tlsRefused('plaintext', this.ref);
+    stream.destroy();
+  }
+
+  /** Refuses a connection that is not the HTTP/2 that it began as. @param caller SPIFFE id, '' in plaintext */
+  private refuse(stream: ByteStream, caller: string, reason: string): void {
+    refuseConnection(this.deps, this.deps.proxyFor(caller), stream, this.ref, NOT_HTTP2, reason);
   }
 
   private acceptTls(stream: ByteStream, first: Buffer): void {
@@ -98,22 +114,29 @@ export class AppPortHandler implements ConnectionHandler {
     );
   }
 
-  private takePlaintext(stream: ByteStream, protocol: 'http2' | 'tcp', first: Buffer): void {
+  private takePlaintext(stream: ByteStream, protocol: 'http2' | 'tcp' | 'silent', first: Buffer): void {
     const { deps, plaintext } = this;
-    stream.socket.once('close', () => plaintext.delete(stream));
-    if (protocol === 'http2' && this.at.protocol !== Protocol.TCP) {
-      const connection = this.serve(stream, first, '', MAX_STREAMS_PLAINTEXT_PEER, Number.POSITIVE_INFINITY);
+    const serve = (octets: Buffer): void => {
+      const connection = this.serve(stream, octets, '', MAX_STREAMS_PLAINTEXT_PEER, Number.POSITIVE_INFINITY);
       plaintext.set(stream, () => connection.drain(deps.proxyFor('').clock.nowMs + STRICT_DRAIN_MS));
-    } else {
-      plaintext.set(stream, () => stream.reset());
-      this.passTcp(stream, first, '');
-    }
+    };
+    stream.socket.once('close', () => plaintext.delete(stream));
+    if (protocol === 'http2' && !this.isOpaque) return serve(first);
+    plaintext.set(stream, () => stream.reset());
+    this.passTcp(stream, first, '', protocol === 'silent' && !this.isOpaque ? serve : null);
   }
 
   private takeSecure(stream: ByteStream, peer: TlsPeer): void {
-    if (peer.alpn === ALPN_TCP) this.passTcp(stream, Buffer.alloc(0), peer.identity);
-    else this.serve(stream, Buffer.alloc(0), peer.identity, MAX_STREAMS_MESH_PEER, peer.notAfterMs);
+    const nothing = Buffer.alloc(0);
+    const serve = (octets: Buffer): unknown => this.serve(stream, octets, peer.identity, MAX_STREAMS_MESH_PEER, peer.notAfterMs);
+    // The other sidecar relays what its application gave it as octets, by a declaration of its own: look at them here.
+    if (peer.alpn === ALPN_TCP) this.passTcp(stream, nothing, peer.identity, this.isOpaque ? null : serve);
+    else serve(nothing);
     stream.start();
+  }
+
+  private get isOpaque(): boolean {
+    return this.at.protocol === Protocol.TCP;
   }
 
   private serve(stream: ByteStream, first: Buffer, caller: string, maxStreams: number, notAfterMs: number): Connection {
@@ -123,16 +146,32 @@ export class AppPortHandler implements ConnectionHandler {
     return deps.connections.serve(stream, first, owner, maxStreams, notAfterMs);
   }
 
-  /** Passes octets to the application. @param caller SPIFFE id, '' in plaintext */
-  private passTcp(stream: ByteStream, first: Buffer, caller: string): void {
-    const { tcp, credentials, wallClock } = this.deps;
+  /**
+   * Passes octets to the application.
+   * @param caller SPIFFE id, '' in plaintext
+   * @param serveHttp2 serves the client where nothing is known of it yet and it is HTTP/2; null: its octets pass
+   * without a look
+   */
+  private passTcp(stream: ByteStream, first: Buffer, caller: string, serveHttp2: ((first: Buffer) => void) | null): void {
+    const { tcp, credentials, wallClock, timers } = this.deps;
     const { clock, origin } = this.deps.proxyFor(caller);
     stream.pause();
     const target = { address: this.at.appAddress, port: this.at.port, identity: '' };
     const connection = { origin, service: this.ref, endpoint: target };
     stream.onClosed = dial(target, '', credentials, clock, wallClock, {
       onOpen: (other) => {
-        relay(stream, other, first, tcp.opened(connection));
+        const join = (octets: Buffer): void => relay(stream, other, octets, tcp.opened(connection));
+        if (serveHttp2 === null) join(first);
+        else {
+          joinUndecided(stream, other, timers, {
+            join,
+            http2: serveHttp2,
+            refused: (reason) => {
+              other.reset();
+              this.refuse(stream, caller, reason);
+            },
+          });
+        }
         other.start();
         stream.resume();
       },

@@ -1,5 +1,7 @@
 // What the inbound side needs of the rest of the sidecar.
 import type { MtlsMode } from '#core/contract/gen/weft/v1/mesh_pb.ts';
+import type { Logger } from '#core/program/log.ts';
+import type { Timers } from '#core/program/timers.ts';
 import type { ExchangeDeps } from '../forward/exchange-deps.ts';
 import type { DownstreamConnections } from '../http2/server.ts';
 import type { ClientCredentials } from '../link/dial.ts';
@@ -13,6 +15,9 @@ export interface InboundDeps {
   proxyFor(caller: string): ExchangeDeps;
   readonly credentials: ServerCredentials & ClientCredentials;
   readonly connections: DownstreamConnections;
+  readonly log: Logger;
+  /** Of waits for what a silent connection is. */
+  readonly timers: Timers;
   /** Unix ms. */
   readonly wallClock: () => number;
   /** Namespace and name by which counters call the pod. */

@@ -1,25 +1,37 @@
 // A listening address: each connection is looked at until its protocol is known, then handed to its handler.
 import net from 'node:net';
+import { systemTimers, type Timers } from '#core/program/timers.ts';
 import type { Clock } from '../http/clock.ts';
-import { HANDSHAKE_TIMEOUT_MS } from '../http/limits.ts';
+import { DETECTION_MS, HANDSHAKE_TIMEOUT_MS } from '../http/limits.ts';
 import { ByteStream, KEEPALIVE_MS } from './byte-stream.ts';
-import { type Detected, detect } from './detect.ts';
+import { Look } from './look.ts';
+
+/** What a connection speaks: 'tcp' is all else; 'silent': nothing was sent, so that the server may be to speak first. */
+export type Spoken = 'tls' | 'http2' | 'tcp' | 'silent';
 
 /**
  * Why a connection is served as it is. Of the two that were not detected, `timeout` sent nothing, and `assumed` was not
- * looked at.
+ * looked at; `refused` did not become the HTTP/2 that it began as.
  */
-export type DetectionOutcome = Exclude<Detected, 'more'> | 'timeout' | 'assumed';
+export type DetectionOutcome = Exclude<Spoken, 'silent'> | 'timeout' | 'assumed' | 'refused';
 
 /** Serves a connection once its protocol is known. `first` holds all octets read so far; the stream goes on reading. */
 export interface ConnectionHandler {
   /** It is called before anything is read; the connection waits until ready() is called. */
   onAccept(stream: ByteStream, ready: () => void): void;
-  /** A protocol that needs no look: 'tcp' passes the octets on at once, null asks to detect. */
-  assumed(): 'tcp' | null;
+  /**
+   * What is known of its protocol: 'tcp' passes the octets on at once, without a look; 'http2' gives the preface
+   * HANDSHAKE_TIMEOUT_MS instead of DETECTION_MS; null asks to detect.
+   */
+  assumed(): 'tcp' | 'http2' | null;
   /** It is called before onProtocol(), for counters. */
   detected?(outcome: DetectionOutcome): void;
-  onProtocol(stream: ByteStream, protocol: Exclude<Detected, 'more'>, first: Buffer): void;
+  onProtocol(stream: ByteStream, protocol: Spoken, first: Buffer): void;
+  /**
+   * The octets began as the HTTP/2 preface and did not become it: closes the connection. Absent: it is just closed.
+   * @param reason for people
+   */
+  onRefused?(stream: ByteStream, reason: string): void;
 }
 
 /**
@@ -37,11 +49,14 @@ export class Listener {
   private readonly at: ListenerAddress;
   private readonly handlerOf: HandlerOf;
   private readonly clock: Clock;
+  private readonly timers: Timers;
 
-  constructor(at: ListenerAddress, handler: ConnectionHandler | HandlerOf, clock: Clock) {
+  /** @param timers of the detection */
+  constructor(at: ListenerAddress, handler: ConnectionHandler | HandlerOf, clock: Clock, timers: Timers = systemTimers) {
     this.at = at;
     this.handlerOf = typeof handler === 'function' ? handler : () => handler;
     this.clock = clock;
+    this.timers = timers;
     this.server = net.createServer(
       { pauseOnConnect: true, allowHalfOpen: true, noDelay: true, keepAlive: true, keepAliveInitialDelay: KEEPALIVE_MS },
       (socket) => this.accept(socket),
@@ -82,29 +97,45 @@ export class Listener {
   }
 
   private classify(stream: ByteStream, handler: ConnectionHandler): void {
-    if (handler.assumed() === 'tcp') {
+    const assumed = handler.assumed();
+    if (assumed === 'tcp') {
       handler.detected?.('assumed');
       handler.onProtocol(stream, 'tcp', Buffer.alloc(0));
       stream.start();
       return;
     }
-    let first: Buffer | null = null;
-    const settle = (protocol: Exclude<Detected, 'more'>, octets: Buffer, outcome: DetectionOutcome = protocol): void => {
-      clearTimeout(timer);
+    const waitMs = assumed === 'http2' ? HANDSHAKE_TIMEOUT_MS : DETECTION_MS;
+    const release = (outcome: DetectionOutcome): void => {
+      cancelSilence();
+      look.stop();
       stream.onClosed = () => {};
       stream.onEnd = () => {};
       handler.detected?.(outcome);
-      handler.onProtocol(stream, protocol, octets);
     };
-    // Silence means that the server speaks first, as MySQL and SMTP servers do: the octets are passed as TCP.
-    const timer = setTimeout(() => settle('tcp', first ?? Buffer.alloc(0), 'timeout'), HANDSHAKE_TIMEOUT_MS);
-    stream.onClosed = () => clearTimeout(timer);
-    stream.onEnd = () => settle('tcp', first ?? Buffer.alloc(0));
+    const look = new Look(this.timers, waitMs, {
+      found: (protocol, first) => {
+        release(protocol);
+        handler.onProtocol(stream, protocol, first);
+      },
+      refused: (reason) => {
+        release('refused');
+        if (handler.onRefused === undefined) stream.destroy();
+        else handler.onRefused(stream, reason);
+      },
+    });
+    // Silence means that the server may speak first, as MySQL and SMTP servers do.
+    const cancelSilence = this.timers.after(waitMs, () => {
+      release('timeout');
+      handler.onProtocol(stream, 'silent', Buffer.alloc(0));
+    });
+    stream.onClosed = () => {
+      cancelSilence();
+      look.stop();
+    };
+    stream.onEnd = () => look.end();
     stream.onBytes = (buf, length) => {
-      const octets = first === null ? buf.subarray(0, length) : Buffer.concat([first, buf.subarray(0, length)]);
-      const protocol = detect(octets);
-      if (protocol === 'more') first = Buffer.from(octets);
-      else settle(protocol, Buffer.from(octets));
+      cancelSilence();
+      look.take(buf, length);
     };
     stream.start();
   }

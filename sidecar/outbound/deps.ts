@@ -1,5 +1,6 @@
 // What the outbound side needs of the rest of the sidecar.
 import type { Logger } from '#core/program/log.ts';
+import type { Timers } from '#core/program/timers.ts';
 import type { ExchangeDeps, PortHandle } from '../forward/exchange-deps.ts';
 import type { DownstreamConnections } from '../http2/server.ts';
 import type { ClientCredentials } from '../link/dial.ts';
@@ -14,6 +15,8 @@ export interface OutboundDeps {
   readonly credentials: ClientCredentials;
   readonly connections: DownstreamConnections;
   readonly log: Logger;
+  /** Of waits for configuration and for what a silent connection is. */
+  readonly timers: Timers;
   /** Unix ms. */
   readonly wallClock: () => number;
   /** The handle of a Service port; the same for ever. */
@@ -39,4 +42,6 @@ export interface OutboundDeps {
 export interface CapturedOutboundDeps extends OutboundDeps {
   readonly addresses: AddressIndex;
   readonly directs: DirectPorts;
+  /** No pod can have this address; see outside.ts. */
+  isOutside(address: string): boolean;
 }

@@ -1,61 +1,105 @@
 // One connection of the application to an address that is no Service's: a pod, an endpoint of a headless Service, or
 // the world outside. Routes do not apply to it.
 import { DownstreamOwner } from '../forward/downstream.ts';
+import { NO_CONFIG } from '../forward/errors.ts';
+import type { PortHandle } from '../forward/exchange-deps.ts';
+import type { Connection } from '../http2/connection.ts';
 import { MAX_STREAMS_OWN_APP } from '../http2/limits.ts';
 import type { ByteStream } from '../link/byte-stream.ts';
-import type { ConnectionHandler, DetectionOutcome } from '../link/listener.ts';
+import type { ConnectionHandler, DetectionOutcome, Spoken } from '../link/listener.ts';
 import type { OriginalDestination } from '../link/original-dst.ts';
-import { readyWhen } from './config-wait.ts';
+import { refuseConnection } from '../tcp/refuse.ts';
+import { CONFIG_WAIT_MS, readyWhen } from './config-wait.ts';
 import type { CapturedOutboundDeps } from './deps.ts';
-import type { DirectPort } from './direct-ports.ts';
-import { joinTcp, passThrough } from './join-tcp.ts';
+import { type DirectPort, refOfAddress } from './direct-ports.ts';
+import { joinTcp, passThrough, refuseNotHttp2, type Undecided } from './join-tcp.ts';
 
 export class DirectHandler implements ConnectionHandler {
   private readonly deps: CapturedOutboundDeps;
   private readonly to: OriginalDestination;
-  /** null: the connection passes as it is. */
-  private direct: DirectPort | null = null;
+  /**
+   * 'passes': it goes on as it is, because no sidecar is there. 'unknown': whether one is there could not be found out,
+   * so that the connection is refused; in plaintext it might carry what was always encrypted.
+   */
+  private found: DirectPort | 'passes' | 'unknown';
   /** Called when another pod has got the address. */
   private gone: () => void = () => {};
 
   constructor(deps: CapturedOutboundDeps, to: OriginalDestination) {
     this.deps = deps;
     this.to = to;
+    this.found = deps.isOutside(to.address) ? 'passes' : 'unknown';
   }
 
   onAccept(stream: ByteStream, ready: () => void): void {
     const { deps, to } = this;
-    if (!deps.connected() && !deps.directs.knows(to.address)) return ready();
-    readyWhen(ready, (done) =>
+    // With the control plane away the world outside is not kept waiting for its answer.
+    if (this.found === 'passes' && !deps.connected() && !deps.directs.knows(to.address)) return ready();
+    readyWhen(deps.timers, ready, (done) =>
       deps.directs.find(to, deps.proxy.clock.nowMs, (direct) => {
-        this.direct = direct;
-        if (direct !== null) this.use(stream);
+        if (direct !== null) {
+          this.found = direct;
+          this.use(stream);
+        } else if (!this.isServiceByNow()) this.found = 'passes';
         done();
       }),
     );
   }
 
   assumed(): 'tcp' | null {
-    return this.direct === null || this.deps.isOpaque(this.to.port) ? 'tcp' : null;
+    const { found } = this;
+    if (found === 'unknown') return null;
+    return found === 'passes' || this.deps.isOpaque(this.to.port) ? 'tcp' : null;
   }
 
   detected(outcome: DetectionOutcome): void {
     this.deps.detected(outcome);
   }
 
-  onProtocol(stream: ByteStream, protocol: 'tls' | 'http2' | 'tcp', first: Buffer): void {
-    const { deps, direct, to } = this;
-    if (direct === null) return passThrough(deps, stream, first, to);
-    if (protocol === 'http2') {
-      const owner = new DownstreamOwner(deps.proxy, direct.handle, (_connection, reason) => deps.closed(reason));
-      const connection = deps.connections.serve(stream, first, owner, MAX_STREAMS_OWN_APP, Number.POSITIVE_INFINITY);
-      // Without us the connection would end with its pod: the client must look for another address, not fail on this
-      // one for ever.
-      this.gone = () => connection.drain(Number.POSITIVE_INFINITY);
-      return;
-    }
+  onProtocol(stream: ByteStream, protocol: Spoken, first: Buffer): void {
+    const { deps, found, to } = this;
+    if (found === 'passes') return passThrough(deps, stream, first, to);
+    if (found === 'unknown') return this.refuse(stream, protocol, first);
+    if (protocol === 'http2') return this.serve(stream, first, found);
     stream.pause();
-    joinTcp(deps, stream, first, { ...to, identity: direct.identity }, direct.ref, () => false);
+    const undecided: Undecided | null = protocol === 'silent' ? { http2: (octets) => this.serve(stream, octets, found) } : null;
+    joinTcp(deps, stream, first, { ...to, identity: found.identity }, found.ref, () => false, undecided);
+  }
+
+  onRefused(stream: ByteStream, reason: string): void {
+    refuseNotHttp2(this.deps, stream, refOfAddress(this.to), reason);
+  }
+
+  private serve(stream: ByteStream, first: Buffer, { handle }: DirectPort): void {
+    const connection = this.serveBy(stream, first, handle);
+    // Without us the connection would end with its pod: the client must look for another address, not fail on this one
+    // for ever.
+    this.gone = () => connection.drain(Number.POSITIVE_INFINITY);
+  }
+
+  private serveBy(stream: ByteStream, first: Buffer, handle: PortHandle): Connection {
+    const { deps } = this;
+    const owner = new DownstreamOwner(deps.proxy, handle, (_connection, reason) => deps.closed(reason));
+    return deps.connections.serve(stream, first, owner, MAX_STREAMS_OWN_APP, Number.POSITIVE_INFINITY);
+  }
+
+  /** Answers calls with the reason; other octets have no place for it. */
+  private refuse(stream: ByteStream, protocol: Spoken, first: Buffer): void {
+    const { deps, to } = this;
+    if (protocol !== 'http2') {
+      const reason = `whether there is a sidecar at ${to.address} was not known after ${CONFIG_WAIT_MS} ms`;
+      return refuseConnection(deps, deps.proxy, stream, refOfAddress(to), NO_CONFIG.label, reason);
+    }
+    const connection = this.serveBy(stream, first, { current: null });
+    // The client's next connection is served as it must be.
+    const stop = deps.directs.find(to, deps.proxy.clock.nowMs, () => connection.drain(Number.POSITIVE_INFINITY));
+    stream.socket.once('close', stop);
+  }
+
+  /** The index of Services may have come after the connection. */
+  private isServiceByNow(): boolean {
+    const { addresses } = this.deps;
+    return addresses.at(this.to.address)?.ports.includes(this.to.port) ?? false;
   }
 
   private use(stream: ByteStream): void {

@@ -15,6 +15,11 @@ export interface DirectPort {
   readonly identity: string;
 }
 
+/** Counters are by namespace, because pods come and go: their names would be series without end. @param namespace '': not known */
+export function refOfAddress({ address, port }: { readonly address: string; readonly port: number }, namespace = ''): ServicePortRef {
+  return { namespace, name: '(direct)', port, key: `${address}:${port}` };
+}
+
 export class DirectPorts {
   private readonly upstreams: Upstreams;
   private readonly pods: PodAddresses;
@@ -42,11 +47,7 @@ export class DirectPorts {
   /** @param then gets the port, or null: no sidecar is there, or it does not see this port. @returns stops waiting */
   find(to: { readonly address: string; readonly port: number }, nowMs: number, then: (port: DirectPort | null) => void): () => void {
     return this.pods.ask(to.address, nowMs, (answer) =>
-      then(
-        answer === null || answer.identity === '' || includesPort(answer.bypassed, to.port)
-          ? null
-          : this.portOf(to.address, to.port, answer),
-      ),
+      then(answer.identity === '' || includesPort(answer.bypassed, to.port) ? null : this.portOf(to.address, to.port, answer)),
     );
   }
 
@@ -64,8 +65,7 @@ export class DirectPorts {
     if (ports === undefined) this.ports.set(address, (ports = new Map()));
     let known = ports.get(port);
     if (known === undefined) {
-      // Counters are by namespace, because pods come and go: their names would be series without end.
-      const ref = { namespace: pod.slice(0, Math.max(pod.indexOf('/'), 0)), name: '(direct)', port, key: `${address}:${port}` };
+      const ref = refOfAddress({ address, port }, pod.slice(0, Math.max(pod.indexOf('/'), 0)));
       known = { ref, handle: { current: plainPort(ref) }, identity };
       ports.set(port, known);
       this.upstreams.update(ref, [{ $typeName: 'weft.v1.Endpoint', address, port, identity, pod, zone: '' }]);

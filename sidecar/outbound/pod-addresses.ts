@@ -4,16 +4,20 @@
 import type { PodAddress } from '#core/contract/gen/weft/v1/mesh_pb.ts';
 
 /**
- * More are not kept: idle ones go first, and where all are in use the newest is not asked about, so that connections to
- * it pass through.
+ * More are not kept: idle ones go first, and where all are in use the newest waits for room, as a connection waits for
+ * an answer.
  */
 export const MOST_ADDRESSES = 1000;
+/** So many answers of forgotten addresses are remembered, the newest: they hold while the control plane is away. */
+export const MOST_REMEMBERED_ADDRESSES = 1000;
 /** An address without connections is forgotten after this, in ms. */
 const IDLE_MS = 60_000;
 
+type Taker = (answer: PodAddress) => void;
+
 interface Entry {
   answer: PodAddress | null;
-  waiting: ((answer: PodAddress | null) => void)[];
+  waiting: Taker[];
   /** One for each connection to it; `gone` is called when another pod has the address. */
   users: Set<{ readonly gone: () => void }>;
   idleSinceMs: number;
@@ -24,10 +28,16 @@ export interface AddressQuestions {
   ask(address: string): void;
   /** Stops reporting these addresses. */
   drop(addresses: readonly string[]): void;
+  /** The control plane answers. */
+  connected(): boolean;
 }
 
 export class PodAddresses {
   private readonly entries = new Map<string, Entry>();
+  /** What was known of addresses when they were forgotten, the oldest first. */
+  private readonly remembered = new Map<string, PodAddress>();
+  /** Addresses that cannot be asked about yet, because there are too many. */
+  private readonly forRoom = new Set<{ readonly address: string; readonly then: Taker; stop: () => void }>();
   private readonly questions: AddressQuestions;
   private readonly changed: (address: string, answer: PodAddress | null) => void;
 
@@ -49,18 +59,19 @@ export class PodAddresses {
 
   /**
    * Asks about an address.
-   * @param then called with the answer, at once if it is there; null: this address is not asked about
+   * @param then called with the answer, at once if it is there. While the control plane is away, what was known of the
+   * address last is the answer
    * @returns stops waiting
    */
-  ask(address: string, nowMs: number, then: (answer: PodAddress | null) => void): () => void {
+  ask(address: string, nowMs: number, then: Taker): () => void {
     let entry = this.entries.get(address);
     if (entry === undefined) {
       if (this.entries.size >= MOST_ADDRESSES) this.forgetIdle(nowMs, 0);
-      if (this.entries.size >= MOST_ADDRESSES) {
-        then(null);
-        return () => {};
-      }
-      this.entries.set(address, (entry = { answer: null, waiting: [], users: new Set(), idleSinceMs: nowMs }));
+      if (this.entries.size >= MOST_ADDRESSES) return this.waitForRoom(address, then);
+      const last = this.remembered.get(address);
+      this.remembered.delete(address);
+      const answer = last === undefined || this.questions.connected() ? null : last;
+      this.entries.set(address, (entry = { answer, waiting: [], users: new Set(), idleSinceMs: nowMs }));
       this.questions.ask(address);
     }
     entry.idleSinceMs = nowMs;
@@ -89,6 +100,7 @@ export class PodAddresses {
     return (nowMs) => {
       entry.users.delete(user);
       entry.idleSinceMs = nowMs;
+      this.admit(nowMs);
     };
   }
 
@@ -108,6 +120,27 @@ export class PodAddresses {
   /** About once a second. */
   tick(nowMs: number): void {
     this.forgetIdle(nowMs, IDLE_MS);
+    this.admit(nowMs);
+  }
+
+  private waitForRoom(address: string, then: Taker): () => void {
+    const place = { address, then, stop: () => {} };
+    this.forRoom.add(place);
+    return () => {
+      this.forRoom.delete(place);
+      place.stop();
+    };
+  }
+
+  /** Asks about addresses that wait for room, as far as there is any. */
+  private admit(nowMs: number): void {
+    if (this.forRoom.size === 0) return;
+    if (this.entries.size >= MOST_ADDRESSES) this.forgetIdle(nowMs, 0);
+    for (const place of this.forRoom) {
+      if (this.entries.size >= MOST_ADDRESSES && !this.entries.has(place.address)) continue;
+      this.forRoom.delete(place);
+      place.stop = this.ask(place.address, nowMs, place.then);
+    }
   }
 
   private forgetIdle(nowMs: number, idleMs: number): void {
@@ -116,9 +149,17 @@ export class PodAddresses {
       if (entry.users.size > 0 || entry.waiting.length > 0 || nowMs - entry.idleSinceMs < idleMs) continue;
       this.entries.delete(address);
       dropped.push(address);
-      if (entry.answer !== null) this.changed(address, null);
+      if (entry.answer === null) continue;
+      this.remember(address, entry.answer);
+      this.changed(address, null);
     }
     if (dropped.length > 0) this.questions.drop(dropped);
+  }
+
+  private remember(address: string, answer: PodAddress): void {
+    this.remembered.set(address, answer);
+    if (this.remembered.size <= MOST_REMEMBERED_ADDRESSES) return;
+    for (const oldest of this.remembered.keys()) return void this.remembered.delete(oldest);
   }
 }
 

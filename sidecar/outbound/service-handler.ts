@@ -4,14 +4,15 @@ import type { EndpointState } from '../balance/endpoint-state.ts';
 import { DownstreamOwner } from '../forward/downstream.ts';
 import { NO_CONFIG, NO_ENDPOINTS } from '../forward/errors.ts';
 import type { PortHandle } from '../forward/exchange-deps.ts';
+import { HANDSHAKE_TIMEOUT_MS } from '../http/limits.ts';
 import { MAX_STREAMS_OWN_APP } from '../http2/limits.ts';
 import type { ByteStream } from '../link/byte-stream.ts';
-import type { ConnectionHandler, DetectionOutcome } from '../link/listener.ts';
+import type { ConnectionHandler, DetectionOutcome, Spoken } from '../link/listener.ts';
 import type { OriginalDestination } from '../link/original-dst.ts';
 import type { ServicePortRef } from '../route/records.ts';
 import { readyWhen } from './config-wait.ts';
 import type { OutboundDeps } from './deps.ts';
-import { joinTcp, passThrough } from './join-tcp.ts';
+import { joinTcp, passThrough, refuseNotHttp2, type Undecided } from './join-tcp.ts';
 
 /** Endpoints that a TCP connection is tried on. */
 const MAX_TCP_ATTEMPTS = 3;
@@ -21,6 +22,8 @@ export class ServiceHandler implements ConnectionHandler {
   private readonly ref: ServicePortRef;
   private readonly handle: PortHandle;
   private readonly original: OriginalDestination | null;
+  /** Why there is no configuration, where there is none. */
+  private missing = 'its configuration has not arrived';
 
   /** @param original where the connection goes if the Service's configuration cannot be had; null: nowhere */
   constructor(deps: OutboundDeps, ref: ServicePortRef, original: OriginalDestination | null) {
@@ -33,56 +36,81 @@ export class ServiceHandler implements ConnectionHandler {
   onAccept(_stream: ByteStream, ready: () => void): void {
     if (this.handle.current !== null) return ready();
     if (this.original !== null && !this.deps.connected()) return ready();
-    readyWhen(ready, (done) => {
-      this.deps.want(`${this.ref.namespace}/${this.ref.name}`).then(done, done);
+    readyWhen(this.deps.timers, ready, (done) => {
+      const answered = (presence: unknown): void => {
+        if (presence === 'unknown') this.missing = 'this sidecar asks about too many Services already';
+        done();
+      };
+      this.deps.want(`${this.ref.namespace}/${this.ref.name}`).then(answered, done);
       return () => {};
     });
   }
 
-  assumed(): 'tcp' | null {
+  assumed(): 'tcp' | 'http2' | null {
     const { current } = this.handle;
     if (current === null) return this.original === null ? null : 'tcp';
-    return current.protocol === Protocol.TCP || this.deps.isOpaque(this.ref.port) ? 'tcp' : null;
+    if (current.protocol === Protocol.TCP || this.deps.isOpaque(this.ref.port)) return 'tcp';
+    // Octets would pass the routes by.
+    return current.protocol === Protocol.HTTP2 || current.table !== null ? 'http2' : null;
   }
 
   detected(outcome: DetectionOutcome): void {
     this.deps.detected(outcome);
   }
 
-  onProtocol(stream: ByteStream, protocol: 'tls' | 'http2' | 'tcp', first: Buffer): void {
+  onProtocol(stream: ByteStream, protocol: Spoken, first: Buffer): void {
     const { deps, handle, original } = this;
-    if (protocol === 'http2') {
-      const owner = new DownstreamOwner(deps.proxy, handle, (_connection, reason) => deps.closed(reason));
-      deps.connections.serve(stream, first, owner, MAX_STREAMS_OWN_APP, Number.POSITIVE_INFINITY);
-    } else if (handle.current === null && original !== null) passThrough(deps, stream, first, original);
-    else this.passTcp(stream, first);
+    if (protocol === 'http2') this.serve(stream, first);
+    else if (handle.current === null && original !== null) passThrough(deps, stream, first, original);
+    else if (this.assumed() === 'http2') this.refuseOctets(stream, protocol, first);
+    else this.passTcp(stream, first, protocol === 'silent' ? { http2: (octets) => this.serve(stream, octets) } : null);
+  }
+
+  onRefused(stream: ByteStream, reason: string): void {
+    refuseNotHttp2(this.deps, stream, this.ref, reason);
+  }
+
+  private serve(stream: ByteStream, first: Buffer): void {
+    const { deps, handle } = this;
+    const owner = new DownstreamOwner(deps.proxy, handle, (_connection, reason) => deps.closed(reason));
+    deps.connections.serve(stream, first, owner, MAX_STREAMS_OWN_APP, Number.POSITIVE_INFINITY);
+  }
+
+  /** The port is HTTP/2, declared or by its routes: other octets would pass these by. */
+  private refuseOctets(stream: ByteStream, protocol: Exclude<Spoken, 'http2'>, first: Buffer): void {
+    // To connect and end is what health checks do. Nothing was asked, so nothing is refused.
+    if (protocol === 'tcp' && first.length === 0) return stream.destroy();
+    const sent = protocol === 'silent' ? `nothing was sent within ${HANDSHAKE_TIMEOUT_MS} ms` : 'the first octets are not its preface';
+    refuseNotHttp2(this.deps, stream, this.ref, `the port is HTTP/2, and ${sent}`);
   }
 
   /**
    * Passes octets to one of the Service's own endpoints, because routes of gRPC and HTTP do not apply to them.
+   * @param undecided see joinTcp()
    * @param tried endpoints that could not be connected to: nothing was sent, so another may be tried
    */
-  private passTcp(stream: ByteStream, first: Buffer, tried: readonly EndpointState[] = []): void {
+  private passTcp(stream: ByteStream, first: Buffer, undecided: Undecided | null, tried: readonly EndpointState[] = []): void {
     const { proxy, log, tcp } = this.deps;
     stream.pause();
     const backend = this.handle.current?.fallback.backends[0];
     const set = backend === undefined ? null : proxy.upstreams.get(backend.ref).set;
     const endpoint = set?.pickOther(tried, proxy.random, proxy.clock.nowMs) ?? null;
     if (set === null || endpoint === null) {
-      const [{ label }, reason] = set === null ? [NO_CONFIG, 'its configuration has not arrived'] : [NO_ENDPOINTS, 'no ready endpoints'];
+      const [{ label }, reason] = set === null ? [NO_CONFIG, this.missing] : [NO_ENDPOINTS, 'no ready endpoints'];
       proxy.stats.proxyError(label);
       log.debug('TCP connection refused', { service: this.ref.key, reason });
       tcp.failed({ origin: proxy.origin, service: this.ref, endpoint: null }, label, reason);
       return stream.destroy();
     }
     set.onStart(endpoint);
-    joinTcp(this.deps, stream, first, endpoint, this.ref, (failed) => {
+    const done = (failed: boolean): boolean => {
       if (failed) set.onConnectFailure(endpoint, proxy.clock.nowMs, proxy.random);
       set.onCancel(endpoint);
       const all = [...tried, endpoint];
       const again = failed && all.length < MAX_TCP_ATTEMPTS && set.endpoints.some((other) => !all.includes(other));
-      if (again) this.passTcp(stream, first, all);
+      if (again) this.passTcp(stream, first, undecided, all);
       return again;
-    });
+    };
+    joinTcp(this.deps, stream, first, endpoint, this.ref, done, undecided);
   }
 }

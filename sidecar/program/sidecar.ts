@@ -4,6 +4,7 @@
 import { MtlsMode, type Workload } from '#core/contract/gen/weft/v1/mesh_pb.ts';
 import { includesPort, type PortRange } from '#core/contract/port-ranges.ts';
 import type { Logger } from '#core/program/log.ts';
+import { systemTimers } from '#core/program/timers.ts';
 import type { ResourceTakers } from '../control/resources.ts';
 import type { CallOrigin } from '../forward/outcome.ts';
 import { type Clock, newClock } from '../http/clock.ts';
@@ -19,6 +20,7 @@ import type { TelemetryInForce } from '../observe/reports/telemetry-in-force.ts'
 import type { CapturedOutboundDeps } from '../outbound/deps.ts';
 import { DirectPorts } from '../outbound/direct-ports.ts';
 import { capturedOutbound, Outbound } from '../outbound/outbound.ts';
+import { isOutside } from '../outbound/outside.ts';
 import type { AddressQuestions } from '../outbound/pod-addresses.ts';
 import { Services } from '../outbound/services.ts';
 import { CapturedPorts, type CapturedPortsSettings } from '../pod/capture/ports.ts';
@@ -36,8 +38,6 @@ export interface ConfigQuestions extends AddressQuestions {
    * Asks for a Service, "<namespace>/<name>"; resolves when its configuration is in force or it is known not to exist.
    */
   want(service: string): Promise<unknown>;
-  /** The control plane answers. */
-  connected(): boolean;
 }
 
 export interface SidecarDeps {
@@ -102,6 +102,8 @@ export class Sidecar {
       credentials,
       connections: this.connections,
       wallClock,
+      log,
+      timers: systemTimers,
       tcp: newTcpObserver(metrics, telemetry, now),
       isOpaque: (port: number): boolean => includesPort(deps.opaquePorts, port),
       detected: (outcome: DetectionOutcome) => metrics.detections.add({ direction, outcome }),
@@ -109,7 +111,6 @@ export class Sidecar {
     });
     const outboundDeps: CapturedOutboundDeps = {
       ...sideOf('outbound'),
-      log,
       proxy: this.forwarding.outbound,
       port: (ref) => this.services.port(ref),
       want: (service) => questions.want(service),
@@ -117,6 +118,7 @@ export class Sidecar {
       hairpin,
       addresses: this.services.addresses,
       directs: this.directs,
+      isOutside: (address) => isOutside(address, capture?.podIps ?? []),
     };
     this.outbound = new Outbound(outboundDeps);
     this.inbound = new Inbound({

@@ -15,6 +15,7 @@ describe('octets that are not HTTP/2', () => {
         { name: 'server', serves: true },
         { name: 'leaving', serves: true },
       ],
+      declared: false,
       services: { echo: ['server'], gone: ['leaving'], mixed: ['server', 'leaving'] },
     });
     app = net.createServer({ allowHalfOpen: true }, (socket) => {

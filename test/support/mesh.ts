@@ -62,6 +62,8 @@ export interface MeshOptions {
   readonly routes?: readonly KubeObject[];
   /** Ports of every Service, all with the applications' port behind them. Default PORT alone. */
   readonly ports?: readonly number[];
+  /** Whether they say that they are HTTP/2. Default true. */
+  readonly declared?: boolean;
   readonly leafLifetimeMs?: number;
   /** WEFT_OPAQUE_PORTS of every sidecar. Default: none. */
   readonly opaquePorts?: string;
@@ -339,10 +341,10 @@ export class TestMesh {
     for (const [service, pods] of this.members) {
       const [namespace, name] = splitName(service);
       const ports = (this.options.ports ?? [PORT]).map((port) => ({
-        name: `grpc-${port}`,
+        name: this.options.declared === false ? `port-${port}` : `grpc-${port}`,
         port,
         targetPort: PORT,
-        appProtocol: 'kubernetes.io/h2c',
+        ...(this.options.declared === false ? {} : { appProtocol: 'kubernetes.io/h2c' }),
       }));
       objects.push({
         apiVersion: 'v1',

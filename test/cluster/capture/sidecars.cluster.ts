@@ -269,11 +269,12 @@ describe('sidecars in network namespaces', function () {
     expect(await server.ask({ call: `${ECHO}:8080` })).to.equal(`server ${IDENTITY('server')}`);
   });
 
-  it('with the control plane away what is known goes on, and unknown addresses are reached as they are', async () => {
+  it('with the control plane away what is known goes on, and what may be a pod is not called in plaintext', async () => {
     await controlPlane.ask({ stop: true });
     expect(await caller.ask({ call: `${ECHO}:8080` })).to.equal(`server ${IDENTITY('caller')}`);
     expect(await caller.ask({ call: `${IP.server}:8080` })).to.equal(`server ${IDENTITY('caller')}`);
-    expect(await caller.ask({ call: '10.78.1.1:8080' })).to.equal('outside');
+    expect(await caller.ask({ call: `${WORLD}:8080` })).to.equal('outside');
+    expect(await caller.ask({ call: '10.78.1.1:8080' })).to.contain('no_config');
     await controlPlane.ask({});
   });
 });

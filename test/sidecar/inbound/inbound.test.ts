@@ -2,6 +2,8 @@
 import net from 'node:net';
 import { expect } from 'chai';
 import { MtlsMode } from '#core/contract/gen/weft/v1/mesh_pb.ts';
+import { silentLogger } from '#core/program/log.ts';
+import { systemTimers } from '#core/program/timers.ts';
 import { HTTP2_PREFACE } from '#sidecar/http/preface.ts';
 import { DownstreamConnections } from '#sidecar/http2/server.ts';
 import { Inbound, MOST_IDLE_PORTS } from '#sidecar/inbound/inbound.ts';
@@ -26,6 +28,8 @@ describe('Inbound', () => {
       credentials: { tlsServerContext: () => null, tlsClientContext: () => null, trustDomain: () => 'cluster.local' },
       connections,
       wallClock: Date.now,
+      log: silentLogger,
+      timers: systemTimers,
       workload: () => ({ namespace: 'shop', name: 'payment' }),
       mtls: () => mtls,
       tlsRefused: () => {},

@@ -4,12 +4,13 @@ import { expect } from 'chai';
 import fc from 'fast-check';
 import { ALPN_HTTP2 } from '#core/contract/names.ts';
 import { newClock } from '#sidecar/http/clock.ts';
-import { HANDSHAKE_TIMEOUT_MS } from '#sidecar/http/limits.ts';
+import { DETECTION_MS, HANDSHAKE_TIMEOUT_MS } from '#sidecar/http/limits.ts';
 import { HTTP2_PREFACE } from '#sidecar/http/preface.ts';
 import type { ByteStream } from '#sidecar/link/byte-stream.ts';
-import { detect } from '#sidecar/link/detect.ts';
+import { detect, detectServer } from '#sidecar/link/detect.ts';
 import { Listener } from '#sidecar/link/listener.ts';
 import { clientHello } from '../../support/client-hello.ts';
+import { ManualTimers } from '../../support/manual-timers.ts';
 import { TestProxy } from '../../support/proxy.ts';
 import { RawPeer, RawServer, settings } from '../../support/raw-peer.ts';
 import { until } from '../../support/until.ts';
@@ -31,7 +32,10 @@ describe('detect', () => {
       ['P', 'more'],
       ['POST / HTTP/1.1', 'tcp'],
       ['PRI * HTTP/2.0\r\n\r\nSM\r\n\r', 'more'],
-      ['PRI * HTTP/2.0\r\n\r\nXX\r\n\r\n', 'tcp'],
+      ['PRINT', 'tcp'],
+      ['PRI * HTTP/2.0\n\nSM\r\n\r\n', 'malformed'],
+      ['PRI  ', 'malformed'],
+      ['PRI * HTTP/2.0\r\n\r\nXX\r\n\r\n', 'malformed'],
       ['EHLO there', 'tcp'],
       [Buffer.from([0]), 'tcp'],
     ];
@@ -44,6 +48,7 @@ describe('detect', () => {
         fc.oneof(
           fc.uint8Array({ minLength: 1, maxLength: 30 }),
           fc.nat(24).map((n) => HTTP2_PREFACE.subarray(0, n + 1)),
+          fc.tuple(fc.nat(23), fc.nat(255)).map(([at, octet]) => HTTP2_PREFACE.map((each, i) => (i === at ? octet : each))),
         ),
         (array) => {
           const octets = Buffer.from(array);
@@ -58,23 +63,49 @@ describe('detect', () => {
   });
 });
 
+describe('detectServer', () => {
+  it('knows the preface of an HTTP/2 server by its frame header, however it is cut', () => {
+    const cases: [Buffer | string, string][] = [
+      [settings(), 'http2'],
+      [settings(3, 100), 'http2'],
+      [settings().subarray(0, 8), 'more'],
+      [Buffer.from([0]), 'more'],
+      ['220 mail ESMTP', 'other'],
+      // A packet of MySQL: its length, its number, its version.
+      [Buffer.from([0x4a, 0, 0, 0, 0x0a]), 'other'],
+      [Buffer.from([0, 0, 6, 0, 0]), 'other'],
+      [Buffer.from([0, 0, 5, 4, 0]), 'other'],
+      [Buffer.from([0, 0, 0, 4, 0, 0, 0, 0, 1]), 'other'],
+    ];
+    for (const [octets, wanted] of cases) expect(detectServer(Buffer.from(octets as string)), String(octets)).equal(wanted);
+  });
+});
+
 describe('Listener', () => {
+  let timers: ManualTimers;
+  const refusals: string[] = [];
   let listener: Listener;
   const sockets: net.Socket[] = [];
   let seen: { protocol: string; first: string; stream: ByteStream }[];
   let later: string;
   const outcomes: string[] = [];
 
-  async function listen(assumed: 'tcp' | null, hold?: (ready: () => void) => void): Promise<void> {
+  async function listen(assumed: 'tcp' | 'http2' | null, hold?: (ready: () => void) => void): Promise<void> {
     seen = [];
     later = '';
     outcomes.length = 0;
+    refusals.length = 0;
+    timers = new ManualTimers();
     listener = new Listener(
       { address: '127.0.0.1', port: 0 },
       {
         onAccept: (_stream, ready) => (hold === undefined ? ready() : hold(ready)),
         assumed: () => assumed,
         detected: (outcome) => outcomes.push(outcome),
+        onRefused: (stream, reason) => {
+          refusals.push(reason);
+          stream.destroy();
+        },
         onProtocol: (stream, protocol, first) => {
           seen.push({ protocol, first: first.toString('latin1'), stream });
           // As the proxies of TCP do: nothing is read until the other side is there.
@@ -88,6 +119,7 @@ describe('Listener', () => {
         },
       },
       newClock(() => performance.now()),
+      timers,
     );
     await listener.listen();
   }
@@ -139,16 +171,100 @@ describe('Listener', () => {
     expect(outcomes).deep.equal(['assumed']);
   });
 
-  it('hands on a peer that sends nothing and ends, ended', async () => {
+  it('hands on a peer that sends nothing, or no preface, and ends, ended', async () => {
     await listen(null);
-    for (const text of ['', 'PRI']) {
+    const halfHello = HELLO.toString('latin1', 0, 40);
+    for (const text of ['', halfHello]) {
       seen.length = 0;
-      const socket = await connect(...(text === '' ? [] : [text]));
+      const socket = await connect(...(text === '' ? [] : [Buffer.from(text, 'latin1')]));
       socket.end();
       await until(() => seen.length === 1, 'it is classified');
       expect([seen[0].protocol, seen[0].first]).deep.equal(['tcp', text]);
       expect(seen[0].stream.ended).equal(true);
     }
+  });
+
+  const hasTimer = (timerMs: number) => until(() => timers.nextInMs() === timerMs, `a timer of ${timerMs} ms`);
+
+  it('hands on silence as silence when the time of detection is over', async () => {
+    await listen(null);
+    await connect();
+    await hasTimer(DETECTION_MS);
+    timers.advance(DETECTION_MS - 1);
+    expect(seen).length(0);
+    timers.advance(1);
+    expect([seen[0].protocol, seen[0].first]).deep.equal(['silent', '']);
+    expect(outcomes).deep.equal(['timeout']);
+  });
+
+  it('has more patience where only HTTP/2 is served', async () => {
+    await listen('http2');
+    await connect();
+    await hasTimer(HANDSHAKE_TIMEOUT_MS);
+    timers.advance(HANDSHAKE_TIMEOUT_MS - 1);
+    expect(seen).length(0);
+    await connect(HTTP2_PREFACE.subarray(0, 3), HTTP2_PREFACE.subarray(3));
+    await until(() => seen.length === 1, 'it is classified');
+    expect(seen[0].protocol).equal('http2');
+  });
+
+  for (const [assumed, waitMs] of [
+    [null, DETECTION_MS],
+    ['http2', HANDSHAKE_TIMEOUT_MS],
+  ] as const) {
+    describe(assumed === null ? 'where nothing is declared' : 'where HTTP/2 is declared', () => {
+      for (let length = 1; length < HTTP2_PREFACE.length; length++) {
+        it(`refuses the first ${length} octets of the HTTP/2 preface, ended or late`, async () => {
+          await listen(assumed);
+          const beginning = HTTP2_PREFACE.subarray(0, length);
+          const ended = await connect(beginning);
+          ended.end();
+          await until(() => refusals.length === 1, 'the one that ended is refused');
+          const late = await connect();
+          await hasTimer(waitMs);
+          timers.advance(1);
+          late.write(beginning);
+          await hasTimer(waitMs);
+          timers.advance(waitMs);
+          await until(() => refusals.length === 2, 'the late one is refused');
+          expect(refusals).deep.equal([
+            'the connection ended within the HTTP/2 preface',
+            `the HTTP/2 preface was not complete within ${waitMs} ms`,
+          ]);
+          expect(seen).length(0);
+          expect(outcomes).deep.equal(['refused', 'refused']);
+        });
+      }
+
+      it('refuses a preface that comes octet by octet and is late', async () => {
+        await listen(assumed);
+        const socket = await connect('P');
+        for (let i = 0; i < 20 && refusals.length === 0; i++) {
+          socket.write(HTTP2_PREFACE.subarray(i + 1, i + 2));
+          // Well apart, so that each octet is read before time passes.
+          await new Promise((resolve) => setTimeout(resolve, 2));
+          timers.advance(waitMs / 10);
+        }
+        await until(() => refusals.length === 1, 'it is refused');
+        expect(seen).length(0);
+      });
+
+      it('refuses a malformed preface at once', async () => {
+        await listen(assumed);
+        await connect('PRI * HTTP/2.0\n\nSM\r\n\r\n');
+        await until(() => refusals.length === 1, 'it is refused');
+        expect(refusals).deep.equal(['malformed HTTP/2 preface']);
+        expect(seen).length(0);
+      });
+    });
+  }
+
+  it('gives a ClientHello the time of a handshake, and hands it on as TCP when it is not complete then', async () => {
+    await listen(null);
+    await connect(HELLO.subarray(0, 40));
+    await hasTimer(HANDSHAKE_TIMEOUT_MS);
+    timers.advance(HANDSHAKE_TIMEOUT_MS);
+    expect([seen[0].protocol, seen[0].first.length]).deep.equal(['tcp', 40]);
   });
 
   it('waits with everything until ready() says that the configuration is there', async () => {

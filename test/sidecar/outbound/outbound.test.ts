@@ -3,17 +3,20 @@
 import net from 'node:net';
 import { create } from '@bufbuild/protobuf';
 import { expect } from 'chai';
-import { OutboundListenerSchema, PodAddressSchema } from '#core/contract/gen/weft/v1/mesh_pb.ts';
+import { OutboundListenerSchema, PodAddressSchema, ServiceAddressSchema } from '#core/contract/gen/weft/v1/mesh_pb.ts';
 import { silentLogger } from '#core/program/log.ts';
+import { systemTimers } from '#core/program/timers.ts';
 import { HTTP2_PREFACE } from '#sidecar/http/preface.ts';
 import { DownstreamConnections } from '#sidecar/http2/server.ts';
 import { Listener } from '#sidecar/link/listener.ts';
 import { AddressIndex } from '#sidecar/outbound/address-index.ts';
+import { CONFIG_WAIT_MS } from '#sidecar/outbound/config-wait.ts';
 import { DirectPorts } from '#sidecar/outbound/direct-ports.ts';
 import { capturedOutbound, Outbound } from '#sidecar/outbound/outbound.ts';
 import { freePorts } from '../../support/free-port.ts';
+import { ManualTimers } from '../../support/manual-timers.ts';
 import { backend, portOf, rule, TestProxy } from '../../support/proxy.ts';
-import { settings } from '../../support/raw-peer.ts';
+import { headerOf, headers, RawPeer, request, settings } from '../../support/raw-peer.ts';
 import { until } from '../../support/until.ts';
 
 const ADDRESS = '127.0.0.1';
@@ -21,6 +24,11 @@ const ADDRESS = '127.0.0.1';
 const LATER_MS = 1e9;
 
 describe('captured connections to a pod', () => {
+  let timers: ManualTimers;
+  let outside: string;
+  let isConnected: boolean;
+  let failures: unknown[];
+  let addresses: AddressIndex;
   let surroundings: TestProxy;
   let connections: DownstreamConnections;
   let directs: DirectPorts;
@@ -33,29 +41,39 @@ describe('captured connections to a pod', () => {
   const isAt = (identity: string): void => directs.take(create(PodAddressSchema, { address: ADDRESS, identity, pod: 'shop/a' }));
 
   beforeEach(async () => {
+    timers = new ManualTimers();
+    outside = '';
+    isConnected = true;
+    failures = [];
+    addresses = new AddressIndex();
     surroundings = await TestProxy.start({ endpoints: [] });
     const { clock, proxy } = surroundings;
     const server = net.createServer((socket) => socket.on('error', () => {}).end('plain'));
     await new Promise<void>((resolve) => server.listen(0, ADDRESS, resolve));
     app = { server, port: (server.address() as net.AddressInfo).port };
     connections = new DownstreamConnections(clock, Date.now);
-    directs = new DirectPorts(proxy.upstreams, { ask: () => {}, drop: () => {} });
+    directs = new DirectPorts(proxy.upstreams, { ask: () => {}, drop: () => {}, connected: () => isConnected });
     const context = {
       proxy,
       credentials: { tlsClientContext: () => null, trustDomain: () => 'cluster.local' },
       connections,
       log: silentLogger,
+      timers,
       wallClock: Date.now,
       port: () => ({ current: null }),
       want: async () => {},
-      tcp: { opened: () => () => {}, failed: () => {} },
+      tcp: {
+        opened: () => () => {},
+        failed: ({ service }: { service: { key: string } }, error: string) => failures.push([service.key, error]),
+      },
       detected: () => {},
       closed: () => {},
-      connected: () => true,
+      connected: () => isConnected,
       isOpaque: () => false,
       hairpin: () => undefined,
-      addresses: new AddressIndex(),
+      addresses,
       directs,
+      isOutside: (address: string) => address === outside,
     };
     listener = new Listener(
       { address: '127.0.0.1', port: 0 },
@@ -63,14 +81,20 @@ describe('captured connections to a pod', () => {
       clock,
     );
     await listener.listen();
+    connect();
+    await until(() => directs.addresses().length === 1, 'the address is asked about');
+  });
+
+  function connect(): void {
+    client?.destroy();
     heard = Buffer.alloc(0);
     closed = false;
     client = net.connect({ host: '127.0.0.1', port: listener.port });
     client.on('error', () => {});
     client.on('data', (octets) => (heard = Buffer.concat([heard, octets])));
-    client.on('close', () => (closed = true));
-    await until(() => directs.addresses().length === 1, 'the address is asked about');
-  });
+    const mine = client;
+    client.on('close', () => (closed ||= client === mine));
+  }
   afterEach(() => {
     client.destroy();
     listener.close();
@@ -118,6 +142,76 @@ describe('captured connections to a pod', () => {
     directs.tick(LATER_MS);
     expect(directs.addresses()).to.deep.equal([]);
   });
+
+  describe('where it is not known whether a sidecar is there', () => {
+    async function connectAndWait(): Promise<void> {
+      timers.advance(CONFIG_WAIT_MS);
+      connect();
+      await until(() => timers.nextInMs() === CONFIG_WAIT_MS, 'the new connection waits');
+    }
+
+    it('are reset after the wait, counted and reported, and never go on in plaintext', async () => {
+      client.write('GET / HTTP/1.1\r\n\r\n');
+      timers.advance(CONFIG_WAIT_MS);
+      await until(() => closed, 'the connection is closed');
+      expect(heard.length).to.equal(0);
+      expect(failures).to.deep.equal([[`${ADDRESS}:${app.port}`, 'no_config']]);
+      expect(surroundings.count).to.deep.equal({ no_config: 1 });
+    });
+
+    it('get UNAVAILABLE on HTTP/2 with the reason, and GOAWAY when it is known', async () => {
+      timers.advance(CONFIG_WAIT_MS);
+      const peer = new RawPeer(client, false);
+      peer.write(HTTP2_PREFACE, settings(), headers(1, request('/a.B/C'), true));
+      const end = await peer.end(1);
+      expect(headerOf(end.headers, 'grpc-status')).to.equal('14');
+      expect(headerOf(end.headers, 'grpc-message')).to.contain('no_config').and.contain('has not arrived');
+      isAt('');
+      await until(() => heard.includes(Buffer.from([7, 0, 0, 0, 0, 0])), 'GOAWAY');
+    });
+
+    it('wait in the same way while the control plane is away', async () => {
+      isConnected = false;
+      await connectAndWait();
+      client.write('x');
+      timers.advance(CONFIG_WAIT_MS);
+      await until(() => closed, 'the connection is closed');
+      expect(heard.length).to.equal(0);
+    });
+
+    it('go on by what was known last while the control plane is away', async () => {
+      isAt('');
+      await until(() => closed, 'the server has answered and closed');
+      await until(() => {
+        directs.tick(LATER_MS);
+        return directs.addresses().length === 0;
+      }, 'the address is forgotten');
+      isConnected = false;
+      connect();
+      await until(() => closed, 'the connection is closed');
+      expect(`${heard}`).to.equal('plain');
+    });
+
+    it('go on to an address that no pod can have, at once while the control plane is away', async () => {
+      outside = ADDRESS;
+      await connectAndWait();
+      timers.advance(CONFIG_WAIT_MS);
+      await until(() => closed, 'the connection is closed');
+      expect(`${heard}`).to.equal('plain');
+      isConnected = false;
+      connect();
+      await until(() => closed, 'the connection is closed');
+      expect(`${heard}`).to.equal('plain');
+    });
+
+    it('do not pass when the address turns out to be a Service, whose entry in the index came later', async () => {
+      addresses.take(create(ServiceAddressSchema, { namespace: 'shop', name: 'late', addresses: [ADDRESS], ports: [app.port] }));
+      isAt('');
+      client.write('x');
+      await until(() => closed, 'the connection is closed');
+      expect(heard.length).to.equal(0);
+    });
+  });
 });
 
 describe('a TCP connection to a Service', () => {
@@ -145,6 +239,7 @@ describe('a TCP connection to a Service', () => {
         credentials: { tlsClientContext: () => null, trustDomain: () => 'cluster.local' },
         connections: new DownstreamConnections(clock, Date.now),
         log: silentLogger,
+        timers: systemTimers,
         wallClock: Date.now,
         port: () => ({ current }),
         want: async () => {},

@@ -2,7 +2,7 @@
 import { create } from '@bufbuild/protobuf';
 import { expect } from 'chai';
 import { type PodAddress, PodAddressSchema } from '#core/contract/gen/weft/v1/mesh_pb.ts';
-import { MOST_ADDRESSES, PodAddresses } from '#sidecar/outbound/pod-addresses.ts';
+import { MOST_ADDRESSES, MOST_REMEMBERED_ADDRESSES, PodAddresses } from '#sidecar/outbound/pod-addresses.ts';
 
 const POD = (address: string, identity: string) => create(PodAddressSchema, { address, identity, pod: 'shop/a' });
 
@@ -10,11 +10,12 @@ function setup() {
   const asked: string[] = [];
   const dropped: string[] = [];
   const changes: [string, string | null][] = [];
+  const answers = { connected: true };
   const pods = new PodAddresses(
-    { ask: (address) => asked.push(address), drop: (addresses) => dropped.push(...addresses) },
+    { ask: (address) => asked.push(address), drop: (addresses) => dropped.push(...addresses), connected: () => answers.connected },
     (address, answer) => changes.push([address, answer?.identity ?? null]),
   );
-  return { asked, dropped, changes, pods };
+  return { asked, dropped, changes, pods, answers };
 }
 
 describe('PodAddresses', () => {
@@ -87,15 +88,58 @@ describe('PodAddresses', () => {
     expect(pods.all()).to.deep.equal(['waiting']);
   });
 
-  it('has a bound: idle ones make room, and where all are busy the newest passes unasked', () => {
+  it('has a bound: idle ones make room, and where all are busy the newest waits until one is idle', () => {
     const { pods, asked } = setup();
     for (let i = 0; i < MOST_ADDRESSES; i++) pods.ask(`10.0.0.${i}`, 0, () => {});
-    let answer: PodAddress | null | undefined;
-    pods.ask('too many', 1, (of) => (answer = of));
-    expect(answer).to.equal(null);
+    const answers: string[] = [];
+    pods.ask('one too many', 1, ({ identity }) => answers.push(identity));
+    const stop = pods.ask('given up', 1, () => answers.push('given up'));
+    const done = Array.from({ length: MOST_ADDRESSES }, (_, i) => pods.use(`10.0.0.${i}`, () => {}));
     for (let i = 0; i < MOST_ADDRESSES; i++) pods.take(POD(`10.0.0.${i}`, 'x'));
-    pods.ask('room again', 2, () => {});
-    expect(asked.at(-1)).to.equal('room again');
-    expect(pods.all()).to.deep.equal(['room again']);
+    pods.tick(2);
+    expect(asked).to.have.length(MOST_ADDRESSES);
+    stop();
+    for (const end of done.splice(1)) end(3);
+    expect(asked.slice(MOST_ADDRESSES)).to.deep.equal(['one too many']);
+    pods.take(POD('one too many', 'y'));
+    expect(answers).to.deep.equal(['y']);
+    expect(pods.all()).to.have.length(MOST_ADDRESSES);
+  });
+
+  it('remembers of a forgotten address what was known, and answers with it while the control plane is away', () => {
+    const { pods, answers, asked } = setup();
+    const seen: string[] = [];
+    const ask = (address: string): unknown => pods.ask(address, 200_000, ({ identity }) => seen.push(identity));
+    for (const [address, identity] of [
+      ['10.0.0.1', 'spiffe://a'],
+      ['10.0.0.2', ''],
+      ['10.0.0.3', 'spiffe://c'],
+    ]) {
+      pods.ask(address, 0, () => {});
+      pods.take(POD(address, identity));
+    }
+    pods.tick(120_000);
+    expect(pods.all()).to.deep.equal([]);
+    ask('10.0.0.3');
+    expect(seen, 'the control plane is asked while it is there').to.deep.equal([]);
+    answers.connected = false;
+    for (const address of ['10.0.0.1', '10.0.0.2', '10.0.0.4']) ask(address);
+    expect(seen).to.deep.equal(['spiffe://a', '']);
+    expect(asked.slice(3), 'and asked again when it is back').to.deep.equal(['10.0.0.3', '10.0.0.1', '10.0.0.2', '10.0.0.4']);
+    pods.take(POD('10.0.0.4', 'spiffe://d'));
+    expect(seen.at(-1)).to.equal('spiffe://d');
+  });
+
+  it('remembers few', () => {
+    const { pods, answers } = setup();
+    for (let i = 0; i <= MOST_REMEMBERED_ADDRESSES; i++) {
+      pods.ask(`10.0.0.${i}`, 0, () => {});
+      pods.take(POD(`10.0.0.${i}`, 'x'));
+      pods.tick(60_000);
+    }
+    answers.connected = false;
+    const known: number[] = [];
+    for (const i of [0, 1, MOST_REMEMBERED_ADDRESSES]) pods.ask(`10.0.0.${i}`, 60_000, () => known.push(i));
+    expect(known).to.deep.equal([1, MOST_REMEMBERED_ADDRESSES]);
   });
 });
