@@ -73,9 +73,9 @@ export class Connection implements MessageConnection, ConnectionLife {
     this.lastReadMs = clock.nowMs;
     const flood = new FloodGuard(clock.nowMs);
     this.flood = flood;
-    const output = new Output(transport, () => this.streams.sender.resume());
+    const output = new Output(transport, () => this.outputDrained());
     this.output = output;
-    this.streams = new Streams({ output, flood, clock, onLeft: this });
+    this.streams = new Streams({ output, flood, clock, client: options.client, onLeft: this });
     this.receiver = new Receiver({ ...options, life: this, streams: this.streams, output, flood, clock });
     this.reader = new FrameReader(this.receiver);
     if (this.client) {
@@ -98,6 +98,12 @@ export class Connection implements MessageConnection, ConnectionLife {
     this.reader.push(buf, start, end);
   }
 
+  /** The kernel took what was written. */
+  private outputDrained(): void {
+    this.streams.sender.resume();
+    this.hasRoom();
+  }
+
   /** The socket ended or broke. */
   transportClosed(reason: string): void {
     this.finish(this.closeReason || reason, CANCEL);
@@ -118,7 +124,7 @@ export class Connection implements MessageConnection, ConnectionLife {
   }
 
   get canOpen(): boolean {
-    return this.ready && !this.draining && !this.closed && this.endingSinceMs === 0 && this.streams.haveRoom;
+    return this.ready && !this.draining && !this.stopped && this.streams.haveRoom && !this.output.full && !this.streams.sender.clogged;
   }
 
   open(handler: StreamHandler, source: HeaderSource, varying: readonly Field[], endStream: boolean): Stream {
@@ -134,6 +140,10 @@ export class Connection implements MessageConnection, ConnectionLife {
   streamLeft(): void {
     if (this.draining && this.streams.size === 0) this.closeWhenIdle();
     else if (this.client) this.owner.onCapacity(this);
+  }
+
+  hasRoom(): void {
+    if (this.client) this.owner.onCapacity(this);
   }
 
   // === The connection's life

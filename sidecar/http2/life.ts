@@ -16,6 +16,8 @@ export interface ConnectionLife {
   streamError(id: number, code: number, reason: string): void;
   /** The peer's SETTINGS were applied. */
   settled(): void;
+  /** The peer takes octets again on a connection that was clogged. */
+  hasRoom(): void;
   /** A PING of ours came back: eight octets from buf[start]. */
   pingAcked(buf: Buffer, start: number): void;
   goawayReceived(lastId: number, code: number): void;

@@ -30,6 +30,15 @@ export const INITIAL_STREAM_WINDOW = 65_535;
 export const CONNECTION_WINDOW = 1024 * 1024;
 
 /**
+ * So many octets of an endpoint's window for a whole connection are kept for small calls, whose request is no larger
+ * than SMALL_CALL_OCTETS: uploads that its application does not read must not silence them.
+ */
+export const SMALL_CALL_RESERVE = 16_384;
+export const SMALL_CALL_OCTETS = 4096;
+/** An endpoint that has left no more than that for so long, in ms, gets no new streams on that connection. */
+export const CLOGGED_AFTER_MS = 100;
+
+/**
  * Frames that carry nothing forward (PING, SETTINGS, PRIORITY, WINDOW_UPDATE, empty DATA): so many may come before any
  * work, and so many does each frame of work and each second earn.
  */

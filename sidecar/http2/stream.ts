@@ -5,6 +5,7 @@ import type { Field } from '../http/field.ts';
 import type { HeaderSource } from '../http/header-source.ts';
 import type { MessageStream, StreamHandler } from '../http/stream.ts';
 import { INITIAL_STREAM_WINDOW } from './limits.ts';
+import type { StreamLine } from './stream-line.ts';
 
 /** What a stream's methods do, for all streams of a connection; http/stream.ts says what each means. */
 export interface StreamEnds {
@@ -41,8 +42,12 @@ export class Stream implements MessageStream {
   /** END_STREAM follows the queue. */
   queuedEnd = false;
   queuedTrailers: { source: HeaderSource; varying: readonly Field[] } | null = null;
-  /** In the connection's list of streams that wait for room. */
-  waiting = false;
+  /** Octets of DATA that were sent. */
+  sentOctets = 0;
+  /** The line that it waits in for room on the connection; null: it has nothing to send, or no window of its own. */
+  line: StreamLine | null = null;
+  lineNext: Stream | null = null;
+  linePrevious: Stream | null = null;
   /** Octets that content-length still promises; -1: no promise. */
   bodyLeft = -1;
   /** Our request was HEAD: content-length of the answer promises nothing (RFC 9110 §9.3.2). */

@@ -22,6 +22,8 @@ export interface StreamsDeps {
   readonly output: Output;
   readonly flood: FloodGuard;
   readonly clock: Clock;
+  /** We are the client. */
+  readonly client: boolean;
   /** A stream closed and is out of the table. */
   readonly onLeft: { streamLeft(): void };
 }
@@ -54,7 +56,7 @@ export class Streams implements StreamEnds, SentStreams {
     this.flood = deps.flood;
     this.clock = deps.clock;
     this.onLeft = deps.onLeft;
-    this.sender = new Sender(deps.output, deps.flood, deps.clock, this);
+    this.sender = new Sender(deps.output, deps.flood, deps.clock, this, deps.client);
   }
 
   /** How many are open. */
@@ -104,6 +106,7 @@ export class Streams implements StreamEnds, SentStreams {
     for (const stream of this.table.all()) {
       stream.sendWindow += delta;
       if (stream.sendWindow > MAX_WINDOW) return false;
+      this.sender.lineUp(stream);
     }
     return true;
   }
@@ -195,7 +198,7 @@ export class Streams implements StreamEnds, SentStreams {
   /** Takes a stream that was reset out of the table and settles its account. */
   remove(stream: Stream, byUs: boolean): void {
     if (stream.closed) return;
-    stream.queue = null;
+    if (stream.queue !== null) this.sender.drop(stream);
     this.release(stream);
     this.leave(stream, byUs);
   }
@@ -205,6 +208,7 @@ export class Streams implements StreamEnds, SentStreams {
     stream.closed = true;
     this.table.delete(stream.id);
     this.closed.add(stream.id, byUs);
+    if (this.table.size === 1) this.sender.resume(); // it may use the whole window
     this.onLeft.streamLeft();
   }
 
@@ -219,8 +223,9 @@ export class Streams implements StreamEnds, SentStreams {
 
   /** Resets the streams whose data waited too long for the peer's window (L6). */
   resetStalled(nowMs: number): void {
-    for (const stream of this.sender.waiting) {
-      if (stream.closed || nowMs - stream.progressAtMs < STALL_TIMEOUT_MS) continue;
+    if (this.sender.queuedOctets === 0) return;
+    for (const stream of this.table.all()) {
+      if (stream.queue === null || nowMs - stream.progressAtMs < STALL_TIMEOUT_MS) continue;
       this.reset(stream, CANCEL);
       stream.handler.onReset(stream, CANCEL, 'stalled', true);
     }

@@ -24,6 +24,7 @@ import {
   WINDOW_UPDATE,
 } from '#sidecar/http2/codes.ts';
 import {
+  CLOGGED_AFTER_MS,
   CONNECTION_WINDOW,
   ERROR_LINGER_MS,
   IDLE_FRAME_BUDGET,
@@ -31,6 +32,8 @@ import {
   MAX_STREAMS_MESH_PEER,
   MAX_STREAMS_OWN_APP,
   MAX_STREAMS_PLAINTEXT_PEER,
+  SMALL_CALL_OCTETS,
+  SMALL_CALL_RESERVE,
 } from '#sidecar/http2/limits.ts';
 import {
   block,
@@ -109,6 +112,91 @@ describe('Connection', () => {
     wire.receive(windowUpdate(3, 40_000), windowUpdate(5, 20_000));
     const out = wire.take();
     expect([1, 3, 5].map((id) => sumOf(out, DATA, id))).deep.equal([0, 40_000, 20_000]);
+  });
+
+  it('keeps nothing of streams that were reset while their data waited', () => {
+    const wire = new Wire({ client: true }, settings(SETTINGS_INITIAL_WINDOW_SIZE, 0));
+    for (let i = 0; i < 3000; i++) {
+      const stream = wire.connection.open(new Recorder(), REQUEST, [], false);
+      stream.sendData(Buffer.alloc(100), 0, 100, true);
+      stream.reset(8);
+      wire.take();
+    }
+    const { sender } = wire.connection.streams;
+    expect(sender.queuedOctets).equal(0);
+    const waiting = wire.connection.open(new Recorder(), REQUEST, [], false);
+    waiting.sendData(Buffer.alloc(100), 0, 100, true);
+    expect(sender.queuedOctets).equal(100);
+    wire.receive(windowUpdate(waiting.id, 1000));
+    expect(sender.queuedOctets).equal(0);
+  });
+
+  it('looks only at streams that can send when a window grows, however many others wait for theirs', () => {
+    const wire = new Wire({ client: false, maxPeerStreams: 1000 }, settings(SETTINGS_INITIAL_WINDOW_SIZE, 1));
+    wire.receive(windowUpdate(0, 10_000_000));
+    for (let i = 0; i < 1000; i++) {
+      wire.receive(headers(2 * i + 1, request(), true));
+      wire.requests[i].stream.sendData(Buffer.alloc(1000), 0, 1000, true);
+    }
+    let looks = 0;
+    for (const { stream } of wire.requests) {
+      let { queue } = stream;
+      Object.defineProperty(stream, 'queue', {
+        get: () => {
+          looks++;
+          return queue;
+        },
+        set: (chunks) => {
+          queue = chunks;
+        },
+      });
+    }
+    for (let i = 0; i < 100; i++) wire.receive(windowUpdate(0, 1), windowUpdate(2 * i + 1, 200));
+    expect(looks).lessThan(100 * 10);
+    expect(sumOf(wire.take(), DATA, 1)).equal(201);
+  });
+
+  it('opens no streams while the peer leaves its frames unread, and says when it may again', () => {
+    const wire = new Wire({ client: true });
+    wire.take();
+    wire.stuck = true;
+    let opened = 0;
+    for (; wire.connection.canOpen && opened < 100_000; opened++) wire.connection.open(new Recorder(), REQUEST, [], true).reset(8);
+    expect(wire.connection.output.waiting).within(OUTPUT_HIGH_WATER, OUTPUT_HIGH_WATER + 66_000);
+    const before = wire.capacity;
+    wire.drainTransport();
+    wire.take();
+    expect(wire.capacity).greaterThan(before);
+    expect(wire.connection.canOpen).equal(true);
+  });
+
+  it("keeps a part of an endpoint's window for small calls: uploads that it does not read stop no others", () => {
+    const wire = new Wire({ client: true });
+    const open = () => wire.connection.open(new Recorder(), REQUEST, [], false);
+    const uploads = [open(), open(), open(), open()];
+    for (const upload of uploads) upload.sendData(Buffer.alloc(100_000), 0, 100_000, false);
+    expect(wire.connection.streams.sender.window).equal(SMALL_CALL_RESERVE);
+    const small = open();
+    expect(small.sendData(Buffer.alloc(SMALL_CALL_OCTETS), 0, SMALL_CALL_OCTETS, true)).equal(SMALL_CALL_OCTETS);
+    // A connection that stays so gets no new streams; the endpoint is dialled again.
+    expect(wire.connection.canOpen).equal(true);
+    wire.clock.nowMs += CLOGGED_AFTER_MS;
+    expect(wire.connection.canOpen).equal(false);
+    const before = wire.capacity;
+    wire.receive(windowUpdate(0, 1_000_000));
+    for (const upload of uploads) wire.receive(windowUpdate(upload.id, 100_000));
+    expect(wire.capacity).greaterThan(before);
+    expect(wire.connection.canOpen).equal(true);
+    expect(sumOf(wire.take(), DATA, uploads[3].id)).equal(100_000);
+  });
+
+  it('uses the whole window for an upload that is alone, so that an endpoint may wait for all of it', () => {
+    const wire = new Wire({ client: true });
+    const open = () => wire.connection.open(new Recorder(), REQUEST, [], false);
+    const [upload, other] = [open(), open()];
+    expect(upload.sendData(Buffer.alloc(65_535), 0, 65_535, true)).equal(65_535 - SMALL_CALL_RESERVE);
+    other.reset(8);
+    expect(sumOf(wire.take(), DATA, upload.id)).equal(65_535);
   });
 
   it('ends a stream by an empty frame though the output is full and no window is left', () => {
