@@ -57,12 +57,28 @@ export function resetAnswering(call: Call, state: Answering, code: number, cause
   call.variant!.upstream.set.onEnd(state.endpoint, clock.nowMs - state.startMs, true, clock.nowMs, random);
   call.state = UNSENT;
   stats.reset('endpoint', cause === 'peer' ? errorName(code) : cause);
-  const lost = cause === 'connection' || cause === 'stalled';
   const status = statusOfReset(code, cause);
-  noteError(call, lost ? errors.CONNECTION_LOST : errors.UPSTREAM_RESET);
-  if (state.grpc) return endWithStatus(call, status, lost ? 'the connection to the endpoint broke' : 'the endpoint reset the stream');
+  const [error, message] = brokenAnswer(cause, state.up.fault);
+  noteError(call, error);
+  if (state.grpc) return endWithStatus(call, status, `weft: ${error.label}: ${message}`);
   finish(call, status, true);
-  breakOff(call, lost ? CANCEL : code);
+  breakOff(call, cause === 'connection' ? CANCEL : code);
+}
+
+/** Why an answer broke off: as it is counted, and in words. */
+function brokenAnswer(cause: ResetCause, fault: string): [errors.ProxyError, string] {
+  switch (cause) {
+    case 'connection':
+      return [errors.CONNECTION_LOST, 'the connection to the endpoint broke'];
+    case 'shed':
+      return [errors.SHED, 'the endpoint does not read the request, and the sidecar needs its memory'];
+    case 'peer':
+      return [errors.UPSTREAM_RESET, 'the endpoint reset the stream'];
+    case 'malformed':
+      return [errors.BAD_RESPONSE, `the endpoint broke a rule of HTTP/2: ${fault}`];
+    case 'too_large':
+      return [errors.RESPONSE_TOO_LARGE, `the endpoint's ${fault}`];
+  }
 }
 
 /** The call's deadline passed after the response had begun. */

@@ -81,16 +81,19 @@ export function resetUnanswered(call: Call, state: Sent, code: number, cause: Re
   stats.reset('endpoint', reason);
   if (!processed && call.attempts < MAX_ATTEMPTS && call.request.rewind()) return retry(call, reason);
   const error = errorOfReset(code, cause);
-  refuse(call, error, `${upstream.ref.key}: ${error.label}`, statusOfReset(code, cause));
+  refuse(call, error, `${upstream.ref.key}: ${state.up.fault || `${reason} (${state.endpoint.key})`}`, statusOfReset(code, cause));
 }
 
 function errorOfReset(code: number, cause: ResetCause): errors.ProxyError {
   switch (cause) {
     case 'connection':
-    case 'stalled':
       return errors.CONNECTION_LOST;
+    case 'shed':
+      return errors.SHED;
     case 'malformed':
       return errors.BAD_RESPONSE;
+    case 'too_large':
+      return errors.RESPONSE_TOO_LARGE;
     case 'peer':
       return code === REFUSED_STREAM ? errors.REFUSED : errors.UPSTREAM_RESET;
   }

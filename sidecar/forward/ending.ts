@@ -44,10 +44,13 @@ export function noteError(call: Call, error: errors.ProxyError): void {
 export function statusOfReset(code: number, cause: ResetCause): number {
   switch (cause) {
     case 'connection':
-    case 'stalled':
       return errors.UNAVAILABLE;
+    case 'shed':
+      return errors.SHED.grpc;
     case 'malformed':
       return errors.INTERNAL;
+    case 'too_large':
+      return errors.RESPONSE_TOO_LARGE.grpc;
     case 'peer':
       return errors.grpcStatusOfReset(code);
   }

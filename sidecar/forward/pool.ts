@@ -160,7 +160,7 @@ export class EndpointPool implements ConnectionOwner {
 
   private onOpen(transport: Duplex, peerNotAfterMs: number): void {
     this.giveUp = null;
-    const connection = this.deps.connect(transport, this, this.deps.clock);
+    const connection = this.deps.connect(transport, this, this.deps.clock, this.endpoint);
     this.connections.push(connection);
     this.notAfterMs.set(connection, peerNotAfterMs);
     this.deps.opened(connection);

@@ -17,6 +17,7 @@ export function route(call: Call, port: CompiledPort | null): void {
   const { tracer } = deps.telemetry;
   if (tracer !== null) call.trace = tracer.begin(block, plan === null ? null : plan.rule);
   if (plan === null) return refuse(call, errors.NO_CONFIG, 'the configuration of this Service has not arrived');
+  if (call.down.fault !== '') return refuse(call, errors.BAD_REQUEST, call.down.fault);
   if (block.tooLarge) return refuse(call, errors.HEADERS_TOO_LARGE, 'request headers exceed 64 KiB or 100 fields');
   if (block.template.method === 'CONNECT') return refuse(call, errors.NOT_SERVED, 'CONNECT is not served');
   const { rule } = plan;

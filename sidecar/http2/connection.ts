@@ -5,12 +5,13 @@ import type { ConnectionOwner, MessageConnection } from '../http/connection.ts';
 import type { Field } from '../http/field.ts';
 import type { HeaderBlock } from '../http/header-block.ts';
 import type { HeaderSource } from '../http/header-source.ts';
-import { HANDSHAKE_TIMEOUT_MS, MAX_HEADER_LIST_OCTETS } from '../http/limits.ts';
+import { HANDSHAKE_TIMEOUT_MS, MAX_HEADER_LIST_OCTETS, STALL_TIMEOUT_MS } from '../http/limits.ts';
 import { Output } from '../http/output.ts';
 import { HTTP2_PREFACE } from '../http/preface.ts';
 import { CANCEL, ENHANCE_YOUR_CALM, errorName, NO_ERROR, SETTINGS_TIMEOUT } from '../http/reset-code.ts';
 import type { StreamHandler } from '../http/stream.ts';
 import type { Transport } from '../http/transport.ts';
+import type { Buffers, Holder } from './buffers.ts';
 import {
   MAX_STREAM_ID,
   SETTINGS_ENABLE_PUSH,
@@ -21,12 +22,20 @@ import {
 } from './codes.ts';
 import { FloodGuard } from './flood.ts';
 import { FrameReader } from './frame-reader.ts';
-import { writeGoaway, writePing, writeReset, writeSettings, writeWindowUpdate } from './frames.ts';
+import { writeGoaway, writePing, writeSettings, writeWindowUpdate } from './frames.ts';
 import type { ConnectionLife } from './life.ts';
-import { CONNECTION_WINDOW, DECODER_TABLE_SIZE, ERROR_LINGER_MS, INITIAL_STREAM_WINDOW } from './limits.ts';
+import {
+  CONNECTION_WINDOW,
+  DECODER_TABLE_SIZE,
+  ERROR_LINGER_MS,
+  INITIAL_STREAM_WINDOW,
+  RESET_BUDGET,
+  RESETS_PER_SECOND,
+} from './limits.ts';
 import { Receiver } from './receiver.ts';
 import type { Stream } from './stream.ts';
 import { Streams } from './streams.ts';
+import { TokenBucket } from './token-bucket.ts';
 
 const LOCAL_SETTINGS = [
   [SETTINGS_HEADER_TABLE_SIZE, DECODER_TABLE_SIZE],
@@ -39,17 +48,33 @@ const DRAIN_PING_DATA = Buffer.from('weft-bye');
 /** How long a drain waits for the answer to its PING: what the peer sent before it saw the GOAWAY comes first. */
 const DRAIN_PING_WAIT_MS = 1000;
 
-export class Connection implements MessageConnection, ConnectionLife {
+export interface ConnectionOptions {
+  readonly client: boolean;
+  /** The peer is another sidecar or the pod's own application (peer.ts). */
+  readonly trusted: boolean;
+  /** Streams that the peer may have open at once: what a server announces. */
+  readonly maxPeerStreams: number;
+  /** Connections with the same one are judged together when memory is short. */
+  readonly peer: string;
+  /** The account of all connections of the sidecar. */
+  readonly buffers: Buffers;
+}
+
+export class Connection implements MessageConnection, ConnectionLife, Holder {
   readonly streams: Streams;
   readonly output: Output;
   ready = false;
   draining = false;
   closed = false;
+  readonly peer: string;
+  private readonly buffers: Buffers;
   private readonly client: boolean;
   private readonly clock: Clock;
   private readonly owner: ConnectionOwner;
   private readonly transport: Transport;
   private readonly flood: FloodGuard;
+  /** Resets that may still be sent; null: as many as one likes. */
+  private readonly resets: TokenBucket | null;
   private readonly receiver: Receiver;
   private readonly reader: FrameReader;
   private readonly openedAtMs: number;
@@ -63,19 +88,23 @@ export class Connection implements MessageConnection, ConnectionLife {
   private lastReadMs: number;
   private closeReason = '';
 
-  /** @param options.maxPeerStreams streams that the peer may have open at once: what a server announces */
-  constructor(transport: Transport, owner: ConnectionOwner, clock: Clock, options: { client: boolean; maxPeerStreams: number }) {
+  constructor(transport: Transport, owner: ConnectionOwner, clock: Clock, options: ConnectionOptions) {
     this.transport = transport;
     this.owner = owner;
     this.clock = clock;
     this.client = options.client;
     this.openedAtMs = clock.nowMs;
     this.lastReadMs = clock.nowMs;
-    const flood = new FloodGuard(clock.nowMs);
+    const flood = new FloodGuard(clock.nowMs, options.trusted);
     this.flood = flood;
+    const resets = options.client && !options.trusted ? new TokenBucket(RESET_BUDGET, RESETS_PER_SECOND, clock.nowMs) : null;
+    this.resets = resets;
     const output = new Output(transport, () => this.outputDrained());
     this.output = output;
-    this.streams = new Streams({ output, flood, clock, client: options.client, onLeft: this });
+    this.streams = new Streams({ output, flood, clock, client: options.client, resets, onLeft: this, buffers: options.buffers });
+    this.peer = options.peer;
+    this.buffers = options.buffers;
+    this.buffers.add(this);
     this.receiver = new Receiver({ ...options, life: this, streams: this.streams, output, flood, clock });
     this.reader = new FrameReader(this.receiver);
     if (this.client) {
@@ -119,12 +148,23 @@ export class Connection implements MessageConnection, ConnectionLife {
     return this.streams.held;
   }
 
+  get queuedOctets(): number {
+    return this.streams.sender.queuedOctets;
+  }
+
+  shedLargest(): void {
+    this.streams.shedLargest();
+  }
+
   get stopped(): boolean {
     return this.closed || this.endingSinceMs !== 0;
   }
 
   get canOpen(): boolean {
-    return this.ready && !this.draining && !this.stopped && this.streams.haveRoom && !this.output.full && !this.streams.sender.clogged;
+    if (!this.ready || this.draining || this.stopped || !this.streams.haveRoom) return false;
+    if (this.output.full || this.streams.sender.clogged) return false;
+    // Each stream that is open may yet be cancelled.
+    return this.resets === null || this.resets.left(this.clock.nowMs) > this.streams.size;
   }
 
   open(handler: StreamHandler, source: HeaderSource, varying: readonly Field[], endStream: boolean): Stream {
@@ -138,6 +178,8 @@ export class Connection implements MessageConnection, ConnectionLife {
   }
 
   streamLeft(): void {
+    if (this.resets !== null && !this.draining && this.resets.left(this.clock.nowMs) < RESET_BUDGET / 4)
+      this.drain(Number.POSITIVE_INFINITY);
     if (this.draining && this.streams.size === 0) this.closeWhenIdle();
     else if (this.client) this.owner.onCapacity(this);
   }
@@ -204,8 +246,9 @@ export class Connection implements MessageConnection, ConnectionLife {
 
   streamError(id: number, code: number, reason: string): void {
     const stream = this.streams.table.get(id);
-    writeReset(this.output, id, code);
+    this.streams.writeReset(id, code);
     if (stream !== undefined) {
+      stream.fault = reason;
       this.streams.remove(stream, true);
       stream.handler.onReset(stream, code, 'malformed', true);
     } else {
@@ -244,7 +287,7 @@ export class Connection implements MessageConnection, ConnectionLife {
       if (nowMs >= this.drainDeadlineMs) return this.finish('drain deadline', CANCEL);
       if (!this.draining && nowMs - this.drainStartedMs >= DRAIN_PING_WAIT_MS) this.lastGoaway();
     }
-    this.streams.resetStalled(nowMs);
+    if (this.streams.sender.queuedOctets > 0 && nowMs - this.lastReadMs >= STALL_TIMEOUT_MS) this.ping(nowMs);
     if (this.streams.size === 0) this.output.shrink();
   }
 
@@ -261,6 +304,7 @@ export class Connection implements MessageConnection, ConnectionLife {
     this.closed = true;
     this.draining = true;
     this.streams.abort(code);
+    this.buffers.delete(this);
     this.transport.destroy();
     this.owner.onClosed(this, this.closeReason || reason);
   }

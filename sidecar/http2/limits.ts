@@ -7,8 +7,11 @@ export const MAX_STREAMS_MESH_PEER = 1000;
 /** The application in our own pod: it would only throttle itself. */
 export const MAX_STREAMS_OWN_APP = 1000;
 
-/** So many CONTINUATION frames may one header block have; past it the connection is closed (CVE-2024-27316). */
-export const MAX_CONTINUATIONS = 8;
+/**
+ * So many CONTINUATION frames may one header block have: full ones carry half a mebibyte. Larger lists than L2 are
+ * decoded, because HPACK's state needs it, and dropped; past this the connection is closed (CVE-2024-27316).
+ */
+export const MAX_CONTINUATIONS = 32;
 
 /**
  * L3: rapid reset (CVE-2023-44487): once a connection had so many requests, it is closed when more than half of them
@@ -17,6 +20,23 @@ export const MAX_CONTINUATIONS = 8;
 export const RAPID_RESET_MIN_REQUESTS = 500;
 export const RESET_SOON_MS = 1000;
 
+/**
+ * L3 and L4 for other sidecars and the pod's own application, whose connections many callers share: resets that we are
+ * made to send, and of streams that the peer resets within RESET_AT_ONCE_MS, before a deadline or a user could end
+ * them. The size of the bucket and its refill.
+ */
+export const TRUSTED_RESET_BURST = 20_000;
+export const TRUSTED_RESETS_PER_SECOND = 5000;
+export const RESET_AT_ONCE_MS = 2;
+
+/**
+ * Resets that we send on one plaintext connection to an endpoint, and their refill: servers end connections that have
+ * more (nghttp2: 1000 and 33 a second). Each open stream has one in reserve; a connection with less than a quarter of
+ * them left takes no new streams, and another one is opened.
+ */
+export const RESET_BUDGET = 800;
+export const RESETS_PER_SECOND = 25;
+
 /** L4: resets that the peer makes us send (CVE-2025-8671, "MadeYouReset"): the size of the bucket and its refill. */
 export const FORCED_RESET_BURST = 200;
 export const FORCED_RESET_PER_SECOND = 33;
@@ -24,9 +44,17 @@ export const FORCED_RESET_PER_SECOND = 33;
 /** L5: the time from a GOAWAY with an error to the end of the socket, in ms. */
 export const ERROR_LINGER_MS = 500;
 
-/** The window that each new stream gets; when its data is consumed it grows to MAX_STREAM_BUFFER. */
+/**
+ * L8: the window that each new stream gets. When its data is consumed it grows to MAX_STREAM_BUFFER, as long as all
+ * that streams were given beyond this window is within MAX_CONNECTION_BUFFER. While a connection holds half of
+ * MAX_CONNECTION_BUFFER, streams shrink back to this, and past all of it to SMALLEST_STREAM_WINDOW.
+ */
 export const INITIAL_STREAM_WINDOW = 65_535;
-/** The window of the whole connection. */
+export const SMALLEST_STREAM_WINDOW = 16_384;
+/** L8: so many octets are held by all connections of a sidecar; past it streams are shed until so many are left. */
+export const MAX_SIDECAR_BUFFER = 64 * 1024 * 1024;
+export const KEPT_AFTER_SHEDDING = 56 * 1024 * 1024;
+/** The window of the whole connection. It goes back at once, so that no stream waits for another one's reader. */
 export const CONNECTION_WINDOW = 1024 * 1024;
 
 /**

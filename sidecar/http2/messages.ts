@@ -2,7 +2,7 @@
 // their stream's handler.
 import type { Clock } from '../http/clock.ts';
 import type { HeaderBlock } from '../http/header-block.ts';
-import { MAX_CONNECTION_BUFFER } from '../http/limits.ts';
+import { MAX_CONNECTION_BUFFER, MAX_HEADER_FIELDS, MAX_HEADER_LIST_OCTETS } from '../http/limits.ts';
 import type { Output } from '../http/output.ts';
 import {
   COMPRESSION_ERROR,
@@ -43,6 +43,7 @@ export class Messages {
   private readonly streams: Streams;
   private readonly output: Output;
   private readonly flood: FloodGuard;
+  private readonly clock: Clock;
   private readonly decoder = new HpackDecoder(DECODER_TABLE_SIZE);
 
   constructor(deps: MessagesDeps) {
@@ -52,6 +53,7 @@ export class Messages {
     this.streams = deps.streams;
     this.output = deps.output;
     this.flood = deps.flood;
+    this.clock = deps.clock;
   }
 
   // === DATA
@@ -81,10 +83,8 @@ export class Messages {
     if (octets === 0 && !endStream) {
       if (this.streams.idleFrame()) return this.life.fail(ENHANCE_YOUR_CALM, 'empty DATA frames');
     } else this.flood.work();
-    stream.receiveWindow -= length;
-    stream.held += length;
-    this.streams.held += length;
-    this.streams.returnWindow(length);
+    this.streams.hold(stream, length);
+    if (stream.closed) return; // it was shed
     if (stream.receiveWindow < 0) return this.life.streamError(id, FLOW_CONTROL_ERROR, 'stream window');
     if (!stream.headersReceived) return this.life.streamError(id, PROTOCOL_ERROR, 'DATA before HEADERS');
     if (stream.bodyLeft >= 0) {
@@ -156,20 +156,40 @@ export class Messages {
     this.flood.work();
     this.flood.request();
     if (this.output.waiting > MAX_CONNECTION_BUFFER) return this.life.fail(ENHANCE_YOUR_CALM, 'answers are not read');
-    if (this.streams.size >= this.maxPeerStreams) return this.life.streamError(id, REFUSED_STREAM, 'too many streams');
-    const fault = block.fault || block.template.requestFault() || (block.contentLength === -2 ? 'bad content-length' : '');
-    if (fault !== '' && !block.tooLarge) return this.life.streamError(id, PROTOCOL_ERROR, fault);
-    if (endStream && block.contentLength > 0) return this.life.streamError(id, PROTOCOL_ERROR, 'content-length mismatch');
+    if (this.streams.size >= this.maxPeerStreams) return this.refuseStream(id);
     const stream = this.streams.add(id, NO_HANDLER);
     stream.headersReceived = true;
     stream.bodyLeft = block.contentLength;
     stream.remoteClosed = endStream;
+    if (!block.tooLarge) stream.fault = requestFault(block, endStream);
     stream.handler = this.life.requested(stream, block, endStream);
-    if (endStream) this.streams.remoteEnd(stream);
+    if (stream.fault !== '') this.afterRefusal(stream, block);
+    else if (endStream) this.streams.remoteEnd(stream);
+  }
+
+  /** One stream more than the peer may have: it learns so from our SETTINGS, which may have crossed with the request. */
+  private refuseStream(id: number): void {
+    this.streams.writeReset(id, REFUSED_STREAM);
+    this.streams.closed.add(id, true);
+    if (this.flood.refusedStream(this.clock.nowMs)) this.life.fail(ENHANCE_YOUR_CALM, 'refused streams');
+  }
+
+  /**
+   * A malformed request was answered with the reason. It is a stream error all the same (RFC 9113 §8.1.1), which
+   * follows the answer; a gRPC client that has the answer and sends no more needs no other word.
+   */
+  private afterRefusal(stream: Stream, block: HeaderBlock): void {
+    const { grpc } = block.template;
+    if (stream.closed) {
+      if (!grpc && stream.remoteClosed) this.streams.writeReset(stream.id, PROTOCOL_ERROR);
+    } else if (grpc && stream.remoteClosed) this.streams.remoteEnd(stream);
+    else this.streams.reset(stream, PROTOCOL_ERROR);
+    if (this.flood.refusedRequest(this.clock.nowMs)) this.life.fail(ENHANCE_YOUR_CALM, `forced-resets: ${stream.fault}`);
   }
 
   private onResponse(stream: Stream, block: HeaderBlock, endStream: boolean): void {
-    const fault = block.fault || (block.tooLarge ? 'response headers too large' : block.template.responseFault());
+    if (block.tooLarge) return this.tooLarge(stream, 'response headers', endStream);
+    const fault = block.fault || block.template.responseFault();
     if (fault !== '') return this.life.streamError(stream.id, PROTOCOL_ERROR, fault);
     const informational = block.template.status < 200;
     if (informational && endStream) return this.life.streamError(stream.id, PROTOCOL_ERROR, 'END_STREAM on an informational response');
@@ -186,14 +206,35 @@ export class Messages {
     if (endStream) this.streams.remoteEnd(stream);
   }
 
+  /** A response's headers or trailers, or a request's trailers, exceed L2: the stream ends, with the reason. */
+  private tooLarge(stream: Stream, what: string, endStream: boolean): void {
+    stream.fault = `${what} exceed ${MAX_HEADER_LIST_OCTETS / 1024} KiB or ${MAX_HEADER_FIELDS} fields`;
+    // Where both ends are through there is nothing to reset.
+    if (endStream && stream.localClosed) {
+      this.streams.release(stream);
+      this.streams.remoteEnd(stream);
+    } else this.streams.reset(stream, ENHANCE_YOUR_CALM);
+    stream.handler.onReset(stream, ENHANCE_YOUR_CALM, 'too_large', true);
+    if (!this.client && this.flood.forcedReset(this.clock.nowMs)) this.life.fail(ENHANCE_YOUR_CALM, 'forced-resets: trailers too large');
+  }
+
   private onTrailers(stream: Stream, block: HeaderBlock, endStream: boolean): void {
     this.flood.work();
     if (!endStream) return this.life.streamError(stream.id, PROTOCOL_ERROR, 'trailers without END_STREAM');
-    const fault = block.fault || (block.tooLarge ? 'trailers too large' : block.template.trailersFault());
+    if (block.tooLarge) return this.tooLarge(stream, 'trailers', endStream);
+    const fault = block.fault || block.template.trailersFault();
     if (fault !== '') return this.life.streamError(stream.id, PROTOCOL_ERROR, fault);
     if (stream.bodyLeft > 0) return this.life.streamError(stream.id, PROTOCOL_ERROR, 'content-length mismatch');
     stream.remoteClosed = true;
     stream.handler.onTrailers(stream, block);
     this.streams.remoteEnd(stream);
   }
+}
+
+/** @returns why a request is malformed (RFC 9113 §8.1.1), or '' */
+function requestFault(block: HeaderBlock, endStream: boolean): string {
+  const fault = block.fault || block.template.requestFault();
+  if (fault !== '') return fault;
+  if (block.contentLength === -2) return 'bad content-length';
+  return endStream && block.contentLength > 0 ? 'content-length mismatch' : '';
 }

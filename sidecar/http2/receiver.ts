@@ -169,7 +169,8 @@ export class Receiver implements FrameSink {
     const code = read32(buf, start);
     this.streams.remove(stream, false);
     stream.handler.onReset(stream, code, 'peer', code !== REFUSED_STREAM);
-    if (!this.client && this.flood.peerReset(this.clock.nowMs - stream.openedAtMs)) this.life.fail(ENHANCE_YOUR_CALM, 'rapid-reset');
+    if (!this.client && this.flood.peerReset(this.clock.nowMs - stream.openedAtMs, this.clock.nowMs))
+      this.life.fail(ENHANCE_YOUR_CALM, 'rapid-reset');
   }
 
   private onWindowUpdate(id: number, buf: Buffer, start: number, end: number): void {

@@ -35,8 +35,8 @@ export class Stream implements MessageStream {
   unreturned = 0;
   /** Received octets that were not yet consumed. */
   held = 0;
-  /** The window was raised to MAX_STREAM_BUFFER. */
-  grown = false;
+  /** All that the peer may have under way and we may hold: receiveWindow + held + unreturned. */
+  windowSize = INITIAL_STREAM_WINDOW;
   queue: Chunk[] | null = null;
   queuedOctets = 0;
   /** END_STREAM follows the queue. */
@@ -52,6 +52,7 @@ export class Stream implements MessageStream {
   bodyLeft = -1;
   /** Our request was HEAD: content-length of the answer promises nothing (RFC 9110 §9.3.2). */
   head = false;
+  fault = '';
   readonly openedAtMs: number;
   progressAtMs: number;
 

@@ -4,7 +4,7 @@ import { MtlsMode, Protocol } from '#core/contract/gen/weft/v1/mesh_pb.ts';
 import { ALPN_TCP } from '#core/contract/names.ts';
 import { DownstreamOwner } from '../forward/downstream.ts';
 import type { Connection } from '../http2/connection.ts';
-import { MAX_STREAMS_MESH_PEER, MAX_STREAMS_PLAINTEXT_PEER } from '../http2/limits.ts';
+import { meshPeer, type Peer, strangerAt } from '../http2/peer.ts';
 import type { ByteStream } from '../link/byte-stream.ts';
 import { dial } from '../link/dial.ts';
 import type { ConnectionHandler, DetectionOutcome } from '../link/listener.ts';
@@ -102,7 +102,7 @@ export class AppPortHandler implements ConnectionHandler {
     const { deps, plaintext } = this;
     stream.socket.once('close', () => plaintext.delete(stream));
     if (protocol === 'http2' && this.at.protocol !== Protocol.TCP) {
-      const connection = this.serve(stream, first, '', MAX_STREAMS_PLAINTEXT_PEER, Number.POSITIVE_INFINITY);
+      const connection = this.serve(stream, first, '', strangerAt(stream.socket.remoteAddress ?? ''));
       plaintext.set(stream, () => connection.drain(deps.proxyFor('').clock.nowMs + STRICT_DRAIN_MS));
     } else {
       plaintext.set(stream, () => stream.reset());
@@ -112,15 +112,15 @@ export class AppPortHandler implements ConnectionHandler {
 
   private takeSecure(stream: ByteStream, peer: TlsPeer): void {
     if (peer.alpn === ALPN_TCP) this.passTcp(stream, Buffer.alloc(0), peer.identity);
-    else this.serve(stream, Buffer.alloc(0), peer.identity, MAX_STREAMS_MESH_PEER, peer.notAfterMs);
+    else this.serve(stream, Buffer.alloc(0), peer.identity, meshPeer(peer.identity, peer.notAfterMs));
     stream.start();
   }
 
-  private serve(stream: ByteStream, first: Buffer, caller: string, maxStreams: number, notAfterMs: number): Connection {
+  private serve(stream: ByteStream, first: Buffer, caller: string, peer: Peer): Connection {
     const { deps, ref } = this;
     const port = { current: inboundPort(ref, caller) };
     const owner = new DownstreamOwner(deps.proxyFor(caller), port, (_connection, reason) => deps.closed(reason));
-    return deps.connections.serve(stream, first, owner, maxStreams, notAfterMs);
+    return deps.connections.serve(stream, first, owner, peer);
   }
 
   /** Passes octets to the application. @param caller SPIFFE id, '' in plaintext */

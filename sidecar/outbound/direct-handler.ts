@@ -1,7 +1,7 @@
 // One connection of the application to an address that is no Service's: a pod, an endpoint of a headless Service, or
 // the world outside. Routes do not apply to it.
 import { DownstreamOwner } from '../forward/downstream.ts';
-import { MAX_STREAMS_OWN_APP } from '../http2/limits.ts';
+import { OWN_APPLICATION } from '../http2/peer.ts';
 import type { ByteStream } from '../link/byte-stream.ts';
 import type { ConnectionHandler, DetectionOutcome } from '../link/listener.ts';
 import type { OriginalDestination } from '../link/original-dst.ts';
@@ -48,7 +48,7 @@ export class DirectHandler implements ConnectionHandler {
     if (direct === null) return passThrough(deps, stream, first, to);
     if (protocol === 'http2') {
       const owner = new DownstreamOwner(deps.proxy, direct.handle, (_connection, reason) => deps.closed(reason));
-      const connection = deps.connections.serve(stream, first, owner, MAX_STREAMS_OWN_APP, Number.POSITIVE_INFINITY);
+      const connection = deps.connections.serve(stream, first, owner, OWN_APPLICATION);
       // Without us the connection would end with its pod: the client must look for another address, not fail on this
       // one for ever.
       this.gone = () => connection.drain(Number.POSITIVE_INFINITY);

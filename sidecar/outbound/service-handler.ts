@@ -4,7 +4,7 @@ import type { EndpointState } from '../balance/endpoint-state.ts';
 import { DownstreamOwner } from '../forward/downstream.ts';
 import { NO_CONFIG, NO_ENDPOINTS } from '../forward/errors.ts';
 import type { PortHandle } from '../forward/exchange-deps.ts';
-import { MAX_STREAMS_OWN_APP } from '../http2/limits.ts';
+import { OWN_APPLICATION } from '../http2/peer.ts';
 import type { ByteStream } from '../link/byte-stream.ts';
 import type { ConnectionHandler, DetectionOutcome } from '../link/listener.ts';
 import type { OriginalDestination } from '../link/original-dst.ts';
@@ -53,7 +53,7 @@ export class ServiceHandler implements ConnectionHandler {
     const { deps, handle, original } = this;
     if (protocol === 'http2') {
       const owner = new DownstreamOwner(deps.proxy, handle, (_connection, reason) => deps.closed(reason));
-      deps.connections.serve(stream, first, owner, MAX_STREAMS_OWN_APP, Number.POSITIVE_INFINITY);
+      deps.connections.serve(stream, first, owner, OWN_APPLICATION);
     } else if (handle.current === null && original !== null) passThrough(deps, stream, first, original);
     else this.passTcp(stream, first);
   }

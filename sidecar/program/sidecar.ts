@@ -6,6 +6,7 @@ import type { Logger } from '#core/program/log.ts';
 import type { ResourceTakers } from '../control/resources.ts';
 import type { CallOrigin } from '../forward/outcome.ts';
 import { type Clock, newClock } from '../http/clock.ts';
+import { Buffers } from '../http2/buffers.ts';
 import { DownstreamConnections } from '../http2/server.ts';
 import { Inbound } from '../inbound/inbound.ts';
 import type { ClientCredentials } from '../link/dial.ts';
@@ -78,7 +79,8 @@ export class Sidecar {
     const { now, wallClock, random, log, metrics, telemetry, credentials, questions, capture } = deps;
     this.deps = deps;
     this.clock = newClock(now);
-    this.connections = new DownstreamConnections(this.clock, wallClock);
+    const buffers = new Buffers();
+    this.connections = new DownstreamConnections(this.clock, wallClock, buffers);
     const hairpin = (address: string): string | undefined => this.captured?.hairpin(address);
     const workload = (): string => this.workloadLabel();
     this.forwarding = new Forwarding({
@@ -91,6 +93,7 @@ export class Sidecar {
       telemetry: telemetry.calls,
       hairpin,
       workload,
+      buffers,
     });
     const { outboundUpstreams } = this.forwarding;
     this.services = new Services(outboundUpstreams, random());

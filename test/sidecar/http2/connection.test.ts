@@ -9,6 +9,7 @@ import {
   STALL_TIMEOUT_MS,
 } from '#sidecar/http/limits.ts';
 import { ENHANCE_YOUR_CALM, REFUSED_STREAM, SETTINGS_TIMEOUT } from '#sidecar/http/reset-code.ts';
+import { Buffers } from '#sidecar/http2/buffers.ts';
 import {
   CONTINUATION,
   DATA,
@@ -29,11 +30,16 @@ import {
   ERROR_LINGER_MS,
   IDLE_FRAME_BUDGET,
   INITIAL_STREAM_WINDOW,
+  KEPT_AFTER_SHEDDING,
+  MAX_SIDECAR_BUFFER,
   MAX_STREAMS_MESH_PEER,
   MAX_STREAMS_OWN_APP,
   MAX_STREAMS_PLAINTEXT_PEER,
+  RESET_BUDGET,
+  RESETS_PER_SECOND,
   SMALL_CALL_OCTETS,
   SMALL_CALL_RESERVE,
+  SMALLEST_STREAM_WINDOW,
 } from '#sidecar/http2/limits.ts';
 import {
   block,
@@ -115,7 +121,7 @@ describe('Connection', () => {
   });
 
   it('keeps nothing of streams that were reset while their data waited', () => {
-    const wire = new Wire({ client: true }, settings(SETTINGS_INITIAL_WINDOW_SIZE, 0));
+    const wire = new Wire({ client: true, trusted: true }, settings(SETTINGS_INITIAL_WINDOW_SIZE, 0));
     for (let i = 0; i < 3000; i++) {
       const stream = wire.connection.open(new Recorder(), REQUEST, [], false);
       stream.sendData(Buffer.alloc(100), 0, 100, true);
@@ -157,7 +163,7 @@ describe('Connection', () => {
   });
 
   it('opens no streams while the peer leaves its frames unread, and says when it may again', () => {
-    const wire = new Wire({ client: true });
+    const wire = new Wire({ client: true, trusted: true });
     wire.take();
     wire.stuck = true;
     let opened = 0;
@@ -214,27 +220,74 @@ describe('Connection', () => {
     expect(three.stream.closed).equal(true);
   });
 
-  it('L8 returns no window for what its handlers hold', () => {
+  it('L8 returns the connection window at once, and shrinks the windows of streams while much is held', () => {
     const wire = new Wire({ client: false, maxPeerStreams: 1000 });
     wire.consume = false;
     wire.take();
     let room = CONNECTION_WINDOW;
-    let sent = 0;
-    for (let id = 1; id < 1999 && room >= 16_000; id += 2) {
-      wire.receive(
-        headers(id, request()),
-        ...Array.from({ length: 4 }, () => data(id, Buffer.alloc(16_000))).slice(0, Math.floor(room / 16_000)),
-      );
-      const octets = 16_000 * Math.min(4, Math.floor(room / 16_000));
-      sent += octets;
+    const send = (id: number, octets: number): void => {
+      for (let left = octets; left > 0; left -= 16_000) wire.receive(data(id, Buffer.alloc(Math.min(left, 16_000))));
       room += sumOf(wire.take(), WINDOW_UPDATE, 0) - octets;
+      expect(room).greaterThan(CONNECTION_WINDOW / 2 - 16_000);
+    };
+    // All that are read grow, until together they have what one connection may hold.
+    const grown = Math.floor(MAX_CONNECTION_BUFFER / (MAX_STREAM_BUFFER - INITIAL_STREAM_WINDOW));
+    for (let i = 0; i < 100; i++) {
+      wire.receive(headers(2 * i + 1, request()));
+      send(2 * i + 1, 40_000);
+      wire.requests[i].stream.credit(40_000);
     }
-    expect(wire.connection.held).equal(sent);
-    expect(sent).within(MAX_CONNECTION_BUFFER, MAX_CONNECTION_BUFFER + CONNECTION_WINDOW);
-    // Consumed, it comes back.
-    for (const { stream } of wire.requests) stream.credit(stream.held);
+    const sizes = wire.requests.map(({ stream }) => stream.windowSize);
+    expect(sizes.filter((size) => size === MAX_STREAM_BUFFER)).length(grown);
+    expect(sizes.filter((size) => size === INITIAL_STREAM_WINDOW)).length(100 - grown);
+    // Their readers pause.
+    for (let i = 1; i < 100; i++) send(2 * i + 1, i < grown ? 200_000 : 20_000);
+    expect(wire.connection.held).greaterThan(MAX_CONNECTION_BUFFER);
+    // One that still reads gets through, within the smallest window.
+    const [{ stream }] = wire.requests;
+    for (let i = 0; i < 40; i++) {
+      const octets = Math.min(8000, stream.receiveWindow);
+      send(1, octets);
+      stream.credit(octets);
+    }
+    expect(stream.windowSize).equal(SMALLEST_STREAM_WINDOW);
+    // What is consumed makes room again.
+    for (const { stream: held } of wire.requests.slice(1)) held.credit(held.held);
     expect(wire.connection.held).equal(0);
-    expect(room + sumOf(wire.take(), WINDOW_UPDATE, 0)).greaterThan(CONNECTION_WINDOW / 2);
+    for (let i = 0; i < 10; i++) {
+      send(1, 8000);
+      stream.credit(8000);
+    }
+    expect(stream.windowSize).greaterThan(INITIAL_STREAM_WINDOW - 1);
+    expect(stream.receiveWindow + stream.held + stream.unreturned).equal(stream.windowSize);
+  });
+
+  it('L8 sheds the largest stream of the peer that leaves the most unread, when all connections hold too much', () => {
+    const buffers = new Buffers();
+    const greedy = Array.from({ length: 2 }, () => new Wire({ client: false, maxPeerStreams: 1000, peer: 'greedy', buffers }));
+    const other = new Wire({ client: false, maxPeerStreams: 1000, peer: 'other', buffers });
+    const source = new Wire({ client: true, trusted: true, peer: 'endpoint', buffers });
+    source.receive(settings(SETTINGS_MAX_CONCURRENT_STREAMS, 10_000));
+    const answer = (wire: Wire, octets: number): Recorder => {
+      const id = 2 * wire.requests.length + 1;
+      wire.receive(headers(id, request(), true));
+      const { stream, handler } = wire.requests[wire.requests.length - 1];
+      stream.sendData(Buffer.alloc(octets), 0, octets, false);
+      return handler;
+    };
+    for (const wire of [...greedy, other]) wire.receive(settings(SETTINGS_INITIAL_WINDOW_SIZE, 0));
+    const bystander = answer(other, 100_000);
+    const large = answer(greedy[1], 90_000);
+    const rest = greedy.map((wire) => answer(wire, 60_000));
+    // What an endpoint sent for them, not passed on yet.
+    const upstream = source.connection.open(new Recorder(false), REQUEST, [], true);
+    buffers.take(MAX_SIDECAR_BUFFER - 10_000);
+    source.receive(headers(upstream.id, GRPC_OK), data(upstream.id, Buffer.alloc(10_000)));
+    expect(large.events).deep.equal([]);
+    source.receive(data(upstream.id, Buffer.alloc(1)));
+    expect(large.events).deep.equal([`reset ${ENHANCE_YOUR_CALM} shed`]);
+    expect([bystander, ...rest].map(({ events }) => events)).deep.equal([[], [], []]);
+    expect(KEPT_AFTER_SHEDDING).lessThan(MAX_SIDECAR_BUFFER);
   });
 
   it('L8 holds a stream to its window, which grows only when it is consumed', () => {
@@ -320,18 +373,59 @@ describe('Connection', () => {
     });
   }
 
-  it('L6 resets a stream whose data waits without progress, and only that', () => {
+  it('L6 leaves a reader its pause, however long, and closes a peer that does not even answer a PING', () => {
     const wire = new Wire({ client: false }, settings(SETTINGS_INITIAL_WINDOW_SIZE, 10));
-    wire.receive(headers(1, request()), headers(3, request()));
-    const [stalled, slow] = wire.requests;
-    for (const { stream } of wire.requests) stream.sendData(Buffer.alloc(100), 0, 100, false);
-    wire.clock.nowMs += STALL_TIMEOUT_MS / 2;
-    wire.receive(windowUpdate(3, 10));
-    wire.clock.nowMs += STALL_TIMEOUT_MS / 2;
-    wire.connection.tick(wire.clock.nowMs, NEVER);
-    expect(stalled.handler.events).deep.equal(['reset 8 stalled']);
-    expect(slow.handler.events).deep.equal([]);
-    expect(wire.closed).equal('');
+    wire.receive(headers(1, request()));
+    const [{ stream, handler }] = wire.requests;
+    stream.sendData(Buffer.alloc(100), 0, 100, false);
+    for (let minute = 0; minute < 60; minute++) {
+      wire.clock.nowMs += STALL_TIMEOUT_MS;
+      wire.connection.tick(wire.clock.nowMs, STALL_TIMEOUT_MS);
+      const [ping] = wire.take().filter((f) => f.type === PING);
+      wire.receive(frame(PING, FLAG_ACK, 0, ping.payload));
+    }
+    expect(handler.events).deep.equal([]);
+    wire.receive(windowUpdate(1, 10));
+    expect(sumOf(wire.take(), DATA, 1)).equal(10);
+    for (let i = 0; i < 3; i++) {
+      wire.clock.nowMs += STALL_TIMEOUT_MS;
+      wire.connection.tick(wire.clock.nowMs, STALL_TIMEOUT_MS - 1);
+    }
+    expect(wire.closed).equal('ping timeout');
+    expect(handler.events).deep.equal(['reset 8 connection']);
+  });
+
+  it('sends an endpoint in plaintext no more resets than its server takes, and leaves the connection to its open streams', () => {
+    const wire = new Wire({ client: true });
+    const long = wire.connection.open(new Recorder(), REQUEST, [], true);
+    let resets = 0;
+    while (wire.connection.canOpen) {
+      wire.connection.open(new Recorder(), REQUEST, [], true).reset(8);
+      resets++;
+    }
+    expect(resets).within((RESET_BUDGET * 3) / 4, RESET_BUDGET);
+    expect(wire.connection.draining).equal(true);
+    expect(long.closed).equal(false);
+    // Streams that are open have a reset each in reserve.
+    const wide = new Wire({ client: true });
+    let open = 0;
+    for (; wide.connection.canOpen; open++) wide.connection.open(new Recorder(), REQUEST, [], true);
+    expect(open).equal(RESET_BUDGET);
+    // A few all the time are no reason to leave.
+    const steady = new Wire({ client: true });
+    for (let i = 0; i < 3 * RESET_BUDGET; i++) {
+      steady.clock.nowMs += 1000 / RESETS_PER_SECOND;
+      steady.connection.open(new Recorder(), REQUEST, [], true).reset(8);
+      steady.take();
+    }
+    expect(steady.connection.canOpen).equal(true);
+    // Another sidecar counts in another way.
+    const mesh = new Wire({ client: true, trusted: true });
+    for (let i = 0; i < 3 * RESET_BUDGET; i++) {
+      mesh.connection.open(new Recorder(), REQUEST, [], true).reset(8);
+      mesh.take();
+    }
+    expect(mesh.connection.canOpen).equal(true);
   });
 
   it('L7 waits only so long for the first SETTINGS and for the end of a header block', () => {

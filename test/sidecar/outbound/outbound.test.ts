@@ -5,6 +5,7 @@ import { expect } from 'chai';
 import { OutboundListenerSchema, PodAddressSchema } from '#core/contract/gen/weft/v1/mesh_pb.ts';
 import { silentLogger } from '#core/program/log.ts';
 import { HTTP2_PREFACE } from '#sidecar/http/preface.ts';
+import { Buffers } from '#sidecar/http2/buffers.ts';
 import { DownstreamConnections } from '#sidecar/http2/server.ts';
 import { Listener } from '#sidecar/link/listener.ts';
 import { AddressIndex } from '#sidecar/outbound/address-index.ts';
@@ -37,7 +38,7 @@ describe('captured connections to a pod', () => {
     const server = net.createServer((socket) => socket.on('error', () => {}).end('plain'));
     await new Promise<void>((resolve) => server.listen(0, ADDRESS, resolve));
     app = { server, port: (server.address() as net.AddressInfo).port };
-    connections = new DownstreamConnections(clock, Date.now);
+    connections = new DownstreamConnections(clock, Date.now, new Buffers());
     directs = new DirectPorts(proxy.upstreams, { ask: () => {}, drop: () => {} });
     const context = {
       proxy,
@@ -142,7 +143,7 @@ describe('a TCP connection to a Service', () => {
       outbound = new Outbound({
         proxy,
         credentials: { tlsClientContext: () => null, trustDomain: () => 'cluster.local' },
-        connections: new DownstreamConnections(clock, Date.now),
+        connections: new DownstreamConnections(clock, Date.now, new Buffers()),
         log: silentLogger,
         wallClock: Date.now,
         port: () => ({ current }),
