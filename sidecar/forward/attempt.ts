@@ -81,7 +81,7 @@ export function resetUnanswered(call: Call, state: Sent, code: number, cause: Re
   stats.reset('endpoint', reason);
   if (!processed && call.attempts < MAX_ATTEMPTS && call.request.rewind()) return retry(call, reason);
   const error = errorOfReset(code, cause);
-  refuse(call, error, `${upstream.ref.key}: ${state.up.fault || `${reason} (${state.endpoint.key})`}`, statusOfReset(code, cause));
+  refuse(call, error, `${upstream.ref.key}: ${inWords(cause, reason, state)}`, statusOfReset(code, cause));
 }
 
 function errorOfReset(code: number, cause: ResetCause): errors.ProxyError {
@@ -96,6 +96,22 @@ function errorOfReset(code: number, cause: ResetCause): errors.ProxyError {
       return errors.RESPONSE_TOO_LARGE;
     case 'peer':
       return code === REFUSED_STREAM ? errors.REFUSED : errors.UPSTREAM_RESET;
+  }
+}
+
+/** Why the attempt's stream ended, for the client's message. @param reason the reset code's name */
+function inWords(cause: ResetCause, reason: string, { endpoint, up }: Sent): string {
+  switch (cause) {
+    case 'connection':
+      return `the connection to ${endpoint.key} broke`;
+    case 'malformed':
+      return `the answer of ${endpoint.key} breaks a rule of HTTP/2: ${up.fault}`;
+    case 'too_large':
+      return `the ${up.fault}, sent by ${endpoint.key}`;
+    case 'shed':
+      return `${endpoint.key} does not read the request, and the sidecar needs its memory`;
+    case 'peer':
+      return `${endpoint.key} reset the stream with ${reason}`;
   }
 }
 

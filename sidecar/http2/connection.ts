@@ -28,6 +28,7 @@ import {
   CONNECTION_WINDOW,
   DECODER_TABLE_SIZE,
   ERROR_LINGER_MS,
+  IDLE_CONNECTION_MS,
   INITIAL_STREAM_WINDOW,
   RESET_BUDGET,
   RESETS_PER_SECOND,
@@ -86,6 +87,10 @@ export class Connection implements MessageConnection, ConnectionLife, Holder {
   /** 0: no PING is on its way. */
   private pingSentAtMs = 0;
   private lastReadMs: number;
+  /** Since when it has had no stream; meaningless while it has one. */
+  idleSinceMs: number;
+  /** The peer's GOAWAY has come to a server: it may still send requests, but we close when none is left. */
+  private peerLeaves = false;
   private closeReason = '';
 
   constructor(transport: Transport, owner: ConnectionOwner, clock: Clock, options: ConnectionOptions) {
@@ -95,6 +100,7 @@ export class Connection implements MessageConnection, ConnectionLife, Holder {
     this.client = options.client;
     this.openedAtMs = clock.nowMs;
     this.lastReadMs = clock.nowMs;
+    this.idleSinceMs = clock.nowMs;
     const flood = new FloodGuard(clock.nowMs, options.trusted);
     this.flood = flood;
     const resets = options.client && !options.trusted ? new TokenBucket(RESET_BUDGET, RESETS_PER_SECOND, clock.nowMs) : null;
@@ -180,7 +186,8 @@ export class Connection implements MessageConnection, ConnectionLife, Holder {
   streamLeft(): void {
     if (this.resets !== null && !this.draining && this.resets.left(this.clock.nowMs) < RESET_BUDGET / 4)
       this.drain(Number.POSITIVE_INFINITY);
-    if (this.draining && this.streams.size === 0) this.closeWhenIdle();
+    if (this.streams.size === 0) this.idleSinceMs = this.clock.nowMs;
+    if ((this.draining || this.peerLeaves) && this.streams.size === 0) this.closeWhenIdle();
     else if (this.client) this.owner.onCapacity(this);
   }
 
@@ -199,9 +206,14 @@ export class Connection implements MessageConnection, ConnectionLife, Holder {
   /**
    * Graceful end (RFC 9113 §6.8): GOAWAY with the highest id and a PING; when the PING returned nothing older is
    * under way, the real last id follows, and the connection closes after its last stream or at deadlineMs.
+   * Called again, the earlier deadline holds.
    */
   drain(deadlineMs: number): void {
-    if (this.closed || this.drainDeadlineMs !== 0) return;
+    if (this.closed) return;
+    if (this.drainDeadlineMs !== 0) {
+      this.drainDeadlineMs = Math.min(this.drainDeadlineMs, deadlineMs);
+      return;
+    }
     this.drainDeadlineMs = deadlineMs;
     this.drainStartedMs = this.clock.nowMs;
     if (this.client) {
@@ -225,11 +237,19 @@ export class Connection implements MessageConnection, ConnectionLife, Holder {
   }
 
   goawayReceived(lastId: number, code: number): void {
-    this.draining = true;
-    if (this.client) this.streams.refuseAbove(lastId);
+    if (this.client) {
+      this.draining = true;
+      this.streams.refuseAbove(lastId);
+    } else this.peerLeaves = true;
     if (code !== NO_ERROR) this.closeReason ||= `goaway: ${errorName(code)}`;
     this.owner.onCapacity(this);
     if (this.streams.size === 0) this.closeWhenIdle();
+  }
+
+  /** Closes a server's connection that has no streams; what may be under way is above the last id of its GOAWAY. */
+  dismiss(reason: string): void {
+    this.closeReason ||= reason;
+    this.closeWhenIdle();
   }
 
   /** GOAWAY, and the socket is gone after ERROR_LINGER_MS whatever the peer does (RFC 9113 §5.4.1). */
@@ -288,14 +308,17 @@ export class Connection implements MessageConnection, ConnectionLife, Holder {
       if (!this.draining && nowMs - this.drainStartedMs >= DRAIN_PING_WAIT_MS) this.lastGoaway();
     }
     if (this.streams.sender.queuedOctets > 0 && nowMs - this.lastReadMs >= STALL_TIMEOUT_MS) this.ping(nowMs);
-    if (this.streams.size === 0) this.output.shrink();
+    if (this.streams.size > 0) return;
+    if (nowMs - this.idleSinceMs >= IDLE_CONNECTION_MS) this.drain(Number.POSITIVE_INFINITY);
+    this.output.shrink();
   }
 
   private closeWhenIdle(): void {
     if (this.closed || this.endingSinceMs !== 0) return;
     this.endingSinceMs = this.clock.nowMs;
-    if (this.client) writeGoaway(this.output, 0, NO_ERROR, '');
     this.closeReason ||= 'drained';
+    if (this.client) writeGoaway(this.output, 0, NO_ERROR, '');
+    else if (!this.draining) writeGoaway(this.output, this.streams.lastPeerId, NO_ERROR, this.closeReason);
     this.output.end();
   }
 

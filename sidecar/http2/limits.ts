@@ -37,6 +37,17 @@ export const RESET_AT_ONCE_MS = 2;
 export const RESET_BUDGET = 800;
 export const RESETS_PER_SECOND = 25;
 
+/**
+ * Connections that one client address or identity may have open, and all clients together: past either, the idlest
+ * connection of the peer that has the most is closed for the new one; where all are at work the new one is refused. The
+ * pod's own application is bounded by the total alone.
+ */
+export const MAX_CONNECTIONS_PER_PEER = 512;
+export const MAX_CONNECTIONS = 4096;
+
+/** A connection that has had no stream for so long, in ms, is closed by GOAWAY, on either side. */
+export const IDLE_CONNECTION_MS = 15 * 60_000;
+
 /** L4: resets that the peer makes us send (CVE-2025-8671, "MadeYouReset"): the size of the bucket and its refill. */
 export const FORCED_RESET_BURST = 200;
 export const FORCED_RESET_PER_SECOND = 33;

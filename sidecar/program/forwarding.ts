@@ -81,6 +81,12 @@ export class Forwarding {
     this.inboundUpstreams.tick(nowMs);
   }
 
+  /** This sidecar's certificate was renewed, or its roots. @param ownNotAfterMs end of the old one, Unix ms */
+  renewed(ownNotAfterMs: number): void {
+    this.outboundUpstreams.renewed(ownNotAfterMs);
+    this.inboundUpstreams.renewed(ownNotAfterMs);
+  }
+
   /** Ends all connections to endpoints. */
   close(): void {
     this.outboundUpstreams.drain(0);

@@ -74,6 +74,8 @@ export class Sidecar {
   private readonly timer: NodeJS.Timeout;
   private current: Workload | null = null;
   private isStopping = false;
+  /** End of the certificate in force, Unix ms; 0: there is none yet. */
+  private ownNotAfterMs = 0;
 
   constructor(deps: SidecarDeps) {
     const { now, wallClock, random, log, metrics, telemetry, credentials, questions, capture } = deps;
@@ -152,6 +154,16 @@ export class Sidecar {
       pod: { take: (answer) => directs.take(answer) },
       address: { take: (address) => services.takeAddress(address), remove: (key) => services.removeAddress(key) },
     };
+  }
+
+  /** A certificate or roots come into force. @param notAfterMs end of the certificate, Unix ms */
+  renewed(notAfterMs: number): void {
+    const oldNotAfterMs = this.ownNotAfterMs;
+    this.ownNotAfterMs = notAfterMs;
+    if (oldNotAfterMs === 0) return;
+    this.clock.update();
+    this.connections.renewed(oldNotAfterMs);
+    this.forwarding.renewed(oldNotAfterMs);
   }
 
   /** '' when traffic can be served, else what is missing. */

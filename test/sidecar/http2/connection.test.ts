@@ -28,6 +28,7 @@ import {
   CLOGGED_AFTER_MS,
   CONNECTION_WINDOW,
   ERROR_LINGER_MS,
+  IDLE_CONNECTION_MS,
   IDLE_FRAME_BUDGET,
   INITIAL_STREAM_WINDOW,
   KEPT_AFTER_SHEDDING,
@@ -533,6 +534,52 @@ describe('Connection', () => {
     expect(wire.ended).equal(false);
     wire.requests[0].stream.sendHeaders(RESPONSE, [], true);
     expect(wire.ended).equal(true);
+  });
+
+  it("serves new requests also after a client's GOAWAY, which is about streams of ours (RFC 9113 §6.8)", () => {
+    const wire = new Wire({ client: false });
+    wire.receive(headers(1, request(), true), goaway(0, 0), headers(3, request(), true));
+    expect(wire.requests).length(2);
+    for (const { stream } of wire.requests) stream.sendHeaders(RESPONSE, [], true);
+    expect(wire.ended).equal(true);
+    const last = wire.take().find((f) => f.type === GOAWAY) as WireFrame;
+    expect(last.payload.readUInt32BE(0)).equal(3);
+  });
+
+  it("waits for an endpoint's SETTINGS only so long, and opens nothing before", () => {
+    const wire = new Wire({ client: true }, null);
+    expect(wire.connection.canOpen).equal(false);
+    wire.clock.nowMs += HANDSHAKE_TIMEOUT_MS + 1;
+    wire.connection.tick(wire.clock.nowMs, NEVER);
+    expect(wire.connection.stopped).equal(true);
+    wire.clock.nowMs += ERROR_LINGER_MS;
+    wire.connection.tick(wire.clock.nowMs, NEVER);
+    expect(wire.closed).equal('SETTINGS_TIMEOUT: no SETTINGS');
+  });
+
+  it('closes a connection to an endpoint that has had no stream for a while', () => {
+    const wire = new Wire({ client: true });
+    const stream = wire.connection.open(new Recorder(), REQUEST, [], true);
+    wire.clock.nowMs += 2 * IDLE_CONNECTION_MS;
+    wire.connection.tick(wire.clock.nowMs, NEVER);
+    expect(wire.connection.canOpen).equal(true);
+    stream.reset(8);
+    wire.clock.nowMs += IDLE_CONNECTION_MS - 1;
+    wire.connection.tick(wire.clock.nowMs, NEVER);
+    expect(wire.ended).equal(false);
+    wire.clock.nowMs += 1;
+    wire.connection.tick(wire.clock.nowMs, NEVER);
+    expect(wire.ended).equal(true);
+  });
+
+  it('holds the earlier of two drain deadlines', () => {
+    const wire = new Wire({ client: true });
+    wire.connection.open(new Recorder(), REQUEST, [], true);
+    wire.connection.drain(NEVER);
+    wire.connection.drain(wire.clock.nowMs + 100);
+    wire.clock.nowMs += 100;
+    wire.connection.tick(wire.clock.nowMs, NEVER);
+    expect(wire.closed).equal('drain deadline');
   });
 
   it('names the reason of its end the same for all codes that have no name: it becomes a label of a metric', () => {
