@@ -9,7 +9,7 @@ import type { CompiledPort } from '../route/records.ts';
 import { answerData, answerHeaders, answerTrailers, expireAnswering, resetAnswering } from './answer.ts';
 import { notConnected, resetUnanswered, send } from './attempt.ts';
 import { Call } from './call.ts';
-import { finish, refuse } from './ending.ts';
+import { finish, noteError, refuse } from './ending.ts';
 import * as errors from './errors.ts';
 import { route } from './routing.ts';
 
@@ -91,9 +91,11 @@ export class Exchange extends Call {
       if (stream === this.down && state.up !== null) state.up.release();
     } else if (stream === this.down) {
       this.deps.stats.reset('client', cause === 'peer' ? errorName(code) : cause);
-      this.cancelled = true;
+      const error = errorOfClient(cause);
+      if (error === null) this.cancelled = true;
+      else noteError(this, error);
       this.leaveEndpoint();
-      finish(this, errors.CANCELLED, false);
+      finish(this, error === null ? errors.CANCELLED : error.grpc, false);
     } else if (state.at === 'sent') resetUnanswered(this, state, code, cause, processed);
     else if (state.at === 'answering') resetAnswering(this, state, code, cause);
   }
@@ -120,5 +122,20 @@ export class Exchange extends Call {
       case 'ended':
         return;
     }
+  }
+}
+
+/** Why the client's stream was reset by us; null: the client itself or its connection went away. */
+function errorOfClient(cause: ResetCause): errors.ProxyError | null {
+  switch (cause) {
+    case 'peer':
+    case 'connection':
+      return null;
+    case 'malformed':
+      return errors.BAD_REQUEST;
+    case 'too_large':
+      return errors.HEADERS_TOO_LARGE;
+    case 'shed':
+      return errors.SHED;
   }
 }

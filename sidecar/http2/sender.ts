@@ -9,8 +9,7 @@ import type { Output } from '../http/output.ts';
 import type { FloodGuard } from './flood.ts';
 import { writeData } from './frames.ts';
 import { CLOGGED_AFTER_MS, MAX_FRAME_SIZE, OCTETS_PER_WINDOW_UPDATE, SMALL_CALL_OCTETS, SMALL_CALL_RESERVE } from './limits.ts';
-import type { Stream } from './stream.ts';
-import { StreamLine } from './stream-line.ts';
+import { type Stream, StreamLine } from './stream.ts';
 
 /** What a sender needs of the streams it sends for. */
 export interface SentStreams {

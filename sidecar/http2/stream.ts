@@ -5,7 +5,6 @@ import type { Field } from '../http/field.ts';
 import type { HeaderSource } from '../http/header-source.ts';
 import type { MessageStream, StreamHandler } from '../http/stream.ts';
 import { INITIAL_STREAM_WINDOW } from './limits.ts';
-import type { StreamLine } from './stream-line.ts';
 
 /** What a stream's methods do, for all streams of a connection; http/stream.ts says what each means. */
 export interface StreamEnds {
@@ -87,5 +86,36 @@ export class Stream implements MessageStream {
 
   release(): void {
     this.connection.release(this);
+  }
+}
+
+/**
+ * A line of streams that wait for their turn to send. Its links are fields of the streams, so that joining and leaving
+ * cost nothing, and a stream that has closed is never left in it.
+ */
+export class StreamLine {
+  /** The stream whose turn it is; null: the line is empty. */
+  head: Stream | null = null;
+  private tail: Stream | null = null;
+
+  /** Puts a stream that is in no line at the end. */
+  push(stream: Stream): void {
+    stream.line = this;
+    stream.linePrevious = this.tail;
+    if (this.tail === null) this.head = stream;
+    else this.tail.lineNext = stream;
+    this.tail = stream;
+  }
+
+  /** Takes out a stream that is in this line, wherever it stands. */
+  remove(stream: Stream): void {
+    const { linePrevious, lineNext } = stream;
+    if (linePrevious === null) this.head = lineNext;
+    else linePrevious.lineNext = lineNext;
+    if (lineNext === null) this.tail = linePrevious;
+    else lineNext.linePrevious = linePrevious;
+    stream.line = null;
+    stream.linePrevious = null;
+    stream.lineNext = null;
   }
 }
