@@ -16,9 +16,8 @@ export function refuse(call: RunningCall, error: errors.ProxyError, message: str
  * Answers a request that breaks a rule, as far as that can be done still; its stream is reset then by the codec.
  * @param code of the fault
  */
-export function refuseMalformed(call: RunningCall, code: number, reason: string): void {
+export function refuseMalformed(call: RunningCall, error: errors.ProxyError, code: number, reason: string): void {
   const { down, state } = call;
-  const error = errors.BAD_REQUEST;
   if (state.at !== 'answering') answerError(call, error, reason, error.grpc);
   else {
     noteError(call, error, reason);
@@ -65,10 +64,13 @@ export function noteError(call: RunningCall, error: errors.ProxyError, reason: s
 export function errorOfReset(cause: ResetCause): errors.ProxyError {
   switch (cause) {
     case 'connection':
-    case 'stalled':
       return errors.CONNECTION_LOST;
+    case 'shed':
+      return errors.SHED;
     case 'malformed':
       return errors.BAD_RESPONSE;
+    case 'too_large':
+      return errors.RESPONSE_TOO_LARGE;
     case 'peer':
       return errors.UPSTREAM_RESET;
   }
@@ -84,10 +86,13 @@ export function wordsOfReset(code: number, cause: ResetCause, words: string): st
 export function statusOfReset(code: number, cause: ResetCause): number {
   switch (cause) {
     case 'connection':
-    case 'stalled':
       return errors.UNAVAILABLE;
+    case 'shed':
+      return errors.SHED.grpc;
     case 'malformed':
       return errors.INTERNAL;
+    case 'too_large':
+      return errors.RESPONSE_TOO_LARGE.grpc;
     case 'peer':
       return errors.grpcStatusOfReset(code);
   }

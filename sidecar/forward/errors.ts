@@ -53,11 +53,15 @@ export const CONNECTION_LOST = row('connection_lost', 503, 14);
 export const UPSTREAM_RESET = row('upstream_reset', 502, 13);
 /** The endpoint's response broke HTTP/2's rules or our limits. */
 export const BAD_RESPONSE = row('bad_response', 502, 13);
+/** The sidecar holds too much that is not read, most of it of this call (L8, docs/reference/limits.md). */
+export const SHED = row('shed', 503, 8);
+/** The endpoint's headers or trailers exceed L2. */
+export const RESPONSE_TOO_LARGE = row('response_too_large', 502, 8);
 /** The header list exceeds L2 (docs/reference/limits.md). */
 export const HEADERS_TOO_LARGE = row('headers_too_large', 431, 8);
 /** The endpoint's certificate is not that of the identity the control plane named. */
 export const IDENTITY_MISMATCH = row('identity_mismatch', 502, 14);
-/** The request breaks HTTP/2's rules. */
+/** The request is malformed (RFC 9113 §8.1.1). */
 export const BAD_REQUEST = row('bad_request', 400, 13);
 /** The client has as many streams open as it may (L1); the stream is refused without an answer. */
 export const TOO_MANY_STREAMS = row('too_many_streams', 503, 14);

@@ -10,7 +10,7 @@ import type { CompiledPort } from '../route/records.ts';
 import { answerData, answerHeaders, answerTrailers, expireAnswering, resetAnswering } from './answer.ts';
 import { notConnected, resetUnanswered, send } from './attempt.ts';
 import type { Deadline } from './deadlines.ts';
-import { finish, refuse, refuseMalformed } from './ending.ts';
+import { finish, noteError, refuse, refuseMalformed } from './ending.ts';
 import * as errors from './errors.ts';
 import type { ExchangeDeps } from './exchange-deps.ts';
 import type { MirrorCall } from './mirror.ts';
@@ -142,9 +142,11 @@ export class Exchange implements RunningCall {
     } else if (stream === this.down) {
       this.deps.stats.reset('client', cause === 'peer' ? errorName(code) : cause);
       this.leaveEndpoint();
-      if (cause === 'malformed') return refuseMalformed(this, code, reason);
-      this.cancelled = true;
-      finish(this, errors.CANCELLED, false);
+      const error = errorOfClient(cause);
+      if (error === null) this.cancelled = true;
+      else if (cause !== 'shed') return refuseMalformed(this, error, code, reason);
+      else noteError(this, error, reason);
+      finish(this, error === null ? errors.CANCELLED : error.grpc, false);
     } else if (state.at === 'sent') resetUnanswered(this, state, code, cause, processed, reason);
     else if (state.at === 'answering') resetAnswering(this, state, code, cause, reason);
   }
@@ -171,5 +173,20 @@ export class Exchange implements RunningCall {
       case 'ended':
         return;
     }
+  }
+}
+
+/** Why we end the client's stream; null: the client itself or its connection went away. */
+function errorOfClient(cause: ResetCause): errors.ProxyError | null {
+  switch (cause) {
+    case 'peer':
+    case 'connection':
+      return null;
+    case 'malformed':
+      return errors.BAD_REQUEST;
+    case 'too_large':
+      return errors.HEADERS_TOO_LARGE;
+    case 'shed':
+      return errors.SHED;
   }
 }

@@ -13,6 +13,8 @@ const MAX_CONNECTIONS_PER_ENDPOINT = 8;
 const DIAL_AGAIN_MS = 1000;
 /** A connection ends so long before its endpoint's certificate does, in ms. */
 const BEFORE_EXPIRY_MS = 5000;
+/** A connection whose certificate was renewed ends so long before the old one does, in ms. */
+const BEFORE_OLD_ENDS_MS = 1000;
 
 /** A call that waits for a connection. One of the two functions is called once, unless the call cancels. */
 export interface Waiter {
@@ -84,6 +86,20 @@ export class EndpointPool implements ConnectionOwner {
     this.giveUp = null;
     for (const connection of [...this.connections]) connection.drain(deadlineMs);
     this.failWaiters(CONNECT_FAILED, `${this.endpoint.key} has left`);
+  }
+
+  /**
+   * This sidecar's certificate was renewed, or its roots: new calls go to new connections, and those made with the old
+   * one may end before it does. @param ownNotAfterMs end of the old certificate, Unix ms
+   */
+  renewed(ownNotAfterMs: number): void {
+    if (this.endpoint.identity === '') return;
+    const { nowMs } = this.deps.clock;
+    const wallMs = this.deps.wallClock();
+    for (const connection of [...this.connections]) {
+      const notAfterMs = Math.min(this.notAfterMs.get(connection)!, ownNotAfterMs);
+      connection.drain(nowMs + Math.max(0, notAfterMs - BEFORE_OLD_ENDS_MS - wallMs));
+    }
   }
 
   tick(nowMs: number, pingAfterMs: number, pingTimeoutMs: number): void {
@@ -162,7 +178,7 @@ export class EndpointPool implements ConnectionOwner {
 
   private onOpen(transport: Duplex, peerNotAfterMs: number): void {
     this.giveUp = null;
-    const connection = this.deps.connect(transport, this, this.deps.clock);
+    const connection = this.deps.connect(transport, this, this.deps.clock, this.endpoint);
     this.connections.push(connection);
     this.notAfterMs.set(connection, peerNotAfterMs);
     this.deps.opened(connection);

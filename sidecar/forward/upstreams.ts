@@ -73,6 +73,12 @@ export class Upstreams {
     }
   }
 
+  /** This sidecar's certificate was renewed, or its roots. @param ownNotAfterMs end of the old one, Unix ms */
+  renewed(ownNotAfterMs: number): void {
+    for (const pool of this.pools) pool.renewed(ownNotAfterMs);
+    for (const pool of this.retired) pool.renewed(ownNotAfterMs);
+  }
+
   /** Ends all connections gracefully. */
   drain(deadlineMs: number): void {
     for (const pool of this.pools) pool.drain(deadlineMs);

@@ -65,4 +65,12 @@ export interface ConnectionOwner {
 }
 
 /** A codec's client end: takes over a transport that was dialled. Nothing is read before transport.start(). */
-export type ClientCodec = (transport: Duplex, owner: ConnectionOwner, clock: Clock) => MessageConnection;
+export type ClientCodec = (transport: Duplex, owner: ConnectionOwner, clock: Clock, endpoint: ConnectedEndpoint) => MessageConnection;
+
+/** The endpoint at the other end. */
+export interface ConnectedEndpoint {
+  /** "address:port". */
+  readonly key: string;
+  /** SPIFFE id that it has proved; '': the connection is plaintext. */
+  readonly identity: string;
+}

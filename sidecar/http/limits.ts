@@ -8,7 +8,10 @@
 export const MAX_HEADER_LIST_OCTETS = 64 * 1024;
 export const MAX_HEADER_FIELDS = 100;
 
-/** L6: data waits so long for the peer's window without progress, in ms; then its stream is reset. */
+/**
+ * L6: data waits for a peer that has sent nothing for so long, in ms: it is pinged, and after as long again without an
+ * answer its connection is closed. A peer that lives may pause for as long as it likes.
+ */
 export const STALL_TIMEOUT_MS = 120_000;
 
 /**
@@ -22,7 +25,7 @@ export const HANDSHAKE_TIMEOUT_MS = 10_000;
  */
 export const DETECTION_MS = 500;
 
-/** L8: so many body octets are held for one stream and for one connection. */
+/** L8: so many body octets are held for one stream; past so many of one connection its windows shrink. */
 export const MAX_STREAM_BUFFER = 256 * 1024;
 export const MAX_CONNECTION_BUFFER = 4 * 1024 * 1024;
 

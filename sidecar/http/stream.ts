@@ -5,10 +5,10 @@ import type { HeaderBlock } from './header-block.ts';
 import type { HeaderSource } from './header-source.ts';
 
 /**
- * Why a stream ended early: the peer reset it, its connection went away, the peer broke a rule on it, or it stalled
- * (L6).
+ * Why a stream ended early: the peer reset it, its connection went away, the peer broke a rule on it, its
+ * headers or trailers exceed L2, or we needed the memory of what its reader leaves unread (L8).
  */
-export type ResetCause = 'peer' | 'connection' | 'malformed' | 'stalled';
+export type ResetCause = 'peer' | 'connection' | 'malformed' | 'too_large' | 'shed';
 
 /** What forwarding may ask and do of a stream. */
 export interface MessageStream {

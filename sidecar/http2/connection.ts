@@ -5,12 +5,13 @@ import type { ConnectionOwner, MessageConnection, RefusalCause } from '../http/c
 import type { Field } from '../http/field.ts';
 import type { HeaderBlock } from '../http/header-block.ts';
 import type { HeaderSource } from '../http/header-source.ts';
-import { HANDSHAKE_TIMEOUT_MS, MAX_HEADER_LIST_OCTETS } from '../http/limits.ts';
+import { HANDSHAKE_TIMEOUT_MS, MAX_HEADER_LIST_OCTETS, STALL_TIMEOUT_MS } from '../http/limits.ts';
 import { Output } from '../http/output.ts';
 import { HTTP2_PREFACE } from '../http/preface.ts';
 import { CANCEL, ENHANCE_YOUR_CALM, errorName, NO_ERROR, SETTINGS_TIMEOUT } from '../http/reset-code.ts';
-import type { StreamHandler } from '../http/stream.ts';
+import type { ResetCause, StreamHandler } from '../http/stream.ts';
 import type { Transport } from '../http/transport.ts';
+import type { BufferHolder, Buffers } from './buffers.ts';
 import {
   MAX_STREAM_ID,
   SETTINGS_ENABLE_PUSH,
@@ -21,12 +22,21 @@ import {
 } from './codes.ts';
 import { FloodGuard } from './flood.ts';
 import { FrameReader } from './frame-reader.ts';
-import { writeGoaway, writePing, writeReset, writeSettings, writeWindowUpdate } from './frames.ts';
+import { writeGoaway, writePing, writeSettings, writeWindowUpdate } from './frames.ts';
 import type { ConnectionLife } from './life.ts';
-import { CONNECTION_WINDOW, DECODER_TABLE_SIZE, ERROR_LINGER_MS, INITIAL_STREAM_WINDOW } from './limits.ts';
+import {
+  CONNECTION_WINDOW,
+  DECODER_TABLE_SIZE,
+  ERROR_LINGER_MS,
+  IDLE_CONNECTION_MS,
+  INITIAL_STREAM_WINDOW,
+  RESET_BUDGET,
+  RESETS_PER_SECOND,
+} from './limits.ts';
 import { Receiver } from './receiver.ts';
 import type { Stream } from './stream.ts';
 import { Streams } from './streams.ts';
+import { TokenBucket } from './token-bucket.ts';
 
 const LOCAL_SETTINGS = [
   [SETTINGS_HEADER_TABLE_SIZE, DECODER_TABLE_SIZE],
@@ -39,17 +49,33 @@ const DRAIN_PING_DATA = Buffer.from('weft-bye');
 /** How long a drain waits for the answer to its PING: what the peer sent before it saw the GOAWAY comes first. */
 const DRAIN_PING_WAIT_MS = 1000;
 
-export class Connection implements MessageConnection, ConnectionLife {
+export interface ConnectionOptions {
+  readonly client: boolean;
+  /** The peer is another sidecar or the pod's own application (peer.ts). */
+  readonly trusted: boolean;
+  /** Streams that the peer may have open at once: what a server announces. */
+  readonly maxPeerStreams: number;
+  /** Connections with the same one are judged together when memory is short. */
+  readonly peer: string;
+  /** The account of all connections of the sidecar. */
+  readonly buffers: Buffers;
+}
+
+export class Connection implements MessageConnection, ConnectionLife, BufferHolder {
   readonly streams: Streams;
   readonly output: Output;
   ready = false;
   draining = false;
   closed = false;
+  readonly peer: string;
+  private readonly buffers: Buffers;
   private readonly client: boolean;
   private readonly clock: Clock;
   private readonly owner: ConnectionOwner;
   private readonly transport: Transport;
   private readonly flood: FloodGuard;
+  /** Resets that may still be sent; null: as many as one likes. */
+  private readonly resets: TokenBucket | null;
   private readonly receiver: Receiver;
   private readonly reader: FrameReader;
   private readonly openedAtMs: number;
@@ -61,25 +87,32 @@ export class Connection implements MessageConnection, ConnectionLife {
   /** 0: no PING is on its way. */
   private pingSentAtMs = 0;
   private lastReadMs: number;
+  /** Since when it has had no stream; meaningless while it has one. */
+  idleSinceMs: number;
   /**
    * A server's peer said GOAWAY: it may still send requests (RFC 9113 §6.8), and the connection ends when it has none.
    */
   private peerLeaves = false;
   private closeReason = '';
 
-  /** @param options.maxPeerStreams streams that the peer may have open at once: what a server announces */
-  constructor(transport: Transport, owner: ConnectionOwner, clock: Clock, options: { client: boolean; maxPeerStreams: number }) {
+  constructor(transport: Transport, owner: ConnectionOwner, clock: Clock, options: ConnectionOptions) {
     this.transport = transport;
     this.owner = owner;
     this.clock = clock;
     this.client = options.client;
     this.openedAtMs = clock.nowMs;
     this.lastReadMs = clock.nowMs;
-    const flood = new FloodGuard(clock.nowMs);
+    this.idleSinceMs = clock.nowMs;
+    const flood = new FloodGuard(clock.nowMs, options.trusted);
     this.flood = flood;
-    const output = new Output(transport, () => this.streams.sender.resume());
+    const resets = options.client && !options.trusted ? new TokenBucket(RESET_BUDGET, RESETS_PER_SECOND, clock.nowMs) : null;
+    this.resets = resets;
+    const output = new Output(transport, () => this.outputDrained());
     this.output = output;
-    this.streams = new Streams({ output, flood, clock, onLeft: this });
+    this.streams = new Streams({ output, flood, clock, client: options.client, resets, onLeft: this, buffers: options.buffers });
+    this.peer = options.peer;
+    this.buffers = options.buffers;
+    this.buffers.add(this);
     this.receiver = new Receiver({ ...options, life: this, streams: this.streams, output, flood, clock });
     this.reader = new FrameReader(this.receiver);
     if (this.client) {
@@ -102,6 +135,12 @@ export class Connection implements MessageConnection, ConnectionLife {
     this.reader.push(buf, start, end);
   }
 
+  /** The kernel took what was written. */
+  private outputDrained(): void {
+    this.streams.sender.resume();
+    this.hasRoom();
+  }
+
   /** The socket ended or broke. */
   transportClosed(reason: string): void {
     this.finish(this.closeReason || reason, CANCEL);
@@ -117,12 +156,23 @@ export class Connection implements MessageConnection, ConnectionLife {
     return this.streams.held;
   }
 
+  get queuedOctets(): number {
+    return this.streams.sender.queuedOctets;
+  }
+
+  shedLargest(): void {
+    this.streams.shedLargest();
+  }
+
   get stopped(): boolean {
     return this.closed || this.endingSinceMs !== 0;
   }
 
   get canOpen(): boolean {
-    return this.ready && !this.draining && !this.closed && this.endingSinceMs === 0 && this.streams.haveRoom;
+    if (!this.ready || this.draining || this.stopped || !this.streams.haveRoom) return false;
+    if (this.output.full || this.streams.sender.clogged) return false;
+    // Each stream that is open may yet be cancelled.
+    return this.resets === null || this.resets.left(this.clock.nowMs) > this.streams.size;
   }
 
   open(handler: StreamHandler, source: HeaderSource, varying: readonly Field[], endStream: boolean): Stream {
@@ -140,8 +190,15 @@ export class Connection implements MessageConnection, ConnectionLife {
   }
 
   streamLeft(): void {
+    if (this.resets !== null && !this.draining && this.resets.left(this.clock.nowMs) < RESET_BUDGET / 4)
+      this.drain(Number.POSITIVE_INFINITY);
+    if (this.streams.size === 0) this.idleSinceMs = this.clock.nowMs;
     if ((this.draining || this.peerLeaves) && this.streams.size === 0) this.closeWhenIdle();
     else if (this.client) this.owner.onCapacity(this);
+  }
+
+  hasRoom(): void {
+    if (this.client) this.owner.onCapacity(this);
   }
 
   // === The connection's life
@@ -155,9 +212,14 @@ export class Connection implements MessageConnection, ConnectionLife {
   /**
    * Graceful end (RFC 9113 §6.8): GOAWAY with the highest id and a PING; when the PING returned nothing older is
    * under way, the real last id follows, and the connection closes after its last stream or at deadlineMs.
+   * Called again, the earlier deadline holds.
    */
   drain(deadlineMs: number): void {
-    if (this.closed || this.drainDeadlineMs !== 0) return;
+    if (this.closed) return;
+    if (this.drainDeadlineMs !== 0) {
+      this.drainDeadlineMs = Math.min(this.drainDeadlineMs, deadlineMs);
+      return;
+    }
     this.drainDeadlineMs = deadlineMs;
     this.drainStartedMs = this.clock.nowMs;
     if (this.client) {
@@ -192,6 +254,12 @@ export class Connection implements MessageConnection, ConnectionLife {
     if (this.streams.size === 0) this.closeWhenIdle();
   }
 
+  /** Closes a server's connection that has no streams; what may be under way is above the last id of its GOAWAY. */
+  dismiss(reason: string): void {
+    this.closeReason ||= reason;
+    this.closeWhenIdle();
+  }
+
   /** GOAWAY, and the socket is gone after ERROR_LINGER_MS whatever the peer does (RFC 9113 §5.4.1). */
   fail(code: number, reason: string): void {
     if (this.closed || this.endingSinceMs !== 0) return;
@@ -204,17 +272,17 @@ export class Connection implements MessageConnection, ConnectionLife {
     this.owner.onCapacity(this);
   }
 
-  streamError(id: number, code: number, reason: string): void {
+  streamError(id: number, code: number, reason: string, cause: ResetCause = 'malformed'): void {
     const stream = this.streams.table.get(id);
     // A server's handler may answer first, which ends the stream if the request had ended, and reset it with a code of
     // its own.
-    if (stream !== undefined && !this.client) stream.handler.onReset(stream, code, 'malformed', true, reason);
+    if (stream !== undefined && !this.client) stream.handler.onReset(stream, code, cause, true, reason);
     if (this.stopped) return; // that was the last stream of a drain
     const resetByHandler = stream?.closed === true && !stream.remoteClosed;
-    if (!resetByHandler) writeReset(this.output, id, code);
+    if (!resetByHandler) this.streams.writeReset(id, code);
     if (stream === undefined || stream.closed) this.streams.closed.add(id, true);
     else this.streams.remove(stream, true);
-    if (stream !== undefined && this.client) stream.handler.onReset(stream, code, 'malformed', true, reason);
+    if (stream !== undefined && this.client) stream.handler.onReset(stream, code, cause, true, reason);
     if (!this.client && this.flood.forcedReset(this.clock.nowMs)) this.fail(ENHANCE_YOUR_CALM, `forced-resets: ${reason}`);
   }
 
@@ -248,8 +316,9 @@ export class Connection implements MessageConnection, ConnectionLife {
       if (nowMs >= this.drainDeadlineMs) return this.finish('drain deadline', CANCEL);
       if (!this.draining && nowMs - this.drainStartedMs >= DRAIN_PING_WAIT_MS) this.lastGoaway();
     }
-    this.streams.resetStalled(nowMs);
+    if (this.streams.sender.queuedOctets > 0 && nowMs - this.lastReadMs >= STALL_TIMEOUT_MS) this.ping(nowMs);
     if (this.streams.size > 0) return;
+    if (nowMs - this.idleSinceMs >= IDLE_CONNECTION_MS) this.drain(Number.POSITIVE_INFINITY);
     this.output.shrink();
     if (this.peerLeaves) this.closeWhenIdle();
   }
@@ -257,10 +326,9 @@ export class Connection implements MessageConnection, ConnectionLife {
   private closeWhenIdle(): void {
     if (this.closed || this.endingSinceMs !== 0) return;
     this.endingSinceMs = this.clock.nowMs;
-    if (this.client) writeGoaway(this.output, 0, NO_ERROR, '');
-    // So that the peer knows of a request that it sends now that it was not processed.
-    else if (!this.draining) writeGoaway(this.output, this.streams.lastPeerId, NO_ERROR, '');
     this.closeReason ||= 'drained';
+    if (this.client) writeGoaway(this.output, 0, NO_ERROR, '');
+    else if (!this.draining) writeGoaway(this.output, this.streams.lastPeerId, NO_ERROR, this.closeReason);
     this.output.end();
   }
 
@@ -269,6 +337,7 @@ export class Connection implements MessageConnection, ConnectionLife {
     this.closed = true;
     this.draining = true;
     this.streams.abort(code, this.closeReason || reason);
+    this.buffers.delete(this);
     this.transport.destroy();
     this.owner.onClosed(this, this.closeReason || reason);
   }

@@ -7,8 +7,12 @@ import {
   IDLE_FRAMES_PER_WORK_FRAME,
   OCTETS_PER_WINDOW_UPDATE,
   RAPID_RESET_MIN_REQUESTS,
+  RESET_AT_ONCE_MS,
   RESET_SOON_MS,
+  TRUSTED_RESET_BURST,
+  TRUSTED_RESETS_PER_SECOND,
 } from './limits.ts';
+import { TokenBucket } from './token-bucket.ts';
 
 /** Halve the reset statistics after so many requests, so that a long-lived connection is judged by its present. */
 const FORGET_AFTER_REQUESTS = 10_000;
@@ -16,17 +20,22 @@ const FORGET_AFTER_REQUESTS = 10_000;
 export class FloodGuard {
   private idleFrames = IDLE_FRAME_BUDGET;
   private idleAtMs: number;
-  private forced = FORCED_RESET_BURST;
-  private forcedAtMs: number;
+  private readonly trusted: boolean;
+  /** Resets that the peer makes us send, and of a trusted peer also those it sends at once. */
+  private readonly forced: TokenBucket;
   private requests = 0;
   private soonResets = 0;
   private windowUpdates = 0;
   /** Octets of DATA that were sent. */
   sentOctets = 0;
 
-  constructor(nowMs: number) {
+  /** @param trusted the peer is another sidecar or the pod's own application: only what no honest load does counts */
+  constructor(nowMs: number, trusted = false) {
     this.idleAtMs = nowMs;
-    this.forcedAtMs = nowMs;
+    this.trusted = trusted;
+    this.forced = trusted
+      ? new TokenBucket(TRUSTED_RESET_BURST, TRUSTED_RESETS_PER_SECOND, nowMs)
+      : new TokenBucket(FORCED_RESET_BURST, FORCED_RESET_PER_SECOND, nowMs);
   }
 
   /** A frame that moves a message forward, in either direction. */
@@ -63,18 +72,24 @@ export class FloodGuard {
   }
 
   /** The peer reset a stream it had opened. @returns true when that is rapid reset (L3) */
-  peerReset(ageMs: number): boolean {
+  peerReset(ageMs: number, nowMs: number): boolean {
+    if (this.trusted) return ageMs < RESET_AT_ONCE_MS && !this.forced.take(nowMs);
     if (ageMs < RESET_SOON_MS) this.soonResets++;
     return this.requests >= RAPID_RESET_MIN_REQUESTS && this.soonResets * 2 > this.requests;
   }
 
   /** The peer broke a rule so that we reset a stream. @returns true when that is one too many (L4) */
   forcedReset(nowMs: number): boolean {
-    const earned = ((nowMs - this.forcedAtMs) / 1000) * FORCED_RESET_PER_SECOND;
-    if (earned >= 1) {
-      this.forced = Math.min(FORCED_RESET_BURST, this.forced + earned);
-      this.forcedAtMs = nowMs;
-    }
-    return --this.forced < 0;
+    return !this.forced.take(nowMs);
+  }
+
+  /** A request that was answered by an error because it is malformed. @returns true when it is one too many (L4) */
+  refusedRequest(nowMs: number): boolean {
+    return !this.trusted && !this.forced.take(nowMs);
+  }
+
+  /** A stream past those that the peer may have open. @returns true when it is one too many */
+  refusedStream(nowMs: number): boolean {
+    return !this.trusted && this.idleFrame(nowMs);
   }
 }

@@ -7,8 +7,11 @@ export const MAX_STREAMS_MESH_PEER = 1000;
 /** The application in our own pod: it would only throttle itself. */
 export const MAX_STREAMS_OWN_APP = 1000;
 
-/** So many CONTINUATION frames may one header block have; past it the connection is closed (CVE-2024-27316). */
-export const MAX_CONTINUATIONS = 8;
+/**
+ * So many CONTINUATION frames may one header block have: full ones carry half a mebibyte. Larger lists than L2 are
+ * decoded, because HPACK's state needs it, and dropped; past this the connection is closed (CVE-2024-27316).
+ */
+export const MAX_CONTINUATIONS = 32;
 
 /**
  * L3: rapid reset (CVE-2023-44487): once a connection had so many requests, it is closed when more than half of them
@@ -17,6 +20,34 @@ export const MAX_CONTINUATIONS = 8;
 export const RAPID_RESET_MIN_REQUESTS = 500;
 export const RESET_SOON_MS = 1000;
 
+/**
+ * L3 and L4 for other sidecars and the pod's own application, whose connections many callers share: resets that we are
+ * made to send, and of streams that the peer resets within RESET_AT_ONCE_MS, before a deadline or a user could end
+ * them. The size of the bucket and its refill.
+ */
+export const TRUSTED_RESET_BURST = 20_000;
+export const TRUSTED_RESETS_PER_SECOND = 5000;
+export const RESET_AT_ONCE_MS = 2;
+
+/**
+ * Resets that we send on one plaintext connection to an endpoint, and their refill: servers end connections that have
+ * more (nghttp2: 1000 and 33 a second). Each open stream has one in reserve; a connection with less than a quarter of
+ * them left takes no new streams, and another one is opened.
+ */
+export const RESET_BUDGET = 800;
+export const RESETS_PER_SECOND = 25;
+
+/**
+ * Connections that one client address or identity may have open, and all clients together: past either, the idlest
+ * connection of the peer that has the most is closed for the new one; where all are at work the new one is refused. The
+ * pod's own application is bounded by the total alone.
+ */
+export const MAX_CONNECTIONS_PER_PEER = 512;
+export const MAX_CONNECTIONS = 4096;
+
+/** A connection that has had no stream for so long, in ms, is closed by GOAWAY, on either side. */
+export const IDLE_CONNECTION_MS = 15 * 60_000;
+
 /** L4: resets that the peer makes us send (CVE-2025-8671, "MadeYouReset"): the size of the bucket and its refill. */
 export const FORCED_RESET_BURST = 200;
 export const FORCED_RESET_PER_SECOND = 33;
@@ -24,10 +55,27 @@ export const FORCED_RESET_PER_SECOND = 33;
 /** L5: the time from a GOAWAY with an error to the end of the socket, in ms. */
 export const ERROR_LINGER_MS = 500;
 
-/** The window that each new stream gets; when its data is consumed it grows to MAX_STREAM_BUFFER. */
+/**
+ * L8: the window that each new stream gets. When its data is consumed it grows to MAX_STREAM_BUFFER, as long as all
+ * that streams were given beyond this window is within MAX_CONNECTION_BUFFER. While a connection holds half of
+ * MAX_CONNECTION_BUFFER, streams shrink back to this, and past all of it to SMALLEST_STREAM_WINDOW.
+ */
 export const INITIAL_STREAM_WINDOW = 65_535;
-/** The window of the whole connection. */
+export const SMALLEST_STREAM_WINDOW = 16_384;
+/** L8: so many octets are held by all connections of a sidecar; past it streams are shed until so many are left. */
+export const MAX_SIDECAR_BUFFER = 64 * 1024 * 1024;
+export const KEPT_AFTER_SHEDDING = 56 * 1024 * 1024;
+/** The window of the whole connection. It goes back at once, so that no stream waits for another one's reader. */
 export const CONNECTION_WINDOW = 1024 * 1024;
+
+/**
+ * So many octets of an endpoint's window for a whole connection are kept for small calls, whose request is no larger
+ * than SMALL_CALL_OCTETS: uploads that its application does not read must not silence them.
+ */
+export const SMALL_CALL_RESERVE = 16_384;
+export const SMALL_CALL_OCTETS = 4096;
+/** An endpoint that has left no more than that for so long, in ms, gets no new streams on that connection. */
+export const CLOGGED_AFTER_MS = 100;
 
 /**
  * Frames that carry nothing forward (PING, SETTINGS, PRIORITY, WINDOW_UPDATE, empty DATA): so many may come before any

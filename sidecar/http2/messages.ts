@@ -2,7 +2,7 @@
 // their stream's handler.
 import type { Clock } from '../http/clock.ts';
 import type { HeaderBlock } from '../http/header-block.ts';
-import { MAX_CONNECTION_BUFFER } from '../http/limits.ts';
+import { MAX_CONNECTION_BUFFER, MAX_HEADER_FIELDS, MAX_HEADER_LIST_OCTETS } from '../http/limits.ts';
 import type { Output } from '../http/output.ts';
 import {
   COMPRESSION_ERROR,
@@ -46,6 +46,7 @@ export class Messages {
   private readonly streams: Streams;
   private readonly output: Output;
   private readonly flood: FloodGuard;
+  private readonly clock: Clock;
   private readonly decoder = new HpackDecoder(DECODER_TABLE_SIZE);
 
   constructor(deps: MessagesDeps) {
@@ -55,6 +56,7 @@ export class Messages {
     this.streams = deps.streams;
     this.output = deps.output;
     this.flood = deps.flood;
+    this.clock = deps.clock;
   }
 
   // === DATA
@@ -84,10 +86,8 @@ export class Messages {
     if (octets === 0 && !endStream) {
       if (this.streams.idleFrame()) return this.life.fail(ENHANCE_YOUR_CALM, 'empty DATA frames');
     } else this.flood.work();
-    stream.receiveWindow -= length;
-    stream.held += length;
-    this.streams.held += length;
-    this.streams.returnWindow(length);
+    this.streams.hold(stream, length);
+    if (stream.closed) return; // it was shed
     if (stream.receiveWindow < 0) return this.life.streamError(id, FLOW_CONTROL_ERROR, 'stream window');
     if (!stream.headersReceived) return this.life.streamError(id, PROTOCOL_ERROR, 'DATA before HEADERS');
     if (stream.bodyLeft >= 0) {
@@ -162,10 +162,7 @@ export class Messages {
     this.flood.work();
     this.flood.request();
     if (this.output.waiting > MAX_CONNECTION_BUFFER) return this.life.fail(ENHANCE_YOUR_CALM, 'answers are not read');
-    if (this.streams.size >= this.maxPeerStreams) {
-      this.life.refused('too many streams', `more than ${this.maxPeerStreams} streams of one connection are open`, block, null);
-      return this.life.streamError(id, REFUSED_STREAM, 'too many streams');
-    }
+    if (this.streams.size >= this.maxPeerStreams) return this.refuseStream(id, block);
     const fault = requestFault(block, endStream);
     const stream = this.streams.add(id, NO_HANDLER);
     stream.headersReceived = true;
@@ -179,7 +176,16 @@ export class Messages {
     if (endStream) this.streams.remoteEnd(stream);
   }
 
+  /** One stream more than the peer may have: it learns so from our SETTINGS, which may have crossed with the request. */
+  private refuseStream(id: number, block: HeaderBlock): void {
+    this.life.refused('too many streams', `more than ${this.maxPeerStreams} streams of one connection are open`, block, null);
+    this.streams.writeReset(id, REFUSED_STREAM);
+    this.streams.closed.add(id, true);
+    if (this.flood.refusedStream(this.clock.nowMs)) this.life.fail(ENHANCE_YOUR_CALM, 'refused streams');
+  }
+
   private onResponse(stream: Stream, block: HeaderBlock, endStream: boolean): void {
+    if (block.tooLarge) return this.tooLarge(stream, 'response headers', endStream);
     const fault = responseFault(stream, block, endStream);
     if (fault !== '') return this.life.streamError(stream.id, PROTOCOL_ERROR, block.faultInWords(fault));
     const informational = block.template.status < 200;
@@ -195,10 +201,21 @@ export class Messages {
     if (endStream) this.streams.remoteEnd(stream);
   }
 
+  /** A response's headers or trailers, or a request's trailers, exceed L2: the stream ends, with the reason. */
+  private tooLarge(stream: Stream, what: string, endStream: boolean): void {
+    const reason = `${what} exceed ${MAX_HEADER_LIST_OCTETS / 1024} KiB or ${MAX_HEADER_FIELDS} fields`;
+    // Where both ends are through there is nothing to reset.
+    if (!endStream || !stream.localClosed) return this.life.streamError(stream.id, ENHANCE_YOUR_CALM, reason, 'too_large');
+    this.streams.release(stream);
+    this.streams.remoteEnd(stream);
+    stream.handler.onReset(stream, ENHANCE_YOUR_CALM, 'too_large', true, reason);
+  }
+
   private onTrailers(stream: Stream, block: HeaderBlock, endStream: boolean): void {
     this.flood.work();
     if (!endStream) return this.life.streamError(stream.id, PROTOCOL_ERROR, 'trailers without END_STREAM');
-    const fault = block.fault || (block.tooLarge ? 'trailers too large' : block.template.trailersFault());
+    if (block.tooLarge) return this.tooLarge(stream, 'trailers', endStream);
+    const fault = block.fault || block.template.trailersFault();
     if (fault !== '') return this.life.streamError(stream.id, PROTOCOL_ERROR, fault);
     if (stream.bodyLeft > 0) return this.life.streamError(stream.id, PROTOCOL_ERROR, WRONG_LENGTH);
     stream.remoteClosed = true;
@@ -219,7 +236,6 @@ function requestFault(block: HeaderBlock, endStream: boolean): string {
 /** @returns why a header section is no response, or '' (RFC 9113 §8.1.1) */
 function responseFault(stream: Stream, block: HeaderBlock, endStream: boolean): string {
   if (block.fault !== '') return block.fault;
-  if (block.tooLarge) return 'response headers too large';
   const fault = block.template.responseFault();
   if (fault !== '') return fault;
   if (block.template.status < 200) return endStream ? 'END_STREAM on an informational response' : '';

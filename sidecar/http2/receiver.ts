@@ -169,7 +169,8 @@ export class Receiver implements FrameSink {
     const code = read32(buf, start);
     this.streams.remove(stream, false);
     stream.handler.onReset(stream, code, 'peer', code !== REFUSED_STREAM, '');
-    if (!this.client && this.flood.peerReset(this.clock.nowMs - stream.openedAtMs)) this.life.fail(ENHANCE_YOUR_CALM, 'rapid-reset');
+    if (!this.client && this.flood.peerReset(this.clock.nowMs - stream.openedAtMs, this.clock.nowMs))
+      this.life.fail(ENHANCE_YOUR_CALM, 'rapid-reset');
   }
 
   private onWindowUpdate(id: number, buf: Buffer, start: number, end: number): void {
@@ -178,9 +179,11 @@ export class Receiver implements FrameSink {
     const increment = read32(buf, start) & MAX_WINDOW;
     if (id === 0) {
       if (increment === 0) return this.life.fail(PROTOCOL_ERROR, 'WINDOW_UPDATE of 0');
-      this.streams.sender.window += increment;
+      const wasClogged = this.streams.sender.grow(increment);
       if (this.streams.sender.window > MAX_WINDOW) return this.life.fail(FLOW_CONTROL_ERROR, 'connection window overflow');
-      return this.streams.sender.resume();
+      this.streams.sender.resume();
+      if (wasClogged) this.life.hasRoom();
+      return;
     }
     if (this.messages.isIdle(id)) return this.life.fail(PROTOCOL_ERROR, 'WINDOW_UPDATE on an idle stream');
     const stream = this.streams.table.get(id);
@@ -188,7 +191,9 @@ export class Receiver implements FrameSink {
     if (increment === 0) return this.life.streamError(id, PROTOCOL_ERROR, 'WINDOW_UPDATE of 0');
     stream.sendWindow += increment;
     if (stream.sendWindow > MAX_WINDOW) return this.life.streamError(id, FLOW_CONTROL_ERROR, 'stream window overflow');
-    if (stream.waiting) this.streams.sender.resume();
+    if (stream.queue === null) return;
+    this.streams.sender.lineUp(stream);
+    this.streams.sender.resume();
   }
 
   private onPing(flags: number, id: number, buf: Buffer, start: number, end: number): void {

@@ -34,15 +34,19 @@ export class Stream implements MessageStream {
   unreturned = 0;
   /** Received octets that were not yet consumed. */
   held = 0;
-  /** The window was raised to MAX_STREAM_BUFFER. */
-  grown = false;
+  /** All that the peer may have under way and we may hold: receiveWindow + held + unreturned. */
+  windowSize = INITIAL_STREAM_WINDOW;
   queue: Chunk[] | null = null;
   queuedOctets = 0;
   /** END_STREAM follows the queue. */
   queuedEnd = false;
   queuedTrailers: { source: HeaderSource; varying: readonly Field[] } | null = null;
-  /** In the connection's list of streams that wait for room. */
-  waiting = false;
+  /** Octets of DATA that were sent. */
+  sentOctets = 0;
+  /** The line that it waits in for room on the connection; null: it has nothing to send, or no window of its own. */
+  line: StreamLine | null = null;
+  lineNext: Stream | null = null;
+  linePrevious: Stream | null = null;
   /** Octets that content-length still promises; -1: no promise. */
   bodyLeft = -1;
   /** Our request was HEAD: content-length of the answer promises nothing (RFC 9110 §9.3.2). */
@@ -81,5 +85,36 @@ export class Stream implements MessageStream {
 
   release(): void {
     this.connection.release(this);
+  }
+}
+
+/**
+ * A line of streams that wait for their turn to send. Its links are fields of the streams, so that joining and leaving
+ * cost nothing, and a stream that has closed is never left in it.
+ */
+export class StreamLine {
+  /** The stream whose turn it is; null: the line is empty. */
+  head: Stream | null = null;
+  private tail: Stream | null = null;
+
+  /** Puts a stream that is in no line at the end. */
+  push(stream: Stream): void {
+    stream.line = this;
+    stream.linePrevious = this.tail;
+    if (this.tail === null) this.head = stream;
+    else this.tail.lineNext = stream;
+    this.tail = stream;
+  }
+
+  /** Takes out a stream that is in this line, wherever it stands. */
+  remove(stream: Stream): void {
+    const { linePrevious, lineNext } = stream;
+    if (linePrevious === null) this.head = lineNext;
+    else linePrevious.lineNext = lineNext;
+    if (lineNext === null) this.tail = linePrevious;
+    else lineNext.linePrevious = linePrevious;
+    stream.line = null;
+    stream.linePrevious = null;
+    stream.lineNext = null;
   }
 }

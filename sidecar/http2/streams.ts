@@ -3,27 +3,35 @@
 import type { Clock } from '../http/clock.ts';
 import type { Field } from '../http/field.ts';
 import type { HeaderSource } from '../http/header-source.ts';
-import { MAX_CONNECTION_BUFFER, MAX_STREAM_BUFFER, STALL_TIMEOUT_MS } from '../http/limits.ts';
+import { MAX_CONNECTION_BUFFER, MAX_STREAM_BUFFER } from '../http/limits.ts';
 import type { Output } from '../http/output.ts';
-import { CANCEL, REFUSED_STREAM } from '../http/reset-code.ts';
+import { ENHANCE_YOUR_CALM, REFUSED_STREAM } from '../http/reset-code.ts';
 import type { StreamHandler } from '../http/stream.ts';
+import type { Buffers } from './buffers.ts';
 import { ClosedStreams } from './closed-streams.ts';
 import { MAX_STREAM_ID, MAX_WINDOW } from './codes.ts';
 import type { FloodGuard } from './flood.ts';
 import { writeHeaders, writeReset, writeWindowUpdate } from './frames.ts';
 import { HpackEncoder } from './hpack-encoder.ts';
-import { CONNECTION_WINDOW, INITIAL_STREAM_WINDOW } from './limits.ts';
+import { CONNECTION_WINDOW, INITIAL_STREAM_WINDOW, SMALLEST_STREAM_WINDOW } from './limits.ts';
 import { Sender, type SentStreams } from './sender.ts';
 import type { PeerSettings } from './settings.ts';
 import { Stream, type StreamEnds } from './stream.ts';
 import { StreamTable } from './stream-table.ts';
+import type { TokenBucket } from './token-bucket.ts';
 
 export interface StreamsDeps {
   readonly output: Output;
   readonly flood: FloodGuard;
   readonly clock: Clock;
+  /** We are the client. */
+  readonly client: boolean;
+  /** Resets that may still be sent; null: as many as one likes. */
+  readonly resets: TokenBucket | null;
   /** A stream closed and is out of the table. */
   readonly onLeft: { streamLeft(): void };
+  /** The account of all connections. */
+  readonly buffers: Buffers;
 }
 
 export class Streams implements StreamEnds, SentStreams {
@@ -48,13 +56,19 @@ export class Streams implements StreamEnds, SentStreams {
   private readonly flood: FloodGuard;
   private readonly clock: Clock;
   private readonly onLeft: StreamsDeps['onLeft'];
+  private readonly buffers: Buffers;
+  private readonly resets: TokenBucket | null;
+  /** Octets by which windows are larger than INITIAL_STREAM_WINDOW, over all streams. */
+  private grownOctets = 0;
 
   constructor(deps: StreamsDeps) {
     this.output = deps.output;
     this.flood = deps.flood;
     this.clock = deps.clock;
     this.onLeft = deps.onLeft;
-    this.sender = new Sender(deps.output, deps.flood, deps.clock, this);
+    this.buffers = deps.buffers;
+    this.resets = deps.resets;
+    this.sender = new Sender(deps.output, deps.flood, deps.clock, this, deps.client);
   }
 
   /** How many are open. */
@@ -104,6 +118,7 @@ export class Streams implements StreamEnds, SentStreams {
     for (const stream of this.table.all()) {
       stream.sendWindow += delta;
       if (stream.sendWindow > MAX_WINDOW) return false;
+      this.sender.lineUp(stream);
     }
     return true;
   }
@@ -141,28 +156,52 @@ export class Streams implements StreamEnds, SentStreams {
 
   // === The windows of what comes
 
+  /** Octets have come on a stream and are held until credit(). The stream may be shed by this. */
+  hold(stream: Stream, octets: number): void {
+    stream.receiveWindow -= octets;
+    stream.held += octets;
+    this.held += octets;
+    this.returnWindow(octets);
+    this.buffers.take(octets);
+  }
+
   credit(stream: Stream, octets: number): void {
     if (stream.closed && stream.held === 0) return; // release() has settled its account
     stream.held -= octets;
     this.held -= octets;
+    this.buffers.held -= octets;
     stream.unreturned += octets;
-    if (!stream.remoteClosed && stream.unreturned >= INITIAL_STREAM_WINDOW / 2) {
-      let increment = stream.unreturned;
-      if (!stream.grown) {
-        stream.grown = true;
-        increment += MAX_STREAM_BUFFER - INITIAL_STREAM_WINDOW;
-      }
-      stream.unreturned = 0;
-      stream.receiveWindow += increment;
-      writeWindowUpdate(this.output, stream.id, increment);
-    }
-    if (this.unreturned > 0) this.returnWindow(0);
+    if (!stream.remoteClosed && stream.unreturned >= Math.min(stream.windowSize, INITIAL_STREAM_WINDOW) / 2)
+      this.returnStreamWindow(stream);
   }
 
-  /** Returns octets to the connection's window, unless too much is held already. */
+  /** Returns what was consumed to the stream's window, which becomes larger or smaller by it (L8). */
+  private returnStreamWindow(stream: Stream): void {
+    const size = Math.max(this.fairWindow(stream), stream.windowSize - stream.unreturned);
+    const increment = stream.unreturned + size - stream.windowSize;
+    stream.unreturned = 0;
+    this.resize(stream, size);
+    if (increment === 0) return;
+    stream.receiveWindow += increment;
+    writeWindowUpdate(this.output, stream.id, increment);
+  }
+
+  private fairWindow(stream: Stream): number {
+    if (this.held > MAX_CONNECTION_BUFFER) return SMALLEST_STREAM_WINDOW;
+    if (this.held > MAX_CONNECTION_BUFFER / 2) return INITIAL_STREAM_WINDOW;
+    const grown = this.grownOctets - beyondInitial(stream.windowSize) + MAX_STREAM_BUFFER - INITIAL_STREAM_WINDOW;
+    return grown <= MAX_CONNECTION_BUFFER ? MAX_STREAM_BUFFER : Math.max(stream.windowSize, INITIAL_STREAM_WINDOW);
+  }
+
+  private resize(stream: Stream, size: number): void {
+    this.grownOctets += beyondInitial(size) - beyondInitial(stream.windowSize);
+    stream.windowSize = size;
+  }
+
+  /** Returns octets to the connection's window. */
   returnWindow(octets: number): void {
     this.unreturned += octets;
-    if (this.unreturned < CONNECTION_WINDOW / 2 || this.held > MAX_CONNECTION_BUFFER) return;
+    if (this.unreturned < CONNECTION_WINDOW / 2) return;
     this.receiveWindow += this.unreturned;
     writeWindowUpdate(this.output, 0, this.unreturned);
     this.unreturned = 0;
@@ -170,16 +209,21 @@ export class Streams implements StreamEnds, SentStreams {
 
   release(stream: Stream): void {
     this.held -= stream.held;
+    this.buffers.held -= stream.held;
     stream.held = 0;
-    if (this.unreturned > 0) this.returnWindow(0);
   }
 
   // === Ends
 
   reset(stream: Stream, code: number): void {
     if (stream.closed) return;
-    writeReset(this.output, stream.id, code);
+    this.writeReset(stream.id, code);
     this.remove(stream, true);
+  }
+
+  writeReset(id: number, code: number): void {
+    this.resets?.take(this.clock.nowMs);
+    writeReset(this.output, id, code);
   }
 
   localEnd(stream: Stream): void {
@@ -195,7 +239,7 @@ export class Streams implements StreamEnds, SentStreams {
   /** Takes a stream that was reset out of the table and settles its account. */
   remove(stream: Stream, byUs: boolean): void {
     if (stream.closed) return;
-    stream.queue = null;
+    if (stream.queue !== null) this.sender.drop(stream);
     this.release(stream);
     this.leave(stream, byUs);
   }
@@ -203,8 +247,10 @@ export class Streams implements StreamEnds, SentStreams {
   /** Takes a stream out of the table. What its handler still holds goes on counting (L8) until it is credited. */
   private leave(stream: Stream, byUs: boolean): void {
     stream.closed = true;
+    this.resize(stream, INITIAL_STREAM_WINDOW);
     this.table.delete(stream.id);
     this.closed.add(stream.id, byUs);
+    if (this.table.size === 1) this.sender.resume(); // it may use the whole window
     this.onLeft.streamLeft();
   }
 
@@ -217,13 +263,20 @@ export class Streams implements StreamEnds, SentStreams {
     }
   }
 
-  /** Resets the streams whose data waited too long for the peer's window (L6). */
-  resetStalled(nowMs: number): void {
-    for (const stream of this.sender.waiting) {
-      if (stream.closed || nowMs - stream.progressAtMs < STALL_TIMEOUT_MS) continue;
-      this.reset(stream, CANCEL);
-      stream.handler.onReset(stream, CANCEL, 'stalled', true, '');
+  /** Resets the stream with the most octets in its queue, or else the one that holds the most (L8). */
+  shedLargest(): void {
+    const queued = this.sender.queuedOctets > 0;
+    let largest: Stream | null = null;
+    let most = 0;
+    for (const stream of this.table.all()) {
+      const octets = !queued ? stream.held : stream.queue === null ? 0 : stream.queuedOctets;
+      if (octets <= most) continue;
+      most = octets;
+      largest = stream;
     }
+    if (largest === null) return;
+    this.reset(largest, ENHANCE_YOUR_CALM);
+    largest.handler.onReset(largest, ENHANCE_YOUR_CALM, 'shed', true, 'what is sent is not read, and the sidecar needs its memory');
   }
 
   /** The connection went away under all of them. @param reason of its end */
@@ -234,4 +287,8 @@ export class Streams implements StreamEnds, SentStreams {
       stream.handler.onReset(stream, code, 'connection', true, reason);
     }
   }
+}
+
+function beyondInitial(windowSize: number): number {
+  return Math.max(0, windowSize - INITIAL_STREAM_WINDOW);
 }

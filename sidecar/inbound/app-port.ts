@@ -5,7 +5,7 @@ import { ALPN_TCP } from '#core/contract/names.ts';
 import { DownstreamOwner } from '../forward/downstream.ts';
 import { NOT_HTTP2 } from '../forward/errors.ts';
 import type { Connection } from '../http2/connection.ts';
-import { MAX_STREAMS_MESH_PEER, MAX_STREAMS_PLAINTEXT_PEER } from '../http2/limits.ts';
+import { type ConnectionPeer, meshPeer, strangerAt } from '../http2/peer.ts';
 import type { ByteStream } from '../link/byte-stream.ts';
 import { dial } from '../link/dial.ts';
 import type { ConnectionHandler, DetectionOutcome, Spoken } from '../link/listener.ts';
@@ -117,7 +117,7 @@ export class AppPortHandler implements ConnectionHandler {
   private takePlaintext(stream: ByteStream, protocol: 'http2' | 'tcp' | 'silent', first: Buffer): void {
     const { deps, plaintext } = this;
     const serve = (octets: Buffer): void => {
-      const connection = this.serve(stream, octets, '', MAX_STREAMS_PLAINTEXT_PEER, Number.POSITIVE_INFINITY);
+      const connection = this.serve(stream, octets, '', strangerAt(stream.socket.remoteAddress ?? ''));
       plaintext.set(stream, () => connection.drain(deps.proxyFor('').clock.nowMs + STRICT_DRAIN_MS));
     };
     stream.socket.once('close', () => plaintext.delete(stream));
@@ -128,7 +128,7 @@ export class AppPortHandler implements ConnectionHandler {
 
   private takeSecure(stream: ByteStream, peer: TlsPeer): void {
     const nothing = Buffer.alloc(0);
-    const serve = (octets: Buffer): unknown => this.serve(stream, octets, peer.identity, MAX_STREAMS_MESH_PEER, peer.notAfterMs);
+    const serve = (octets: Buffer): unknown => this.serve(stream, octets, peer.identity, meshPeer(peer.identity, peer.notAfterMs));
     // The other sidecar relays what its application gave it as octets, by a declaration of its own: look at them here.
     if (peer.alpn === ALPN_TCP) this.passTcp(stream, nothing, peer.identity, this.isOpaque ? null : serve);
     else serve(nothing);
@@ -139,11 +139,11 @@ export class AppPortHandler implements ConnectionHandler {
     return this.at.protocol === Protocol.TCP;
   }
 
-  private serve(stream: ByteStream, first: Buffer, caller: string, maxStreams: number, notAfterMs: number): Connection {
+  private serve(stream: ByteStream, first: Buffer, caller: string, peer: ConnectionPeer): Connection {
     const { deps, ref } = this;
     const port = { current: inboundPort(ref, caller) };
     const owner = new DownstreamOwner(deps.proxyFor(caller), port, (_connection, reason) => deps.closed(reason));
-    return deps.connections.serve(stream, first, owner, maxStreams, notAfterMs);
+    return deps.connections.serve(stream, first, owner, peer);
   }
 
   /**

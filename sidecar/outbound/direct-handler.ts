@@ -4,7 +4,7 @@ import { DownstreamOwner } from '../forward/downstream.ts';
 import { NO_CONFIG } from '../forward/errors.ts';
 import type { PortHandle } from '../forward/exchange-deps.ts';
 import type { Connection } from '../http2/connection.ts';
-import { MAX_STREAMS_OWN_APP } from '../http2/limits.ts';
+import { OWN_APPLICATION } from '../http2/peer.ts';
 import type { ByteStream } from '../link/byte-stream.ts';
 import type { ConnectionHandler, DetectionOutcome, Spoken } from '../link/listener.ts';
 import type { OriginalDestination } from '../link/original-dst.ts';
@@ -80,7 +80,7 @@ export class DirectHandler implements ConnectionHandler {
   private serveBy(stream: ByteStream, first: Buffer, handle: PortHandle): Connection {
     const { deps } = this;
     const owner = new DownstreamOwner(deps.proxy, handle, (_connection, reason) => deps.closed(reason));
-    return deps.connections.serve(stream, first, owner, MAX_STREAMS_OWN_APP, Number.POSITIVE_INFINITY);
+    return deps.connections.serve(stream, first, owner, OWN_APPLICATION);
   }
 
   /** Answers calls with the reason; other octets have no place for it. */

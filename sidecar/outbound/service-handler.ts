@@ -5,7 +5,7 @@ import { DownstreamOwner } from '../forward/downstream.ts';
 import { NO_CONFIG, NO_ENDPOINTS } from '../forward/errors.ts';
 import type { PortHandle } from '../forward/exchange-deps.ts';
 import { HANDSHAKE_TIMEOUT_MS } from '../http/limits.ts';
-import { MAX_STREAMS_OWN_APP } from '../http2/limits.ts';
+import { OWN_APPLICATION } from '../http2/peer.ts';
 import type { ByteStream } from '../link/byte-stream.ts';
 import type { ConnectionHandler, DetectionOutcome, Spoken } from '../link/listener.ts';
 import type { OriginalDestination } from '../link/original-dst.ts';
@@ -73,7 +73,7 @@ export class ServiceHandler implements ConnectionHandler {
   private serve(stream: ByteStream, first: Buffer): void {
     const { deps, handle } = this;
     const owner = new DownstreamOwner(deps.proxy, handle, (_connection, reason) => deps.closed(reason));
-    deps.connections.serve(stream, first, owner, MAX_STREAMS_OWN_APP, Number.POSITIVE_INFINITY);
+    deps.connections.serve(stream, first, owner, OWN_APPLICATION);
   }
 
   /** The port is HTTP/2, declared or by its routes: other octets would pass these by. */

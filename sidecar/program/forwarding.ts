@@ -10,7 +10,8 @@ import type { PoolDeps } from '../forward/pool.ts';
 import { ReplayRing } from '../forward/replay.ts';
 import { Upstreams } from '../forward/upstreams.ts';
 import type { Clock } from '../http/clock.ts';
-import { connectHttp2 } from '../http2/client.ts';
+import type { Buffers } from '../http2/buffers.ts';
+import { http2Client } from '../http2/client.ts';
 import { type ClientCredentials, dial } from '../link/dial.ts';
 import type { SidecarMetrics } from '../observe/counters/metrics.ts';
 import { newSeriesSource } from '../observe/counters/series-source.ts';
@@ -30,6 +31,8 @@ export interface ForwardingDeps {
   readonly credentials: ClientCredentials;
   readonly metrics: SidecarMetrics;
   readonly telemetry: CallTelemetry;
+  /** The account of what all connections hold. */
+  readonly buffers: Buffers;
   /** The address to come from when an address is our own pod's (pod/capture/ports.ts); undefined: it is not. */
   hairpin(address: string): string | undefined;
   /** This workload, "namespace/name"; '' while it is not known. */
@@ -76,6 +79,12 @@ export class Forwarding {
   tick(nowMs: number): void {
     this.outboundUpstreams.tick(nowMs);
     this.inboundUpstreams.tick(nowMs);
+  }
+
+  /** This sidecar's certificate was renewed, or its roots. @param ownNotAfterMs end of the old one, Unix ms */
+  renewed(ownNotAfterMs: number): void {
+    this.outboundUpstreams.renewed(ownNotAfterMs);
+    this.inboundUpstreams.renewed(ownNotAfterMs);
   }
 
   /** Ends all connections to endpoints. */
@@ -126,7 +135,7 @@ export class Forwarding {
   }
 
   private poolDeps(localAddressFor: (address: string) => string | undefined): PoolDeps {
-    const { clock, wallClock, credentials, metrics } = this.deps;
+    const { clock, wallClock, credentials, metrics, buffers } = this.deps;
     return {
       clock,
       wallClock,
@@ -137,7 +146,7 @@ export class Forwarding {
           onError: (failure, detail) => onError(DIAL_ERRORS[failure], detail),
         });
       },
-      connect: connectHttp2,
+      connect: http2Client(buffers),
       opened: () => metrics.upstreamConnections.add(),
       closed: (_connection, reason) => {
         metrics.upstreamConnections.add(-1);

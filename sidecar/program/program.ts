@@ -126,6 +126,7 @@ export async function startSidecar(
     await sidecar.stop(0);
     throw error;
   }
+  credentials.onChange((leaf) => sidecar.renewed(leaf.notAfterMs));
   credentials.start();
   stream.start();
   return {

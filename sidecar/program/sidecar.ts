@@ -8,6 +8,7 @@ import { systemTimers } from '#core/program/timers.ts';
 import type { ResourceTakers } from '../control/resources.ts';
 import type { CallOrigin } from '../forward/outcome.ts';
 import { type Clock, newClock } from '../http/clock.ts';
+import { Buffers } from '../http2/buffers.ts';
 import { DownstreamConnections } from '../http2/server.ts';
 import { Inbound } from '../inbound/inbound.ts';
 import type { ClientCredentials } from '../link/dial.ts';
@@ -76,12 +77,15 @@ export class Sidecar {
   private readonly timer: NodeJS.Timeout;
   private current: Workload | null = null;
   private isStopping = false;
+  /** End of the certificate in force, Unix ms; 0: there is none yet. */
+  private ownNotAfterMs = 0;
 
   constructor(deps: SidecarDeps) {
     const { now, wallClock, random, log, metrics, telemetry, credentials, questions, capture } = deps;
     this.deps = deps;
     this.clock = newClock(now);
-    this.connections = new DownstreamConnections(this.clock, wallClock);
+    const buffers = new Buffers();
+    this.connections = new DownstreamConnections(this.clock, wallClock, buffers);
     const hairpin = (address: string): string | undefined => this.captured?.hairpin(address);
     const workload = (): string => this.workloadLabel();
     this.forwarding = new Forwarding({
@@ -94,6 +98,7 @@ export class Sidecar {
       telemetry: telemetry.calls,
       hairpin,
       workload,
+      buffers,
     });
     const { outboundUpstreams } = this.forwarding;
     this.services = new Services(outboundUpstreams, random());
@@ -154,6 +159,16 @@ export class Sidecar {
       pod: { take: (answer) => directs.take(answer) },
       address: { take: (address) => services.takeAddress(address), remove: (key) => services.removeAddress(key) },
     };
+  }
+
+  /** A certificate or roots come into force. @param notAfterMs end of the certificate, Unix ms */
+  renewed(notAfterMs: number): void {
+    const oldNotAfterMs = this.ownNotAfterMs;
+    this.ownNotAfterMs = notAfterMs;
+    if (oldNotAfterMs === 0) return;
+    this.clock.update();
+    this.connections.renewed(oldNotAfterMs);
+    this.forwarding.renewed(oldNotAfterMs);
   }
 
   /** '' when traffic can be served, else what is missing. */

@@ -45,6 +45,28 @@ describe('certificates of an hour', () => {
   });
   after(() => echo.close());
 
+  it('are drained when they are renewed: new calls go to new connections, and a stream on an old one goes on', async () => {
+    const { mesh, callerOf } = echo;
+    const caller = callerOf('caller', 'echo');
+    const chat = caller.chat();
+    expect(await chat.say('before')).to.not.equal(null);
+    const opened = async () => Number(/^weft_upstream_connections (\d+)/m.exec(await mesh.admin('caller', '/metrics'))![1]);
+    const issued = async (pod: string) => (await mesh.dump(pod)).certificate.issued;
+    const before = await Promise.all(['caller', 'v1', 'v2'].map(issued));
+    mesh.timers.push(0.56 * HOUR_MS);
+    for (const [i, pod] of ['caller', 'v1', 'v2'].entries())
+      await until(async () => (await issued(pod)) > before[i]!, `${pod} has a new one`);
+    // At once, so that both endpoints get some.
+    const codes = (await Promise.all(Array.from({ length: 20 }, () => caller.unary({ question: { delayMs: 50 } })))).map(
+      ({ code }) => code,
+    );
+    expect(codes).to.deep.equal(Array(20).fill(0));
+    expect(await chat.say('after')).to.not.equal(null);
+    await until(async () => (await opened()) === 3, 'one new connection to each endpoint beside that of the stream');
+    expect((await chat.finish()).code).to.equal(0);
+    await until(async () => (await opened()) === 2, 'the old one ends with its stream');
+  });
+
   it('outlive a control plane that is away when they are due, and are renewed when it is back', async () => {
     const { mesh, caller } = echo;
     const pods = ['caller', 'v1', 'v2'];

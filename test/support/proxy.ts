@@ -10,8 +10,11 @@ import { ReplayRing } from '#sidecar/forward/replay.ts';
 import type { CallSeries } from '#sidecar/forward/series.ts';
 import { Upstreams } from '#sidecar/forward/upstreams.ts';
 import { type Clock, newClock } from '#sidecar/http/clock.ts';
-import { connectHttp2 } from '#sidecar/http2/client.ts';
+import { Buffers } from '#sidecar/http2/buffers.ts';
+import { http2Client } from '#sidecar/http2/client.ts';
 import type { Connection } from '#sidecar/http2/connection.ts';
+import { MAX_STREAMS_PLAINTEXT_PEER } from '#sidecar/http2/limits.ts';
+import { strangerAt } from '#sidecar/http2/peer.ts';
 import { DownstreamConnections } from '#sidecar/http2/server.ts';
 import type { ByteStream } from '#sidecar/link/byte-stream.ts';
 import { type ClientCredentials, dial } from '#sidecar/link/dial.ts';
@@ -80,6 +83,8 @@ export interface ProxyOptions {
   /** Default: everything goes to shop/payment. */
   port?: CompiledPort | null;
   maxPeerStreams?: number;
+  /** Its clients are other sidecars or the own application. Default: if they may have more streams than strangers. */
+  trusted?: boolean;
   refuseUnprocessed?: boolean;
   dial?: TestDial;
 }
@@ -102,6 +107,7 @@ export class TestProxy {
   /** Observers of calls. Default: none. */
   readonly telemetry: CallTelemetry = { tracer: null, spans: null, accessLog: null };
   readonly proxy: ExchangeDeps;
+  readonly buffers = new Buffers();
   private readonly connections: DownstreamConnections;
   private readonly listener: Listener;
   private readonly ticker: NodeJS.Timeout;
@@ -119,7 +125,7 @@ export class TestProxy {
       clock: this.clock,
       wallClock: Date.now,
       dial: options.dial ?? plainDial,
-      connect: connectHttp2,
+      connect: http2Client(this.buffers),
       opened: (connection) => this.up.add(connection as Connection),
       closed: (connection, reason) => {
         this.up.delete(connection as Connection);
@@ -143,7 +149,7 @@ export class TestProxy {
       replay: new ReplayRing(),
       refuseUnprocessed: options.refuseUnprocessed ?? false,
     };
-    this.connections = new DownstreamConnections(this.clock, Date.now);
+    this.connections = new DownstreamConnections(this.clock, Date.now, this.buffers);
     const byService = Array.isArray(options.endpoints) ? { payment: options.endpoints } : options.endpoints;
     for (const [name, ports] of Object.entries(byService)) this.setEndpoints(name, ports as readonly number[]);
     this.listener = new Listener(
@@ -153,11 +159,13 @@ export class TestProxy {
         assumed: () => null,
         onProtocol: (stream, protocol, first) => {
           if (protocol !== 'http2') return stream.destroy();
+          const { maxPeerStreams: maxStreams = MAX_STREAMS_PLAINTEXT_PEER, trusted = maxStreams > MAX_STREAMS_PLAINTEXT_PEER } = options;
+          const peer = { ...strangerAt(stream.socket.remoteAddress ?? ''), maxStreams, trusted };
           const owner = new DownstreamOwner(this.proxy, this.handle, (connection, reason) => {
             this.down.delete(connection as Connection);
             this.downClosed.push(reason);
           });
-          const connection = this.connections.serve(stream, first, owner, options.maxPeerStreams ?? 100, Number.POSITIVE_INFINITY);
+          const connection = this.connections.serve(stream, first, owner, peer);
           if (!connection.closed) this.down.add(connection);
         },
       },

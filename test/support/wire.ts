@@ -7,7 +7,8 @@ import type { ConnectionOwner, RefusalCause } from '#sidecar/http/connection.ts'
 import type { HeaderBlock } from '#sidecar/http/header-block.ts';
 import type { MessageStream, ResetCause, StreamHandler } from '#sidecar/http/stream.ts';
 import type { Transport } from '#sidecar/http/transport.ts';
-import { Connection } from '#sidecar/http2/connection.ts';
+import { Buffers } from '#sidecar/http2/buffers.ts';
+import { Connection, type ConnectionOptions } from '#sidecar/http2/connection.ts';
 import type { Stream } from '#sidecar/http2/stream.ts';
 import { settings } from './raw-peer.ts';
 
@@ -73,7 +74,7 @@ export class Wire implements ConnectionOwner {
   private readonly pending: (() => void)[] = [];
 
   /** @param peerSettings the peer's first SETTINGS frame, which is received at once; null: nothing is */
-  constructor(options: { client: boolean; maxPeerStreams?: number }, peerSettings: Buffer | null = settings()) {
+  constructor(options: Partial<ConnectionOptions> & { client: boolean }, peerSettings: Buffer | null = settings()) {
     const transport: Transport = {
       write: (octets, done) => {
         this.written.push(Buffer.from(octets));
@@ -89,7 +90,10 @@ export class Wire implements ConnectionOwner {
     };
     this.connection = new Connection(transport, this, this.clock, {
       client: options.client,
+      trusted: options.trusted ?? false,
       maxPeerStreams: options.maxPeerStreams ?? 100,
+      peer: options.peer ?? 'peer',
+      buffers: options.buffers ?? new Buffers(),
     });
     if (peerSettings !== null) this.receive(peerSettings);
   }

@@ -65,7 +65,7 @@ describe('proxy-made errors', () => {
     [errors.CONNECTION_LOST, 503, 14, {}, answering((_id, _request, peer) => peer.hangUp())],
     [errors.UPSTREAM_RESET, 502, 13, {}, answering((id) => reset(id, PROTOCOL_ERROR))],
     [errors.BAD_RESPONSE, 502, 13, {}, answering((id) => headers(id, [':status', '2xx']))],
-    [errors.BAD_RESPONSE, 502, 13, {}, answering((id) => headers(id, [':status', '200', 'x-large', 'l'.repeat(70_000)]))],
+    [errors.RESPONSE_TOO_LARGE, 502, 8, {}, answering((id) => headers(id, [':status', '200', 'x-large', 'l'.repeat(70_000)]))],
     [errors.HEADERS_TOO_LARGE, 431, 8, {}, undefined, ['x-large', 'l'.repeat(65_500)]],
     [errors.HEADERS_TOO_LARGE, 431, 8, {}, undefined, ['x-large', 'l'.repeat(80_000)]],
   ];
@@ -100,6 +100,7 @@ describe('proxy-made errors', () => {
     const tested = new Set([
       ...rows.map(([error]) => error.label),
       errors.NOT_SERVED.label,
+      errors.SHED.label,
       ...REFUSED_BY_THE_CODEC.map((error) => error.label),
     ]);
     expect(table.map((e) => e.label).sort()).deep.equal([...tested].sort());
@@ -158,9 +159,11 @@ describe('proxy-made errors', () => {
       ),
     );
     client.write(headers(1, request(), true));
-    expect(headerOf((await client.end(1)).headers, 'grpc-status')).equal('13');
+    const end = await client.end(1);
+    expect(headerOf(end.headers, 'grpc-status')).equal('8');
+    expect(headerOf(end.headers, 'grpc-message')).match(/^weft: response_too_large: shop\/payment:\d+: trailers exceed 64 KiB/);
     client.write(headers(3, request()), headers(3, ['x', 'l'.repeat(70_000)], true));
-    expect(headerOf((await client.end(3)).headers, 'grpc-status')).equal('13');
+    expect(headerOf((await client.end(3)).headers, 'grpc-status')).equal('8');
     await client.settled();
     expect(proxy.leftovers).deep.equal({ held: 0, streams: 0, inFlight: 0 });
   });
@@ -209,6 +212,38 @@ describe('proxy-made errors', () => {
     expect(server.all(HEADERS)).length(0);
     expect(proxy.count).deep.equal({ 13: malformed.length, bad_request: malformed.length });
     expect(proxy.leftovers).deep.equal({ held: 0, streams: 0, inFlight: 0 });
+  });
+
+  it('malformed requests in any number never end the connection of the own application or another sidecar', async () => {
+    await setUp(
+      answering((id) => grpcAnswer(id)),
+      { trusted: true },
+    );
+    const n = 2000;
+    for (let i = 0; i < n; i++) client.write(headers(2 * i + 1, request('/s/M', ['keep-alive', 'timeout=5']), true));
+    client.write(headers(2 * n + 1, request(), true));
+    expect(headerOf((await client.end(2 * n + 1)).headers, 'grpc-status')).equal('0');
+    expect(proxy.count.bad_request).equal(n);
+    expect(client.frames.filter((f) => f.type === GOAWAY)).length(0);
+  });
+
+  it('trailers of 400 KiB end their call, and no other call to the endpoint', async () => {
+    await setUp((peer) => {
+      peer.onFrame = (f) => {
+        if (f.type !== HEADERS) return;
+        peer.write(headers(f.id, [':status', '200', 'content-type', 'application/grpc']));
+        if (headerOf(f.headers, ':path') === '/s/Large') peer.write(headers(f.id, ['x', 'l'.repeat(400_000), 'grpc-status', '3'], true));
+      };
+    });
+    client.write(headers(1, request('/s/Watch'), true));
+    await client.find((f) => f.id === 1 && f.type === HEADERS);
+    client.write(headers(3, request('/s/Large'), true));
+    expect(headerOf((await client.end(3)).headers, 'grpc-status')).equal('8');
+    server.peers[0].write(headers(server.all(HEADERS)[0].id, ['grpc-status', '0'], true));
+    expect(headerOf((await client.end(1)).headers, 'grpc-status')).equal('0');
+    expect(proxy.upClosed).deep.equal([]);
+    // Both ends were through with the large one: there was nothing to reset.
+    expect(server.all(RST_STREAM)).length(0);
   });
 
   it('takes white space around a value off, which is no part of it (RFC 9110 §5.5)', async () => {

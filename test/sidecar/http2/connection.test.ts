@@ -1,19 +1,12 @@
-// The engine without sockets: flow control, GOAWAY in both roles, drain, memory bounds and what must not take for ever.
+// The engine without sockets: GOAWAY in both roles, drain, and what must not take for ever.
 import { expect } from 'chai';
 import { newHeaderSource } from '#sidecar/http/header-source.ts';
-import {
-  HANDSHAKE_TIMEOUT_MS,
-  MAX_CONNECTION_BUFFER,
-  MAX_STREAM_BUFFER,
-  OUTPUT_HIGH_WATER,
-  STALL_TIMEOUT_MS,
-} from '#sidecar/http/limits.ts';
+import { HANDSHAKE_TIMEOUT_MS, MAX_CONNECTION_BUFFER, STALL_TIMEOUT_MS } from '#sidecar/http/limits.ts';
 import { ENHANCE_YOUR_CALM, REFUSED_STREAM, SETTINGS_TIMEOUT } from '#sidecar/http/reset-code.ts';
 import {
   CONTINUATION,
   DATA,
   FLAG_ACK,
-  FLAG_END_STREAM,
   GOAWAY,
   HEADERS,
   MAX_STREAM_ID,
@@ -21,13 +14,11 @@ import {
   RST_STREAM,
   SETTINGS_INITIAL_WINDOW_SIZE,
   SETTINGS_MAX_CONCURRENT_STREAMS,
-  WINDOW_UPDATE,
 } from '#sidecar/http2/codes.ts';
 import {
-  CONNECTION_WINDOW,
   ERROR_LINGER_MS,
+  IDLE_CONNECTION_MS,
   IDLE_FRAME_BUDGET,
-  INITIAL_STREAM_WINDOW,
   MAX_STREAMS_MESH_PEER,
   MAX_STREAMS_OWN_APP,
   MAX_STREAMS_PLAINTEXT_PEER,
@@ -59,134 +50,6 @@ function sumOf(frames: WireFrame[], type: number, id: number): number {
 }
 
 describe('Connection', () => {
-  it('never sends more than either window allows, and all of it in the end', () => {
-    const wire = new Wire({ client: false }, settings(SETTINGS_INITIAL_WINDOW_SIZE, 1000));
-    wire.receive(headers(1, request(), true), headers(3, request(), true));
-    wire.take();
-    const body = Buffer.alloc(5000, 7);
-    for (const { stream } of wire.requests) {
-      stream.sendHeaders(RESPONSE, [], false);
-      expect(stream.sendData(body, 0, body.length, false)).equal(1000);
-      stream.sendTrailers(newHeaderSource(['grpc-status', '0'], null), []);
-    }
-    let out = wire.take();
-    expect(sumOf(out, DATA, 1)).equal(1000);
-    expect(out.filter((f) => f.type === HEADERS)).length(2);
-    wire.receive(windowUpdate(1, 3999));
-    out = wire.take();
-    expect(sumOf(out, DATA, 1)).equal(3999);
-    expect(out.some((f) => (f.flags & FLAG_END_STREAM) !== 0)).equal(false);
-    wire.receive(windowUpdate(1, 1));
-    out = wire.take();
-    expect(out.map((f) => f.type)).deep.equal([DATA, HEADERS]);
-    expect(out[1].flags & FLAG_END_STREAM).equal(FLAG_END_STREAM);
-    expect(wire.requests[0].handler.sent).equal(4000);
-    expect(wire.connection.streams.size).equal(1);
-  });
-
-  it('takes a window that SETTINGS make negative', () => {
-    const wire = new Wire({ client: false });
-    wire.receive(headers(1, request(), true));
-    const [{ stream }] = wire.requests;
-    stream.sendData(Buffer.alloc(60_000), 0, 60_000, false);
-    wire.receive(settings(SETTINGS_INITIAL_WINDOW_SIZE, 100));
-    expect(stream.sendWindow).equal(100 - 60_000);
-    wire.take();
-    stream.sendData(Buffer.alloc(10), 0, 10, false);
-    wire.receive(windowUpdate(1, 59_900));
-    expect(sumOf(wire.take(), DATA, 1)).equal(0);
-    wire.receive(windowUpdate(1, 10));
-    expect(sumOf(wire.take(), DATA, 1)).equal(10);
-    stream.sendData(Buffer.alloc(0), 0, 0, true);
-    expect(wire.take().map((f) => [f.type, f.flags])).deep.equal([[DATA, FLAG_END_STREAM]]);
-  });
-
-  it('serves waiting streams in turn: one without window stops no other', () => {
-    const wire = new Wire({ client: false }, settings(SETTINGS_INITIAL_WINDOW_SIZE, 0));
-    wire.receive(...[1, 3, 5].map((id) => headers(id, request(), true)));
-    for (const { stream } of wire.requests) stream.sendData(Buffer.alloc(40_000), 0, 40_000, true);
-    wire.take();
-    wire.receive(windowUpdate(3, 40_000), windowUpdate(5, 20_000));
-    const out = wire.take();
-    expect([1, 3, 5].map((id) => sumOf(out, DATA, id))).deep.equal([0, 40_000, 20_000]);
-  });
-
-  it('ends a stream by an empty frame though the output is full and no window is left', () => {
-    const wire = new Wire({ client: false });
-    wire.receive(
-      windowUpdate(0, 10_000_000),
-      settings(SETTINGS_INITIAL_WINDOW_SIZE, 10_000_000),
-      headers(1, request(), true),
-      headers(3, request(), true),
-    );
-    wire.stuck = true;
-    const [one, three] = wire.requests;
-    while (!wire.connection.output.full) one.stream.sendData(Buffer.alloc(16_384), 0, 16_384, false);
-    expect(three.stream.sendData(Buffer.alloc(0), 0, 0, true)).equal(0);
-    expect(three.stream.closed).equal(true);
-  });
-
-  it('L8 returns no window for what its handlers hold', () => {
-    const wire = new Wire({ client: false, maxPeerStreams: 1000 });
-    wire.consume = false;
-    wire.take();
-    let room = CONNECTION_WINDOW;
-    let sent = 0;
-    for (let id = 1; id < 1999 && room >= 16_000; id += 2) {
-      wire.receive(
-        headers(id, request()),
-        ...Array.from({ length: 4 }, () => data(id, Buffer.alloc(16_000))).slice(0, Math.floor(room / 16_000)),
-      );
-      const octets = 16_000 * Math.min(4, Math.floor(room / 16_000));
-      sent += octets;
-      room += sumOf(wire.take(), WINDOW_UPDATE, 0) - octets;
-    }
-    expect(wire.connection.held).equal(sent);
-    expect(sent).within(MAX_CONNECTION_BUFFER, MAX_CONNECTION_BUFFER + CONNECTION_WINDOW);
-    // Consumed, it comes back.
-    for (const { stream } of wire.requests) stream.credit(stream.held);
-    expect(wire.connection.held).equal(0);
-    expect(room + sumOf(wire.take(), WINDOW_UPDATE, 0)).greaterThan(CONNECTION_WINDOW / 2);
-  });
-
-  it('L8 holds a stream to its window, which grows only when it is consumed', () => {
-    const wire = new Wire({ client: false });
-    wire.consume = false;
-    wire.receive(headers(1, request()), ...Array.from({ length: 4 }, () => data(1, Buffer.alloc(16_000))));
-    wire.take();
-    const [{ stream }] = wire.requests;
-    expect(stream.receiveWindow).equal(INITIAL_STREAM_WINDOW - 64_000);
-    stream.credit(64_000);
-    expect(stream.receiveWindow).equal(MAX_STREAM_BUFFER);
-    wire.receive(data(1, Buffer.alloc(16_000)), data(1, Buffer.alloc(16_000)));
-    expect(stream.held).equal(32_000);
-    expect(MAX_STREAM_BUFFER).greaterThan(INITIAL_STREAM_WINDOW);
-  });
-
-  it('L8 goes on holding the octets of a stream that has ended, until they are consumed', () => {
-    const wire = new Wire({ client: true });
-    const handler = new Recorder(false);
-    const stream = wire.connection.open(handler, REQUEST, [], true);
-    wire.receive(headers(1, GRPC_OK), data(1, Buffer.alloc(10_000), true));
-    expect(stream.closed).equal(true);
-    expect(wire.connection.held).equal(10_000);
-    stream.credit(4000);
-    expect(wire.connection.held).equal(6000);
-    stream.release();
-    expect(wire.connection.held).equal(0);
-    stream.credit(6000);
-    expect(wire.connection.held).equal(0);
-  });
-
-  it('L8 settles a stream that was reset by either side', () => {
-    const wire = new Wire({ client: false });
-    wire.consume = false;
-    wire.receive(headers(1, request()), data(1, 'held'), headers(3, request()), data(3, 'held'));
-    wire.receive(reset(1, 8));
-    wire.requests[1].stream.reset(8);
-    expect(wire.connection.held).equal(0);
-  });
-
   it('cuts off a client that sends requests and reads no answers, at a bound', () => {
     const wire = new Wire({ client: false });
     wire.stuck = true;
@@ -204,19 +67,6 @@ describe('Connection', () => {
     expect(wire.destroyed).equal(true);
   });
 
-  it('holds DATA back at the high-water mark of what the peer has not taken', () => {
-    const wire = new Wire({ client: false }, settings(SETTINGS_INITIAL_WINDOW_SIZE, 0x7fffffff));
-    wire.receive(windowUpdate(0, 0x7fffffff - 65_535), headers(1, request(), true));
-    wire.stuck = true;
-    const { stream } = wire.requests[0];
-    const body = Buffer.alloc(4 * OUTPUT_HIGH_WATER);
-    const sent = stream.sendData(body, 0, body.length, true);
-    expect(sent).within(OUTPUT_HIGH_WATER - 65_536, OUTPUT_HIGH_WATER + 65_536);
-    wire.drainTransport();
-    wire.take();
-    expect(stream.closed).equal(true);
-  });
-
   for (const most of [MAX_STREAMS_PLAINTEXT_PEER, MAX_STREAMS_MESH_PEER, MAX_STREAMS_OWN_APP]) {
     it(`L1 says that it takes ${most} streams, and refuses the next`, () => {
       const wire = new Wire({ client: false, maxPeerStreams: most });
@@ -232,18 +82,26 @@ describe('Connection', () => {
     });
   }
 
-  it('L6 resets a stream whose data waits without progress, and only that', () => {
+  it('L6 leaves a reader its pause, however long, and closes a peer that does not even answer a PING', () => {
     const wire = new Wire({ client: false }, settings(SETTINGS_INITIAL_WINDOW_SIZE, 10));
-    wire.receive(headers(1, request()), headers(3, request()));
-    const [stalled, slow] = wire.requests;
-    for (const { stream } of wire.requests) stream.sendData(Buffer.alloc(100), 0, 100, false);
-    wire.clock.nowMs += STALL_TIMEOUT_MS / 2;
-    wire.receive(windowUpdate(3, 10));
-    wire.clock.nowMs += STALL_TIMEOUT_MS / 2;
-    wire.connection.tick(wire.clock.nowMs, NEVER);
-    expect(stalled.handler.events).deep.equal(['reset 8 stalled']);
-    expect(slow.handler.events).deep.equal([]);
-    expect(wire.closed).equal('');
+    wire.receive(headers(1, request()));
+    const [{ stream, handler }] = wire.requests;
+    stream.sendData(Buffer.alloc(100), 0, 100, false);
+    for (let minute = 0; minute < 60; minute++) {
+      wire.clock.nowMs += STALL_TIMEOUT_MS;
+      wire.connection.tick(wire.clock.nowMs, STALL_TIMEOUT_MS);
+      const [ping] = wire.take().filter((f) => f.type === PING);
+      wire.receive(frame(PING, FLAG_ACK, 0, ping.payload));
+    }
+    expect(handler.events).deep.equal([]);
+    wire.receive(windowUpdate(1, 10));
+    expect(sumOf(wire.take(), DATA, 1)).equal(10);
+    for (let i = 0; i < 3; i++) {
+      wire.clock.nowMs += STALL_TIMEOUT_MS;
+      wire.connection.tick(wire.clock.nowMs, STALL_TIMEOUT_MS - 1);
+    }
+    expect(wire.closed).equal('ping timeout');
+    expect(handler.events).deep.equal(['reset 8 connection']);
   });
 
   it('L7 waits only so long for the first SETTINGS and for the end of a header block', () => {
@@ -351,6 +209,52 @@ describe('Connection', () => {
     expect(wire.ended).equal(false);
     wire.requests[0].stream.sendHeaders(RESPONSE, [], true);
     expect(wire.ended).equal(true);
+  });
+
+  it("serves new requests also after a client's GOAWAY, which is about streams of ours (RFC 9113 §6.8)", () => {
+    const wire = new Wire({ client: false });
+    wire.receive(headers(1, request(), true), goaway(0, 0), headers(3, request(), true));
+    expect(wire.requests).length(2);
+    for (const { stream } of wire.requests) stream.sendHeaders(RESPONSE, [], true);
+    expect(wire.ended).equal(true);
+    const last = wire.take().find((f) => f.type === GOAWAY) as WireFrame;
+    expect(last.payload.readUInt32BE(0)).equal(3);
+  });
+
+  it("waits for an endpoint's SETTINGS only so long, and opens nothing before", () => {
+    const wire = new Wire({ client: true }, null);
+    expect(wire.connection.canOpen).equal(false);
+    wire.clock.nowMs += HANDSHAKE_TIMEOUT_MS + 1;
+    wire.connection.tick(wire.clock.nowMs, NEVER);
+    expect(wire.connection.stopped).equal(true);
+    wire.clock.nowMs += ERROR_LINGER_MS;
+    wire.connection.tick(wire.clock.nowMs, NEVER);
+    expect(wire.closed).equal('SETTINGS_TIMEOUT: no SETTINGS');
+  });
+
+  it('closes a connection to an endpoint that has had no stream for a while', () => {
+    const wire = new Wire({ client: true });
+    const stream = wire.connection.open(new Recorder(), REQUEST, [], true);
+    wire.clock.nowMs += 2 * IDLE_CONNECTION_MS;
+    wire.connection.tick(wire.clock.nowMs, NEVER);
+    expect(wire.connection.canOpen).equal(true);
+    stream.reset(8);
+    wire.clock.nowMs += IDLE_CONNECTION_MS - 1;
+    wire.connection.tick(wire.clock.nowMs, NEVER);
+    expect(wire.ended).equal(false);
+    wire.clock.nowMs += 1;
+    wire.connection.tick(wire.clock.nowMs, NEVER);
+    expect(wire.ended).equal(true);
+  });
+
+  it('holds the earlier of two drain deadlines', () => {
+    const wire = new Wire({ client: true });
+    wire.connection.open(new Recorder(), REQUEST, [], true);
+    wire.connection.drain(NEVER);
+    wire.connection.drain(wire.clock.nowMs + 100);
+    wire.clock.nowMs += 100;
+    wire.connection.tick(wire.clock.nowMs, NEVER);
+    expect(wire.closed).equal('drain deadline');
   });
 
   it('names the reason of its end the same for all codes that have no name: it becomes a label of a metric', () => {

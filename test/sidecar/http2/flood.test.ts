@@ -11,7 +11,10 @@ import {
   IDLE_FRAMES_PER_WORK_FRAME,
   OCTETS_PER_WINDOW_UPDATE,
   RAPID_RESET_MIN_REQUESTS,
+  RESET_AT_ONCE_MS,
   RESET_SOON_MS,
+  TRUSTED_RESET_BURST,
+  TRUSTED_RESETS_PER_SECOND,
 } from '#sidecar/http2/limits.ts';
 import { data, frame, GRPC_OK, headers, request, settings, windowUpdate } from '#test/support/raw-peer.ts';
 import { Wire } from '#test/support/wire.ts';
@@ -50,14 +53,14 @@ describe('FloodGuard', () => {
     for (let i = 1; ; i++) {
       guard.request();
       resets++;
-      if (guard.peerReset(RESET_SOON_MS - 1)) break;
+      if (guard.peerReset(RESET_SOON_MS - 1, 0)) break;
       expect(i).lessThan(RAPID_RESET_MIN_REQUESTS);
     }
     expect(resets).equal(RAPID_RESET_MIN_REQUESTS);
     const patient = new FloodGuard(0);
     for (let i = 0; i < 5000; i++) {
       patient.request();
-      expect(patient.peerReset(i % 2 === 0 ? RESET_SOON_MS : 0)).equal(false);
+      expect(patient.peerReset(i % 2 === 0 ? RESET_SOON_MS : 0, 0)).equal(false);
     }
   });
 
@@ -68,7 +71,7 @@ describe('FloodGuard', () => {
     do {
       guard.request();
       requests++;
-    } while (!guard.peerReset(0) && requests < 100_000);
+    } while (!guard.peerReset(0, 0) && requests < 100_000);
     expect(requests).lessThan(20_000);
   });
 
@@ -79,6 +82,20 @@ describe('FloodGuard', () => {
     expect(resets).equal(FORCED_RESET_BURST);
     const slow = new FloodGuard(0);
     for (let i = 0; i < 10 * FORCED_RESET_BURST; i++) expect(slow.forcedReset((i * 1000) / FORCED_RESET_PER_SECOND)).equal(false);
+  });
+
+  it('counts of a trusted peer only what no deadline and no user does, and its refused requests not at all', () => {
+    const guard = new FloodGuard(0, true);
+    for (let i = 0; i < 100_000; i++) {
+      guard.request();
+      expect(guard.peerReset(RESET_AT_ONCE_MS, 0) || guard.refusedRequest(0) || guard.refusedStream(0)).equal(false);
+    }
+    let resets = 0;
+    while (!guard.peerReset(RESET_AT_ONCE_MS - 1, 0)) resets++;
+    expect(resets).equal(TRUSTED_RESET_BURST);
+    expect(guard.forcedReset(0)).equal(true);
+    for (let i = 0; i < TRUSTED_RESETS_PER_SECOND - 1; i++) guard.peerReset(0, 1000);
+    expect(guard.peerReset(0, 2001)).equal(false);
   });
 
   it('gives WINDOW_UPDATE for what was sent, at any time', () => {

@@ -15,7 +15,8 @@ function spellings(value: number): string[] {
   if (value % 1024 === 0) all.push(`${value / 1024} KiB`);
   if (value % (1024 * 1024) === 0) all.push(`${value / 1024 / 1024} MiB`);
   if ((value + 1) % 1024 === 0) all.push(`${(value + 1) / 1024} KiB − 1`);
-  if (value % 1000 === 0) all.push(`${value / 1000} s`);
+  if (value % 60_000 === 0) all.push(`${value / 60_000} min`);
+  all.push(value % 1000 === 0 ? `${value / 1000} s` : `${value} ms`);
   return all;
 }
 

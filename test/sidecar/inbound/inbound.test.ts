@@ -5,6 +5,7 @@ import { MtlsMode } from '#core/contract/gen/weft/v1/mesh_pb.ts';
 import { silentLogger } from '#core/program/log.ts';
 import { systemTimers } from '#core/program/timers.ts';
 import { HTTP2_PREFACE } from '#sidecar/http/preface.ts';
+import { Buffers } from '#sidecar/http2/buffers.ts';
 import { DownstreamConnections } from '#sidecar/http2/server.ts';
 import { Inbound, MOST_IDLE_PORTS } from '#sidecar/inbound/inbound.ts';
 import type { ByteStream } from '#sidecar/link/byte-stream.ts';
@@ -21,7 +22,7 @@ describe('Inbound', () => {
 
   beforeEach(async () => {
     surroundings = await TestProxy.start({ endpoints: [] });
-    connections = new DownstreamConnections(surroundings.clock, Date.now);
+    connections = new DownstreamConnections(surroundings.clock, Date.now, new Buffers());
     mtls = MtlsMode.PERMISSIVE;
     inbound = new Inbound({
       proxyFor: () => surroundings.proxy,

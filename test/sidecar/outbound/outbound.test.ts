@@ -7,6 +7,7 @@ import { OutboundListenerSchema, PodAddressSchema, ServiceAddressSchema } from '
 import { silentLogger } from '#core/program/log.ts';
 import { systemTimers } from '#core/program/timers.ts';
 import { HTTP2_PREFACE } from '#sidecar/http/preface.ts';
+import { Buffers } from '#sidecar/http2/buffers.ts';
 import { DownstreamConnections } from '#sidecar/http2/server.ts';
 import { Listener } from '#sidecar/link/listener.ts';
 import { AddressIndex } from '#sidecar/outbound/address-index.ts';
@@ -51,7 +52,7 @@ describe('captured connections to a pod', () => {
     const server = net.createServer((socket) => socket.on('error', () => {}).end('plain'));
     await new Promise<void>((resolve) => server.listen(0, ADDRESS, resolve));
     app = { server, port: (server.address() as net.AddressInfo).port };
-    connections = new DownstreamConnections(clock, Date.now);
+    connections = new DownstreamConnections(clock, Date.now, new Buffers());
     directs = new DirectPorts(proxy.upstreams, { ask: () => {}, drop: () => {}, connected: () => isConnected });
     const context = {
       proxy,
@@ -237,7 +238,7 @@ describe('a TCP connection to a Service', () => {
       outbound = new Outbound({
         proxy,
         credentials: { tlsClientContext: () => null, trustDomain: () => 'cluster.local' },
-        connections: new DownstreamConnections(clock, Date.now),
+        connections: new DownstreamConnections(clock, Date.now, new Buffers()),
         log: silentLogger,
         timers: systemTimers,
         wallClock: Date.now,
