@@ -31,6 +31,7 @@ export function attempt(call: Call): void {
   const pool = deps.upstreams.poolOf(endpoint);
   const connection = pool.acquire();
   if (connection !== null) return send(call, connection, endpoint, nowMs);
+  if (pool.full && mayTryOther(call, endpoint)) return passBy(call, endpoint);
   call.state = { at: 'waiting', endpoint, startMs: nowMs };
   pool.wait(call);
 }
@@ -57,15 +58,25 @@ export function notConnected(call: Call, state: Waiting, error: errors.ProxyErro
   const { clock, random } = call.deps;
   setTried(call, failed);
   set.onCancel(failed);
-  set.onConnectFailure(failed, clock.nowMs, random);
-  // The one endpoint that is left may be a new one: the one that failed has left then.
-  const { endpoints } = set;
-  if (call.attempts < MAX_ATTEMPTS && (endpoints.length > 1 || (endpoints.length === 1 && endpoints[0] !== failed)))
-    return retry(call, error.label);
+  if (error !== errors.ENDPOINT_FULL) set.onConnectFailure(failed, clock.nowMs, random);
+  if (mayTryOther(call, failed)) return retry(call, error.label);
   // Another sidecar takes a refused stream as unprocessed and tries another endpoint, where an error would end the
   // call.
   if (call.deps.refuseUnprocessed) return refuseStream(call, error);
   refuse(call, error, detail);
+}
+
+function mayTryOther(call: Call, endpoint: EndpointState): boolean {
+  const { endpoints } = call.variant!.upstream.set;
+  // The one endpoint that is left may be a new one: the one that was tried has left then.
+  return call.attempts < MAX_ATTEMPTS && (endpoints.length > 1 || (endpoints.length === 1 && endpoints[0] !== endpoint));
+}
+
+/** The endpoint has no room: another may have some. */
+function passBy(call: Call, endpoint: EndpointState): void {
+  setTried(call, endpoint);
+  call.variant!.upstream.set.onCancel(endpoint);
+  attempt(call);
 }
 
 /**

@@ -11,10 +11,10 @@ import type { ExchangeDeps } from './exchange-deps.ts';
 import type { MirrorCall } from './mirror.ts';
 import type { CallOrigin } from './outcome.ts';
 import type { Plan, Variant } from './plan.ts';
-import type { Waiter } from './pool.ts';
 import { RequestBody } from './request-body.ts';
 import type { CallSeries } from './series.ts';
 import type { CallTrace } from './trace.ts';
+import type { Waiter } from './waiters.ts';
 
 /** No attempt is under way: before the first one, between two, and while the call is refused. */
 export interface Unsent {

@@ -10,9 +10,9 @@ import type { HeaderSource } from '../http/header-source.ts';
 import { CANCEL, NO_ERROR } from '../http/reset-code.ts';
 import type { MessageStream, StreamHandler } from '../http/stream.ts';
 import type { ExchangeDeps } from './exchange-deps.ts';
-import type { Waiter } from './pool.ts';
 import type { CallTrace } from './trace.ts';
 import type { Upstream } from './upstreams.ts';
+import type { Waiter } from './waiters.ts';
 
 /** Body octets that a mirror may be behind; past them the copy is given up. */
 const MAX_BEHIND = 64 * 1024;

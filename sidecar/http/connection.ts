@@ -14,6 +14,8 @@ export interface MessageConnection {
   readonly canOpen: boolean;
   /** At least one stream of ours was opened on it. */
   readonly used: boolean;
+  /** Streams that are open. */
+  readonly openStreams: number;
   /** It takes no new streams and ends with its last one. */
   readonly draining: boolean;
   /** Nothing that the peer sends counts any more. */

@@ -109,6 +109,10 @@ export class Connection implements MessageConnection, ConnectionLife {
     return this.streams.nextId > 1;
   }
 
+  get openStreams(): number {
+    return this.streams.size;
+  }
+
   get held(): number {
     return this.streams.held;
   }

@@ -143,6 +143,10 @@ export class Forwarding {
         metrics.upstreamConnections.add(-1);
         metrics.upstreamCloses.add(reason);
       },
+      waiting: (change) => {
+        metrics.callsWaiting.add(change);
+        if (change > 0) metrics.callsWaited.add(change);
+      },
     };
   }
 }
