@@ -8,6 +8,7 @@ import { MAX_CONNECTION_BUFFER } from '../http/limits.ts';
 import type { StreamHandler } from '../http/stream.ts';
 import type { Duplex } from '../http/transport.ts';
 import { CONNECT_FAILED, CONNECT_TIMEOUT, ENDPOINT_FULL, type ProxyError } from './errors.ts';
+import { Pings } from './ping.ts';
 import { MAX_WAITERS_PER_ENDPOINT, type Waiter, Waiters } from './waiters.ts';
 
 /** So many connections that take new streams may one endpoint have: 6,400 streams where it allows 100 on each. */
@@ -59,6 +60,7 @@ export class EndpointPool implements ConnectionOwner {
   private readonly leaving = new Set<MessageConnection>();
   private readonly upkeep = new Map<MessageConnection, Upkeep>();
   private readonly waiters: Waiters;
+  private readonly pings: Pings;
   /** Functions that give up a dial, of those under way. */
   private readonly dials = new Set<{ giveUp: () => void }>();
   private closing = false;
@@ -67,6 +69,7 @@ export class EndpointPool implements ConnectionOwner {
   constructor(endpoint: EndpointState, deps: PoolDeps) {
     this.endpoint = endpoint;
     this.deps = deps;
+    this.pings = new Pings(endpoint.identity !== '');
     this.waiters = new Waiters((change) => deps.waiting(change));
   }
 
@@ -113,7 +116,8 @@ export class EndpointPool implements ConnectionOwner {
     this.waiters.failAll(CONNECT_FAILED, `${this.endpoint.key} has left`);
   }
 
-  tick(nowMs: number, pingAfterMs: number, pingTimeoutMs: number): void {
+  /** About once a second. */
+  tick(nowMs: number): void {
     const wallMs = this.deps.wallClock();
     for (const connection of [...this.open, ...this.leaving]) {
       const upkeep = this.upkeep.get(connection)!;
@@ -121,8 +125,8 @@ export class EndpointPool implements ConnectionOwner {
       if (wallMs > upkeep.notAfterMs - BEFORE_EXPIRY_MS) connection.drain(nowMs + BEFORE_EXPIRY_MS);
       if (connection.openStreams > 0 || connection === this.open[0]) upkeep.busyAtMs = nowMs;
       else if (nowMs - upkeep.busyAtMs > SPARE_IDLE_MS) connection.drain(nowMs + SPARE_IDLE_MS);
-      if (this.endpoint.identity !== '' && connection.idleMs(nowMs) > pingAfterMs) connection.ping(nowMs);
-      connection.tick(nowMs, pingTimeoutMs);
+      this.pings.tick(connection, nowMs);
+      connection.tick(nowMs, this.pings.timeoutMs);
     }
     this.sortOut();
     this.expireWaiters(nowMs);
@@ -151,6 +155,7 @@ export class EndpointPool implements ConnectionOwner {
     if (at >= 0) this.open.splice(at, 1);
     this.leaving.delete(connection);
     this.upkeep.delete(connection);
+    this.pings.closed(reason);
     this.deps.closed(connection, reason);
     if (this.waiters.length > 0) {
       // If it served no call, the next one would not either.

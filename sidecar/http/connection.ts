@@ -32,6 +32,8 @@ export interface MessageConnection {
   destroy(reason: string): void;
   /** @returns since when nothing was read, in ms */
   idleMs(nowMs: number): number;
+  /** What was read last is the answer to a ping. */
+  readonly heardOnlyPong: boolean;
   /**
    * Asks the peer for a sign of life, if the protocol has such a question; tick() closes the connection if none comes.
    */

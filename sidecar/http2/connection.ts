@@ -61,6 +61,8 @@ export class Connection implements MessageConnection, ConnectionLife {
   /** 0: no PING is on its way. */
   private pingSentAtMs = 0;
   private lastReadMs: number;
+  /** `lastReadMs` of the latest answer to a PING; 0: there was none. */
+  private pongReadMs = 0;
   private closeReason = '';
 
   /** @param options.maxPeerStreams streams that the peer may have open at once: what a server announces */
@@ -167,6 +169,7 @@ export class Connection implements MessageConnection, ConnectionLife {
 
   pingAcked(buf: Buffer, start: number): void {
     this.pingSentAtMs = 0;
+    this.pongReadMs = this.lastReadMs;
     if (this.drainDeadlineMs !== 0 && !this.draining && DRAIN_PING_DATA.compare(buf, start, start + 8) === 0) this.lastGoaway();
   }
 
@@ -178,8 +181,9 @@ export class Connection implements MessageConnection, ConnectionLife {
 
   goawayReceived(lastId: number, code: number): void {
     this.draining = true;
-    if (this.client) this.streams.refuseAbove(lastId);
+    // Before its last stream may go, and the connection with it.
     if (code !== NO_ERROR) this.closeReason ||= `goaway: ${errorName(code)}`;
+    if (this.client) this.streams.refuseAbove(lastId);
     this.owner.onCapacity(this);
     if (this.streams.size === 0) this.closeWhenIdle();
   }
@@ -214,6 +218,10 @@ export class Connection implements MessageConnection, ConnectionLife {
 
   idleMs(nowMs: number): number {
     return nowMs - this.lastReadMs;
+  }
+
+  get heardOnlyPong(): boolean {
+    return this.lastReadMs === this.pongReadMs;
   }
 
   ping(nowMs: number): void {
