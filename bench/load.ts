@@ -87,7 +87,10 @@ export interface OpenLoopResult {
   readonly firstSecondP99Ms: number;
 }
 
-/** Sends so many requests a second, spread over the connections, for one second and then for `seconds` more. @throws as runLoad() */
+/**
+ * Sends so many requests a second, spread over the connections, for one second and then for `seconds` more.
+ * @throws as runLoad()
+ */
 export async function runAtRate(settings: LoadSettings, connections: number, rate: number, seconds: number): Promise<OpenLoopResult> {
   const options = [`--rps=${rate / connections}`, '-D', `${1 + seconds}`, '-c', `${connections}`, '-m', '100', '-t', '1'];
   const stdout = await execH2load(settings, options);

@@ -7,7 +7,7 @@ import { ObjectStore } from '#control-plane/store/object-store.ts';
 import { translateService } from '#control-plane/translate/service.ts';
 import type { EndedCall } from '#sidecar/forward/ended-call.ts';
 import type { CallOrigin } from '#sidecar/forward/outcome.ts';
-import { type Plan, planFor, seriesOf, type Variant } from '#sidecar/forward/plan.ts';
+import { type CallPlan, planFor, seriesOf, type Variant } from '#sidecar/forward/plan.ts';
 import type { SeriesSource } from '#sidecar/forward/series.ts';
 import type { CallTrace } from '#sidecar/forward/trace.ts';
 import type { Upstreams } from '#sidecar/forward/upstreams.ts';
@@ -36,7 +36,7 @@ const origin: CallOrigin = { direction: 'outbound', caller: () => 'bench/client'
 class Call implements EndedCall {
   readonly origin = origin;
   readonly block: HeaderBlock;
-  plan: Plan | null = null;
+  plan: CallPlan | null = null;
   variant: Variant | null = null;
   readonly lastEndpoint = null;
   startMs = 0;
@@ -68,7 +68,7 @@ function blockOf(path: string): HeaderBlock {
 }
 
 /** The calls' methods, variants and latencies, in an order without a pattern. */
-function prepare(): { plans: Plan[]; variants: Variant[]; latencies: Float64Array; traces: CallTrace[]; call: Call } {
+function prepare(): { plans: CallPlan[]; variants: Variant[]; latencies: Float64Array; traces: CallTrace[]; call: Call } {
   const port = benchPort();
   // Counting asks nothing of an upstream.
   const upstreams = { get: () => ({}) } as unknown as Upstreams;

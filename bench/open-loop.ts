@@ -1,5 +1,6 @@
-// Latency at a steady rate, as services live with it: so many calls a second whatever the proxy does, and no warm-up, because the first second of a
-// new load counts too. The backend alone, a pair of sidecars, and a pair of Envoys, taking turns.
+// Latency at a steady rate, as services live with it: so many calls a second whatever the proxy does, and no warm-up,
+// because the first second of a new load counts too. The backend alone, a pair of sidecars, and a pair of Envoys,
+// taking turns.
 import { type OpenLoopResult, runAtRate } from './load.ts';
 import { median } from './measure.ts';
 import type { Peer } from './peers/peer.ts';

@@ -1,10 +1,14 @@
-// A load with what real calls carry, as a program of its own: a client that is nobody's special tool (node:http2) sends headers of which some are
-// new in each call. Reads its order as JSON from the command line and prints its result as JSON.
+// A load with what real calls carry, as a program of its own: a client that is nobody's special tool (node:http2) sends
+// headers of which some are new in each call. Reads its order as JSON from the command line and prints its result as
+// JSON.
 import { randomBytes, randomUUID } from 'node:crypto';
 import http2 from 'node:http2';
 import { argv, stdout } from 'node:process';
 
-/** `realistic`: all of requestHeaders(). `1000 users`: a bearer token of one of a thousand users, and nothing else that varies. */
+/**
+ * `realistic`: all of requestHeaders(). `1000 users`: a bearer token of one of a thousand users, and nothing else that
+ * varies.
+ */
 export type HeaderKind = 'realistic' | '1000 users';
 
 export interface Order {

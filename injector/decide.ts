@@ -33,7 +33,7 @@ export type SkipReason =
   | 'HostNetwork'
   | 'NotLinux';
 
-export type Decision =
+export type InjectionDecision =
   | { readonly inject: true }
   | {
       readonly inject: false;
@@ -46,7 +46,7 @@ export type Decision =
   | { readonly deny: string };
 
 /** Decides about one pod that is being created. */
-export function decide(pod: InjectablePod, namespace: NamespaceFacts): Decision {
+export function decide(pod: InjectablePod, namespace: NamespaceFacts): InjectionDecision {
   if (EXCLUDED_NAMESPACES.includes(namespace.name))
     return skip('NamespaceExcluded', `pods of namespace ${namespace.name} never get a sidecar`, false);
   const asked = askedFor(pod, namespace);
@@ -69,8 +69,8 @@ export function hasSidecar(pod: InjectablePod): boolean {
   return (pod.spec?.initContainers ?? []).some(({ name, restartPolicy }) => name === SIDECAR_CONTAINER && restartPolicy === 'Always');
 }
 
-/** What the labels ask for; a Decision: no sidecar. */
-function askedFor(pod: InjectablePod, namespace: NamespaceFacts): 'injection' | Decision {
+/** What the labels ask for; an InjectionDecision: no sidecar. */
+function askedFor(pod: InjectablePod, namespace: NamespaceFacts): 'injection' | InjectionDecision {
   const own = pod.metadata?.labels?.[LABEL_INJECT];
   const value = own ?? namespace.labels[LABEL_INJECT];
   const owner = own === undefined ? `namespace ${namespace.name}` : 'pod';
@@ -119,6 +119,6 @@ function containerLists(pod: InjectablePod): [string, Container[]][] {
   ];
 }
 
-function skip(reason: SkipReason, message: string, event: boolean): Decision {
+function skip(reason: SkipReason, message: string, event: boolean): InjectionDecision {
   return { inject: false, reason, message, event };
 }

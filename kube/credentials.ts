@@ -35,7 +35,8 @@ export interface ClusterEnvironment {
 }
 
 /**
- * KubeCredentials of a pod. The token and the authority's certificate are reread once a minute; while a file cannot be read
+ * KubeCredentials of a pod. The token and the authority's certificate are reread once a minute; while a file cannot be
+ * read
  * the last one goes on.
  * @param now Unix ms
  */

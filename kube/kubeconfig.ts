@@ -1,5 +1,5 @@
-// KubeCredentials of a kubeconfig: certificates, tokens, exec plugins, OIDC, proxies, all by client-node. Loaded only where
-// a kubeconfig is used.
+// KubeCredentials of a kubeconfig: certificates, tokens, exec plugins, OIDC, proxies, all by client-node. Loaded only
+// where a kubeconfig is used.
 import { readFileSync } from 'node:fs';
 import { Agent, type RequestOptions } from 'node:https';
 import { delimiter, dirname } from 'node:path';

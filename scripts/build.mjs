@@ -22,8 +22,10 @@ export const BUNDLES = [
 ];
 
 /**
- * Packages get these modules of Node by process.getBuiltinModule(): an import would read every property of the module, among them getters that load
- * undici and streams, 2 MB of a sidecar's memory (Node 24). They are the same modules, so that tests, which run the sources, run the same program;
+ * Packages get these modules of Node by process.getBuiltinModule(): an import would read every property of the module,
+ * among them getters that load
+ * undici and streams, 2 MB of a sidecar's memory (Node 24). They are the same modules, so that tests, which run the
+ * sources, run the same program;
  * what is behind a getter is missing, and a package that imports it fails to build.
  * @returns a plugin of esbuild
  */

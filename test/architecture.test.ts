@@ -25,7 +25,10 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   examples: [],
 };
 
-/** The floors inside a room, from the top down: each imports only what stands below it (ARCHITECTURE.md has the drawing). What shares a floor keeps apart. */
+/**
+ * The floors inside a room, from the top down: each imports only what stands below it (ARCHITECTURE.md has the
+ * drawing). What shares a floor keeps apart.
+ */
 const FLOORS: Readonly<Record<string, readonly (string | readonly string[])[]>> = {
   core: ['program', 'contract', 'text'],
   'control-plane': ['main.ts', 'program', 'view', 'lead', 'publish', 'issue', 'source', 'scope.ts', 'translate', 'store'],
@@ -61,7 +64,10 @@ const FLOORS: Readonly<Record<string, readonly (string | readonly string[])[]>> 
 /** Floors of a room that are beside each other: neither imports the other, whichever stands higher in the list. */
 const APART: ReadonlySet<string> = new Set(['sidecar: inbound -> outbound', 'sidecar: outbound -> inbound']);
 
-/** Rooms of the data plane that see less than what stands below them: codecs and sockets meet in the seam, sidecar/http/, and know nothing else. */
+/**
+ * Rooms of the data plane that see less than what stands below them: codecs and sockets meet in the seam,
+ * sidecar/http/, and know nothing else.
+ */
 const SEES_ONLY: Readonly<Record<string, readonly string[]>> = {
   'sidecar/http': [],
   'sidecar/http2': ['sidecar/http'],
@@ -90,6 +96,8 @@ const ONLY_IN: readonly { what: RegExp; where: RegExp; why: string }[] = [
   },
 ];
 
+const EXPORTED_NAME = /^export (?:abstract |async )*(?:class|interface|type|function\*?|const|let) ([A-Za-z_$][\w$]*)/gm;
+
 const FORBIDDEN_NAMES = /(^|[-_/])(utils?|helpers?|common|manager|misc)([-_.]|\/|$)/i;
 
 interface Source {
@@ -113,6 +121,10 @@ function sources(): Source[] {
     });
 }
 
+function isGenerated(file: string): boolean {
+  return file.startsWith('core/contract/gen/');
+}
+
 /** The file that an import names, from the repository's root; null: a package's. */
 function targetOf(source: string, imported: string): string | null {
   if (imported.startsWith('#')) return imported.slice(1);
@@ -125,7 +137,8 @@ function floorOf(floors: readonly (string | readonly string[])[], name: string):
 }
 
 /**
- * Files that import each other in a ring, types included: the strongly connected parts of the graph, found as Tarjan does.
+ * Files that import each other in a ring, types included: the strongly connected parts of the graph, found as Tarjan
+ * does.
  * @returns each as its files in order, joined by spaces
  */
 function circlesOf(graph: ReadonlyMap<string, readonly string[]>): string[] {
@@ -221,6 +234,14 @@ describe('architecture', () => {
     expect(circlesOf(graph)).to.deep.equal([]);
   });
 
+  it('an exported name exists once', () => {
+    const files = new Map<string, Set<string>>();
+    for (const { file, text } of product.filter(({ file }) => !isGenerated(file) && !file.startsWith('examples/')))
+      for (const [, name] of text.matchAll(EXPORTED_NAME)) files.set(name, (files.get(name) ?? new Set()).add(file));
+    const twice = [...files].filter(([, places]) => places.size > 1).map(([name, places]) => `${name}: ${[...places].join(', ')}`);
+    expect(twice).to.deep.equal([]);
+  });
+
   it('the outside world is touched where it may be', () => {
     const wrong: string[] = [];
     for (const { file, imports } of product) {
@@ -255,7 +276,7 @@ describe('architecture', () => {
 
   it(`no file is longer than ${MAX_LINES} lines, and none that calls pass through longer than ${MAX_HOT_LINES}`, () => {
     const long = all
-      .filter(({ file }) => !file.startsWith('core/contract/gen/'))
+      .filter(({ file }) => !isGenerated(file))
       .map(({ file, text }) => ({ file, lines: text.split('\n').length - 1 }))
       .filter(({ file, lines }) => lines > (HOT_ROOMS.test(file) ? MAX_HOT_LINES : MAX_LINES));
     expect(long).to.deep.equal([]);
@@ -266,9 +287,7 @@ describe('architecture', () => {
   });
 
   it('each file says in its first line what it is for', () => {
-    const silent = product
-      .filter(({ file, text }) => !file.startsWith('core/contract/gen/') && !/^(#!.*\n)?\/[/*]/.test(text))
-      .map(({ file }) => file);
+    const silent = product.filter(({ file, text }) => !isGenerated(file) && !/^(#!.*\n)?\/[/*]/.test(text)).map(({ file }) => file);
     expect(silent).to.deep.equal([]);
   });
 });

@@ -37,14 +37,14 @@ export const SERVER_OPTIONS = {
   'grpc.enable_channelz': 0,
 } as const;
 
-export type Call = ServerDuplexStream<SubscribeRequest, SubscribeResponse>;
+export type SubscribeServerCall = ServerDuplexStream<SubscribeRequest, SubscribeResponse>;
 
 /**
  * The workload of the connection's verified certificate, and its end (Unix ms); a reason (for the log) when there is
  * none that counts.
  */
 export type Identify = (
-  call: Call,
+  call: SubscribeServerCall,
 ) =>
   | { readonly ok: true; readonly workload: WorkloadIdentity; readonly notAfterMs: number }
   | { readonly ok: false; readonly reason: string };
@@ -61,7 +61,7 @@ export const configServiceDefinition = serviceDefinition(Config);
 /** What Server.addService takes besides the definition. */
 export function configHandlers(deps: ConfigServiceDeps): Record<string, UntypedHandleCall> {
   const logged = new RateLimit(REFUSALS_LOGGED_PER_MINUTE, REFUSALS_LOGGED_BURST, () => deps.timers.now());
-  return { subscribe: (call: Call) => new SubscribeCall(call, deps, logged).begin() };
+  return { subscribe: (call: SubscribeServerCall) => new SubscribeCall(call, deps, logged).begin() };
 }
 
 const CODE_OF_ENDING: Readonly<Record<Ending['reason'], { code: status; details: string }>> = {
@@ -87,14 +87,14 @@ type State =
 
 /** One stream. To its subscriber it is the Line. */
 class SubscribeCall implements Line {
-  private readonly call: Call;
+  private readonly call: SubscribeServerCall;
   private readonly deps: ConfigServiceDeps;
   private readonly logged: RateLimit;
   private state: State = { is: 'new' };
   private log: Logger;
 
   /** @param logged limits what the log says of refused streams */
-  constructor(call: Call, deps: ConfigServiceDeps, logged: RateLimit) {
+  constructor(call: SubscribeServerCall, deps: ConfigServiceDeps, logged: RateLimit) {
     this.call = call;
     this.deps = deps;
     this.logged = logged;

@@ -1,4 +1,5 @@
-// What a sidecar's GET /stats answers: `{"series": [StatsSeries, …]}`, cumulative since the sidecar's start. `weft run` reads it.
+// What a sidecar's GET /stats answers: `{"series": [StatsSeries, …]}`, cumulative since the sidecar's start. `weft run`
+// reads it.
 
 /** One series of calls, by all that they are counted by. */
 export interface StatsSeries {

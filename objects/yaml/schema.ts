@@ -110,7 +110,9 @@ function followed(context: Context, value: unknown): unknown {
   return context !== undefined && isAlias(value) ? (value as Alias).resolve(context.doc, context) : value;
 }
 
-/** The words that are no text to kubectl: a writer has to quote text that looks like one (`compat` of the package yaml). */
+/**
+ * The words that are no text to kubectl: a writer has to quote text that looks like one (`compat` of the package yaml).
+ */
 export const KUBECTL_WORDS: ScalarTag[] = [bool, int, float, unwritable];
 
 /** For the functions and classes of the package yaml. */

@@ -3,16 +3,16 @@ import type { HeaderBlock } from '../http/header-block.ts';
 import type { HeaderSource } from '../http/header-source.ts';
 import { CANCEL, errorName, NO_ERROR } from '../http/reset-code.ts';
 import type { ResetCause } from '../http/stream.ts';
-import { type Answering, type Call, type Sent, UNSENT } from './call.ts';
 import { breakOff, finish, noteError, statusOfReset } from './ending.ts';
 import * as errors from './errors.ts';
 import { editWhole, responseSource, touchesVarying } from './plan.ts';
 import { dropRest } from './reply.ts';
+import { Answering, type RunningCall, type Sent, UNSENT } from './running-call.ts';
 
 const NO_STATUS = 'the response ended without a grpc-status';
 
 /** Forwards a header section of the response; the final one commits the call to this attempt. */
-export function answerHeaders(call: Call, state: Sent, block: HeaderBlock, endStream: boolean): void {
+export function answerHeaders(call: RunningCall, state: Sent, block: HeaderBlock, endStream: boolean): void {
   const { template } = block;
   const { down } = call;
   const edits = call.variant!.backend.responseEdits;
@@ -21,9 +21,8 @@ export function answerHeaders(call: Call, state: Sent, block: HeaderBlock, endSt
   if (edits !== null && touchesVarying(varying, edits)) ({ source, varying } = editWhole(block, edits));
   else source = responseSource(template, edits);
   if (template.status < 200) return down.sendHeaders(source, varying, false);
-  const { endpoint, startMs, up } = state;
   const { grpc } = template;
-  call.state = { at: 'answering', endpoint, startMs, up, answerMs: call.deps.clock.nowMs - startMs, grpc };
+  call.state = new Answering(state, call.deps.clock.nowMs, grpc);
   call.httpStatus = template.status;
   const missing = endStream && grpc && template.grpcStatus < 0;
   down.sendHeaders(source, varying, endStream && !missing);
@@ -32,7 +31,7 @@ export function answerHeaders(call: Call, state: Sent, block: HeaderBlock, endSt
 }
 
 /** Forwards buf[start, end) of the response's body. */
-export function answerData(call: Call, { up, grpc }: Answering, buf: Buffer, start: number, end: number, endStream: boolean): void {
+export function answerData(call: RunningCall, { up, grpc }: Answering, buf: Buffer, start: number, end: number, endStream: boolean): void {
   const missing = endStream && grpc;
   call.responseBytes += end - start;
   const { down } = call;
@@ -43,7 +42,7 @@ export function answerData(call: Call, { up, grpc }: Answering, buf: Buffer, sta
 }
 
 /** Forwards the response's trailers, which end it. */
-export function answerTrailers(call: Call, { grpc }: Answering, { template, varying }: HeaderBlock): void {
+export function answerTrailers(call: RunningCall, { grpc }: Answering, { template, varying }: HeaderBlock): void {
   if (grpc && template.grpcStatus < 0) return endWithStatus(call, errors.INTERNAL, NO_STATUS);
   const { down } = call;
   down.sendTrailers(template.source, varying);
@@ -51,7 +50,7 @@ export function answerTrailers(call: Call, { grpc }: Answering, { template, vary
 }
 
 /** The endpoint's stream was reset after the response had begun. */
-export function resetAnswering(call: Call, state: Answering, code: number, cause: ResetCause): void {
+export function resetAnswering(call: RunningCall, state: Answering, code: number, cause: ResetCause): void {
   const { clock, random, stats } = call.deps;
   // The endpoint's account is settled here: the time until it broke off counts, not that until it began to answer.
   call.variant!.upstream.set.onEnd(state.endpoint, clock.nowMs - state.startMs, true, clock.nowMs, random);
@@ -66,7 +65,7 @@ export function resetAnswering(call: Call, state: Answering, code: number, cause
 }
 
 /** The call's deadline passed after the response had begun. */
-export function expireAnswering(call: Call, { up, grpc }: Answering): void {
+export function expireAnswering(call: RunningCall, { up, grpc }: Answering): void {
   up.reset(CANCEL);
   noteError(call, errors.DEADLINE);
   if (grpc) return endWithStatus(call, errors.DEADLINE.grpc, 'deadline exceeded');
@@ -75,14 +74,14 @@ export function expireAnswering(call: Call, { up, grpc }: Answering): void {
 }
 
 /** Ends a response whose headers were sent with trailers of ours. */
-function endWithStatus(call: Call, status: number, message: string): void {
+function endWithStatus(call: RunningCall, status: number, message: string): void {
   const { down } = call;
   down.sendTrailers(errors.TRAILERS[status], [errors.messageField(message)]);
   answered(call, status);
 }
 
 /** The response was forwarded to its end. @param grpcStatus -1: the response has none */
-function answered(call: Call, grpcStatus: number): void {
+function answered(call: RunningCall, grpcStatus: number): void {
   const { httpStatus, state } = call;
   const status = grpcStatus >= 0 ? grpcStatus : statusWithout(httpStatus, call.plan!.grpc);
   finish(call, status, status === errors.UNAVAILABLE || httpStatus >= 502);

@@ -5,17 +5,17 @@ import { type Field, makeField } from '../http/field.ts';
 import type { HeaderSource } from '../http/header-source.ts';
 import { errorName, REFUSED_STREAM } from '../http/reset-code.ts';
 import type { ResetCause } from '../http/stream.ts';
-import { type Call, type Sent, UNSENT, type Waiting } from './call.ts';
 import { formatGrpcTimeout } from './deadlines.ts';
 import { refuse, refuseStream, statusOfReset } from './ending.ts';
 import * as errors from './errors.ts';
 import { editWhole, seriesOf } from './plan.ts';
+import { type RunningCall, Sent, UNSENT, Waiting } from './running-call.ts';
 
 /** Attempts of one call; a further one is only made when the one before surely was not processed (gRFC A6). */
 const MAX_ATTEMPTS = 4;
 
 /** Picks an endpoint of the call's backend and sends the call there as soon as there is a connection. */
-export function attempt(call: Call): void {
+export function attempt(call: RunningCall): void {
   const { deps, tried } = call;
   const { upstream } = call.variant!;
   call.attempts++;
@@ -32,12 +32,12 @@ export function attempt(call: Call): void {
   const connection = pool.acquire();
   if (connection !== null) return send(call, connection, endpoint, nowMs);
   if (pool.full && mayTryOther(call, endpoint)) return passBy(call, endpoint);
-  call.state = { at: 'waiting', endpoint, startMs: nowMs };
+  call.state = new Waiting(endpoint, nowMs);
   pool.wait(call);
 }
 
 /** Sends the request on a connection with room for it. @param startMs start of the attempt */
-export function send(call: Call, connection: MessageConnection, endpoint: EndpointState, startMs: number): void {
+export function send(call: RunningCall, connection: MessageConnection, endpoint: EndpointState, startMs: number): void {
   const { block, request } = call;
   const variant = call.variant!;
   let source: HeaderSource = variant.source;
@@ -46,13 +46,13 @@ export function send(call: Call, connection: MessageConnection, endpoint: Endpoi
   if (call.wheelSlot >= 0 && call.deps.clock.nowMs - call.startMs >= 1) varying = withRemainingTime(call, varying);
   if (call.trace !== null) varying = call.trace.outgoing(varying);
   const up = connection.open(call, source, varying, request.bare);
-  call.state = { at: 'sent', endpoint, startMs, up };
+  call.state = new Sent(endpoint, startMs, up);
   if (block.template.method === 'HEAD') up.head = true;
   request.sendKept(up);
 }
 
 /** There is no connection to the endpoint. */
-export function notConnected(call: Call, state: Waiting, error: errors.ProxyError, detail: string): void {
+export function notConnected(call: RunningCall, state: Waiting, error: errors.ProxyError, detail: string): void {
   const failed = state.endpoint;
   const { set } = call.variant!.upstream;
   const { clock, random } = call.deps;
@@ -66,14 +66,14 @@ export function notConnected(call: Call, state: Waiting, error: errors.ProxyErro
   refuse(call, error, detail);
 }
 
-function mayTryOther(call: Call, endpoint: EndpointState): boolean {
+function mayTryOther(call: RunningCall, endpoint: EndpointState): boolean {
   const { endpoints } = call.variant!.upstream.set;
   // The one endpoint that is left may be a new one: the one that was tried has left then.
   return call.attempts < MAX_ATTEMPTS && (endpoints.length > 1 || (endpoints.length === 1 && endpoints[0] !== endpoint));
 }
 
 /** The endpoint has no room: another may have some. */
-function passBy(call: Call, endpoint: EndpointState): void {
+function passBy(call: RunningCall, endpoint: EndpointState): void {
   setTried(call, endpoint);
   call.variant!.upstream.set.onCancel(endpoint);
   attempt(call);
@@ -83,7 +83,7 @@ function passBy(call: Call, endpoint: EndpointState): void {
  * The stream of the attempt was reset before the response began.
  * @param processed the endpoint may have begun to process the call
  */
-export function resetUnanswered(call: Call, state: Sent, code: number, cause: ResetCause, processed: boolean): void {
+export function resetUnanswered(call: RunningCall, state: Sent, code: number, cause: ResetCause, processed: boolean): void {
   const { clock, random, stats } = call.deps;
   const { upstream } = call.variant!;
   setTried(call, state.endpoint);
@@ -108,20 +108,20 @@ function errorOfReset(code: number, cause: ResetCause): errors.ProxyError {
 }
 
 /** The attempt is over without an answer. */
-function setTried(call: Call, endpoint: EndpointState): void {
+function setTried(call: RunningCall, endpoint: EndpointState): void {
   call.state = UNSENT;
   if (call.tried === null) call.tried = [endpoint];
   else call.tried.push(endpoint);
 }
 
 /** @param reason why the attempt before failed */
-function retry(call: Call, reason: string): void {
+function retry(call: RunningCall, reason: string): void {
   call.deps.stats.retried();
   call.trace?.retried(call.deps.clock.nowMs, call.lastEndpoint!.key, reason);
   attempt(call);
 }
 
-function withRemainingTime(call: Call, varying: readonly Field[]): readonly Field[] {
+function withRemainingTime(call: RunningCall, varying: readonly Field[]): readonly Field[] {
   const leftMs = Math.max(0, call.deadlineMs - call.deps.clock.nowMs);
   return varying.map((field) => (field.name === 'grpc-timeout' ? makeField(field.name, formatGrpcTimeout(leftMs), false, 0) : field));
 }

@@ -2,7 +2,7 @@
 import type { EndpointState } from '../balance/endpoint-state.ts';
 import type { HeaderBlock } from '../http/header-block.ts';
 import type { CallOutcome } from './outcome.ts';
-import type { Plan, Variant } from './plan.ts';
+import type { CallPlan, Variant } from './plan.ts';
 import type { CallTracer } from './trace.ts';
 
 /** Valid only inside ended(). Copy what you need later; plan and trace are final and may be kept. */
@@ -10,7 +10,7 @@ export interface EndedCall extends CallOutcome {
   /** The request's headers as they came. */
   readonly block: HeaderBlock;
   /** null: there was no configuration. */
-  readonly plan: Plan | null;
+  readonly plan: CallPlan | null;
   /** null: the call fell to no backend. */
   readonly variant: Variant | null;
   /** Of the last attempt; null: there was none. */

@@ -1,13 +1,13 @@
 // How a call ends: answered by ourselves, refused, broken off; and what is settled at every end.
 import { CANCEL, INTERNAL_ERROR, NO_ERROR, REFUSED_STREAM } from '../http/reset-code.ts';
 import type { ResetCause } from '../http/stream.ts';
-import { type Call, type CallState, ENDED } from './call.ts';
 import * as errors from './errors.ts';
 import { seriesOf } from './plan.ts';
 import { reply } from './reply.ts';
+import { type CallState, Ended, type RunningCall, UNANSWERED } from './running-call.ts';
 
 /** Answers with an error of ours; no response has begun. @param grpcStatus if it is another than the error's own */
-export function refuse(call: Call, error: errors.ProxyError, message: string, grpcStatus = error.grpc): void {
+export function refuse(call: RunningCall, error: errors.ProxyError, message: string, grpcStatus = error.grpc): void {
   const { down, plan, variant } = call;
   const { grpc, method } = call.block.template;
   noteError(call, error);
@@ -20,7 +20,7 @@ export function refuse(call: Call, error: errors.ProxyError, message: string, gr
 }
 
 /** Refuses the client's stream: the client, another sidecar, may send the call elsewhere. */
-export function refuseStream(call: Call, error: errors.ProxyError): void {
+export function refuseStream(call: RunningCall, error: errors.ProxyError): void {
   noteError(call, error);
   finish(call, errors.UNAVAILABLE, false);
   call.down.reset(REFUSED_STREAM);
@@ -30,12 +30,12 @@ export function refuseStream(call: Call, error: errors.ProxyError): void {
  * Resets a response that broke off, so that no client takes it for whole: many take NO_ERROR for the end, node:http2
  * CANCEL too.
  */
-export function breakOff(call: Call, code: number): void {
+export function breakOff(call: RunningCall, code: number): void {
   call.down.reset(code === NO_ERROR || code === CANCEL ? INTERNAL_ERROR : code);
 }
 
 /** Notes and counts an error of ours. */
-export function noteError(call: Call, error: errors.ProxyError): void {
+export function noteError(call: RunningCall, error: errors.ProxyError): void {
   call.error = error;
   call.deps.stats.proxyError(error.label);
 }
@@ -58,7 +58,7 @@ export function statusOfReset(code: number, cause: ResetCause): number {
  * are settled.
  * @param grpcStatus as it is counted @param failed the answer is the endpoint's failure
  */
-export function finish(call: Call, grpcStatus: number, failed: boolean): void {
+export function finish(call: RunningCall, grpcStatus: number, failed: boolean): void {
   const { clock, deadlines, telemetry } = call.deps;
   const { state, series, trace, mirrors, request } = call;
   call.state = endOf(call, state, failed);
@@ -80,19 +80,19 @@ export function finish(call: Call, grpcStatus: number, failed: boolean): void {
  * Settles the account of the attempt's endpoint. Without an answer there is no verdict: a client that gives up early
  * says nothing about the endpoint.
  */
-function endOf(call: Call, state: CallState, failed: boolean): CallState {
+function endOf(call: RunningCall, state: CallState, failed: boolean): CallState {
   switch (state.at) {
     case 'answering': {
       const { clock, random } = call.deps;
       call.variant!.upstream.set.onEnd(state.endpoint, state.answerMs, failed, clock.nowMs, random);
-      return { at: 'ended', up: state.up };
+      return new Ended(state.up);
     }
     case 'waiting':
     case 'sent':
       call.variant!.upstream.set.onCancel(state.endpoint);
-      return ENDED;
+      return UNANSWERED;
     case 'unsent':
     case 'ended':
-      return ENDED;
+      return UNANSWERED;
   }
 }

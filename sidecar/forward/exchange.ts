@@ -1,6 +1,7 @@
 // One call: a downstream stream bound to an upstream attempt. The events of both streams come here; what they mean
 // depends on the call's state.
 
+import type { EndpointState } from '../balance/endpoint-state.ts';
 import type { MessageConnection } from '../http/connection.ts';
 import type { HeaderBlock } from '../http/header-block.ts';
 import { CANCEL, errorName } from '../http/reset-code.ts';
@@ -8,14 +9,62 @@ import type { MessageStream, ResetCause } from '../http/stream.ts';
 import type { CompiledPort } from '../route/records.ts';
 import { answerData, answerHeaders, answerTrailers, expireAnswering, resetAnswering } from './answer.ts';
 import { notConnected, resetUnanswered, send } from './attempt.ts';
-import { Call } from './call.ts';
+import type { Deadline } from './deadlines.ts';
 import { finish, refuse } from './ending.ts';
 import * as errors from './errors.ts';
+import type { ExchangeDeps } from './exchange-deps.ts';
+import type { MirrorCall } from './mirror.ts';
+import type { CallOrigin } from './outcome.ts';
+import type { CallPlan, Variant } from './plan.ts';
+import { RequestBody } from './request-body.ts';
 import { route } from './routing.ts';
+import { type CallState, type RunningCall, UNSENT } from './running-call.ts';
+import type { CallSeries } from './series.ts';
+import type { CallTrace } from './trace.ts';
 
 const NOTHING = Buffer.alloc(0);
 
-export class Exchange extends Call {
+/** One class without a base: a derived class's constructor cost 0.3 µs a call. */
+export class Exchange implements RunningCall {
+  deadlineMs = 0;
+  wheelNext: Deadline | null = null;
+  wheelPrevious: Deadline | null = null;
+  wheelSlot = -1;
+  readonly deps: ExchangeDeps;
+  readonly down: MessageStream;
+  readonly block: HeaderBlock;
+  readonly request: RequestBody;
+  readonly startMs: number;
+  endMs = 0;
+  state: CallState = UNSENT;
+  plan: CallPlan | null = null;
+  variant: Variant | null = null;
+  trace: CallTrace | null = null;
+  series: CallSeries | null = null;
+  mirrors: MirrorCall[] | null = null;
+  attempts = 0;
+  lastEndpoint: EndpointState | null = null;
+  tried: EndpointState[] | null = null;
+  requestBytes = 0;
+  responseBytes = 0;
+  httpStatus = 0;
+  grpcStatus = 0;
+  error: errors.ProxyError | null = null;
+  cancelled = false;
+
+  /** @param endStream the request has no body */
+  constructor(deps: ExchangeDeps, down: MessageStream, block: HeaderBlock, endStream: boolean) {
+    this.deps = deps;
+    this.down = down;
+    this.block = block;
+    this.request = new RequestBody(down, deps.replay, endStream);
+    this.startMs = deps.clock.nowMs;
+  }
+
+  get origin(): CallOrigin {
+    return this.deps.origin;
+  }
+
   /** Routes the call and sends it on. @param port null: its configuration has not arrived */
   start(port: CompiledPort | null): void {
     route(this, port);

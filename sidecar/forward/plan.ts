@@ -6,8 +6,8 @@ import type { HeaderBlock, Template } from '../http/header-block.ts';
 import { type HeaderSource, newHeaderSource } from '../http/header-source.ts';
 import { applyEdits } from '../route/edit.ts';
 import { findRule } from '../route/match.ts';
-import type { BackendRecord, CompiledPort, HeaderEdit, MirrorRecord } from '../route/records.ts';
-import type { CallSeries, Decision, SeriesSource } from './series.ts';
+import type { BackendRecord, CompiledPort, HeaderEdit, MirrorRecord, RuleRecord } from '../route/records.ts';
+import type { CallDecision, CallSeries, SeriesSource } from './series.ts';
 import type { Upstream, Upstreams } from './upstreams.ts';
 
 /** What becomes of a call that falls to one backend. */
@@ -30,27 +30,44 @@ export interface PlannedMirror {
   readonly upstream: Upstream;
 }
 
-export interface Plan extends Decision {
+export interface CallPlan extends CallDecision {
   /** By index of rule.backends. */
   readonly variants: readonly Variant[];
   /** Counters of calls that reach no backend; made at first use. */
   failed: CallSeries | null;
 }
 
-/** The plan of a request; it is remembered for each template and configuration. */
-export function planFor(block: HeaderBlock, port: CompiledPort, upstreams: Upstreams): Plan {
+/** Plans of one template that differ by a header that varies: more of them are made anew each time. */
+const MOST_PLANS_OF_TEMPLATE = 16;
+
+/**
+ * The plan of a request; it is remembered for each template and configuration. Where a header that varies has a part
+ * in the match, the rule is looked for in each request, and its plan is remembered.
+ */
+export function planFor(block: HeaderBlock, port: CompiledPort, upstreams: Upstreams): CallPlan {
   const { template } = block;
-  const remembered = template.plan as Plan | null;
-  const matters = block.varying.length > 0 && variesInWhatMatters(block.varying, port);
-  if (!matters && remembered !== null && remembered.port === port) return remembered;
-  const plan = makePlan(block, port, upstreams);
-  if (!matters) template.plan = plan;
+  if (block.varying.length === 0 || !variesInWhatMatters(block.varying, port)) {
+    const remembered = template.plan as CallPlan | null;
+    if (remembered !== null && remembered.port === port) return remembered;
+    return (template.plan = makePlan(block, port, ruleFor(block, port), upstreams));
+  }
+  const rule = ruleFor(block, port);
+  if (rule?.backends.some(({ requestEdits }) => requestEdits !== null && touchesVarying(block.varying, requestEdits)))
+    return makePlan(block, port, rule, upstreams);
+  const plans = (template.plansByRule ??= []) as CallPlan[];
+  for (let i = 0; i < plans.length; i++) if (plans[i].rule === rule && plans[i].port === port) return plans[i];
+  const plan = makePlan(block, port, rule, upstreams);
+  if (plans.length === MOST_PLANS_OF_TEMPLATE || (plans.length > 0 && plans[0].port !== port)) plans.length = 0;
+  plans.push(plan);
   return plan;
 }
 
-function makePlan(block: HeaderBlock, port: CompiledPort, upstreams: Upstreams): Plan {
+function ruleFor(block: HeaderBlock, port: CompiledPort): RuleRecord | null {
+  return port.table === null ? port.fallback : findRule(port.table, block.list());
+}
+
+function makePlan(block: HeaderBlock, port: CompiledPort, rule: RuleRecord | null, upstreams: Upstreams): CallPlan {
   const { template } = block;
-  const rule = port.table === null ? port.fallback : findRule(port.table, block.list());
   const variants: Variant[] = [];
   for (const backend of rule?.backends ?? []) {
     const edits = backend.requestEdits;
@@ -75,7 +92,7 @@ function makePlan(block: HeaderBlock, port: CompiledPort, upstreams: Upstreams):
 }
 
 /** Counters of a variant's calls. */
-export function seriesOf(plan: Plan, variant: Variant | null, mtls: boolean, stats: SeriesSource): CallSeries {
+export function seriesOf(plan: CallPlan, variant: Variant | null, mtls: boolean, stats: SeriesSource): CallSeries {
   const known = variant === null ? plan.failed : mtls ? variant.mtls : variant.plain;
   if (known !== null && !known.expired) return known;
   const series = stats.series(plan, variant === null ? null : variant.backend, mtls);
@@ -104,7 +121,8 @@ export function editWhole(block: HeaderBlock, edits: readonly HeaderEdit[]): { s
   const stable: string[] = [];
   const varying: Field[] = [];
   for (let i = 0; i < edited.length; i += 2) {
-    if (fieldNames.isVarying(edited[i])) varying.push(makeField(edited[i], edited[i + 1], false, 0));
+    const [name, value] = [edited[i], edited[i + 1]];
+    if (fieldNames.isVarying(name)) varying.push(makeField(name, value, cameAsNever(block.varying, name), 0));
     else stable.push(edited[i], edited[i + 1]);
   }
   return { source: newHeaderSource(stable, block.template.source.never), varying };
@@ -112,12 +130,16 @@ export function editWhole(block: HeaderBlock, edits: readonly HeaderEdit[]): { s
 
 /** Whether an edit names one of the fields that vary. */
 export function touchesVarying(varying: readonly Field[], edits: readonly HeaderEdit[]): boolean {
-  return varying.length > 0 && edits.some((edit) => varyingNames(varying, edit.name));
+  for (let i = 0; i < varying.length; i++) {
+    const { name } = varying[i];
+    for (let k = 0; k < edits.length; k++) if (edits[k].name === name) return true;
+  }
+  return false;
 }
 
-function varyingNames(varying: readonly Field[], name: string): boolean {
-  for (let i = 0; i < varying.length; i++) if (varying[i].name === name) return true;
-  return false;
+/** A secret that came as "never indexed" leaves so (RFC 7541 §6.2.3), edited or not. */
+function cameAsNever(varying: readonly Field[], name: string): boolean {
+  return varying.some((field) => field.never && field.name === name);
 }
 
 function variesInWhatMatters(varying: readonly Field[], port: CompiledPort): boolean {

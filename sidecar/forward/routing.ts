@@ -2,15 +2,15 @@
 import { chooseBackend, shouldMirror } from '../route/choose.ts';
 import type { CompiledPort } from '../route/records.ts';
 import { attempt } from './attempt.ts';
-import type { Call } from './call.ts';
 import { parseGrpcTimeout } from './deadlines.ts';
 import { refuse } from './ending.ts';
 import * as errors from './errors.ts';
 import { MirrorCall } from './mirror.ts';
 import { planFor, type Variant } from './plan.ts';
+import type { RunningCall } from './running-call.ts';
 
 /** Routes a call and sends it on. @param port null: its configuration has not arrived */
-export function route(call: Call, port: CompiledPort | null): void {
+export function route(call: RunningCall, port: CompiledPort | null): void {
   const { block, deps } = call;
   const plan = port === null ? null : planFor(block, port, deps.upstreams);
   call.plan = plan;
@@ -31,14 +31,14 @@ export function route(call: Call, port: CompiledPort | null): void {
   attempt(call);
 }
 
-function startDeadline(call: Call): void {
+function startDeadline(call: RunningCall): void {
   const timeout = call.block.varyingValue('grpc-timeout');
   if (timeout === undefined) return;
   const timeoutMs = parseGrpcTimeout(timeout);
   if (timeoutMs >= 0) call.deps.deadlines.add(call, call.startMs + timeoutMs);
 }
 
-function startMirrors(call: Call, { mirrors, source }: Variant): void {
+function startMirrors(call: RunningCall, { mirrors, source }: Variant): void {
   for (const { mirror, upstream } of mirrors) {
     if (!shouldMirror(mirror)) continue;
     (call.mirrors ??= []).push(new MirrorCall(call.deps, upstream, source, call.block.varying, call.trace, call.request.ended));

@@ -3,7 +3,7 @@ import type { BackendRecord, CompiledPort, RuleRecord } from '../route/records.t
 import type { CallOutcome } from './outcome.ts';
 
 /** What was decided for a call: the labels of its counters come from here. */
-export interface Decision {
+export interface CallDecision {
   readonly port: CompiledPort;
   /** null: routes are attached and none matches. */
   readonly rule: RuleRecord | null;
@@ -27,7 +27,7 @@ export interface CallSeries {
 /** Finds the counters once per decision and backend. */
 export interface SeriesSource {
   /** @param backend null: the call reached none */
-  series(decision: Decision, backend: BackendRecord | null, mtls: boolean): CallSeries;
+  series(decision: CallDecision, backend: BackendRecord | null, mtls: boolean): CallSeries;
   /** Counts an error that the proxy made. @param label of the error */
   proxyError(label: string): void;
   /** A call was tried again on another connection or endpoint. */

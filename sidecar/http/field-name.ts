@@ -1,11 +1,15 @@
 // What is known of a header's name: whether its values differ from call to call, and whether a message may have it.
-// A field whose values differ must stay out of header templates: with one new value per call, each call made a template, a plan and an encoding
-// (11 µs instead of 0.8). Some names are known to vary, the others are learned: real calls carry user ids, tokens and ids of all kinds.
+// A field whose values differ must stay out of header templates: with one new value per call, each call made a
+// template, a plan and an encoding (11 µs instead of 0.8). Some names are known to vary, the others are learned: real
+// calls carry user ids, tokens and ids of all kinds.
 
 /** What each connection learns of a name, all others profit from. */
 export interface FieldName {
   readonly text: string;
-  /** Its values differ from call to call: its fields are kept out of templates, and our encoder does not index their values. */
+  /**
+   * Its values differ from call to call: its fields are kept out of templates, and our encoder does not index their
+   * values.
+   */
   varying: boolean;
   /** Not empty: no message may have such a field, and why. */
   readonly fault: string;
@@ -41,7 +45,10 @@ const CONNECTION_SPECIFIC = new Set(['connection', 'keep-alive', 'proxy-connecti
 
 /** Different values on one connection past which a name counts as varying. */
 export const MAX_STABLE_VALUES = 16;
-/** Names that have a record. Any further one counts as varying, so that made-up names leave nothing behind, neither here nor in templates. */
+/**
+ * Names that have a record. Any further one counts as varying, so that made-up names leave nothing behind, neither here
+ * nor in templates.
+ */
 const MAX_NAMES = 1024;
 const MAX_NAME_LENGTH = 128;
 

@@ -27,7 +27,10 @@ export function makeField(name: string, value: string, never: boolean, id: numbe
   return fieldOf(fieldNames.get(name), value, never, id);
 }
 
-/** As makeField(), where the record of the name is at hand. White space around the value is no part of it (RFC 9110 §5.5): it is taken off. */
+/**
+ * As makeField(), where the record of the name is at hand. White space around the value is no part of it (RFC 9110
+ * §5.5): it is taken off.
+ */
 export function fieldOf(of: FieldName, value: string, never: boolean, id: number): Field {
   const size = of.text.length + value.length + 32;
   const stripped = stripBlanks(value);

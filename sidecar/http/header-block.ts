@@ -27,6 +27,8 @@ export class Template {
   private readonly host: string | null;
   /** What forwarding remembers of requests with these fields; it alone sets and checks it. */
   plan: unknown = null;
+  /** The same for requests with a varying header that matters. */
+  plansByRule: unknown[] | null = null;
   /** Remembered edited responses: pairs of [edits, source]. */
   edited: { edits: unknown; source: HeaderSource }[] | null = null;
 

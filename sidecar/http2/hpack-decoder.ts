@@ -46,7 +46,10 @@ export class HpackDecoder {
   private readonly allowedTableSize: number;
   private generation = 0;
   private readonly blocks: (CachedBlock | null)[] = new Array(BLOCK_CACHE_SLOTS).fill(null);
-  /** Hash of the last block of each slot: a block is remembered when it comes for the second time, so that unique ones leave nothing. */
+  /**
+   * Hash of the last block of each slot: a block is remembered when it comes for the second time, so that unique ones
+   * leave nothing.
+   */
   private readonly lastHashes = new Int32Array(BLOCK_CACHE_SLOTS);
   private misses = 0;
   private interned = new Map<string, Map<string, Field>>();

@@ -1,4 +1,5 @@
-// The alert rules of manifests/observability: each fires when what it is for happens, and not before. promtool computes it, from series made up here.
+// The alert rules of manifests/observability: each fires when what it is for happens, and not before. promtool computes
+// it, from series made up here.
 import { execFile } from 'node:child_process';
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';

@@ -1,4 +1,5 @@
-// The chart, rendered by us, against what Helm makes of it: test/golden/install/. UPDATE_GOLDEN=1 HELM=<program> asks Helm anew.
+// The chart, rendered by us, against what Helm makes of it: test/golden/install/. UPDATE_GOLDEN=1 HELM=<program> asks
+// Helm anew.
 import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { expect } from 'chai';

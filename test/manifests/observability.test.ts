@@ -1,4 +1,5 @@
-// manifests/observability without a cluster: what is wired to what, and that dashboards and alerts ask only for metrics and labels that there are.
+// manifests/observability without a cluster: what is wired to what, and that dashboards and alerts ask only for metrics
+// and labels that there are.
 import { execFile } from 'node:child_process';
 import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';

@@ -1,4 +1,5 @@
-// Annotations of namespaces, pods and routes → what a sidecar reports of its calls, and what is told of values that cannot be used.
+// Annotations of namespaces, pods and routes → what a sidecar reports of its calls, and what is told of values that
+// cannot be used.
 import { expect } from 'chai';
 import fc from 'fast-check';
 import { telemetryOf, workloadOfPod } from '#control-plane/translate/workload.ts';

@@ -1,4 +1,5 @@
-// A soak, run by hand: `node test/soak/route-churn.ts [seconds]`. The shop runs under `weft run` while its route file is rewritten ten times a second.
+// A soak, run by hand: `node test/soak/route-churn.ts [seconds]`. The shop runs under `weft run` while its route file
+// is rewritten ten times a second.
 // Prints calls and failures by method, and ends with 1 when a call failed.
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';

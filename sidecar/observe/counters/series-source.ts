@@ -1,13 +1,13 @@
 // Finds the counters of a planned call: the bridge between forwarding and the series.
 import type { CallOrigin } from '../../forward/outcome.ts';
-import type { CallSeries, Decision, SeriesSource } from '../../forward/series.ts';
+import type { CallDecision, CallSeries, SeriesSource } from '../../forward/series.ts';
 import { portLabel, routeLabel, ruleLabel } from '../../route/labels.ts';
 import type { BackendRecord } from '../../route/records.ts';
 import type { SidecarMetrics } from './metrics.ts';
 
 export function newSeriesSource(metrics: SidecarMetrics, origin: CallOrigin): SeriesSource {
   return {
-    series(decision: Decision, backend: BackendRecord | null, mtls: boolean): CallSeries {
+    series(decision: CallDecision, backend: BackendRecord | null, mtls: boolean): CallSeries {
       const { rule, port, method, grpc } = decision;
       return metrics.requests.seriesFor(
         {

@@ -4,7 +4,7 @@ import { create } from '@bufbuild/protobuf';
 import { type TracedCall, TracedCallSchema } from '#core/contract/gen/weft/v1/config_pb.ts';
 import type { Timers } from '#core/program/timers.ts';
 import type { EndedCall } from '../../forward/ended-call.ts';
-import type { Plan } from '../../forward/plan.ts';
+import type { CallPlan } from '../../forward/plan.ts';
 import type { CallTrace } from '../../forward/trace.ts';
 import { routeLabel } from '../../route/labels.ts';
 
@@ -18,7 +18,7 @@ export const REPORT_EVERY_MS = 10_000;
 /** What is kept of a call until the next report. */
 interface KeptCall {
   readonly trace: CallTrace;
-  readonly plan: Plan;
+  readonly plan: CallPlan;
   readonly grpcStatus: number;
   readonly durationMs: number;
   /** Unix ms. */

@@ -1,4 +1,5 @@
-// Restarts the control plane, and says how long it takes from the start of its process until it is ready. Our own cluster only.
+// Restarts the control plane, and says how long it takes from the start of its process until it is ready. Our own
+// cluster only.
 import { readFileSync } from 'node:fs';
 import path from 'node:path';
 import { CONTROL_PLANE_NAME, SYSTEM_NAMESPACE } from '#core/contract/names.ts';

@@ -1,5 +1,7 @@
-// What many Services cost: the control plane's start and memory, the time of one changed endpoint to its subscriber, the memory of sidecars that have nothing to do with them.
-// npx node test/cluster/measure/scale.ts [sizes, default 0,500,2000] [changes, default 20]   On a quiet machine; restarts the control plane. Five endpoints a Service, no pods.
+// What many Services cost: the control plane's start and memory, the time of one changed endpoint to its subscriber,
+// the memory of sidecars that have nothing to do with them.
+// npx node test/cluster/measure/scale.ts [sizes, default 0,500,2000] [changes, default 20]   On a quiet machine;
+// restarts the control plane. Five endpoints a Service, no pods.
 import type { KubeClient } from '#kube/api.ts';
 import { connectKube } from '#kube/client.ts';
 import { endpointSliceKind } from '#objects/endpoint-slice.ts';

@@ -1,4 +1,5 @@
-// The golden files: test/golden/<case>.yaml, named after the conformance tests and the traps of the Gateway API. UPDATE_GOLDEN=1 rewrites them.
+// The golden files: test/golden/<case>.yaml, named after the conformance tests and the traps of the Gateway API.
+// UPDATE_GOLDEN=1 rewrites them.
 import fs from 'node:fs';
 import path from 'node:path';
 import { GRPCRoute } from '@kubernetes-models/gateway-api/gateway.networking.k8s.io/v1alpha2/GRPCRoute';

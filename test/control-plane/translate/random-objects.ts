@@ -1,4 +1,5 @@
-// Random clusters for properties: few names, so that objects meet each other, and a way to spoil an object as no CRD would let through.
+// Random clusters for properties: few names, so that objects meet each other, and a way to spoil an object as no CRD
+// would let through.
 import fc from 'fast-check';
 import type { KubeObject } from '#kube/object.ts';
 import type { EndpointSlice } from '#objects/endpoint-slice.ts';
@@ -214,7 +215,10 @@ const junk = fc.oneof(
   fc.anything({ maxDepth: 2 }),
 );
 
-/** An object with up to four of its parts, at any depth below its name, replaced by something that has no business there. */
+/**
+ * An object with up to four of its parts, at any depth below its name, replaced by something that has no business
+ * there.
+ */
 export const spoiltObject: fc.Arbitrary<KubeObject> = fc
   .tuple(object, fc.array(fc.tuple(fc.nat(), junk), { minLength: 1, maxLength: 4 }))
   .map(([original, spoils]) => {

@@ -1,4 +1,5 @@
-// A slow matcher of GRPCRoutes, written from the text of the specification and from nothing of ours: it looks at the objects as they are.
+// A slow matcher of GRPCRoutes, written from the text of the specification and from nothing of ours: it looks at the
+// objects as they are.
 import type { GRPCRoute, GRPCRouteMatch, GRPCRouteRule } from '#objects/grpc-route.ts';
 
 export interface Call {
@@ -50,15 +51,20 @@ function holds(match: GRPCRouteMatch, call: Call): boolean {
   return distinctHeaders(match).every(({ type, name, value }) => fits(type, value, call.headers.get(name!.toLowerCase())));
 }
 
-/** "If multiple entries specify equivalent header names, only the first entry with an equivalent name MUST be considered for a match." */
+/**
+ * "If multiple entries specify equivalent header names, only the first entry with an equivalent name MUST be considered
+ * for a match."
+ */
 function distinctHeaders(match: GRPCRouteMatch) {
   const headers = match.headers ?? [];
   return headers.filter(({ name }, i) => headers.findIndex((other) => other.name!.toLowerCase() === name!.toLowerCase()) === i);
 }
 
 /**
- * "Precedence MUST be given to the rule with the largest number of: characters in a matching service, characters in a matching method, header matches.
- * If ties still exist across multiple Routes: the oldest Route based on creation timestamp, the Route appearing first in alphabetical order by
+ * "Precedence MUST be given to the rule with the largest number of: characters in a matching service, characters in a
+ * matching method, header matches.
+ * If ties still exist across multiple Routes: the oldest Route based on creation timestamp, the Route appearing first
+ * in alphabetical order by
  * {namespace}/{name}. If ties still exist within the Route, to the first matching rule meeting the above criteria."
  * Weft's own: exact before regular expression before nothing; a route without a time comes last.
  */

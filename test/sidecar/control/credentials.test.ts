@@ -1,4 +1,5 @@
-// The sidecar's certificate: got by token over a real connection, renewed at half its life, kept when the control plane is away.
+// The sidecar's certificate: got by token over a real connection, renewed at half its life, kept when the control plane
+// is away.
 import { createPublicKey } from 'node:crypto';
 import fs from 'node:fs';
 import { create, type MessageInitShape } from '@bufbuild/protobuf';

@@ -1,4 +1,5 @@
-// mTLS between sidecars, live and in both directions: what each end makes of the other's certificate, and certificates that change.
+// mTLS between sidecars, live and in both directions: what each end makes of the other's certificate, and certificates
+// that change.
 import type net from 'node:net';
 import tls from 'node:tls';
 import { expect } from 'chai';

@@ -1,4 +1,5 @@
-// The configuration stream against a real gRPC server: what is held, wanted, refused, and what happens when the server goes away.
+// The configuration stream against a real gRPC server: what is held, wanted, refused, and what happens when the server
+// goes away.
 import { create } from '@bufbuild/protobuf';
 import { expect } from 'chai';
 import { Authority } from '#certs/authority.ts';

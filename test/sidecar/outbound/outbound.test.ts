@@ -1,4 +1,5 @@
-// Captured connections to the address of a pod: while they are open the address is known, and they end when somebody else gets it.
+// Captured connections to the address of a pod: while they are open the address is known, and they end when somebody
+// else gets it.
 import net from 'node:net';
 import { create } from '@bufbuild/protobuf';
 import { expect } from 'chai';

@@ -1,4 +1,5 @@
-// The sidecar's environment: defaults that change nothing for a mesh without pods, what injection sets, and all mistakes at once.
+// The sidecar's environment: defaults that change nothing for a mesh without pods, what injection sets, and all
+// mistakes at once.
 import { expect } from 'chai';
 import { readSidecarSettings } from '#sidecar/program/settings.ts';
 

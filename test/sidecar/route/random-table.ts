@@ -1,4 +1,5 @@
-// Random Services with routes and requests that come near them, for properties. Small alphabets, so that matches, ties and near misses are frequent.
+// Random Services with routes and requests that come near them, for properties. Small alphabets, so that matches, ties
+// and near misses are frequent.
 import { create, type MessageInitShape } from '@bufbuild/protobuf';
 import fc from 'fast-check';
 import { RouteKind, type Service, ServiceSchema, type StringMatchSchema } from '#core/contract/gen/weft/v1/mesh_pb.ts';

@@ -1,4 +1,5 @@
-// TCP between sidecars: application → outbound relay → mTLS → inbound relay → application. Half-close and resets must survive both hops.
+// TCP between sidecars: application → outbound relay → mTLS → inbound relay → application. Half-close and resets must
+// survive both hops.
 import net from 'node:net';
 import type tls from 'node:tls';
 import { expect } from 'chai';

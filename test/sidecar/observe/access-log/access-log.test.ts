@@ -6,7 +6,7 @@ import type { EndpointState } from '#sidecar/balance/endpoint-state.ts';
 import type { EndedCall } from '#sidecar/forward/ended-call.ts';
 import * as errors from '#sidecar/forward/errors.ts';
 import type { CallOrigin } from '#sidecar/forward/outcome.ts';
-import type { Plan, Variant } from '#sidecar/forward/plan.ts';
+import type { CallPlan, Variant } from '#sidecar/forward/plan.ts';
 import type { CallTrace } from '#sidecar/forward/trace.ts';
 import { AccessLog, deniedFlag, type EndedConnection } from '#sidecar/observe/access-log/access-log.ts';
 import { blockOf, endedCall } from '../../../support/ended-call.ts';
@@ -42,7 +42,7 @@ function logOf(text: string, nowMs = 1_700_000_000_042) {
 function routed(more: Partial<EndedCall> & { readonly latencyMs?: number } = {}): EndedCall {
   const canary = rule([backend('payment-v2')], { name: 'canary', route: { kind: 'GRPCRoute', namespace: 'shop', name: 'payment' } });
   const variant = { backend: canary.backends[0] } as Variant;
-  const plan = { port: portOf(canary), rule: canary, variants: [variant] } as unknown as Plan;
+  const plan = { port: portOf(canary), rule: canary, variants: [variant] } as unknown as CallPlan;
   return endedCall({ block: blockOf(CHARGE), plan, variant, lastEndpoint: ENDPOINT, ...more });
 }
 

@@ -206,7 +206,10 @@ describe('metrics page', () => {
 });
 
 describe('budget of the metrics page', () => {
-  /** A workload that serves one of these Services and calls the others, each by ten methods, with a failure of each now and then. */
+  /**
+   * A workload that serves one of these Services and calls the others, each by ten methods, with a failure of each now
+   * and then.
+   */
   function calling(services: number): SidecarMetrics {
     const metrics = newMetrics();
     for (let service = 0; service < services; service++) {

@@ -1,4 +1,5 @@
-// What a sidecar tells the control plane of its calls: slowest and last failed of each Service, at most every ten seconds.
+// What a sidecar tells the control plane of its calls: slowest and last failed of each Service, at most every ten
+// seconds.
 import { expect } from 'chai';
 import type { TracedCall } from '#core/contract/gen/weft/v1/config_pb.ts';
 import type { EndedCall } from '#sidecar/forward/ended-call.ts';

@@ -5,7 +5,7 @@ import fc from 'fast-check';
 import { newEndpointState } from '#sidecar/balance/endpoint-state.ts';
 import type { EndedCall } from '#sidecar/forward/ended-call.ts';
 import { NO_ROUTE } from '#sidecar/forward/errors.ts';
-import type { Plan, Variant } from '#sidecar/forward/plan.ts';
+import type { CallPlan, Variant } from '#sidecar/forward/plan.ts';
 import { RandomWords } from '#sidecar/observe/tracing/ids.ts';
 import { lengthField, putUnixNanos, stringField } from '#sidecar/observe/tracing/protobuf.ts';
 import { SpanQueue } from '#sidecar/observe/tracing/span-queue.ts';
@@ -23,7 +23,14 @@ const UNIX_MS = 1_795_000_000_000;
 
 const tracer = new Tracer({ parentBased: true, ratio: 1 }, new RandomWords(randomBytes(16)));
 const charge = rule([backend('payment-v1')], { route: { kind: 'GRPCRoute', namespace: 'shop', name: 'payment' }, name: 'charge' });
-const plan: Plan = { port: portOf(charge), rule: charge, variants: [], method: 'payment.PaymentService/Charge', grpc: true, failed: null };
+const plan: CallPlan = {
+  port: portOf(charge),
+  rule: charge,
+  variants: [],
+  method: 'payment.PaymentService/Charge',
+  grpc: true,
+  failed: null,
+};
 const variant = { backend: charge.backends[0] } as Variant;
 const endpoint = newEndpointState(
   {
