@@ -17,10 +17,10 @@ const MAX_ATTEMPTS = 4;
 /** Picks an endpoint of the call's backend and sends the call there as soon as there is a connection. */
 export function attempt(call: RunningCall): void {
   const { deps, tried } = call;
-  const { upstream } = call.variant!;
+  const { upstream, method } = call.variant!;
   call.attempts++;
   const { nowMs } = deps.clock;
-  const endpoint = tried === null ? upstream.set.pick(deps.random, nowMs) : upstream.set.pickOther(tried, deps.random, nowMs);
+  const endpoint = tried === null ? upstream.set.pick(deps.random, nowMs, method) : upstream.set.pickOther(tried, deps.random, nowMs);
   if (endpoint === null) return refuse(call, errors.NO_ENDPOINTS, `${upstream.ref.key} has no ready endpoints`);
   call.lastEndpoint = endpoint;
   upstream.set.onStart(endpoint);
@@ -85,9 +85,14 @@ function passBy(call: RunningCall, endpoint: EndpointState): void {
  */
 export function resetUnanswered(call: RunningCall, state: Sent, code: number, cause: ResetCause, processed: boolean): void {
   const { clock, random, stats } = call.deps;
-  const { upstream } = call.variant!;
-  setTried(call, state.endpoint);
-  upstream.set.onEnd(state.endpoint, clock.nowMs - state.startMs, true, clock.nowMs, random);
+  const { endpoint, startMs } = state;
+  const { method, upstream } = call.variant!;
+  const { set } = upstream;
+  const { nowMs } = clock;
+  setTried(call, endpoint);
+  if (!processed) set.onRefused(endpoint, nowMs, random);
+  else if (cause === 'connection') set.onLost(endpoint, false, nowMs, random);
+  else set.onEnd(endpoint, nowMs - startMs, true, nowMs, random, method.failed(endpoint, nowMs));
   const reason = cause === 'peer' ? errorName(code) : cause;
   stats.reset('endpoint', reason);
   if (!processed && call.attempts < MAX_ATTEMPTS && call.request.rewind()) return retry(call, reason);

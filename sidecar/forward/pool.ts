@@ -2,6 +2,7 @@
 // A connection that drains is no capacity: it stays until its last stream ends and stands in nobody's way.
 
 import type { EndpointState } from '../balance/endpoint-state.ts';
+import { settleTraffic } from '../balance/load.ts';
 import type { Clock } from '../http/clock.ts';
 import type { ClientCodec, ConnectionOwner, MessageConnection } from '../http/connection.ts';
 import { MAX_CONNECTION_BUFFER } from '../http/limits.ts';
@@ -118,6 +119,7 @@ export class EndpointPool implements ConnectionOwner {
 
   /** About once a second. */
   tick(nowMs: number): void {
+    settleTraffic(this.endpoint, nowMs);
     const wallMs = this.deps.wallClock();
     for (const connection of [...this.open, ...this.leaving]) {
       const upkeep = this.upkeep.get(connection)!;

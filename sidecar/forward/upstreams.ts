@@ -2,7 +2,8 @@
 // while configurations change.
 
 import type { Endpoint } from '#core/contract/gen/weft/v1/mesh_pb.ts';
-import { type EjectionReason, EndpointSet } from '../balance/endpoint-set.ts';
+import type { EjectionReason } from '../balance/ejections.ts';
+import { EndpointSet } from '../balance/endpoint-set.ts';
 import type { EndpointState } from '../balance/endpoint-state.ts';
 import type { ServicePortRef } from '../route/records.ts';
 import { EndpointPool, type PoolDeps } from './pool.ts';

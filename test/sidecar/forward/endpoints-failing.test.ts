@@ -1,6 +1,6 @@
 // Endpoints that break off, refuse, go away or answer wrongly: the client sees a status of the table, never success.
 import { expect } from 'chai';
-import { EJECTION_MAX_MS } from '#sidecar/balance/endpoint-set.ts';
+import { EJECTION_MAX_MS } from '#sidecar/balance/ejections.ts';
 import { CONNECT_TIMEOUT, DIAL_ERRORS } from '#sidecar/forward/errors.ts';
 import { CANCEL, ENHANCE_YOUR_CALM, INTERNAL_ERROR, NO_ERROR, REFUSED_STREAM } from '#sidecar/http/reset-code.ts';
 import { DATA, FLAG_END_STREAM, HEADERS, PING, RST_STREAM, SETTINGS_MAX_CONCURRENT_STREAMS } from '#sidecar/http2/codes.ts';
