@@ -29,6 +29,7 @@ export function answerHeaders(call: RunningCall, state: Sent, block: HeaderBlock
   upstream.set.onAnswer(state.endpoint, nowMs);
   method.openStreams++;
   method.answered(answering.answerMs);
+  call.request.forget();
   call.httpStatus = template.status;
   const missing = endStream && grpc && template.grpcStatus < 0;
   down.sendHeaders(source, varying, endStream && !missing);

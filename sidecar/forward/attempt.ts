@@ -95,7 +95,11 @@ export function resetUnanswered(call: RunningCall, state: Sent, code: number, ca
   else set.onEnd(endpoint, nowMs - startMs, true, nowMs, random, method.failed(endpoint, nowMs));
   const reason = cause === 'peer' ? errorName(code) : cause;
   stats.reset('endpoint', reason);
-  if (!processed && call.attempts < MAX_ATTEMPTS && call.request.rewind()) return retry(call, reason);
+  if (!processed && call.attempts < MAX_ATTEMPTS) {
+    if (call.request.rewind()) return retry(call, reason);
+    // The client has the body still and may send the call again by itself (RFC 9113 §8.7, gRFC A6).
+    return refuseStream(call, errors.REFUSED);
+  }
   const error = errorOfReset(code, cause);
   refuse(call, error, `${upstream.ref.key}: ${error.label}`, statusOfReset(code, cause));
 }

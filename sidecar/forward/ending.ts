@@ -19,7 +19,7 @@ export function refuse(call: RunningCall, error: errors.ProxyError, message: str
   reply(down, error, message, grpc, grpcStatus, method === 'HEAD');
 }
 
-/** Refuses the client's stream: the client, another sidecar, may send the call elsewhere. */
+/** Refuses the client's stream, which surely was not processed: the client may send the call again. */
 export function refuseStream(call: RunningCall, error: errors.ProxyError): void {
   noteError(call, error);
   finish(call, errors.UNAVAILABLE, false);

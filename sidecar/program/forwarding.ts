@@ -76,6 +76,7 @@ export class Forwarding {
   tick(nowMs: number): void {
     this.outboundUpstreams.tick(nowMs);
     this.inboundUpstreams.tick(nowMs);
+    this.replay.tick();
   }
 
   /** Ends all connections to endpoints. */

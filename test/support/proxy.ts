@@ -193,6 +193,7 @@ export class TestProxy {
     this.clock.update();
     this.upstreams.tick(this.clock.nowMs);
     this.connections.tick(this.clock.nowMs);
+    this.proxy.replay.tick();
   }
 
   /** As if that many ms had passed. */
