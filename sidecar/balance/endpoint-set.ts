@@ -1,31 +1,31 @@
-// The endpoints of one backend, and which of them gets the next call: power of two choices on latency × calls in
-// flight, without those that fail.
+// The endpoints of one backend, which of them gets the next call, and what the ends of calls say of them: power of two
+// choices on latency × load, without those that fail.
 import type { Endpoint } from '#core/contract/gen/weft/v1/mesh_pb.ts';
+import { type EjectionReason, Ejections, type Random } from './ejections.ts';
 import { type EndpointState, endpointKey, isSameEndpoint, newEndpointState } from './endpoint-state.ts';
 import { expectedLatencyMs, observeLatency } from './latency.ts';
+import { loadOf } from './load.ts';
+import { type MethodRecord, MethodRecords } from './method-record.ts';
 
-/** Failed calls in a row that eject an endpoint. A failed connect ejects at once. */
-export const EJECT_AFTER_FAILURES = 5;
-export const EJECTION_BASE_MS = 1_000;
-export const EJECTION_MAX_MS = 30_000;
-/** Latencies within this factor of each other are equal: then the calls in flight decide alone. */
+/** Latencies within this factor of each other are equal: then the load decides alone. */
 const SAME_LATENCY_FACTOR = 2;
 /** Draws to find an endpoint that is not ejected before the set is walked. */
 const MAX_DRAWS = 4;
-
-/** Random numbers in [0, 1), like Math.random. */
-export type Random = () => number;
-
-/** `failures`: calls failed in a row. `unreachable`: no connection could be made. */
-export type EjectionReason = 'failures' | 'unreachable';
+/** A stream's answer that began longer ago than this is no news of latency when it ends, in ms. */
+const OLD_ANSWER_MS = 10_000;
 
 export class EndpointSet {
-  readonly #onEject: (reason: EjectionReason) => void;
+  readonly methods = new MethodRecords();
+  readonly #ejections: Ejections;
+  readonly #byKey = new Map<string, EndpointState>();
   #endpoints: EndpointState[] = [];
-  #ejected = 0;
+  /** The endpoint that answered last, when, and when any other did. */
+  #lastToAnswer: EndpointState | null = null;
+  #answeredAtMs = Number.NEGATIVE_INFINITY;
+  #otherAnsweredAtMs = Number.NEGATIVE_INFINITY;
 
   constructor(onEject: (reason: EjectionReason) => void = () => {}) {
-    this.#onEject = onEject;
+    this.#ejections = new Ejections(onEject);
   }
 
   /** All endpoints, ejected ones too. A new array after each update. */
@@ -35,38 +35,55 @@ export class EndpointSet {
 
   /**
    * Takes the new list of endpoints. Those that stay keep their record, counters and connections; those that left are
-   * never picked again.
+   * never picked again. What stands where it stood, from either end of the list, costs a comparison.
    * @returns the records that left, for the pool to drain: calls in flight on them may end
    */
   update(endpoints: readonly Endpoint[]): EndpointState[] {
-    const before = new Map(this.#endpoints.map((state) => [state.key, state]));
-    const meanMs = mean(this.#endpoints);
-    const latestMs = this.#endpoints.reduce((latest, state) => Math.max(latest, state.ewmaAtMs), 0);
-    const after = new Map<string, EndpointState>();
-    for (const endpoint of endpoints) {
+    const before = this.#endpoints;
+    const most = Math.min(before.length, endpoints.length);
+    let head = 0;
+    while (head < most && isSameRecord(before[head], endpoints[head])) head++;
+    let tail = 0;
+    while (tail < most - head && isSameRecord(before[before.length - 1 - tail], endpoints[endpoints.length - 1 - tail])) tail++;
+    const replaced = before.slice(head, before.length - tail);
+    const leaving = new Set(replaced);
+    const { meanMs, latestMs } = known(before);
+    const middle: EndpointState[] = [];
+    for (const endpoint of endpoints.slice(head, endpoints.length - tail)) {
       const key = endpointKey(endpoint);
-      const known = before.get(key);
-      const stays = known !== undefined && isSameEndpoint(known, endpoint);
-      after.set(key, stays ? known : newEndpointState(endpoint, meanMs, latestMs));
+      const state = this.#byKey.get(key);
+      if (state !== undefined && isSameEndpoint(state, endpoint)) {
+        // Otherwise it stands in the list twice.
+        if (leaving.delete(state)) middle.push(state);
+      } else if (state === undefined || leaving.has(state)) {
+        const fresh = newEndpointState(endpoint, meanMs, latestMs);
+        this.#byKey.set(key, fresh);
+        middle.push(fresh);
+      }
     }
-    const left = this.#endpoints.filter((state) => after.get(state.key) !== state);
-    for (const state of left) state.listed = false;
-    this.#endpoints = Array.from(after.values());
-    this.#ejected = this.#endpoints.filter((state) => state.ejected).length;
-    return left;
+    for (const state of leaving) {
+      state.listed = false;
+      if (state.ejected) this.#ejections.count--;
+      if (this.#byKey.get(state.key) === state) this.#byKey.delete(state.key);
+    }
+    if (this.#lastToAnswer?.listed === false) this.#lastToAnswer = null;
+    this.#endpoints = [...before.slice(0, head), ...middle, ...before.slice(before.length - tail)];
+    return [...leaving];
   }
 
   /**
    * The endpoint for the next call, or null: there is none at all. Allocates nothing. The caller calls onStart() when
    * it uses it.
+   * @param method of the call; null: it is not known
    */
-  pick(random: Random, nowMs: number): EndpointState | null {
+  pick(random: Random, nowMs: number, method: MethodRecord | null = null): EndpointState | null {
     const endpoints = this.#endpoints;
     const { length } = endpoints;
     if (length < 2) return length === 0 ? null : endpoints[0];
-    if (this.#ejected > 0) return this.#pickAround(random, nowMs);
+    const byStreams = method !== null && method.openStreams >= length;
+    if (this.#ejections.count > 0) return this.#pickAround(random, nowMs, byStreams);
     const first = Math.floor(random() * length);
-    return better(endpoints[first], endpoints[otherThan(first, length, random)], random, nowMs);
+    return better(endpoints[first], endpoints[otherThan(first, length, random)], random, nowMs, byStreams);
   }
 
   /**
@@ -76,10 +93,12 @@ export class EndpointSet {
   pickOther(tried: readonly EndpointState[], random: Random, nowMs: number): EndpointState | null {
     const others = this.#endpoints.filter((state) => !tried.includes(state));
     if (others.length === 0) return this.pick(random, nowMs);
-    const usable = others.filter((state) => this.#isUsable(state, nowMs));
+    const usable = others.filter((state) => this.#ejections.isUsable(state, nowMs));
     const from = usable.length > 0 ? usable : others;
     const first = Math.floor(random() * from.length);
-    return from.length === 1 ? from[0] : better(from[first], from[otherThan(first, from.length, random)], random, nowMs);
+    const picked = from.length === 1 ? from[0] : better(from[first], from[otherThan(first, from.length, random)], random, nowMs, false);
+    this.#ejections.picked(picked, nowMs);
+    return picked;
   }
 
   /** A call goes to the endpoint. */
@@ -87,31 +106,75 @@ export class EndpointSet {
     state.inFlight++;
   }
 
+  /** The endpoint has begun to answer a call: it is load by its traffic from now on, until onAnswerEnd(). */
+  onAnswer(state: EndpointState, nowMs: number): void {
+    state.inFlight--;
+    state.streams++;
+    this.#noteAnswer(state, nowMs);
+  }
+
+  /** An answer ended. The arguments are those of onEnd(). @param startMs of the call */
+  onAnswerEnd(state: EndpointState, startMs: number, latencyMs: number, failed: boolean, nowMs: number, random: Random, weight = 1): void {
+    this.onAnswerDropped(state);
+    const old = nowMs - startMs - latencyMs > OLD_ANSWER_MS;
+    this.#judge(state, old ? -1 : latencyMs, failed, nowMs, random, weight);
+  }
+
+  /** An answer ended, or was given up, and says nothing. */
+  onAnswerDropped(state: EndpointState): void {
+    state.streams--;
+  }
+
   /**
-   * A call has ended.
+   * A call has ended, in one step with its answer or without one.
    * @param latencyMs from its start to the first octet of the answer
    * @param failed the endpoint's failure (reset, connection lost, UNAVAILABLE, 502 to 504), not the application's
    * answer to a bad request
    * @param random for the jitter of an ejection
+   * @param weight of the failure, 0 to 1 (MethodRecord.failed())
    */
-  onEnd(state: EndpointState, latencyMs: number, failed: boolean, nowMs: number, random: Random): void {
+  onEnd(state: EndpointState, latencyMs: number, failed: boolean, nowMs: number, random: Random, weight = 1): void {
     state.inFlight--;
-    if (!failed) {
-      observeLatency(state, latencyMs, nowMs);
-      state.consecutiveFailures = 0;
-      if (state.unreachable) state.ejections = 0;
-      return;
-    }
-    // A quick failure is not speed: it must not make the endpoint attractive.
-    if (latencyMs > state.ewmaMs) observeLatency(state, latencyMs, nowMs);
-    state.consecutiveFailures++;
-    if (state.consecutiveFailures < EJECT_AFTER_FAILURES || state.ejected) return;
-    // Errors of more than half of the endpoints are rather an overload or a bad request than bad endpoints: ejecting
-    // would make it worse.
-    if ((this.#ejected + 1) * 2 <= this.#endpoints.length) this.#eject(state, false, nowMs, random);
+    if (!failed) this.#noteAnswer(state, nowMs);
+    this.#judge(state, latencyMs, failed, nowMs, random, weight);
   }
 
-  /** A call has ended without a verdict: the caller gave up, or the call was never sent. */
+  /**
+   * A call ended because its connection did: all calls of a connection are one failure.
+   * @param answering the answer had begun
+   */
+  onLost(state: EndpointState, answering: boolean, nowMs: number, random: Random): void {
+    if (answering) state.streams--;
+    else state.inFlight--;
+    if (state.lostAtMs === nowMs) return;
+    state.lostAtMs = nowMs;
+    this.#ejections.failed(state, 1, this.#endpoints.length, nowMs, random);
+  }
+
+  /**
+   * A call that got no answer ended by its deadline or by its caller. One that waited much longer than answers to its
+   * method take tells that this endpoint is at least so slow. If the endpoint answered nothing at all in that time,
+   * while another did, it is a failure.
+   * @param startMs of the attempt
+   */
+  onUnanswered(state: EndpointState, method: MethodRecord, startMs: number, nowMs: number, random: Random): void {
+    state.inFlight--;
+    const waitedMs = nowMs - startMs;
+    if (!method.isLong(waitedMs)) return;
+    if (waitedMs > state.ewmaMs) observeLatency(state, waitedMs, nowMs);
+    if (state.answeredAtMs >= startMs) return;
+    const otherMs = state === this.#lastToAnswer ? this.#otherAnsweredAtMs : this.#answeredAtMs;
+    // Where calls come one after another the others answered before this one began.
+    if (otherMs >= startMs - waitedMs) this.#ejections.failed(state, 1, this.#endpoints.length, nowMs, random);
+  }
+
+  /** The endpoint refused a call that it surely did not process: its way to be full or to leave. */
+  onRefused(state: EndpointState, nowMs: number, random: Random): void {
+    state.inFlight--;
+    this.#ejections.refused(state, this.#endpoints.length, nowMs, random);
+  }
+
+  /** A call has ended without a verdict: it was never sent. */
   onCancel(state: EndpointState): void {
     state.inFlight--;
   }
@@ -121,43 +184,42 @@ export class EndpointSet {
    * of half: nothing can be served there.
    */
   onConnectFailure(state: EndpointState, nowMs: number, random: Random): void {
-    state.consecutiveFailures++;
-    if (!state.ejected) this.#eject(state, true, nowMs, random);
+    this.#ejections.unreachable(state, nowMs, random);
   }
 
-  #eject(state: EndpointState, unreachable: boolean, nowMs: number, random: Random): void {
-    // After a quiet time as long as the longest ejection the endpoint starts afresh.
-    if (nowMs - state.ejectedUntilMs > EJECTION_MAX_MS) state.ejections = 0;
-    const lengthMs = Math.min(EJECTION_MAX_MS, EJECTION_BASE_MS * 2 ** state.ejections) * (0.8 + 0.4 * random());
-    state.ejections++;
-    state.unreachable = unreachable;
-    state.ejected = true;
-    state.ejectedUntilMs = nowMs + lengthMs;
-    if (!state.listed) return;
-    this.#ejected++;
-    this.#onEject(unreachable ? 'unreachable' : 'failures');
+  #noteAnswer(state: EndpointState, nowMs: number): void {
+    state.answeredAtMs = nowMs;
+    if (state !== this.#lastToAnswer) {
+      this.#otherAnsweredAtMs = this.#answeredAtMs;
+      this.#lastToAnswer = state;
+    }
+    this.#answeredAtMs = nowMs;
   }
 
-  #isUsable(state: EndpointState, nowMs: number): boolean {
-    if (!state.ejected) return true;
-    if (nowMs < state.ejectedUntilMs) return false;
-    // On probation: the next failure ejects again, for twice as long.
-    state.ejected = false;
-    state.consecutiveFailures = EJECT_AFTER_FAILURES - 1;
-    this.#ejected--;
-    return true;
+  /** @param latencyMs -1: it is not news */
+  #judge(state: EndpointState, latencyMs: number, failed: boolean, nowMs: number, random: Random, weight: number): void {
+    if (!failed) {
+      if (latencyMs >= 0) observeLatency(state, latencyMs, nowMs);
+      this.#ejections.succeeded(state, nowMs);
+      return;
+    }
+    // A quick failure is not speed: it must not make the endpoint attractive.
+    if (latencyMs > state.ewmaMs) observeLatency(state, latencyMs, nowMs);
+    this.#ejections.failed(state, weight, this.#endpoints.length, nowMs, random);
   }
 
-  #pickAround(random: Random, nowMs: number): EndpointState {
+  #pickAround(random: Random, nowMs: number, byStreams: boolean): EndpointState {
     const endpoints = this.#endpoints;
     const first = this.#drawUsable(-1, random, nowMs);
     if (first < 0) {
       // All are ejected: any of them is better than none.
       const any = Math.floor(random() * endpoints.length);
-      return better(endpoints[any], endpoints[otherThan(any, endpoints.length, random)], random, nowMs);
+      return better(endpoints[any], endpoints[otherThan(any, endpoints.length, random)], random, nowMs, byStreams);
     }
     const second = this.#drawUsable(first, random, nowMs);
-    return second < 0 ? endpoints[first] : better(endpoints[first], endpoints[second], random, nowMs);
+    const picked = second < 0 ? endpoints[first] : better(endpoints[first], endpoints[second], random, nowMs, byStreams);
+    this.#ejections.picked(picked, nowMs);
+    return picked;
   }
 
   /** Index of a random endpoint that is not ejected and not `except`; -1: there is none. */
@@ -167,11 +229,11 @@ export class EndpointSet {
     let index = 0;
     for (let draw = 0; draw < MAX_DRAWS; draw++) {
       index = Math.floor(random() * length);
-      if (index !== except && this.#isUsable(endpoints[index], nowMs)) return index;
+      if (index !== except && this.#ejections.isUsable(endpoints[index], nowMs)) return index;
     }
     for (let step = 0; step < length; step++) {
       index = index + 1 < length ? index + 1 : 0;
-      if (index !== except && this.#isUsable(endpoints[index], nowMs)) return index;
+      if (index !== except && this.#ejections.isUsable(endpoints[index], nowMs)) return index;
     }
     return -1;
   }
@@ -183,19 +245,32 @@ function otherThan(first: number, length: number, random: Random): number {
 }
 
 /**
- * The better of two. Alike in latency: the one with fewer calls in flight, `a` on a tie (it was drawn first, so ties
- * are fair). Else by dice weighted with the square of the other's cost: a slow endpoint still gets a few calls, by which
- * it can show that it has recovered.
+ * The better of two. Alike in latency: the one with less load, `a` on a tie (it was drawn first, so ties are fair).
+ * Else by dice weighted with the square of the other's cost: a slow endpoint still gets a few calls, by which it can
+ * show that it has recovered.
  */
-function better(a: EndpointState, b: EndpointState, random: Random, nowMs: number): EndpointState {
+function better(a: EndpointState, b: EndpointState, random: Random, nowMs: number, byStreams: boolean): EndpointState {
   const latencyA = expectedLatencyMs(a, nowMs);
   const latencyB = expectedLatencyMs(b, nowMs);
-  if (latencyA <= SAME_LATENCY_FACTOR * latencyB && latencyB <= SAME_LATENCY_FACTOR * latencyA) return a.inFlight <= b.inFlight ? a : b;
-  const costA = latencyA * (a.inFlight + 1);
-  const costB = latencyB * (b.inFlight + 1);
+  const loadA = loadOf(a, byStreams);
+  const loadB = loadOf(b, byStreams);
+  if (latencyA <= SAME_LATENCY_FACTOR * latencyB && latencyB <= SAME_LATENCY_FACTOR * latencyA) return loadA <= loadB ? a : b;
+  const costA = latencyA * (loadA + 1);
+  const costB = latencyB * (loadB + 1);
   return random() * (costA * costA + costB * costB) < costB * costB ? a : b;
 }
 
-function mean(endpoints: readonly EndpointState[]): number {
-  return endpoints.length === 0 ? 0 : endpoints.reduce((sum, state) => sum + state.ewmaMs, 0) / endpoints.length;
+function isSameRecord(state: EndpointState, endpoint: Endpoint): boolean {
+  return state.address === endpoint.address && state.port === endpoint.port && isSameEndpoint(state, endpoint);
+}
+
+/** What a new endpoint is taken for: the mean of those that are there, as of the latest of them. */
+function known(endpoints: readonly EndpointState[]): { meanMs: number; latestMs: number } {
+  let sumMs = 0;
+  let latestMs = 0;
+  for (const { ewmaMs, ewmaAtMs } of endpoints) {
+    sumMs += ewmaMs;
+    if (ewmaAtMs > latestMs) latestMs = ewmaAtMs;
+  }
+  return { meanMs: endpoints.length === 0 ? 0 : sumMs / endpoints.length, latestMs };
 }

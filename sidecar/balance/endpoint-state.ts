@@ -19,15 +19,30 @@ export interface EndpointState {
   connections: unknown;
   /** false from the moment that the endpoint has left the set: open no more calls on it. */
   listed: boolean;
-  /** Calls on their way. */
+  /** Calls that wait for their answer to begin. */
   inFlight: number;
+  /** Calls whose answer has begun and not ended. */
+  streams: number;
+  /** Load of those by what they move, in calls (load.ts), as of `settledAtMs`; octets moved since then. */
+  traffic: number;
+  octets: number;
+  settledAtMs: number;
+  /** When an answer last began. */
+  answeredAtMs: number;
   /** Smoothed latency in ms, as of `ewmaAtMs`. */
   ewmaMs: number;
   ewmaAtMs: number;
+  /** Failed calls since the last that did not; one that says little of this endpoint counts in part. */
   consecutiveFailures: number;
+  /** When a connection was last lost, and when a refusal was last counted. */
+  lostAtMs: number;
+  refusedAtMs: number;
+  /** It gets no calls, and after `ejectedUntilMs` one now and then, until one is answered. */
   ejected: boolean;
   /** End of the current or the last ejection; 0: never ejected. */
   ejectedUntilMs: number;
+  /** When it last got a call on probation. */
+  probedAtMs: number;
   /** Ejections in a row, which double their length. */
   ejections: number;
   /** The last ejection followed a failed connect. */
@@ -51,11 +66,19 @@ export function newEndpointState(endpoint: Endpoint, ewmaMs: number, nowMs: numb
     connections: null,
     listed: true,
     inFlight: 0,
+    streams: 0,
+    traffic: 0,
+    octets: 0,
+    settledAtMs: nowMs,
+    answeredAtMs: Number.NEGATIVE_INFINITY,
     ewmaMs,
     ewmaAtMs: nowMs,
     consecutiveFailures: 0,
+    lostAtMs: -1,
+    refusedAtMs: Number.NEGATIVE_INFINITY,
     ejected: false,
     ejectedUntilMs: 0,
+    probedAtMs: Number.NEGATIVE_INFINITY,
     ejections: 0,
     unreachable: false,
   };

@@ -23,7 +23,14 @@ export function answerHeaders(call: RunningCall, state: Sent, block: HeaderBlock
   else source = responseSource(template, edits);
   if (template.status < 200) return down.sendHeaders(source, varying, false);
   const { grpc } = template;
-  call.state = new Answering(state, call.deps.clock.nowMs, grpc);
+  const { nowMs } = call.deps.clock;
+  const answering = new Answering(state, nowMs, grpc);
+  call.state = answering;
+  const { method, upstream } = call.variant!;
+  upstream.set.onAnswer(state.endpoint, nowMs);
+  method.openStreams++;
+  method.answered(answering.answerMs);
+  call.request.forget();
   call.httpStatus = template.status;
   const missing = endStream && grpc && template.grpcStatus < 0;
   down.sendHeaders(source, varying, endStream && !missing);
@@ -32,9 +39,17 @@ export function answerHeaders(call: RunningCall, state: Sent, block: HeaderBlock
 }
 
 /** Forwards buf[start, end) of the response's body. */
-export function answerData(call: RunningCall, { up, grpc }: Answering, buf: Buffer, start: number, end: number, endStream: boolean): void {
+export function answerData(
+  call: RunningCall,
+  { endpoint, up, grpc }: Answering,
+  buf: Buffer,
+  start: number,
+  end: number,
+  endStream: boolean,
+): void {
   const missing = endStream && grpc;
   call.responseBytes += end - start;
+  endpoint.octets += end - start;
   const { down } = call;
   const sent = down.sendData(buf, start, end, endStream && !missing);
   up.credit(sent);
@@ -53,8 +68,13 @@ export function answerTrailers(call: RunningCall, { grpc }: Answering, { templat
 /** The endpoint's stream was reset after the response had begun. @param words of the codec, or '' */
 export function resetAnswering(call: RunningCall, state: Answering, code: number, cause: ResetCause, words: string): void {
   const { clock, random, stats } = call.deps;
+  const { endpoint, startMs } = state;
+  const { method, upstream } = call.variant!;
+  const { nowMs } = clock;
   // The endpoint's account is settled here: the time until it broke off counts, not that until it began to answer.
-  call.variant!.upstream.set.onEnd(state.endpoint, clock.nowMs - state.startMs, true, clock.nowMs, random);
+  method.openStreams--;
+  if (cause === 'connection') upstream.set.onLost(endpoint, true, nowMs, random);
+  else upstream.set.onAnswerEnd(endpoint, startMs, nowMs - startMs, true, nowMs, random, method.failed(endpoint, nowMs));
   call.state = UNSENT;
   stats.reset('endpoint', cause === 'peer' ? errorName(code) : cause);
   const status = statusOfReset(code, cause);

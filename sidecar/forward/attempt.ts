@@ -17,10 +17,10 @@ const MAX_ATTEMPTS = 4;
 /** Picks an endpoint of the call's backend and sends the call there as soon as there is a connection. */
 export function attempt(call: RunningCall): void {
   const { deps, tried } = call;
-  const { upstream } = call.variant!;
+  const { upstream, method } = call.variant!;
   call.attempts++;
   const { nowMs } = deps.clock;
-  const endpoint = tried === null ? upstream.set.pick(deps.random, nowMs) : upstream.set.pickOther(tried, deps.random, nowMs);
+  const endpoint = tried === null ? upstream.set.pick(deps.random, nowMs, method) : upstream.set.pickOther(tried, deps.random, nowMs);
   if (endpoint === null) return refuse(call, errors.NO_ENDPOINTS, `${upstream.ref.key} has no ready endpoints`);
   call.lastEndpoint = endpoint;
   upstream.set.onStart(endpoint);
@@ -31,6 +31,7 @@ export function attempt(call: RunningCall): void {
   const pool = deps.upstreams.poolOf(endpoint);
   const connection = pool.acquire();
   if (connection !== null) return send(call, connection, endpoint, nowMs);
+  if (pool.full && mayTryOther(call, endpoint)) return passBy(call, endpoint);
   call.state = new Waiting(endpoint, nowMs);
   pool.wait(call);
 }
@@ -57,15 +58,25 @@ export function notConnected(call: RunningCall, state: Waiting, error: errors.Pr
   const { clock, random } = call.deps;
   setTried(call, failed);
   set.onCancel(failed);
-  set.onConnectFailure(failed, clock.nowMs, random);
-  // The one endpoint that is left may be a new one: the one that failed has left then.
-  const { endpoints } = set;
-  if (call.attempts < MAX_ATTEMPTS && (endpoints.length > 1 || (endpoints.length === 1 && endpoints[0] !== failed)))
-    return retry(call, error.label);
+  if (error !== errors.ENDPOINT_FULL) set.onConnectFailure(failed, clock.nowMs, random);
+  if (mayTryOther(call, failed)) return retry(call, error.label);
   // Another sidecar takes a refused stream as unprocessed and tries another endpoint, where an error would end the
   // call.
   if (call.deps.refuseUnprocessed) return refuseStream(call, error, detail);
   refuse(call, error, detail);
+}
+
+function mayTryOther(call: RunningCall, endpoint: EndpointState): boolean {
+  const { endpoints } = call.variant!.upstream.set;
+  // The one endpoint that is left may be a new one: the one that was tried has left then.
+  return call.attempts < MAX_ATTEMPTS && (endpoints.length > 1 || (endpoints.length === 1 && endpoints[0] !== endpoint));
+}
+
+/** The endpoint has no room: another may have some. */
+function passBy(call: RunningCall, endpoint: EndpointState): void {
+  setTried(call, endpoint);
+  call.variant!.upstream.set.onCancel(endpoint);
+  attempt(call);
 }
 
 /**
@@ -75,14 +86,24 @@ export function notConnected(call: RunningCall, state: Waiting, error: errors.Pr
  */
 export function resetUnanswered(call: RunningCall, state: Sent, code: number, cause: ResetCause, processed: boolean, words: string): void {
   const { clock, random, stats } = call.deps;
-  const { upstream } = call.variant!;
-  setTried(call, state.endpoint);
-  upstream.set.onEnd(state.endpoint, clock.nowMs - state.startMs, true, clock.nowMs, random);
+  const { endpoint, startMs } = state;
+  const { method, upstream } = call.variant!;
+  const { set } = upstream;
+  const { nowMs } = clock;
+  setTried(call, endpoint);
+  if (!processed) set.onRefused(endpoint, nowMs, random);
+  else if (cause === 'connection') set.onLost(endpoint, false, nowMs, random);
+  else set.onEnd(endpoint, nowMs - startMs, true, nowMs, random, method.failed(endpoint, nowMs));
   const reason = cause === 'peer' ? errorName(code) : cause;
   stats.reset('endpoint', reason);
-  if (!processed && call.attempts < MAX_ATTEMPTS && call.request.rewind()) return retry(call, reason);
   const error = cause === 'peer' && code === REFUSED_STREAM ? errors.REFUSED : errorOfReset(cause);
-  refuse(call, error, `${upstream.ref.key}: ${wordsOfReset(code, cause, words)}`, statusOfReset(code, cause));
+  const detail = `${upstream.ref.key}: ${wordsOfReset(code, cause, words)}`;
+  if (!processed && call.attempts < MAX_ATTEMPTS) {
+    if (call.request.rewind()) return retry(call, reason);
+    // The client has the body still and may send the call again by itself (RFC 9113 §8.7, gRFC A6).
+    return refuseStream(call, errors.REFUSED, detail);
+  }
+  refuse(call, error, detail, statusOfReset(code, cause));
 }
 
 /** The attempt is over without an answer. */

@@ -4,7 +4,7 @@ import type { ResetCause } from '../http/stream.ts';
 import * as errors from './errors.ts';
 import { seriesOf } from './plan.ts';
 import { dropRest, dropRestOfMalformed, reply } from './reply.ts';
-import { type CallState, Ended, type RunningCall, UNANSWERED } from './running-call.ts';
+import { type CallState, Ended, type RunningCall, type Sent, UNANSWERED, type Waiting } from './running-call.ts';
 
 /** Answers with an error of ours; no response has begun. @param grpcStatus if it is another than the error's own */
 export function refuse(call: RunningCall, error: errors.ProxyError, message: string, grpcStatus = error.grpc): void {
@@ -38,7 +38,7 @@ function answerError(call: RunningCall, error: errors.ProxyError, message: strin
   reply(down, call.block, error, message, grpcStatus);
 }
 
-/** Refuses the client's stream: the client, another sidecar, may send the call elsewhere. */
+/** Refuses the client's stream, which surely was not processed: the client may send the call again. */
 export function refuseStream(call: RunningCall, error: errors.ProxyError, reason: string): void {
   noteError(call, error, reason);
   finish(call, errors.UNAVAILABLE, false);
@@ -122,22 +122,37 @@ export function finish(call: RunningCall, grpcStatus: number, failed: boolean): 
 }
 
 /**
- * Settles the account of the attempt's endpoint. Without an answer there is no verdict: a client that gives up early
- * says nothing about the endpoint.
+ * Settles the account of the attempt's endpoint. Without an answer its time tells, if it was long: the deadline passed
+ * or the client gave up.
  */
 function endOf(call: RunningCall, state: CallState, failed: boolean): CallState {
   switch (state.at) {
     case 'answering': {
       const { clock, random } = call.deps;
-      call.variant!.upstream.set.onEnd(state.endpoint, state.answerMs, failed, clock.nowMs, random);
+      const { method, upstream } = call.variant!;
+      const { endpoint, startMs, answerMs } = state;
+      const { nowMs } = clock;
+      let weight = 0;
+      if (failed) weight = method.failed(endpoint, nowMs);
+      else method.succeeded(endpoint, nowMs);
+      method.openStreams--;
+      upstream.set.onAnswerEnd(endpoint, startMs, answerMs, failed, nowMs, random, weight);
       return new Ended(state.up);
     }
     case 'waiting':
     case 'sent':
-      call.variant!.upstream.set.onCancel(state.endpoint);
+      settleUnanswered(call, state);
       return UNANSWERED;
     case 'unsent':
     case 'ended':
       return UNANSWERED;
   }
+}
+
+function settleUnanswered(call: RunningCall, { endpoint, startMs }: Waiting | Sent): void {
+  const { method, upstream } = call.variant!;
+  const { clock, random } = call.deps;
+  // The endpoint may wait for the rest of the request as we do.
+  if (call.request.ended) upstream.set.onUnanswered(endpoint, method, startMs, clock.nowMs, random);
+  else upstream.set.onCancel(endpoint);
 }

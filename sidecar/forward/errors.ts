@@ -39,6 +39,8 @@ export const INVALID_BACKEND = row('invalid_backend', 500, 14);
 export const NO_ENDPOINTS = row('no_endpoints', 503, 14);
 /** The sidecar has no configuration of this Service yet. */
 export const NO_CONFIG = row('no_config', 503, 14);
+/** The endpoint is reached but has no room: no stream, no further connection, or too many calls wait for one. */
+export const ENDPOINT_FULL = row('endpoint_full', 503, 14);
 export const CONNECT_FAILED = row('connect_failed', 503, 14);
 export const CONNECT_TIMEOUT = row('connect_timeout', 504, 14);
 /**

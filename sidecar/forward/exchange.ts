@@ -110,6 +110,7 @@ export class Exchange implements RunningCall {
       case 'sent':
         return request.send(state.up, buf, start, end, true);
       case 'answering':
+        state.endpoint.octets += end - start;
         return request.send(state.up, buf, start, end, false);
       case 'ended':
         return down.credit(end - start);

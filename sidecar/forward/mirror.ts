@@ -9,10 +9,11 @@ import type { HeaderBlock } from '../http/header-block.ts';
 import type { HeaderSource } from '../http/header-source.ts';
 import { CANCEL, NO_ERROR } from '../http/reset-code.ts';
 import type { MessageStream, StreamHandler } from '../http/stream.ts';
+import { ENDPOINT_FULL, type ProxyError } from './errors.ts';
 import type { ExchangeDeps } from './exchange-deps.ts';
-import type { Waiter } from './pool.ts';
 import type { CallTrace } from './trace.ts';
 import type { Upstream } from './upstreams.ts';
+import type { Waiter } from './waiters.ts';
 
 /** Body octets that a mirror may be behind; past them the copy is given up. */
 const MAX_BEHIND = 64 * 1024;
@@ -30,6 +31,8 @@ export class MirrorCall implements StreamHandler, Waiter {
   private body: Chunk[] = [];
   private bodyOctets = 0;
   private ended: boolean;
+  /** Its answer has begun. */
+  private answering = false;
   private done = false;
 
   /** @param trace of the call, which the copy belongs to @param ended the call has no body */
@@ -48,7 +51,7 @@ export class MirrorCall implements StreamHandler, Waiter {
     this.trace = trace;
     this.ended = ended;
     this.endpoint = upstream.set.pick(deps.random, deps.clock.nowMs);
-    if (this.endpoint === null || this.endpoint.inFlight >= MAX_IN_FLIGHT) {
+    if (this.endpoint === null || this.endpoint.inFlight + this.endpoint.streams >= MAX_IN_FLIGHT) {
       this.endpoint = null;
       this.done = true;
       return;
@@ -72,8 +75,8 @@ export class MirrorCall implements StreamHandler, Waiter {
     this.body = [];
   }
 
-  onNoConnection(): void {
-    this.finish(true);
+  onNoConnection(error: ProxyError): void {
+    this.finish(error !== ENDPOINT_FULL);
   }
 
   /** The call's next body octets, which are only valid now. */
@@ -106,13 +109,17 @@ export class MirrorCall implements StreamHandler, Waiter {
     if (endpoint !== null) {
       const { set } = this.upstream;
       // A copy's latency says nothing about calls.
-      set.onCancel(endpoint);
+      if (this.answering) set.onAnswerDropped(endpoint);
+      else set.onCancel(endpoint);
       if (failed && this.stream === null) set.onConnectFailure(endpoint, deps.clock.nowMs, deps.random);
     }
   }
 
-  onHeaders(_stream: MessageStream, _block: HeaderBlock, endStream: boolean): void {
-    if (endStream) this.finish(false);
+  onHeaders(_stream: MessageStream, { template }: HeaderBlock, endStream: boolean): void {
+    if (endStream) return this.finish(false);
+    if (this.endpoint === null || this.answering || template.status < 200) return;
+    this.answering = true;
+    this.upstream.set.onAnswer(this.endpoint, this.deps.clock.nowMs);
   }
 
   onData(stream: MessageStream, _buf: Buffer, start: number, end: number, endStream: boolean): void {

@@ -1,5 +1,6 @@
 // What becomes of all calls with the same headers: found once per template and remembered on it until the configuration
 // changes.
+import type { MethodRecord } from '../balance/method-record.ts';
 import { type Field, makeField } from '../http/field.ts';
 import { fieldNames } from '../http/field-name.ts';
 import type { HeaderBlock, Template } from '../http/header-block.ts';
@@ -14,6 +15,8 @@ import type { Upstream, Upstreams } from './upstreams.ts';
 export interface Variant {
   readonly backend: BackendRecord;
   readonly upstream: Upstream;
+  /** What the backend's endpoints show of the call's method. */
+  readonly method: MethodRecord;
   /** The request's stable fields as they go out. */
   readonly source: HeaderSource;
   /** The edits touch a field that varies: the request is edited anew each time. */
@@ -69,11 +72,14 @@ function ruleFor(block: HeaderBlock, port: CompiledPort): RuleRecord | null {
 function makePlan(block: HeaderBlock, port: CompiledPort, rule: RuleRecord | null, upstreams: Upstreams): CallPlan {
   const { template } = block;
   const variants: Variant[] = [];
+  const method = methodOf(template);
   for (const backend of rule?.backends ?? []) {
     const edits = backend.requestEdits;
+    const upstream = upstreams.get(backend.ref);
     variants.push({
       backend,
-      upstream: upstreams.get(backend.ref),
+      upstream,
+      method: upstream.set.methods.of(method),
       source: edits === null ? template.source : newHeaderSource(applyEdits(template.source.list, edits), template.source.never),
       editsVarying: edits !== null && touchesVarying(block.varying, edits),
       mirrors: [...rule!.mirrors, ...backend.mirrors].map((mirror) => ({ mirror, upstream: upstreams.get(mirror.backend) })),
@@ -85,7 +91,7 @@ function makePlan(block: HeaderBlock, port: CompiledPort, rule: RuleRecord | nul
     port,
     rule,
     variants,
-    method: methodOf(template),
+    method,
     grpc: template.grpc,
     failed: null,
   };

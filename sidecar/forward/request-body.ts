@@ -71,7 +71,7 @@ export class RequestBody {
       for (let i = 0; i < kept.length; i++) {
         const { buf, start, end } = kept[i];
         if (kept.length === 1) this.keepForReplay(buf, start, end);
-        else this.replayAt = NOT_REPLAYABLE;
+        else this.forget();
         this.credit(up.sendData(buf, start, end, i === kept.length - 1 && this.ended && trailers === null));
       }
     }
@@ -83,9 +83,10 @@ export class RequestBody {
     if (this.replayAt === NOT_REPLAYABLE) return false;
     if (this.replayAt === NOTHING_SENT) return true;
     const octets = this.replay.get(this.replayAt, this.replayOctets);
+    if (octets !== null) appendChunk((this.kept = []), octets, 0, octets.length);
+    this.forget();
     if (octets === null) return false;
     this.replayAt = NOTHING_SENT;
-    appendChunk((this.kept = []), octets, 0, octets.length);
     return true;
   }
 
@@ -97,16 +98,23 @@ export class RequestBody {
     this.down.credit(credit);
   }
 
+  /** There will be no other attempt: what was sent need not be kept. */
+  forget(): void {
+    if (this.replayAt >= 0) this.replay.free(this.replayAt);
+    this.replayAt = NOT_REPLAYABLE;
+  }
+
   /** The call has ended: what is kept is dropped, and the client gets its whole window back. */
   drop(): void {
     this.kept = null;
+    this.forget();
     if (this.uncredited > 0) this.credit(this.uncredited);
   }
 
   private keepForReplay(buf: Buffer, start: number, end: number): void {
     const octets = end - start;
     if (octets === 0 || this.replayAt === NOT_REPLAYABLE) return;
-    if (this.replayAt !== NOTHING_SENT || octets > REPLAY_OCTETS) this.replayAt = NOT_REPLAYABLE;
+    if (this.replayAt !== NOTHING_SENT || octets > REPLAY_OCTETS) this.forget();
     else {
       this.replayAt = this.replay.put(buf, start, end);
       this.replayOctets = octets;

@@ -8,10 +8,10 @@ import type { ProxyError } from './errors.ts';
 import type { ExchangeDeps } from './exchange-deps.ts';
 import type { MirrorCall } from './mirror.ts';
 import type { CallPlan, Variant } from './plan.ts';
-import type { Waiter } from './pool.ts';
 import type { RequestBody } from './request-body.ts';
 import type { CallSeries } from './series.ts';
 import type { CallTrace } from './trace.ts';
+import type { Waiter } from './waiters.ts';
 
 /*
  * The states are classes because V8 keeps deprecating the maps of literals with such fields: route() and attempt() then

@@ -2,14 +2,11 @@
 // while configurations change.
 
 import type { Endpoint } from '#core/contract/gen/weft/v1/mesh_pb.ts';
-import { type EjectionReason, EndpointSet } from '../balance/endpoint-set.ts';
+import type { EjectionReason } from '../balance/ejections.ts';
+import { EndpointSet } from '../balance/endpoint-set.ts';
 import type { EndpointState } from '../balance/endpoint-state.ts';
 import type { ServicePortRef } from '../route/records.ts';
 import { EndpointPool, type PoolDeps } from './pool.ts';
-
-/** L10: silence after which a mesh connection is pinged, and how long the answer may take. */
-const PING_AFTER_MS = 10_000;
-const PING_TIMEOUT_MS = 3_000;
 
 export interface Upstream {
   readonly ref: ServicePortRef;
@@ -66,9 +63,9 @@ export class Upstreams {
 
   /** About once a second. */
   tick(nowMs: number): void {
-    for (const pool of this.pools) pool.tick(nowMs, PING_AFTER_MS, PING_TIMEOUT_MS);
+    for (const pool of this.pools) pool.tick(nowMs);
     for (const pool of this.retired) {
-      pool.tick(nowMs, PING_AFTER_MS, PING_TIMEOUT_MS);
+      pool.tick(nowMs);
       if (pool.empty) this.retired.delete(pool);
     }
   }

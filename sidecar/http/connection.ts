@@ -14,6 +14,8 @@ export interface MessageConnection {
   readonly canOpen: boolean;
   /** At least one stream of ours was opened on it. */
   readonly used: boolean;
+  /** Streams that are open. */
+  readonly openStreams: number;
   /** It takes no new streams and ends with its last one. */
   readonly draining: boolean;
   /** Nothing that the peer sends counts any more. */
@@ -30,6 +32,8 @@ export interface MessageConnection {
   destroy(reason: string): void;
   /** @returns since when nothing was read, in ms */
   idleMs(nowMs: number): number;
+  /** What was read last is the answer to a ping. */
+  readonly heardOnlyPong: boolean;
   /**
    * Asks the peer for a sign of life, if the protocol has such a question; tick() closes the connection if none comes.
    */

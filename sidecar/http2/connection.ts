@@ -20,6 +20,7 @@ import {
   SETTINGS_MAX_CONCURRENT_STREAMS,
   SETTINGS_MAX_HEADER_LIST_SIZE,
 } from './codes.ts';
+import type { ConnectionOptions } from './connection-options.ts';
 import { FloodGuard } from './flood.ts';
 import { FrameReader } from './frame-reader.ts';
 import { writeGoaway, writePing, writeSettings, writeWindowUpdate } from './frames.ts';
@@ -48,18 +49,6 @@ const PING_DATA = Buffer.from('weft-ka\0');
 const DRAIN_PING_DATA = Buffer.from('weft-bye');
 /** How long a drain waits for the answer to its PING: what the peer sent before it saw the GOAWAY comes first. */
 const DRAIN_PING_WAIT_MS = 1000;
-
-export interface ConnectionOptions {
-  readonly client: boolean;
-  /** The peer is another sidecar or the pod's own application (peer.ts). */
-  readonly trusted: boolean;
-  /** Streams that the peer may have open at once: what a server announces. */
-  readonly maxPeerStreams: number;
-  /** Connections with the same one are judged together when memory is short. */
-  readonly peer: string;
-  /** The account of all connections of the sidecar. */
-  readonly buffers: Buffers;
-}
 
 export class Connection implements MessageConnection, ConnectionLife, BufferHolder {
   readonly streams: Streams;
@@ -93,6 +82,8 @@ export class Connection implements MessageConnection, ConnectionLife, BufferHold
    * A server's peer said GOAWAY: it may still send requests (RFC 9113 §6.8), and the connection ends when it has none.
    */
   private peerLeaves = false;
+  /** `lastReadMs` of the latest answer to a PING; 0: there was none. */
+  private pongReadMs = 0;
   private closeReason = '';
 
   constructor(transport: Transport, owner: ConnectionOwner, clock: Clock, options: ConnectionOptions) {
@@ -150,6 +141,10 @@ export class Connection implements MessageConnection, ConnectionLife, BufferHold
 
   get used(): boolean {
     return this.streams.nextId > 1;
+  }
+
+  get openStreams(): number {
+    return this.streams.size;
   }
 
   get held(): number {
@@ -233,6 +228,7 @@ export class Connection implements MessageConnection, ConnectionLife, BufferHold
 
   pingAcked(buf: Buffer, start: number): void {
     this.pingSentAtMs = 0;
+    this.pongReadMs = this.lastReadMs;
     if (this.drainDeadlineMs !== 0 && !this.draining && DRAIN_PING_DATA.compare(buf, start, start + 8) === 0) this.lastGoaway();
   }
 
@@ -292,6 +288,10 @@ export class Connection implements MessageConnection, ConnectionLife, BufferHold
 
   idleMs(nowMs: number): number {
     return nowMs - this.lastReadMs;
+  }
+
+  get heardOnlyPong(): boolean {
+    return this.lastReadMs === this.pongReadMs;
   }
 
   ping(nowMs: number): void {

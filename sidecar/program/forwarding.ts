@@ -79,6 +79,7 @@ export class Forwarding {
   tick(nowMs: number): void {
     this.outboundUpstreams.tick(nowMs);
     this.inboundUpstreams.tick(nowMs);
+    this.replay.tick();
   }
 
   /** This sidecar's certificate was renewed, or its roots. @param ownNotAfterMs end of the old one, Unix ms */
@@ -151,6 +152,10 @@ export class Forwarding {
       closed: (_connection, reason) => {
         metrics.upstreamConnections.add(-1);
         metrics.upstreamCloses.add(reason);
+      },
+      waiting: (change) => {
+        metrics.callsWaiting.add(change);
+        if (change > 0) metrics.callsWaited.add(change);
       },
     };
   }

@@ -98,6 +98,8 @@ export class TestProxy {
   /** Why connections closed. */
   readonly downClosed: string[] = [];
   readonly upClosed: string[] = [];
+  /** Calls that wait for a connection. */
+  waiting = 0;
   /** Connections that are open to endpoints, and to clients. */
   readonly up = new Set<Connection>();
   readonly down = new Set<Connection>();
@@ -130,6 +132,9 @@ export class TestProxy {
       closed: (connection, reason) => {
         this.up.delete(connection as Connection);
         this.upClosed.push(reason);
+      },
+      waiting: (change) => {
+        this.waiting += change;
       },
     });
     this.handle = { current: options.port === undefined ? portOf(rule([backend('payment')])) : options.port };
@@ -196,6 +201,7 @@ export class TestProxy {
     this.clock.update();
     this.upstreams.tick(this.clock.nowMs);
     this.connections.tick(this.clock.nowMs);
+    this.proxy.replay.tick();
   }
 
   /** As if that many ms had passed. */

@@ -79,6 +79,14 @@ export class SidecarMetrics {
     name: 'weft_upstream_connections',
     help: 'Open HTTP/2 connections to endpoints.',
   });
+  readonly callsWaiting = new Total('gauge', {
+    name: 'weft_calls_waiting',
+    help: 'Calls that wait for a connection to an endpoint.',
+  });
+  readonly callsWaited = new Total('counter', {
+    name: 'weft_calls_waited_total',
+    help: 'Calls that had to wait for a connection to an endpoint.',
+  });
   readonly downstreamConnections = gaugeOf(
     { name: 'weft_downstream_connections', help: 'Open HTTP/2 connections of clients.' },
     ({ downstreamConnections }) => downstreamConnections,

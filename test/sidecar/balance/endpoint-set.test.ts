@@ -3,19 +3,10 @@ import { create } from '@bufbuild/protobuf';
 import { expect } from 'chai';
 import fc from 'fast-check';
 import { type Endpoint, EndpointSchema } from '#core/contract/gen/weft/v1/mesh_pb.ts';
-import { EJECT_AFTER_FAILURES, EJECTION_BASE_MS, EJECTION_MAX_MS, EndpointSet, type Random } from '#sidecar/balance/endpoint-set.ts';
+import { EJECT_AFTER_FAILURES, EJECTION_BASE_MS, EJECTION_MAX_MS, type Random } from '#sidecar/balance/ejections.ts';
+import { EndpointSet } from '#sidecar/balance/endpoint-set.ts';
 import type { EndpointState } from '#sidecar/balance/endpoint-state.ts';
-
-/** mulberry32: the same numbers for the same seed. */
-function dice(seed: number): Random {
-  let state = seed;
-  return () => {
-    state = (state + 0x6d2b79f5) | 0;
-    let mixed = Math.imul(state ^ (state >>> 15), 1 | state);
-    mixed = (mixed + Math.imul(mixed ^ (mixed >>> 7), 61 | mixed)) ^ mixed;
-    return ((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32;
-  };
-}
+import { dice } from '#test/support/dice.ts';
 
 const endpoint = (n: number, fields: { identity?: string; pod?: string } = {}): Endpoint =>
   create(EndpointSchema, { address: `10.0.0.${n}`, port: 8080, pod: `shop/p${n}`, ...fields });

@@ -1,9 +1,17 @@
 // Endpoints that break off, refuse, go away or answer wrongly: the client sees a status of the table, never success.
 import { expect } from 'chai';
-import { EJECTION_MAX_MS } from '#sidecar/balance/endpoint-set.ts';
+import { EJECTION_MAX_MS } from '#sidecar/balance/ejections.ts';
 import { CONNECT_TIMEOUT, DIAL_ERRORS } from '#sidecar/forward/errors.ts';
 import { CANCEL, ENHANCE_YOUR_CALM, INTERNAL_ERROR, NO_ERROR, REFUSED_STREAM } from '#sidecar/http/reset-code.ts';
-import { DATA, FLAG_END_STREAM, HEADERS, PING, RST_STREAM, SETTINGS_MAX_CONCURRENT_STREAMS } from '#sidecar/http2/codes.ts';
+import {
+  DATA,
+  FLAG_END_STREAM,
+  HEADERS,
+  PING,
+  RST_STREAM,
+  SETTINGS_INITIAL_WINDOW_SIZE,
+  SETTINGS_MAX_CONCURRENT_STREAMS,
+} from '#sidecar/http2/codes.ts';
 import { dial } from '#sidecar/link/dial.ts';
 import { type ProxyOptions, TestProxy } from '#test/support/proxy.ts';
 import {
@@ -23,6 +31,7 @@ import {
   request,
   reset,
   settings,
+  windowUpdate,
 } from '#test/support/raw-peer.ts';
 import { until } from '#test/support/until.ts';
 
@@ -208,7 +217,7 @@ describe('endpoints that fail', () => {
     expect(proxy.count).deep.equal({ retried: 1, 0: 1 });
   });
 
-  it('refused again and again it ends in 14, and a body that is gone is not half sent', async () => {
+  it('refused again and again it ends in 14; with a body that is gone the client may send it again itself', async () => {
     await setUp([onCall((peer, id) => peer.write(reset(id, REFUSED_STREAM)))]);
     expect(await call()).equal('14');
     expect(proxy.count.retried).equal(3);
@@ -217,8 +226,9 @@ describe('endpoints that fail', () => {
     client.write(headers(3, request()), data(3, 'one'));
     await client.settled();
     client.write(data(3, 'two', true));
-    expect(outcome(await client.end(3))).equal('14');
+    expect(outcome(await client.end(3))).equal(`RST ${REFUSED_STREAM}`);
     expect(proxy.count.retried).equal(3);
+    expect(proxy.count.refused).equal(2);
     await client.settled();
     expect(proxy.leftovers).deep.equal(CLEAN);
   });
@@ -264,6 +274,35 @@ describe('endpoints that fail', () => {
     expect(served).deep.equal(['first', 'second']);
     expect(servers[0].peers).length(2);
     await servers[0].peers[0].closed;
+  });
+
+  it('GOAWAY under 100 calls of which it covers one: the others are served, with their bodies of 16 kB', async () => {
+    let count = 0;
+    const wide = Buffer.concat([settings(SETTINGS_INITIAL_WINDOW_SIZE, 1_000_000), windowUpdate(0, 10_000_000)]);
+    await setUp(
+      [
+        (peer, index) => {
+          peer.onFrame = (f) => {
+            if (!isEnd(f)) return;
+            if (index > 0) peer.write(grpcAnswer(f.id, `${peer.body(f.id).length}`));
+            else if (++count === 100) peer.write(goaway(1, NO_ERROR), grpcAnswer(1, '16000'));
+          };
+        },
+      ],
+      {},
+      wide,
+    );
+    const ids = Array.from({ length: 100 }, (_, i) => 2 * i + 1);
+    for (const id of ids) {
+      client.write(headers(id, request()), data(id, Buffer.alloc(16_000), true));
+      if (id % 20 === 19) await client.settled();
+    }
+    for (const id of ids) {
+      expect(outcome(await client.end(id))).equal('0');
+      expect(client.body(id).toString()).equal('16000');
+    }
+    expect(proxy.count).deep.equal({ 0: 100, retried: 99 });
+    expect(proxy.upstreams.dump()[0].endpoints[0].ejected).equal(false);
   });
 
   it('GOAWAY with an error code does not kill the calls that it covers', async () => {

@@ -59,6 +59,7 @@ describe('proxy-made errors', () => {
     [errors.NO_CONFIG, 503, 14, { port: null }],
     [errors.CONNECT_FAILED, 503, 14, { endpoints: [1] }],
     [errors.CONNECT_TIMEOUT, 504, 14, { dial: failingDial(CONNECT_TIMEOUT) }],
+    [errors.ENDPOINT_FULL, 503, 14, { dial: failingDial(errors.ENDPOINT_FULL) }],
     [errors.IDENTITY_MISMATCH, 502, 14, { dial: failingDial(IDENTITY_MISMATCH) }],
     [errors.DEADLINE, 504, 4, {}, () => {}, ['grpc-timeout', '20m']],
     [errors.REFUSED, 503, 14, {}, answering((id) => reset(id, REFUSED_STREAM))],
