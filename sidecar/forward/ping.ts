@@ -17,19 +17,28 @@ export const PLAIN_PING_TIMEOUT_MS = 20_000;
 export const PLAIN_PING_AGAIN_MS = 305_000;
 /** An application that ended a connection for its pings gets them at twice the time, again and again up to this many. */
 const MOST_PATIENCE = 64;
+/** After a pause of our own so long between two ticks, in ms, no answer is late yet: it may lie unread. */
+const OWN_PAUSE_MS = 5_000;
 /** A GOAWAY with that code, as onClosed() reports it. */
 const TOLD = 'goaway: ENHANCE_YOUR_CALM';
 
 /** The pings of all connections to one endpoint. */
 export class Pings {
-  readonly timeoutMs: number;
   private readonly mesh: boolean;
   private patience = 1;
+  private tickedAtMs = 0;
 
   /** @param mesh another sidecar is at the other end */
   constructor(mesh: boolean) {
     this.mesh = mesh;
-    this.timeoutMs = mesh ? MESH_PING_TIMEOUT_MS : PLAIN_PING_TIMEOUT_MS;
+  }
+
+  /** To be called once per tick. @returns how long the answers to pings may take */
+  timeoutMs(nowMs: number): number {
+    const pausedMs = nowMs - this.tickedAtMs;
+    this.tickedAtMs = nowMs;
+    if (pausedMs > OWN_PAUSE_MS) return Number.POSITIVE_INFINITY;
+    return this.mesh ? MESH_PING_TIMEOUT_MS : PLAIN_PING_TIMEOUT_MS;
   }
 
   /** Pings the connection if it is time. */

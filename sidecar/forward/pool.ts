@@ -137,6 +137,7 @@ export class EndpointPool implements ConnectionOwner {
   tick(nowMs: number): void {
     settleTraffic(this.endpoint, nowMs);
     const wallMs = this.deps.wallClock();
+    const pingTimeoutMs = this.pings.timeoutMs(nowMs);
     for (const connection of [...this.open, ...this.leaving]) {
       const upkeep = this.upkeep.get(connection)!;
       // TLS does not check a certificate again: the connection ends before the certificate does.
@@ -144,7 +145,7 @@ export class EndpointPool implements ConnectionOwner {
       if (connection.openStreams > 0 || connection === this.open[0]) upkeep.busyAtMs = nowMs;
       else if (nowMs - upkeep.busyAtMs > SPARE_IDLE_MS) connection.drain(nowMs + SPARE_IDLE_MS);
       this.pings.tick(connection, nowMs);
-      connection.tick(nowMs, this.pings.timeoutMs);
+      connection.tick(nowMs, pingTimeoutMs);
     }
     this.sortOut();
     this.expireWaiters(nowMs);
