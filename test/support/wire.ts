@@ -8,7 +8,8 @@ import type { HeaderBlock } from '#sidecar/http/header-block.ts';
 import type { MessageStream, ResetCause, StreamHandler } from '#sidecar/http/stream.ts';
 import type { Transport } from '#sidecar/http/transport.ts';
 import { Buffers } from '#sidecar/http2/buffers.ts';
-import { Connection, type ConnectionOptions } from '#sidecar/http2/connection.ts';
+import { Connection } from '#sidecar/http2/connection.ts';
+import type { ConnectionOptions } from '#sidecar/http2/connection-options.ts';
 import type { Stream } from '#sidecar/http2/stream.ts';
 import { settings } from './raw-peer.ts';
 
