@@ -1,6 +1,7 @@
 // Everything at once that one call, pod or client may do to a mesh, by a seed: and beside it calls that nothing was done
 // to. Of those none may fail.
 import type { KubeObject } from '#kube/object.ts';
+import { dice } from './dice.ts';
 import { type GrpcApp, GrpcCaller, type Outcome, startApp } from './grpc-app.ts';
 import { TestMesh } from './mesh.ts';
 import { grpcRoute, to } from './routes.ts';
@@ -36,17 +37,6 @@ const CONNECTION_AGE_MS = 3000;
 const OVERSIZE = 100 * 1024;
 const BYSTANDER_LOOPS = 4;
 
-/** Numbers in [0, 1) from a seed (mulberry32). */
-export function seeded(seed: number): () => number {
-  let state = seed >>> 0;
-  return () => {
-    state = (state + 0x6d2b79f5) >>> 0;
-    let t = Math.imul(state ^ (state >>> 15), state | 1);
-    t ^= t + Math.imul(t ^ (t >>> 7), t | 61);
-    return ((t ^ (t >>> 14)) >>> 0) / 2 ** 32;
-  };
-}
-
 export class Chaos {
   private readonly options: ChaosOptions;
   private readonly random: () => number;
@@ -63,7 +53,7 @@ export class Chaos {
 
   private constructor(options: ChaosOptions, mesh: TestMesh) {
     this.options = options;
-    this.random = seeded(options.seed);
+    this.random = dice(options.seed);
     this.mesh = mesh;
   }
 
