@@ -1,7 +1,7 @@
-// Runs one of the project's verbs (start, test, test:cluster, test:chaos, cluster, bench, weft) on a machine that has only some
-// Node (18 or newer) and npm: installs the packages when the lock file is newer than they are, builds when sources are
-// newer, then uses Node 24 from node_modules. Standard output belongs to the verb alone: all messages of this script go
-// to standard error.
+// Runs one of the project's verbs (start, test, test:cluster, test:chaos, cluster, bench, weft) on a machine that has
+// only some Node (18 or newer) and npm: installs the packages when the lock file is newer than they are, builds when
+// sources are newer, then uses Node 24 from node_modules. Standard output belongs to the verb alone: all messages of
+// this script go to standard error.
 import { spawn } from 'node:child_process';
 import { existsSync, readdirSync, statSync, utimesSync } from 'node:fs';
 import { constants } from 'node:os';

@@ -34,7 +34,8 @@ export function capturedPorts({ inboundPorts, options }: PlannedPod): number[] {
 /**
  * discovery.k8s.io/v1 EndpointSlices of one Service with a selector, as the endpoint slice controller writes them: one
  * per set of port numbers, because a named targetPort may mean another number in another pod. Ports that the sidecar
- * does not see are in slices of their own, because here the application has another address than its sidecar. A Service without a
+ * does not see are in slices of their own, because here the application has another address than its sidecar. A Service
+ * without a
  * selector has none: it keeps the user's own.
  * @param ready keys of the pods that take traffic
  */

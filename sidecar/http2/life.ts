@@ -14,7 +14,10 @@ export interface ConnectionLife {
   readonly stopped: boolean;
   /** A connection error (RFC 9113 §5.4.1). @param reason short and stable */
   fail(code: number, reason: string): void;
-  /** The peer broke a rule on one stream (RFC 9113 §5.4.2): it is reset and its handler called. @param cause default 'malformed' */
+  /**
+   * The peer broke a rule on one stream (RFC 9113 §5.4.2): it is reset and its handler called.
+   * @param cause default 'malformed'
+   */
   streamError(id: number, code: number, reason: string, cause?: ResetCause): void;
   /** The peer's SETTINGS were applied. */
   settled(): void;

@@ -15,7 +15,10 @@ export interface DirectPort {
   readonly identity: string;
 }
 
-/** Counters are by namespace, because pods come and go: their names would be series without end. @param namespace '': not known */
+/**
+ * Counters are by namespace, because pods come and go: their names would be series without end.
+ * @param namespace '': not known
+ */
 export function refOfAddress({ address, port }: { readonly address: string; readonly port: number }, namespace = ''): ServicePortRef {
   return { namespace, name: '(direct)', port, key: `${address}:${port}` };
 }

@@ -14,7 +14,10 @@ describe('bystanders', () => {
   let proxy: TestProxy;
   let clients: RawPeer[];
 
-  /** An endpoint that is silent for /s/Silent, begins to answer /s/Watch, sends 64,000 octets for /s/Flood and answers the rest. */
+  /**
+   * An endpoint that is silent for /s/Silent, begins to answer /s/Watch, sends 64,000 octets for /s/Flood and answers
+   * the rest.
+   */
   async function setUp(): Promise<void> {
     server = await RawServer.listen((peer) => {
       peer.onFrame = (f) => {
