@@ -61,11 +61,6 @@ export interface ManifestPodSpec {
   initContainers?: ManifestContainer[];
 }
 
-export interface PodTemplate {
-  metadata?: ManifestMeta;
-  spec?: ManifestPodSpec;
-}
-
 export interface ServicePortSpec {
   name?: string;
   port?: number;
