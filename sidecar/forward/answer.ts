@@ -74,6 +74,8 @@ export function resetAnswering(call: RunningCall, state: Answering, code: number
   // The endpoint's account is settled here: the time until it broke off counts, not that until it began to answer.
   method.openStreams--;
   if (cause === 'connection') upstream.set.onLost(endpoint, true, nowMs, random);
+  else if (cause === 'shed')
+    upstream.set.onAnswerDropped(endpoint); // our memory, not its failure
   else upstream.set.onAnswerEnd(endpoint, startMs, nowMs - startMs, true, nowMs, random, method.failed(endpoint, nowMs));
   call.state = UNSENT;
   stats.reset('endpoint', cause === 'peer' ? errorName(code) : cause);

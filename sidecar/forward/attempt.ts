@@ -93,6 +93,8 @@ export function resetUnanswered(call: RunningCall, state: Sent, code: number, ca
   setTried(call, endpoint);
   if (!processed) set.onRefused(endpoint, nowMs, random);
   else if (cause === 'connection') set.onLost(endpoint, false, nowMs, random);
+  else if (cause === 'shed')
+    set.onCancel(endpoint); // our memory, not its failure
   else set.onEnd(endpoint, nowMs - startMs, true, nowMs, random, method.failed(endpoint, nowMs));
   const reason = cause === 'peer' ? errorName(code) : cause;
   stats.reset('endpoint', reason);

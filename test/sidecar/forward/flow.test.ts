@@ -3,7 +3,7 @@ import { expect } from 'chai';
 import { MAX_STREAM_BUFFER, STALL_TIMEOUT_MS } from '#sidecar/http/limits.ts';
 import { DATA, HEADERS, RST_STREAM, SETTINGS_INITIAL_WINDOW_SIZE } from '#sidecar/http2/codes.ts';
 import { INITIAL_STREAM_WINDOW } from '#sidecar/http2/limits.ts';
-import { TestProxy } from '#test/support/proxy.ts';
+import { ref, TestProxy } from '#test/support/proxy.ts';
 import { data, GRPC_OK, headerOf, headers, isEnd, RawPeer, RawServer, request, settings, windowUpdate } from '#test/support/raw-peer.ts';
 import { until } from '#test/support/until.ts';
 
@@ -127,6 +127,18 @@ describe('back-pressure', () => {
     await until(() => server.all(RST_STREAM).length === 99, 'all are reset at the endpoint');
     expect(proxy.leftovers).deep.equal(CLEAN);
     other.socket.destroy();
+  });
+
+  it('an answer that is shed for its memory is no failure of the endpoint', async () => {
+    await setUp(() => 10 * MEGABYTE);
+    client.write(settings(SETTINGS_INITIAL_WINDOW_SIZE, 0));
+    const [endpoint] = proxy.upstreams.get(ref('payment')).set.endpoints;
+    for (let i = 0; i < 6; i++) {
+      client.write(headers(2 * i + 1, request(), true));
+      await until(() => proxy.leftovers.held > 0, 'the answer is held');
+      for (const connection of proxy.up) connection.shedLargest();
+    }
+    expect(endpoint.consecutiveFailures).equal(0);
   });
 
   it('L8 small whole answers count too while the client does not take them', async () => {
