@@ -51,7 +51,8 @@ export function runLoad(settings: LoadSettings, shape: Shape, requests: number):
 
 function runRealistic(settings: LoadSettings, shape: Shape, headers: HeaderKind, requests: number): Promise<LoadResult> {
   const order: Order = {
-    url: `http://${settings.host}:${settings.port}`,
+    host: settings.host,
+    port: settings.port,
     path: settings.path,
     connections: shape.connections,
     streams: shape.streams,

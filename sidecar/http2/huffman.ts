@@ -2,7 +2,7 @@
 // decodes. What we send is never Huffman-coded: that saves few bytes on a pod network and costs time on both ends.
 
 /** Code length by symbol, 256 = EOS. The code is canonical: ordered by length, then by symbol. */
-const CODE_LENGTHS: readonly number[] = [
+export const HUFFMAN_CODE_LENGTHS: readonly number[] = [
   13, 23, 28, 28, 28, 28, 28, 28, 28, 24, 30, 28, 28, 30, 28, 28, 28, 28, 28, 28, 28, 28, 30, 28, 28, 28, 28, 28, 28, 28, 28, 28, 6, 10, 10,
   12, 13, 6, 8, 11, 10, 10, 8, 11, 8, 6, 6, 6, 5, 5, 5, 6, 6, 6, 6, 6, 6, 6, 7, 8, 15, 6, 12, 10, 13, 6, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7,
   7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 8, 7, 8, 13, 19, 13, 14, 6, 15, 5, 6, 5, 6, 5, 6, 6, 6, 5, 7, 7, 6, 6, 6, 5, 6, 7, 6, 5, 5, 6, 7, 7, 7, 7,
@@ -22,7 +22,7 @@ const { next, symbol, flags, accepting } = buildAutomaton();
 function buildAutomaton() {
   const children: [number, number][] = [[-1, -1]]; // >= 0: node, < -1: leaf -(symbol + 2), -1: none
   const paddingDepth: number[] = [0]; // depth if only ones lead here, else -1
-  const order = CODE_LENGTHS.map((length, sym) => ({ length, sym })).sort((a, b) => a.length - b.length || a.sym - b.sym);
+  const order = HUFFMAN_CODE_LENGTHS.map((length, sym) => ({ length, sym })).sort((a, b) => a.length - b.length || a.sym - b.sym);
   let code = 0;
   let previous = order[0].length;
   for (const { length, sym } of order) {
