@@ -71,6 +71,11 @@ export class AppliedPace {
     return nowMs >= dueMs ? { write: true, condition: wanted, paced: true } : { write: false, lookAgainMs: dueMs };
   }
 
+  /** Unix ms: when the condition was written last; 0: never. */
+  writtenMs(key: string): number {
+    return this.memories.get(key)?.writtenMs ?? 0;
+  }
+
   /** The condition was written. */
   wrote(key: string, nowMs: number): void {
     const memory = this.memories.get(key);

@@ -17,10 +17,12 @@ import { type FailedWrite, LeaderTask, timeText, type Write } from './leader-tas
 import { APPLIED, nextParents, type WantedParent } from './next-parents.ts';
 import { putStatus } from './put-status.ts';
 
-/** Writes under way at once, and how many there may be: so many at once after a rest, so many per minute. */
-const MOST_WRITES = 4;
-const WRITES_BURST = 40;
-const WRITES_PER_MINUTE = 1200;
+/**
+ * Writes under way at once, and how many there may be: so many at once after a rest, so many per minute. Verdicts go
+ * first and have a budget of their own: counts change with each pod that comes or goes, and must not delay them.
+ */
+const VERDICTS: Budget = { atOnce: 4, burst: 40, perMinute: 3000 };
+const COUNTS: Budget = { atOnce: 2, burst: 10, perMinute: 600 };
 /** Between two looks at all routes: after a change, and when only sidecars answered. */
 const LOOK_EVERY_MS = 100;
 const COUNT_EVERY_MS = 1000;
@@ -56,18 +58,31 @@ export interface StatusCounts {
   failed: number;
 }
 
+interface Budget {
+  /** Writes of any kind that are under way when one of this kind may begin: fewer than these. */
+  readonly atOnce: number;
+  readonly burst: number;
+  readonly perMinute: number;
+}
+
 interface Plan {
+  readonly key: string;
   readonly route: GRPCRoute;
   readonly parents: readonly RouteParentEntry[];
   /** Parents whose Applied condition is a reason for this write. */
   readonly counted: readonly string[];
+  /** Unix ms: when a count of this route was written last. */
+  readonly countedMs: number;
+  /** Nothing else is different. */
+  readonly onlyCounts: boolean;
 }
 
 export class StatusWriter extends LeaderTask {
   readonly counts: StatusCounts = { written: 0, conflict: 0, failed: 0 };
   private readonly deps: StatusWriterDeps;
   private readonly pace = new AppliedPace();
-  private readonly limit: RateLimit;
+  private readonly verdictLimit: RateLimit;
+  private readonly countLimit: RateLimit;
   private readonly full = new Set<string>();
   private lookedMs = 0;
   private failures = 0;
@@ -75,7 +90,9 @@ export class StatusWriter extends LeaderTask {
   constructor(deps: StatusWriterDeps) {
     super(deps.timers);
     this.deps = deps;
-    this.limit = new RateLimit(WRITES_PER_MINUTE, WRITES_BURST, () => deps.timers.now());
+    const limit = ({ perMinute, burst }: Budget): RateLimit => new RateLimit(perMinute, burst, () => deps.timers.now());
+    this.verdictLimit = limit(VERDICTS);
+    this.countLimit = limit(COUNTS);
   }
 
   /**
@@ -91,7 +108,8 @@ export class StatusWriter extends LeaderTask {
     const states = this.statesByRoute();
     const routes = new Set<string>();
     const known = new Set<string>();
-    let left = this.writing;
+    const verdicts: Plan[] = [];
+    const counts: Plan[] = [];
     for (const route of this.deps.routes()) {
       const key = routeKey(route);
       routes.add(key);
@@ -99,23 +117,32 @@ export class StatusWriter extends LeaderTask {
       for (const parent of parents) known.add(parent);
       this.lookAt(againMs);
       if (plan === null || this.writes.get(key)?.is === 'writing') continue;
-      left++;
-      if (this.writing >= MOST_WRITES) continue;
-      if (!this.limit.take('')) {
-        this.lookAt(nowMs + LOOK_EVERY_MS);
-        continue;
-      }
-      this.write(
-        key,
-        (before) => this.put(key, plan, before),
-        (error, before) => this.failed(key, plan.route, error, before),
-      );
+      if (plan.onlyCounts) counts.push(plan);
+      else verdicts.push(plan);
     }
+    const left = this.writing + verdicts.length + counts.length;
+    this.beginWrites(verdicts, VERDICTS, this.verdictLimit, LOOK_EVERY_MS, nowMs);
+    // Whose count is oldest: a route whose count changes all the time takes no other's turn.
+    counts.sort((a, b) => a.countedMs - b.countedMs);
+    this.beginWrites(counts, COUNTS, this.countLimit, COUNT_EVERY_MS, nowMs);
     // Such as when the only route that could not be written was deleted.
     if (left === 0) this.note('');
     this.pace.retain(known);
     this.retain((key) => routes.has(key));
     for (const key of this.full) if (!routes.has(key)) this.full.delete(key);
+  }
+
+  /** Begins as many of these writes as the budget has; the others wait for a later look. */
+  private beginWrites(plans: readonly Plan[], { atOnce }: Budget, limit: RateLimit, againMs: number, nowMs: number): void {
+    for (const plan of plans) {
+      if (this.writing >= atOnce) return;
+      if (!limit.take('')) return this.lookAt(nowMs + againMs);
+      this.write(
+        plan.key,
+        (before) => this.put(plan.key, plan, before),
+        (error, before) => this.failed(plan.key, plan.route, error, before),
+      );
+    }
   }
 
   private statesByRoute(): Map<string, RouteState[]> {
@@ -140,9 +167,13 @@ export class StatusWriter extends LeaderTask {
     // The route is newer than its translation, which is on its way.
     if (states.some(({ generation }) => generation < (route.metadata?.generation ?? 0))) return nothing;
     const { wanted, counted, againMs } = this.wantedOf(key, route, states, nowMs);
-    const { parents: next, left } = nextParents(route.status?.parents, splitKey(key)[0], wanted, timeText(nowMs));
+    const next = (parents: readonly WantedParent[]) => nextParents(route.status?.parents, splitKey(key)[0], parents, timeText(nowMs));
+    const { parents, left } = next(wanted);
     this.noteFull(key, route, left);
-    return { ...nothing, plan: next === undefined ? null : { route, parents: next, counted }, againMs };
+    if (parents === undefined) return { ...nothing, againMs };
+    const onlyCounts = counted.length > 0 && next(wanted.map(withoutCount)).parents === undefined;
+    const countedMs = Math.min(...counted.map((parent) => this.pace.writtenMs(parent)));
+    return { ...nothing, plan: { key, route, parents, counted, countedMs, onlyCounts }, againMs };
   }
 
   private wantedOf(key: string, route: GRPCRoute, states: readonly RouteState[], nowMs: number) {
@@ -231,6 +262,11 @@ export class StatusWriter extends LeaderTask {
 
 function routeKey({ metadata }: GRPCRoute): string {
   return keyOf(metadata?.namespace ?? 'default', metadata?.name ?? '');
+}
+
+/** The same, but the count stays as it stands. */
+function withoutCount({ parentRef, conditions }: WantedParent): WantedParent {
+  return { parentRef, conditions: conditions.filter(({ type }) => type !== APPLIED), keep: [APPLIED] };
 }
 
 function parentKey(route: string, { parent, parentRef }: RouteState): string {

@@ -297,4 +297,70 @@ describe('control-plane/lead: status-writer', () => {
     await pass(1500);
     expect(entries()[0]!.conditions![1]).to.include({ status: 'True', reason: 'AllSidecars' });
   });
+
+  describe('with many routes whose counts change', () => {
+    let names: string[];
+    const at = (name: string) => ({ ...CANARY, name });
+    let counts: Map<string, number>;
+
+    const add = (name: string): void => {
+      counts.set(name, 5);
+      api.put(at(name), { apiVersion: 'gateway.networking.k8s.io/v1', kind: 'GRPCRoute', metadata: { generation: 1 } });
+    };
+    /** All that the watch and the sidecars say now. */
+    const show = (): void => {
+      routes = [...counts.keys()].map((name) => structuredClone(api.get(at(name))) as GRPCRoute);
+      states = [...counts].map(([name, want]) =>
+        state({
+          route: { kind: 'GRPCRoute', namespace: 'shop', name },
+          parent: `shop/${name}`,
+          applied: { want, applied: want, rejected: [] },
+        }),
+      );
+    };
+    const seconds = async (count: number, churn: boolean): Promise<void> => {
+      for (let i = 0; i < count; i++) {
+        if (churn) for (const name of names) counts.set(name, counts.get(name)! + 1);
+        for (let step = 0; step < 10; step++) {
+          show();
+          writer.touch(step === 0 ? 'counts' : 'routes');
+          await pass(100);
+        }
+      }
+    };
+    const verdictOf = (name: string) => (api.get(at(name)) as GRPCRoute).status?.parents?.[0]?.conditions?.[0];
+    const countOf = (name: string) =>
+      (api.get(at(name)) as GRPCRoute).status?.parents?.[0]?.conditions?.find(({ type }) => type === 'weft.dev/Applied');
+
+    const begin = (size: number): void => {
+      names = Array.from({ length: size }, (_, i) => `route-${i}`);
+      counts = new Map();
+      for (const name of names) add(name);
+      show();
+      writer.lead(true);
+    };
+
+    it('writes all verdicts within a minute, and that of a new route within a second', async () => {
+      begin(700);
+      await seconds(20, true);
+      expect(names.filter((name) => verdictOf(name) === undefined)).to.deep.equal([]);
+      add('new');
+      await seconds(1, true);
+      expect(verdictOf('new')).to.include({ type: 'Accepted', status: 'True' });
+    });
+
+    it('writes every count in its turn', async () => {
+      begin(60);
+      await seconds(45, true);
+      expect(names.filter((name) => countOf(name) === undefined)).to.deep.equal([]);
+    });
+
+    it('writes nothing when nothing changes', async () => {
+      begin(60);
+      await seconds(45, false);
+      const before = api.writes.length;
+      await seconds(60, false);
+      expect(api.writes.length).to.equal(before);
+    });
+  });
 });
