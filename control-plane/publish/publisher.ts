@@ -14,7 +14,7 @@ import { Connected, identityOf, podOf } from './connected.ts';
 import { podResource, type Sized, trustResource, workloadResource } from './resources.ts';
 import { Rounds } from './rounds.ts';
 import { Siblings } from './siblings.ts';
-import { appliedOn, appliedOnServices, type RouteState, routeStates } from './standings.ts';
+import { appliedOn, type RouteState, routeStates, ServiceCounts } from './standings.ts';
 import { type Line, type Peer, Subscriber, type SubscriberDeps } from './subscriber.ts';
 import { Translating } from './translating.ts';
 
@@ -65,6 +65,7 @@ export class Publisher {
   private readonly translating: Translating;
   private readonly siblings = new Siblings();
   private readonly connected = new Connected();
+  private readonly counts = new ServiceCounts();
   /** Of connected sidecars, by identityOf(); null: nothing is known of the pod. */
   private readonly workloads = new Map<string, Sized | null>();
   private trust: Sized;
@@ -87,6 +88,7 @@ export class Publisher {
       podAt: (address) => podResource(deps.podAt(address)),
       now: () => timers.now(),
       onWanted: (peer, keys) => this.siblings.note(this.workloadName(peer), keys),
+      onStanding: (subscriber, key) => this.counts.note(subscriber, key),
       onAcknowledged: () => this.progress('standing'),
       onDetached: (subscriber) => this.forget(subscriber),
     };
@@ -164,13 +166,13 @@ export class Publisher {
   }
 
   /** The same for every Service that a sidecar wants, by its key. */
-  appliedOnServices(): Map<string, AppliedOn> {
-    return appliedOnServices(this.connected.all());
+  appliedOnServices(): ReadonlyMap<string, AppliedOn> {
+    return this.counts.all();
   }
 
   /** All routes with a Service for a parent, one state for each parentRef. */
   routeStates(): RouteState[] {
-    return routeStates(this.catalogue.statuses(), this.connected.all());
+    return routeStates(this.catalogue.statuses(), this.counts.all());
   }
 
   /** The pod of a connected sidecar as it is known; null: not at all. */
@@ -211,6 +213,7 @@ export class Publisher {
 
   private forget(subscriber: Subscriber): void {
     this.counters.responses += subscriber.delivery.responses;
+    this.counts.forget(subscriber);
     if (!this.connected.remove(subscriber)) return;
     this.workloads.delete(identityOf(subscriber.peer));
     this.progress('standing');

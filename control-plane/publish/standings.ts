@@ -36,28 +36,51 @@ export function appliedOn(sidecars: readonly Subscriber[], name: string): Applie
 }
 
 /**
- * The same for every Service that a sidecar wants, by its key. Costs what the sidecars want, not Services times
- * sidecars.
+ * The same for every Service that a sidecar wants, kept while it changes: a look costs what has changed since the last
+ * one, not all sidecars times what they want.
  */
-export function appliedOnServices(sidecars: readonly Subscriber[]): Map<string, AppliedOn> {
-  const counts = new Map<string, Count>();
-  for (const { peer, wants, delivery } of sidecars) {
-    for (const key of wants.keys()) {
-      const standing = delivery.standing(serviceResourceName('service', key));
-      if (standing.state === 'unwanted') continue;
-      let counted = counts.get(key);
-      if (counted === undefined) counts.set(key, (counted = { want: 0, applied: 0, rejected: [] }));
-      count(counted, peer, standing);
+export class ServiceCounts {
+  private readonly wantedBy = new Map<string, Set<Subscriber>>();
+  private readonly counts = new Map<string, AppliedOn>();
+  private readonly changed = new Set<string>();
+
+  /** A sidecar wants this Service, or its standing with it may be another. */
+  note(subscriber: Subscriber, key: string): void {
+    const sidecars = this.wantedBy.get(key);
+    if (sidecars === undefined) this.wantedBy.set(key, new Set([subscriber]));
+    else sidecars.add(subscriber);
+    this.changed.add(key);
+  }
+
+  /** Its stream is over. */
+  forget(subscriber: Subscriber): void {
+    for (const key of subscriber.wants.keys()) {
+      const sidecars = this.wantedBy.get(key);
+      if (sidecars?.delete(subscriber) !== true) continue;
+      if (sidecars.size === 0) this.wantedBy.delete(key);
+      this.changed.add(key);
     }
   }
-  return counts;
+
+  /** By key; without Services that no sidecar wants. */
+  all(): ReadonlyMap<string, AppliedOn> {
+    for (const key of this.changed) {
+      const counted = appliedOn([...(this.wantedBy.get(key) ?? [])], serviceResourceName('service', key));
+      if (counted.want === 0) this.counts.delete(key);
+      else this.counts.set(key, counted);
+    }
+    this.changed.clear();
+    return this.counts;
+  }
 }
 
-/** @param statuses of every parentRef to a Service, with the key of that Service */
+/**
+ * @param statuses of every parentRef to a Service, with the key of that Service
+ * @param applied by key of the Service
+ */
 export function routeStates(
   statuses: readonly { readonly parent: string; readonly status: RouteParentStatus }[],
-  sidecars: readonly Subscriber[],
+  applied: ReadonlyMap<string, AppliedOn>,
 ): RouteState[] {
-  const applied = appliedOnServices(sidecars);
   return statuses.map(({ parent, status }) => ({ ...status, parent, applied: applied.get(parent) ?? ON_NONE }));
 }

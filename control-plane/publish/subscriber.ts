@@ -15,6 +15,7 @@ import type { Sized } from './resources.ts';
 import { Wanted } from './wanted.ts';
 
 const LONGEST_VERSION = 64;
+const SERVICE_RULES = serviceResourceName('service', '');
 
 /** The sidecar at the other end, as its certificate names it; the pod as it says itself. */
 export interface Peer {
@@ -49,6 +50,8 @@ export interface SubscriberDeps {
   now(): number;
   /** It has asked for these Services. */
   onWanted(peer: Peer, keys: readonly string[]): void;
+  /** It wants this Service, or how the Service's rules stand with it may be different. */
+  onStanding(subscriber: Subscriber, key: string): void;
   onAcknowledged(): void;
   onDetached(subscriber: Subscriber): void;
 }
@@ -82,7 +85,7 @@ export class Subscriber {
     this.line = line;
     this.deps = deps;
     const held = new Map(hello.held.map(({ name, version }) => [name, version]));
-    this.wants = new Wanted(deps.catalogue, peer.namespace, (name) => this.delivery.touch(name));
+    this.wants = new Wanted(deps.catalogue, peer.namespace, (name) => this.touched(name));
     this.delivery = new Delivery({
       held,
       current: (name) => this.current(name),
@@ -123,8 +126,15 @@ export class Subscriber {
   acknowledge(ack: Ack): readonly Rejection[] {
     const answer = this.delivery.acknowledge(ack);
     if (answer !== null) {
-      for (const { name, needs } of answer.applied) this.wants.runs(name, needs);
-      for (const name of answer.removed) this.wants.runs(name, []);
+      for (const { name, needs } of answer.applied) {
+        this.wants.runs(name, needs);
+        this.noteStanding(name);
+      }
+      for (const { name } of answer.rejected) this.noteStanding(name);
+      for (const name of answer.removed) {
+        this.wants.runs(name, []);
+        this.noteStanding(name);
+      }
       this.delivery.flush();
     }
     this.deps.onAcknowledged();
@@ -189,6 +199,17 @@ export class Subscriber {
       case 'service':
         return this.wants.has(parsed.key) ? catalogue.service(parsed.key, this.peer.namespace) : null;
     }
+  }
+
+  private touched(name: string): void {
+    this.delivery.touch(name);
+    this.noteStanding(name);
+  }
+
+  private noteStanding(name: string): void {
+    if (!name.startsWith(SERVICE_RULES)) return;
+    const key = name.slice(SERVICE_RULES.length);
+    if (this.wants.has(key)) this.deps.onStanding(this, key);
   }
 
   private isDropped(name: string): boolean {

@@ -117,7 +117,6 @@ export class Wanted {
   private look(key: string): void {
     const newest = this.catalogue.service(key, this.namespace);
     this.endpoints.set('newest', key, newest?.needs ?? []);
-    this.touched(serviceResourceName('service', key));
     if (newest !== null) {
       this.services.set(key, 'there');
       this.absent.delete(key);
@@ -125,5 +124,6 @@ export class Wanted {
       this.services.set(key, 'absent');
       this.absent.add(key);
     }
+    this.touched(serviceResourceName('service', key));
   }
 }
