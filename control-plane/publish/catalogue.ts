@@ -5,6 +5,7 @@ import type { Service } from '#core/contract/gen/weft/v1/mesh_pb.ts';
 import type { Logger } from '#core/program/log.ts';
 import { neededBy, scopeService, serviceAddress } from '../scope.ts';
 import type { RouteParentStatus, Translation } from '../translate/service.ts';
+import { EndpointSteps } from './endpoint-steps.ts';
 import { addressResource, endpointsResource, type Sized, serviceResource } from './resources.ts';
 
 interface Entry {
@@ -12,6 +13,7 @@ interface Entry {
   /** Version of the Service before scope(); '' without one. */
   readonly version: string;
   readonly endpoints: Sized | null;
+  readonly steps: EndpointSteps;
   /** Namespaces that have consumer routes; all others see the same, kept under ''. */
   readonly consumers: ReadonlySet<string>;
   readonly services: Map<string, Sized>;
@@ -71,6 +73,11 @@ export class Catalogue {
     return this.entries.get(key)?.endpoints ?? null;
   }
 
+  /** What makes the endpoints out of this version of them; null: all of them are to be sent. */
+  endpointsSince(key: string, version: string): Sized | null {
+    return this.entries.get(key)?.steps.since(version) ?? null;
+  }
+
   /** The rules that hold for clients of this namespace; null: there is no such Service. */
   service(key: string, namespace: string): Sized | null {
     const entry = this.entries.get(key);
@@ -96,16 +103,18 @@ export class Catalogue {
     const before = this.entries.get(key);
     const { service, endpoints } = translation;
     if (!isDeepStrictEqual(before?.translation.statuses ?? [], translation.statuses)) this.verdicts++;
+    const newest = endpoints === undefined ? null : endpointsResource(key, endpoints);
+    const sameEndpoints = before?.endpoints?.resource.version === newest?.resource.version;
     const entry: Entry = {
       translation,
       version: service === undefined ? '' : serviceResource(key, service).resource.version,
-      endpoints: endpoints === undefined ? null : endpointsResource(key, endpoints),
+      endpoints: newest,
+      steps: before === undefined ? EndpointSteps.NONE : sameEndpoints ? before.steps : before.steps.next(before.endpoints, newest),
       consumers: new Set((service?.ports ?? []).flatMap((port) => port.consumers.map((group) => group.namespace))),
       services: new Map(),
       addresses: new Map(),
     };
     const sameService = before?.version === entry.version;
-    const sameEndpoints = before?.endpoints?.resource.version === entry.endpoints?.resource.version;
     if (sameService) for (const [view, scoped] of before.services) entry.services.set(view, scoped);
     if (sameService && sameEndpoints) for (const [view, address] of before.addresses) entry.addresses.set(view, address);
     // Made now for all, so that a defect shows here and not when some sidecar asks.

@@ -37,6 +37,8 @@ export interface DeliveryDeps {
   readonly held: ReadonlyMap<string, string>;
   /** The resource as this sidecar should have it; null: it should not. */
   readonly current: (name: string) => Sized | null;
+  /** What makes the newest version out of the one that the sidecar has; null: the resource goes out whole. */
+  readonly since: (name: string, version: string) => Sized | null;
   /** Whether the sidecar has dropped this resource by itself, be it while it was on its way. */
   readonly isDropped: (name: string) => boolean;
   /** Services to report as absent with the next response. */
@@ -50,7 +52,7 @@ interface Flight {
   readonly nonce: string;
   /** Unix ms. */
   readonly sentMs: number;
-  readonly sent: ReadonlyMap<string, { readonly version: string; readonly needs: readonly string[] }>;
+  readonly sent: ReadonlyMap<string, { readonly version: string; readonly needs: readonly string[]; readonly isDelta: boolean }>;
   readonly removed: readonly string[];
 }
 
@@ -115,9 +117,16 @@ export class Delivery {
     const rejected: Rejection[] = [];
     const refused = new Set<string>();
     for (const { name, reason } of ack.rejected) {
-      const version = flight.sent.get(name)?.version;
-      if (version === undefined) continue;
-      const rejection = { version, reason: reason.slice(0, LONGEST_REASON) };
+      const sent = flight.sent.get(name);
+      if (sent === undefined) continue;
+      if (sent.isDelta) {
+        // Whatever it is that the sidecar has: the whole resource is judged by itself.
+        this.inForce.delete(name);
+        this.stale.add(name);
+        refused.add(name);
+        continue;
+      }
+      const rejection = { version: sent.version, reason: reason.slice(0, LONGEST_REASON) };
       rejected.push({ name, ...rejection });
       refused.add(name);
       this.rejections.set(name, rejection);
@@ -169,7 +178,9 @@ export class Delivery {
     const absent = this.deps.takeAbsent();
     if (!evenIfEmpty && different.length === 0 && removed.length === 0 && absent.length === 0) return;
     const nonce = String(++this.responses);
-    const sent = new Map(different.map(({ resource: { name, version }, needs }) => [name, { version, needs }]));
+    const sent = new Map(
+      different.map(({ resource: { name, version, body }, needs }) => [name, { version, needs, isDelta: body.case === 'endpointsDelta' }]),
+    );
     this.flight = { nonce, sentMs: this.deps.now(), sent, removed };
     const resources: Resource[] = different.map(({ resource }) => resource);
     this.deps.send(create(SubscribeResponseSchema, { nonce, resources, removed, absent }));
@@ -184,12 +195,14 @@ export class Delivery {
     const removed: string[] = [];
     for (const name of this.stale) {
       const current = this.deps.current(name);
+      const has = this.inForce.get(name);
       if (current === null) {
         // A pod that is not known yet is no reason to take the sidecar's own configuration away.
-        if (name !== WORKLOAD_RESOURCE && this.inForce.has(name)) removed.push(name);
+        if (name !== WORKLOAD_RESOURCE && has !== undefined) removed.push(name);
         this.rejections.delete(name);
-      } else if (this.inForce.get(name) === current.resource.version) this.rejections.delete(name);
-      else if (this.rejections.get(name)?.version !== current.resource.version) different.push(current);
+      } else if (has === current.resource.version) this.rejections.delete(name);
+      else if (this.rejections.get(name)?.version !== current.resource.version)
+        different.push((has === undefined ? null : this.deps.since(name, has)) ?? current);
     }
     this.stale.clear();
     different.sort((a, b) => inOrder(a.resource, b.resource));

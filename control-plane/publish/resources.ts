@@ -4,6 +4,8 @@ import { create, toBinary } from '@bufbuild/protobuf';
 import { type Resource, ResourceSchema, type TrustBundle, TrustBundleSchema } from '#core/contract/gen/weft/v1/config_pb.ts';
 import {
   type Endpoints,
+  type EndpointsDelta,
+  EndpointsDeltaSchema,
   EndpointsSchema,
   type PodAddress,
   PodAddressSchema,
@@ -58,6 +60,12 @@ export function serviceResource(key: string, service: Service, needs: readonly s
 
 export function endpointsResource(key: string, endpoints: Endpoints): Sized {
   return sized(serviceResourceName('endpoints', key), { case: 'endpoints', value: endpoints }, toBinary(EndpointsSchema, endpoints));
+}
+
+/** @param newest what a sidecar has when it has applied the delta */
+export function endpointsDeltaResource({ name, version }: Resource, delta: EndpointsDelta): Sized {
+  const bytes = toBinary(EndpointsDeltaSchema, delta).length + name.length + 32;
+  return { resource: create(ResourceSchema, { name, version, body: { case: 'endpointsDelta', value: delta } }), bytes, needs: [] };
 }
 
 export function podResource(pod: PodAddress): Sized {

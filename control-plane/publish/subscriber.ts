@@ -15,6 +15,7 @@ import type { Sized } from './resources.ts';
 import { Wanted } from './wanted.ts';
 
 const LONGEST_VERSION = 64;
+const ENDPOINTS = serviceResourceName('endpoints', '');
 const SERVICE_RULES = serviceResourceName('service', '');
 
 /** The sidecar at the other end, as its certificate names it; the pod as it says itself. */
@@ -89,6 +90,7 @@ export class Subscriber {
     this.delivery = new Delivery({
       held,
       current: (name) => this.current(name),
+      since: (name, version) => (hello.deltas && name.startsWith(ENDPOINTS) ? this.endpointsSince(name, version) : null),
       isDropped: (name) => this.isDropped(name),
       takeAbsent: () => this.wants.takeAbsent(),
       now: () => deps.now(),
@@ -199,6 +201,10 @@ export class Subscriber {
       case 'service':
         return this.wants.has(parsed.key) ? catalogue.service(parsed.key, this.peer.namespace) : null;
     }
+  }
+
+  private endpointsSince(name: string, version: string): Sized | null {
+    return this.deps.catalogue.endpointsSince(name.slice(ENDPOINTS.length), version);
   }
 
   private touched(name: string): void {

@@ -3,8 +3,11 @@
 
 import type { Resource } from './gen/weft/v1/config_pb.ts';
 
-/** What a resource can be: the cases of `weft.v1.Resource.body`. */
-export type StreamResourceKind = NonNullable<Resource['body']['case']>;
+/** What `weft.v1.Resource.body` can carry. */
+type ResourceBody = NonNullable<Resource['body']['case']>;
+
+/** What a resource can be. A delta is a way to send endpoints. */
+export type StreamResourceKind = Exclude<ResourceBody, 'endpointsDelta'>;
 
 /** Kinds of which each Service has one. */
 export type ServiceResourceKind = 'endpoints' | 'service' | 'address';
@@ -55,7 +58,7 @@ export function parseResourceName(name: string): ResourceName | null {
 export const RESOURCE_ORDER: readonly StreamResourceKind[] = ['trust', 'workload', 'endpoints', 'service', 'pod', 'address'];
 
 /** A kind's place in RESOURCE_ORDER, to sort by. A kind that is absent or unknown here comes behind all others. */
-export function resourceRank(kind: StreamResourceKind | undefined): number {
-  const rank = kind === undefined ? -1 : RESOURCE_ORDER.indexOf(kind);
+export function resourceRank(body: ResourceBody | undefined): number {
+  const rank = body === undefined ? -1 : RESOURCE_ORDER.indexOf(body === 'endpointsDelta' ? 'endpoints' : body);
   return rank === -1 ? RESOURCE_ORDER.length : rank;
 }

@@ -46,6 +46,8 @@ export function applyResources(takers: ResourceTakers, resources: readonly Resou
 }
 
 function take(takers: ResourceTakers, body: Resource['body']): void {
+  // Deltas have been put together before they come here (endpoint-versions.ts).
+  if (body.case === undefined || body.case === 'endpointsDelta') return;
   // The type of the value follows from the kind, which TypeScript cannot see through an index.
-  if (body.case !== undefined) (takers[body.case] as ResourceTaker<StreamResourceKind>).take(body.value);
+  (takers[body.case] as ResourceTaker<StreamResourceKind>).take(body.value);
 }

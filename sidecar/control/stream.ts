@@ -18,6 +18,7 @@ import { backoffMs } from '#core/program/renewal.ts';
 import type { Timers } from '#core/program/timers.ts';
 import type { GrpcError } from '../link/grpc-stream.ts';
 import type { Credentials } from './credentials.ts';
+import { EndpointVersions } from './endpoint-versions.ts';
 import { type BidiCall, GrpcConnection } from './grpc-call.ts';
 import { HeldResources } from './held-resources.ts';
 import type { Leaf } from './leaf.ts';
@@ -97,6 +98,7 @@ export class ConfigStream {
   private readonly deps: ConfigStreamDeps;
   private readonly log: Logger;
   private readonly held = new HeldResources();
+  private readonly endpoints = new EndpointVersions();
   private readonly wants = new Wants();
   private state: State = { at: 'stopped' };
   private hasWarnedOfBound = false;
@@ -235,6 +237,7 @@ export class ConfigStream {
         pod,
         services: this.wants.all(),
         addresses: addresses?.() ?? [],
+        deltas: true,
         held: [...this.held.versions].map(([name, heldVersion]) => ({ $typeName: 'weft.v1.HeldResource', name, version: heldVersion })),
       },
     });
@@ -251,11 +254,14 @@ export class ConfigStream {
     this.failuresInARow = 0;
     this.lastResponseMs = nowMs;
     this.responses++;
-    const rejected = [...this.deps.apply(response.resources, response.removed)];
+    const { whole, refused } = this.endpoints.complete(response.resources);
+    const rejected = [...refused, ...this.deps.apply(whole, response.removed)];
     for (const { name, version, reason } of rejected)
       this.log.warn('resource refused, the last good one stays', { resource: name, version, reason });
+    const rejectedNames = new Set(rejected.map(({ name }) => name));
     this.held.note(response, rejected);
-    this.answerWants(response, new Set(rejected.map(({ name }) => name)));
+    this.endpoints.note(whole, response.removed, rejectedNames);
+    this.answerWants(response, rejectedNames);
     this.send({ case: 'ack', value: { $typeName: 'weft.v1.Ack', nonce: response.nonce, rejected } });
   }
 

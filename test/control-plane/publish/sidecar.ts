@@ -49,7 +49,16 @@ export class Sidecar {
     const heldResources = held.map((one) => ({ $typeName: 'weft.v1.HeldResource' as const, ...one }));
     return this.send({
       case: 'hello',
-      value: { $typeName: 'weft.v1.Hello', version: 'test', namespace, pod: podName, services, addresses: [], held: heldResources },
+      value: {
+        $typeName: 'weft.v1.Hello',
+        version: 'test',
+        namespace,
+        pod: podName,
+        services,
+        addresses: [],
+        held: heldResources,
+        deltas: false,
+      },
     });
   }
 

@@ -64,7 +64,9 @@ describe('names of resources', () => {
 describe('order of resources', () => {
   it('has each kind of the wire once', () => {
     const kinds = ResourceSchema.oneofs[0]!.fields.map(({ localName }) => localName);
-    expect([...RESOURCE_ORDER].sort()).to.deep.equal(kinds.sort());
+    // A delta is endpoints.
+    expect([...RESOURCE_ORDER, 'endpointsDelta'].sort()).to.deep.equal(kinds.sort());
+    expect(resourceRank('endpointsDelta')).to.equal(resourceRank('endpoints'));
   });
 
   it('sends endpoints before the Service, the Service before its address, and what a start needs first', () => {

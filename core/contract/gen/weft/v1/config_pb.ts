@@ -7,7 +7,7 @@
 
 import type { GenFile, GenMessage, GenService } from "@bufbuild/protobuf/codegenv2";
 import { fileDesc, messageDesc, serviceDesc } from "@bufbuild/protobuf/codegenv2";
-import type { Endpoints, PodAddress, Service, ServiceAddress, Workload } from "./mesh_pb.ts";
+import type { Endpoints, EndpointsDelta, PodAddress, Service, ServiceAddress, Workload } from "./mesh_pb.ts";
 import { file_weft_v1_mesh } from "./mesh_pb.ts";
 import type { Message } from "@bufbuild/protobuf";
 
@@ -15,7 +15,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file weft/v1/config.proto.
  */
 export const file_weft_v1_config: GenFile = /*@__PURE__*/
-  fileDesc("ChR3ZWZ0L3YxL2NvbmZpZy5wcm90bxIHd2VmdC52MSKgAQoQU3Vic2NyaWJlUmVxdWVzdBIfCgVoZWxsbxgBIAEoCzIOLndlZnQudjEuSGVsbG9IABIdCgR3YW50GAIgASgLMg0ud2VmdC52MS5XYW50SAASGwoDYWNrGAMgASgLMgwud2VmdC52MS5BY2tIABIkCgVjYWxscxgEIAEoCzITLndlZnQudjEuQ2FsbFJlcG9ydEgAQgkKB21lc3NhZ2UiggEKBUhlbGxvEg8KB3ZlcnNpb24YASABKAkSEQoJbmFtZXNwYWNlGAIgASgJEgsKA3BvZBgDIAEoCRIQCghzZXJ2aWNlcxgEIAMoCRIjCgRoZWxkGAUgAygLMhUud2VmdC52MS5IZWxkUmVzb3VyY2USEQoJYWRkcmVzc2VzGAYgAygJIi0KDEhlbGRSZXNvdXJjZRIMCgRuYW1lGAEgASgJEg8KB3ZlcnNpb24YAiABKAkiPAoEV2FudBIQCghzZXJ2aWNlcxgBIAMoCRIRCglhZGRyZXNzZXMYAiADKAkSDwoHZHJvcHBlZBgDIAMoCSI6CgNBY2sSDQoFbm9uY2UYASABKAkSJAoIcmVqZWN0ZWQYAiADKAsyEi53ZWZ0LnYxLlJlamVjdGlvbiI6CglSZWplY3Rpb24SDAoEbmFtZRgBIAEoCRIPCgd2ZXJzaW9uGAIgASgJEg4KBnJlYXNvbhgDIAEoCSJpChFTdWJzY3JpYmVSZXNwb25zZRINCgVub25jZRgBIAEoCRIkCglyZXNvdXJjZXMYAiADKAsyES53ZWZ0LnYxLlJlc291cmNlEg8KB3JlbW92ZWQYAyADKAkSDgoGYWJzZW50GAQgAygJIp0CCghSZXNvdXJjZRIMCgRuYW1lGAEgASgJEg8KB3ZlcnNpb24YAiABKAkSJQoId29ya2xvYWQYAyABKAsyES53ZWZ0LnYxLldvcmtsb2FkSAASKgoHYWRkcmVzcxgEIAEoCzIXLndlZnQudjEuU2VydmljZUFkZHJlc3NIABIjCgdzZXJ2aWNlGAUgASgLMhAud2VmdC52MS5TZXJ2aWNlSAASJwoJZW5kcG9pbnRzGAYgASgLMhIud2VmdC52MS5FbmRwb2ludHNIABIlCgV0cnVzdBgHIAEoCzIULndlZnQudjEuVHJ1c3RCdW5kbGVIABIiCgNwb2QYCCABKAsyEy53ZWZ0LnYxLlBvZEFkZHJlc3NIAEIGCgRib2R5IjIKC1RydXN0QnVuZGxlEhQKDHRydXN0X2RvbWFpbhgBIAEoCRINCgVyb290cxgCIAMoDCIwCgpDYWxsUmVwb3J0EiIKBWNhbGxzGAEgAygLMhMud2VmdC52MS5UcmFjZWRDYWxsIqcBCgpUcmFjZWRDYWxsEhAKCHRyYWNlX2lkGAEgASgJEg8KB3NlcnZpY2UYAiABKAkSDgoGbWV0aG9kGAMgASgJEg0KBXJvdXRlGAQgASgJEhMKC2dycGNfc3RhdHVzGAUgASgNEhMKC2R1cmF0aW9uX21zGAYgASgBEhAKCGVuZGVkX21zGAcgASgDEg0KBWVycm9yGAggASgJEgwKBGtpbmQYCSABKAkyUAoGQ29uZmlnEkYKCVN1YnNjcmliZRIZLndlZnQudjEuU3Vic2NyaWJlUmVxdWVzdBoaLndlZnQudjEuU3Vic2NyaWJlUmVzcG9uc2UoATABYgZwcm90bzM", [file_weft_v1_mesh]);
+  fileDesc("ChR3ZWZ0L3YxL2NvbmZpZy5wcm90bxIHd2VmdC52MSKgAQoQU3Vic2NyaWJlUmVxdWVzdBIfCgVoZWxsbxgBIAEoCzIOLndlZnQudjEuSGVsbG9IABIdCgR3YW50GAIgASgLMg0ud2VmdC52MS5XYW50SAASGwoDYWNrGAMgASgLMgwud2VmdC52MS5BY2tIABIkCgVjYWxscxgEIAEoCzITLndlZnQudjEuQ2FsbFJlcG9ydEgAQgkKB21lc3NhZ2UikwEKBUhlbGxvEg8KB3ZlcnNpb24YASABKAkSEQoJbmFtZXNwYWNlGAIgASgJEgsKA3BvZBgDIAEoCRIQCghzZXJ2aWNlcxgEIAMoCRIjCgRoZWxkGAUgAygLMhUud2VmdC52MS5IZWxkUmVzb3VyY2USEQoJYWRkcmVzc2VzGAYgAygJEg8KBmRlbHRhcxi0ASABKAgiLQoMSGVsZFJlc291cmNlEgwKBG5hbWUYASABKAkSDwoHdmVyc2lvbhgCIAEoCSI8CgRXYW50EhAKCHNlcnZpY2VzGAEgAygJEhEKCWFkZHJlc3NlcxgCIAMoCRIPCgdkcm9wcGVkGAMgAygJIjoKA0FjaxINCgVub25jZRgBIAEoCRIkCghyZWplY3RlZBgCIAMoCzISLndlZnQudjEuUmVqZWN0aW9uIjoKCVJlamVjdGlvbhIMCgRuYW1lGAEgASgJEg8KB3ZlcnNpb24YAiABKAkSDgoGcmVhc29uGAMgASgJImkKEVN1YnNjcmliZVJlc3BvbnNlEg0KBW5vbmNlGAEgASgJEiQKCXJlc291cmNlcxgCIAMoCzIRLndlZnQudjEuUmVzb3VyY2USDwoHcmVtb3ZlZBgDIAMoCRIOCgZhYnNlbnQYBCADKAki0gIKCFJlc291cmNlEgwKBG5hbWUYASABKAkSDwoHdmVyc2lvbhgCIAEoCRIlCgh3b3JrbG9hZBgDIAEoCzIRLndlZnQudjEuV29ya2xvYWRIABIqCgdhZGRyZXNzGAQgASgLMhcud2VmdC52MS5TZXJ2aWNlQWRkcmVzc0gAEiMKB3NlcnZpY2UYBSABKAsyEC53ZWZ0LnYxLlNlcnZpY2VIABInCgllbmRwb2ludHMYBiABKAsyEi53ZWZ0LnYxLkVuZHBvaW50c0gAEiUKBXRydXN0GAcgASgLMhQud2VmdC52MS5UcnVzdEJ1bmRsZUgAEiIKA3BvZBgIIAEoCzITLndlZnQudjEuUG9kQWRkcmVzc0gAEjMKD2VuZHBvaW50c19kZWx0YRi0ASABKAsyFy53ZWZ0LnYxLkVuZHBvaW50c0RlbHRhSABCBgoEYm9keSIyCgtUcnVzdEJ1bmRsZRIUCgx0cnVzdF9kb21haW4YASABKAkSDQoFcm9vdHMYAiADKAwiMAoKQ2FsbFJlcG9ydBIiCgVjYWxscxgBIAMoCzITLndlZnQudjEuVHJhY2VkQ2FsbCKnAQoKVHJhY2VkQ2FsbBIQCgh0cmFjZV9pZBgBIAEoCRIPCgdzZXJ2aWNlGAIgASgJEg4KBm1ldGhvZBgDIAEoCRINCgVyb3V0ZRgEIAEoCRITCgtncnBjX3N0YXR1cxgFIAEoDRITCgtkdXJhdGlvbl9tcxgGIAEoARIQCghlbmRlZF9tcxgHIAEoAxINCgVlcnJvchgIIAEoCRIMCgRraW5kGAkgASgJMlAKBkNvbmZpZxJGCglTdWJzY3JpYmUSGS53ZWZ0LnYxLlN1YnNjcmliZVJlcXVlc3QaGi53ZWZ0LnYxLlN1YnNjcmliZVJlc3BvbnNlKAEwAWIGcHJvdG8z", [file_weft_v1_mesh]);
 
 /**
  * @generated from message weft.v1.SubscribeRequest
@@ -101,6 +101,13 @@ export type Hello = Message<"weft.v1.Hello"> & {
    * @generated from field: repeated string addresses = 6;
    */
   addresses: string[];
+
+  /**
+   * it understands Resource.endpoints_delta
+   *
+   * @generated from field: bool deltas = 180;
+   */
+  deltas: boolean;
 };
 
 /**
@@ -311,6 +318,14 @@ export type Resource = Message<"weft.v1.Resource"> & {
      */
     value: PodAddress;
     case: "pod";
+  } | {
+    /**
+     * of "endpoints/<namespace>/<name>"
+     *
+     * @generated from field: weft.v1.EndpointsDelta endpoints_delta = 180;
+     */
+    value: EndpointsDelta;
+    case: "endpointsDelta";
   } | { case: undefined; value?: undefined };
 };
 

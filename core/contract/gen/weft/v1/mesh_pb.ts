@@ -13,7 +13,7 @@ import type { Message, UnknownEnum } from "@bufbuild/protobuf";
  * Describes the file weft/v1/mesh.proto.
  */
 export const file_weft_v1_mesh: GenFile = /*@__PURE__*/
-  fileDesc("ChJ3ZWZ0L3YxL21lc2gucHJvdG8SB3dlZnQudjEiYgoHU2VydmljZRIRCgluYW1lc3BhY2UYASABKAkSDAoEbmFtZRgCIAEoCRIRCglhZGRyZXNzZXMYAyADKAkSIwoFcG9ydHMYBCADKAsyFC53ZWZ0LnYxLlNlcnZpY2VQb3J0Ip8BCgtTZXJ2aWNlUG9ydBIMCgRwb3J0GAEgASgNEgwKBG5hbWUYAiABKAkSIwoIcHJvdG9jb2wYAyABKA4yES53ZWZ0LnYxLlByb3RvY29sEiMKBnJvdXRlcxgEIAEoCzITLndlZnQudjEuUm91dGVUYWJsZRIqCgljb25zdW1lcnMYBSADKAsyFy53ZWZ0LnYxLkNvbnN1bWVyUm91dGVzIkgKDkNvbnN1bWVyUm91dGVzEhEKCW5hbWVzcGFjZRgBIAEoCRIjCgZyb3V0ZXMYAiABKAsyEy53ZWZ0LnYxLlJvdXRlVGFibGUibQoKUm91dGVUYWJsZRIgCgRraW5kGAEgASgOMhIud2VmdC52MS5Sb3V0ZUtpbmQSHAoFcnVsZXMYAiADKAsyDS53ZWZ0LnYxLlJ1bGUSHwoHbWF0Y2hlcxgDIAMoCzIOLndlZnQudjEuTWF0Y2gizAEKBFJ1bGUSIAoFcm91dGUYASABKAsyES53ZWZ0LnYxLlJvdXRlUmVmEg0KBWluZGV4GAIgASgNEgwKBG5hbWUYAyABKAkSIAoHZmlsdGVycxgEIAMoCzIPLndlZnQudjEuRmlsdGVyEiIKCGJhY2tlbmRzGAUgAygLMhAud2VmdC52MS5CYWNrZW5kEg8KB2ludmFsaWQYBiABKAkSGwoOdHJhY2Vfc2FtcGxpbmcYByABKAFIAIgBAUIRCg9fdHJhY2Vfc2FtcGxpbmciOQoIUm91dGVSZWYSDAoEa2luZBgBIAEoCRIRCgluYW1lc3BhY2UYAiABKAkSDAoEbmFtZRgDIAEoCSKYAQoFTWF0Y2gSDAoEcnVsZRgBIAEoDRINCgVpbmRleBgCIAEoDRIlCgdzZXJ2aWNlGAMgASgLMhQud2VmdC52MS5TdHJpbmdNYXRjaBIkCgZtZXRob2QYBCABKAsyFC53ZWZ0LnYxLlN0cmluZ01hdGNoEiUKB2hlYWRlcnMYBSADKAsyFC53ZWZ0LnYxLkhlYWRlck1hdGNoIjcKC1N0cmluZ01hdGNoEg8KBWV4YWN0GAEgASgJSAASDwoFcmVnZXgYAiABKAlIAEIGCgRraW5kIkAKC0hlYWRlck1hdGNoEgwKBG5hbWUYASABKAkSIwoFdmFsdWUYAiABKAsyFC53ZWZ0LnYxLlN0cmluZ01hdGNoIpwBCgZGaWx0ZXISMgoPcmVxdWVzdF9oZWFkZXJzGAEgASgLMhcud2VmdC52MS5IZWFkZXJNb2RpZmllckgAEjMKEHJlc3BvbnNlX2hlYWRlcnMYAiABKAsyFy53ZWZ0LnYxLkhlYWRlck1vZGlmaWVySAASIQoGbWlycm9yGAMgASgLMg8ud2VmdC52MS5NaXJyb3JIAEIGCgRraW5kIlwKDkhlYWRlck1vZGlmaWVyEhwKA3NldBgBIAMoCzIPLndlZnQudjEuSGVhZGVyEhwKA2FkZBgCIAMoCzIPLndlZnQudjEuSGVhZGVyEg4KBnJlbW92ZRgDIAMoCSIlCgZIZWFkZXISDAoEbmFtZRgBIAEoCRINCgV2YWx1ZRgCIAEoCSJnCgZNaXJyb3ISJAoHYmFja2VuZBgBIAEoCzITLndlZnQudjEuQmFja2VuZFJlZhIRCgludW1lcmF0b3IYAiABKA0SEwoLZGVub21pbmF0b3IYAyABKA0SDwoHaW52YWxpZBgEIAEoCSJuCgdCYWNrZW5kEiAKA3JlZhgBIAEoCzITLndlZnQudjEuQmFja2VuZFJlZhIOCgZ3ZWlnaHQYAiABKA0SIAoHZmlsdGVycxgDIAMoCzIPLndlZnQudjEuRmlsdGVyEg8KB2ludmFsaWQYBCABKAkiOwoKQmFja2VuZFJlZhIRCgluYW1lc3BhY2UYASABKAkSDAoEbmFtZRgCIAEoCRIMCgRwb3J0GAMgASgNIlIKCUVuZHBvaW50cxIRCgluYW1lc3BhY2UYASABKAkSDAoEbmFtZRgCIAEoCRIkCgVwb3J0cxgDIAMoCzIVLndlZnQudjEuRW5kcG9pbnRQb3J0ImcKDEVuZHBvaW50UG9ydBIMCgRwb3J0GAEgASgNEiMKCHByb3RvY29sGAIgASgOMhEud2VmdC52MS5Qcm90b2NvbBIkCgllbmRwb2ludHMYAyADKAsyES53ZWZ0LnYxLkVuZHBvaW50IlYKCEVuZHBvaW50Eg8KB2FkZHJlc3MYASABKAkSDAoEcG9ydBgCIAEoDRIQCghpZGVudGl0eRgDIAEoCRILCgNwb2QYBCABKAkSDAoEem9uZRgFIAEoCSL/AQoIV29ya2xvYWQSEQoJbmFtZXNwYWNlGAEgASgJEgsKA3BvZBgCIAEoCRIXCg9zZXJ2aWNlX2FjY291bnQYAyABKAkSEAoIaWRlbnRpdHkYBCABKAkSHwoEbXRscxgFIAEoDjIRLndlZnQudjEuTXRsc01vZGUSDAoEbmFtZRgGIAEoCRIlCgdpbmJvdW5kGAcgAygLMhQud2VmdC52MS5JbmJvdW5kUG9ydBIrCghvdXRib3VuZBgIIAMoCzIZLndlZnQudjEuT3V0Ym91bmRMaXN0ZW5lchIlCgl0ZWxlbWV0cnkYCSABKAsyEi53ZWZ0LnYxLlRlbGVtZXRyeSLnAQoJVGVsZW1ldHJ5EhsKDnRyYWNlX3NhbXBsaW5nGAEgASgBSACIAQESEgoKYWNjZXNzX2xvZxgCIAEoCRIVCg1vdGxwX2VuZHBvaW50GAMgASgJEhQKDHNlcnZpY2VfbmFtZRgEIAEoCRI2CgphdHRyaWJ1dGVzGAUgAygLMiIud2VmdC52MS5UZWxlbWV0cnkuQXR0cmlidXRlc0VudHJ5GjEKD0F0dHJpYnV0ZXNFbnRyeRILCgNrZXkYASABKAkSDQoFdmFsdWUYAiABKAk6AjgBQhEKD190cmFjZV9zYW1wbGluZyJtCgtJbmJvdW5kUG9ydBIMCgRwb3J0GAEgASgNEiMKCHByb3RvY29sGAIgASgOMhEud2VmdC52MS5Qcm90b2NvbBIWCg5saXN0ZW5fYWRkcmVzcxgDIAEoCRITCgthcHBfYWRkcmVzcxgEIAEoCSJrChBPdXRib3VuZExpc3RlbmVyEg8KB2FkZHJlc3MYASABKAkSDAoEcG9ydBgCIAEoDRIRCgluYW1lc3BhY2UYAyABKAkSDwoHc2VydmljZRgEIAEoCRIUCgxzZXJ2aWNlX3BvcnQYBSABKA0icwoOU2VydmljZUFkZHJlc3MSEQoJbmFtZXNwYWNlGAEgASgJEgwKBG5hbWUYAiABKAkSEQoJYWRkcmVzc2VzGAMgAygJEg0KBXBvcnRzGAQgAygNEg4KBnJvdXRlZBgFIAEoCBIOCgZtZXNoZWQYBiABKAgiYgoKUG9kQWRkcmVzcxIPCgdhZGRyZXNzGAEgASgJEhAKCGlkZW50aXR5GAIgASgJEgsKA3BvZBgDIAEoCRIkCghieXBhc3NlZBgEIAMoCzISLndlZnQudjEuUG9ydFJhbmdlIiUKCVBvcnRSYW5nZRIMCgRmcm9tGAEgASgNEgoKAnRvGAIgASgNKl4KCFByb3RvY29sEhgKFFBST1RPQ09MX1VOU1BFQ0lGSUVEEAASEAoMUFJPVE9DT0xfVENQEAESEgoOUFJPVE9DT0xfSFRUUDEQAhISCg5QUk9UT0NPTF9IVFRQMhADKlEKCVJvdXRlS2luZBIaChZST1VURV9LSU5EX1VOU1BFQ0lGSUVEEAASEwoPUk9VVEVfS0lORF9HUlBDEAESEwoPUk9VVEVfS0lORF9IVFRQEAIqVQoITXRsc01vZGUSGQoVTVRMU19NT0RFX1VOU1BFQ0lGSUVEEAASGAoUTVRMU19NT0RFX1BFUk1JU1NJVkUQARIUChBNVExTX01PREVfU1RSSUNUEAJiBnByb3RvMw");
+  fileDesc("ChJ3ZWZ0L3YxL21lc2gucHJvdG8SB3dlZnQudjEiYgoHU2VydmljZRIRCgluYW1lc3BhY2UYASABKAkSDAoEbmFtZRgCIAEoCRIRCglhZGRyZXNzZXMYAyADKAkSIwoFcG9ydHMYBCADKAsyFC53ZWZ0LnYxLlNlcnZpY2VQb3J0Ip8BCgtTZXJ2aWNlUG9ydBIMCgRwb3J0GAEgASgNEgwKBG5hbWUYAiABKAkSIwoIcHJvdG9jb2wYAyABKA4yES53ZWZ0LnYxLlByb3RvY29sEiMKBnJvdXRlcxgEIAEoCzITLndlZnQudjEuUm91dGVUYWJsZRIqCgljb25zdW1lcnMYBSADKAsyFy53ZWZ0LnYxLkNvbnN1bWVyUm91dGVzIkgKDkNvbnN1bWVyUm91dGVzEhEKCW5hbWVzcGFjZRgBIAEoCRIjCgZyb3V0ZXMYAiABKAsyEy53ZWZ0LnYxLlJvdXRlVGFibGUibQoKUm91dGVUYWJsZRIgCgRraW5kGAEgASgOMhIud2VmdC52MS5Sb3V0ZUtpbmQSHAoFcnVsZXMYAiADKAsyDS53ZWZ0LnYxLlJ1bGUSHwoHbWF0Y2hlcxgDIAMoCzIOLndlZnQudjEuTWF0Y2gizAEKBFJ1bGUSIAoFcm91dGUYASABKAsyES53ZWZ0LnYxLlJvdXRlUmVmEg0KBWluZGV4GAIgASgNEgwKBG5hbWUYAyABKAkSIAoHZmlsdGVycxgEIAMoCzIPLndlZnQudjEuRmlsdGVyEiIKCGJhY2tlbmRzGAUgAygLMhAud2VmdC52MS5CYWNrZW5kEg8KB2ludmFsaWQYBiABKAkSGwoOdHJhY2Vfc2FtcGxpbmcYByABKAFIAIgBAUIRCg9fdHJhY2Vfc2FtcGxpbmciOQoIUm91dGVSZWYSDAoEa2luZBgBIAEoCRIRCgluYW1lc3BhY2UYAiABKAkSDAoEbmFtZRgDIAEoCSKYAQoFTWF0Y2gSDAoEcnVsZRgBIAEoDRINCgVpbmRleBgCIAEoDRIlCgdzZXJ2aWNlGAMgASgLMhQud2VmdC52MS5TdHJpbmdNYXRjaBIkCgZtZXRob2QYBCABKAsyFC53ZWZ0LnYxLlN0cmluZ01hdGNoEiUKB2hlYWRlcnMYBSADKAsyFC53ZWZ0LnYxLkhlYWRlck1hdGNoIjcKC1N0cmluZ01hdGNoEg8KBWV4YWN0GAEgASgJSAASDwoFcmVnZXgYAiABKAlIAEIGCgRraW5kIkAKC0hlYWRlck1hdGNoEgwKBG5hbWUYASABKAkSIwoFdmFsdWUYAiABKAsyFC53ZWZ0LnYxLlN0cmluZ01hdGNoIpwBCgZGaWx0ZXISMgoPcmVxdWVzdF9oZWFkZXJzGAEgASgLMhcud2VmdC52MS5IZWFkZXJNb2RpZmllckgAEjMKEHJlc3BvbnNlX2hlYWRlcnMYAiABKAsyFy53ZWZ0LnYxLkhlYWRlck1vZGlmaWVySAASIQoGbWlycm9yGAMgASgLMg8ud2VmdC52MS5NaXJyb3JIAEIGCgRraW5kIlwKDkhlYWRlck1vZGlmaWVyEhwKA3NldBgBIAMoCzIPLndlZnQudjEuSGVhZGVyEhwKA2FkZBgCIAMoCzIPLndlZnQudjEuSGVhZGVyEg4KBnJlbW92ZRgDIAMoCSIlCgZIZWFkZXISDAoEbmFtZRgBIAEoCRINCgV2YWx1ZRgCIAEoCSJnCgZNaXJyb3ISJAoHYmFja2VuZBgBIAEoCzITLndlZnQudjEuQmFja2VuZFJlZhIRCgludW1lcmF0b3IYAiABKA0SEwoLZGVub21pbmF0b3IYAyABKA0SDwoHaW52YWxpZBgEIAEoCSJuCgdCYWNrZW5kEiAKA3JlZhgBIAEoCzITLndlZnQudjEuQmFja2VuZFJlZhIOCgZ3ZWlnaHQYAiABKA0SIAoHZmlsdGVycxgDIAMoCzIPLndlZnQudjEuRmlsdGVyEg8KB2ludmFsaWQYBCABKAkiOwoKQmFja2VuZFJlZhIRCgluYW1lc3BhY2UYASABKAkSDAoEbmFtZRgCIAEoCRIMCgRwb3J0GAMgASgNIlIKCUVuZHBvaW50cxIRCgluYW1lc3BhY2UYASABKAkSDAoEbmFtZRgCIAEoCRIkCgVwb3J0cxgDIAMoCzIVLndlZnQudjEuRW5kcG9pbnRQb3J0ImcKDEVuZHBvaW50UG9ydBIMCgRwb3J0GAEgASgNEiMKCHByb3RvY29sGAIgASgOMhEud2VmdC52MS5Qcm90b2NvbBIkCgllbmRwb2ludHMYAyADKAsyES53ZWZ0LnYxLkVuZHBvaW50IlYKCEVuZHBvaW50Eg8KB2FkZHJlc3MYASABKAkSDAoEcG9ydBgCIAEoDRIQCghpZGVudGl0eRgDIAEoCRILCgNwb2QYBCABKAkSDAoEem9uZRgFIAEoCSJqCg5FbmRwb2ludHNEZWx0YRIRCgluYW1lc3BhY2UYASABKAkSDAoEbmFtZRgCIAEoCRIMCgRiYXNlGAMgASgJEikKBXBvcnRzGAQgAygLMhoud2VmdC52MS5FbmRwb2ludFBvcnREZWx0YSJsChFFbmRwb2ludFBvcnREZWx0YRIMCgRwb3J0GAEgASgNEiIKB2NoYW5nZWQYAiADKAsyES53ZWZ0LnYxLkVuZHBvaW50EiUKB3JlbW92ZWQYAyADKAsyFC53ZWZ0LnYxLkVuZHBvaW50S2V5IiwKC0VuZHBvaW50S2V5Eg8KB2FkZHJlc3MYASABKAkSDAoEcG9ydBgCIAEoDSL/AQoIV29ya2xvYWQSEQoJbmFtZXNwYWNlGAEgASgJEgsKA3BvZBgCIAEoCRIXCg9zZXJ2aWNlX2FjY291bnQYAyABKAkSEAoIaWRlbnRpdHkYBCABKAkSHwoEbXRscxgFIAEoDjIRLndlZnQudjEuTXRsc01vZGUSDAoEbmFtZRgGIAEoCRIlCgdpbmJvdW5kGAcgAygLMhQud2VmdC52MS5JbmJvdW5kUG9ydBIrCghvdXRib3VuZBgIIAMoCzIZLndlZnQudjEuT3V0Ym91bmRMaXN0ZW5lchIlCgl0ZWxlbWV0cnkYCSABKAsyEi53ZWZ0LnYxLlRlbGVtZXRyeSLnAQoJVGVsZW1ldHJ5EhsKDnRyYWNlX3NhbXBsaW5nGAEgASgBSACIAQESEgoKYWNjZXNzX2xvZxgCIAEoCRIVCg1vdGxwX2VuZHBvaW50GAMgASgJEhQKDHNlcnZpY2VfbmFtZRgEIAEoCRI2CgphdHRyaWJ1dGVzGAUgAygLMiIud2VmdC52MS5UZWxlbWV0cnkuQXR0cmlidXRlc0VudHJ5GjEKD0F0dHJpYnV0ZXNFbnRyeRILCgNrZXkYASABKAkSDQoFdmFsdWUYAiABKAk6AjgBQhEKD190cmFjZV9zYW1wbGluZyJtCgtJbmJvdW5kUG9ydBIMCgRwb3J0GAEgASgNEiMKCHByb3RvY29sGAIgASgOMhEud2VmdC52MS5Qcm90b2NvbBIWCg5saXN0ZW5fYWRkcmVzcxgDIAEoCRITCgthcHBfYWRkcmVzcxgEIAEoCSJrChBPdXRib3VuZExpc3RlbmVyEg8KB2FkZHJlc3MYASABKAkSDAoEcG9ydBgCIAEoDRIRCgluYW1lc3BhY2UYAyABKAkSDwoHc2VydmljZRgEIAEoCRIUCgxzZXJ2aWNlX3BvcnQYBSABKA0icwoOU2VydmljZUFkZHJlc3MSEQoJbmFtZXNwYWNlGAEgASgJEgwKBG5hbWUYAiABKAkSEQoJYWRkcmVzc2VzGAMgAygJEg0KBXBvcnRzGAQgAygNEg4KBnJvdXRlZBgFIAEoCBIOCgZtZXNoZWQYBiABKAgiYgoKUG9kQWRkcmVzcxIPCgdhZGRyZXNzGAEgASgJEhAKCGlkZW50aXR5GAIgASgJEgsKA3BvZBgDIAEoCRIkCghieXBhc3NlZBgEIAMoCzISLndlZnQudjEuUG9ydFJhbmdlIiUKCVBvcnRSYW5nZRIMCgRmcm9tGAEgASgNEgoKAnRvGAIgASgNKl4KCFByb3RvY29sEhgKFFBST1RPQ09MX1VOU1BFQ0lGSUVEEAASEAoMUFJPVE9DT0xfVENQEAESEgoOUFJPVE9DT0xfSFRUUDEQAhISCg5QUk9UT0NPTF9IVFRQMhADKlEKCVJvdXRlS2luZBIaChZST1VURV9LSU5EX1VOU1BFQ0lGSUVEEAASEwoPUk9VVEVfS0lORF9HUlBDEAESEwoPUk9VVEVfS0lORF9IVFRQEAIqVQoITXRsc01vZGUSGQoVTVRMU19NT0RFX1VOU1BFQ0lGSUVEEAASGAoUTVRMU19NT0RFX1BFUk1JU1NJVkUQARIUChBNVExTX01PREVfU1RSSUNUEAJiBnByb3RvMw");
 
 /**
  * Resource "service/<namespace>/<name>": the frontend of a Service, per port with the routes that hold for it.
@@ -633,6 +633,101 @@ export const EndpointSchema: GenMessage<Endpoint> = /*@__PURE__*/
   messageDesc(file_weft_v1_mesh, 17);
 
 /**
+ * What makes the version of an Endpoints that a sidecar has into the newest one. Ports and all about them but their endpoints are the same.
+ *
+ * @generated from message weft.v1.EndpointsDelta
+ */
+export type EndpointsDelta = Message<"weft.v1.EndpointsDelta"> & {
+  /**
+   * @generated from field: string namespace = 1;
+   */
+  namespace: string;
+
+  /**
+   * @generated from field: string name = 2;
+   */
+  name: string;
+
+  /**
+   * the version that this changes
+   *
+   * @generated from field: string base = 3;
+   */
+  base: string;
+
+  /**
+   * those of which endpoints are different
+   *
+   * @generated from field: repeated weft.v1.EndpointPortDelta ports = 4;
+   */
+  ports: EndpointPortDelta[];
+};
+
+/**
+ * Describes the message weft.v1.EndpointsDelta.
+ * Use `create(EndpointsDeltaSchema)` to create a new message.
+ */
+export const EndpointsDeltaSchema: GenMessage<EndpointsDelta> = /*@__PURE__*/
+  messageDesc(file_weft_v1_mesh, 18);
+
+/**
+ * @generated from message weft.v1.EndpointPortDelta
+ */
+export type EndpointPortDelta = Message<"weft.v1.EndpointPortDelta"> & {
+  /**
+   * the Service's port
+   *
+   * @generated from field: uint32 port = 1;
+   */
+  port: number;
+
+  /**
+   * new ones, and whole ones of which something is different
+   *
+   * @generated from field: repeated weft.v1.Endpoint changed = 2;
+   */
+  changed: Endpoint[];
+
+  /**
+   * @generated from field: repeated weft.v1.EndpointKey removed = 3;
+   */
+  removed: EndpointKey[];
+};
+
+/**
+ * Describes the message weft.v1.EndpointPortDelta.
+ * Use `create(EndpointPortDeltaSchema)` to create a new message.
+ */
+export const EndpointPortDeltaSchema: GenMessage<EndpointPortDelta> = /*@__PURE__*/
+  messageDesc(file_weft_v1_mesh, 19);
+
+/**
+ * @generated from message weft.v1.EndpointKey
+ */
+export type EndpointKey = Message<"weft.v1.EndpointKey"> & {
+  /**
+   * IP
+   *
+   * @generated from field: string address = 1;
+   */
+  address: string;
+
+  /**
+   * target port
+   *
+   * @generated from field: uint32 port = 2;
+   */
+  port: number;
+};
+
+/**
+ * Describes the message weft.v1.EndpointKey.
+ * Use `create(EndpointKeySchema)` to create a new message.
+ */
+export const EndpointKeySchema: GenMessage<EndpointKey> = /*@__PURE__*/
+  messageDesc(file_weft_v1_mesh, 20);
+
+/**
  * Resource "workload": what one sidecar is told of its own pod.
  *
  * @generated from message weft.v1.Workload
@@ -695,7 +790,7 @@ export type Workload = Message<"weft.v1.Workload"> & {
  * Use `create(WorkloadSchema)` to create a new message.
  */
 export const WorkloadSchema: GenMessage<Workload> = /*@__PURE__*/
-  messageDesc(file_weft_v1_mesh, 18);
+  messageDesc(file_weft_v1_mesh, 21);
 
 /**
  * What a workload reports of its calls.
@@ -744,7 +839,7 @@ export type Telemetry = Message<"weft.v1.Telemetry"> & {
  * Use `create(TelemetrySchema)` to create a new message.
  */
 export const TelemetrySchema: GenMessage<Telemetry> = /*@__PURE__*/
-  messageDesc(file_weft_v1_mesh, 19);
+  messageDesc(file_weft_v1_mesh, 22);
 
 /**
  * @generated from message weft.v1.InboundPort
@@ -780,7 +875,7 @@ export type InboundPort = Message<"weft.v1.InboundPort"> & {
  * Use `create(InboundPortSchema)` to create a new message.
  */
 export const InboundPortSchema: GenMessage<InboundPort> = /*@__PURE__*/
-  messageDesc(file_weft_v1_mesh, 20);
+  messageDesc(file_weft_v1_mesh, 23);
 
 /**
  * An address of this pod that stands for a Service port.
@@ -819,7 +914,7 @@ export type OutboundListener = Message<"weft.v1.OutboundListener"> & {
  * Use `create(OutboundListenerSchema)` to create a new message.
  */
 export const OutboundListenerSchema: GenMessage<OutboundListener> = /*@__PURE__*/
-  messageDesc(file_weft_v1_mesh, 21);
+  messageDesc(file_weft_v1_mesh, 24);
 
 /**
  * Resource "address/<namespace>/<name>": the small index of all Services, so that an address can be told from an unknown one.
@@ -867,7 +962,7 @@ export type ServiceAddress = Message<"weft.v1.ServiceAddress"> & {
  * Use `create(ServiceAddressSchema)` to create a new message.
  */
 export const ServiceAddressSchema: GenMessage<ServiceAddress> = /*@__PURE__*/
-  messageDesc(file_weft_v1_mesh, 22);
+  messageDesc(file_weft_v1_mesh, 25);
 
 /**
  * Resource "pod/<address>": who is at an address that a workload sends to directly, or of a headless Service.
@@ -909,7 +1004,7 @@ export type PodAddress = Message<"weft.v1.PodAddress"> & {
  * Use `create(PodAddressSchema)` to create a new message.
  */
 export const PodAddressSchema: GenMessage<PodAddress> = /*@__PURE__*/
-  messageDesc(file_weft_v1_mesh, 23);
+  messageDesc(file_weft_v1_mesh, 26);
 
 /**
  * Both ends belong to it.
@@ -933,7 +1028,7 @@ export type PortRange = Message<"weft.v1.PortRange"> & {
  * Use `create(PortRangeSchema)` to create a new message.
  */
 export const PortRangeSchema: GenMessage<PortRange> = /*@__PURE__*/
-  messageDesc(file_weft_v1_mesh, 24);
+  messageDesc(file_weft_v1_mesh, 27);
 
 /**
  * The protocol that a Service port declares (appProtocol, port name or an attached route).
