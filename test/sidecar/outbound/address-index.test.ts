@@ -1,11 +1,15 @@
 // The index of addresses: found, moved and forgotten with their Services, and small.
-import { create } from '@bufbuild/protobuf';
+import { create, type MessageInitShape } from '@bufbuild/protobuf';
 import { expect } from 'chai';
 import { type ServiceAddress, ServiceAddressSchema } from '#core/contract/gen/weft/v1/mesh_pb.ts';
 import { AddressIndex } from '#sidecar/outbound/address-index.ts';
 
-const service = (name: string, addresses: string[], ports = [80], more: Partial<ServiceAddress> = {}): ServiceAddress =>
-  create(ServiceAddressSchema, { namespace: 'shop', name, addresses, ports, routed: false, meshed: false, ...more });
+const service = (
+  name: string,
+  addresses: string[],
+  ports = [80],
+  more: MessageInitShape<typeof ServiceAddressSchema> = {},
+): ServiceAddress => create(ServiceAddressSchema, { namespace: 'shop', name, addresses, ports, routed: false, meshed: false, ...more });
 
 describe('sidecar: index of addresses', () => {
   let index: AddressIndex;
