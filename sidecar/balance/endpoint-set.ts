@@ -88,8 +88,8 @@ export class EndpointSet {
    */
   pick(random: Random, nowMs: number, method: MethodRecord | null = null): EndpointState | null {
     if (this.#affinity === null) return this.#pickAny(random, nowMs, method);
-    const kept = this.#kept(this.#affinity, nowMs);
-    return kept ?? this.#affinity.keep(this.#pickAny(random, nowMs, method), nowMs);
+    const kept = this.#usable(this.#affinity.at(nowMs), nowMs) ?? this.#usable(this.#affinity.substituteAt(nowMs), nowMs);
+    return this.#affinity.keep(kept ?? this.#pickAny(random, nowMs, method), nowMs);
   }
 
   #pickAny(random: Random, nowMs: number, method: MethodRecord | null): EndpointState | null {
@@ -108,19 +108,19 @@ export class EndpointSet {
    */
   pickOther(tried: readonly EndpointState[], random: Random, nowMs: number): EndpointState | null {
     if (this.#affinity === null) return this.#pickUntried(tried, random, nowMs);
-    const kept = this.#kept(this.#affinity, nowMs);
-    if (kept !== null && !tried.includes(kept)) return kept;
-    const picked = this.#pickUntried(tried, random, nowMs);
+    const kept = this.#usable(this.#affinity.at(nowMs), nowMs);
+    if (kept !== null && !tried.includes(kept)) return this.#affinity.keep(kept, nowMs);
+    const substitute = this.#usable(this.#affinity.substituteAt(nowMs), nowMs);
+    const picked = substitute !== null && !tried.includes(substitute) ? substitute : this.#pickUntried(tried, random, nowMs);
     // An endpoint that was only full, or refused this one call, keeps its client.
-    return kept === null ? this.#affinity.keep(picked, nowMs) : picked;
+    return kept === null ? this.#affinity.keep(picked, nowMs) : this.#affinity.lend(picked);
   }
 
-  /** The endpoint that calls keep to; null: there is none, or it may get no call now. */
-  #kept(affinity: Affinity, nowMs: number): EndpointState | null {
-    const kept = affinity.at(nowMs);
-    if (kept === null || !this.#ejections.isUsable(kept, nowMs)) return null;
-    this.#ejections.picked(kept, nowMs);
-    return affinity.keep(kept, nowMs);
+  /** The endpoint, if it may get a call now. */
+  #usable(endpoint: EndpointState | null, nowMs: number): EndpointState | null {
+    if (endpoint === null || !this.#ejections.isUsable(endpoint, nowMs)) return null;
+    this.#ejections.picked(endpoint, nowMs);
+    return endpoint;
   }
 
   #pickUntried(tried: readonly EndpointState[], random: Random, nowMs: number): EndpointState | null {

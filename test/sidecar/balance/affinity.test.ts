@@ -117,10 +117,24 @@ describe('EndpointSet with affinity', () => {
     expect([...spread(20, 1)]).to.deep.equal([second.address]);
   });
 
-  it('keeps an endpoint that refused one call, which another took', () => {
+  it('keeps an endpoint that refuses calls now and then, which always the same other one takes', () => {
     const first = call();
-    expect(set.pickOther([first], random, nowMs)).not.to.equal(first);
-    expect(call()).to.equal(first);
+    const others = new Set<EndpointState>();
+    for (let i = 0; i < 20; i++) {
+      others.add(set.pickOther([first], random, nowMs)!);
+      expect(call()).to.equal(first);
+    }
+    const [other, ...more] = others;
+    expect(other).not.to.equal(first);
+    expect(more).to.deep.equal([]);
+    expect(set.pickOther([first, other!], random, nowMs)).not.to.be.oneOf([first, other]);
+  });
+
+  it('stays with the one that took the refused calls when the refusing one has left', () => {
+    const first = call();
+    const other = set.pickOther([first], random, nowMs)!;
+    set.update(listOf(1, 2, 3, 4).filter(({ address }) => address !== first.address));
+    expect([...spread(20, 1)]).to.deep.equal([other.address]);
   });
 
   it('keeps the one endpoint although it is ejected, because there is no other', () => {
