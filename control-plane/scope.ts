@@ -26,14 +26,15 @@ export interface Scope {
  */
 export function scopeService(service: Service, workload: Scope): Service {
   if (service.ports.every(({ consumers }) => consumers.length === 0)) return service;
-  const { namespace, name, addresses, ports } = service;
-  return create(ServiceSchema, { namespace, name, addresses, ports: ports.map((port) => scopePort(port, workload)) });
+  const { $typeName: _, $unknown: __, ports, ...rest } = service;
+  return create(ServiceSchema, { ...rest, ports: ports.map((port) => scopePort(port, workload)) });
 }
 
 function scopePort(port: ServicePort, workload: Scope): ServicePort {
   if (port.consumers.length === 0) return port;
   const own = port.consumers.find(({ namespace }) => namespace === workload.namespace);
-  return create(ServicePortSchema, { port: port.port, name: port.name, protocol: port.protocol, routes: own?.routes ?? port.routes });
+  const { name, protocol, nodePort } = port;
+  return create(ServicePortSchema, { port: port.port, name, protocol, nodePort, routes: own?.routes ?? port.routes });
 }
 
 /**
@@ -74,6 +75,9 @@ export function serviceAddress(service: Service, endpoints: Endpoints | undefine
     name: service.name,
     addresses: service.addresses,
     ports: service.ports.map(({ port }) => port),
+    loadBalancerAddresses: service.loadBalancerAddresses,
+    externalAddresses: service.externalAddresses,
+    nodePorts: service.ports.some(({ nodePort }) => nodePort !== 0) ? service.ports.map(({ nodePort }) => nodePort) : [],
     routed: service.ports.some((port) => scopePort(port, workload).routes !== undefined),
     meshed: endpoints?.ports.some((port) => port.endpoints.some(({ identity }) => identity !== '')) ?? false,
   });

@@ -8,6 +8,7 @@ import { grpcRouteKind } from './grpc-route.ts';
 import { httpRouteKind } from './http-route.ts';
 import { apiVersionOf, type FollowedKind, groupOf, type Kind } from './kind.ts';
 import { namespaceKind } from './namespace.ts';
+import { nodeKind } from './node.ts';
 import { podKind } from './pod.ts';
 import { referenceGrantKind } from './reference-grant.ts';
 import { keyOf, namespaceOf } from './references.ts';
@@ -24,6 +25,7 @@ export const FOLLOWED_KINDS = [
   endpointSliceKind,
   podKind,
   namespaceKind,
+  nodeKind,
   grpcRouteKind,
   httpRouteKind,
   referenceGrantKind,

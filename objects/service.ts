@@ -1,10 +1,10 @@
 // Service, v1.
 import type { KubeObject } from '#kube/object.ts';
-import { fieldsOf, textOf } from './fields.ts';
+import { fieldsOf, isAbsent, textOf } from './fields.ts';
 import type { FollowedKind } from './kind.ts';
 import { named, objectShape, present } from './metadata.ts';
 import { keyOf, namespaceOf, splitKey } from './references.ts';
-import { fields, flag, list, portNumber, portOrName, text, textMap } from './shape.ts';
+import { fields, flag, integer, list, oneOf, portNumber, portOrName, text, textMap } from './shape.ts';
 import { addAll } from './touched.ts';
 
 export interface Service extends KubeObject {
@@ -19,7 +19,22 @@ export interface Service extends KubeObject {
     externalName?: string;
     selector?: Record<string, string>;
     ports?: ServicePort[];
+    /** None (also when absent), ClientIP. */
+    sessionAffinity?: string;
+    /** Absent: 10800 s. */
+    sessionAffinityConfig?: { clientIP?: { timeoutSeconds?: number } };
+    /** Addresses by which the cluster's network brings traffic to the nodes, as its administrator says. */
+    externalIPs?: string[];
+    /** CIDRs that alone may use the addresses of the load balancer; none: all. */
+    loadBalancerSourceRanges?: string[];
   };
+  status?: { loadBalancer?: { ingress?: LoadBalancerIngress[] } };
+}
+
+export interface LoadBalancerIngress {
+  ip?: string;
+  /** VIP (also when absent): nodes serve the address themselves. Proxy: only the load balancer does. */
+  ipMode?: string;
 }
 
 export interface ServicePort {
@@ -31,7 +46,12 @@ export interface ServicePort {
   protocol?: string;
   /** GEP-1911: kubernetes.io/h2c, kubernetes.io/ws, kubernetes.io/wss; or an IANA service name. */
   appProtocol?: string;
+  /** Absent or 0: none. */
+  nodePort?: number;
 }
+
+/** How long a client keeps its endpoint, in s: one day (ServiceSpec, sessionAffinityConfig). */
+export const LONGEST_AFFINITY_SECONDS = 86_400;
 
 const spec = fields({
   type: text,
@@ -40,8 +60,17 @@ const spec = fields({
   externalName: text,
   selector: textMap,
   publishNotReadyAddresses: flag,
-  ports: list(fields({ name: text, port: portNumber, targetPort: portOrName, protocol: text, appProtocol: text }, ['port'])),
+  ports: list(
+    fields({ name: text, port: portNumber, targetPort: portOrName, protocol: text, appProtocol: text, nodePort: integer(0, 65535) }, [
+      'port',
+    ]),
+  ),
+  sessionAffinity: oneOf(['None', 'ClientIP']),
+  sessionAffinityConfig: fields({ clientIP: fields({ timeoutSeconds: integer(1, LONGEST_AFFINITY_SECONDS) }) }),
+  externalIPs: list(text),
+  loadBalancerSourceRanges: list(text),
 });
+const status = fields({ loadBalancer: fields({ ingress: list(fields({ ip: text, hostname: text, ipMode: text })) }) });
 
 export const serviceKind: FollowedKind<'Service', Service> = {
   kind: 'Service',
@@ -50,14 +79,22 @@ export const serviceKind: FollowedKind<'Service', Service> = {
   plural: 'services',
   namespaced: true,
   optional: false,
-  shape: objectShape({ spec }),
+  shape: objectShape({ spec, status }),
 
-  keep({ spec }, metadata) {
+  keep({ spec, status }, metadata) {
     const { type, clusterIP, clusterIPs, ipFamilies, externalName, ports } = fieldsOf(spec);
-    return { metadata: named(metadata), spec: present({ type, clusterIP, clusterIPs, ipFamilies, externalName, ports }) };
+    const { sessionAffinity, sessionAffinityConfig, externalIPs, loadBalancerSourceRanges } = fieldsOf(spec);
+    // Nearly all Services have the default: it takes no room.
+    const affinity = sessionAffinity === 'None' ? {} : { sessionAffinity, sessionAffinityConfig };
+    const { ingress } = fieldsOf(fieldsOf(status).loadBalancer);
+    return {
+      metadata: named(metadata),
+      spec: present({ type, clusterIP, clusterIPs, ipFamilies, externalName, ports, ...affinity, externalIPs, loadBalancerSourceRanges }),
+      ...(isAbsent(ingress) ? {} : { status: { loadBalancer: { ingress } } }),
+    };
   },
 
-  matter: ({ spec }) => spec,
+  matter: ({ spec, status }) => [spec, fieldsOf(fieldsOf(status).loadBalancer).ingress],
 
   names: (service) => ({ parts: partsOfService(keyOf(namespaceOf(service), textOf(service.metadata?.name) ?? '')) }),
 

@@ -54,6 +54,15 @@ export const portOrName: Shape = must(
   (value) => (typeof value === 'string' && value !== '') || isInteger(value, 0, 65535),
 );
 
+/** One of a few words; a word that is nearly one of them is pointed out. */
+export function oneOf(words: readonly string[]): Shape {
+  const hint = (value: unknown): string => {
+    const meant = typeof value === 'string' ? nearest(value, words) : undefined;
+    return meant === undefined ? '' : `, did you mean ${meant}?`;
+  };
+  return must(words.join(' or '), (value) => typeof value === 'string' && words.includes(value), hint);
+}
+
 /** The largest number of the API's 32-bit fields. */
 export const INT32 = 2_147_483_647;
 

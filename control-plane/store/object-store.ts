@@ -28,6 +28,8 @@ export interface ObjectView {
   pod(key: string): Pod | undefined;
   /** Pods whose status says that they have this address; there may be several, see translate/endpoints.ts. */
   podsAt(address: string): readonly Pod[];
+  /** Whether a node's status says that it has this address. */
+  isNode(address: string): boolean;
   /** Routes of a kind, in any namespace, with a parentRef to this Service, which need not exist. */
   routesTo<K extends StoredKind>(kind: K, serviceKey: string): readonly ObjectOf<K>[];
   grantsIn(namespace: string): readonly ReferenceGrant[];
@@ -133,6 +135,10 @@ export class ObjectStore implements ObjectView {
 
   podsAt(address: string): readonly Pod[] {
     return this.all('Pod', this.index.naming('Pod', 'addresses', address));
+  }
+
+  isNode(address: string): boolean {
+    return this.index.naming('Node', 'addresses', address).size > 0;
   }
 
   routesTo<K extends StoredKind>(kind: K, serviceKey: string): readonly ObjectOf<K>[] {

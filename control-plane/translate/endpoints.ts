@@ -121,10 +121,10 @@ function podAt(address: string, objects: ObjectView): Pod | undefined {
     .sort((a, b) => (podKeyOf(a) < podKeyOf(b) ? -1 : 1))[0];
 }
 
-/** The pod at an IP address. Without identity: as far as is known, no pod with a sidecar is there. */
+/** The pod or node at an IP address. Without identity: as far as is known, no pod with a sidecar is there. */
 export function podAddress(address: string, objects: ObjectView, trustDomain: string): PodAddress {
   const pod = podAt(address, objects);
-  if (pod === undefined) return create(PodAddressSchema, { address });
+  if (pod === undefined) return create(PodAddressSchema, { address, node: objects.isNode(address) });
   const identity = identityOf(pod, trustDomain);
   return create(PodAddressSchema, { address, identity, pod: podKeyOf(pod), bypassed: identity === '' ? [] : [...bypassedPorts(pod)] });
 }

@@ -11,6 +11,8 @@ export interface MeshPort {
   readonly protocol: Protocol;
   /** As written; empty: none. */
   readonly appProtocol: string;
+  /** 0: none. */
+  readonly nodePort: number;
 }
 
 /**
@@ -44,11 +46,18 @@ const PROTOCOLS: ReadonlyMap<string, Protocol> = new Map([
  */
 export function meshPorts(service: Service): MeshPort[] {
   const ports: MeshPort[] = [];
+  const isHeadless = frontendOf(service) === 'headless';
   for (const entry of entriesOf(fieldsOf(service.spec).ports)) {
-    const { port, name, protocol, appProtocol } = fieldsOf(entry);
+    const { port, name, protocol, appProtocol, nodePort } = fieldsOf(entry);
     const number = portOf(port);
     if (number === undefined || (protocol ?? 'TCP') !== 'TCP' || ports.some((earlier) => earlier.port === number)) continue;
-    ports.push({ port: number, name: textOf(name) ?? '', protocol: protocolOf(fieldsOf(entry)), appProtocol: textOf(appProtocol) ?? '' });
+    ports.push({
+      port: number,
+      name: textOf(name) ?? '',
+      protocol: protocolOf(fieldsOf(entry)),
+      appProtocol: textOf(appProtocol) ?? '',
+      nodePort: isHeadless ? 0 : (portOf(nodePort) ?? 0),
+    });
   }
   return ports;
 }

@@ -16,8 +16,10 @@ import { entriesOf, fieldsOf, isInteger, textOf } from '#objects/fields.ts';
 import { keyOf, namespaceOf, type ParentReference, splitKey } from '#objects/references.ts';
 import type { Route } from '#objects/route.ts';
 import type { ObjectView } from '../store/object-store.ts';
+import { affinitySecondsOf } from './affinity.ts';
 import { type Aged, compareByAge, creationTimeOf } from './age.ts';
 import { translateEndpoints } from './endpoints.ts';
+import { externalAddressesOf, loadBalancerAddressesOf } from './other-addresses.ts';
 import { clusterIPsOf, frontendOf, type MeshPort, meshPorts } from './ports.ts';
 import { conditionsOf } from './routes/conditions.ts';
 import { grpcRouteTraits } from './routes/grpc/traits.ts';
@@ -81,8 +83,15 @@ export function translateService(objects: ObjectView, key: string, options: Tran
   // What is spoken on a port is learnt from its routes as well: many Services declare nothing.
   const spoken = ports.map((port, i) => ({ ...port, protocol: frontend[i].protocol }));
   return {
-    service: create(ServiceSchema, { namespace, name, addresses: clusterIPsOf(service), ports: frontend }),
-    endpoints: translateEndpoints(key, service, spoken, objects, options.trustDomain),
+    service: create(ServiceSchema, {
+      namespace,
+      name,
+      addresses: clusterIPsOf(service),
+      ports: frontend,
+      loadBalancerAddresses: loadBalancerAddressesOf(service),
+      externalAddresses: externalAddressesOf(service),
+    }),
+    endpoints: { ...translateEndpoints(key, service, spoken, objects, options.trustDomain), affinitySeconds: affinitySecondsOf(service) },
     statuses,
   };
 }
@@ -156,7 +165,7 @@ function translateRoute(
  * namespace (GEP-1294). A route that is attached counts even where none of its rules can be served: it replaces the
  * default forwarding, and calls fail rather than going where the author did not send them.
  */
-function translatePort({ port, name, protocol }: MeshPort, namespace: string, ranked: readonly AttachedRoute[]): ServicePort {
+function translatePort({ port, name, protocol, nodePort }: MeshPort, namespace: string, ranked: readonly AttachedRoute[]): ServicePort {
   const groups = new Map<string, AttachedRoute[]>();
   for (const route of ranked) {
     if (!route.ports.has(port)) continue;
@@ -179,5 +188,6 @@ function translatePort({ port, name, protocol }: MeshPort, namespace: string, ra
     protocol: protocol === Protocol.UNSPECIFIED && first !== undefined ? first.traits.protocol : protocol,
     routes: producer && table(producer),
     consumers: consumers.map(([client, group]) => create(ConsumerRoutesSchema, { namespace: client, routes: table(group) })),
+    nodePort,
   });
 }

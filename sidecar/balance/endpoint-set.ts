@@ -1,6 +1,7 @@
 // The endpoints of one backend, which of them gets the next call, and what the ends of calls say of them: power of two
 // choices on latency × load, without those that fail.
 import type { Endpoint } from '#core/contract/gen/weft/v1/mesh_pb.ts';
+import { Affinity } from './affinity.ts';
 import { type EjectionReason, Ejections, type Random } from './ejections.ts';
 import { type EndpointState, endpointKey, isSameEndpoint, newEndpointState } from './endpoint-state.ts';
 import { expectedLatencyMs, observeLatency } from './latency.ts';
@@ -23,6 +24,8 @@ export class EndpointSet {
   #lastToAnswer: EndpointState | null = null;
   #answeredAtMs = Number.NEGATIVE_INFINITY;
   #otherAnsweredAtMs = Number.NEGATIVE_INFINITY;
+  /** null: any call may go to any endpoint. */
+  #affinity: Affinity | null = null;
 
   constructor(onEject: (reason: EjectionReason) => void = () => {}) {
     this.#ejections = new Ejections(onEject);
@@ -71,12 +74,25 @@ export class EndpointSet {
     return [...leaving];
   }
 
+  /** From now on calls keep to one endpoint until none was made for so long, in ms; 0: they do not. */
+  setAffinity(ms: number): void {
+    if (ms === 0) this.#affinity = null;
+    else if (this.#affinity === null) this.#affinity = new Affinity(ms);
+    else this.#affinity.lengthMs = ms;
+  }
+
   /**
    * The endpoint for the next call, or null: there is none at all. Allocates nothing. The caller calls onStart() when
    * it uses it.
    * @param method of the call; null: it is not known
    */
   pick(random: Random, nowMs: number, method: MethodRecord | null = null): EndpointState | null {
+    if (this.#affinity === null) return this.#pickAny(random, nowMs, method);
+    const kept = this.#usable(this.#affinity.at(nowMs), nowMs) ?? this.#usable(this.#affinity.substituteAt(nowMs), nowMs);
+    return this.#affinity.keep(kept ?? this.#pickAny(random, nowMs, method), nowMs);
+  }
+
+  #pickAny(random: Random, nowMs: number, method: MethodRecord | null): EndpointState | null {
     const endpoints = this.#endpoints;
     const { length } = endpoints;
     if (length < 2) return length === 0 ? null : endpoints[0];
@@ -91,6 +107,23 @@ export class EndpointSet {
    * a pod that refuses everything would be drawn again and again because no other has fewer calls in flight.
    */
   pickOther(tried: readonly EndpointState[], random: Random, nowMs: number): EndpointState | null {
+    if (this.#affinity === null) return this.#pickUntried(tried, random, nowMs);
+    const kept = this.#usable(this.#affinity.at(nowMs), nowMs);
+    if (kept !== null && !tried.includes(kept)) return this.#affinity.keep(kept, nowMs);
+    const substitute = this.#usable(this.#affinity.substituteAt(nowMs), nowMs);
+    const picked = substitute !== null && !tried.includes(substitute) ? substitute : this.#pickUntried(tried, random, nowMs);
+    // An endpoint that was only full, or refused this one call, keeps its client.
+    return kept === null ? this.#affinity.keep(picked, nowMs) : this.#affinity.lend(picked);
+  }
+
+  /** The endpoint, if it may get a call now. */
+  #usable(endpoint: EndpointState | null, nowMs: number): EndpointState | null {
+    if (endpoint === null || !this.#ejections.isUsable(endpoint, nowMs)) return null;
+    this.#ejections.picked(endpoint, nowMs);
+    return endpoint;
+  }
+
+  #pickUntried(tried: readonly EndpointState[], random: Random, nowMs: number): EndpointState | null {
     const others = this.#endpoints.filter((state) => !tried.includes(state));
     if (others.length === 0) return this.pick(random, nowMs);
     const usable = others.filter((state) => this.#ejections.isUsable(state, nowMs));

@@ -39,10 +39,14 @@ export class Upstreams {
     return upstream;
   }
 
-  /** New endpoints of a Service port are in force at once; calls on those that left may end. */
-  update(ref: ServicePortRef, endpoints: Endpoint[]): void {
+  /**
+   * New endpoints of a Service port are in force at once; calls on those that left may end.
+   * @param affinityMs see EndpointSet.setAffinity()
+   */
+  update(ref: ServicePortRef, endpoints: Endpoint[], affinityMs = 0): void {
     const upstream = this.get(ref);
     upstream.known = true;
+    upstream.set.setAffinity(affinityMs);
     for (const left of upstream.set.update(endpoints)) if (left.connections !== null) this.retire(left);
   }
 

@@ -177,7 +177,7 @@ export class AppPortHandler implements ConnectionHandler {
       },
       onError: (failure, detail) => {
         tcp.failed(connection, failure, detail);
-        stream.destroy();
+        stream.reset();
       },
     });
   }

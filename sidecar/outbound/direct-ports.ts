@@ -54,6 +54,11 @@ export class DirectPorts {
     );
   }
 
+  /** What the control plane says of an address; see PodAddresses.ask(). */
+  whoIs(address: string, nowMs: number, then: (answer: PodAddress) => void): () => void {
+    return this.pods.ask(address, nowMs, then);
+  }
+
   /** See PodAddresses.use(). */
   use(address: string, gone: () => void): (nowMs: number) => void {
     return this.pods.use(address, gone);

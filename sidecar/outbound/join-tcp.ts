@@ -76,7 +76,8 @@ export function joinTcp(
       log.info('TCP connection failed', { service: ref.key, error: failure, detail });
       if (done(true)) return;
       deps.tcp.failed(connection, failure, detail);
-      stream.destroy();
+      // An end would read as an empty answer.
+      stream.reset();
     },
   });
   stream.onClosed = () => {

@@ -10,12 +10,15 @@ import type { ByteStream } from '../link/byte-stream.ts';
 import type { ConnectionHandler, DetectionOutcome, Spoken } from '../link/listener.ts';
 import type { OriginalDestination } from '../link/original-dst.ts';
 import type { ServicePortRef } from '../route/records.ts';
+import { refuseConnection } from '../tcp/refuse.ts';
 import { readyWhen } from './config-wait.ts';
 import type { OutboundDeps } from './deps.ts';
 import { joinTcp, passThrough, refuseNotHttp2, type Undecided } from './join-tcp.ts';
 
 /** Endpoints that a TCP connection is tried on. */
 const MAX_TCP_ATTEMPTS = 3;
+
+const NOBODY = 'no ready endpoints';
 
 export class ServiceHandler implements ConnectionHandler {
   private readonly deps: OutboundDeps;
@@ -33,10 +36,11 @@ export class ServiceHandler implements ConnectionHandler {
     this.original = original;
   }
 
-  onAccept(_stream: ByteStream, ready: () => void): void {
-    if (this.handle.current !== null) return ready();
+  onAccept(stream: ByteStream, ready: () => void): void {
+    const accept = (): void => (this.isFutile() ? this.refuseTcp(stream, NO_ENDPOINTS.label, NOBODY) : ready());
+    if (this.handle.current !== null) return accept();
     if (this.original !== null && !this.deps.connected()) return ready();
-    readyWhen(this.deps.timers, ready, (done) => {
+    readyWhen(this.deps.timers, accept, (done) => {
       const answered = (presence: unknown): void => {
         if (presence === 'unknown') this.missing = 'this sidecar asks about too many Services already';
         done();
@@ -44,6 +48,17 @@ export class ServiceHandler implements ConnectionHandler {
       this.deps.want(`${this.ref.namespace}/${this.ref.name}`).then(answered, done);
       return () => {};
     });
+  }
+
+  /**
+   * Nothing can come of the connection, and it carries no call that could be answered with the reason: it is refused
+   * before it is read, which is as near to a refused connect as a captured connection comes.
+   */
+  private isFutile(): boolean {
+    const backend = this.handle.current?.fallback.backends[0];
+    if (backend === undefined || this.assumed() !== 'tcp') return false;
+    const { known, set } = this.deps.proxy.upstreams.get(backend.ref);
+    return known && set.endpoints.length === 0;
   }
 
   assumed(): 'tcp' | 'http2' | null {
@@ -90,17 +105,13 @@ export class ServiceHandler implements ConnectionHandler {
    * @param tried endpoints that could not be connected to: nothing was sent, so another may be tried
    */
   private passTcp(stream: ByteStream, first: Buffer, undecided: Undecided | null, tried: readonly EndpointState[] = []): void {
-    const { proxy, log, tcp } = this.deps;
+    const { proxy } = this.deps;
     stream.pause();
     const backend = this.handle.current?.fallback.backends[0];
     const set = backend === undefined ? null : proxy.upstreams.get(backend.ref).set;
     const endpoint = set?.pickOther(tried, proxy.random, proxy.clock.nowMs) ?? null;
     if (set === null || endpoint === null) {
-      const [{ label }, reason] = set === null ? [NO_CONFIG, this.missing] : [NO_ENDPOINTS, 'no ready endpoints'];
-      proxy.stats.proxyError(label);
-      log.debug('TCP connection refused', { service: this.ref.key, reason });
-      tcp.failed({ origin: proxy.origin, service: this.ref, endpoint: null }, label, reason);
-      return stream.destroy();
+      return set === null ? this.refuseTcp(stream, NO_CONFIG.label, this.missing) : this.refuseTcp(stream, NO_ENDPOINTS.label, NOBODY);
     }
     set.onStart(endpoint);
     const done = (failed: boolean): boolean => {
@@ -112,5 +123,10 @@ export class ServiceHandler implements ConnectionHandler {
       return again;
     };
     joinTcp(this.deps, stream, first, endpoint, this.ref, done, undecided);
+  }
+
+  /** Clients that wait for a server connect again and again: that is no news for the log. */
+  private refuseTcp(stream: ByteStream, label: string, reason: string): void {
+    refuseConnection(this.deps, this.deps.proxy, stream, this.ref, label, reason, 'debug');
   }
 }

@@ -56,7 +56,7 @@ export class Services {
     const before = this.endpoints.get(key);
     this.endpoints.set(key, endpoints);
     for (const { port, endpoints: all } of endpoints.ports)
-      this.upstreams.update(newServicePortRef(endpoints.namespace, endpoints.name, port), all);
+      this.upstreams.update(newServicePortRef(endpoints.namespace, endpoints.name, port), all, endpoints.affinitySeconds * 1000);
     for (const { port } of before?.ports ?? []) {
       if (!endpoints.ports.some((after) => after.port === port))
         this.upstreams.update(newServicePortRef(endpoints.namespace, endpoints.name, port), []);

@@ -14,6 +14,7 @@ export interface RefusalDeps {
  * @param service what was called
  * @param label docs/reference/errors.md
  * @param reason the same in words
+ * @param level of the line in the log
  */
 export function refuseConnection(
   { tcp, log }: RefusalDeps,
@@ -22,9 +23,10 @@ export function refuseConnection(
   service: ServicePortRef,
   label: string,
   reason: string,
+  level: 'info' | 'debug' = 'info',
 ): void {
   stats.proxyError(label);
-  log.info('connection refused', { direction: origin.direction, service: service.key, error: label, reason });
+  log[level]('connection refused', { direction: origin.direction, service: service.key, error: label, reason });
   tcp.failed({ origin, service, endpoint: null }, label, reason);
   stream.reset();
 }

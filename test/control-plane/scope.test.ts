@@ -100,6 +100,16 @@ describe('serviceAddress', () => {
     });
   });
 
+  it('names its other addresses and node ports, in the view of a consumer too', () => {
+    const more = { loadBalancerAddresses: ['203.0.113.1'], externalAddresses: ['192.0.2.1'] };
+    const ports = [{ port: 80, nodePort: 30080, consumers: [{ namespace: 'bank', routes: table('bank') }] }, { port: 81 }];
+    const exposed = create(ServiceSchema, { addresses: ['10.96.0.1'], ...more, ports });
+    expect(serviceAddress(exposed, undefined, { namespace: 'shop' })).to.deep.include({ ...more, nodePorts: [30080, 0] });
+    expect(scopeService(exposed, { namespace: 'bank' })).to.deep.include(more);
+    expect(scopeService(exposed, { namespace: 'bank' }).ports.map(({ nodePort }) => nodePort)).to.deep.equal([30080, 0]);
+    expect(serviceAddress(service, undefined, { namespace: 'shop' }).nodePorts).to.deep.equal([]);
+  });
+
   it('says whether it has routes, for this workload', () => {
     const consumed = create(ServiceSchema, { ports: [{ port: 80, consumers: [{ namespace: 'bank', routes: table('bank') }] }] });
     expect(serviceAddress(consumed, undefined, { namespace: 'bank' }).routed).to.equal(true);

@@ -39,6 +39,18 @@ const RAW: Readonly<Record<StoredKind, Record<string, unknown>>> = {
     apiVersion: 'v1',
     metadata: { name: 'shop', labels: { 'weft.dev/inject': 'enabled' }, annotations: { ...TELEMETRY, other: 'x' } },
   },
+  Node: {
+    apiVersion: 'v1',
+    metadata: { name: 'a', labels: { 'kubernetes.io/hostname': 'a' } },
+    spec: { podCIDR: '10.1.0.0/24' },
+    status: {
+      addresses: [
+        { type: 'InternalIP', address: '192.168.0.1' },
+        { type: 'Hostname', address: 'a' },
+      ],
+      images: [{ names: ['x'] }],
+    },
+  },
   GRPCRoute: {
     apiVersion: 'gateway.networking.k8s.io/v1',
     metadata: { ...META, generation: 3, creationTimestamp: '2026-01-01T00:00:00Z', annotations: { 'weft.dev/trace-sampling': '5%' } },
@@ -64,7 +76,10 @@ describe('objects: what is kept of an object', () => {
     it(`is all that a translation reads of a ${kind}, with its kind, which lists leave out`, () => {
       const { apiVersion: _, ...asInLists } = raw;
       const object = project(kind, asInLists);
-      expect(identify(object)).to.deep.equal({ kind: followedKind(kind), key: kind === 'Namespace' ? 'shop' : 'shop/a' });
+      expect(identify(object)).to.deep.equal({
+        kind: followedKind(kind),
+        key: kind === 'Namespace' ? 'shop' : kind === 'Node' ? 'a' : 'shop/a',
+      });
       expect(sameForUs(followedKind(kind)!, object, { ...raw, kind })).to.equal(true);
       expect(JSON.stringify(object)).to.not.match(/managedFields|ownerReferences|loadBalancer/);
     });

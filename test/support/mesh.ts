@@ -60,6 +60,8 @@ export interface MeshOptions {
   /** Service ("name" or "ns/name") → names of the pods behind it. */
   readonly services: Readonly<Record<string, readonly string[]>>;
   readonly routes?: readonly KubeObject[];
+  /** Added to the specs of Services, by the same names. */
+  readonly specs?: Readonly<Record<string, object>>;
   /** Ports of every Service, all with the applications' port behind them. Default PORT alone. */
   readonly ports?: readonly number[];
   /** Whether they say that they are HTTP/2. Default true. */
@@ -350,7 +352,7 @@ export class TestMesh {
         apiVersion: 'v1',
         kind: 'Service',
         metadata: { name, namespace },
-        spec: { clusterIP: `10.96.0.${++number}`, ports },
+        spec: { clusterIP: `10.96.0.${++number}`, ports, ...this.options.specs?.[service] },
       } as KubeObject);
       objects.push({
         apiVersion: 'discovery.k8s.io/v1',

@@ -51,6 +51,27 @@ function parts({ policyInputs, ...sets }: Touched): object {
 }
 
 describe('control-plane/store: object store', () => {
+  it('a node touches its addresses, those it had and those it has', () => {
+    const node = (...ips: string[]) =>
+      ({
+        apiVersion: 'v1',
+        kind: 'Node',
+        metadata: { name: 'n' },
+        status: { addresses: ips.map((address) => ({ address })) },
+      }) as KubeObject;
+    const store = storeOf(node('192.168.0.1', 'n.example'));
+    expect(parts(store.apply(node('192.168.0.2', 'fd00::2', 'n.example')))).to.deep.equal({
+      addresses: ['192.168.0.1', '192.168.0.2', 'fd00::2'],
+    });
+    expect(['192.168.0.1', '192.168.0.2', 'fd00::2', 'n.example'].map((address) => store.isNode(address))).to.deep.equal([
+      false,
+      true,
+      true,
+      false,
+    ]);
+    expect(parts(store.apply(node('192.168.0.2', 'fd00::2')))).to.deep.equal({});
+  });
+
   it('a Service touches itself and the Services with routes that send to it', () => {
     const store = storeOf(service('a/x'), service('a/y'), service('a/z'), route('a/r', ['a/x'], ['a/y']));
     expect(sorted(store.apply(service('a/y', { ports: [{ port: 81 }] })))).to.deep.equal(['a/x', 'a/y']);

@@ -24,7 +24,8 @@ describe('podAddress', () => {
     pod('finished', '10.0.0.4', '{}', { phase: 'Failed' }),
     pod('heir', '10.0.0.4', '{}'),
     pod('on-host', '192.168.0.1', '{}', { hostNetwork: true }),
-  ]);
+    { apiVersion: 'v1', kind: 'Node', metadata: { name: 'n1' }, status: { addresses: [{ type: 'InternalIP', address: '192.168.0.1' }] } },
+  ] as KubeObject[]);
   const at = (address: string) => {
     const { identity, pod: name, bypassed } = podAddress(address, store, 'cluster.local');
     return [identity.slice(identity.lastIndexOf('/') + 1), name, bypassed.map(({ from, to }) => [from, to])];
@@ -47,6 +48,11 @@ describe('podAddress', () => {
     expect(at('10.0.0.3')).to.deep.equal(['', 'shop/bare', []]);
     expect(at('192.168.0.1')).to.deep.equal(['', '', []]);
     expect(at('10.0.0.9')).to.deep.equal(['', '', []]);
+  });
+
+  it('says which addresses are those of nodes, also where pods are on the host', () => {
+    const isNode = (address: string) => podAddress(address, store, 'cluster.local').node;
+    expect(['192.168.0.1', '10.0.0.1', '10.0.0.9'].map(isNode)).to.deep.equal([true, false, false]);
   });
 
   it('finds the pod that has the address of one that is finished', () => {

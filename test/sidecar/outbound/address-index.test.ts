@@ -1,11 +1,15 @@
 // The index of addresses: found, moved and forgotten with their Services, and small.
-import { create } from '@bufbuild/protobuf';
+import { create, type MessageInitShape } from '@bufbuild/protobuf';
 import { expect } from 'chai';
 import { type ServiceAddress, ServiceAddressSchema } from '#core/contract/gen/weft/v1/mesh_pb.ts';
 import { AddressIndex } from '#sidecar/outbound/address-index.ts';
 
-const service = (name: string, addresses: string[], ports = [80], more: Partial<ServiceAddress> = {}): ServiceAddress =>
-  create(ServiceAddressSchema, { namespace: 'shop', name, addresses, ports, routed: false, meshed: false, ...more });
+const service = (
+  name: string,
+  addresses: string[],
+  ports = [80],
+  more: MessageInitShape<typeof ServiceAddressSchema> = {},
+): ServiceAddress => create(ServiceAddressSchema, { namespace: 'shop', name, addresses, ports, routed: false, meshed: false, ...more });
 
 describe('sidecar: index of addresses', () => {
   let index: AddressIndex;
@@ -78,5 +82,54 @@ describe('sidecar: index of addresses', () => {
     expect(index.at('10.96.0.1')?.ports).to.deep.equal([80]);
     index.remove('shop/cart');
     expect(index.size).to.equal(0);
+  });
+
+  describe('places beside ClusterIPs', () => {
+    const places = (name: string, more: MessageInitShape<typeof ServiceAddressSchema>, ports = [80]) =>
+      index.take(service(name, [`10.96.0.${name.charCodeAt(0)}`], ports, more));
+    const at = (address: string, port: number) => {
+      const found = index.outsideAt(address, port);
+      return found && `${found.service.name}:${found.port}`;
+    };
+    const node = (port: number) => {
+      const found = index.ofNodePort(port);
+      return found && `${found.service.name}:${found.port}`;
+    };
+
+    it('may be shared by Services with different ports', () => {
+      places('a', { externalAddresses: ['192.0.2.1'] });
+      places('b', { externalAddresses: ['192.0.2.1'] }, [443, 8443]);
+      expect([80, 443, 8443, 81].map((port) => at('192.0.2.1', port))).to.deep.equal(['a:80', 'b:443', 'b:8443', undefined]);
+      index.remove('shop/a');
+      expect([80, 443].map((port) => at('192.0.2.1', port))).to.deep.equal([undefined, 'b:443']);
+    });
+
+    it("are a load balancer's before they are anybody's externalIPs, and the first Service's by name", () => {
+      for (const order of ['abc', 'cba']) {
+        index = new AddressIndex();
+        for (const name of order)
+          places(name, name === 'c' ? { loadBalancerAddresses: ['192.0.2.1'] } : { externalAddresses: ['192.0.2.1'] });
+        expect(at('192.0.2.1', 80)).to.equal('c:80');
+        index.remove('shop/c');
+        expect(at('192.0.2.1', 80)).to.equal('a:80');
+      }
+    });
+
+    it('have the Service port of each node port', () => {
+      places('a', { nodePorts: [30080, 0, 30082] }, [80, 81, 82]);
+      expect([30080, 30081, 30082, 0].map(node)).to.deep.equal(['a:80', undefined, 'a:82', undefined]);
+    });
+
+    it('are replaced and forgotten with their Service, but not those that another one has by now', () => {
+      places('a', { nodePorts: [30080], externalAddresses: ['192.0.2.1'] });
+      places('b', { nodePorts: [30080] });
+      places('a', { externalAddresses: ['192.0.2.2'] });
+      expect([node(30080), at('192.0.2.1', 80), at('192.0.2.2', 80)]).to.deep.equal(['b:80', undefined, 'a:80']);
+      expect(index.dump()).to.have.keys('10.96.0.97', '10.96.0.98', '192.0.2.2 port 80', 'node port 30080');
+      index.remove('shop/a');
+      index.remove('shop/b');
+      expect(index.dump()).to.deep.equal({});
+      expect(index.size).to.equal(0);
+    });
   });
 });

@@ -1,0 +1,52 @@
+// The addresses of a Service beside its ClusterIPs, as kube-proxy serves them on every node (pure).
+import { entriesOf, fieldsOf, textOf } from '#objects/fields.ts';
+import type { Service } from '#objects/service.ts';
+import { clusterIPsOf } from './ports.ts';
+
+/** CIDRs that leave out nobody. */
+const EVERYWHERE: readonly string[] = ['0.0.0.0/0', '::/0'];
+
+/**
+ * Addresses of the load balancer that nodes serve themselves; those of ipMode Proxy are reached by way of it alone
+ * (KEP-1860). With loadBalancerSourceRanges kube-proxy lets some clients pass and others not, by their addresses: that
+ * stays its business, so there are none.
+ */
+export function loadBalancerAddressesOf(service: Service): string[] {
+  const ranges = entriesOf(fieldsOf(service.spec).loadBalancerSourceRanges).map((range) => textOf(range)?.trim());
+  if (ranges.length > 0 && !EVERYWHERE.some((range) => ranges.includes(range))) return [];
+  const ingress = entriesOf(fieldsOf(fieldsOf(service.status).loadBalancer).ingress).map((entry) => fieldsOf(entry));
+  return othersOf(
+    service,
+    ingress.filter(({ ipMode }) => (ipMode ?? 'VIP') === 'VIP').map(({ ip }) => ip),
+  );
+}
+
+/** spec.externalIPs. */
+export function externalAddressesOf(service: Service): string[] {
+  return othersOf(service, entriesOf(fieldsOf(service.spec).externalIPs));
+}
+
+/** kube-proxy leaves out Services without a ClusterIP. What is no address is left out, as is what is there already. */
+function othersOf(service: Service, written: readonly unknown[]): string[] {
+  const own = clusterIPsOf(service);
+  if (own.length === 0) return [];
+  return [...new Set(written.flatMap((address) => canonicalAddress(textOf(address) ?? '') ?? []))].filter(
+    (address) => !own.includes(address),
+  );
+}
+
+/**
+ * An IP address as connections show theirs: IPv4 dotted, IPv6 as RFC 5952 writes it. Kubernetes also takes longer
+ * forms. Undefined: it is none.
+ */
+export function canonicalAddress(address: string): string | undefined {
+  if (address.includes(':')) {
+    // Neither a zone nor a host name with a port.
+    if (!/^[0-9a-fA-F:.]+$/.test(address)) return undefined;
+    const url = URL.parse(`http://[${address}]`);
+    return url === null ? undefined : url.hostname.slice(1, -1);
+  }
+  // Octets with leading zeros are decimal to Kubernetes.
+  const octets = /^\d+\.\d+\.\d+\.\d+$/.test(address) ? address.split('.').map(Number) : [];
+  return octets.length === 4 && octets.every((octet) => octet <= 255) ? octets.join('.') : undefined;
+}
