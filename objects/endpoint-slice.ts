@@ -25,6 +25,8 @@ export interface SliceEndpoint {
   targetRef?: { kind?: string; namespace?: string; name?: string; uid?: string };
   nodeName?: string;
   zone?: string;
+  /** Who should use it, as the EndpointSlice controller has worked out of trafficDistribution. */
+  hints?: { forZones?: { name?: string }[]; forNodes?: { name?: string }[] };
 }
 
 export interface SlicePort {
@@ -45,6 +47,7 @@ const endpoint = fields(
     targetRef: fields({ kind: text, name: text, namespace: text }),
     nodeName: text,
     zone: text,
+    hints: fields({ forZones: list(fields({ name: text }, ['name'])), forNodes: list(fields({ name: text }, ['name'])) }),
   },
   ['addresses'],
 );
@@ -64,9 +67,16 @@ export const endpointSliceKind: FollowedKind<'EndpointSlice', EndpointSlice> = {
       metadata: { ...named(metadata), labels: some(metadata.labels, [LABEL_SERVICE_NAME]) },
       addressType,
       endpoints: entriesOf(endpoints).map((endpoint) => {
-        const { addresses, conditions, targetRef, zone } = fieldsOf(endpoint);
+        const { addresses, conditions, targetRef, nodeName, zone, hints } = fieldsOf(endpoint);
         const { kind, namespace, name } = fieldsOf(targetRef);
-        return present({ addresses, conditions, targetRef: targetRef ? present({ kind, namespace, name }) : undefined, zone });
+        return present({
+          addresses,
+          conditions,
+          targetRef: targetRef ? present({ kind, namespace, name }) : undefined,
+          nodeName,
+          zone,
+          hints,
+        });
       }),
       ports,
     };

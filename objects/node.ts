@@ -1,9 +1,12 @@
-// Node, v1. Its addresses alone are read: there node ports are served.
+// Node, v1. Its addresses are read, because node ports are served there, and the zone that it is in.
 import type { KubeObject } from '#kube/object.ts';
 import { entriesOf, fieldsOf, textOf } from './fields.ts';
 import type { FollowedKind } from './kind.ts';
-import { named } from './metadata.ts';
+import { named, some } from './metadata.ts';
 import { addAll } from './touched.ts';
+
+/** kubernetes.io/docs/reference/labels-annotations-taints: the failure domain that a node is in. */
+const LABEL_ZONE = 'topology.kubernetes.io/zone';
 
 export interface ClusterNode extends KubeObject {
   /** Types are InternalIP, ExternalIP, Hostname, InternalDNS, ExternalDNS. */
@@ -16,20 +19,25 @@ export const nodeKind: FollowedKind<'Node', ClusterNode> = {
   version: 'v1',
   plural: 'nodes',
   namespaced: false,
-  // Without the right to read it node ports alone are not known: nothing else waits for it.
+  // Without the right to read it node ports and zones are not known: nothing else waits for it.
   optional: true,
 
   keep: (node, metadata) => ({
-    metadata: named(metadata),
+    metadata: { ...named(metadata), labels: some(metadata.labels, [LABEL_ZONE]) },
     status: { addresses: addressesOf(node).map((address) => ({ address })) },
   }),
 
-  matter: (node) => addressesOf(node),
+  matter: (node) => [addressesOf(node), zoneOf(node)],
 
   names: (node) => ({ addresses: addressesOf(node) }),
 
   touch: ({ names }, touched) => addAll(touched.addresses, names('addresses')),
 };
+
+/** '': it is in none. */
+export function zoneOf({ metadata }: ClusterNode): string {
+  return textOf(fieldsOf(fieldsOf(metadata).labels)[LABEL_ZONE]) ?? '';
+}
 
 /** IP addresses; names of hosts are left out. */
 function addressesOf({ status }: ClusterNode): string[] {

@@ -9,7 +9,7 @@ import { fields, INT32, integer, list, name, portNumber, portOrName, text } from
 import { addAll } from './touched.ts';
 
 export interface Pod extends KubeObject {
-  spec?: { serviceAccountName?: string; hostNetwork?: boolean; initContainers?: { name?: string }[] };
+  spec?: { serviceAccountName?: string; hostNetwork?: boolean; nodeName?: string; initContainers?: { name?: string }[] };
   status?: {
     /** Pending, Running, Succeeded, Failed, Unknown. */
     phase?: string;
@@ -72,7 +72,7 @@ export const podKind: FollowedKind<'Pod', Pod> = {
   shape: objectShape({ spec: podSpecShape }),
 
   keep(pod, metadata) {
-    const { serviceAccountName, hostNetwork } = fieldsOf(pod.spec);
+    const { serviceAccountName, hostNetwork, nodeName } = fieldsOf(pod.spec);
     const { phase, podIP, podIPs } = fieldsOf(pod.status);
     const annotations = some(metadata.annotations, ANNOTATIONS);
     const status = sidecarStatus(pod, metadata);
@@ -83,16 +83,16 @@ export const podKind: FollowedKind<'Pod', Pod> = {
         labels: some(metadata.labels, LABELS),
         annotations: status === undefined ? annotations : { ...annotations, ...status },
       }),
-      spec: present({ serviceAccountName, hostNetwork }),
+      spec: present({ serviceAccountName, hostNetwork, nodeName }),
       status: present({ phase, podIP, podIPs }),
     };
   },
 
   matter({ metadata, spec, status }) {
-    const { serviceAccountName, hostNetwork } = fieldsOf(spec);
+    const { serviceAccountName, hostNetwork, nodeName } = fieldsOf(spec);
     const { phase, podIP, podIPs } = fieldsOf(status);
     const { labels, annotations } = fieldsOf(metadata);
-    return [labels, annotations, serviceAccountName, hostNetwork, phase, podIP, podIPs];
+    return [labels, annotations, serviceAccountName, hostNetwork, nodeName, phase, podIP, podIPs];
   },
 
   names({ status }) {

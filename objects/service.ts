@@ -23,6 +23,10 @@ export interface Service extends KubeObject {
     sessionAffinity?: string;
     /** Absent: 10800 s. */
     sessionAffinityConfig?: { clientIP?: { timeoutSeconds?: number } };
+    /** Cluster (also when absent), Local: only endpoints on the client's own node. */
+    internalTrafficPolicy?: string;
+    /** PreferClose, PreferSameZone, PreferSameNode: the EndpointSlice controller makes hints of it. */
+    trafficDistribution?: string;
     /** Addresses by which the cluster's network brings traffic to the nodes, as its administrator says. */
     externalIPs?: string[];
     /** CIDRs that alone may use the addresses of the load balancer; none: all. */
@@ -67,6 +71,8 @@ const spec = fields({
   ),
   sessionAffinity: oneOf(['None', 'ClientIP']),
   sessionAffinityConfig: fields({ clientIP: fields({ timeoutSeconds: integer(1, LONGEST_AFFINITY_SECONDS) }) }),
+  internalTrafficPolicy: oneOf(['Cluster', 'Local']),
+  trafficDistribution: text,
   externalIPs: list(text),
   loadBalancerSourceRanges: list(text),
 });
@@ -83,13 +89,25 @@ export const serviceKind: FollowedKind<'Service', Service> = {
 
   keep({ spec, status }, metadata) {
     const { type, clusterIP, clusterIPs, ipFamilies, externalName, ports } = fieldsOf(spec);
-    const { sessionAffinity, sessionAffinityConfig, externalIPs, loadBalancerSourceRanges } = fieldsOf(spec);
+    const { sessionAffinity, sessionAffinityConfig, externalIPs, loadBalancerSourceRanges, internalTrafficPolicy } = fieldsOf(spec);
     // Nearly all Services have the default: it takes no room.
     const affinity = sessionAffinity === 'None' ? {} : { sessionAffinity, sessionAffinityConfig };
+    const local = internalTrafficPolicy === 'Local' ? { internalTrafficPolicy } : {};
     const { ingress } = fieldsOf(fieldsOf(status).loadBalancer);
     return {
       metadata: named(metadata),
-      spec: present({ type, clusterIP, clusterIPs, ipFamilies, externalName, ports, ...affinity, externalIPs, loadBalancerSourceRanges }),
+      spec: present({
+        type,
+        clusterIP,
+        clusterIPs,
+        ipFamilies,
+        externalName,
+        ports,
+        ...affinity,
+        ...local,
+        externalIPs,
+        loadBalancerSourceRanges,
+      }),
       ...(isAbsent(ingress) ? {} : { status: { loadBalancer: { ingress } } }),
     };
   },

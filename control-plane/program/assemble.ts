@@ -100,7 +100,7 @@ export async function startControlPlane(settings: ControlPlaneDeps): Promise<Con
     settings.workloadOf ??
     (({ namespace, pod }: Peer) => {
       const key = `${namespace}/${pod}`;
-      return workloadOfPod(store.pod(key), store.namespace(namespace), trustDomain, policies.of(key));
+      return workloadOfPod(store.pod(key), store.namespace(namespace), trustDomain, policies.of(key), (node) => store.zoneOfNode(node));
     });
   const publisher = new Publisher({
     translate: (key) => translateService(store, key, options),

@@ -7,6 +7,7 @@ import type { GRPCRoute } from '#objects/grpc-route.ts';
 import type { FollowedKind } from '#objects/kind.ts';
 import { FOLLOWED_KINDS, followedKind, identify, type ObjectOf, type StoredKind, sameForUs } from '#objects/kinds.ts';
 import type { Namespace } from '#objects/namespace.ts';
+import { zoneOf } from '#objects/node.ts';
 import type { Pod } from '#objects/pod.ts';
 import type { ReferenceGrant } from '#objects/reference-grant.ts';
 import { keyOf, splitKey } from '#objects/references.ts';
@@ -30,6 +31,8 @@ export interface ObjectView {
   podsAt(address: string): readonly Pod[];
   /** Whether a node's status says that it has this address. */
   isNode(address: string): boolean;
+  /** The zone of a node; '': it is in none, or not known. */
+  zoneOfNode(name: string): string;
   /** Routes of a kind, in any namespace, with a parentRef to this Service, which need not exist. */
   routesTo<K extends StoredKind>(kind: K, serviceKey: string): readonly ObjectOf<K>[];
   grantsIn(namespace: string): readonly ReferenceGrant[];
@@ -139,6 +142,11 @@ export class ObjectStore implements ObjectView {
 
   isNode(address: string): boolean {
     return this.index.naming('Node', 'addresses', address).size > 0;
+  }
+
+  zoneOfNode(name: string): string {
+    const node = this.objects.Node.get(name);
+    return node === undefined ? '' : zoneOf(node);
   }
 
   routesTo<K extends StoredKind>(kind: K, serviceKey: string): readonly ObjectOf<K>[] {

@@ -24,8 +24,9 @@ import { clusterIPsOf, type MeshPort } from './ports.ts';
 
 /**
  * Union of a Service's EndpointSlices, by Service port, found by the port's name (the number is the target's and may
- * differ between slices). Ready and not terminating ones; an endpoint in two slices, as while it moves, counts once. Of
- * a dual-stack Service the primary family.
+ * differ between slices). An endpoint in two slices, as while it moves, counts once. Of a dual-stack Service the
+ * primary family. Those that terminate and still serve are there where a port has no ready one (KEP-1669), or may have
+ * none on a node that internalTrafficPolicy Local binds its clients to.
  */
 export function translateEndpoints(
   key: string,
@@ -36,16 +37,19 @@ export function translateEndpoints(
 ): Endpoints {
   const [namespace, name] = splitKey(key);
   const slices = ofOneFamily(objects.slicesOf(key), service);
-  const named = slices.map((slice) => new NamedSlice(slice, objects, trustDomain));
+  const local = fieldsOf(service.spec).internalTrafficPolicy === 'Local';
+  const named = slices.map((slice) => new NamedSlice(slice, local, objects, trustDomain));
   return create(EndpointsSchema, {
     namespace,
     name,
     ports: ports.map((port) => {
       const byAddress = new Map<string, Endpoint>();
       for (const slice of named) slice.collect(port, byAddress);
-      const endpoints = [...byAddress.values()].sort(compareEndpoints);
-      return create(EndpointPortSchema, { port: port.port, protocol: port.protocol, endpoints });
+      const all = [...byAddress.values()].sort(compareEndpoints);
+      const ready = local ? [] : all.filter(({ terminating }) => !terminating);
+      return create(EndpointPortSchema, { port: port.port, protocol: port.protocol, endpoints: ready.length > 0 ? ready : all });
     }),
+    local,
   });
 }
 
@@ -56,11 +60,15 @@ function compareEndpoints(a: Endpoint, b: Endpoint): number {
 /** One slice, its endpoints looked up once for all ports. */
 class NamedSlice {
   private readonly slice: EndpointSlice;
-  private readonly ready: readonly ReadyEndpoint[];
+  private readonly serving: readonly ServingEndpoint[];
 
-  constructor(slice: EndpointSlice, objects: ObjectView, trustDomain: string) {
+  /** @param local whether a client has to know on which node an endpoint is */
+  constructor(slice: EndpointSlice, local: boolean, objects: ObjectView, trustDomain: string) {
     this.slice = slice;
-    this.ready = entriesOf(slice.endpoints).flatMap((endpoint) => readyEndpoint(endpoint, namespaceOf(slice), objects, trustDomain) ?? []);
+    const namespace = namespaceOf(slice);
+    this.serving = entriesOf(slice.endpoints).flatMap(
+      (endpoint) => servingEndpoint(endpoint, namespace, local, objects, trustDomain) ?? [],
+    );
   }
 
   collect(port: MeshPort, byAddress: Map<string, Endpoint>): void {
@@ -70,44 +78,65 @@ class NamedSlice {
       // Absent: any port. Then it can only be the Service's own number.
       const target = isAbsent(number) ? port.port : portOf(number);
       if (target === undefined) continue;
-      for (const ready of this.ready) {
-        const place = `${ready.address} ${target}`;
+      for (const serving of this.serving) {
+        const place = `${serving.address} ${target}`;
         const known = byAddress.get(place);
-        if (known !== undefined && (known.pod !== '' || ready.pod === '')) continue;
-        const { bypassed, ...endpoint } = ready;
-        const identity = includesPort(bypassed, target) ? '' : ready.identity;
+        if (known !== undefined && !isBetter(serving, known)) continue;
+        const { bypassed, ...endpoint } = serving;
+        const identity = includesPort(bypassed, target) ? '' : serving.identity;
         byAddress.set(place, create(EndpointSchema, { ...endpoint, identity, port: target }));
       }
     }
   }
 }
 
-type ReadyEndpoint = Pick<Endpoint, 'address' | 'identity' | 'pod' | 'zone'> & { readonly bypassed: readonly PortRange[] };
+type ServingEndpoint = Pick<Endpoint, 'address' | 'identity' | 'pod' | 'zone' | 'node' | 'hintZones' | 'hintNodes' | 'terminating'> & {
+  readonly bypassed: readonly PortRange[];
+};
 
-function readyEndpoint(
+/** Of two that say the same place: the one that is ready, then the one whose pod is known. */
+function isBetter(one: ServingEndpoint, known: Endpoint): boolean {
+  if (one.terminating !== known.terminating) return known.terminating;
+  return known.pod === '' && one.pod !== '';
+}
+
+function servingEndpoint(
   endpoint: SliceEndpoint | null,
   namespace: string,
+  local: boolean,
   objects: ObjectView,
   trustDomain: string,
-): ReadyEndpoint | undefined {
-  const { addresses, conditions, targetRef, zone } = fieldsOf(endpoint);
+): ServingEndpoint | undefined {
+  const { addresses, conditions, targetRef, zone, nodeName, hints } = fieldsOf(endpoint);
   // Only the first has a meaning (EndpointSlice API: Endpoint.addresses).
   const address = textOf(entriesOf(addresses)[0]);
-  const { ready, terminating } = fieldsOf(conditions);
-  // Unknown readiness counts as ready. A terminating pod leaves at once, even where publishNotReadyAddresses calls it
-  // ready.
-  if (!address || ready === false || terminating === true) return undefined;
+  const { ready, serving, terminating } = fieldsOf(conditions);
+  // Unknown readiness counts as ready. A terminating pod is not, even where publishNotReadyAddresses calls it ready.
+  const serves = terminating === true ? (serving ?? ready !== false) : ready !== false;
+  if (!address || !serves) return undefined;
   const { kind, namespace: podNamespace, name } = fieldsOf(targetRef);
   const podName = kind === 'Pod' ? textOf(name) : undefined;
   const podKey = podName ? keyOf(textOf(podNamespace) || namespace, podName) : undefined;
   const pod = podKey === undefined ? podAt(address, objects) : objects.pod(podKey);
+  // The watch has not told of the pod yet, or no longer: whether it has a sidecar is not known, so that it is not to be
+  // spoken to in plaintext.
+  if (podKey !== undefined && pod === undefined) return undefined;
+  const { forZones, forNodes } = fieldsOf(hints);
   return {
     address,
     identity: pod === undefined ? '' : identityOf(pod, trustDomain),
     pod: podKey ?? (pod === undefined ? '' : podKeyOf(pod)),
     zone: textOf(zone) ?? '',
+    node: local ? (textOf(nodeName) ?? '') : '',
+    hintZones: namesOf(forZones),
+    hintNodes: namesOf(forNodes),
+    terminating: terminating === true,
     bypassed: pod === undefined ? [] : bypassedPorts(pod),
   };
+}
+
+function namesOf(entries: readonly { readonly name?: string }[] | null | undefined): string[] {
+  return entriesOf(entries).flatMap((entry) => textOf(fieldsOf(entry).name) || []);
 }
 
 /**

@@ -13,6 +13,7 @@ import type { PolicyTelemetry } from './policies/telemetry.ts';
 /**
  * @param pod undefined, or one whose names no API server would take: nothing is known
  * @param policy what XTelemetryPolicies say for this pod
+ * @param zoneOfNode the zone of a node, '' where it is in none
  * @returns ports stay empty: where traffic is captured, the original destination says them
  */
 export function workloadOfPod(
@@ -20,11 +21,13 @@ export function workloadOfPod(
   namespace: Namespace | undefined,
   trustDomain: string,
   policy?: PolicyTelemetry,
+  zoneOfNode: (node: string) => string = () => '',
 ): Workload | undefined {
   if (pod === undefined) return undefined;
   const metadata = fieldsOf(pod.metadata);
   const labels = fieldsOf(metadata.labels);
   const name = textOf(metadata.name) ?? '';
+  const node = textOf(fieldsOf(pod.spec).nodeName) ?? '';
   const inNamespace = textOf(metadata.namespace) || 'default';
   const serviceAccount = textOf(fieldsOf(pod.spec).serviceAccountName) || 'default';
   if (!isNamespace(inNamespace) || !isServiceAccount(serviceAccount)) return undefined;
@@ -38,6 +41,8 @@ export function workloadOfPod(
     mtls: mode ?? MtlsMode.PERMISSIVE,
     name: workloadName(name, textOf(labels['pod-template-hash']), labels['statefulset.kubernetes.io/pod-name'] !== undefined),
     telemetry: telemetryOf(pod, namespace, policy),
+    node,
+    zone: node === '' ? '' : zoneOfNode(node),
   });
 }
 

@@ -1,9 +1,8 @@
 // The endpoints of one backend, which of them gets the next call, and what the ends of calls say of them: power of two
 // choices on latency × load, without those that fail.
-import type { Endpoint } from '#core/contract/gen/weft/v1/mesh_pb.ts';
 import { Affinity } from './affinity.ts';
 import { type EjectionReason, Ejections, type Random } from './ejections.ts';
-import { type EndpointState, endpointKey, isSameEndpoint, newEndpointState } from './endpoint-state.ts';
+import { type EndpointState, endpointKey, isSameEndpoint, newEndpointState, type UsedEndpoint } from './endpoint-state.ts';
 import { expectedLatencyMs, observeLatency } from './latency.ts';
 import { loadOf } from './load.ts';
 import { type MethodRecord, MethodRecords } from './method-record.ts';
@@ -41,7 +40,7 @@ export class EndpointSet {
    * never picked again. What stands where it stood, from either end of the list, costs a comparison.
    * @returns the records that left, for the pool to drain: calls in flight on them may end
    */
-  update(endpoints: readonly Endpoint[]): EndpointState[] {
+  update(endpoints: readonly UsedEndpoint[]): EndpointState[] {
     const before = this.#endpoints;
     const most = Math.min(before.length, endpoints.length);
     let head = 0;
@@ -293,7 +292,7 @@ function better(a: EndpointState, b: EndpointState, random: Random, nowMs: numbe
   return random() * (costA * costA + costB * costB) < costB * costB ? a : b;
 }
 
-function isSameRecord(state: EndpointState, endpoint: Endpoint): boolean {
+function isSameRecord(state: EndpointState, endpoint: UsedEndpoint): boolean {
   return state.address === endpoint.address && state.port === endpoint.port && isSameEndpoint(state, endpoint);
 }
 

@@ -1,6 +1,9 @@
 // What a sidecar knows of one endpoint: the record that the balancer reads and the pool hangs its connections on.
 import type { Endpoint } from '#core/contract/gen/weft/v1/mesh_pb.ts';
 
+/** What the balancer has to know of an endpoint: where it runs has been looked at (topology.ts). */
+export type UsedEndpoint = Pick<Endpoint, '$typeName' | 'address' | 'port' | 'identity' | 'pod' | 'zone'>;
+
 /**
  * One endpoint of a backend. Only the balancer's functions write its fields; `connections` is the pool's.
  * All fields are there from the start, so that every record has one hidden class.
@@ -55,7 +58,7 @@ export function endpointKey({ address, port }: Pick<Endpoint, 'address' | 'port'
 }
 
 /** A fresh record. `ewmaMs` is the set's mean, so that a new endpoint is neither flooded nor starved. */
-export function newEndpointState(endpoint: Endpoint, ewmaMs: number, nowMs: number): EndpointState {
+export function newEndpointState(endpoint: UsedEndpoint, ewmaMs: number, nowMs: number): EndpointState {
   return {
     key: endpointKey(endpoint),
     address: endpoint.address,
@@ -85,6 +88,6 @@ export function newEndpointState(endpoint: Endpoint, ewmaMs: number, nowMs: numb
 }
 
 /** Whether a record still stands for the endpoint: another pod or identity on a reused address is another endpoint. */
-export function isSameEndpoint(state: EndpointState, endpoint: Endpoint): boolean {
+export function isSameEndpoint(state: EndpointState, endpoint: UsedEndpoint): boolean {
   return state.identity === endpoint.identity && state.pod === endpoint.pod;
 }

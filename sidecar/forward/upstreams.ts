@@ -1,10 +1,9 @@
 // All backends that this sidecar sends to, by Service port: their endpoints, balance and connections. The records stay
 // while configurations change.
 
-import type { Endpoint } from '#core/contract/gen/weft/v1/mesh_pb.ts';
 import type { EjectionReason } from '../balance/ejections.ts';
 import { EndpointSet } from '../balance/endpoint-set.ts';
-import type { EndpointState } from '../balance/endpoint-state.ts';
+import type { EndpointState, UsedEndpoint } from '../balance/endpoint-state.ts';
 import type { ServicePortRef } from '../route/records.ts';
 import { EndpointPool, type PoolDeps } from './pool.ts';
 
@@ -43,7 +42,7 @@ export class Upstreams {
    * New endpoints of a Service port are in force at once; calls on those that left may end.
    * @param affinityMs see EndpointSet.setAffinity()
    */
-  update(ref: ServicePortRef, endpoints: Endpoint[], affinityMs = 0): void {
+  update(ref: ServicePortRef, endpoints: readonly UsedEndpoint[], affinityMs = 0): void {
     const upstream = this.get(ref);
     upstream.known = true;
     upstream.set.setAffinity(affinityMs);

@@ -1,6 +1,7 @@
 // The Services that this workload may send to, as far as the control plane has sent them: their addresses, their
 // compiled rules, their endpoints. A version that cannot be compiled leaves the one before in force.
 import type { Endpoints, Service, ServiceAddress } from '#core/contract/gen/weft/v1/mesh_pb.ts';
+import { endpointsFor, type Location } from '../balance/topology.ts';
 import type { PortHandle } from '../forward/exchange-deps.ts';
 import type { Upstreams } from '../forward/upstreams.ts';
 import { compileService } from '../route/compile/compile.ts';
@@ -17,6 +18,7 @@ export class Services {
   private readonly endpoints = new Map<string, Endpoints>();
   private readonly upstreams: Upstreams;
   private readonly seed: number;
+  private location: Location = { node: '', zone: '' };
 
   /** @param seed in [0, 1), different in each sidecar: where its weighted sequences start */
   constructor(upstreams: Upstreams, seed: number) {
@@ -55,12 +57,19 @@ export class Services {
     const key = keyOfService(endpoints);
     const before = this.endpoints.get(key);
     this.endpoints.set(key, endpoints);
-    for (const { port, endpoints: all } of endpoints.ports)
-      this.upstreams.update(newServicePortRef(endpoints.namespace, endpoints.name, port), all, endpoints.affinitySeconds * 1000);
+    this.useEndpoints(endpoints);
     for (const { port } of before?.ports ?? []) {
       if (!endpoints.ports.some((after) => after.port === port))
         this.upstreams.update(newServicePortRef(endpoints.namespace, endpoints.name, port), []);
     }
+  }
+
+  /** The workload runs here: endpoints are chosen by it. */
+  setLocation(location: Location): void {
+    const { node, zone } = this.location;
+    if (location.node === node && location.zone === zone) return;
+    this.location = location;
+    for (const endpoints of this.endpoints.values()) this.useEndpoints(endpoints);
   }
 
   removeEndpoints(key: string): void {
@@ -68,6 +77,13 @@ export class Services {
     if (endpoints === undefined) return;
     this.endpoints.delete(key);
     for (const { port } of endpoints.ports) this.upstreams.update(newServicePortRef(endpoints.namespace, endpoints.name, port), []);
+  }
+
+  private useEndpoints({ namespace, name, ports, local, affinitySeconds }: Endpoints): void {
+    for (const { port, endpoints } of ports) {
+      const used = endpointsFor(endpoints, local, this.location);
+      this.upstreams.update(newServicePortRef(namespace, name, port), used, affinitySeconds * 1000);
+    }
   }
 
   takeAddress(address: ServiceAddress): void {

@@ -222,6 +222,7 @@ export class Sidecar {
 
   private take(workload: Workload): void {
     this.current = workload;
+    this.services.setLocation(workload);
     if (workload.mtls === MtlsMode.STRICT) this.inbound.endPlaintext();
     this.deps.telemetry.take(workload.telemetry);
     if (!this.isStopping) this.listening.take(workload);

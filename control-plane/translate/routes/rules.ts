@@ -10,6 +10,7 @@ import { translateFilters } from './filters.ts';
 import { Findings, type ReferenceFault, type RuleFault } from './findings.ts';
 import { LONGEST_REASON, MOST_BACKENDS, MOST_MATCHES, MOST_RULES } from './limits.ts';
 import type { RouteContext, RuleMatch } from './traits.ts';
+import { unservedFields } from './unserved.ts';
 
 export interface TranslatedRule {
   readonly rule: Rule;
@@ -45,7 +46,8 @@ export function translateRules(route: Route, name: string, context: RouteContext
     matchesLeft -= one.matches.length;
     return one;
   });
-  return { rules: translated, faults: findings.rule, ignored: mistakes };
+  const unserved = unservedFields(fieldsOf(route.spec).rules, context.traits.served);
+  return { rules: translated, faults: findings.rule, ignored: [...unserved, ...mistakes] };
 }
 
 function translateRule(

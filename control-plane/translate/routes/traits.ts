@@ -5,6 +5,7 @@ import type { Filter, MatchSchema, Protocol, RouteKind } from '#core/contract/ge
 import type { RouteFilter } from '#objects/route.ts';
 import type { ObjectView } from '../../store/object-store.ts';
 import type { Findings } from './findings.ts';
+import type { ServedFields } from './unserved.ts';
 
 /** The kinds of routes that are translated. */
 export type RouteKindName = 'GRPCRoute';
@@ -29,6 +30,8 @@ export interface RouteTraits {
    * What calls fail with, for messages: `unmatched` where no rule matches, `invalid` where the rule cannot be served.
    */
   readonly failures: { readonly unmatched: string; readonly invalid: string };
+  /** The fields of its rules that are served; others are named in the status. */
+  readonly served: ServedFields;
   /** By type, in the order in which messages list them. */
   readonly filters: Readonly<Record<string, FilterTraits>>;
   /**
