@@ -8,6 +8,7 @@ import {
   SIDECAR_CONTAINER,
   SIDECAR_INBOUND_PORT,
   SIDECAR_OUTBOUND_PORT,
+  STATUS_OPAQUE_PORTS,
   STATUS_SKIP_INBOUND_PORTS,
 } from '#core/contract/names.ts';
 import { parsePortRanges } from '#core/contract/port-ranges.ts';
@@ -38,7 +39,7 @@ export function inject(pod: InjectablePod, namespace: NamespaceFacts, settings: 
   return {
     pod: {
       ...pod,
-      metadata: { ...pod.metadata, annotations: annotationsOf(pod, effective) },
+      metadata: { ...pod.metadata, annotations: annotationsOf(pod, effective, settings.opaquePorts) },
       spec: {
         ...spec,
         initContainers: [
@@ -63,7 +64,12 @@ function isRootAllOver({ spec }: InjectablePod): boolean {
   );
 }
 
-function annotationsOf(pod: InjectablePod, { version, skipInboundPorts }: InjectionSettings): Record<string, string> {
+/** @param usuallyOpaque what the installation says of ports that no annotation names */
+function annotationsOf(
+  pod: InjectablePod,
+  { version, skipInboundPorts, opaquePorts }: InjectionSettings,
+  usuallyOpaque: string,
+): Record<string, string> {
   const own = pod.metadata?.annotations ?? {};
   const added: Record<string, string> = {};
   const first = pod.spec?.containers?.[0]?.name;
@@ -79,6 +85,7 @@ function annotationsOf(pod: InjectablePod, { version, skipInboundPorts }: Inject
     containers: isRootAllOver(pod) ? [TOKEN_CONTAINER, SIDECAR_CONTAINER] : [SIDECAR_CONTAINER],
     // The control plane reports it to callers, whose sidecars would else speak mTLS to these ports.
     ...(skipInboundPorts === '' ? {} : { [STATUS_SKIP_INBOUND_PORTS]: skipInboundPorts }),
+    ...(opaquePorts === '' || opaquePorts === usuallyOpaque ? {} : { [STATUS_OPAQUE_PORTS]: opaquePorts }),
   });
   return { ...own, ...added };
 }

@@ -12,6 +12,7 @@ import {
   SYSTEM_NAMESPACE,
   WEBHOOK_PORT,
 } from '#core/contract/names.ts';
+import { DEFAULT_OPAQUE_PORTS } from '#core/contract/port-ranges.ts';
 import { DEFAULT_TRACE_SAMPLING, parseTraceSampling } from '#core/contract/trace-sampling.ts';
 import { VERSION } from '#core/contract/version.ts';
 import type { LogFormat } from '#core/program/log.ts';
@@ -19,11 +20,6 @@ import { didYouMean } from '#core/text/nearest.ts';
 import { exceeds } from './annotations.ts';
 import type { InjectionSettings } from './containers.ts';
 
-/**
- * Protocols whose server speaks first, or that look like others: SMTP, MySQL, PostgreSQL, Galera, Redis, Elasticsearch,
- * Memcached.
- */
-export const DEFAULT_OPAQUE_PORTS = '25,587,3306,4444,5432,6379,9300,11211';
 const PULL_POLICIES = ['Always', 'IfNotPresent', 'Never'];
 
 export interface InjectorSettings {

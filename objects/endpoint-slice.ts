@@ -92,6 +92,7 @@ export const endpointSliceKind: FollowedKind<'EndpointSlice', EndpointSlice> = {
   names: (slice) => ({ services: serviceOf(slice), endpoints: endpointsOf(slice) }),
 
   touch({ names }, touched) {
+    for (const endpoint of names('endpoints')) if (!endpoint.includes('/')) touched.addresses.add(endpoint);
     addAll(touched.services, names('services'));
     addAll(touched.endpoints, names('services'));
   },

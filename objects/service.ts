@@ -116,7 +116,9 @@ export const serviceKind: FollowedKind<'Service', Service> = {
 
   names: (service) => ({ parts: partsOfService(keyOf(namespaceOf(service), textOf(service.metadata?.name) ?? '')) }),
 
-  touch({ key, comesOrGoes, sendersTo, misledBy }, touched) {
+  touch({ key, comesOrGoes, sendersTo, misledBy, endpointsOf }, touched) {
+    // What its ports declare holds at the addresses of its endpoints, too.
+    for (const endpoint of endpointsOf(key)) if (!endpoint.includes('/')) touched.addresses.add(endpoint);
     touched.services.add(key);
     addAll(touched.services, sendersTo(key));
     if (comesOrGoes) addAll(touched.services, misledBy(key));

@@ -32,6 +32,8 @@ export interface Change {
   sendersTo(service: string): Iterable<string>;
   /** Services with an endpoint that is this pod (by key), or at this address. */
   servicesWith(endpoint: string): Iterable<string>;
+  /** Pods (by key) and addresses in the EndpointSlices of a Service. */
+  endpointsOf(service: string): Iterable<string>;
   /** Services in a namespace, and missing ones there that routes name. */
   servicesIn(namespace: string): Iterable<string>;
   /** Services whose routes name a missing one, for which this one may be, or have been, the one that was meant. */

@@ -62,6 +62,7 @@ export class ObjectIndex {
       names: (relation) => links[relation].targetsOf(key),
       sendersTo: (service) => this.sendersTo(service),
       servicesWith: (endpoint) => this.servicesWith(endpoint),
+      endpointsOf: (service) => this.endpointsOf(service),
       servicesIn: (namespace) => this.servicesIn(namespace),
       misledBy: (service) => this.misledBy(service),
     };
@@ -72,6 +73,11 @@ export class ObjectIndex {
     for (const { targets, parents } of this.links.values()) {
       for (const route of targets.ownersOf(service)) yield* parents.targetsOf(route);
     }
+  }
+
+  private *endpointsOf(service: string): Iterable<string> {
+    const { services, endpoints } = this.links.get('EndpointSlice')!;
+    for (const slice of services.ownersOf(service)) yield* endpoints.targetsOf(slice);
   }
 
   private *servicesIn(namespace: string): Iterable<string> {

@@ -29,6 +29,8 @@ export interface ObjectView {
   pod(key: string): Pod | undefined;
   /** Pods whose status says that they have this address; there may be several, see translate/endpoints.ts. */
   podsAt(address: string): readonly Pod[];
+  /** EndpointSlices with an endpoint that is this pod (by key), or at this address. */
+  slicesWith(endpoint: string): readonly EndpointSlice[];
   /** Whether a node's status says that it has this address. */
   isNode(address: string): boolean;
   /** The zone of a node; '': it is in none, or not known. */
@@ -138,6 +140,10 @@ export class ObjectStore implements ObjectView {
 
   podsAt(address: string): readonly Pod[] {
     return this.all('Pod', this.index.naming('Pod', 'addresses', address));
+  }
+
+  slicesWith(endpoint: string): readonly EndpointSlice[] {
+    return this.all('EndpointSlice', this.index.naming('EndpointSlice', 'endpoints', endpoint));
   }
 
   isNode(address: string): boolean {

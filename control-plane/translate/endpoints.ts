@@ -9,18 +9,20 @@ import {
   type PodAddress,
   PodAddressSchema,
   type PortRange,
+  PortRangeSchema,
+  Protocol,
 } from '#core/contract/gen/weft/v1/mesh_pb.ts';
 import { isNamespace, isServiceAccount, workloadSpiffeId } from '#core/contract/identity.ts';
 import { ANNOTATION_STATUS } from '#core/contract/names.ts';
 import { includesPort } from '#core/contract/port-ranges.ts';
-import type { EndpointSlice, SliceEndpoint } from '#objects/endpoint-slice.ts';
+import { type EndpointSlice, LABEL_SERVICE_NAME, type SliceEndpoint } from '#objects/endpoint-slice.ts';
 import { entriesOf, fieldsOf, isAbsent, portOf, textOf } from '#objects/fields.ts';
 import type { Pod } from '#objects/pod.ts';
 import { keyOf, namespaceOf, splitKey } from '#objects/references.ts';
 import type { Service } from '#objects/service.ts';
 import type { ObjectView } from '../store/object-store.ts';
-import { bypassedPorts } from './bypassed.ts';
-import { clusterIPsOf, type MeshPort } from './ports.ts';
+import { bypassedPorts, opaquePorts } from './bypassed.ts';
+import { clusterIPsOf, type MeshPort, meshPorts } from './ports.ts';
 
 /**
  * Union of a Service's EndpointSlices, by Service port, found by the port's name (the number is the target's and may
@@ -72,12 +74,7 @@ class NamedSlice {
   }
 
   collect(port: MeshPort, byAddress: Map<string, Endpoint>): void {
-    for (const entry of entriesOf(this.slice.ports)) {
-      const { name, port: number, protocol } = fieldsOf(entry);
-      if ((textOf(name) ?? '') !== port.name || (protocol ?? 'TCP') !== 'TCP') continue;
-      // Absent: any port. Then it can only be the Service's own number.
-      const target = isAbsent(number) ? port.port : portOf(number);
-      if (target === undefined) continue;
+    for (const target of targetsOf(this.slice, port)) {
       for (const serving of this.serving) {
         const place = `${serving.address} ${target}`;
         const known = byAddress.get(place);
@@ -155,7 +152,53 @@ export function podAddress(address: string, objects: ObjectView, trustDomain: st
   const pod = podAt(address, objects);
   if (pod === undefined) return create(PodAddressSchema, { address, node: objects.isNode(address) });
   const identity = identityOf(pod, trustDomain);
-  return create(PodAddressSchema, { address, identity, pod: podKeyOf(pod), bypassed: identity === '' ? [] : [...bypassedPorts(pod)] });
+  if (identity === '') return create(PodAddressSchema, { address, pod: podKeyOf(pod) });
+  const opaque = [...opaquePorts(pod), ...declaredTcp(address, pod, objects)];
+  return create(PodAddressSchema, { address, identity, pod: podKeyOf(pod), bypassed: [...bypassedPorts(pod)], opaque });
+}
+
+/** Ports of the pod that a Service declares to carry TCP. */
+function declaredTcp(address: string, pod: Pod, objects: ObjectView): PortRange[] {
+  const ports = new Set<number>();
+  for (const slice of new Set([...objects.slicesWith(podKeyOf(pod)), ...objects.slicesWith(address)])) {
+    const name = textOf(fieldsOf(fieldsOf(slice.metadata).labels)[LABEL_SERVICE_NAME]);
+    const service = name === undefined ? undefined : objects.service(keyOf(namespaceOf(slice), name));
+    if (service === undefined) continue;
+    for (const port of meshPorts(service))
+      if (port.protocol === Protocol.TCP) for (const target of targetsOf(slice, port)) ports.add(target);
+  }
+  return [...ports].sort((a, b) => a - b).map((port) => create(PortRangeSchema, { from: port, to: port }));
+}
+
+/**
+ * The Service ports of which a pod says that they are opaque, with the pod that says so.
+ * @returns by number of the port
+ */
+export function opaqueByPods(key: string, ports: readonly MeshPort[], objects: ObjectView): ReadonlyMap<number, string> {
+  const found = new Map<number, string>();
+  for (const slice of objects.slicesOf(key)) {
+    for (const endpoint of entriesOf(slice.endpoints)) {
+      const { kind, namespace, name } = fieldsOf(fieldsOf(endpoint).targetRef);
+      const podKey = kind === 'Pod' && textOf(name) ? keyOf(textOf(namespace) || namespaceOf(slice), textOf(name)!) : undefined;
+      const pod = podKey === undefined ? undefined : objects.pod(podKey);
+      const ranges = pod === undefined ? [] : opaquePorts(pod);
+      if (ranges.length === 0) continue;
+      for (const port of ports)
+        if (!found.has(port.port) && targetsOf(slice, port).some((target) => includesPort(ranges, target))) found.set(port.port, podKey!);
+    }
+  }
+  return found;
+}
+
+/** Target ports of a Service port in a slice. */
+function targetsOf(slice: EndpointSlice, port: MeshPort): number[] {
+  return entriesOf(slice.ports).flatMap((entry) => {
+    const { name, port: number, protocol } = fieldsOf(entry);
+    if ((textOf(name) ?? '') !== port.name || (protocol ?? 'TCP') !== 'TCP') return [];
+    // Absent: any port. Then it can only be the Service's own number.
+    const target = isAbsent(number) ? port.port : portOf(number);
+    return target ?? [];
+  });
 }
 
 function podKeyOf(pod: Pod): string {

@@ -11,6 +11,8 @@ export interface MeshPort {
   readonly protocol: Protocol;
   /** As written; empty: none. */
   readonly appProtocol: string;
+  /** The pod, "namespace/name", that says of its port there that it is opaque. */
+  readonly opaqueBy?: string;
   /** 0: none. */
   readonly nodePort: number;
 }

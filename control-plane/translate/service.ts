@@ -15,10 +15,11 @@ import type { Condition } from '#objects/condition.ts';
 import { entriesOf, fieldsOf, isInteger, textOf } from '#objects/fields.ts';
 import { keyOf, namespaceOf, type ParentReference, splitKey } from '#objects/references.ts';
 import type { Route } from '#objects/route.ts';
+import type { Service as KubeService } from '#objects/service.ts';
 import type { ObjectView } from '../store/object-store.ts';
 import { affinitySecondsOf } from './affinity.ts';
 import { type Aged, compareByAge, creationTimeOf } from './age.ts';
-import { translateEndpoints } from './endpoints.ts';
+import { opaqueByPods, translateEndpoints } from './endpoints.ts';
 import { externalAddressesOf, loadBalancerAddressesOf } from './other-addresses.ts';
 import { clusterIPsOf, frontendOf, type MeshPort, meshPorts } from './ports.ts';
 import { conditionsOf } from './routes/conditions.ts';
@@ -73,7 +74,7 @@ export interface Translation {
  */
 export function translateService(objects: ObjectView, key: string, options: TranslateOptions): Translation {
   const service = objects.service(key);
-  const ports = service === undefined ? [] : meshPorts(service);
+  const ports = service === undefined ? [] : portsOf(key, service, objects);
   const routes = attachedRoutes(key, ports, objects, options);
   const statuses = routes.flatMap(({ statuses }) => statuses);
   if (service === undefined || frontendOf(service) === 'externalName') return { statuses };
@@ -94,6 +95,16 @@ export function translateService(objects: ObjectView, key: string, options: Tran
     endpoints: { ...translateEndpoints(key, service, spoken, objects, options.trustDomain), affinitySeconds: affinitySecondsOf(service) },
     statuses,
   };
+}
+
+/** The ports of a Service as its pods know them: what one of them calls opaque carries octets. */
+function portsOf(key: string, service: KubeService, objects: ObjectView): MeshPort[] {
+  const ports = meshPorts(service);
+  const opaque = opaqueByPods(key, ports, objects);
+  return ports.map((port) => {
+    const opaqueBy = opaque.get(port.port);
+    return opaqueBy === undefined ? port : { ...port, protocol: Protocol.TCP, opaqueBy };
+  });
 }
 
 /** The kinds of routes that are translated. */

@@ -10,6 +10,8 @@ export const LABEL_MTLS = 'weft.dev/mtls';
 export const ANNOTATION_STATUS = 'weft.dev/status';
 /** Its field with the inbound ports that are left out of capture, "9999,20000-20100"; absent: none. */
 export const STATUS_SKIP_INBOUND_PORTS = 'skipInboundPorts';
+/** Its field with the ports that the pod declares opaque; absent: those that its installation does. */
+export const STATUS_OPAQUE_PORTS = 'opaquePorts';
 
 /**
  * Settings of telemetry that sidecars follow as they change: on a Namespace or a Pod (which wins), the first one also

@@ -6,6 +6,11 @@ export interface PortRange {
   readonly to: number;
 }
 
+/**
+ * Ports that are opaque unless something is said of them: protocols whose server speaks first,or that look like others: SMTP, MySQL, PostgreSQL, Galera, Redis, Elasticsearch,
+ * Memcached.
+ */
+export const DEFAULT_OPAQUE_PORTS = '25,587,3306,4444,5432,6379,9300,11211';
 const MOST_PORTS = 65_535;
 // A pod's environment carries such lists, so they stay short.
 const MOST_RANGES = 200;

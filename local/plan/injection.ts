@@ -4,11 +4,11 @@
 import { namespaceMistakes } from '#control-plane/lead/namespace-mistakes.ts';
 import { INJECTION_ANNOTATIONS, type InjectionAnnotation, liveAnnotationKeys } from '#core/contract/annotations.ts';
 import { LABEL_INJECT } from '#core/contract/names.ts';
+import { DEFAULT_OPAQUE_PORTS } from '#core/contract/port-ranges.ts';
 import { applyAnnotations, type SidecarOptions } from '#injector/annotations.ts';
 import { decide } from '#injector/decide.ts';
 import { mtlsWarning } from '#injector/inject.ts';
 import { type InjectablePod, podProblem } from '#injector/pod.ts';
-import { DEFAULT_OPAQUE_PORTS } from '#injector/settings.ts';
 import type { Namespace } from '#objects/namespace.ts';
 import type { Manifest, ManifestMeta, ManifestPodSpec } from './manifests.ts';
 

@@ -1,6 +1,6 @@
 // The cluster's own part of Services: cluster IPs, and EndpointSlices for those with a selector.
-import { ANNOTATION_STATUS, STATUS_SKIP_INBOUND_PORTS } from '#core/contract/names.ts';
-import { includesPort, parsePortRanges } from '#core/contract/port-ranges.ts';
+import { ANNOTATION_STATUS, STATUS_OPAQUE_PORTS, STATUS_SKIP_INBOUND_PORTS } from '#core/contract/names.ts';
+import { DEFAULT_OPAQUE_PORTS, includesPort, parsePortRanges } from '#core/contract/port-ranges.ts';
 import { clusterAddress, type Slots } from './addresses.ts';
 import { isTcp, type Manifest, manifestKey, type ServiceSpec, selects } from './manifests.ts';
 import { shortHash } from './names.ts';
@@ -87,8 +87,9 @@ export function endpointSlices(service: Manifest, pods: readonly PlannedPod[], r
 
 /** The Pod object that a cluster would hold for a running pod; the annotation says that it has a sidecar. */
 export function podObject(pod: PlannedPod, ready: boolean): Manifest {
-  const { skipInboundPorts } = pod.options;
+  const { skipInboundPorts, opaquePorts } = pod.options;
   const skipped = skipInboundPorts === '' ? {} : { [STATUS_SKIP_INBOUND_PORTS]: skipInboundPorts };
+  const opaque = opaquePorts === '' || opaquePorts === DEFAULT_OPAQUE_PORTS ? {} : { [STATUS_OPAQUE_PORTS]: opaquePorts };
   return {
     apiVersion: 'v1',
     kind: 'Pod',
@@ -97,7 +98,7 @@ export function podObject(pod: PlannedPod, ready: boolean): Manifest {
       namespace: pod.namespace,
       uid: pod.uid,
       labels: pod.labels as Record<string, string>,
-      annotations: { ...pod.annotations, [ANNOTATION_STATUS]: JSON.stringify({ injected: true, ...skipped }) },
+      annotations: { ...pod.annotations, [ANNOTATION_STATUS]: JSON.stringify({ injected: true, ...skipped, ...opaque }) },
     },
     spec: { ...pod.spec, serviceAccountName: pod.serviceAccount, nodeName: 'localhost' },
     status: {

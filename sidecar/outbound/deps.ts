@@ -32,8 +32,11 @@ export interface OutboundDeps {
   closed(reason: string): void;
   /** The control plane answers. */
   connected(): boolean;
-  /** Connections to this port are passed as TCP without a look at what they carry. */
-  isOpaque(port: number): boolean;
+  /**
+   * Connections to this port are passed as TCP without a look at what they carry.
+   * @param isDeclared a Service or a route says what is spoken there: that is nearer than a list of usual ports
+   */
+  isOpaque(port: number, isDeclared: boolean): boolean;
   /** The address to come from when this is our own pod (pod/capture/rules.ts); undefined: it is another. */
   hairpin(address: string): string | undefined;
 }

@@ -49,7 +49,7 @@ export class DirectHandler implements ConnectionHandler {
   assumed(): 'tcp' | null {
     const { found } = this;
     if (found === 'unknown') return null;
-    return found === 'passes' || this.deps.isOpaque(this.to.port) ? 'tcp' : null;
+    return found === 'passes' || found.isOpaque || this.deps.isOpaque(this.to.port, false) ? 'tcp' : null;
   }
 
   detected(outcome: DetectionOutcome): void {

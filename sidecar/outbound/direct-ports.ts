@@ -13,6 +13,8 @@ export interface DirectPort {
   readonly handle: PortHandle;
   /** SPIFFE id. */
   readonly identity: string;
+  /** The pod or a Service of it says that it carries octets. */
+  readonly isOpaque: boolean;
 }
 
 /**
@@ -68,13 +70,13 @@ export class DirectPorts {
     this.pods.tick(nowMs);
   }
 
-  private portOf(address: string, port: number, { identity, pod }: PodAddress): DirectPort {
+  private portOf(address: string, port: number, { identity, pod, opaque }: PodAddress): DirectPort {
     let ports = this.ports.get(address);
     if (ports === undefined) this.ports.set(address, (ports = new Map()));
     let known = ports.get(port);
     if (known === undefined) {
       const ref = refOfAddress({ address, port }, pod.slice(0, Math.max(pod.indexOf('/'), 0)));
-      known = { ref, handle: { current: plainPort(ref) }, identity };
+      known = { ref, handle: { current: plainPort(ref) }, identity, isOpaque: includesPort(opaque, port) };
       ports.set(port, known);
       this.upstreams.update(ref, [{ $typeName: 'weft.v1.Endpoint', address, port, identity, pod, zone: '' }]);
     }

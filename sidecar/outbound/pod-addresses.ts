@@ -113,6 +113,9 @@ export class PodAddresses {
     if (before !== null && !isAlike(before, answer)) {
       this.changed(answer.address, answer);
       for (const { gone } of [...entry.users]) gone();
+    } else if (before !== null && JSON.stringify(before.opaque) !== JSON.stringify(answer.opaque)) {
+      // Of new connections alone: the others go to the right place.
+      this.changed(answer.address, answer);
     }
     for (const then of entry.waiting.splice(0)) then(answer);
   }

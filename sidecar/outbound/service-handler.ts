@@ -64,7 +64,8 @@ export class ServiceHandler implements ConnectionHandler {
   assumed(): 'tcp' | 'http2' | null {
     const { current } = this.handle;
     if (current === null) return this.original === null ? null : 'tcp';
-    if (current.protocol === Protocol.TCP || this.deps.isOpaque(this.ref.port)) return 'tcp';
+    const isDeclared = current.protocol !== Protocol.UNSPECIFIED || current.table !== null;
+    if (current.protocol === Protocol.TCP || this.deps.isOpaque(this.ref.port, isDeclared)) return 'tcp';
     // Octets would pass the routes by.
     return current.protocol === Protocol.HTTP2 || current.table !== null ? 'http2' : null;
   }

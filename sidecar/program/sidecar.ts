@@ -2,7 +2,7 @@
 // end. program.ts joins it to the control plane, which hands in resources by takers() and certificates by the
 // credentials.
 import { MtlsMode, type Workload } from '#core/contract/gen/weft/v1/mesh_pb.ts';
-import { includesPort, type PortRange } from '#core/contract/port-ranges.ts';
+import { DEFAULT_OPAQUE_PORTS, includesPort, type PortRange, parsePortRanges } from '#core/contract/port-ranges.ts';
 import type { Logger } from '#core/program/log.ts';
 import { systemTimers } from '#core/program/timers.ts';
 import type { ResourceTakers } from '../control/resources.ts';
@@ -30,6 +30,7 @@ import { Forwarding } from './forwarding.ts';
 import { Listening } from './listening.ts';
 
 const TICK_MS = 1000;
+const USUALLY_OPAQUE = parsePortRanges(DEFAULT_OPAQUE_PORTS).ranges;
 /** Between two looks at whether the last call has ended, in ms. */
 const DRAIN_LOOK_MS = 50;
 
@@ -110,7 +111,8 @@ export class Sidecar {
       log,
       timers: systemTimers,
       tcp: newTcpObserver(metrics, telemetry, now),
-      isOpaque: (port: number): boolean => includesPort(deps.opaquePorts, port),
+      isOpaque: (port: number, isDeclared = false): boolean =>
+        includesPort(deps.opaquePorts, port) && !(isDeclared && includesPort(USUALLY_OPAQUE, port)),
       detected: (outcome: DetectionOutcome) => metrics.detections.add({ direction, outcome }),
       closed: (reason: string) => metrics.downstreamCloses.add(reason),
     });

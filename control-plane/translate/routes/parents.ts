@@ -72,6 +72,11 @@ export function attach(
   if (found.length === 0) return { fault: whyNoSection(named, port, key, service, ports, traits) };
   const fit = found.filter(({ protocol }) => traits.canBeOn(protocol));
   if (fit.length > 0) return { ports: fit };
+  const opaque = found.find(({ opaqueBy }) => opaqueBy !== undefined);
+  if (opaque !== undefined)
+    return {
+      fault: `port ${opaque.port} of Service ${quote(key)} is opaque: annotation weft.dev/opaque-ports of pod ${quote(opaque.opaqueBy)} says so, and routes do not hold for octets`,
+    };
   return {
     fault: `${listPorts(found)} of Service ${quote(key)} ${found.length === 1 ? 'is' : 'are'} declared to carry no ${traits.over}: appProtocol or the port's name says so`,
   };

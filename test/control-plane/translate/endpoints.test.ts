@@ -24,6 +24,21 @@ describe('podAddress', () => {
     pod('finished', '10.0.0.4', '{}', { phase: 'Failed' }),
     pod('heir', '10.0.0.4', '{}'),
     pod('on-host', '192.168.0.1', '{}', { hostNetwork: true }),
+    pod('says-opaque', '10.0.0.7', '{"opaquePorts":"7000-7010"}'),
+    {
+      apiVersion: 'v1',
+      kind: 'Service',
+      metadata: { name: 'db', namespace: 'shop' },
+      spec: { clusterIP: '10.96.0.7', ports: [{ name: 'db', port: 80, targetPort: 9000, appProtocol: 'tcp' }] },
+    },
+    {
+      apiVersion: 'discovery.k8s.io/v1',
+      kind: 'EndpointSlice',
+      metadata: { name: 'db-1', namespace: 'shop', labels: { 'kubernetes.io/service-name': 'db' } },
+      addressType: 'IPv4',
+      ports: [{ name: 'db', port: 9000 }],
+      endpoints: [{ addresses: ['10.0.0.7'], targetRef: { kind: 'Pod', name: 'says-opaque', namespace: 'shop' } }],
+    },
     { apiVersion: 'v1', kind: 'Node', metadata: { name: 'n1' }, status: { addresses: [{ type: 'InternalIP', address: '192.168.0.1' }] } },
   ] as KubeObject[]);
   const at = (address: string) => {
@@ -53,6 +68,14 @@ describe('podAddress', () => {
   it('says which addresses are those of nodes, also where pods are on the host', () => {
     const isNode = (address: string) => podAddress(address, store, 'cluster.local').node;
     expect(['192.168.0.1', '10.0.0.1', '10.0.0.9'].map(isNode)).to.deep.equal([true, false, false]);
+  });
+
+  it('says which ports carry octets, by the pod and by a Service in front of it', () => {
+    const { opaque } = podAddress('10.0.0.7', store, 'cluster.local');
+    expect(opaque.map(({ from, to }) => [from, to])).to.deep.equal([
+      [7000, 7010],
+      [9000, 9000],
+    ]);
   });
 
   it('finds the pod that has the address of one that is finished', () => {

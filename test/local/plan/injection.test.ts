@@ -2,7 +2,7 @@
 import { expect } from 'chai';
 import { bypassedPorts } from '#control-plane/translate/bypassed.ts';
 import { MtlsMode, Protocol } from '#core/contract/gen/weft/v1/mesh_pb.ts';
-import { DEFAULT_OPAQUE_PORTS } from '#injector/settings.ts';
+import { DEFAULT_OPAQUE_PORTS } from '#core/contract/port-ranges.ts';
 import type { SourcedManifest } from '#local/plan/manifests.ts';
 import { planMesh, workloadOf } from '#local/plan/plan.ts';
 import { endpointSlices, podObject } from '#local/plan/services.ts';

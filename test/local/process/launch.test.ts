@@ -1,6 +1,6 @@
 // How the processes of a pod are started.
 import { expect } from 'chai';
-import { DEFAULT_OPAQUE_PORTS } from '#injector/settings.ts';
+import { DEFAULT_OPAQUE_PORTS } from '#core/contract/port-ranges.ts';
 import { planMesh } from '#local/plan/plan.ts';
 import { containerLaunch, sidecarLaunch, sidecarProgram } from '#local/process/launch.ts';
 import { deployment, settings } from '../plan/shop.ts';
