@@ -3,6 +3,12 @@ import { entriesOf, fieldsOf, textOf } from '#objects/fields.ts';
 import type { Service } from '#objects/service.ts';
 import { clusterIPsOf } from './ports.ts';
 
+/**
+ * Of each sort, of one Service. Every sidecar of the cluster holds them all, and anyone who may write a Service can
+ * write as many as an object has room for.
+ */
+export const MOST_OTHER_ADDRESSES = 100;
+
 /** CIDRs that leave out nobody. */
 const EVERYWHERE: readonly string[] = ['0.0.0.0/0', '::/0'];
 
@@ -30,9 +36,8 @@ export function externalAddressesOf(service: Service): string[] {
 function othersOf(service: Service, written: readonly unknown[]): string[] {
   const own = clusterIPsOf(service);
   if (own.length === 0) return [];
-  return [...new Set(written.flatMap((address) => canonicalAddress(textOf(address) ?? '') ?? []))].filter(
-    (address) => !own.includes(address),
-  );
+  const addresses = new Set(written.flatMap((address) => canonicalAddress(textOf(address) ?? '') ?? []));
+  return [...addresses].filter((address) => !own.includes(address)).slice(0, MOST_OTHER_ADDRESSES);
 }
 
 /**
