@@ -9,22 +9,26 @@ import { clusterIPsOf } from './ports.ts';
  */
 export const MOST_OTHER_ADDRESSES = 100;
 
-/** CIDRs that leave out nobody. */
-const EVERYWHERE: readonly string[] = ['0.0.0.0/0', '::/0'];
-
 /**
  * Addresses of the load balancer that nodes serve themselves; those of ipMode Proxy are reached by way of it alone
- * (KEP-1860). With loadBalancerSourceRanges kube-proxy lets some clients pass and others not, by their addresses: that
- * stays its business, so there are none.
+ * (KEP-1860).
  */
 export function loadBalancerAddressesOf(service: Service): string[] {
-  const ranges = entriesOf(fieldsOf(service.spec).loadBalancerSourceRanges).map((range) => textOf(range)?.trim());
-  if (ranges.length > 0 && !EVERYWHERE.some((range) => ranges.includes(range))) return [];
   const ingress = entriesOf(fieldsOf(fieldsOf(service.status).loadBalancer).ingress).map((entry) => fieldsOf(entry));
   return othersOf(
     service,
     ingress.filter(({ ipMode }) => (ipMode ?? 'VIP') === 'VIP').map(({ ip }) => ip),
   );
+}
+
+/**
+ * spec.loadBalancerSourceRanges, without the white space that Kubernetes takes off as well. What is no range is kept: it
+ * lets nobody in. So do ranges that are too many.
+ */
+export function loadBalancerRangesOf(service: Service): string[] {
+  if (loadBalancerAddressesOf(service).length === 0) return [];
+  const ranges = entriesOf(fieldsOf(service.spec).loadBalancerSourceRanges);
+  return ranges.slice(0, MOST_OTHER_ADDRESSES).map((range) => textOf(range)?.trim() ?? '');
 }
 
 /** spec.externalIPs. */
