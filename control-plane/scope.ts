@@ -77,6 +77,7 @@ export function serviceAddress(service: Service, endpoints: Endpoints | undefine
     ports: service.ports.map(({ port }) => port),
     loadBalancerAddresses: service.loadBalancerAddresses,
     externalAddresses: service.externalAddresses,
+    loadBalancerRanges: service.loadBalancerRanges,
     nodePorts: service.ports.some(({ nodePort }) => nodePort !== 0) ? service.ports.map(({ nodePort }) => nodePort) : [],
     routed: service.ports.some((port) => scopePort(port, workload).routes !== undefined),
     meshed: endpoints?.ports.some((port) => port.endpoints.some(({ identity }) => identity !== '')) ?? false,

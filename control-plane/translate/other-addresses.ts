@@ -3,22 +3,32 @@ import { entriesOf, fieldsOf, textOf } from '#objects/fields.ts';
 import type { Service } from '#objects/service.ts';
 import { clusterIPsOf } from './ports.ts';
 
-/** CIDRs that leave out nobody. */
-const EVERYWHERE: readonly string[] = ['0.0.0.0/0', '::/0'];
+/**
+ * Of each sort, of one Service. Every sidecar of the cluster holds them all, and anyone who may write a Service can
+ * write as many as an object has room for.
+ */
+export const MOST_OTHER_ADDRESSES = 100;
 
 /**
  * Addresses of the load balancer that nodes serve themselves; those of ipMode Proxy are reached by way of it alone
- * (KEP-1860). With loadBalancerSourceRanges kube-proxy lets some clients pass and others not, by their addresses: that
- * stays its business, so there are none.
+ * (KEP-1860).
  */
 export function loadBalancerAddressesOf(service: Service): string[] {
-  const ranges = entriesOf(fieldsOf(service.spec).loadBalancerSourceRanges).map((range) => textOf(range)?.trim());
-  if (ranges.length > 0 && !EVERYWHERE.some((range) => ranges.includes(range))) return [];
   const ingress = entriesOf(fieldsOf(fieldsOf(service.status).loadBalancer).ingress).map((entry) => fieldsOf(entry));
   return othersOf(
     service,
     ingress.filter(({ ipMode }) => (ipMode ?? 'VIP') === 'VIP').map(({ ip }) => ip),
   );
+}
+
+/**
+ * spec.loadBalancerSourceRanges, without the white space that Kubernetes takes off as well. What is no range is kept: it
+ * lets nobody in. So do ranges that are too many.
+ */
+export function loadBalancerRangesOf(service: Service): string[] {
+  if (loadBalancerAddressesOf(service).length === 0) return [];
+  const ranges = entriesOf(fieldsOf(service.spec).loadBalancerSourceRanges);
+  return ranges.slice(0, MOST_OTHER_ADDRESSES).map((range) => textOf(range)?.trim() ?? '');
 }
 
 /** spec.externalIPs. */
@@ -30,9 +40,8 @@ export function externalAddressesOf(service: Service): string[] {
 function othersOf(service: Service, written: readonly unknown[]): string[] {
   const own = clusterIPsOf(service);
   if (own.length === 0) return [];
-  return [...new Set(written.flatMap((address) => canonicalAddress(textOf(address) ?? '') ?? []))].filter(
-    (address) => !own.includes(address),
-  );
+  const addresses = new Set(written.flatMap((address) => canonicalAddress(textOf(address) ?? '') ?? []));
+  return [...addresses].filter((address) => !own.includes(address)).slice(0, MOST_OTHER_ADDRESSES);
 }
 
 /**

@@ -20,7 +20,7 @@ import type { ObjectView } from '../store/object-store.ts';
 import { affinitySecondsOf } from './affinity.ts';
 import { type Aged, compareByAge, creationTimeOf } from './age.ts';
 import { opaqueByPods, translateEndpoints } from './endpoints.ts';
-import { externalAddressesOf, loadBalancerAddressesOf } from './other-addresses.ts';
+import { externalAddressesOf, loadBalancerAddressesOf, loadBalancerRangesOf } from './other-addresses.ts';
 import { clusterIPsOf, frontendOf, type MeshPort, meshPorts } from './ports.ts';
 import { conditionsOf } from './routes/conditions.ts';
 import { grpcRouteTraits } from './routes/grpc/traits.ts';
@@ -91,6 +91,7 @@ export function translateService(objects: ObjectView, key: string, options: Tran
       ports: frontend,
       loadBalancerAddresses: loadBalancerAddressesOf(service),
       externalAddresses: externalAddressesOf(service),
+      loadBalancerRanges: loadBalancerRangesOf(service),
     }),
     endpoints: { ...translateEndpoints(key, service, spoken, objects, options.trustDomain), affinitySeconds: affinitySecondsOf(service) },
     statuses,

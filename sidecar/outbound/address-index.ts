@@ -1,6 +1,7 @@
 // The small index of all Services that every sidecar has: from an address to the Service that it stands for.
 // Compact, because it is the one thing in a sidecar that grows with the cluster.
 import type { ServiceAddress } from '#core/contract/gen/weft/v1/mesh_pb.ts';
+import { mayUse } from './source-ranges.ts';
 
 export interface IndexedService {
   readonly namespace: string;
@@ -31,13 +32,20 @@ export class AddressIndex {
   private readonly byExternal = new Map<string, IndexedService[]>();
   private readonly byNodePort = new Map<number, FoundPort>();
   private readonly othersOf = new Map<string, OtherPlaces>();
+  private readonly ownAddresses: readonly string[];
   /** By `<namespace>/<name>`; nearly always there is one. */
   private readonly addressesOf = new Map<string, string | readonly string[]>();
   /** The one taken last: the next one often has the same namespace and ports, and then shares them. */
   private newest: IndexedService = { namespace: '', name: '', ports: [], concerns: false };
 
+  /** @param ownAddresses of this pod, by which a load balancer may take or leave it */
+  constructor(ownAddresses: readonly string[] = []) {
+    this.ownAddresses = ownAddresses;
+  }
+
   /** Takes the newest version of a Service's addresses. */
-  take({ namespace, name, addresses, ports, routed, meshed, loadBalancerAddresses, externalAddresses, nodePorts }: ServiceAddress): void {
+  take(taken: ServiceAddress): void {
+    const { namespace, name, addresses, ports, routed, meshed, externalAddresses, nodePorts } = taken;
     const key = `${namespace}/${name}`;
     this.remove(key);
     // A headless Service has no address of its own.
@@ -53,12 +61,9 @@ export class AddressIndex {
     this.newest = service;
     this.addressesOf.set(key, addresses.length === 1 ? addresses[0] : addresses.slice());
     for (const address of addresses) this.byAddress.set(address, service);
-    if (loadBalancerAddresses.length + externalAddresses.length + nodePorts.length > 0)
-      this.takeOthers(key, service, {
-        loadBalancer: loadBalancerAddresses.slice(),
-        external: externalAddresses.slice(),
-        nodePorts: nodePorts.slice(),
-      });
+    const loadBalancer = taken.loadBalancerAddresses.filter((to) => mayUse(to, this.ownAddresses, taken.loadBalancerRanges));
+    if (loadBalancer.length + externalAddresses.length + nodePorts.length > 0)
+      this.takeOthers(key, service, { loadBalancer, external: externalAddresses.slice(), nodePorts: nodePorts.slice() });
   }
 
   /** @param key `<namespace>/<name>` */

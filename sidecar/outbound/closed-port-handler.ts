@@ -28,8 +28,7 @@ export class ClosedPortHandler implements ConnectionHandler {
     const { namespace, name, ports } = this.service;
     const named = `${ports.slice(0, MOST_NAMED).join(', ')}${ports.length > MOST_NAMED ? ', …' : ''}`;
     const reason = `Service ${namespace}/${name} has no TCP port ${to.port}: it has ${named || 'none'}`;
-    // Counters are by Service port: any number that a client tries would be a series of its own.
-    refuseConnection(deps, deps.proxy, stream, newServicePortRef(namespace, name, 0), NO_ENDPOINTS.label, reason, 'debug');
+    refuseConnection(deps, deps.proxy, stream, newServicePortRef(namespace, name, to.port), NO_ENDPOINTS.label, reason, 'debug');
   }
 
   assumed(): null {

@@ -11,7 +11,7 @@ import { AddressIndex } from './address-index.ts';
 
 export class Services {
   /** Which address is which Service's. */
-  readonly addresses = new AddressIndex();
+  readonly addresses: AddressIndex;
   private readonly handles = new Map<string, PortHandle>();
   /** These two by "<namespace>/<name>". */
   private readonly services = new Map<string, Service>();
@@ -20,8 +20,12 @@ export class Services {
   private readonly seed: number;
   private location: Location = { node: '', zone: '' };
 
-  /** @param seed in [0, 1), different in each sidecar: where its weighted sequences start */
-  constructor(upstreams: Upstreams, seed: number) {
+  /**
+   * @param seed in [0, 1), different in each sidecar: where its weighted sequences start
+   * @param ownAddresses see AddressIndex
+   */
+  constructor(upstreams: Upstreams, seed: number, ownAddresses: readonly string[]) {
+    this.addresses = new AddressIndex(ownAddresses);
     this.upstreams = upstreams;
     this.seed = seed;
   }

@@ -102,7 +102,7 @@ export class Sidecar {
       buffers,
     });
     const { outboundUpstreams } = this.forwarding;
-    this.services = new Services(outboundUpstreams, random());
+    this.services = new Services(outboundUpstreams, random(), capture?.podIps ?? []);
     this.directs = new DirectPorts(outboundUpstreams, questions);
     const sideOf = (direction: CallOrigin['direction']) => ({
       credentials,

@@ -14,6 +14,7 @@ const EXTERNAL_IP = '192.0.2.46';
 const LOAD_BALANCER_IP = '198.51.100.46';
 const NODE_PORT = 30_746;
 const HOST_PORT = 31_046;
+const PLAIN_NODE_PORT = 30_747;
 const IDENTITY = 'x-forwarded-client-cert';
 const ROUTED = 'x-routed';
 const AFFINITY_SECONDS = 4;
@@ -55,6 +56,12 @@ describe('a Service as Kubernetes promises it', () => {
         name: 'on-node',
         container: { ports: [{ containerPort: 8080, hostPort: HOST_PORT }] },
       }),
+      service(
+        OUTSIDE,
+        'plain',
+        { version: 'on-node' },
+        { type: 'NodePort', ports: [{ name: 'http', port: 80, targetPort: 8080, nodePort: PLAIN_NODE_PORT }] },
+      ),
       service(
         NS,
         'empty',
@@ -165,10 +172,22 @@ describe('a Service as Kubernetes promises it', () => {
       }
     });
 
-    it('leaves a pod’s hostPort at the same node alone', async () => {
-      for (const caller of [unmeshed, meshed]) {
-        const { status, body } = await caller.http({ url: `http://${node}:${HOST_PORT}/` });
-        expect(status, body).to.equal(200);
+    it('takes them by the load balancer from pods in its source ranges', async () => {
+      const call: Call = { to: `${LOAD_BALANCER_IP}:${GRPC_PORT}`, fresh: true };
+      await stage.objects.patch('service', 'exposed', NS, { spec: { loadBalancerSourceRanges: ['10.244.0.0/16'] } });
+      const answer = await meshed.until('an answer', call, ({ grpcStatus }) => grpcStatus === 0);
+      expect(answer.headers[ROUTED]).to.equal('yes');
+      await stage.objects.patch('service', 'exposed', NS, { spec: { loadBalancerSourceRanges: ['192.0.2.0/24'] } });
+      for (const caller of [unmeshed, meshed])
+        await eventually('no answer', async () => (await caller.grpc({ ...call, timeoutMs: 2000 })).grpcStatus !== 0);
+    });
+
+    it('leaves a pod’s hostPort at the same node alone, and node ports of Services without a mesh', async () => {
+      for (const port of [HOST_PORT, PLAIN_NODE_PORT]) {
+        for (const caller of [unmeshed, meshed]) {
+          const { status, body } = await caller.http({ url: `http://${node}:${port}/` });
+          expect(status, `port ${port}: ${body}`).to.equal(200);
+        }
       }
     });
   });

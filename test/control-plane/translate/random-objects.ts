@@ -16,6 +16,8 @@ const ADDRESSES = ['10.0.0.1', '10.0.0.2', '10.0.0.3'];
 const namespace = fc.constantFrom(...NAMESPACES);
 const maybe = <T>(arbitrary: fc.Arbitrary<T>) => fc.option(arbitrary, { nil: undefined, freq: 2 });
 
+const outside = fc.constantFrom('192.0.2.1', '2001:DB8::0001', 'lb.example.com', '[::1');
+
 export const service: fc.Arbitrary<Service> = fc
   .record({
     name: fc.constantFrom(...SERVICES),
@@ -27,15 +29,28 @@ export const service: fc.Arbitrary<Service> = fc
         name: fc.constantFrom('grpc', 'http', 'tcp', 'other'),
         protocol: fc.constantFrom(undefined, undefined, 'TCP', 'UDP'),
         appProtocol: fc.constantFrom(undefined, undefined, 'kubernetes.io/h2c', 'https', 'tcp'),
+        nodePort: fc.constantFrom(undefined, 0, 30080),
       }),
       { selector: ({ port }) => port, minLength: 1, maxLength: 3 },
     ),
+    sessionAffinity: fc.constantFrom(undefined, 'None', 'ClientIP'),
+    timeoutSeconds: maybe(fc.integer({ min: 1, max: 86_400 })),
+    externalIPs: maybe(fc.array(outside, { maxLength: 2 })),
+    ingress: maybe(fc.array(fc.record({ ip: outside, ipMode: fc.constantFrom(undefined, 'VIP', 'Proxy') }), { maxLength: 2 })),
   })
-  .map(({ name, namespace, kind, ports }) => ({
+  .map(({ name, namespace, kind, ports, sessionAffinity, timeoutSeconds, externalIPs, ingress }) => ({
     apiVersion: 'v1',
     kind: 'Service',
     metadata: { name, namespace },
-    spec: { type: kind === 'ExternalName' ? kind : 'ClusterIP', clusterIP: kind === 'None' ? 'None' : '10.96.0.9', ports },
+    spec: {
+      type: kind === 'ExternalName' ? kind : 'ClusterIP',
+      clusterIP: kind === 'None' ? 'None' : '10.96.0.9',
+      ports,
+      sessionAffinity,
+      sessionAffinityConfig: { clientIP: { timeoutSeconds } },
+      externalIPs,
+    },
+    status: { loadBalancer: { ingress } },
   }));
 
 const methodMatch = fc.oneof(

@@ -115,6 +115,18 @@ describe('sidecar: index of addresses', () => {
       }
     });
 
+    it("are a load balancer's for the pods in its ranges alone", () => {
+      for (const [own, found] of [
+        ['10.244.0.7', 'a:80'],
+        ['10.245.0.7', undefined],
+      ] as const) {
+        index = new AddressIndex([own]);
+        places('a', { loadBalancerAddresses: ['192.0.2.1'], loadBalancerRanges: ['10.244.0.0/16'], nodePorts: [30080] });
+        expect(at('192.0.2.1', 80)).to.equal(found);
+        expect(node(30080)).to.equal('a:80');
+      }
+    });
+
     it('have the Service port of each node port', () => {
       places('a', { nodePorts: [30080, 0, 30082] }, [80, 81, 82]);
       expect([30080, 30081, 30082, 0].map(node)).to.deep.equal(['a:80', undefined, 'a:82', undefined]);

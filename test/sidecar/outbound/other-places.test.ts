@@ -171,7 +171,7 @@ describe('captured connections to places of Services', () => {
     await until(() => ended() !== null, 'the connection is closed');
     expect(ended()).to.equal('ECONNRESET');
     const reason = 'Service shop/cart has no TCP port 81: it has 80, 443';
-    expect(failures).to.deep.equal([{ service: 'shop/cart:0', error: 'no_endpoints', reason }]);
+    expect(failures).to.deep.equal([{ service: 'shop/cart:81', error: 'no_endpoints', reason }]);
   });
 
   it('are for others to judge at such a port while the control plane is away', async () => {
