@@ -118,7 +118,10 @@ export class Chaos {
   private judge(what: string, { code, details }: Outcome, begunMs: number): void {
     if (code === 0) this.bystanders++;
     else if (begunMs < this.killedAtMs) this.killed++;
-    else this.lost.push(`${what} after ${Math.round(begunMs - this.startMs)} ms: ${code} ${details.slice(0, 200)}`);
+    else {
+      const [at, took] = [begunMs - this.startMs, performance.now() - begunMs].map(Math.round);
+      this.lost.push(`${what} after ${at} ms, which took ${took} ms: ${code} ${details.slice(0, 200)}`);
+    }
   }
 
   // === What is done
