@@ -36,6 +36,7 @@ export class ServiceHandler implements ConnectionHandler {
   onAccept(_stream: ByteStream, ready: () => void): void {
     if (this.handle.current !== null) return ready();
     if (this.original !== null && !this.deps.connected()) return ready();
+    if (!this.deps.connected()) this.missing = 'its configuration has not arrived, because the control plane is away';
     readyWhen(this.deps.timers, ready, (done) => {
       const answered = (presence: unknown): void => {
         if (presence === 'unknown') this.missing = 'this sidecar asks about too many Services already';
