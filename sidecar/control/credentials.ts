@@ -89,6 +89,14 @@ export class Credentials {
     return this.deps.trustDomain;
   }
 
+  /** '' while the certificate is good, or there is none yet; else when it ended, and why there is no new one. */
+  expired(): string {
+    const notAfterMs = this.leaf?.notAfterMs ?? Number.POSITIVE_INFINITY;
+    if (this.deps.timers.now() <= notAfterMs) return '';
+    const why = this.lastError === '' ? '' : `, and there is no new one: ${this.lastError}`;
+    return `certificate expired at ${new Date(notAfterMs).toISOString()}${why}`;
+  }
+
   /** For accepting connections; null: no certificate yet. The same object until the certificate or the roots change. */
   tlsServerContext(): tls.SecureContext | null {
     return this.context;
@@ -144,8 +152,8 @@ export class Credentials {
       this.lastError = (error as Error).message;
       const capMs = this.current() === null ? FIRST_RETRY_CAP_MS : RETRY_CAP_MS;
       const waitMs = backoffMs(this.failuresInARow++, RETRY_BASE_MS, capMs, random());
-      const expired = this.leaf !== null && this.leaf.notAfterMs <= timers.now();
-      this.log.warn(expired ? 'no new certificate, and the old one has expired' : 'no new certificate', {
+      const isExpired = this.leaf !== null && this.leaf.notAfterMs <= timers.now();
+      this.log[isExpired ? 'error' : 'warn'](isExpired ? 'certificate expired, and there is no new one' : 'no new certificate', {
         error,
         retryInMs: Math.round(waitMs),
         ...(this.leaf === null ? {} : { notAfter: new Date(this.leaf.notAfterMs).toISOString() }),

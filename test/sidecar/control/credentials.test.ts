@@ -132,12 +132,16 @@ describe('sidecar/control: credentials', () => {
     }
     await failures(fresh, 13);
     expect(fresh.current()).to.equal(first);
-    expect(lines.at(-1)).to.deep.include({ level: 'warn', msg: 'no new certificate, and the old one has expired' });
+    expect(fresh.expired()).to.equal(
+      `certificate expired at ${new Date(first.notAfterMs).toISOString()}, and there is no new one: nobody there`,
+    );
+    expect(lines.at(-1)).to.deep.include({ level: 'error', msg: 'certificate expired, and there is no new one' });
     away = false;
     const second = changed(fresh);
     timers.advance(20_000);
     await second;
     expect(fresh.status().lastError).to.equal('');
+    expect(fresh.expired()).to.equal('');
   });
 
   it('believes the roots of the environment while the file is absent, and the file alone when it is there', async () => {
