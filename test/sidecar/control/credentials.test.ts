@@ -8,11 +8,12 @@ import { Authority } from '#certs/authority.ts';
 import { type IssueRequest, type IssueResponse, IssueResponseSchema } from '#core/contract/gen/weft/v1/certificates_pb.ts';
 import { TrustBundleSchema } from '#core/contract/gen/weft/v1/config_pb.ts';
 import { systemTimers } from '#core/program/timers.ts';
-import { Credentials, type CredentialsDeps } from '#sidecar/control/credentials.ts';
+import { Credentials, type CredentialsDeps, UNREACHED_RETRY_CAP_MS } from '#sidecar/control/credentials.ts';
 import type { Leaf } from '#sidecar/control/leaf.ts';
 import { craft, craftAuthority } from '../../support/craft-certificate.ts';
 import { type IssuingServer, recordingLogger, startIssuingServer, TRUST_DOMAIN } from '../../support/issuing-server.ts';
 import { ManualTimers } from '../../support/manual-timers.ts';
+import { until } from '../../support/until.ts';
 
 const IDENTITY = 'spiffe://cluster.local/ns/shop/sa/checkout';
 
@@ -107,6 +108,29 @@ describe('sidecar/control: credentials', () => {
       await second;
       expect(fresh.status().issued).to.equal(2);
       fresh.stop();
+    }
+  });
+
+  it('asks again within a second while no control plane is reached, and later where one says no', async () => {
+    for (const [isThere, capMs] of [
+      [false, UNREACHED_RETRY_CAP_MS],
+      [true, 5000],
+    ] as const) {
+      server = await startIssuingServer({ issue: { verifyToken: async () => ({ error: 'not a token' }) } });
+      const timers = new ManualTimers();
+      const fresh = newCredentials(server, { timers, random: () => 0.999 });
+      if (!isThere) server.stop();
+      fresh.start();
+      for (let count = 1; count <= 8; count++) {
+        await until(() => {
+          // The pauses between tries, and that between attempts.
+          if (fresh.status().failures < count) timers.advance(50);
+          return fresh.status().failures >= count;
+        }, `attempt ${count} has failed: ${fresh.status().lastError}`);
+      }
+      expect(timers.nextInMs(), fresh.status().lastError).to.be.within(capMs * 0.9, capMs);
+      fresh.stop();
+      server.close();
     }
   });
 
