@@ -157,7 +157,7 @@ async function respond({ namespace: name, dryRun, pod }: Request, deps: ReviewDe
 
 /**
  * Refused and not failed: with failurePolicy Ignore a failure would let the pod in without its sidecar. The API server
- * makes a Retry-After of the details, on which Kubernetes' clients, kubectl too, send the pod again by themselves.
+ * makes a Retry-After of the details (decision 16), on which Kubernetes' clients, kubectl too, send the pod again by themselves.
  */
 function refuseForNow(metrics: InjectorMetrics, reason: string, message: string): Response {
   metrics.count('failed', reason);
