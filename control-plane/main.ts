@@ -10,10 +10,16 @@ import { type ControlPlaneSettings, readControlPlaneSettings, USAGE } from './pr
 
 const EXIT_FAILED = 1;
 const EXIT_USAGE = 2;
-/** Stopping takes no longer, in ms; then the process ends, whatever still holds it. */
-const STOP_WITHIN_MS = 5000;
+/** After SIGTERM: until then nodes may still send connections to this replica, in ms. */
+const LINGER_MS = 3000;
+/**
+ * Stopping takes no longer, in ms; then the process ends, whatever still holds it. It is well below a pod's grace
+ * period (30 s).
+ */
+const STOP_WITHIN_MS = 8000;
 
-type Stop = () => Promise<void>;
+/** @param lingerMs on a cluster: how long it goes on serving */
+type Stop = (lingerMs: number) => Promise<void>;
 
 /** Begins; `started` is called with what stops it as soon as there is something to stop. */
 async function run(settings: ControlPlaneSettings, log: Logger, started: (stop: Stop) => void): Promise<void> {
@@ -38,7 +44,7 @@ async function run(settings: ControlPlaneSettings, log: Logger, started: (stop: 
   };
   const begin = async (on: string): Promise<void> => {
     const program = new ClusterProgram({ ...around, host: on });
-    started(() => program.stop());
+    started((lingerMs) => program.stop(lingerMs));
     await program.start();
   };
   try {
@@ -64,7 +70,7 @@ function main(settings: ControlPlaneSettings): void {
     process.once(signal, () => {
       log.info('stopping', { signal });
       setTimeout(() => process.exit(EXIT_FAILED), STOP_WITHIN_MS).unref();
-      void stop().then(() => process.exit());
+      void stop(signal === 'SIGTERM' ? LINGER_MS : 0).then(() => process.exit());
     });
   run(settings, log, (how) => {
     stop = how;

@@ -8,10 +8,12 @@ import {
   LIVE_ANNOTATIONS,
   RESERVED_ANNOTATIONS,
 } from '#core/contract/annotations.ts';
-import { ANNOTATION_STATUS, LABEL_INJECT, LABEL_MTLS } from '#core/contract/names.ts';
+import { ANNOTATION_SETTINGS, ANNOTATION_STATUS, LABEL_INJECT, LABEL_MTLS } from '#core/contract/names.ts';
 import { parseQuantity } from '#core/contract/quantity.ts';
 import { nearest } from '#core/text/nearest.ts';
 
+/** What injection itself writes. */
+const INJECTED = [ANNOTATION_STATUS, ANNOTATION_SETTINGS];
 const LONGEST_SHOWN = 60;
 
 /** Kubernetes quantities; '' where nothing is asked for. */
@@ -68,7 +70,7 @@ export function applyAnnotations(
     ['pod', pod],
   ] as const) {
     for (const [key, value] of Object.entries(annotations)) {
-      if (!key.startsWith(ANNOTATION_PREFIX) || key === ANNOTATION_STATUS) continue;
+      if (!key.startsWith(ANNOTATION_PREFIX) || INJECTED.includes(key)) continue;
       const known = KNOWN.get(key);
       if (known === undefined) {
         warnings.push(`${owner} annotation ${shown(key)}: ${strange(key)}`);

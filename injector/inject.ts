@@ -2,6 +2,7 @@
 // very same objects.
 import { isLabelValue, meantLabelValue } from '#core/contract/labels.ts';
 import {
+  ANNOTATION_SETTINGS,
   ANNOTATION_STATUS,
   LABEL_MTLS,
   SIDECAR_ADMIN_PORT,
@@ -17,6 +18,7 @@ import { type InjectionSettings, identityVolume, sidecarContainer, tokenContaine
 import { type NamespaceFacts, TOKEN_CONTAINER } from './decide.ts';
 import type { InjectablePod } from './pod.ts';
 import { rewriteProbes } from './probes.ts';
+import { settingsHash } from './settings-hash.ts';
 
 const DEFAULT_CONTAINER = 'kubectl.kubernetes.io/default-container';
 const PROMETHEUS = ['prometheus.io/scrape', 'prometheus.io/port', 'prometheus.io/path'];
@@ -39,7 +41,10 @@ export function inject(pod: InjectablePod, namespace: NamespaceFacts, settings: 
   return {
     pod: {
       ...pod,
-      metadata: { ...pod.metadata, annotations: annotationsOf(pod, effective, settings.opaquePorts) },
+      metadata: {
+        ...pod.metadata,
+        annotations: { ...annotationsOf(pod, effective, settings.opaquePorts), [ANNOTATION_SETTINGS]: settingsHash(settings) },
+      },
       spec: {
         ...spec,
         initContainers: [

@@ -17,7 +17,7 @@ import type { InjectorSettings } from './settings.ts';
 import { projectTrust, TrustRoots } from './trust-roots.ts';
 import { BundleKeeper, projectConfiguration } from './webhook-configuration.ts';
 
-/** After SIGTERM: until then API servers may still be sent to this replica. */
+/** After SIGTERM: until then API servers may still be sent to this replica, which asks them to come again. */
 const LINGER_MS = 3000;
 
 export interface InjectorDeps {
@@ -36,6 +36,10 @@ export interface Injector {
   readonly healthPort: number;
   /** '' when pods can be injected, else what is missing. */
   notReady(): string;
+  /**
+   * Refuses further pods for the moment, so that no pod gets settings that a rollout has replaced, and ends after
+   * LINGER_MS.
+   */
   stop(): Promise<void>;
 }
 
@@ -52,6 +56,7 @@ export async function startInjector(settings: InjectorSettings, deps: InjectorDe
   let server: Promise<WebhookServer> | undefined;
   let port = 0;
   let stopping = false;
+  let stopped: Promise<void> | undefined;
 
   const certificate: ServingCertificate = new ServingCertificate({
     client,
@@ -81,6 +86,8 @@ export async function startInjector(settings: InjectorSettings, deps: InjectorDe
   const reviewDeps: ReviewDeps = {
     namespaceOf: (name, fresh) => namespaces.lookup(name, fresh),
     settings: () => {
+      // The successor's settings may be others, and its rollout counts as done by now.
+      if (stopping) return STOPPING;
       const trustRoots = roots.pem();
       return trustRoots === '' ? NO_ROOTS : { ...settings.injection, trustRoots };
     },
@@ -132,18 +139,22 @@ export async function startInjector(settings: InjectorSettings, deps: InjectorDe
     webhookPort: () => port,
     healthPort: health.port,
     notReady,
-    async stop() {
-      stopping = true;
-      (await server)?.beginStop();
-      if (server !== undefined) await new Promise<void>((resolve) => void timers.after(LINGER_MS, resolve));
-      certificate.stop();
-      keeper.stop();
-      for (const reflector of Object.values(following)) reflector.stop();
-      await (await server)?.close();
-      await health.close();
-    },
+    stop: () => (stopped ??= stop()),
   };
+
+  async function stop(): Promise<void> {
+    stopping = true;
+    (await server)?.beginStop();
+    if (server !== undefined) await new Promise<void>((resolve) => void timers.after(LINGER_MS, resolve));
+    certificate.stop();
+    keeper.stop();
+    for (const reflector of Object.values(following)) reflector.stop();
+    await (await server)?.close();
+    await health.close();
+  }
 }
+
+const STOPPING = 'this injector is stopping, and the next one may have other settings';
 
 const NO_ROOTS = `the mesh's roots are not known yet: ConfigMap ${SYSTEM_NAMESPACE}/${TRUST_CONFIG_MAP}, written by the control plane`;
 

@@ -13,6 +13,8 @@ const API_VERSION = 'admission.k8s.io/v1';
 /** The API server cuts a warning at 256 characters, and all of them at 4096. */
 const LONGEST_WARNING = 250;
 const MOST_WARNINGS = 15;
+/** When to send a pod again that is refused for now. */
+const RETRY_AFTER_SECONDS = 1;
 const LONGEST_UID = 256;
 /** Why a namespace's label, or its absence, leaves a pod without a sidecar. */
 const LABEL_REASONS: readonly SkipReason[] = ['NamespaceNotLabelled', 'OptedOut', 'WrongLabelValue'];
@@ -76,7 +78,12 @@ export async function answerReview(body: string, deps: ReviewDeps): Promise<Answ
 
 interface Response {
   readonly allowed: boolean;
-  readonly status?: { readonly code: number; readonly reason?: string; readonly message: string };
+  readonly status?: {
+    readonly code: number;
+    readonly reason?: string;
+    readonly message: string;
+    readonly details?: { readonly retryAfterSeconds: number };
+  };
   readonly warnings?: readonly string[];
   readonly patch?: string;
   readonly patchType?: 'JSONPatch';
@@ -149,12 +156,13 @@ async function respond({ namespace: name, dryRun, pod }: Request, deps: ReviewDe
 }
 
 /**
- * Refused and not failed: with failurePolicy Ignore a failure would let the pod in without its sidecar. Controllers try
- * again.
+ * Refused and not failed: with failurePolicy Ignore a failure would let the pod in without its sidecar. The API server
+ * makes a Retry-After of the details (decision 16), on which Kubernetes' clients, kubectl too, send the pod again by themselves.
  */
 function refuseForNow(metrics: InjectorMetrics, reason: string, message: string): Response {
   metrics.count('failed', reason);
-  return { allowed: false, status: { code: 503, reason: 'ServiceUnavailable', message: `weft: not now, try again: ${message}` } };
+  const details = { retryAfterSeconds: RETRY_AFTER_SECONDS };
+  return { allowed: false, status: { code: 503, reason: 'ServiceUnavailable', message: `weft: not now, try again: ${message}`, details } };
 }
 
 function readRequest(body: string): Request | { problem: string; uid?: string } {

@@ -2,10 +2,12 @@
 import { CATEGORIES, type Category, type Check, checksOf } from './check.ts';
 import { gatewayChecks, kubernetesChecks } from './cluster-checks.ts';
 import { controlPlaneChecks, isInstalled } from './control-plane-checks.ts';
+import { expiredChecks } from './expired-checks.ts';
 import type { Facts } from './facts.ts';
 import { injectorChecks } from './injector-checks.ts';
 import { namespaceChecks } from './namespace-checks.ts';
 import { routeChecks } from './route-checks.ts';
+import { settingsChecks } from './settings-checks.ts';
 import { sidecarChecks } from './sidecar-checks.ts';
 
 /** Every check's verdict. Without an API server: one failed check with the reason, and the rest skipped. */
@@ -14,7 +16,8 @@ export function evaluate(facts: Facts): Check[] {
   if (!facts.kubernetes.ok) return [...kubernetes, ...skippedFrom('Gateway API', 'the API server cannot be asked')];
   const ground = [...kubernetes, ...gatewayChecks(facts), ...controlPlaneChecks(facts)];
   if (!isInstalled(facts)) return [...ground, ...skippedFrom('Injector', 'Weft is not installed')];
-  return [...ground, ...injectorChecks(facts), ...namespaceChecks(facts), ...sidecarChecks(facts), ...routeChecks(facts)];
+  const sidecars = [...sidecarChecks(facts), ...expiredChecks(facts), ...settingsChecks(facts)];
+  return [...ground, ...injectorChecks(facts), ...namespaceChecks(facts), ...sidecars, ...routeChecks(facts)];
 }
 
 /** Skipped checks, one for each category from `first` on. */

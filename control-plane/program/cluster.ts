@@ -209,15 +209,22 @@ export class ClusterProgram {
     return this.view?.port ?? 0;
   }
 
-  /** Not ready any more, streams ended, the lease given back. */
-  async stop(): Promise<void> {
+  /**
+   * Not ready any more and the lease given back at once; then it ends its streams, and listens no more.
+   * @param lingerMs it goes on serving for so long before that, because nodes still send new connections here: a
+   * sidecar that is cut off then finds another replica with its next connection
+   */
+  async stop(lingerMs = 0): Promise<void> {
     if (this.stopping) return;
     this.stopping = true;
     this.cancelCheck();
-    this.keeper.stop();
     for (const task of this.tasks) task.stop();
+    const returned = this.elector.stop();
+    if (lingerMs > 0 && this.controlPlane !== null)
+      await new Promise<void>((resolve) => void this.settings.timers.after(lingerMs, resolve));
+    this.keeper.stop();
     this.source.stop();
-    await Promise.all([this.elector.stop(), this.controlPlane?.close()]);
+    await Promise.all([returned, this.controlPlane?.close()]);
     await this.view?.close();
   }
 

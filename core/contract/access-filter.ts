@@ -31,6 +31,8 @@ export const ACCESS_FLAGS = [
   'draining',
   'headers_too_large',
   'identity_mismatch',
+  'certificate_expired',
+  'own_certificate_expired',
   'not_served',
   'not_http2',
   'retried',

@@ -8,7 +8,9 @@ export const LABEL_INJECT = 'weft.dev/inject';
 export const LABEL_MTLS = 'weft.dev/mtls';
 /** On an injected pod: JSON of what was done, see injector/. A pod that has it has a sidecar. */
 export const ANNOTATION_STATUS = 'weft.dev/status';
-/** Its field with the inbound ports that are left out of capture, "9999,20000-20100"; absent: none. */
+/** On an injected pod: hash of the installation's settings by which it was injected, see injector/settings-hash.ts. */
+export const ANNOTATION_SETTINGS = 'weft.dev/injected-settings';
+/** Field of ANNOTATION_STATUS with the inbound ports that are left out of capture, "9999,20000-20100"; absent: none. */
 export const STATUS_SKIP_INBOUND_PORTS = 'skipInboundPorts';
 /** Its field with the ports that the pod declares opaque; absent: those that its installation does. */
 export const STATUS_OPAQUE_PORTS = 'opaquePorts';

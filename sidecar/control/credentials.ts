@@ -10,11 +10,14 @@ import { backoffMs, LONGEST_WAIT_MS, renewAtMs } from '#core/program/renewal.ts'
 import type { Timers } from '#core/program/timers.ts';
 import { GrpcConnection } from './grpc-call.ts';
 import { type Leaf, newIssueRequest, newSecureContext, readIssued, readPemRoots, readRoots } from './leaf.ts';
+import { Reach } from './reach.ts';
 
 const RETRY_BASE_MS = 200;
 const RETRY_CAP_MS = 20_000;
-/** Without any certificate the pod waits: it must be ready within 10 s of the control plane's return. */
+/** Without any certificate the pod waits: it must be ready soon after the control plane has had time. */
 const FIRST_RETRY_CAP_MS = 5_000;
+/** While none is reached, trying costs it nothing: the pod must be ready within about a second of one being there. */
+export const UNREACHED_RETRY_CAP_MS = 1_000;
 const ISSUE_TIMEOUT_MS = 10_000;
 
 /** Asks for a certificate once. @throws Error when there is none */
@@ -60,6 +63,9 @@ export class Credentials {
   private context: tls.SecureContext | null = null;
   private readonly listeners = new Set<(leaf: Leaf) => void>();
   private state: State = { at: 'stopped' };
+  private readonly reach: Reach;
+  /** The newest attempt got as far as a connection. */
+  private isReached = false;
   private issued = 0;
   private failures = 0;
   private failuresInARow = 0;
@@ -68,6 +74,8 @@ export class Credentials {
   constructor(deps: CredentialsDeps) {
     this.deps = deps;
     this.log = deps.log ?? silentLogger;
+    const { controlPlane, timers, random } = deps;
+    this.reach = new Reach({ ...controlPlane, timers, random });
   }
 
   /** Begins to ask, and never gives up. */
@@ -87,6 +95,14 @@ export class Credentials {
 
   trustDomain(): string {
     return this.deps.trustDomain;
+  }
+
+  /** '' while the certificate is good, or there is none yet; else when it ended, and why there is no new one. */
+  expired(): string {
+    const notAfterMs = this.leaf?.notAfterMs ?? Number.POSITIVE_INFINITY;
+    if (this.deps.timers.now() <= notAfterMs) return '';
+    const why = this.lastError === '' ? '' : `, and there is no new one: ${this.lastError}`;
+    return `certificate expired at ${new Date(notAfterMs).toISOString()}${why}`;
   }
 
   /** For accepting connections; null: no certificate yet. The same object until the certificate or the roots change. */
@@ -142,10 +158,9 @@ export class Credentials {
       if (this.state !== asking) return;
       this.failures++;
       this.lastError = (error as Error).message;
-      const capMs = this.current() === null ? FIRST_RETRY_CAP_MS : RETRY_CAP_MS;
-      const waitMs = backoffMs(this.failuresInARow++, RETRY_BASE_MS, capMs, random());
-      const expired = this.leaf !== null && this.leaf.notAfterMs <= timers.now();
-      this.log.warn(expired ? 'no new certificate, and the old one has expired' : 'no new certificate', {
+      const waitMs = backoffMs(this.failuresInARow++, RETRY_BASE_MS, this.retryCapMs(), random());
+      const isExpired = this.leaf !== null && this.leaf.notAfterMs <= timers.now();
+      this.log[isExpired ? 'error' : 'warn'](isExpired ? 'certificate expired, and there is no new one' : 'no new certificate', {
         error,
         retryInMs: Math.round(waitMs),
         ...(this.leaf === null ? {} : { notAfter: new Date(this.leaf.notAfterMs).toISOString() }),
@@ -162,6 +177,11 @@ export class Credentials {
     this.waitUntil(renewAtMs(leaf.receivedMs, leaf.notAfterMs, random()));
   }
 
+  private retryCapMs(): number {
+    if (this.leaf !== null) return RETRY_CAP_MS;
+    return this.isReached ? FIRST_RETRY_CAP_MS : UNREACHED_RETRY_CAP_MS;
+  }
+
   private waitUntil(atMs: number): void {
     const { timers } = this.deps;
     const leftMs = atMs - timers.now();
@@ -171,6 +191,7 @@ export class Credentials {
 
   private async obtain(): Promise<Leaf> {
     const { deps } = this;
+    this.isReached = false;
     const token = (await readFile(deps.tokenFile, 'utf8')).trim();
     const { privateKey, publicKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' });
     const request = newIssueRequest(privateKey, publicKey.export({ format: 'der', type: 'spki' }), deps.lifetimeSeconds ?? 0);
@@ -192,7 +213,10 @@ export class Credentials {
       if (kept.length === 0) throw error;
     }
     // The token says who we are; no certificate is shown, because it may have expired.
-    const connection = await GrpcConnection.connect({ ...controlPlane, secureContext: newSecureContext(roots, null), trustDomain, timers });
+    const { reach } = this;
+    const secureContext = newSecureContext(roots, null);
+    const connection = await GrpcConnection.connect({ ...controlPlane, secureContext, trustDomain, timers, reach });
+    this.isReached = true;
     try {
       return await connection.unary(Certificates.method.issue, request, { authorization: `Bearer ${token}` }, ISSUE_TIMEOUT_MS);
     } finally {

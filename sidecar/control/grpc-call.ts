@@ -2,15 +2,17 @@
 // bidirectional calls. grpc-js would cost the sidecar 8 MB of anonymous memory; node:http2 with the stream open costs
 // 0.8 MB (bundled, after a collection).
 import http2 from 'node:http2';
+import type net from 'node:net';
 import tls from 'node:tls';
 import { type DescMethodBiDiStreaming, type DescMethodUnary, fromBinary, type MessageShape, toBinary } from '@bufbuild/protobuf';
 import { controlPlaneSpiffeId } from '#core/contract/identity.ts';
 import { validateSvid } from '#core/contract/svid.ts';
 import type { Timers } from '#core/program/timers.ts';
 import { type AnswerEvents, framed, GrpcError, grpcRequestHeaders, readAnswer, STATUS } from '../link/grpc-stream.ts';
+import { Reach } from './reach.ts';
 
-/** TCP and TLS must be done by then. */
-const CONNECT_TIMEOUT_MS = 10_000;
+/** A control plane that was reached and does not finish the handshake by then is given up, in ms. */
+const TLS_TIMEOUT_MS = 3000;
 /** The peer of a connection is pinged so often; one that does not answer in time is gone. */
 export const PING_INTERVAL_MS = 20_000;
 export const PING_TIMEOUT_MS = 10_000;
@@ -22,6 +24,8 @@ export interface GrpcTarget {
   readonly secureContext: tls.SecureContext;
   readonly trustDomain: string;
   readonly timers: Timers;
+  /** What is known of the way there; absent: nothing. */
+  readonly reach?: Reach;
 }
 
 export interface BidiCall<In> {
@@ -48,27 +52,36 @@ export class GrpcConnection {
   }
 
   /** @throws GrpcError (UNAVAILABLE) when there is no connection or the peer is not the control plane */
-  static connect(target: GrpcTarget): Promise<GrpcConnection> {
+  static async connect(target: GrpcTarget): Promise<GrpcConnection> {
+    const { host, port, timers } = target;
+    const reach = target.reach ?? new Reach({ host, port, timers, random: Math.random });
+    try {
+      return await GrpcConnection.secure(await reach.open(), target);
+    } catch (error) {
+      throw new GrpcError(STATUS.unavailable, `${host}:${port}: ${(error as Error).message}`);
+    }
+  }
+
+  /** @throws Error with the reason alone */
+  private static secure(plain: net.Socket, target: GrpcTarget): Promise<GrpcConnection> {
     return new Promise((resolve, reject) => {
       const { host, port, secureContext, timers, trustDomain } = target;
       const fail = (reason: string): void => {
         stopTimer();
         socket.destroy();
-        reject(new GrpcError(STATUS.unavailable, `${host}:${port}: ${reason}`));
+        reject(new Error(reason));
       };
       const onError = (error: NodeJS.ErrnoException): void => fail(error.code ?? error.message);
       const onClose = (): void => fail('closed during the handshake');
-      const stopTimer = timers.after(CONNECT_TIMEOUT_MS, () => fail('no TLS connection within 10 s'));
+      const stopTimer = timers.after(TLS_TIMEOUT_MS, () => fail(`no TLS handshake within ${TLS_TIMEOUT_MS / 1000} s`));
       const socket = tls.connect({
-        host,
-        port,
+        socket: plain,
         secureContext,
         ALPNProtocols: ['h2'],
         // The name that counts is the SPIFFE id; the chain is judged below, where the reason is known.
         rejectUnauthorized: false,
         checkServerIdentity: () => undefined,
       });
-      socket.setNoDelay(true);
       socket.on('error', onError);
       socket.on('close', onClose);
       socket.on('secureConnect', () => {

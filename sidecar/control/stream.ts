@@ -22,10 +22,13 @@ import { EndpointVersions } from './endpoint-versions.ts';
 import { type BidiCall, GrpcConnection } from './grpc-call.ts';
 import { HeldResources } from './held-resources.ts';
 import type { Leaf } from './leaf.ts';
+import { Reach } from './reach.ts';
 import { MOST_WANTED_SERVICES, type Presence, Wants } from './wants.ts';
 
 const RETRY_BASE_MS = 100;
 const RETRY_CAP_MS = 10_000;
+/** The same for a pod that has no configuration yet, while no control plane is reached: it cannot be ready without. */
+const UNREACHED_CAP_MS = 1_000;
 /**
  * A stream must not outlive the certificate it was opened with: it is opened anew in this last part of the
  * certificate's life.
@@ -100,6 +103,7 @@ export class ConfigStream {
   private readonly held = new HeldResources();
   private readonly endpoints = new EndpointVersions();
   private readonly wants = new Wants();
+  private readonly reach: Reach;
   private state: State = { at: 'stopped' };
   private hasWarnedOfBound = false;
   private failuresInARow = 0;
@@ -112,6 +116,8 @@ export class ConfigStream {
   constructor(deps: ConfigStreamDeps) {
     this.deps = deps;
     this.log = deps.log ?? silentLogger;
+    const { controlPlane, timers, random } = deps;
+    this.reach = new Reach({ ...controlPlane, timers, random });
   }
 
   /** Opens the stream as soon as there is a certificate, and again whenever it ends. */
@@ -198,9 +204,10 @@ export class ConfigStream {
     let connection: GrpcConnection;
     try {
       const secureContext = credentials.tlsClientContext()!;
-      connection = await GrpcConnection.connect({ ...controlPlane, secureContext, trustDomain: credentials.trustDomain(), timers });
+      const { reach } = this;
+      connection = await GrpcConnection.connect({ ...controlPlane, secureContext, trustDomain: credentials.trustDomain(), timers, reach });
     } catch (error) {
-      if (this.state === attempt) this.lost(error as GrpcError, answered);
+      if (this.state === attempt) this.lost(error as GrpcError, answered, this.lastResponseMs === 0 ? UNREACHED_CAP_MS : RETRY_CAP_MS);
       return;
     }
     if (this.state !== attempt) return connection.close();
@@ -285,9 +292,9 @@ export class ConfigStream {
   }
 
   /** The stream or the attempt at it has ended: it is tried again later. */
-  private lost(error: GrpcError, wasConnected: boolean): void {
+  private lost(error: GrpcError, wasConnected: boolean, capMs = RETRY_CAP_MS): void {
     const { timers, random } = this.deps;
-    const waitMs = backoffMs(this.failuresInARow++, RETRY_BASE_MS, RETRY_CAP_MS, random());
+    const waitMs = backoffMs(this.failuresInARow++, RETRY_BASE_MS, capMs, random());
     // Once, not at each attempt: a control plane that is away for an hour is one event.
     if (wasConnected || this.lastError === '') {
       this.sinceMs = timers.now();

@@ -58,8 +58,9 @@ export function notConnected(call: RunningCall, state: Waiting, error: errors.Pr
   const { clock, random } = call.deps;
   setTried(call, failed);
   set.onCancel(failed);
-  if (error !== errors.ENDPOINT_FULL) set.onConnectFailure(failed, clock.nowMs, random);
-  if (mayTryOther(call, failed)) return retry(call, error.label);
+  const isOurs = error === errors.OWN_CERTIFICATE_EXPIRED;
+  if (error !== errors.ENDPOINT_FULL && !isOurs) set.onConnectFailure(failed, clock.nowMs, random);
+  if (!isOurs && mayTryOther(call, failed)) return retry(call, error.label);
   // Another sidecar takes a refused stream as unprocessed and tries another endpoint, where an error would end the
   // call.
   if (call.deps.refuseUnprocessed) return refuseStream(call, error, detail);

@@ -63,6 +63,10 @@ export const RESPONSE_TOO_LARGE = row('response_too_large', 502, 8);
 export const HEADERS_TOO_LARGE = row('headers_too_large', 431, 8);
 /** The endpoint's certificate is not that of the identity the control plane named. */
 export const IDENTITY_MISMATCH = row('identity_mismatch', 502, 14);
+/** The endpoint's certificate has expired. Another endpoint may have a newer one. */
+export const CERTIFICATE_EXPIRED = row('certificate_expired', 503, 14);
+/** Our own certificate has expired: no endpoint would take it, and none is to blame. */
+export const OWN_CERTIFICATE_EXPIRED = row('own_certificate_expired', 503, 14);
 /** The request is malformed (RFC 9113 §8.1.1). */
 export const BAD_REQUEST = row('bad_request', 400, 13);
 /** The client has as many streams open as it may (L1); the stream is refused without an answer. */
@@ -82,6 +86,8 @@ export const DIAL_ERRORS: Readonly<Record<DialFailure, ProxyError>> = {
   connect_failed: CONNECT_FAILED,
   connect_timeout: CONNECT_TIMEOUT,
   identity_mismatch: IDENTITY_MISMATCH,
+  certificate_expired: CERTIFICATE_EXPIRED,
+  own_certificate_expired: OWN_CERTIFICATE_EXPIRED,
 };
 
 /**

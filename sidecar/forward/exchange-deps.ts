@@ -21,6 +21,8 @@ export interface ExchangeDeps {
   readonly replay: ReplayRing;
   /** The peer is a sidecar: when the application is not there it gets REFUSED_STREAM and tries another endpoint. */
   readonly refuseUnprocessed: boolean;
+  /** Why there is no configuration, where it is known better than that it has not arrived. */
+  readonly missing: string | undefined;
 }
 
 /** Where a listener's configuration stands now; `current` is swapped when a new one is in force. */

@@ -16,7 +16,7 @@ export function route(call: RunningCall, port: CompiledPort | null): void {
   call.plan = plan;
   const { tracer } = deps.telemetry;
   if (tracer !== null) call.trace = tracer.begin(block, plan === null ? null : plan.rule);
-  if (plan === null) return refuse(call, errors.NO_CONFIG, 'the configuration of what is called has not arrived');
+  if (plan === null) return refuse(call, errors.NO_CONFIG, deps.missing ?? 'the configuration of what is called has not arrived');
   if (block.tooLarge) return refuse(call, errors.HEADERS_TOO_LARGE, 'request headers exceed 64 KiB or 100 fields');
   if (block.template.method === 'CONNECT') return refuse(call, errors.NOT_SERVED, 'CONNECT is not served');
   const { rule } = plan;

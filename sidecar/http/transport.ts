@@ -22,4 +22,4 @@ export interface Duplex extends Transport {
 }
 
 /** Why a transport to an endpoint could not be opened, by the labels of docs/reference/errors.md. */
-export type DialFailure = 'connect_failed' | 'connect_timeout' | 'identity_mismatch';
+export type DialFailure = 'connect_failed' | 'connect_timeout' | 'identity_mismatch' | 'certificate_expired' | 'own_certificate_expired';

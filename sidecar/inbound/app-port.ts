@@ -110,7 +110,7 @@ export class AppPortHandler implements ConnectionHandler {
       clock,
       deps.wallClock,
       (secure, peer) => this.takeSecure(secure, peer),
-      (reason) => deps.tlsRefused(reason, this.ref),
+      (reason, detail) => deps.tlsRefused(reason, this.ref, detail),
     );
   }
 

@@ -23,8 +23,12 @@ export interface InboundDeps {
   /** Namespace and name by which counters call the pod. */
   workload(): { namespace: string; name: string };
   mtls(): MtlsMode;
-  /** A connection was refused. @param reason "plaintext", or what was wrong with the TLS handshake */
-  tlsRefused(reason: string, ref: ServicePortRef): void;
+  /**
+   * A connection was refused.
+   * @param reason "plaintext", or what was wrong with the TLS handshake: short and stable
+   * @param detail the same for people; absent: there is no more to say
+   */
+  tlsRefused(reason: string, ref: ServicePortRef, detail?: string): void;
   readonly tcp: TcpObserver;
   detected(outcome: DetectionOutcome): void;
   /** An HTTP/2 connection of a client ended. */

@@ -5,6 +5,7 @@ import { validateSvid } from '#core/contract/svid.ts';
 import type { Clock } from '../http/clock.ts';
 import type { DialFailure } from '../http/transport.ts';
 import { ByteStream, KEEPALIVE_MS } from './byte-stream.ts';
+import { EXPIRED, endedAt } from './expired.ts';
 
 /** A TCP connection that is not there after this many ms never comes on a pod network. */
 const CONNECT_TIMEOUT_MS = 1000;
@@ -16,6 +17,8 @@ export interface ClientCredentials {
   /** null until the first certificate is there. */
   tlsClientContext(): tls.SecureContext | null;
   trustDomain(): string;
+  /** '' while our certificate is good, else when it ended. Absent: it does not end. */
+  expired?(): string;
 }
 
 export interface DialTarget {
@@ -84,6 +87,9 @@ export function dial(
     if (target.identity === '') return open(socket, Number.POSITIVE_INFINITY);
     const secureContext = credentials.tlsClientContext();
     if (secureContext === null) return fail('connect_failed', 'this sidecar has no certificate yet');
+    // The endpoint would end the handshake, or the connection just after it, without a word.
+    const expired = credentials.expired?.() ?? '';
+    if (expired !== '') return fail('own_certificate_expired', `this sidecar's ${expired}`);
     clearTimeout(timer);
     timer = setTimeout(() => fail('connect_timeout', 'no TLS handshake within 5 s'), TLS_TIMEOUT_MS);
     // No host names and no session reuse: a resumed session would skip the checks below.
@@ -92,7 +98,9 @@ export function dial(
     secure.on('close', onClose);
     secure.on('secureConnect', () => {
       const peer = secure!;
-      if (!peer.authorized) return fail('identity_mismatch', `certificate refused: ${String(peer.authorizationError)}`);
+      const refusal = String(peer.authorizationError);
+      if (refusal === EXPIRED) return fail('certificate_expired', endedAt(peer, wallClock()));
+      if (!peer.authorized) return fail('identity_mismatch', `certificate refused: ${refusal}`);
       if (peer.alpnProtocol !== alpn) return fail('connect_failed', `ALPN ${String(peer.alpnProtocol)} instead of ${alpn}`);
       const der = peer.getPeerCertificate(false).raw;
       const verdict = validateSvid(der, { trustDomain: credentials.trustDomain(), nowMs: wallClock(), expectedIdentity: target.identity });

@@ -77,20 +77,19 @@ export class DirectHandler implements ConnectionHandler {
     this.gone = () => connection.drain(Number.POSITIVE_INFINITY);
   }
 
-  private serveBy(stream: ByteStream, first: Buffer, handle: PortHandle): Connection {
+  private serveBy(stream: ByteStream, first: Buffer, handle: PortHandle, proxy = this.deps.proxy): Connection {
     const { deps } = this;
-    const owner = new DownstreamOwner(deps.proxy, handle, (_connection, reason) => deps.closed(reason));
+    const owner = new DownstreamOwner(proxy, handle, (_connection, reason) => deps.closed(reason));
     return deps.connections.serve(stream, first, owner, OWN_APPLICATION);
   }
 
   /** Answers calls with the reason; other octets have no place for it. */
   private refuse(stream: ByteStream, protocol: Spoken, first: Buffer): void {
     const { deps, to } = this;
-    if (protocol !== 'http2') {
-      const reason = `whether there is a sidecar at ${to.address} was not known after ${CONFIG_WAIT_MS} ms`;
-      return refuseConnection(deps, deps.proxy, stream, refOfAddress(to), NO_CONFIG.label, reason);
-    }
-    const connection = this.serveBy(stream, first, { current: null });
+    const why = deps.connected() ? '' : ', because the control plane is away';
+    const reason = `whether there is a sidecar at ${to.address} was not known after ${CONFIG_WAIT_MS} ms${why}`;
+    if (protocol !== 'http2') return refuseConnection(deps, deps.proxy, stream, refOfAddress(to), NO_CONFIG.label, reason);
+    const connection = this.serveBy(stream, first, { current: null }, { ...deps.proxy, missing: reason });
     // The client's next connection is served as it must be.
     const stop = deps.directs.find(to, deps.proxy.clock.nowMs, () => connection.drain(Number.POSITIVE_INFINITY));
     stream.socket.once('close', stop);

@@ -74,7 +74,8 @@ export function joinTcp(
       stream.onClosed = () => {};
       proxy.stats.proxyError(failure);
       log.info('TCP connection failed', { service: ref.key, error: failure, detail });
-      if (done(true)) return;
+      // Where the fault is ours no endpoint is blamed, and no other one is tried.
+      if (done(failure !== 'own_certificate_expired')) return;
       deps.tcp.failed(connection, failure, detail);
       // An end would read as an empty answer.
       stream.reset();

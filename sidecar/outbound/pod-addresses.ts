@@ -1,22 +1,27 @@
 // Which pods are at the addresses that this workload sends to directly (pods, endpoints of headless Services, the world
 // outside), as the control plane says. It is asked at the first connection, reports changes while the address is in
-// use, and is no longer asked when it is idle.
+// use, and is no longer asked when it is idle. While it does not answer, nothing that was known is forgotten.
 import type { PodAddress } from '#core/contract/gen/weft/v1/mesh_pb.ts';
+import { LastAnswers } from './last-answers.ts';
 
 /**
  * More are not kept: idle ones go first, and where all are in use the newest waits for room, as a connection waits for
  * an answer.
  */
 export const MOST_ADDRESSES = 1000;
-/** So many answers of forgotten addresses are remembered, the newest: they hold while the control plane is away. */
-export const MOST_REMEMBERED_ADDRESSES = 1000;
-/** An address without connections is forgotten after this, in ms. */
+/** An address without connections is forgotten after this, in ms, while the control plane is there. */
 const IDLE_MS = 60_000;
+/**
+ * A control plane that has not answered by then is as good as away, in ms: a stream that is cut is noticed by a ping
+ * alone. With a tick of a second, connections get what was known within CONFIG_WAIT_MS.
+ */
+const ANSWERS_WITHIN_MS = 500;
 
 type Taker = (answer: PodAddress) => void;
 
 interface Entry {
   answer: PodAddress | null;
+  askedMs: number;
   waiting: Taker[];
   /** One for each connection to it; `gone` is called when another pod has the address. */
   users: Set<{ readonly gone: () => void }>;
@@ -34,8 +39,7 @@ export interface AddressQuestions {
 
 export class PodAddresses {
   private readonly entries = new Map<string, Entry>();
-  /** What was known of addresses when they were forgotten, the oldest first. */
-  private readonly remembered = new Map<string, PodAddress>();
+  private readonly last = new LastAnswers();
   /** Addresses that cannot be asked about yet, because there are too many. */
   private readonly forRoom = new Set<{ readonly address: string; readonly then: Taker; stop: () => void }>();
   private readonly questions: AddressQuestions;
@@ -52,15 +56,16 @@ export class PodAddresses {
     return [...this.entries.keys()];
   }
 
-  /** Whether there is an answer. */
+  /** Whether there is an answer, or was one while the control plane is away. */
   knows(address: string): boolean {
-    return (this.entries.get(address)?.answer ?? null) !== null;
+    if ((this.entries.get(address)?.answer ?? null) !== null) return true;
+    return !this.questions.connected() && this.last.get(address) !== undefined;
   }
 
   /**
    * Asks about an address.
-   * @param then called with the answer, at once if it is there. While the control plane is away, what was known of the
-   * address last is the answer
+   * @param then called with the answer, at once if it is there. While the control plane is away or silent, what was
+   * known of the address last is the answer
    * @returns stops waiting
    */
   ask(address: string, nowMs: number, then: Taker): () => void {
@@ -68,13 +73,11 @@ export class PodAddresses {
     if (entry === undefined) {
       if (this.entries.size >= MOST_ADDRESSES) this.forgetIdle(nowMs, 0);
       if (this.entries.size >= MOST_ADDRESSES) return this.waitForRoom(address, then);
-      const last = this.remembered.get(address);
-      this.remembered.delete(address);
-      const answer = last === undefined || this.questions.connected() ? null : last;
-      this.entries.set(address, (entry = { answer, waiting: [], users: new Set(), idleSinceMs: nowMs }));
+      this.entries.set(address, (entry = { answer: null, askedMs: nowMs, waiting: [], users: new Set(), idleSinceMs: nowMs }));
       this.questions.ask(address);
     }
     entry.idleSinceMs = nowMs;
+    if (entry.answer === null && !this.questions.connected()) entry.answer = this.last.get(address) ?? null;
     const { answer, waiting } = entry;
     if (answer !== null) {
       then(answer);
@@ -110,6 +113,7 @@ export class PodAddresses {
     if (entry === undefined) return;
     const before = entry.answer;
     entry.answer = answer;
+    this.last.forget(answer.address);
     if (before !== null && !isAlike(before, answer)) {
       this.changed(answer.address, answer);
       for (const { gone } of [...entry.users]) gone();
@@ -122,7 +126,8 @@ export class PodAddresses {
 
   /** About once a second. */
   tick(nowMs: number): void {
-    this.forgetIdle(nowMs, IDLE_MS);
+    if (this.questions.connected()) this.forgetIdle(nowMs, IDLE_MS);
+    this.settleByLast(nowMs);
     this.admit(nowMs);
   }
 
@@ -153,16 +158,26 @@ export class PodAddresses {
       this.entries.delete(address);
       dropped.push(address);
       if (entry.answer === null) continue;
-      this.remember(address, entry.answer);
+      this.last.keep(entry.answer);
       this.changed(address, null);
     }
     if (dropped.length > 0) this.questions.drop(dropped);
   }
 
-  private remember(address: string, answer: PodAddress): void {
-    this.remembered.set(address, answer);
-    if (this.remembered.size <= MOST_REMEMBERED_ADDRESSES) return;
-    for (const oldest of this.remembered.keys()) return void this.remembered.delete(oldest);
+  /**
+   * Answers what was asked in vain with what was known last. The control plane's own answer corrects it. While it is
+   * only slow, this must not lead to plaintext.
+   */
+  private settleByLast(nowMs: number): void {
+    const isAway = !this.questions.connected();
+    for (const [address, entry] of this.entries) {
+      if (entry.waiting.length === 0) continue;
+      const answer = this.last.get(address);
+      if (answer === undefined) continue;
+      if (!isAway && (answer.identity === '' || nowMs - entry.askedMs < ANSWERS_WITHIN_MS)) continue;
+      entry.answer = answer;
+      for (const then of entry.waiting.splice(0)) then(answer);
+    }
   }
 }
 

@@ -40,6 +40,7 @@ export class ServiceHandler implements ConnectionHandler {
     const accept = (): void => (this.isFutile() ? this.refuseTcp(stream, NO_ENDPOINTS.label, NOBODY) : ready());
     if (this.handle.current !== null) return accept();
     if (this.original !== null && !this.deps.connected()) return ready();
+    if (!this.deps.connected()) this.missing = 'its configuration has not arrived, because the control plane is away';
     readyWhen(this.deps.timers, accept, (done) => {
       const answered = (presence: unknown): void => {
         if (presence === 'unknown') this.missing = 'this sidecar asks about too many Services already';

@@ -132,6 +132,7 @@ export class Forwarding {
       telemetry,
       replay,
       refuseUnprocessed,
+      missing: undefined,
     };
   }
 

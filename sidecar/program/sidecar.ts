@@ -56,7 +56,7 @@ export interface SidecarDeps {
   readonly log: Logger;
   readonly metrics: SidecarMetrics;
   readonly telemetry: TelemetryInForce;
-  readonly credentials: ServerCredentials & ClientCredentials;
+  readonly credentials: ServerCredentials & ClientCredentials & { expired(): string };
   readonly questions: ConfigQuestions;
   /** Ports whose connections are passed as TCP without a look at what they carry, captured or not. */
   readonly opaquePorts: readonly PortRange[];
@@ -133,7 +133,7 @@ export class Sidecar {
       proxyFor: (caller) => this.forwarding.inboundOf(caller),
       workload: () => ({ namespace: this.current?.namespace ?? '', name: this.current?.name ?? '' }),
       mtls: () => this.current?.mtls ?? MtlsMode.PERMISSIVE,
-      tlsRefused: (reason, service) => this.refused(reason, service),
+      tlsRefused: (reason, service, detail) => this.refused(reason, service, detail),
     });
     this.captured =
       capture === null
@@ -177,7 +177,7 @@ export class Sidecar {
   notReady(): string {
     if (this.isStopping) return 'stopping';
     if (this.deps.credentials.tlsServerContext() === null) return 'no certificate yet';
-    return this.listening.problems.join('; ');
+    return this.deps.credentials.expired() || this.listening.problems.join('; ');
   }
 
   /** What is in force, for /config_dump. */
@@ -239,14 +239,14 @@ export class Sidecar {
   }
 
   /** Counts and logs a connection that the inbound side has refused. */
-  private refused(reason: string, service: ServicePortRef): void {
+  private refused(reason: string, service: ServicePortRef, detail = reason): void {
     const { metrics, log, telemetry, now } = this.deps;
     metrics.tlsRefusals.add(reason);
-    log.info('inbound connection refused', { reason });
+    log.info('inbound connection refused', { reason: detail });
     const nowMs = now();
     const { origin } = this.forwarding.inboundOf('');
     const nothing = { endpoint: null, startMs: nowMs, endMs: nowMs, sent: 0, received: 0 };
-    telemetry.connectionEnded({ origin, service, ...nothing, error: deniedFlag(reason), reason });
+    telemetry.connectionEnded({ origin, service, ...nothing, error: deniedFlag(reason), reason: detail });
   }
 
   /** This workload as counters call it: "namespace/name", of a pod without a workload "namespace/pod". */

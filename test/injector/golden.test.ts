@@ -63,7 +63,8 @@ function expectKept(golden: GoldenCase, after: { metadata?: Record<string, never
   const { annotations: added, ...metadata } = (rest.metadata ?? {}) as unknown as { annotations: Record<string, string> };
   const { annotations: old, ...oldMetadata } = (before.metadata ?? {}) as unknown as { annotations?: Record<string, string> | null };
   expect(JSON.stringify(metadata)).to.equal(JSON.stringify(oldMetadata));
-  for (const [key, value] of Object.entries(old ?? {})) if (key !== 'weft.dev/status') expect(added[key]).to.equal(value);
+  for (const [key, value] of Object.entries(old ?? {}))
+    if (!['weft.dev/status', 'weft.dev/injected-settings'].includes(key)) expect(added[key]).to.equal(value);
 }
 
 function withoutProbes(container: Record<string, unknown> | { name: string }): string {

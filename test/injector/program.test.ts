@@ -111,6 +111,24 @@ describe('the injector', () => {
     expect((await review({ spec: { containers: [] } }, 'weft-system')).allowed).to.equal(true);
   });
 
+  it('injects nothing once it is to stop: clients are asked to come again, when the next one answers', async () => {
+    await install();
+    api.put(TRUST, { data: { 'roots.pem': ROOTS } });
+    api.put(shop, { metadata: { labels: { 'weft.dev/inject': 'enabled' } } });
+    await until(async () => (await ready()) === 'ok\n', 'it is ready');
+    expect((await review({ spec: { containers: [] } })).patch).to.be.a('string');
+    const stopped = injector.stop();
+    const { allowed, patch, status } = await review({ spec: { containers: [] } });
+    expect([allowed, patch]).to.deep.equal([false, undefined]);
+    expect(status).to.deep.equal({
+      code: 503,
+      reason: 'ServiceUnavailable',
+      message: 'weft: not now, try again: this injector is stopping, and the next one may have other settings',
+      details: { retryAfterSeconds: 1 },
+    });
+    await stopped;
+  });
+
   it('repairs an edited caBundle and serves on', async () => {
     await install();
     const { webhooks } = api.objects.get(WEBHOOK_PATH) as never as { webhooks: { clientConfig: { caBundle: string } }[] };

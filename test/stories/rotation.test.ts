@@ -1,4 +1,5 @@
 // Certificates that live for seconds, under load: renewed and swapped while calls run, and no call notices.
+import net from 'node:net';
 import { expect } from 'chai';
 import { type EchoMesh, startEchoMesh } from '../support/echo-mesh.ts';
 import { Load } from '../support/load.ts';
@@ -82,5 +83,41 @@ describe('certificates of an hour', () => {
     await until(async () => (await all()).every(({ issued }) => issued > 1), 'all certificates are renewed');
     await load.more(20);
     expect(await load.stop()).to.deep.equal([]);
+  });
+});
+
+describe('a certificate that has expired', () => {
+  let echo: EchoMesh;
+  before(async () => {
+    echo = await startEchoMesh({ leafLifetimeMs: 3000 });
+  });
+  after(() => echo.close());
+
+  it('makes the pod not ready and its calls UNAVAILABLE, both with the time; the next one makes it good', async () => {
+    const { mesh, callerOf } = echo;
+    expect(await mesh.admin('caller', '/readyz')).to.equal('ok\n');
+    // It gets the configuration by a connection, and opens none to the endpoints before a call.
+    const knock = net.connect(mesh.address('caller', 'echo'));
+    await until(async () => (await mesh.dump('caller')).services.length > 0, 'the Service is known');
+    knock.destroy();
+    await mesh.stopControlPlane();
+    const { notAfterMs } = (await mesh.dump('caller')).certificate;
+    const ended = `certificate expired at ${new Date(notAfterMs).toISOString()}`;
+    await until(
+      async () => (await mesh.admin('caller', '/readyz')).startsWith(`${ended}, and there is no new one: `),
+      'the pod is not ready, with the reason',
+    );
+    const expired = async (pod: string) => (await mesh.admin(pod, '/readyz')).startsWith('certificate expired at ');
+    await until(async () => (await expired('v1')) && (await expired('v2')), 'nor are the others');
+    const { code, details } = await callerOf('caller', 'echo').unary({ question: {} });
+    expect(code).to.equal(14);
+    expect(details).to.contain('own_certificate_expired').and.contain(`this sidecar's ${ended}`);
+    expect(await mesh.metric('caller', 'weft_proxy_errors_total{error="own_certificate_expired"}')).to.equal(1);
+    await mesh.restartControlPlane();
+    for (const pod of ['caller', 'v1', 'v2']) {
+      await until(async () => (await mesh.admin(pod, '/readyz')) === 'ok\n', `${pod} is ready again`);
+    }
+    // No endpoint was blamed: the very next call is served.
+    expect((await callerOf('caller', 'echo').unary({ question: {} })).code).to.equal(0);
   });
 });

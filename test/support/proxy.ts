@@ -153,6 +153,7 @@ export class TestProxy {
       telemetry: this.telemetry,
       replay: new ReplayRing(),
       refuseUnprocessed: options.refuseUnprocessed ?? false,
+      missing: undefined,
     };
     this.connections = new DownstreamConnections(this.clock, Date.now, this.buffers);
     const byService = Array.isArray(options.endpoints) ? { payment: options.endpoints } : options.endpoints;

@@ -3,7 +3,18 @@
 import type { Facts, Read } from '#cli/check/facts.ts';
 import type { ClusterPod, Deployment } from '#cli/cluster/objects.ts';
 import type { ReplicaAnswer } from '#cli/cluster/replicas.ts';
+import { readInjection } from '#injector/settings.ts';
+import { settingsHash } from '#injector/settings-hash.ts';
 import type { GRPCRoute } from '#objects/grpc-route.ts';
+
+const IMAGE = 'localhost/weft:0.1.0';
+
+/** The hash that pods of today have, of an installation with this environment. */
+export function hashOf(env: Record<string, string> = { WEFT_IMAGE: IMAGE }): string {
+  const read = readInjection(env);
+  if ('problems' in read) throw new Error(read.problems.join());
+  return settingsHash({ ...read.injection, trustRoots: '' });
+}
 
 export const NOW_MS = Date.parse('2026-11-21T12:00:00Z');
 const DAY_MS = 86_400_000;
@@ -43,7 +54,7 @@ export function shopPod(
       namespace: 'shop',
       name,
       labels: change.labels,
-      annotations: meshed ? { 'weft.dev/status': '{"version":"0.1.0"}' } : {},
+      annotations: meshed ? { 'weft.dev/status': '{"version":"0.1.0"}', 'weft.dev/injected-settings': hashOf() } : {},
       creationTimestamp: '2026-11-21T11:00:00Z',
       ownerReferences: [{ kind: 'ReplicaSet', name: 'payment-7f6d' }],
     },
@@ -60,7 +71,11 @@ export function shopPod(
   };
 }
 
-const deployment = (name: string): Deployment => ({ metadata: { name }, spec: { replicas: 1 }, status: { availableReplicas: 1 } });
+export const deployment = (name: string, env: { name: string; value?: string }[] = [{ name: 'WEFT_IMAGE', value: IMAGE }]): Deployment => ({
+  metadata: { name },
+  spec: { replicas: 1, template: { spec: { containers: [{ env }] } } },
+  status: { availableReplicas: 1 },
+});
 
 export function sidecar(pod: string) {
   return {

@@ -256,6 +256,36 @@ describe('control-plane/program: cluster', () => {
     await until(() => listening() === before, 'its ports are free');
   });
 
+  it('goes on serving for a while when it is to stop, as a replica that is not ready and does not lead', async () => {
+    const LINGER_MS = 4321;
+    let end = (): void => {};
+    program = programWith({
+      now: Date.now,
+      after: (ms, then) => {
+        if (ms !== LINGER_MS) return systemTimers.after(ms, then);
+        end = then;
+        return () => {};
+      },
+    });
+    await program.start();
+    await until(async () => (await report()).leader, 'it leads');
+    let isOver = false;
+    const stopped = program.stop(LINGER_MS).then(() => {
+      isOver = true;
+    });
+    await until(async () => !(await report()).leader, 'the lease is given back');
+    expect(await ask('/readyz')).to.deep.equal({ status: 503, body: 'stopping\n' });
+    api.put(ROUTE, {
+      ...api.get(ROUTE)!,
+      metadata: { generation: 2 },
+      spec: { parentRefs: [{ group: '', kind: 'Service', name: 'paymnt' }] },
+    });
+    await until(async () => (await report()).routes[0]?.parents[0]?.conditions[0]?.status === 'False', 'a change is still in force');
+    expect(isOver).to.equal(false);
+    end();
+    await stopped;
+  });
+
   it('gives the lease back when it stops', async () => {
     await program.start();
     const lease = () =>

@@ -12,7 +12,7 @@ import {
   RESERVED_ANNOTATIONS,
 } from '#core/contract/annotations.ts';
 import { LABEL_VALUES } from '#core/contract/labels.ts';
-import { ANNOTATION_STATUS } from '#core/contract/names.ts';
+import { ANNOTATION_SETTINGS, ANNOTATION_STATUS } from '#core/contract/names.ts';
 
 const PAGE = readFileSync(path.resolve(import.meta.dirname, '../../../docs/reference/annotations.md'), 'utf8');
 
@@ -70,9 +70,9 @@ describe('the page of labels and annotations', () => {
 
   it('names nothing else of Weft', () => {
     const known = [...injected, ...live].map(({ key }) => key);
-    known.push(...Object.keys(LABEL_VALUES), ...RESERVED_ANNOTATIONS, ANNOTATION_STATUS);
+    known.push(...Object.keys(LABEL_VALUES), ...RESERVED_ANNOTATIONS, ANNOTATION_STATUS, ANNOTATION_SETTINGS);
     for (const [name] of PAGE.matchAll(/weft\.dev\/[a-z-]+/g)) expect(known).to.include(name);
-    for (const name of [...RESERVED_ANNOTATIONS, ANNOTATION_STATUS]) expect(PAGE).to.include(`\`${name}\``);
+    for (const name of [...RESERVED_ANNOTATIONS, ANNOTATION_STATUS, ANNOTATION_SETTINGS]) expect(PAGE).to.include(`\`${name}\``);
   });
 });
 

@@ -8,11 +8,12 @@ import { Authority } from '#certs/authority.ts';
 import { type IssueRequest, type IssueResponse, IssueResponseSchema } from '#core/contract/gen/weft/v1/certificates_pb.ts';
 import { TrustBundleSchema } from '#core/contract/gen/weft/v1/config_pb.ts';
 import { systemTimers } from '#core/program/timers.ts';
-import { Credentials, type CredentialsDeps } from '#sidecar/control/credentials.ts';
+import { Credentials, type CredentialsDeps, UNREACHED_RETRY_CAP_MS } from '#sidecar/control/credentials.ts';
 import type { Leaf } from '#sidecar/control/leaf.ts';
 import { craft, craftAuthority } from '../../support/craft-certificate.ts';
 import { type IssuingServer, recordingLogger, startIssuingServer, TRUST_DOMAIN } from '../../support/issuing-server.ts';
 import { ManualTimers } from '../../support/manual-timers.ts';
+import { until } from '../../support/until.ts';
 
 const IDENTITY = 'spiffe://cluster.local/ns/shop/sa/checkout';
 
@@ -110,6 +111,29 @@ describe('sidecar/control: credentials', () => {
     }
   });
 
+  it('asks again within a second while no control plane is reached, and later where one says no', async () => {
+    for (const [isThere, capMs] of [
+      [false, UNREACHED_RETRY_CAP_MS],
+      [true, 5000],
+    ] as const) {
+      server = await startIssuingServer({ issue: { verifyToken: async () => ({ error: 'not a token' }) } });
+      const timers = new ManualTimers();
+      const fresh = newCredentials(server, { timers, random: () => 0.999 });
+      if (!isThere) server.stop();
+      fresh.start();
+      for (let count = 1; count <= 8; count++) {
+        await until(() => {
+          // The pauses between tries, and that between attempts.
+          if (fresh.status().failures < count) timers.advance(50);
+          return fresh.status().failures >= count;
+        }, `attempt ${count} has failed: ${fresh.status().lastError}`);
+      }
+      expect(timers.nextInMs(), fresh.status().lastError).to.be.within(capMs * 0.9, capMs);
+      fresh.stop();
+      server.close();
+    }
+  });
+
   it('keeps its certificate when the control plane is away, and gets the next when it is back', async () => {
     server = await startIssuingServer();
     const timers = new ManualTimers();
@@ -132,12 +156,16 @@ describe('sidecar/control: credentials', () => {
     }
     await failures(fresh, 13);
     expect(fresh.current()).to.equal(first);
-    expect(lines.at(-1)).to.deep.include({ level: 'warn', msg: 'no new certificate, and the old one has expired' });
+    expect(fresh.expired()).to.equal(
+      `certificate expired at ${new Date(first.notAfterMs).toISOString()}, and there is no new one: nobody there`,
+    );
+    expect(lines.at(-1)).to.deep.include({ level: 'error', msg: 'certificate expired, and there is no new one' });
     away = false;
     const second = changed(fresh);
     timers.advance(20_000);
     await second;
     expect(fresh.status().lastError).to.equal('');
+    expect(fresh.expired()).to.equal('');
   });
 
   it('believes the roots of the environment while the file is absent, and the file alone when it is there', async () => {

@@ -13,6 +13,8 @@ import { GrpcConnection } from '#sidecar/control/grpc-call.ts';
 import { newSecureContext } from '#sidecar/control/leaf.ts';
 import { GrpcError, LARGEST_MESSAGE, STATUS } from '#sidecar/link/grpc-stream.ts';
 import { TRUST_DOMAIN } from '../../support/issuing-server.ts';
+import { ManualTimers } from '../../support/manual-timers.ts';
+import { until } from '../../support/until.ts';
 
 type Handler = (stream: http2.ServerHttp2Stream) => void;
 
@@ -246,6 +248,21 @@ describe('sidecar/control: grpc-call', () => {
     const rudePort = await listening(rude);
     expect(await failure(rudePort)).to.match(/^14 127\.0\.0\.1:\d+: ERR_SSL_/);
     rude.close();
+  });
+
+  it('gives a control plane that says nothing little time for the handshake', async () => {
+    const timers = new ManualTimers();
+    const accepted: net.Socket[] = [];
+    const silent = net.createServer((socket) => accepted.push(socket.on('error', () => {})));
+    const failed = connect(timers, await listening(silent)).then(
+      () => 'connected',
+      (error: GrpcError) => error.message,
+    );
+    await until(() => accepted.length === 1 && timers.nextInMs() === 3000, 'it waits for the handshake alone');
+    timers.advance(3000);
+    expect(await failed).to.match(/: no TLS handshake within 3 s$/);
+    silent.close();
+    for (const socket of accepted) socket.destroy();
   });
 
   it('a call on a closed connection ends like any other', async () => {

@@ -19,8 +19,10 @@ const clock = newClock(() => performance.now());
 /** Credentials that a test changes at will. */
 class TestCredentials {
   context: tls.SecureContext | null;
+  readonly expired: () => string;
 
-  constructor(shown: Crafted, roots: readonly TestAuthority[]) {
+  constructor(shown: Crafted, roots: readonly TestAuthority[], expired = '') {
+    this.expired = () => expired;
     this.context = newSecureContext(
       roots.map(({ der }) => der),
       { key: shown.key, chain: [shown.der] } as unknown as Leaf,
@@ -72,7 +74,7 @@ describe('mTLS between sidecars', () => {
               cleanup.push(() => secure.destroy());
               put(peer);
             },
-            put,
+            (reason, detail) => put(detail === undefined ? reason : `${reason}: ${detail}`),
           ),
       },
       clock,
@@ -156,7 +158,7 @@ describe('mTLS between sidecars', () => {
       if (outcome instanceof ByteStream) {
         expect(expected, name).to.equal('ok');
       } else {
-        expect(outcome, name).to.include('identity_mismatch: ');
+        expect(outcome, name).to.match(/^(identity_mismatch|certificate_expired): /);
         if (expected === 'ok') expect(outcome, name).to.include('identity mismatch'); // good ids of others
       }
     }
@@ -175,14 +177,33 @@ describe('mTLS between sidecars', () => {
     const expired = await craft(root, { notBefore: new Date(Date.now() - 7_200_000), notAfter: new Date(Date.now() - 3_600_000) });
     const { port, next } = await inbound(payment);
     foreignClient(port, expired);
-    expect(await next()).to.equal('CERT_HAS_EXPIRED');
+    expect(await next()).to.match(/^CERT_HAS_EXPIRED: its certificate expired at \d{4}-/);
     foreignClient(port, await craft(stranger));
     expect(await next()).to.be.oneOf(['UNABLE_TO_GET_ISSUER_CERT_LOCALLY', 'UNABLE_TO_VERIFY_LEAF_SIGNATURE']);
     foreignClient(port, null);
     expect(await next()).to.be.oneOf(['UNABLE_TO_GET_ISSUER_CERT', 'ERR_SSL_PEER_DID_NOT_RETURN_A_CERTIFICATE']);
     const checkout = new TestCredentials(await craft(root), [root]);
-    expect(await dialled(await foreignServer(expired), checkout, CHECKOUT)).to.include('certificate refused: CERT_HAS_EXPIRED');
+    expect(await dialled(await foreignServer(expired), checkout, CHECKOUT)).to.match(
+      /^certificate_expired: 127\.0\.0\.1:\d+: its certificate expired at \d{4}-\d\d-\d\dT[\d:]{8}\.000Z$/,
+    );
     expect(await dialled(await foreignServer(await craft(stranger)), checkout, CHECKOUT)).to.include('certificate refused: UNABLE_TO_');
+  });
+
+  it('says on both sides that the own certificate has expired, and dials nobody with it', async () => {
+    const ended = await craft(root, {
+      uris: [PAYMENT],
+      notBefore: new Date(Date.now() - 7_200_000),
+      notAfter: new Date(Date.now() - 1000),
+    });
+    const late = new TestCredentials(ended, [root], 'certificate expired at 2026-11-30T00:00:00.000Z');
+    expect(await dialled((await inbound(payment)).port, late)).to.match(
+      /^own_certificate_expired: .*: this sidecar's certificate expired at 2026-11-30T00:00:00\.000Z$/,
+    );
+    const { port, next } = await inbound(late);
+    expect(await dialled(port, new TestCredentials(await craft(root), [root]))).to.match(
+      /^certificate_expired: .*its certificate expired at 2/,
+    );
+    expect(await next()).to.equal("own certificate expired: this sidecar's certificate expired at 2026-11-30T00:00:00.000Z");
   });
 
   it('refuses older TLS and any ALPN but ours', async () => {

@@ -61,6 +61,8 @@ describe('proxy-made errors', () => {
     [errors.CONNECT_TIMEOUT, 504, 14, { dial: failingDial(CONNECT_TIMEOUT) }],
     [errors.ENDPOINT_FULL, 503, 14, { dial: failingDial(errors.ENDPOINT_FULL) }],
     [errors.IDENTITY_MISMATCH, 502, 14, { dial: failingDial(IDENTITY_MISMATCH) }],
+    [errors.CERTIFICATE_EXPIRED, 503, 14, { dial: failingDial(errors.CERTIFICATE_EXPIRED) }],
+    [errors.OWN_CERTIFICATE_EXPIRED, 503, 14, { dial: failingDial(errors.OWN_CERTIFICATE_EXPIRED) }],
     [errors.DEADLINE, 504, 4, {}, () => {}, ['grpc-timeout', '20m']],
     [errors.REFUSED, 503, 14, {}, answering((id) => reset(id, REFUSED_STREAM))],
     [errors.CONNECTION_LOST, 503, 14, {}, answering((_id, _request, peer) => peer.hangUp())],

@@ -166,7 +166,9 @@ describe('captured connections to a pod', () => {
       peer.write(HTTP2_PREFACE, settings(), headers(1, request('/a.B/C'), true));
       const end = await peer.end(1);
       expect(headerOf(end.headers, 'grpc-status')).to.equal('14');
-      expect(headerOf(end.headers, 'grpc-message')).to.contain('no_config').and.contain('has not arrived');
+      expect(headerOf(end.headers, 'grpc-message'))
+        .to.contain('no_config')
+        .and.match(/sidecar at 127\.0\.0\.1 was not known after 2000 ms$/);
       isAt('');
       await until(() => heard.includes(Buffer.from([7, 0, 0, 0, 0, 0])), 'GOAWAY');
     });
@@ -178,6 +180,16 @@ describe('captured connections to a pod', () => {
       timers.advance(CONFIG_WAIT_MS);
       await until(() => closed, 'the connection is closed');
       expect(heard.length).to.equal(0);
+    });
+
+    it('say on HTTP/2 that the control plane is away', async () => {
+      isConnected = false;
+      await connectAndWait();
+      timers.advance(CONFIG_WAIT_MS);
+      const peer = new RawPeer(client, false);
+      peer.write(HTTP2_PREFACE, settings(), headers(1, request('/a.B/C'), true));
+      const end = await peer.end(1);
+      expect(headerOf(end.headers, 'grpc-message')).to.contain('no_config').and.contain('because the control plane is away');
     });
 
     it('go on by what was known last while the control plane is away', async () => {

@@ -2,7 +2,8 @@
 import { create } from '@bufbuild/protobuf';
 import { expect } from 'chai';
 import { type PodAddress, PodAddressSchema } from '#core/contract/gen/weft/v1/mesh_pb.ts';
-import { MOST_ADDRESSES, MOST_REMEMBERED_ADDRESSES, PodAddresses } from '#sidecar/outbound/pod-addresses.ts';
+import { MOST_LAST_ANSWERS } from '#sidecar/outbound/last-answers.ts';
+import { MOST_ADDRESSES, PodAddresses } from '#sidecar/outbound/pod-addresses.ts';
 
 const POD = (address: string, identity: string) => create(PodAddressSchema, { address, identity, pod: 'shop/a' });
 
@@ -130,16 +131,76 @@ describe('PodAddresses', () => {
     expect(seen.at(-1)).to.equal('spiffe://d');
   });
 
-  it('remembers few', () => {
-    const { pods, answers } = setup();
-    for (let i = 0; i <= MOST_REMEMBERED_ADDRESSES; i++) {
+  it('forgets nothing that was known while the control plane is away, however long it was idle', () => {
+    const { pods, answers, changes, dropped } = setup();
+    for (let i = 0; i < 500; i++) {
       pods.ask(`10.0.0.${i}`, 0, () => {});
-      pods.take(POD(`10.0.0.${i}`, 'x'));
-      pods.tick(60_000);
+      pods.take(POD(`10.0.0.${i}`, 'spiffe://a'));
     }
     answers.connected = false;
-    const known: number[] = [];
-    for (const i of [0, 1, MOST_REMEMBERED_ADDRESSES]) pods.ask(`10.0.0.${i}`, 60_000, () => known.push(i));
-    expect(known).to.deep.equal([1, MOST_REMEMBERED_ADDRESSES]);
+    for (let nowMs = 1000; nowMs <= 12 * 3600_000; nowMs += 60_000) pods.tick(nowMs);
+    expect([changes, dropped]).to.deep.equal([[], []]);
+    expect(pods.all(), 'the next stream asks about them').to.have.length(500);
+    answers.connected = true;
+    pods.tick(12 * 3600_000);
+    expect(pods.all()).to.have.length(0);
+    answers.connected = false;
+    const seen: string[] = [];
+    pods.ask('10.0.0.7', 12 * 3600_000, ({ identity }) => seen.push(identity));
+    expect(seen, 'it came back for a moment only').to.deep.equal(['spiffe://a']);
+  });
+
+  it('goes on with what was known where the control plane leaves between question and answer', () => {
+    const { pods, answers } = setup();
+    const seen: string[] = [];
+    for (const address of ['10.0.0.1', '10.0.0.2']) {
+      pods.ask(address, 0, () => {});
+      pods.take(POD(address, address === '10.0.0.1' ? 'spiffe://a' : ''));
+    }
+    pods.tick(60_000);
+    expect(pods.all()).to.deep.equal([]);
+    for (const address of ['10.0.0.1', '10.0.0.2', '10.0.0.3'])
+      pods.ask(address, 60_000, ({ identity }) => seen.push(`${address} ${identity}`));
+    answers.connected = false;
+    pods.tick(60_001);
+    expect(seen, 'what was never known still waits').to.deep.equal(['10.0.0.1 spiffe://a', '10.0.0.2 ']);
+    pods.take(POD('10.0.0.2', 'spiffe://b'));
+    pods.ask('10.0.0.2', 60_002, ({ identity }) => seen.push(identity));
+    expect(seen.at(-1), 'and is corrected when it is back').to.equal('spiffe://b');
+  });
+
+  it('goes on with the identity that was known where the control plane is silent, but not in plaintext', () => {
+    const { pods } = setup();
+    const seen: string[] = [];
+    for (const address of ['10.0.0.1', '10.0.0.2']) {
+      pods.ask(address, 0, () => {});
+      pods.take(POD(address, address === '10.0.0.1' ? 'spiffe://a' : ''));
+    }
+    pods.tick(60_000);
+    for (const address of ['10.0.0.1', '10.0.0.2']) pods.ask(address, 60_000, ({ identity }) => seen.push(`${address} ${identity}`));
+    pods.tick(60_100);
+    expect(seen, 'it may only be slow').to.deep.equal([]);
+    pods.tick(61_000);
+    expect(seen).to.deep.equal(['10.0.0.1 spiffe://a']);
+  });
+
+  it('keeps so many last answers of pods, whatever else was called', () => {
+    const { pods, answers } = setup();
+    const call = (address: string, identity: string): void => {
+      pods.ask(address, 0, () => {});
+      pods.take(POD(address, identity));
+      pods.tick(60_000);
+    };
+    for (let i = 0; i <= MOST_LAST_ANSWERS; i++) call(`10.0.0.${i}`, 'x');
+    for (let i = 0; i <= MOST_LAST_ANSWERS; i++) call(`198.51.100.${i}`, '');
+    answers.connected = false;
+    const known: string[] = [];
+    const asked = [0, 1, MOST_LAST_ANSWERS].flatMap((i) => [`10.0.0.${i}`, `198.51.100.${i}`]);
+    for (const address of asked) if (pods.knows(address)) known.push(address);
+    expect(known).to.deep.equal(asked.slice(2));
+    const answered: string[] = [];
+    for (const address of asked) pods.ask(address, 60_000, () => answered.push(address));
+    pods.tick(61_000);
+    expect(answered, 'the one beyond the bound is not known').to.deep.equal(known);
   });
 });
