@@ -4,6 +4,7 @@ import fc from 'fast-check';
 import { applyPatch } from 'rfc6902';
 import { silentLogger } from '#core/program/log.ts';
 import type { NamespaceFacts } from '#injector/decide.ts';
+import { NO_LIMITS } from '#injector/limits.ts';
 import { InjectorMetrics } from '#injector/metrics.ts';
 import { answerReview, type InjectionEvent, type ReviewDeps } from '#injector/review.ts';
 import { SETTINGS } from './golden-case.ts';
@@ -20,6 +21,9 @@ function sources(over: Partial<ReviewDeps> = {}) {
       return SHOP;
     },
     settings: () => SETTINGS,
+    limitsOf: () => NO_LIMITS,
+    controlPlaneAddress: async () => '10.96.0.7:15012',
+    hookToken: () => 'TOKEN',
     record: (event) => void events.push(event),
     metrics,
     log: silentLogger,
