@@ -122,7 +122,7 @@ export class AdminServer {
       this.probing.set(name, running);
     }
     const { ok, detail, status } = await running;
-    // Of a hook the kubelet takes any answer for success, and shows what it cannot read as one in its Event.
+    // Of a hook the kubelet takes any answer for success. What it cannot read as one stands in its log.
     if (target.token !== undefined && !ok) return void request.socket.end(`weft: ${detail}\r\n`);
     // The kubelet's Event names only the status, so it gets the application's own.
     send(response, ok ? 200 : status >= 400 ? status : 503, TEXT, `${detail}\n`);

@@ -23,9 +23,12 @@ describe('The whole pod', () => {
     stage.objects.must(['wait', '--for=condition=Ready', `pod/${name}`, '-n', namespace, '--timeout=120s']);
 
   it('runs postStart and preStop hooks by HTTP under STRICT', async () => {
-    const lifecycle = { postStart: { httpGet: { port: 'http', path: '/warm' } }, preStop: { httpGet: { port: 8080, path: '/drain' } } };
-    await stage.objects.apply(pod(ON, 'hooks', { containers: [server({ lifecycle })] }));
+    // The kubelet calls postStart as soon as the container has started: here a helper that is there already is asked.
+    const helper = server({ name: 'helper', restartPolicy: 'Always', startupProbe: { httpGet: { port: 8080 }, periodSeconds: 1 } });
+    const lifecycle = { postStart: { httpGet: { port: 8080, path: '/warm' } }, preStop: { httpGet: { port: 8080, path: '/drain' } } };
+    await stage.objects.apply(pod(ON, 'hooks', { initContainers: [helper], containers: [{ ...echoContainer(), lifecycle }] }));
     await ready('hooks');
+    expect(await stage.objects.must(['logs', 'hooks', '-n', ON, '-c', 'helper'])).to.contain('asked /warm');
     await stage.objects.must(['delete', 'pod', 'hooks', '-n', ON, '--wait=true']);
     const events = (await stage.objects.list<EventItem>('events', ON)).filter(({ involvedObject }) => involvedObject.name === 'hooks');
     expect(events.filter(({ message }) => /hook/i.test(message) && /fail/i.test(message))).to.deep.equal([]);
