@@ -8,6 +8,7 @@ import {
   LIVE_ANNOTATIONS,
   RESERVED_ANNOTATIONS,
 } from '#core/contract/annotations.ts';
+import { isLabelValue } from '#core/contract/labels.ts';
 import { ANNOTATION_SETTINGS, ANNOTATION_STATUS, LABEL_INJECT, LABEL_MTLS } from '#core/contract/names.ts';
 import { parseQuantity } from '#core/contract/quantity.ts';
 import { nearest } from '#core/text/nearest.ts';
@@ -71,6 +72,11 @@ export function applyAnnotations(
   ] as const) {
     for (const [key, value] of Object.entries(annotations)) {
       if (!key.startsWith(ANNOTATION_PREFIX) || INJECTED.includes(key)) continue;
+      if (key === LABEL_MTLS && owner === 'pod') {
+        // The control plane takes it where the pod has no such label (translate/workload.ts).
+        if (!isLabelValue(LABEL_MTLS, value)) warnings.push(`pod annotation ${key}: ${shown(value)} must be permissive or strict`);
+        continue;
+      }
       const known = KNOWN.get(key);
       if (known === undefined) {
         warnings.push(`${owner} annotation ${shown(key)}: ${strange(key)}`);

@@ -156,7 +156,7 @@ function sidecarEnvironment(settings: InjectionSettings, probes: Readonly<Record
  * The kubelet replaces $(NAME) in values; $$ is a dollar sign (kubernetes.io, "Define dependent environment
  * variables").
  */
-function literal(name: SidecarVariable, value: string): Variable {
+export function literal(name: SidecarVariable, value: string): { readonly name: SidecarVariable; readonly value: string } {
   return { name, value: value.replaceAll('$', '$$$$') };
 }
 
@@ -164,7 +164,8 @@ function downward(name: SidecarVariable, fieldPath: string): Variable {
   return { name, valueFrom: { fieldRef: { fieldPath } } };
 }
 
-function resourcesOf(resources: SidecarResources): { resources?: Record<string, Record<string, string>> } {
+/** A container's `resources`, absent where nothing is asked for. */
+export function resourcesOf(resources: SidecarResources): { resources?: Record<string, Record<string, string>> } {
   const requests = present({ cpu: resources.cpuRequest, memory: resources.memoryRequest });
   const limits = present({ cpu: resources.cpuLimit, memory: resources.memoryLimit });
   if (requests === undefined && limits === undefined) return {};

@@ -1,7 +1,7 @@
 // Whether a pod gets a sidecar, and if not, why. Pure; shared by the webhook and `weft inject`.
 import { meantLabelValue } from '#core/contract/labels.ts';
 import { LABEL_INJECT, SIDECAR_CONTAINER, SIDECAR_USER_ID, SYSTEM_NAMESPACE } from '#core/contract/names.ts';
-import type { Container, InjectablePod } from './pod.ts';
+import { type Container, type InjectablePod, isObject } from './pod.ts';
 
 /** The volume that injection adds. */
 export const IDENTITY_VOLUME = 'weft-identity';
@@ -14,6 +14,7 @@ export const TOKEN_CONTAINER = 'weft-token';
  */
 export const EXCLUDED_NAMESPACES: readonly string[] = [SYSTEM_NAMESPACE, 'kube-system', 'kube-public', 'kube-node-lease'];
 
+const OWN: readonly string[] = [SIDECAR_CONTAINER, TOKEN_CONTAINER];
 const MIRROR_ANNOTATION = 'kubernetes.io/config.mirror';
 
 /** The fields of a namespace that decide. */
@@ -54,12 +55,14 @@ export function decide(pod: InjectablePod, namespace: NamespaceFacts): Injection
 
   if (pod.metadata?.annotations?.[MIRROR_ANNOTATION] !== undefined)
     return skip('MirrorPod', 'a static pod is made by its node from a file and cannot be changed', true);
-  if (hasSidecar(pod)) return skip('AlreadyInjected', `the pod has a container ${SIDECAR_CONTAINER} already`, false);
+  if (hasSidecar(pod)) {
+    const problem = userProblem(pod);
+    return problem === '' ? skip('AlreadyInjected', `the pod has a container ${SIDECAR_CONTAINER} already`, false) : { deny: problem };
+  }
   if (pod.spec?.hostNetwork === true)
     return skip('HostNetwork', "hostNetwork: true: capturing the node's own traffic would break the node; no sidecar was added", true);
-  const os = pod.spec?.os?.name;
-  if (os !== undefined && os !== 'linux')
-    return skip('NotLinux', `spec.os.name is ${JSON.stringify(os)}: there is a sidecar for linux only`, true);
+  const elsewhere = otherSystem(pod);
+  if (elsewhere !== '') return skip('NotLinux', `${elsewhere}: there is a sidecar for linux only`, true);
   const refusal = userProblem(pod) || collision(pod);
   return refusal === '' ? { inject: true } : { deny: refusal };
 }
@@ -67,6 +70,39 @@ export function decide(pod: InjectablePod, namespace: NamespaceFacts): Injection
 /** Whether injection has been here: a restartable init container of our name. The annotation alone may be a copy. */
 export function hasSidecar(pod: InjectablePod): boolean {
   return (pod.spec?.initContainers ?? []).some(({ name, restartPolicy }) => name === SIDECAR_CONTAINER && restartPolicy === 'Always');
+}
+
+/** Node labels that name the operating system; the second is the one of before Kubernetes 1.14, which nodes still have. */
+const OS_LABELS: readonly string[] = ['kubernetes.io/os', 'beta.kubernetes.io/os'];
+
+/** What of a pod says that it runs on another system than Linux; '': nothing does. */
+function otherSystem({ spec }: InjectablePod): string {
+  const os = spec?.os?.name;
+  if (os !== undefined && os !== 'linux') return `spec.os.name is ${JSON.stringify(os)}`;
+  for (const label of OS_LABELS) {
+    const wanted = spec?.nodeSelector?.[label];
+    if (wanted !== undefined && wanted !== 'linux') return `spec.nodeSelector asks for ${label}: ${JSON.stringify(wanted)}`;
+  }
+  const affinity = within(spec?.affinity, 'nodeAffinity', 'requiredDuringSchedulingIgnoredDuringExecution', 'nodeSelectorTerms');
+  return Array.isArray(affinity) && affinity.length > 0 && affinity.every(neverOnLinux)
+    ? 'spec.affinity.nodeAffinity requires nodes that are not linux'
+    : '';
+}
+
+/** Whether no Linux node fulfils a term of node affinity (NodeSelectorTerm; all of its expressions must hold). */
+function neverOnLinux(term: unknown): boolean {
+  const expressions = within(term, 'matchExpressions');
+  return (
+    Array.isArray(expressions) &&
+    expressions.some((each) => {
+      if (!isObject(each) || !OS_LABELS.includes(String(each.key)) || !Array.isArray(each.values)) return false;
+      return each.operator === 'In' ? !each.values.includes('linux') : each.operator === 'NotIn' && each.values.includes('linux');
+    })
+  );
+}
+
+function within(value: unknown, ...path: readonly string[]): unknown {
+  return path.reduce((inner, key) => (isObject(inner) ? inner[key] : undefined), value);
 }
 
 /** What the labels ask for; an InjectionDecision: no sidecar. */
@@ -92,11 +128,13 @@ function askedFor(pod: InjectablePod, namespace: NamespaceFacts): 'injection' | 
  * files.
  */
 function userProblem(pod: InjectablePod): string {
+  const injected = hasSidecar(pod);
   const why = `${SIDECAR_USER_ID} is the sidecar's own user id, its traffic is not captured; use another`;
   if (pod.spec?.securityContext?.runAsUser === SIDECAR_USER_ID) return `spec.securityContext.runAsUser: ${why}`;
   for (const [list, containers] of containerLists(pod)) {
     for (const { name, securityContext } of containers)
-      if (securityContext?.runAsUser === SIDECAR_USER_ID) return `container ${name} (${list}): securityContext.runAsUser: ${why}`;
+      if (securityContext?.runAsUser === SIDECAR_USER_ID && !(injected && OWN.includes(name ?? '')))
+        return `container ${name} (${list}): securityContext.runAsUser: ${why}`;
   }
   return '';
 }
@@ -104,8 +142,7 @@ function userProblem(pod: InjectablePod): string {
 function collision(pod: InjectablePod): string {
   for (const [list, containers] of containerLists(pod)) {
     for (const { name } of containers)
-      if (name === SIDECAR_CONTAINER || name === TOKEN_CONTAINER)
-        return `spec.${list} has a container named ${name}, a name that injection uses; rename it`;
+      if (OWN.includes(name ?? '')) return `spec.${list} has a container named ${name}, a name that injection uses; rename it`;
   }
   return (pod.spec?.volumes ?? []).some(({ name }) => name === IDENTITY_VOLUME)
     ? `spec.volumes has a volume named ${IDENTITY_VOLUME}, a name that injection uses; rename it`

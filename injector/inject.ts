@@ -16,6 +16,7 @@ import { parsePortRanges } from '#core/contract/port-ranges.ts';
 import { applyAnnotations } from './annotations.ts';
 import { type InjectionSettings, identityVolume, sidecarContainer, tokenContainer } from './containers.ts';
 import { type NamespaceFacts, TOKEN_CONTAINER } from './decide.ts';
+import { fitResources, type NamespaceLimits, runningTogether } from './limits.ts';
 import type { InjectablePod } from './pod.ts';
 import { rewriteProbes } from './probes.ts';
 import { settingsHash } from './settings-hash.ts';
@@ -29,14 +30,28 @@ export interface Injected {
   readonly warnings: readonly string[];
 }
 
+/** What is another for each pod. */
+export interface InjectionFacts {
+  /** What no client can guess: the URLs of the pod's hooks end with it. */
+  readonly hookToken: string;
+  /** What limits the pods of its namespace. */
+  readonly limits: NamespaceLimits;
+}
+
 /**
  * Adds sidecar, volume and annotations to a pod for which `decide` said yes. Given its own result it would add them
- * again.
+ * again: reinject() is there for pods that have been injected.
  */
-export function inject(pod: InjectablePod, namespace: NamespaceFacts, settings: InjectionSettings): Injected {
+export function inject(
+  pod: InjectablePod,
+  namespace: NamespaceFacts,
+  settings: InjectionSettings,
+  { hookToken, limits }: InjectionFacts,
+): Injected {
   const { options, warnings } = applyAnnotations(settings, namespace.annotations, pod.metadata?.annotations ?? {});
-  const effective: InjectionSettings = { ...settings, ...options };
-  const probes = rewriteProbes(pod, parsePortRanges(effective.skipInboundPorts).ranges);
+  const fitted = fitResources(options.resources, limits, runningTogether(pod, []));
+  const effective: InjectionSettings = { ...settings, ...options, resources: fitted.resources };
+  const probes = rewriteProbes(pod, parsePortRanges(effective.skipInboundPorts).ranges, hookToken);
   const spec = pod.spec ?? {};
   return {
     pod: {
@@ -56,12 +71,12 @@ export function inject(pod: InjectablePod, namespace: NamespaceFacts, settings: 
         volumes: [...(spec.volumes ?? []), identityVolume()],
       },
     },
-    warnings: [...warnings, ...probes.warnings, ...mtlsWarning(pod), ...portWarnings(pod)],
+    warnings: [...warnings, ...fitted.problems, ...probes.warnings, ...mtlsWarning(pod), ...portWarnings(pod)],
   };
 }
 
 /** Whether the pod says of each of its containers that it runs as root; an image's own user does not count. */
-function isRootAllOver({ spec }: InjectablePod): boolean {
+export function isRootAllOver({ spec }: InjectablePod): boolean {
   const containers = [...(spec?.initContainers ?? []), ...(spec?.containers ?? [])];
   return (
     containers.length > 0 &&

@@ -1,4 +1,6 @@
 // The injector's entry: the environment, signals, the exit code.
+import { randomBytes } from 'node:crypto';
+import { lookup } from 'node:dns/promises';
 import { createLogger } from '#core/program/log.ts';
 import { systemTimers } from '#core/program/timers.ts';
 import { connectInCluster } from '#kube/in-cluster.ts';
@@ -28,7 +30,15 @@ const fail = (error: Error): void => {
 
 try {
   const client = connectInCluster(process.env);
-  const injector = await startInjector(settings, { client, timers: systemTimers, random: Math.random, log, onFatal: fail });
+  const injector = await startInjector(settings, {
+    client,
+    timers: systemTimers,
+    random: Math.random,
+    secret: () => randomBytes(16).toString('hex'),
+    resolve: async (host) => (await lookup(host)).address,
+    log,
+    onFatal: fail,
+  });
   for (const signal of ['SIGINT', 'SIGTERM'] as const) {
     process.once(signal, () => {
       log.info('stopping', { signal });

@@ -19,25 +19,27 @@ function difference(before: unknown, after: unknown): Operation[] {
 }
 
 /**
- * Lists: what stands equal at their begin and end is kept, what is between is inserted. rfc6902's own comparison of
+ * Lists: what stands equal at their begin and end is kept, what is between is replaced. rfc6902's own comparison of
  * lists recurses as deep as they are long and takes the product of their lengths: a pod with 50,000 volumes would end
- * it. Everything else, and lists of which something went away, is left to it (undefined).
+ * it. Everything else is left to it (undefined).
  */
 function diffLists(before: unknown, after: unknown, at: Pointer): Operation[] | undefined {
-  if (!Array.isArray(before) || !Array.isArray(after) || after.length < before.length) return undefined;
+  if (!Array.isArray(before) || !Array.isArray(after)) return undefined;
+  const shorter = Math.min(before.length, after.length);
   let head = 0;
-  while (head < before.length && alike(before[head], after[head])) head++;
+  while (head < shorter && alike(before[head], after[head])) head++;
   let tail = 0;
-  while (tail < before.length - head && alike(before[before.length - 1 - tail], after[after.length - 1 - tail])) tail++;
-  if (head + tail !== before.length) return undefined;
+  while (tail < shorter - head && alike(before[before.length - 1 - tail], after[after.length - 1 - tail])) tail++;
   const operations: Operation[] = [];
-  // Elements that stay are changed at their old places, before anything is inserted.
+  // Elements that stay are changed at their old places, before anything is taken away or inserted.
   for (let i = 0; i < before.length; i++) {
+    const stays = i < head || i >= before.length - tail;
     const j = i < head ? i : i + after.length - before.length;
-    if (before[i] === after[j]) continue;
+    if (!stays || before[i] === after[j]) continue;
     const place = at.add(String(i)).toString();
     operations.push(...difference(before[i], after[j]).map((operation) => ({ ...operation, path: place + operation.path })));
   }
+  for (let i = before.length - tail - 1; i >= head; i--) operations.push({ op: 'remove', path: at.add(String(i)).toString() });
   for (let j = head; j < after.length - tail; j++) operations.push({ op: 'add', path: at.add(String(j)).toString(), value: after[j] });
   return operations;
 }

@@ -27,7 +27,10 @@ export interface OwnerReference {
 
 export interface PodSpec {
   hostNetwork?: boolean;
+  dnsPolicy?: string;
   os?: { name?: string };
+  nodeSelector?: Record<string, string>;
+  affinity?: unknown;
   securityContext?: { runAsUser?: number };
   initContainers?: Container[];
   containers?: Container[];
@@ -44,6 +47,18 @@ export interface Container {
   startupProbe?: Probe;
   readinessProbe?: Probe;
   livenessProbe?: Probe;
+  lifecycle?: { postStart?: Hook; preStop?: Hook; [more: string]: unknown };
+  env?: { name?: string; value?: string; [more: string]: unknown }[];
+  resources?: { requests?: Record<string, unknown>; limits?: Record<string, unknown>; [more: string]: unknown };
+}
+
+/** One handler, what a container is to be asked after its start or before its end. */
+export interface Hook {
+  httpGet?: HttpGet;
+  tcpSocket?: { port?: number | string; host?: string };
+  exec?: unknown;
+  sleep?: unknown;
+  [more: string]: unknown;
 }
 
 /** One handler, and periods and thresholds that are kept as they are. */
@@ -103,6 +118,8 @@ function specProblem(spec: Json): string {
   return (
     optional(spec.securityContext, 'spec.securityContext', isObject, 'an object') ||
     optional(spec.os, 'spec.os', isObject, 'an object') ||
+    optional(spec.nodeSelector, 'spec.nodeSelector', isObject, 'an object') ||
+    optional(spec.dnsPolicy, 'spec.dnsPolicy', isString, 'a string') ||
     listProblem(spec.volumes, 'spec.volumes', () => '') ||
     listProblem(spec.initContainers, 'spec.initContainers', containerProblem) ||
     listProblem(spec.containers, 'spec.containers', containerProblem)
@@ -111,20 +128,37 @@ function specProblem(spec: Json): string {
 
 function containerProblem(container: Json, path: string): string {
   if (!isString(container.name)) return `${path}.name must be a string`;
-  for (const field of ['securityContext', 'startupProbe', 'readinessProbe', 'livenessProbe']) {
+  for (const field of ['securityContext', 'startupProbe', 'readinessProbe', 'livenessProbe', 'lifecycle', 'resources']) {
     const inner = container[field];
     const problem = optional(inner, `${path}.${field}`, isObject, 'an object');
     if (problem !== '') return problem;
-    if (!field.endsWith('Probe') || !isObject(inner)) continue;
-    for (const handler of ['httpGet', 'tcpSocket', 'grpc']) {
-      const wrong = optional(inner[handler], `${path}.${field}.${handler}`, isObject, 'an object');
-      if (wrong !== '') return wrong;
-    }
-    const headers = isObject(inner.httpGet) ? inner.httpGet.httpHeaders : undefined;
-    const wrong = listProblem(headers, `${path}.${field}.httpGet.httpHeaders`, () => '');
+    if (!isObject(inner)) continue;
+    const wrong = innerProblem(field, inner, `${path}.${field}`);
     if (wrong !== '') return wrong;
   }
-  return listProblem(container.ports, `${path}.ports`, () => '');
+  return listProblem(container.ports, `${path}.ports`, () => '') || listProblem(container.env, `${path}.env`, () => '');
+}
+
+function innerProblem(field: string, inner: Json, path: string): string {
+  if (field.endsWith('Probe')) return handlersProblem(inner, path);
+  const parts = field === 'lifecycle' ? ['postStart', 'preStop'] : field === 'resources' ? ['requests', 'limits'] : [];
+  for (const part of parts) {
+    const value = inner[part];
+    const problem = optional(value, `${path}.${part}`, isObject, 'an object');
+    if (problem !== '') return problem;
+    const wrong = field === 'lifecycle' && isObject(value) ? handlersProblem(value, `${path}.${part}`) : '';
+    if (wrong !== '') return wrong;
+  }
+  return '';
+}
+
+/** Of a probe or a hook. */
+function handlersProblem(inner: Json, path: string): string {
+  for (const handler of ['httpGet', 'tcpSocket', 'grpc']) {
+    const wrong = optional(inner[handler], `${path}.${handler}`, isObject, 'an object');
+    if (wrong !== '') return wrong;
+  }
+  return listProblem(isObject(inner.httpGet) ? inner.httpGet.httpHeaders : undefined, `${path}.httpGet.httpHeaders`, () => '');
 }
 
 function listProblem(list: unknown, path: string, each: (element: Json, path: string) => string): string {

@@ -1,15 +1,22 @@
-// Probes that reach the application past the mesh: the kubelet asks the sidecar's admin port, and the sidecar asks the
-// application. Under STRICT the kubelet, which has no certificate, would otherwise be refused.
+// Probes and hooks that reach the application past the mesh: the kubelet asks the sidecar's admin port, and the sidecar
+// asks the application. Under STRICT the kubelet, which has no certificate, would otherwise be refused.
 import { SIDECAR_ADMIN_PORT } from '#core/contract/names.ts';
 import { includesPort, type PortRange } from '#core/contract/port-ranges.ts';
-import { DEFAULT_PROBE_TIMEOUT_MS, LONGEST_PROBE_TIMEOUT_MS, PROBE_KINDS, PROBE_PATH, type ProbeTarget } from '#core/contract/probes.ts';
-import type { Container, InjectablePod, Probe } from './pod.ts';
+import {
+  DEFAULT_PROBE_TIMEOUT_MS,
+  HOOK_KINDS,
+  LONGEST_PROBE_TIMEOUT_MS,
+  PROBE_KINDS,
+  PROBE_PATH,
+  type ProbeTarget,
+} from '#core/contract/probes.ts';
+import type { Container, Hook, HttpGet, InjectablePod, Probe } from './pod.ts';
 
 export interface RewrittenProbes {
   /** The containers, those without a rewritten probe being the very same objects. */
   readonly initContainers: Container[] | undefined;
   readonly containers: Container[] | undefined;
-  /** By `<container>/<startup|readiness|liveness>`. */
+  /** By `<container>/<startup|readiness|liveness|postStart|preStop>`. */
   readonly targets: Readonly<Record<string, ProbeTarget>>;
   readonly warnings: readonly string[];
 }
@@ -19,31 +26,46 @@ const SCHEMES = ['HTTP', 'HTTPS'];
 const HEADER_NAME = /^[-A-Za-z0-9]+$/;
 
 /**
- * Rewrites all HTTP, TCP and gRPC probes of a pod. It leaves alone: exec; ports that are not captured (`skipInbound`);
- * probes with a `host`, which go elsewhere than to the pod; named ports that the container does not declare (the
- * kubelet would fail on them too; a warning says so); what the API server refuses, because it judges the pod after us
- * and must still find the mistake.
+ * Rewrites all HTTP, TCP and gRPC probes and hooks of a pod. It leaves alone: exec and sleep; ports that are not captured
+ * (`skipInbound`); those with a `host`, which go elsewhere than to the pod; named ports that the container does not
+ * declare (the kubelet would fail on them too; a warning says so); what the API server refuses, because it judges the
+ * pod after us and must still find the mistake.
+ * @param hookToken what no client can guess, for the URLs of hooks
  */
-export function rewriteProbes(pod: InjectablePod, skipInbound: readonly PortRange[]): RewrittenProbes {
+export function rewriteProbes(pod: InjectablePod, skipInbound: readonly PortRange[], hookToken: string): RewrittenProbes {
   const targets: Record<string, ProbeTarget> = {};
   const warnings: string[] = [];
   const rewrite = (container: Container): Container => {
     let changed: Container = container;
+    const settle = <T extends Probe | Hook>(
+      at: string,
+      kind: string,
+      handler: T | undefined,
+      target: ProbeTarget | string | null,
+    ): T | null => {
+      if (typeof target === 'string') warnings.push(`container ${container.name}: ${at}: ${target}`);
+      if (handler === undefined || target === null || typeof target === 'string') return null;
+      const key = `${container.name}/${kind}`;
+      targets[key] = target;
+      return rewritten(handler, key, target.token);
+    };
     for (const kind of PROBE_KINDS) {
       const field = `${kind}Probe` as const;
       const probe = container[field];
       if (!probe) continue;
-      const target = targetOf(probe, container, skipInbound);
-      if (typeof target === 'string') warnings.push(`container ${container.name}: ${field}: ${target}`);
-      if (target === null || typeof target === 'string') continue;
-      const key = `${container.name}/${kind}`;
-      targets[key] = target;
-      changed = { ...changed, [field]: rewritten(probe, key) };
+      const made = settle(field, kind, probe, targetOf(probe, container, skipInbound));
+      if (made !== null) changed = { ...changed, [field]: made };
+    }
+    for (const kind of HOOK_KINDS) {
+      const hook = container.lifecycle?.[kind];
+      if (!hook) continue;
+      const made = settle(`lifecycle.${kind}`, kind, hook, hookTargetOf(hook, container, skipInbound, hookToken));
+      if (made !== null) changed = { ...changed, lifecycle: { ...changed.lifecycle, [kind]: made } };
     }
     return changed;
   };
   return {
-    // Init containers have probes only as native sidecars.
+    // Init containers have probes and hooks only as native sidecars.
     initContainers: pod.spec?.initContainers?.map((container) => (container.restartPolicy === 'Always' ? rewrite(container) : container)),
     containers: pod.spec?.containers?.map(rewrite),
     targets,
@@ -51,20 +73,33 @@ export function rewriteProbes(pod: InjectablePod, skipInbound: readonly PortRang
   };
 }
 
+/** The handler that asks the sidecar for what a container's probe or hook asked. */
+export function sidecarHandler(key: string, token: string | undefined): HttpGet {
+  return { port: SIDECAR_ADMIN_PORT, path: `${PROBE_PATH}${key}${token === undefined ? '' : `?${token}`}` };
+}
+
 /** The same probe with another handler: periods and thresholds, known or not, stay. */
-function rewritten(probe: Probe, key: string): Probe {
+function rewritten<T extends Probe | Hook>(probe: T, key: string, token: string | undefined): T {
   const { httpGet: _http, tcpSocket: _tcp, grpc: _grpc, ...kept } = probe;
-  return { httpGet: { port: SIDECAR_ADMIN_PORT, path: `${PROBE_PATH}${key}` }, ...kept };
+  return { httpGet: sidecarHandler(key, token), ...kept } as unknown as T;
 }
 
 /** null: to be left alone; a text: to be left alone, and why that is noteworthy. */
-function targetOf(probe: Probe, container: Container, skipInbound: readonly PortRange[]): ProbeTarget | string | null {
+function targetOf(probe: Probe, container: Container, skipInbound: readonly PortRange[], what = 'probe'): ProbeTarget | string | null {
   if (probe.httpGet?.host || probe.tcpSocket?.host) return null;
   const target = probeTarget(probe, container);
-  if (typeof target === 'string') return `${target}; the probe is left as it is`;
+  if (typeof target === 'string') return `${target}; the ${what} is left as it is`;
   if (target === null) return null;
   const port = portOfTarget(target);
   return port === SIDECAR_ADMIN_PORT || includesPort(skipInbound, port) ? null : target;
+}
+
+/** The kubelet lets a hook take as long as it likes, within the pod's grace period. */
+function hookTargetOf(hook: Hook, container: Container, skipInbound: readonly PortRange[], token: string): ProbeTarget | string | null {
+  if (hook.sleep !== undefined) return null;
+  const { httpGet, tcpSocket, exec } = hook;
+  const target = targetOf({ httpGet, tcpSocket, exec }, container, skipInbound, 'hook');
+  return target === null || typeof target === 'string' ? target : { ...target, timeoutMs: LONGEST_PROBE_TIMEOUT_MS, token };
 }
 
 /** The port that a probe asks. */

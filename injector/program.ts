@@ -7,7 +7,9 @@ import { KINDS, type KubeClient } from '#kube/api.ts';
 import { EventRecorder } from '#kube/events.ts';
 import { Reflector } from '#kube/reflector.ts';
 import { namespaceKind } from '#objects/namespace.ts';
+import { ControlPlaneAddress } from './control-plane-address.ts';
 import { startHealth } from './health.ts';
+import { LimitCache, projectLimitRange, projectQuota } from './limit-cache.ts';
 import { InjectorMetrics } from './metrics.ts';
 import { NamespaceCache, projectNamespace } from './namespaces.ts';
 import { answerReview, type ReviewDeps } from './review.ts';
@@ -25,6 +27,10 @@ export interface InjectorDeps {
   readonly timers: Timers;
   /** In [0, 1). */
   readonly random: () => number;
+  /** A text that no client can guess, another at each call. */
+  readonly secret: () => string;
+  /** The first address of a name. */
+  readonly resolve: (host: string) => Promise<string>;
   readonly log: Logger;
   /** A failure after which nothing can go on, such as a port that is taken. */
   readonly onFatal: (error: Error) => void;
@@ -51,6 +57,8 @@ export async function startInjector(settings: InjectorSettings, deps: InjectorDe
   const { client, timers, random, log, onFatal } = deps;
   const metrics = new InjectorMetrics();
   const namespaces = new NamespaceCache(client);
+  const limits = new LimitCache();
+  const controlPlane = new ControlPlaneAddress(settings.injection.controlPlane, deps.resolve, timers);
   const roots = new TrustRoots(log.child('roots'));
   const events = new EventRecorder({ client, component: INJECTOR_NAME, timers, log: log.child('events') });
   let server: Promise<WebhookServer> | undefined;
@@ -91,6 +99,9 @@ export async function startInjector(settings: InjectorSettings, deps: InjectorDe
       const trustRoots = roots.pem();
       return trustRoots === '' ? NO_ROOTS : { ...settings.injection, trustRoots };
     },
+    limitsOf: (namespace) => limits.of(namespace),
+    controlPlaneAddress: () => controlPlane.get(),
+    hookToken: deps.secret,
     record: (event) => events.record(event),
     metrics,
     log: log.child('review'),
@@ -114,6 +125,8 @@ export async function startInjector(settings: InjectorSettings, deps: InjectorDe
   const ofSystem = { namespace: SYSTEM_NAMESPACE, name: TRUST_CONFIG_MAP };
   const following = {
     namespaces: new Reflector({ ...shared, kind: namespaceKind, project: projectNamespace, handler: namespaces.handler }),
+    limitRanges: new Reflector({ ...shared, kind: KINDS.LimitRange, project: projectLimitRange, handler: limits.rangeHandler }),
+    quotas: new Reflector({ ...shared, kind: KINDS.ResourceQuota, project: projectQuota, handler: limits.quotaHandler }),
     roots: new Reflector({ ...shared, kind: KINDS.ConfigMap, ...ofSystem, project: projectTrust, handler: roots.handler }),
     webhook: new Reflector({
       ...shared,
@@ -126,8 +139,12 @@ export async function startInjector(settings: InjectorSettings, deps: InjectorDe
   const notReady = (): string => {
     if (stopping) return 'stopping';
     if (port === 0) return 'there is no serving certificate yet';
-    if (!following.namespaces.status().synced)
-      return `namespaces are not known yet: ${following.namespaces.status().lastError || 'listing'}`;
+    for (const [what, reflector] of [
+      ['namespaces', following.namespaces],
+      ['LimitRanges', following.limitRanges],
+      ['ResourceQuotas', following.quotas],
+    ] as const)
+      if (!reflector.status().synced) return `${what} are not known yet: ${reflector.status().lastError || 'listing'}`;
     if (roots.pem() === '') return NO_ROOTS;
     return keeper.notReady();
   };

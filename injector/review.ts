@@ -3,11 +3,14 @@
 import { LABEL_INJECT } from '#core/contract/names.ts';
 import type { Logger } from '#core/program/log.ts';
 import type { InjectionSettings } from './containers.ts';
+import { needsAddress } from './control-plane-address.ts';
 import { decide, EXCLUDED_NAMESPACES, type NamespaceFacts, type SkipReason } from './decide.ts';
-import { inject } from './inject.ts';
+import { type Injected, type InjectionFacts, inject } from './inject.ts';
+import type { NamespaceLimits } from './limits.ts';
 import type { InjectorMetrics } from './metrics.ts';
-import { patchOf } from './patch.ts';
+import { type Operation, patchOf } from './patch.ts';
 import { type InjectablePod, isObject, podProblem } from './pod.ts';
+import { keepRewritten, reinject } from './reinject.ts';
 
 const API_VERSION = 'admission.k8s.io/v1';
 /** The API server cuts a warning at 256 characters, and all of them at 4096. */
@@ -35,6 +38,12 @@ export interface ReviewDeps {
   readonly namespaceOf: (name: string, fresh?: boolean) => Promise<NamespaceFacts | undefined>;
   /** What pods get; a text: why they can get nothing yet. */
   readonly settings: () => InjectionSettings | string;
+  /** What limits the pods of a namespace. */
+  readonly limitsOf: (namespace: string) => NamespaceLimits;
+  /** address:port of the control plane, for pods that cannot resolve its name. Rejects while it is not known. */
+  readonly controlPlaneAddress: () => Promise<string>;
+  /** What no client can guess, another at each call. */
+  readonly hookToken: () => string;
   readonly record: (event: InjectionEvent) => void;
   readonly metrics: InjectorMetrics;
   readonly log: Logger;
@@ -50,8 +59,10 @@ interface Request {
   readonly uid: string;
   readonly namespace: string;
   readonly dryRun: boolean;
-  /** null: it is about something else than a new pod. */
+  /** null: it is about something else than a pod that is created or updated. */
   readonly pod: InjectablePod | null;
+  /** Of an update: the pod as it is. */
+  readonly before?: InjectablePod;
 }
 
 /**
@@ -89,13 +100,14 @@ interface Response {
   readonly patchType?: 'JSONPatch';
 }
 
-async function respond({ namespace: name, dryRun, pod }: Request, deps: ReviewDeps): Promise<Response> {
+async function respond({ namespace: name, dryRun, pod, before }: Request, deps: ReviewDeps): Promise<Response> {
   const { metrics, log } = deps;
   // A webhook configured for more than new pods must not stand in the way.
   if (pod === null) {
     metrics.count('skipped', 'NotAPod');
     return { allowed: true };
   }
+  if (before !== undefined) return respondToUpdate(before, pod, metrics);
   if (EXCLUDED_NAMESPACES.includes(name)) {
     metrics.count('skipped', 'NamespaceExcluded');
     return { allowed: true };
@@ -128,7 +140,8 @@ async function respond({ namespace: name, dryRun, pod }: Request, deps: ReviewDe
       deps.record({ regarding: ownerOf(pod, name), type: 'Warning', reason: 'InjectionRefused', message: about(pod, decision.deny) });
     return { allowed: false, status: { code: 400, reason: 'Invalid', message: `weft: ${decision.deny}` } };
   }
-  if (!decision.inject) {
+  const again = !decision.inject && decision.reason === 'AlreadyInjected';
+  if (!decision.inject && !again) {
     const { reason, message, event } = decision;
     metrics.count('skipped', reason);
     log.debug('left a pod as it is', { namespace: name, pod: nameOf(pod), reason });
@@ -139,20 +152,48 @@ async function respond({ namespace: name, dryRun, pod }: Request, deps: ReviewDe
 
   const settings = deps.settings();
   if (typeof settings === 'string') return refuseForNow(metrics, 'NotReady', settings);
-  const injected = inject(pod, namespace ?? nothingOf(name), settings);
+  const facts: InjectionFacts = { hookToken: deps.hookToken(), limits: deps.limitsOf(name) };
+  let injected: Injected;
+  if (again) {
+    injected = reinject(pod, settings, facts);
+    if (injected.pod === pod) {
+      metrics.count('skipped', 'AlreadyInjected');
+      return { allowed: true };
+    }
+    metrics.count('injected', 'Reinvoked');
+  } else {
+    let { controlPlane } = settings;
+    try {
+      if (needsAddress(pod)) controlPlane = await deps.controlPlaneAddress();
+    } catch (error) {
+      log.warn("cannot resolve the control plane's name; a pod was refused for now", { namespace: name, error });
+      return refuseForNow(metrics, 'AddressUnknown', `the control plane's address cannot be resolved: ${(error as Error).message}`);
+    }
+    injected = inject(pod, namespace ?? nothingOf(name), { ...settings, controlPlane }, facts);
+    metrics.count('injected', '');
+  }
   const patch = patchOf(pod, injected.pod);
-  metrics.count('injected', '');
-  log.debug('injected a pod', { namespace: name, pod: nameOf(pod) });
+  log.debug(again ? 'completed a pod that others have changed' : 'injected a pod', { namespace: name, pod: nameOf(pod) });
   if (injected.warnings.length > 0 && !dryRun) {
     const message = about(pod, injected.warnings.join('; '));
     deps.record({ regarding: ownerOf(pod, name), type: 'Warning', reason: 'InjectionWarning', message });
   }
   return {
     allowed: true,
-    patchType: 'JSONPatch',
-    patch: Buffer.from(JSON.stringify(patch)).toString('base64'),
+    ...patchFields(patch),
     ...(injected.warnings.length > 0 && { warnings: warningsOf(injected.warnings) }),
   };
+}
+
+/** Updates are never refused: what cannot change the API server itself refuses. */
+function respondToUpdate(before: InjectablePod, pod: InjectablePod, metrics: InjectorMetrics): Response {
+  const next = keepRewritten(before, pod);
+  metrics.count('skipped', next === pod ? 'Update' : 'UpdateKept');
+  return next === pod ? { allowed: true } : { allowed: true, ...patchFields(patchOf(pod, next)) };
+}
+
+function patchFields(patch: readonly Operation[]): Pick<Response, 'patch' | 'patchType'> {
+  return { patchType: 'JSONPatch', patch: Buffer.from(JSON.stringify(patch)).toString('base64') };
 }
 
 /**
@@ -181,12 +222,18 @@ function readRequest(body: string): Request | { problem: string; uid?: string } 
   if (review.apiVersion !== API_VERSION) return bad(`apiVersion must be ${API_VERSION}`);
   if (!isObject(request)) return bad('request must be an object');
   if (uid === '') return bad(`request.uid must be a text of 1 to ${LONGEST_UID} characters`);
-  const { object, operation, kind, dryRun } = request;
+  const { object, oldObject, operation, kind, dryRun } = request;
   if (!isObject(kind) || typeof kind.kind !== 'string') return bad('request.kind.kind must be a string');
   const namespace = request.namespace ?? '';
   if (typeof namespace !== 'string') return bad('request.namespace must be a string');
-  const other = kind.kind !== 'Pod' || (kind.group ?? '') !== '' || operation !== 'CREATE' || !!request.subResource;
+  const other =
+    kind.kind !== 'Pod' || (kind.group ?? '') !== '' || !['CREATE', 'UPDATE'].includes(String(operation)) || !!request.subResource;
   if (other) return { uid, namespace, dryRun: dryRun === true, pod: null };
+  if (operation === 'UPDATE') {
+    const readable = podProblem(object) === '' && podProblem(oldObject) === '';
+    const both = readable ? { pod: object as InjectablePod, before: oldObject as InjectablePod } : { pod: null };
+    return { uid, namespace, dryRun: dryRun === true, ...both };
+  }
   if (namespace === '') return bad('request.namespace must be set for a pod');
   if (object === null || object === undefined) return bad('request.object must be the pod');
   const problem = podProblem(object);

@@ -93,6 +93,8 @@ export const KINDS = {
   Secret: core('secrets'),
   ConfigMap: core('configmaps'),
   Event: core('events'),
+  LimitRange: core('limitranges'),
+  ResourceQuota: core('resourcequotas'),
   XMesh: { group: 'gateway.networking.x-k8s.io', version: 'v1alpha1', plural: 'xmeshes', namespaced: false },
   Lease: { group: 'coordination.k8s.io', version: 'v1', plural: 'leases', namespaced: true },
   TokenReview: { group: 'authentication.k8s.io', version: 'v1', plural: 'tokenreviews', namespaced: false },

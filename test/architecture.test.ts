@@ -91,7 +91,7 @@ const ONLY_IN: readonly { what: RegExp; where: RegExp; why: string }[] = [
   },
   {
     what: /^node:http2$/,
-    where: /^sidecar\/(control\/grpc-call|pod\/probe\/grpc-call|link\/grpc-stream)\.ts$/,
+    where: /^sidecar\/(control\/grpc-call|pod\/probe\/(grpc|http)-call|link\/grpc-stream)\.ts$/,
     why: 'the data plane has its own engine (decision 1); calls of our own may use it',
   },
 ];

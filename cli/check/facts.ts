@@ -23,6 +23,7 @@ export interface InjectionWebhook {
   webhooks?: {
     name?: string;
     failurePolicy?: string;
+    rules?: { operations?: string[] }[];
     clientConfig?: { caBundle?: string; service?: { namespace?: string; name?: string; port?: number } };
   }[];
 }

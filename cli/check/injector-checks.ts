@@ -36,7 +36,11 @@ function webhookChecks({ webhook }: Facts): Check[] {
       }),
     ];
   }
-  const policies = [...new Set(webhooks.map(({ failurePolicy }) => failurePolicy ?? 'Fail'))].sort();
+  // A webhook for updates keeps no pod from being created.
+  const creating = webhooks.filter(
+    ({ rules = [] }) => rules.length === 0 || rules.some(({ operations = [] }) => !operations.includes('UPDATE')),
+  );
+  const policies = [...new Set(creating.map(({ failurePolicy }) => failurePolicy ?? 'Fail'))].sort();
   const meaning = policies.includes('Fail')
     ? 'while the injector is away, pods of meshed namespaces are not created'
     : 'while the injector is away, pods start without a sidecar';

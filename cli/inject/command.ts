@@ -1,4 +1,5 @@
 // `weft inject`: what the webhook does, to manifests.
+import { randomBytes } from 'node:crypto';
 import fs from 'node:fs/promises';
 import { text as readStream } from 'node:stream/consumers';
 import { Command } from 'commander';
@@ -55,7 +56,9 @@ export function injectCommand({ stdout, stderr, env }: Terminal, { stdin, connec
       const sources = await Promise.all(filename.map(async (file) => [file === '-' ? 'stdin' : file, await read(file, stdin)] as const));
       const kube = { kubeconfig: kubeconfig ?? env.KUBECONFIG, context };
       const settings = await readInstallation({ image, trustRoots }, () => connect(kube));
-      const made = sources.map(([source, text]) => injectManifests(text, source, { namespace, settings }));
+      const made = sources.map(([source, text]) =>
+        injectManifests(text, source, { namespace, settings, hookToken: () => randomBytes(16).toString('hex') }),
+      );
       const entries = made.flatMap((one) => one.entries);
       const others = made.reduce((sum, one) => sum + one.others, 0);
       stderr.write(reportOf(entries, others));

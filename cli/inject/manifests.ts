@@ -5,6 +5,7 @@ import { Failure } from '#core/program/failure.ts';
 import type { InjectionSettings } from '#injector/containers.ts';
 import { decide, type NamespaceFacts } from '#injector/decide.ts';
 import { inject } from '#injector/inject.ts';
+import { NO_LIMITS } from '#injector/limits.ts';
 import { type Operation, patchOf } from '#injector/patch.ts';
 import { type InjectablePod, isObject, podProblem } from '#injector/pod.ts';
 import { type GoodDocument, type ReadDocument, readPieces } from '#objects/yaml/documents.ts';
@@ -33,6 +34,8 @@ export interface ManifestOptions {
   /** Of objects that name none. */
   readonly namespace: string;
   readonly settings: InjectionSettings;
+  /** What no client can guess, another for each workload. */
+  readonly hookToken: () => string;
 }
 
 /**
@@ -72,7 +75,7 @@ function goodOf(documents: readonly ReadDocument[], source: string): GoodDocumen
 function injectWorkload(
   { kind, namespace, name, path, pod }: Workload,
   namespaces: ReadonlyMap<string, NamespaceFacts>,
-  { namespace: byDefault, settings }: ManifestOptions,
+  { namespace: byDefault, settings, hookToken }: ManifestOptions,
 ): { entry: Entry; patch: Operation[] } {
   const where = namespace || byDefault;
   const object = `${kind} ${where}/${name || '(without a name)'}`;
@@ -84,7 +87,7 @@ function injectWorkload(
   const decision = decide(pod as InjectablePod, facts);
   if ('deny' in decision) return ended('failed', decision.deny);
   if (!decision.inject) return ended('skipped', decision.message);
-  const injected = inject(pod as InjectablePod, facts, settings);
+  const injected = inject(pod as InjectablePod, facts, settings, { hookToken: hookToken(), limits: NO_LIMITS });
   const prefix = path.map((key) => `/${key}`).join('');
   const patch = patchOf(pod as InjectablePod, injected.pod).map((operation) => ({ ...operation, path: prefix + operation.path }));
   return { entry: { object, outcome: 'injected', message: '', warnings: injected.warnings }, patch };

@@ -1,5 +1,5 @@
-// WEFT_PROBES: what the kubelet's probes asked of the application before injection pointed them at the sidecar. JSON of
-// `<container>/<kind>` → target. Injection writes it, so a mistake in it is one of ours or of a version that does not
+// WEFT_PROBES: what the kubelet's probes and hooks asked of the application before injection pointed them at the
+// sidecar. JSON of `<container>/<kind>` → target. Injection writes it, so a mistake in it is one of ours or of a version that does not
 // fit: all of them are reported.
 import { didYouMean } from '../text/nearest.ts';
 
@@ -17,6 +17,11 @@ export interface HttpProbe {
 export interface ProbeTarget {
   /** Above 0, at most LONGEST_PROBE_TIMEOUT_MS. */
   readonly timeoutMs: number;
+  /**
+   * Only hooks have one, and all of them: what the asking URL must end with (`?<token>`). A hook is no question but an
+   * order (drain, warm up), so that other clients of the admin port must not be able to give it.
+   */
+  readonly token?: string;
   /** Exactly one of the three. */
   readonly http?: HttpProbe;
   readonly tcp?: { readonly port: number };
@@ -26,6 +31,9 @@ export interface ProbeTarget {
 
 export const PROBE_KINDS = ['startup', 'readiness', 'liveness'] as const;
 
+/** Of a container's `lifecycle`. */
+export const HOOK_KINDS = ['postStart', 'preStop'] as const;
+
 /** Where the sidecar's admin port answers a probe: this, then its `<container>/<kind>`. */
 export const PROBE_PATH = '/probe/';
 
@@ -34,6 +42,7 @@ export const DEFAULT_PROBE_TIMEOUT_MS = 1000;
 /** The kubelet has no bound; ours only keeps a mistake from holding a socket for a day. */
 export const LONGEST_PROBE_TIMEOUT_MS = 600_000;
 const ASKS = ['http', 'tcp', 'grpc'] as const;
+const KINDS: readonly string[] = [...PROBE_KINDS, ...HOOK_KINDS];
 
 type Json = { readonly [name: string]: unknown };
 
@@ -70,8 +79,7 @@ export function parseProbes(text: string): { targets: Map<string, ProbeTarget>; 
 function readTarget(key: string, value: unknown, wrong: (what: string) => void): ProbeTarget {
   const kind = key.slice(key.lastIndexOf('/') + 1);
   if (!/^[^/]+\/[^/]+$/.test(key)) wrong('the key must be "<container>/<kind>"');
-  else if (!(PROBE_KINDS as readonly string[]).includes(kind))
-    wrong(`"${kind}" is none of ${PROBE_KINDS.join(', ')}${didYouMean(kind, PROBE_KINDS)}`);
+  else if (!KINDS.includes(kind)) wrong(`"${kind}" is none of ${KINDS.join(', ')}${didYouMean(kind, KINDS)}`);
   if (!isObject(value)) {
     wrong('the probe must be an object');
     return { timeoutMs: 0 };
@@ -79,9 +87,15 @@ function readTarget(key: string, value: unknown, wrong: (what: string) => void):
   const timeoutMs = value.timeoutMs ?? DEFAULT_PROBE_TIMEOUT_MS;
   if (typeof timeoutMs !== 'number' || !(timeoutMs > 0 && timeoutMs <= LONGEST_PROBE_TIMEOUT_MS))
     wrong(`timeoutMs must be a number above 0 and at most ${LONGEST_PROBE_TIMEOUT_MS}, not ${JSON.stringify(timeoutMs)}`);
+  const { token } = value;
+  const isHook = (HOOK_KINDS as readonly string[]).includes(kind);
+  if (isHook ? typeof token !== 'string' || token === '' : token !== undefined)
+    wrong(isHook ? 'a hook must have a token, a text' : 'only hooks have a token');
   const asks = ASKS.filter((name) => value[name] !== undefined);
   if (asks.length !== 1) {
-    const unknown = Object.keys(value).filter((name) => name !== 'timeoutMs' && !(ASKS as readonly string[]).includes(name));
+    const unknown = Object.keys(value).filter(
+      (name) => !['timeoutMs', 'token'].includes(name) && !(ASKS as readonly string[]).includes(name),
+    );
     const hint = unknown.length === 0 ? '' : `; ${JSON.stringify(unknown[0])} is none of them${didYouMean(unknown[0]!, ASKS)}`;
     wrong(`exactly one of ${ASKS.join(', ')} must be there, not ${asks.length === 0 ? 'none' : asks.join(' and ')}${hint}`);
     return { timeoutMs: 0 };
@@ -95,7 +109,7 @@ function readTarget(key: string, value: unknown, wrong: (what: string) => void):
   const { port } = spec;
   if (typeof port !== 'number' || !Number.isInteger(port) || port < 1 || port > 65535)
     wrong(`${ask}.port must be a port number, not ${JSON.stringify(port)}`);
-  const shared = { timeoutMs: Number(timeoutMs) };
+  const shared = { timeoutMs: Number(timeoutMs), ...(isHook && { token: String(token) }) };
   if (ask === 'tcp') return { ...shared, tcp: { port: Number(port) } };
   if (ask === 'grpc') return { ...shared, grpc: { port: Number(port), service: text(spec, 'grpc', 'service', '', wrong) } };
   return { ...shared, http: readHttp(spec, Number(port), wrong) };

@@ -4,7 +4,10 @@ import path from 'node:path';
 import { expect } from 'chai';
 import { parseProbes } from '#core/contract/probes.ts';
 import { inject } from '#injector/inject.ts';
+import { NO_LIMITS } from '#injector/limits.ts';
 import { readCase, runCase } from './golden-case.ts';
+
+const FACTS = { hookToken: 'TOKEN', limits: NO_LIMITS };
 
 describe('annotations that sidecars follow', () => {
   it('leave no trace in what is injected', () => {
@@ -13,9 +16,9 @@ describe('annotations that sidecars follow', () => {
     );
     const namespace = { name: 'shop', labels: {}, annotations: { 'weft.dev/access-log': 'all', 'weft.dev/trace-sampling': '1' } };
     const plain = { ...pod, metadata: { ...pod.metadata, annotations: {} } };
-    const { pod: after, warnings } = inject(pod, namespace, settings);
+    const { pod: after, warnings } = inject(pod, namespace, settings, FACTS);
     expect(warnings).to.deep.equal([]);
-    expect(after.spec).to.deep.equal(inject(plain, { ...namespace, annotations: {} }, settings).pod.spec);
+    expect(after.spec).to.deep.equal(inject(plain, { ...namespace, annotations: {} }, settings, FACTS).pod.spec);
   });
 });
 
@@ -31,9 +34,12 @@ describe('the environment of the golden pods', () => {
       // As the kubelet does.
       const probes = (env.WEFT_PROBES ?? '').replaceAll('$$', '$');
       expect(parseProbes(probes).problems).to.deep.equal([]);
+      const hooks = ['postStart', 'preStop'] as const;
       const kinds = ['startupProbe', 'readinessProbe', 'livenessProbe'] as const;
       const pointed = [...(after.spec?.initContainers ?? []), ...(after.spec?.containers ?? [])].flatMap((container) =>
-        kinds.flatMap((kind) => container[kind]?.httpGet?.path?.match(/^\/probe\/(.*)$/)?.[1] ?? []),
+        [...kinds.map((kind) => container[kind]), ...hooks.map((kind) => container.lifecycle?.[kind])].flatMap(
+          (each) => each?.httpGet?.path?.match(/^\/probe\/([^?]*)/)?.[1] ?? [],
+        ),
       );
       expect([...parseProbes(probes).targets.keys()].sort()).to.deep.equal(pointed.sort());
     });

@@ -4,9 +4,11 @@ import { parseAllDocuments, stringify } from 'yaml';
 import type { SidecarResources } from '#injector/annotations.ts';
 import type { InjectionSettings } from '#injector/containers.ts';
 import { decide, type NamespaceFacts } from '#injector/decide.ts';
-import { inject } from '#injector/inject.ts';
+import { type InjectionFacts, inject } from '#injector/inject.ts';
+import { countedBy, limitItemsOf } from '#injector/limits.ts';
 import { type Operation, patchOf } from '#injector/patch.ts';
 import type { InjectablePod } from '#injector/pod.ts';
+import { reinject } from '#injector/reinject.ts';
 
 const MARK = '--- # expected\n';
 
@@ -36,6 +38,7 @@ export interface GoldenCase {
   readonly pod: InjectablePod;
   readonly namespace: NamespaceFacts;
   readonly settings: InjectionSettings;
+  readonly facts: InjectionFacts;
 }
 
 interface Options {
@@ -49,10 +52,13 @@ export function readCase(text: string): GoldenCase {
   const documents = parseAllDocuments(given).map((document) => document.toJS() as Record<string, unknown>);
   const options = (documents.find((document) => !('kind' in document)) ?? {}) as Options;
   const pod = documents.find(({ kind }) => kind === 'Pod') as InjectablePod;
+  const all = (wanted: string) => documents.filter(({ kind }) => kind === wanted);
+  const limits = { ranges: all('LimitRange').flatMap(limitItemsOf), counted: all('ResourceQuota').flatMap(countedBy) };
   return {
     given,
     expected: at < 0 ? '' : text.slice(at + MARK.length),
     pod,
+    facts: { hookToken: 'TOKEN', limits },
     namespace: options.namespace ?? { name: 'shop', labels: { 'weft.dev/inject': 'enabled' }, annotations: {} },
     settings: { ...SETTINGS, ...options.settings, resources: { ...SETTINGS.resources, ...options.settings?.resources } },
   };
@@ -66,10 +72,11 @@ export interface Outcome {
 }
 
 /** What the webhook does to the case's pod. */
-export function runCase({ pod, namespace, settings }: GoldenCase): Outcome {
+export function runCase({ pod, namespace, settings, facts }: GoldenCase): Outcome {
   const decision = decide(pod, namespace);
-  if (!('inject' in decision && decision.inject)) return { decision, after: pod, patch: [], warnings: [] };
-  const { pod: after, warnings } = inject(pod, namespace, settings);
+  const again = 'reason' in decision && decision.reason === 'AlreadyInjected';
+  if (!again && !('inject' in decision && decision.inject)) return { decision, after: pod, patch: [], warnings: [] };
+  const { pod: after, warnings } = again ? reinject(pod, settings, facts) : inject(pod, namespace, settings, facts);
   return { decision, after, patch: patchOf(pod, after), warnings };
 }
 

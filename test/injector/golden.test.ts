@@ -44,8 +44,8 @@ describe('golden files of injection', () => {
 });
 
 /**
- * Takes away again what injection may add; the rest must be what it was, octet by octet. Probes are compared by the
- * cases themselves.
+ * Takes away again what injection may add; the rest must be what it was, octet by octet. Probes and hooks are
+ * compared by the cases themselves.
  */
 function expectKept(golden: GoldenCase, after: { metadata?: Record<string, never>; spec: Record<string, never> }): void {
   const before = JSON.parse(JSON.stringify(golden.pod)) as typeof after;
@@ -53,8 +53,9 @@ function expectKept(golden: GoldenCase, after: { metadata?: Record<string, never
   if (JSON.stringify(before) === JSON.stringify(rest)) return;
   expect(Object.keys((rest as never as { spec: object }).spec)).to.include.members(Object.keys(before.spec));
   for (const list of ['initContainers', 'volumes', 'containers']) {
-    const own = (rest.spec[list] as { name: string }[]).filter(({ name }) => !['weft-token', 'weft-proxy', 'weft-identity'].includes(name));
-    const old = (before.spec[list] ?? []) as { name: string }[];
+    const added = ['weft-token', 'weft-proxy', 'weft-identity'];
+    const own = (rest.spec[list] as { name: string }[]).filter(({ name }) => !added.includes(name));
+    const old = ((before.spec[list] ?? []) as { name: string }[]).filter(({ name }) => !added.includes(name));
     expect(own.map(withoutProbes)).to.deep.equal(old.map(withoutProbes));
     delete rest.spec[list];
     delete before.spec[list];
@@ -68,5 +69,5 @@ function expectKept(golden: GoldenCase, after: { metadata?: Record<string, never
 }
 
 function withoutProbes(container: Record<string, unknown> | { name: string }): string {
-  return JSON.stringify(Object.entries(container).filter(([key]) => !key.endsWith('Probe')));
+  return JSON.stringify(Object.entries(container).filter(([key]) => !key.endsWith('Probe') && key !== 'lifecycle'));
 }

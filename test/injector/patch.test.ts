@@ -3,6 +3,7 @@ import { expect } from 'chai';
 import fc from 'fast-check';
 import { applyPatch } from 'rfc6902';
 import { inject } from '#injector/inject.ts';
+import { NO_LIMITS } from '#injector/limits.ts';
 import { patchOf } from '#injector/patch.ts';
 import type { InjectablePod } from '#injector/pod.ts';
 import { SETTINGS } from './golden-case.ts';
@@ -23,6 +24,8 @@ const { json } = fc.letrec((tie) => ({
   object: fc.dictionary(key, tie('json'), { maxKeys: 4 }),
 }));
 const object = fc.dictionary(key, json, { maxKeys: 4 });
+
+const FACTS = { hookToken: 'TOKEN', limits: NO_LIMITS };
 
 describe('patchOf', () => {
   it('leads from any object to any other', () => {
@@ -58,7 +61,7 @@ describe('patchOf', () => {
     fc.assert(
       fc.property(pod, (before) => {
         const frozen = JSON.stringify(before);
-        const { pod: after } = inject(before as InjectablePod, NAMESPACE, SETTINGS);
+        const { pod: after } = inject(before as InjectablePod, NAMESPACE, SETTINGS, FACTS);
         expect(JSON.stringify(before)).to.equal(frozen);
         expect(apply(before, patchOf(before as InjectablePod, after))).to.deep.equal(JSON.parse(JSON.stringify(after)));
       }),
@@ -71,7 +74,7 @@ describe('patchOf', () => {
       metadata: { annotations: { a: 'b' } },
       spec: { containers: list('c'), initContainers: list('i'), volumes: list('v') },
     };
-    const { pod: after } = inject(pod, NAMESPACE, SETTINGS);
+    const { pod: after } = inject(pod, NAMESPACE, SETTINGS, FACTS);
     const paths = patchOf(pod, after).map(({ op, path }) => `${op} ${path}`);
     expect(paths.filter((path) => !path.includes('annotations'))).to.deep.equal(['add /spec/initContainers/0', 'add /spec/volumes/30']);
   });
@@ -80,7 +83,7 @@ describe('patchOf', () => {
     const many = (prefix: string) => Array.from({ length: 50_000 }, (_, i) => ({ name: `${prefix}${i}` }));
     const containers = [{ name: 'app', env: many('e'), livenessProbe: { tcpSocket: { port: 1 } } }];
     const pod = { metadata: {}, spec: { containers, volumes: many('v') } } as InjectablePod;
-    const { pod: after } = inject(pod, NAMESPACE, SETTINGS);
+    const { pod: after } = inject(pod, NAMESPACE, SETTINGS, FACTS);
     expect(patchOf(pod, after)).to.have.length(5);
   });
 });

@@ -34,7 +34,7 @@ describe('the injector', () => {
     };
     injector = await startInjector(
       { ...read.settings, webhookPort: 0, healthPort: 0 },
-      { client: api, timers, random: () => 0.5, log: silentLogger, onFatal },
+      { client: api, timers, secret: () => 'secret', resolve: async () => '10.96.0.7', random: () => 0.5, log: silentLogger, onFatal },
     );
   });
 

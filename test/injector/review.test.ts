@@ -4,6 +4,7 @@ import fc from 'fast-check';
 import { applyPatch } from 'rfc6902';
 import { silentLogger } from '#core/program/log.ts';
 import type { NamespaceFacts } from '#injector/decide.ts';
+import { NO_LIMITS } from '#injector/limits.ts';
 import { InjectorMetrics } from '#injector/metrics.ts';
 import { answerReview, type InjectionEvent, type ReviewDeps } from '#injector/review.ts';
 import { SETTINGS } from './golden-case.ts';
@@ -20,6 +21,9 @@ function sources(over: Partial<ReviewDeps> = {}) {
       return SHOP;
     },
     settings: () => SETTINGS,
+    limitsOf: () => NO_LIMITS,
+    controlPlaneAddress: async () => '10.96.0.7:15012',
+    hookToken: () => 'TOKEN',
     record: (event) => void events.push(event),
     metrics,
     log: silentLogger,
@@ -65,6 +69,50 @@ describe('answerReview', () => {
     expect(metrics.reviews.value({ result: 'injected', reason: '' })).to.equal(1);
     // Given its own result, it adds nothing more.
     expect((await ask(review(pod))).review.response).to.deep.equal({ uid: 'u-1', allowed: true });
+  });
+
+  it('completes a pod that another webhook has changed, once', async () => {
+    const apply = (pod: object, answer: { response: { patch: string } }): typeof POD & { spec: { initContainers: object[] } } => {
+      const next = structuredClone(pod);
+      expect(applyPatch(next, JSON.parse(Buffer.from(answer.response.patch, 'base64').toString())).filter(Boolean)).to.deep.equal([]);
+      return next as never;
+    };
+    const pod = apply(POD, (await ask(review(POD))).review);
+    pod.spec.initContainers.unshift({ name: 'vault-agent-init' });
+    pod.spec.containers.push({ name: 'daprd', image: 'daprd:1', readinessProbe: { httpGet: { port: 3501 } } } as never);
+    const { review: second, metrics, events } = await ask(review(pod));
+    const repaired = apply(pod, second);
+    expect(repaired.spec.initContainers.map((each) => (each as { name: string }).name)).to.deep.equal(['weft-proxy', 'vault-agent-init']);
+    expect(repaired.spec.containers[1]).to.have.nested.property('readinessProbe.httpGet.path', '/probe/daprd/readiness');
+    expect(metrics.reviews.value({ result: 'injected', reason: 'Reinvoked' })).to.equal(1);
+    expect(events).to.deep.equal([]);
+    expect((await ask(review(repaired))).review.response).to.deep.equal({ uid: 'u-1', allowed: true });
+  });
+
+  it('gives the address of the control plane to a pod that cannot resolve its name', async () => {
+    const pod = { ...POD, spec: { ...POD.spec, dnsPolicy: 'None' } };
+    const { review: answer } = await ask(review(pod));
+    const patch = Buffer.from(answer.response.patch, 'base64').toString();
+    expect(patch).to.contain('10.96.0.7:15012').and.not.contain('weft-control-plane');
+    const unknown = sources({ controlPlaneAddress: () => Promise.reject(new Error('ENOTFOUND')) });
+    expect((await ask(review(pod), unknown)).review.response)
+      .to.include({ allowed: false })
+      .and.nested.property('status.code', 503);
+    expect((await ask(review(POD), unknown)).review.response).to.include({ allowed: true });
+  });
+
+  it('keeps rewritten probes in an update that sends them again, and never refuses one', async () => {
+    const own = { ...POD, spec: { containers: [{ name: 'app', image: 'app:1', readinessProbe: { httpGet: { port: 80, path: '/a' } } }] } };
+    const before = structuredClone(own);
+    applyPatch(before, JSON.parse(Buffer.from((await ask(review(own))).review.response.patch, 'base64').toString()));
+    const after = structuredClone(before);
+    after.spec.containers[0]!.readinessProbe = { httpGet: { port: 80, path: '/a' } };
+    const update = { operation: 'UPDATE', oldObject: before };
+    const { review: answer } = await ask(review(after, update));
+    applyPatch(after, JSON.parse(Buffer.from(answer.response.patch, 'base64').toString()));
+    expect(after).to.deep.equal(before);
+    for (const other of [before, {}, null, 7])
+      expect((await ask(review(other, update))).review.response).to.deep.equal({ uid: 'u-1', allowed: true });
   });
 
   it('refuses what is no review with 400, and echoes a uid that is there', async () => {

@@ -1,15 +1,13 @@
-// Asks the application what the kubelet's probe would have asked it, and judges the answer as the kubelet does
-// (kubernetes pkg/probe/{http,tcp,grpc}).
-import type http from 'node:http';
+// Asks the application what the kubelet's probe or hook would have asked it, and judges the answer as the kubelet does
+// (kubernetes pkg/probe/{http,tcp,grpc}, pkg/kubelet/lifecycle).
 import net from 'node:net';
 import type { HttpProbe, ProbeTarget } from '#core/contract/probes.ts';
 import type { Timers } from '#core/program/timers.ts';
 import { type GrpcError, STATUS } from '../../link/grpc-stream.ts';
 import { callPlaintext } from './grpc-call.ts';
 import { decodeHealthStatus, encodeHealthRequest, HEALTH_CHECK_PATH } from './health.ts';
+import { askHttp, type HttpAnswer } from './http-call.ts';
 
-/** As with the kubelet, so many octets of a body must arrive and the rest does not matter. */
-const LONGEST_BODY = 10 * 1024;
 /** As many as Go's client follows, which the kubelet uses. */
 const MAX_REDIRECTS = 10;
 /** So many characters of an answer's body are passed on for people. */
@@ -37,7 +35,8 @@ export async function runProbe(
   userAgent: string = DEFAULT_USER_AGENT,
 ): Promise<ProbeOutcome> {
   try {
-    if (target.http !== undefined) return await httpProbe(target.http, podAddress, target.timeoutMs, timers, userAgent);
+    if (target.http !== undefined)
+      return await httpProbe(target.http, target.token !== undefined, podAddress, target.timeoutMs, timers, userAgent);
     if (target.grpc !== undefined) return await grpcProbe(target.grpc, podAddress, target.timeoutMs, timers, userAgent);
     if (target.tcp !== undefined) return await tcpProbe(target.tcp.port, podAddress, target.timeoutMs, timers);
     return failed('the probe asks for nothing');
@@ -82,15 +81,10 @@ async function grpcProbe(
   }
 }
 
-/** What one request was answered; `location` only where the kubelet would go on to it. */
-interface HttpAnswer {
-  readonly status: number;
-  readonly body: string;
-  readonly location: string;
-}
-
+/** @param isHook any answer will do, and a server that speaks no TLS is asked without */
 async function httpProbe(
   probe: HttpProbe,
+  isHook: boolean,
   podAddress: string,
   timeoutMs: number,
   timers: Timers,
@@ -100,6 +94,7 @@ async function httpProbe(
   let url = new URL(`${probe.scheme.toLowerCase()}://${host.includes(':') ? `[${host}]` : host}:${probe.port}${probe.path}`);
   const first = url;
   let hostHeader = probe.headers?.find(({ name }) => name.toLowerCase() === 'host')?.value ?? '';
+  let headers = probe.headers ?? [];
   let cancel: (why: string) => void = () => {};
   let late = false;
   const stopTimer = timers.after(timeoutMs, () => {
@@ -111,8 +106,20 @@ async function httpProbe(
       if (late) return failed(`${url}: no answer within ${timeoutMs} ms`);
       let answer: HttpAnswer;
       try {
-        answer = await ask(url, headersOf(probe, hostHeader || hostOf(url, probe, url === first), userAgent), (how) => (cancel = how));
+        answer = await askHttp(
+          url,
+          headersOf(headers, hostHeader || hostOf(url, probe, url === first), userAgent),
+          (how) => (cancel = how),
+        );
       } catch (error) {
+        if (isHook && url === first && url.protocol === 'https:' && isPlaintext(error as NodeJS.ErrnoException)) {
+          // Where the server speaks HTTP, the kubelet takes it, without what might be a secret.
+          url = new URL(url);
+          url.protocol = 'http:';
+          if (url.port === '') url.port = '443';
+          headers = headers.filter(({ name }) => name.toLowerCase() !== 'authorization');
+          continue;
+        }
         return failed(`${url}: ${(error as NodeJS.ErrnoException).code ?? (error as Error).message}`);
       }
       const { status, body, location } = answer;
@@ -120,7 +127,7 @@ async function httpProbe(
       // A redirect to another host is an answer, and a good one: the kubelet does not follow it.
       if (next === null || next.hostname !== first.hostname || !/^https?:$/.test(next.protocol)) {
         const detail = `${url}: HTTP ${status}${body === '' ? '' : `: ${body.slice(0, LONGEST_DETAIL)}`}`;
-        return { ok: status >= 200 && status < 400, detail, status };
+        return { ok: isHook || (status >= 200 && status < 400), detail, status };
       }
       if (redirects === MAX_REDIRECTS) return failed(`${url}: stopped after ${MAX_REDIRECTS} redirects`);
       // Go keeps a Host of one's own as long as the Location names no other.
@@ -132,6 +139,11 @@ async function httpProbe(
   }
 }
 
+/** What a TLS handshake ends with when the answer is no TLS. */
+function isPlaintext({ code = '' }: NodeJS.ErrnoException): boolean {
+  return code === 'EPROTO' || code === 'ERR_SSL_WRONG_VERSION_NUMBER' || code === 'ERR_SSL_PACKET_LENGTH_TOO_LONG';
+}
+
 /** The kubelet names the port also where it is the scheme's own, but not after a redirect that leaves it out. */
 function hostOf(url: URL, probe: HttpProbe, first: boolean): string {
   return first ? `${url.hostname}:${probe.port}` : url.host;
@@ -141,9 +153,9 @@ function hostOf(url: URL, probe: HttpProbe, first: boolean): string {
  * Names and values in turn, as node:http takes them raw: the kubelet's own unless the probe sets them; an empty value
  * leaves them out.
  */
-function headersOf(probe: HttpProbe, host: string, userAgent: string): string[] {
+function headersOf(headers: NonNullable<HttpProbe['headers']>, host: string, userAgent: string): string[] {
   const list = ['Host', host];
-  const own = (probe.headers ?? []).filter(({ name }) => name.toLowerCase() !== 'host');
+  const own = headers.filter(({ name }) => name.toLowerCase() !== 'host');
   const add = (name: string, value: string): void => {
     const set = own.filter((header) => header.name.toLowerCase() === name.toLowerCase());
     if (set.length === 0) list.push(name, value);
@@ -153,46 +165,4 @@ function headersOf(probe: HttpProbe, host: string, userAgent: string): string[] 
   for (const { name, value } of own) if (value !== '' || !/^(user-agent|accept)$/i.test(name)) list.push(name, value);
   list.push('Connection', 'close');
   return list;
-}
-
-function ask(url: URL, headers: string[], cancellable: (cancel: (why: string) => void) => void): Promise<HttpAnswer> {
-  const secure = url.protocol === 'https:';
-  const { request } = secure ? process.getBuiltinModule('node:https') : process.getBuiltinModule('node:http');
-  return new Promise((resolve, reject) => {
-    const host = url.hostname.replace(/^\[|\]$/g, '');
-    const asked = request({
-      host,
-      port: url.port || (secure ? 443 : 80),
-      path: `${url.pathname}${url.search}`,
-      headers,
-      agent: false,
-      // Go's parser forgives more than Node's does by default; the application must not fail here what it passed there.
-      insecureHTTPParser: true,
-      // Any certificate will do, and it is asked for by name only where there is one.
-      ...(secure ? { rejectUnauthorized: false, servername: net.isIP(host) === 0 ? host : '' } : {}),
-    });
-    cancellable((why) => asked.destroy(new Error(why)));
-    asked.on('error', reject);
-    asked.on('response', (response) => readAnswer(response, resolve, reject));
-    asked.end();
-  });
-}
-
-function readAnswer(response: http.IncomingMessage, resolve: (answer: HttpAnswer) => void, reject: (error: Error) => void): void {
-  const status = response.statusCode ?? 0;
-  const location = [301, 302, 303, 307, 308].includes(status) ? (response.headers.location ?? '') : '';
-  const chunks: Buffer[] = [];
-  let length = 0;
-  const settle = (): void => {
-    resolve({ status, location, body: Buffer.concat(chunks).subarray(0, LONGEST_BODY).toString('utf8').trim() });
-    response.destroy();
-  };
-  response.on('data', (chunk: Buffer) => {
-    chunks.push(chunk);
-    length += chunk.length;
-    if (length >= LONGEST_BODY) settle();
-  });
-  response.on('end', settle);
-  response.on('error', reject);
-  response.on('aborted', () => reject(new Error('the answer ended early')));
 }

@@ -14,7 +14,7 @@ import { SETTINGS } from '#test/injector/golden-case.ts';
 import { MemoryApi } from '#test/injector/memory-api.ts';
 
 const ROOTS = '-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n';
-const options = { namespace: 'default', settings: SETTINGS };
+const options = { namespace: 'default', settings: SETTINGS, hookToken: () => 'TOKEN' };
 const SPEC = 'spec: { containers: [ { name: app, image: "app:1" } ] }';
 
 type Value = Record<string, never> & { spec: { template: { spec: { initContainers: { name: string }[] } } } };

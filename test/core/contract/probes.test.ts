@@ -63,7 +63,7 @@ describe('probe targets', () => {
     );
     expect([...targets.keys()]).to.deep.equal(['app/readiness']);
     expect(problems).to.deep.equal([
-      'WEFT_PROBES: "app/readyness": "readyness" is none of startup, readiness, liveness, did you mean "readiness"?',
+      'WEFT_PROBES: "app/readyness": "readyness" is none of startup, readiness, liveness, postStart, preStop, did you mean "readiness"?',
       'WEFT_PROBES: "app": the key must be "<container>/<kind>"',
       'WEFT_PROBES: "a/liveness": the probe must be an object',
       'WEFT_PROBES: "b/liveness": exactly one of http, tcp, grpc must be there, not none; "tpc" is none of them, did you mean "tcp"?',

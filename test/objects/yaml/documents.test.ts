@@ -77,7 +77,7 @@ function read(text: string): unknown[] {
 /** What `weft inject` writes, read again; the pod is there so that it writes at all. */
 function injected(text: string): unknown {
   const pod = `apiVersion: v1\nkind: Pod\nmetadata: { name: a }\nspec: { containers: [ { name: app, image: "app:1" } ] }\n${text}`;
-  const out = injectManifests(pod, 'in.yaml', { namespace: 'default', settings: SETTINGS }).text;
+  const out = injectManifests(pod, 'in.yaml', { namespace: 'default', settings: SETTINGS, hookToken: () => 'TOKEN' }).text;
   expect(out).to.include('weft-proxy');
   return (read(out)[0] as { v: unknown }).v;
 }

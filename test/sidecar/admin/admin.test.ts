@@ -4,6 +4,7 @@ import http from 'node:http';
 import net, { type AddressInfo } from 'node:net';
 import os from 'node:os';
 import { expect } from 'chai';
+import type { ProbeTarget } from '#core/contract/probes.ts';
 import { gauge } from '#core/program/exposition.ts';
 import { AdminServer, MAX_CONNECTIONS_PER_ADDRESS, READY_WAIT_MS } from '#sidecar/admin/admin.ts';
 import type { Field } from '#sidecar/http/field.ts';
@@ -54,12 +55,15 @@ function outsideAddress(): string | undefined {
 describe('admin server', () => {
   const stats = new RequestStats();
   let missing = '';
-  const targets = new Map(
+  const hook = { timeoutMs: 2000, token: 'abc' };
+  const targets = new Map<string, ProbeTarget>(
     ['app/readiness', 'app/liveness', 'app/startup'].map((name) => [
       name,
       { timeoutMs: 2000, http: { port: 1, path: `/${name}`, scheme: 'HTTP' as const } },
     ]),
   );
+  targets.set('app/preStop', { ...hook, http: { port: 1, path: '/app/stop', scheme: 'HTTP' } });
+  targets.set('gone/preStop', { ...hook, tcp: { port: 1 } });
   const server = new AdminServer({
     notReady: () => missing,
     metrics: (page) => page.add([gauge('a', 'A.', 1)]),
@@ -79,7 +83,8 @@ describe('admin server', () => {
     await server.listen('0.0.0.0', 0);
     await new Promise<void>((resolve) => app.listen(0, '127.0.0.1', resolve));
     const { port } = app.address() as AddressInfo;
-    for (const { http: asked } of targets.values()) asked.port = port;
+    for (const [name, { http: asked, ...target }] of targets)
+      if (asked !== undefined) targets.set(name, { ...target, http: { ...asked, port } });
     const series = stats.seriesFor(KEY, true);
     const traced = (digit: string) => ({
       recorded: true,
@@ -152,6 +157,17 @@ describe('admin server', () => {
     expect(started.body).to.contain('ECONNRESET');
   });
 
+  it('/probe runs a hook only for the client that knows its token, and breaks off where it failed', async () => {
+    for (const path of ['/probe/app/preStop', '/probe/app/preStop?', '/probe/app/preStop?abd', '/probe/app/preStop?abcd'])
+      expect(await get(path), path).to.include({ status: 404, body: 'no such page\n' });
+    expect(await get('/probe/app/preStop?abc')).to.include({ status: 200 });
+    const failed = await get('/probe/gone/preStop?abc').then(
+      () => undefined,
+      (error: Error & { rawPacket?: Buffer }) => error,
+    );
+    expect(String(failed?.rawPacket)).to.contain('weft: tcp 127.0.0.1:1: ECONNREFUSED');
+  });
+
   it('/probe asks the application once for all requests at the same time', async () => {
     let asked = 0;
     let answer = (): void => {};
@@ -206,7 +222,7 @@ describe('admin server', () => {
   it('/probe of a name that is not there lists those that are', async () => {
     expect(await get('/probe/app/readyness')).to.include({
       status: 404,
-      body: 'no probe "app/readyness", did you mean "app/readiness"?; there are app/readiness, app/liveness, app/startup\n',
+      body: 'no probe "app/readyness", did you mean "app/readiness"?; there are app/readiness, app/liveness, app/startup, app/preStop, gone/preStop\n',
     });
   });
 

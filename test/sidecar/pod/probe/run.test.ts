@@ -1,5 +1,6 @@
 // Probes against real applications on loopback, judged as the kubelet judges them (kubernetes pkg/probe/*).
 import http from 'node:http';
+import http2 from 'node:http2';
 import https from 'node:https';
 import net from 'node:net';
 import type { TLSSocket } from 'node:tls';
@@ -119,6 +120,72 @@ describe('probe run', () => {
       expect(await probeHttp(port, { scheme: 'HTTPS', headers: [{ name: 'Host', value: 'shop.example' }] })).to.include({ ok: true });
       expect(name).to.equal(false);
       expect(await probeHttp(port)).to.include({ ok: false });
+    });
+
+    it('asks over HTTP/2 where the server chooses it, with or without HTTP/1.1 beside it', async () => {
+      const { pem, keyPem } = await craft(await craftAuthority());
+      const own = [
+        { name: 'Host', value: 'shop.example' },
+        { name: 'X-A', value: '1' },
+        { name: 'X-A', value: '2' },
+        { name: 'Connection', value: 'keep-alive' },
+      ];
+      for (const allowHTTP1 of [false, true]) {
+        let got: http2.IncomingHttpHeaders = {};
+        const server = http2.createSecureServer({ cert: pem, key: keyPem, allowHTTP1 }, (request, response) => {
+          got = request.headers;
+          response.writeHead(request.url === '/bad' ? 503 : 204).end();
+        });
+        const port = await listening(server);
+        expect(await probeHttp(port, { scheme: 'HTTPS', path: '/ready?full=1', headers: own })).to.include({ ok: true, status: 204 });
+        expect({ ...got }).to.deep.include({ ':path': '/ready?full=1', ':authority': 'shop.example', 'x-a': '1, 2', accept: '*/*' });
+        expect(got).to.include({ 'user-agent': 'kube-probe/1', ':scheme': 'https' }).and.not.to.have.property('connection');
+        expect(await probeHttp(port, { scheme: 'HTTPS', path: '/bad' })).to.include({ ok: false, status: 503 });
+      }
+    });
+
+    it('ends well with an HTTP/2 server that says nothing, resets the stream or closes', async () => {
+      const { pem, keyPem } = await craft(await craftAuthority());
+      const server = http2.createSecureServer({ cert: pem, key: keyPem });
+      server.on('stream', (stream, headers) => {
+        stream.on('error', () => {});
+        if (headers[':path'] === '/reset') stream.close(http2.constants.NGHTTP2_REFUSED_STREAM);
+        else if (headers[':path'] === '/close') stream.session!.destroy();
+      });
+      const port = await listening(server);
+      for (const path of ['/reset', '/close']) expect(await probeHttp(port, { scheme: 'HTTPS', path }), path).to.include({ ok: false });
+      const timers = new ManualTimers();
+      let asked = false;
+      server.on('stream', () => (asked = true));
+      const outcome = runProbe({ timeoutMs: 3000, http: { port, path: '/silent', scheme: 'HTTPS' } }, HOST, timers);
+      await until(() => asked, 'the server is asked');
+      timers.advance(3000);
+      expect((await outcome).detail).to.contain('no answer within 3000 ms');
+    });
+
+    it('takes headers of 30 KB, by HTTP/1.1 and HTTP/2', async () => {
+      const { pem, keyPem } = await craft(await craftAuthority());
+      const large = Object.fromEntries(Array.from({ length: 300 }, (_, i) => [`x-${i}`, 'y'.repeat(100)]));
+      const port = await listening(http.createServer((_, response) => void response.writeHead(200, large).end()));
+      expect(await probeHttp(port)).to.include({ ok: true, status: 200 });
+      const secure = http2.createSecureServer({ cert: pem, key: keyPem }, (_, response) => void response.writeHead(200, large).end());
+      expect(await probeHttp(await listening(secure), { scheme: 'HTTPS' })).to.include({ ok: true, status: 200 });
+    });
+
+    it('takes any answer of a hook, and one without TLS where TLS was asked for', async () => {
+      let got: http.IncomingHttpHeaders = {};
+      const server = http.createServer((request, response) => {
+        got = request.headers;
+        response.writeHead(500).end();
+      });
+      const port = await listening(server);
+      const headers = [{ name: 'Authorization', value: 'secret' }];
+      const hook = (scheme: 'HTTP' | 'HTTPS') => probe({ token: 'T', http: { port, path: '/drain', scheme, headers } });
+      expect(await hook('HTTP')).to.include({ ok: true, status: 500 });
+      expect(got).to.have.property('authorization');
+      expect(await hook('HTTPS')).to.include({ ok: true, status: 500 });
+      expect(got).not.to.have.property('authorization');
+      expect(await probe({ token: 'T', http: { port: 1, path: '/', scheme: 'HTTP' } })).to.include({ ok: false });
     });
 
     it('reads no more of a body than it must', async () => {
