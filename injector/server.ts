@@ -1,7 +1,7 @@
 // The webhook's HTTPS server: bounds, timeouts, one route.
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import https from 'node:https';
-import { dropOldestOfGreediest } from '#core/program/connection-bounds.ts';
+import { shedGreediest } from '#core/program/connection-bounds.ts';
 import { listenOn } from '#core/program/http-port.ts';
 import type { Answer } from './review.ts';
 
@@ -74,7 +74,7 @@ export async function startWebhookServer(settings: WebhookServerDeps): Promise<W
       void serve(request, response, settings, buffered);
     },
   );
-  dropOldestOfGreediest(server, MOST_CONNECTIONS);
+  shedGreediest(server, MOST_CONNECTIONS);
   // These are scanners and dropped connections: no concern of ours, and no reason to end.
   server.on('tlsClientError', (_error, socket) => socket.destroy());
   const port = await listenOn(server, settings.host, settings.port);

@@ -1,7 +1,7 @@
 // The small HTTP port of a program: its probes, its metrics and a few pages that are read, with bounds on time and
 // octets.
 import type { IncomingMessage, Server, ServerResponse } from 'node:http';
-import type { Server as SecureServer } from 'node:https';
+import type { Server as NetServer } from 'node:net';
 import type { Exposition } from './exposition.ts';
 import { MetricsPage } from './metrics-page.ts';
 
@@ -17,7 +17,7 @@ export interface HttpPortOptions {
   readonly host: string;
   /** 0: a free one. */
   readonly port: number;
-  /** Bounds the server's connections: one of connection-bounds.ts. */
+  /** Bounds the server's connections: shedGreediest of connection-bounds.ts. */
   readonly bound: (server: Server) => void;
   /** What is missing; or it is ready, with notes for people, a line each. */
   readonly ready: () => { readonly missing: string } | { readonly notes: readonly string[] };
@@ -93,7 +93,7 @@ export function jsonPage(value: unknown): Page {
  * @returns the port, also where 0 was asked for
  * @throws the system's error when the address is taken
  */
-export async function listenOn(server: Server | SecureServer, host: string, port: number): Promise<number> {
+export async function listenOn(server: NetServer, host: string, port: number): Promise<number> {
   await new Promise<void>((resolve, reject) => {
     server.once('error', reject);
     server.listen({ port, ...(host !== '' && { host }) }, () => {

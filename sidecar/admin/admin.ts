@@ -2,7 +2,7 @@
 // loopback only.
 import type http from 'node:http';
 import { PROBE_PATH, type ProbeTarget } from '#core/contract/probes.ts';
-import { refuseBeyond } from '#core/program/connection-bounds.ts';
+import { shedGreediest } from '#core/program/connection-bounds.ts';
 import type { Exposition } from '#core/program/exposition.ts';
 import { isLoopback, listenOn } from '#core/program/http-port.ts';
 import { MetricsPage } from '#core/program/metrics-page.ts';
@@ -20,7 +20,10 @@ const { createServer } = process.getBuiltinModule('node:http');
 export const READY_WAIT_MS = 1500;
 /** So often a held answer looks whether it can be given. */
 const READY_LOOK_MS = 20;
-/** Connections at a time, of all and of one address: other clients must not keep the kubelet out. */
+/**
+ * Connections at a time, of all and of one address. Past them the greediest address loses its oldest, so that no number
+ * of other clients keeps the kubelet out.
+ */
 const MAX_CONNECTIONS = 512;
 export const MAX_CONNECTIONS_PER_ADDRESS = 32;
 
@@ -55,7 +58,7 @@ export class AdminServer {
     this.metrics = new MetricsPage((page) => deps.metrics(page), timers);
     this.timers = timers;
     this.server = createServer({ requestTimeout: 10_000, headersTimeout: 5000 }, (request, response) => this.answer(request, response));
-    refuseBeyond(this.server, MAX_CONNECTIONS, MAX_CONNECTIONS_PER_ADDRESS);
+    shedGreediest(this.server, MAX_CONNECTIONS, MAX_CONNECTIONS_PER_ADDRESS);
   }
 
   /** Resolves when the address is bound. @throws the system's error */

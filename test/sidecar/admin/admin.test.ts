@@ -203,6 +203,22 @@ describe('admin server', () => {
     await until(async () => (await late()).includes('200 OK'), 'there is room again');
   });
 
+  it('many addresses together cannot keep the kubelet out', async () => {
+    const closedOf = new Map<string, number>();
+    const flood: net.Socket[] = [];
+    for (let address = 0; address < 20; address++)
+      for (let i = 0; i < MAX_CONNECTIONS_PER_ADDRESS; i++) {
+        const localAddress = `127.0.1.${10 + address}`;
+        const socket = net.connect({ host: '127.0.0.1', port: server.port, localAddress });
+        socket.on('error', () => {}).on('close', () => closedOf.set(localAddress, (closedOf.get(localAddress) ?? 0) + 1));
+        flood.push(socket);
+      }
+    await until(() => flood.every(({ connecting }) => !connecting), 'all have tried');
+    for (let i = 0; i < 5; i++) expect(await get('/livez')).to.include({ status: 200 });
+    await until(() => flood.filter(({ destroyed }) => destroyed).length >= 128, 'what is too much is closed');
+    for (const socket of flood) socket.destroy();
+  });
+
   it('/probe of a name that is not there lists those that are', async () => {
     expect(await get('/probe/app/readyness')).to.include({
       status: 404,
