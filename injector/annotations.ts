@@ -13,6 +13,8 @@ import { parseQuantity } from '#core/contract/quantity.ts';
 import { nearest } from '#core/text/nearest.ts';
 
 const LONGEST_SHOWN = 60;
+const NOT_ALLOWED =
+  'it would change what runs as root beside the application, which this installation does not let pods do (value sidecar.rootAnnotations)';
 
 /** Kubernetes quantities; '' where nothing is asked for. */
 export interface SidecarResources {
@@ -32,6 +34,8 @@ export interface SidecarOptions {
   readonly skipInboundPorts: string;
   readonly skipOutboundPorts: string;
   readonly resources: SidecarResources;
+  /** Whether annotations that change what runs as root are taken; absent: they are not. */
+  readonly rootAnnotations?: boolean;
 }
 
 /**
@@ -76,6 +80,7 @@ export function applyAnnotations(
       }
       try {
         const read = known.annotation.read(value);
+        if (known.annotation.root === true && defaults.rootAnnotations !== true) throw new RangeError(NOT_ALLOWED);
         if (known.option !== null) taken[known.option] = read;
       } catch (error) {
         if (!(error instanceof RangeError)) throw error;

@@ -6,6 +6,7 @@ import type { InjectionSettings } from './containers.ts';
 import { decide, EXCLUDED_NAMESPACES, type NamespaceFacts, type SkipReason } from './decide.ts';
 import { inject } from './inject.ts';
 import type { InjectorMetrics } from './metrics.ts';
+import { type Notice, nameOf, notice } from './notice.ts';
 import { patchOf } from './patch.ts';
 import { type InjectablePod, isObject, podProblem } from './pod.ts';
 
@@ -14,26 +15,36 @@ const API_VERSION = 'admission.k8s.io/v1';
 const LONGEST_WARNING = 250;
 const MOST_WARNINGS = 15;
 const LONGEST_UID = 256;
+const UNKNOWN: ReviewSender = { address: '', authenticated: false };
 /** Why a namespace's label, or its absence, leaves a pod without a sidecar. */
 const LABEL_REASONS: readonly SkipReason[] = ['NamespaceNotLabelled', 'OptedOut', 'WrongLabelValue'];
 
 /** An Event about the object that owns the pod. */
 export interface InjectionEvent {
   readonly regarding: { apiVersion?: string; kind: string; namespace?: string; name: string; uid?: string };
+  /** The name of the pod, where it has one already. */
+  readonly pod?: string;
   readonly type: 'Normal' | 'Warning';
   readonly reason: string;
   readonly message: string;
 }
 
+/** Where a review comes from. */
+export interface ReviewSender {
+  readonly address: string;
+  /** It is the API server: it has shown its client certificate. */
+  readonly authenticated: boolean;
+}
+
 export interface ReviewDeps {
   /**
-   * The namespace's labels and annotations; `fresh`: asked of the API server now. undefined: there is none. Rejects
-   * when they cannot be read.
+   * The namespace's labels and annotations; `fresh`: asked of the API server now; `sender`: the address that pays for
+   * the question. undefined: there is none. Rejects when they cannot be read.
    */
-  readonly namespaceOf: (name: string, fresh?: boolean) => Promise<NamespaceFacts | undefined>;
+  readonly namespaceOf: (name: string, fresh?: boolean, sender?: string) => Promise<NamespaceFacts | undefined>;
   /** What pods get; a text: why they can get nothing yet. */
   readonly settings: () => InjectionSettings | string;
-  readonly record: (event: InjectionEvent) => void;
+  readonly record: (event: InjectionEvent, sender: ReviewSender) => void;
   readonly metrics: InjectorMetrics;
   readonly log: Logger;
 }
@@ -56,7 +67,7 @@ interface Request {
  * Answers a review. Never rejects; a request that is none gets 400, with its uid where it has one, a defect of ours
  * 500.
  */
-export async function answerReview(body: string, deps: ReviewDeps): Promise<Answer> {
+export async function answerReview(body: string, deps: ReviewDeps, sender: ReviewSender = UNKNOWN): Promise<Answer> {
   const { metrics, log } = deps;
   const request = readRequest(body);
   if ('problem' in request) {
@@ -64,7 +75,7 @@ export async function answerReview(body: string, deps: ReviewDeps): Promise<Answ
     return { status: 400, body: responseBody(request.uid ?? '', { allowed: false, status: { code: 400, message: request.problem } }) };
   }
   try {
-    return { status: 200, body: responseBody(request.uid, await respond(request, deps)) };
+    return { status: 200, body: responseBody(request.uid, await respond(request, deps, sender)) };
   } catch (error) {
     // The API server takes it for a call that failed: the failurePolicy decides about the pod.
     metrics.count('failed', 'Defect');
@@ -82,7 +93,7 @@ interface Response {
   readonly patchType?: 'JSONPatch';
 }
 
-async function respond({ namespace: name, dryRun, pod }: Request, deps: ReviewDeps): Promise<Response> {
+async function respond({ namespace: name, dryRun, pod }: Request, deps: ReviewDeps, sender: ReviewSender): Promise<Response> {
   const { metrics, log } = deps;
   // A webhook configured for more than new pods must not stand in the way.
   if (pod === null) {
@@ -93,10 +104,15 @@ async function respond({ namespace: name, dryRun, pod }: Request, deps: ReviewDe
     metrics.count('skipped', 'NamespaceExcluded');
     return { allowed: true };
   }
+  const report = (reason: Notice['reason'], about: InjectablePod, text: string): void => {
+    if (dryRun) return;
+    const named = about.metadata?.name;
+    deps.record({ regarding: ownerOf(about, name), ...notice(reason, about, text), ...(named !== undefined && { pod: named }) }, sender);
+  };
   let namespace: NamespaceFacts | undefined;
   let decision: ReturnType<typeof decide>;
   try {
-    namespace = await deps.namespaceOf(name);
+    namespace = await deps.namespaceOf(name, false, sender.address);
     decision = decide(pod, namespace ?? nothingOf(name));
     // The API server asks about labelled pods and namespaces only: a namespace that seems not to be was labelled a
     // moment ago.
@@ -106,7 +122,7 @@ async function respond({ namespace: name, dryRun, pod }: Request, deps: ReviewDe
       pod.metadata?.labels?.[LABEL_INJECT] === undefined &&
       LABEL_REASONS.includes(decision.reason)
     ) {
-      namespace = await deps.namespaceOf(name, true);
+      namespace = await deps.namespaceOf(name, true, sender.address);
       decision = decide(pod, namespace ?? nothingOf(name));
     }
   } catch (error) {
@@ -117,8 +133,7 @@ async function respond({ namespace: name, dryRun, pod }: Request, deps: ReviewDe
   if ('deny' in decision) {
     metrics.count('denied', 'PodNotInjectable');
     log.info('refused a pod', { namespace: name, pod: nameOf(pod), message: decision.deny });
-    if (!dryRun)
-      deps.record({ regarding: ownerOf(pod, name), type: 'Warning', reason: 'InjectionRefused', message: about(pod, decision.deny) });
+    report('InjectionRefused', pod, decision.deny);
     return { allowed: false, status: { code: 400, reason: 'Invalid', message: `weft: ${decision.deny}` } };
   }
   if (!decision.inject) {
@@ -126,7 +141,7 @@ async function respond({ namespace: name, dryRun, pod }: Request, deps: ReviewDe
     metrics.count('skipped', reason);
     log.debug('left a pod as it is', { namespace: name, pod: nameOf(pod), reason });
     if (!event) return { allowed: true };
-    if (!dryRun) deps.record({ regarding: ownerOf(pod, name), type: 'Warning', reason: 'InjectionSkipped', message: about(pod, message) });
+    report('InjectionSkipped', pod, message);
     return { allowed: true, warnings: warningsOf([`no sidecar: ${message}`]) };
   }
 
@@ -136,10 +151,7 @@ async function respond({ namespace: name, dryRun, pod }: Request, deps: ReviewDe
   const patch = patchOf(pod, injected.pod);
   metrics.count('injected', '');
   log.debug('injected a pod', { namespace: name, pod: nameOf(pod) });
-  if (injected.warnings.length > 0 && !dryRun) {
-    const message = about(pod, injected.warnings.join('; '));
-    deps.record({ regarding: ownerOf(pod, name), type: 'Warning', reason: 'InjectionWarning', message });
-  }
+  if (injected.warnings.length > 0) report('InjectionWarning', pod, injected.warnings.join('; '));
   return {
     allowed: true,
     patchType: 'JSONPatch',
@@ -196,14 +208,6 @@ function ownerOf(pod: InjectablePod, namespace: string): InjectionEvent['regardi
     return { apiVersion: 'v1', kind: 'Namespace', namespace, name: namespace };
   const { apiVersion, kind, name, uid } = owner;
   return { apiVersion, kind, namespace, name, uid };
-}
-
-function about(pod: InjectablePod, message: string): string {
-  return `pod ${nameOf(pod)}: ${message}`;
-}
-
-function nameOf(pod: InjectablePod): string {
-  return pod.metadata?.name ?? `${pod.metadata?.generateName ?? ''}*`;
 }
 
 function nothingOf(name: string): NamespaceFacts {

@@ -89,6 +89,7 @@ export async function openGrpcPort(deps: GrpcPortDeps): Promise<GrpcPort> {
   const members = new OwnedConnections(MOST_MEMBERS, MOST_OF_ONE_POD);
   /** Address and port → what makes a member of the stranger there: it ends its time. */
   const promotions = new Map<string, () => void>();
+  const open = new Set<Socket>();
   const listener = tls.createServer({ ...tlsOptionsOf(rotation), handshakeTimeout: HANDSHAKE_WITHIN_MS });
 
   listener.on('connection', (socket: Socket) => {
@@ -101,7 +102,11 @@ export async function openGrpcPort(deps: GrpcPortDeps): Promise<GrpcPort> {
       promotions.delete(end);
     };
     promotions.set(end, promote);
-    socket.once('close', promote);
+    open.add(socket);
+    socket.once('close', () => {
+      open.delete(socket);
+      promote();
+    });
     strangers.add(owner, socket);
   });
   listener.on('tlsClientError', (_error, socket: TLSSocket) => socket.destroy());
@@ -126,9 +131,14 @@ export async function openGrpcPort(deps: GrpcPortDeps): Promise<GrpcPort> {
       (closing ??= (async () => {
         stopFollowing();
         listener.close();
-        forStrangers.destroy();
-        forMembers.destroy();
-        await Promise.all([shutDown(strangersServer), shutDown(membersServer)]);
+        const ended = Promise.all([shutDown(strangersServer), shutDown(membersServer)]);
+        // Without channelz grpc-js 1.14.7 has no way to cut what does not end by itself.
+        const timer = setTimeout(() => {
+          for (const socket of open) socket.destroy();
+        }, CLOSE_WITHIN_MS);
+        await ended;
+        clearTimeout(timer);
+        for (const socket of open) socket.destroy();
       })()),
   };
 }
@@ -149,14 +159,5 @@ function endOf({ remoteAddress = '', remotePort = 0 }: Socket): string {
 }
 
 function shutDown(server: Server): Promise<void> {
-  return new Promise((resolve) => {
-    const timer = setTimeout(() => {
-      server.forceShutdown();
-      resolve();
-    }, CLOSE_WITHIN_MS);
-    server.tryShutdown(() => {
-      clearTimeout(timer);
-      resolve();
-    });
-  });
+  return new Promise((resolve) => server.tryShutdown(() => resolve()));
 }

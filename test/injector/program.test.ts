@@ -9,6 +9,7 @@ import { type Injector, startInjector } from '#injector/program.ts';
 import { readInjectorSettings } from '#injector/settings.ts';
 import { KINDS } from '#kube/api.ts';
 import { namespaceKind } from '#objects/namespace.ts';
+import { podKind } from '#objects/pod.ts';
 import { until } from '#test/support/until.ts';
 import { MemoryApi } from './memory-api.ts';
 
@@ -149,8 +150,15 @@ describe('the injector', () => {
   it('writes an Event about a pod that it leaves alone', async () => {
     await install();
     api.put(shop, { metadata: { labels: { 'weft.dev/inject': 'enabled' } } });
-    await review({ metadata: { name: 'web' }, spec: { hostNetwork: true, containers: [] } });
+    const pod = { metadata: { name: 'web' }, spec: { hostNetwork: true, containers: [] } };
+    await review({ ...pod, metadata: { name: 'forged' } });
+    await review(pod);
+    // The API server has stored it.
+    api.put({ kind: podKind, namespace: 'shop', name: 'web' }, pod);
     await until(() => api.requests.includes('POST /api/v1/namespaces/shop/events'), 'there is an Event');
+    const messages = [...api.objects].flatMap(([path, { message }]) => (path.includes('/events/') ? [message] : []));
+    expect(messages).to.have.length(1);
+    expect(messages[0]).to.match(/^pod web: hostNetwork/);
   });
 });
 
