@@ -19,7 +19,7 @@ export interface HttpPortOptions {
   readonly port: number;
   /** Bounds the server's connections: shedGreediest of connection-bounds.ts. */
   readonly bound: (server: Server) => void;
-  /** What is missing; or it is ready, with notes for people, a line each. */
+  /** What is missing; or it is ready, with notes for people, a line each. Only callers on loopback read the words. */
   readonly ready: () => { readonly missing: string } | { readonly notes: readonly string[] };
   /** Puts what is counted on a page. */
   readonly metrics: (out: Exposition) => void;
@@ -116,8 +116,10 @@ function pageOf(path: string, request: IncomingMessage, { ready, page }: HttpPor
   if (path === '/livez') return ALIVE;
   if (path !== '/readyz') return page?.(path, request) ?? NOT_FOUND;
   const verdict = ready();
-  if ('missing' in verdict) return { status: 503, type: TEXT, body: `${verdict.missing}\n` };
-  return { status: 200, type: TEXT, body: `${['ok', ...verdict.notes].join('\n')}\n` };
+  // What is missing names objects and errors of the cluster. The kubelet reads the status alone.
+  const tell = isLoopback(request.socket.remoteAddress);
+  if ('missing' in verdict) return { status: 503, type: TEXT, body: tell ? `${verdict.missing}\n` : 'not ready\n' };
+  return { status: 200, type: TEXT, body: tell ? `${['ok', ...verdict.notes].join('\n')}\n` : 'ok\n' };
 }
 
 function send(request: IncomingMessage, response: ServerResponse, page: Page, headers: Readonly<Record<string, string>> = {}): void {

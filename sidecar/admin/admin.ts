@@ -1,5 +1,5 @@
-// The admin server: probes and metrics for all that can reach it; /stats and /config_dump, which show more, for
-// loopback only.
+// The admin server: probes and metrics for all that can reach it, the former as a status without words; the reasons,
+// /stats and /config_dump for loopback only.
 import type http from 'node:http';
 import { PROBE_PATH, type ProbeTarget } from '#core/contract/probes.ts';
 import { shedGreediest } from '#core/program/connection-bounds.ts';
@@ -84,7 +84,7 @@ export class AdminServer {
     if (request.method !== 'GET' && request.method !== 'HEAD') return send(response, 405, TEXT, 'only GET\n');
     if (path === '/livez') return send(response, 200, TEXT, 'ok\n');
     if (path === '/readyz' || path === '/healthz')
-      return this.answerReady(response, new URLSearchParams(query).has('wait') ? this.timers.now() + READY_WAIT_MS : 0);
+      return this.answerReady(request, response, new URLSearchParams(query).has('wait') ? this.timers.now() + READY_WAIT_MS : 0);
     if (path === '/metrics') return this.metrics.answer(request, response);
     if (path.startsWith(PROBE_PATH)) return void this.answerProbe(path.slice(PROBE_PATH.length), request, response);
     if (isLoopback(request.socket.remoteAddress)) {
@@ -101,18 +101,21 @@ export class AdminServer {
   }
 
   /** Answers whether we are ready: at once when we are, else at that time, Unix ms. */
-  private answerReady(response: http.ServerResponse, latestMs: number): void {
+  private answerReady(request: http.IncomingMessage, response: http.ServerResponse, latestMs: number): void {
     const missing = this.deps.notReady();
     if (missing === '') return send(response, 200, TEXT, 'ok\n');
-    if (this.timers.now() >= latestMs) return send(response, 503, TEXT, `${missing}\n`);
+    if (this.timers.now() >= latestMs)
+      return send(response, 503, TEXT, isLoopback(request.socket.remoteAddress) ? `${missing}\n` : 'not ready\n');
     this.timers.after(READY_LOOK_MS, () => {
-      if (!this.closed && !response.destroyed) this.answerReady(response, latestMs);
+      if (!this.closed && !response.destroyed) this.answerReady(request, response, latestMs);
     });
   }
 
   private async answerProbe(name: string, request: http.IncomingMessage, response: http.ServerResponse): Promise<void> {
     const { targets = new Map<string, ProbeTarget>(), podAddress = '' } = this.deps.probes ?? {};
     const target = targets.get(name);
+    const local = isLoopback(request.socket.remoteAddress);
+    if (target === undefined && !local) return send(response, 404, TEXT, 'no such page\n');
     if (target === undefined) {
       const known = targets.size === 0 ? 'there are none' : `there are ${[...targets.keys()].join(', ')}`;
       return send(response, 404, TEXT, `no probe ${JSON.stringify(name)}${didYouMean(name, targets.keys())}; ${known}\n`);
@@ -123,8 +126,8 @@ export class AdminServer {
       this.probing.set(name, running);
     }
     const { ok, detail, status } = await running;
-    // The kubelet's Event names only the status, so it gets the application's own.
-    send(response, ok ? 200 : status >= 400 ? status : 503, TEXT, `${detail}\n`);
+    // The kubelet's Event names only the status, so it gets the application's own; its words are not for others.
+    send(response, ok ? 200 : status >= 400 ? status : 503, TEXT, local ? `${detail}\n` : ok ? 'ok\n' : 'failed\n');
   }
 }
 

@@ -47,7 +47,7 @@ const EVERYTHING = {
     logFormat: 'text',
     leafSeconds: 604_800,
     nodeSelector: { 'kubernetes.io/arch': 'amd64', 'example.dev/y': 'y' },
-    tolerations: [{ key: 'dedicated', operator: 'Equal', value: 'true', effect: 'NoSchedule', tolerationSeconds: 0 }],
+    tolerations: [{ key: 'dedicated', operator: 'Equal', value: 'true', effect: 'NoExecute', tolerationSeconds: 0 }],
     antiAffinity: 'required',
     podAnnotations: TRAPS,
     topologySpreadConstraints: [

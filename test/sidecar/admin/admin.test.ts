@@ -277,6 +277,32 @@ describe('admin server', () => {
     for (const path of ['/stats', '/config_dump']) expect((await ask(address, server.port, path)).status, path).to.equal(404);
   });
 
+  it('tells other machines no reasons, no names, and nothing of the application’s answer', async function () {
+    const address = outsideAddress();
+    if (address === undefined) return this.skip();
+    const secret = http.createServer((_, response) => response.end('db=postgres://ledger version=1.4.2'));
+    await new Promise<void>((resolve) => secret.listen(0, '127.0.0.1', resolve));
+    const { port } = secret.address() as AddressInfo;
+    targets.set('ledger/liveness', { timeoutMs: 2000, http: { port, path: '/', scheme: 'HTTP' } });
+    try {
+      const from = async (path: string) => {
+        const { status, body } = await ask(address, server.port, path);
+        return `${status} ${body}`;
+      };
+      expect(await from('/probe/ledger/liveness')).to.equal('200 ok\n');
+      expect((await get('/probe/ledger/liveness')).body).to.include('postgres');
+      expect(await from('/probe/app/liveness')).to.match(/^[45]\d\d failed\n$/);
+      expect(await from('/probe/x')).to.equal('404 no such page\n');
+      missing = 'no certificate from weft-control-plane.weft-system.svc';
+      expect(await from('/readyz')).to.equal('503 not ready\n');
+      expect((await get('/readyz')).body).to.include('certificate');
+    } finally {
+      missing = '';
+      targets.delete('ledger/liveness');
+      secret.close();
+    }
+  });
+
   it('says when its address is taken', async () => {
     const second = new AdminServer({ notReady: () => '', metrics: () => {}, configDump: () => null, series: () => [] });
     let refused = '';
