@@ -12,10 +12,10 @@ import { HANDSHAKE_WITHIN_MS, tlsContextOf, tlsOptionsOf } from './server-creden
 
 /**
  * Strangers at once, and those of one address; past it the oldest goes. A sidecar is one for the time of one call
- * (sidecar/control/credentials.ts), a whole node that starts has as many as it has pods.
+ * (sidecar/control/credentials.ts), and for the time of a handshake: when a replica is gone, thousands come at once.
  */
-export const MOST_STRANGERS = 512;
-export const MOST_STRANGERS_OF_ONE_ADDRESS = 64;
+export const MOST_STRANGERS = 2048;
+export const MOST_STRANGERS_OF_ONE_ADDRESS = 128;
 /** A stranger's connection lives no longer, whatever is under way on it; a call of a sidecar gives up after 10 s. */
 export const STRANGER_FOR_MS = 30_000;
 /** Octets of a message from a stranger: an IssueRequest has a kilobyte (control-plane/issue/request.ts). */
@@ -40,7 +40,7 @@ const COMMON: ServerOptions = {
 const FOR_STRANGERS: ServerOptions = {
   ...COMMON,
   'grpc.max_receive_message_length': LARGEST_STRANGER_MESSAGE,
-  'grpc.max_concurrent_streams': 8,
+  'grpc.max_concurrent_streams': 4,
   // In megabytes, of all that a session holds.
   'grpc-node.max_session_memory': 1,
 };

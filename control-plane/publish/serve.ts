@@ -29,6 +29,12 @@ export const MOST_HELD = 60_000;
 /** Streams that one pod opens: so many per minute, so many at once. Each may begin with a hello that costs milliseconds. */
 export const STREAMS_PER_MINUTE = 60;
 export const STREAMS_BURST = 20;
+/**
+ * Names that one pod's messages may have after its hello, so many per minute and so many at once; a message counts as one
+ * more. Each costs a look at what the pod wants, and a pod may want MOST_WANTED.
+ */
+export const NAMES_PER_MINUTE = 60_000;
+export const NAMES_BURST = 60_000;
 /** A pod that its certificate names, and that is not known here yet, is waited for: the watch may be behind, in ms. */
 export const POD_WITHIN_MS = 5000;
 const POD_LOOK_MS = 50;
@@ -60,7 +66,9 @@ export const configServiceDefinition = serviceDefinition(Config);
 export function configHandlers(deps: ConfigServiceDeps): Record<string, UntypedHandleCall> {
   const logged = new RateLimit(REFUSALS_LOGGED_PER_MINUTE, REFUSALS_LOGGED_BURST, () => deps.timers.now());
   const opened = new RateLimit(STREAMS_PER_MINUTE, STREAMS_BURST, () => deps.timers.now());
-  return { subscribe: (call: SubscribeServerCall) => new SubscribeCall(call, deps, logged, opened).begin() };
+  const named = new RateLimit(NAMES_PER_MINUTE, NAMES_BURST, () => deps.timers.now());
+  const limits = { logged, opened, named };
+  return { subscribe: (call: SubscribeServerCall) => new SubscribeCall(call, deps, limits).begin() };
 }
 
 const CODE_OF_ENDING: Readonly<Record<Ending['reason'], { code: status; details: string }>> = {
@@ -88,24 +96,28 @@ type State =
   | { readonly is: 'subscribed'; readonly subscriber: Subscriber; readonly cancelExpiry: () => void }
   | { readonly is: 'over' };
 
+/** Shared by all streams. */
+interface StreamLimits {
+  /** What the log says of refused streams, by address. */
+  readonly logged: RateLimit;
+  /** Streams, by pod. */
+  readonly opened: RateLimit;
+  /** Names in messages, by pod. */
+  readonly named: RateLimit;
+}
+
 /** One stream. To its subscriber it is the Line. */
 class SubscribeCall implements Line {
   private readonly call: SubscribeServerCall;
   private readonly deps: ConfigServiceDeps;
-  private readonly logged: RateLimit;
-  private readonly opened: RateLimit;
+  private readonly limits: StreamLimits;
   private state: State = { is: 'new' };
   private log: Logger;
 
-  /**
-   * @param logged limits what the log says of refused streams
-   * @param opened limits the streams of each pod
-   */
-  constructor(call: SubscribeServerCall, deps: ConfigServiceDeps, logged: RateLimit, opened: RateLimit) {
+  constructor(call: SubscribeServerCall, deps: ConfigServiceDeps, limits: StreamLimits) {
     this.call = call;
     this.deps = deps;
-    this.logged = logged;
-    this.opened = opened;
+    this.limits = limits;
     this.log = deps.log.child('publish', { from: call.getPeer() });
   }
 
@@ -122,7 +134,7 @@ class SubscribeCall implements Line {
       return;
     }
     const { podUid = '' } = known;
-    if (podUid !== '' && !this.opened.take(podUid)) return this.tooOften();
+    if (podUid !== '' && !this.limits.opened.take(podUid)) return this.tooOften();
     // TLS does not look again: without this the stream would outlive the certificate that opened it.
     const leftMs = Math.min(Math.max(0, known.notAfterMs - timers.now()), LONGEST_TIMER_MS);
     this.state = {
@@ -155,6 +167,9 @@ class SubscribeCall implements Line {
   }
 
   private takeFrom(subscriber: Subscriber, message: SubscribeRequest['message']): void {
+    const { namespace, pod } = subscriber.peer;
+    if (!this.limits.named.take(`${namespace}/${pod}`, 1 + namesIn(message)))
+      return this.answer(status.RESOURCE_EXHAUSTED, `more than ${NAMES_PER_MINUTE} names a minute`);
     switch (message.case) {
       case 'hello':
         return this.answer(status.INVALID_ARGUMENT, 'a second hello');
@@ -188,7 +203,7 @@ class SubscribeCall implements Line {
     if (!this.namesAreSane(hello.services) || !this.namesAreSane(hello.addresses) || !this.namesAreSane(hello.held.map(({ name }) => name)))
       return undefined;
     // A certificate without a pod is any of its ServiceAccount's: the limit is that of the pod it says.
-    if (podUid === '' && !this.opened.take(`${namespace}/${hello.pod}`)) return this.tooOften();
+    if (podUid === '' && !this.limits.opened.take(`${namespace}/${hello.pod}`)) return this.tooOften();
     return this.admit(peer, hello, this.deps.timers.now() + POD_WITHIN_MS);
   }
 
@@ -225,7 +240,7 @@ class SubscribeCall implements Line {
   }
 
   private logRefusal(reason: string): void {
-    const level = this.logged.take(ipOfPeer(this.call.getPeer())) ? 'warn' : 'debug';
+    const level = this.limits.logged.take(ipOfPeer(this.call.getPeer())) ? 'warn' : 'debug';
     this.log[level]('a configuration stream is refused', { reason });
   }
 
@@ -265,5 +280,18 @@ class SubscribeCall implements Line {
     state.cancelExpiry();
     if (state.is === 'greeting') state.cancelHello();
     else state.subscriber.detach();
+  }
+}
+
+function namesIn({ case: kind, value }: SubscribeRequest['message']): number {
+  switch (kind) {
+    case 'want':
+      return value.services.length + value.addresses.length + value.dropped.length;
+    case 'ack':
+      return value.rejected.length;
+    case 'calls':
+      return value.calls.length;
+    default:
+      return 0;
   }
 }

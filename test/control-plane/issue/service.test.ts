@@ -297,9 +297,9 @@ describe('control-plane/issue/service', () => {
     };
     await open({ issue: { verifyToken, now: () => 1_000_000 } });
     // One connection carries only so many calls at once.
-    const more = await Promise.all(Array.from({ length: 9 }, connect));
+    const more = await Promise.all(Array.from({ length: 18 }, connect));
     const all = Array.from({ length: BAD_TOKENS_BURST + 40 }, (_, i) =>
-      more[i % 9]!.unary(
+      more[i % 18]!.unary(
         Certificates.method.issue,
         create(IssueRequestSchema, goodRequest()),
         { authorization: `Bearer bad-${i}` },

@@ -5,7 +5,7 @@ import { status } from '@grpc/grpc-js';
 import { expect } from 'chai';
 import { Authority } from '#certs/authority.ts';
 import { type ControlPlane, ControlPlaneStartError, startControlPlane } from '#control-plane/program/assemble.ts';
-import { configHandlers, POD_WITHIN_MS, REFUSALS_LOGGED_BURST, STREAMS_BURST } from '#control-plane/publish/serve.ts';
+import { configHandlers, NAMES_BURST, POD_WITHIN_MS, REFUSALS_LOGGED_BURST, STREAMS_BURST } from '#control-plane/publish/serve.ts';
 import { MOST_WANTED } from '#control-plane/publish/wanted.ts';
 import type { Service, Workload } from '#core/contract/gen/weft/v1/mesh_pb.ts';
 import { type Logger, silentLogger } from '#core/program/log.ts';
@@ -384,6 +384,17 @@ describe('control-plane: the configuration stream over mTLS', () => {
       }
       expect(codes.slice(0, STREAMS_BURST)).to.deep.equal(Array.from({ length: STREAMS_BURST }, () => undefined));
       expect(codes.at(-1)).to.equal(status.RESOURCE_EXHAUSTED);
+      const sibling = (await connectAs('checkout-2')).hello('checkout-2');
+      await sibling.until(() => sibling.responses.length === 1);
+    });
+
+    it('one that sends names without end, though it wants no more than it may', async () => {
+      const names = Array.from({ length: MOST_WANTED - 10 }, (_, i) => `shop/s${i}`);
+      const greedy = (await connectAs('checkout-1')).hello('checkout-1');
+      await greedy.until(() => greedy.responses.length === 1);
+      for (let i = 0; i <= NAMES_BURST / names.length; i++) greedy.want(...names);
+      expect(await greedy.code()).to.equal(status.RESOURCE_EXHAUSTED);
+      expect(greedy.ended?.details).to.match(/names a minute/);
       const sibling = (await connectAs('checkout-2')).hello('checkout-2');
       await sibling.until(() => sibling.responses.length === 1);
     });
