@@ -4,6 +4,7 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
 import https from 'node:https';
 import { shedGreediest } from '#core/program/connection-bounds.ts';
 import { listenOn } from '#core/program/http-port.ts';
+import { RateLimit } from '#core/program/rate-limit.ts';
 import type { Answer, ReviewSender } from './review.ts';
 import { type HeldReview, ReviewBudget } from './review-budget.ts';
 
@@ -19,6 +20,12 @@ export const LARGEST_REVIEW_BYTES = 7 * 1024 * 1024;
 export const MOST_BUFFERED_BYTES = 32 * 1024 * 1024;
 /** The same of one address: what is left is for the others. */
 export const MOST_BUFFERED_OF_ONE = 24 * 1024 * 1024;
+/**
+ * Octets of whole reviews of one address that are parsed, so many per minute and so many at once: ten seconds of each
+ * minute. 300 pods a second are less.
+ */
+export const PARSED_PER_MINUTE = 1024 * 1024 * 1024;
+export const PARSED_BURST = 128 * 1024 * 1024;
 /** An API server opens a connection per review under way. */
 const MOST_CONNECTIONS = 1000;
 /** One that holds the API server's credentials has them in the certificate's subject. */
@@ -74,6 +81,7 @@ export interface WebhookServer {
 /** Serves POST /inject. @throws Error when the address is taken */
 export async function startWebhookServer(settings: WebhookServerDeps): Promise<WebhookServer> {
   const budget = new ReviewBudget(MOST_BUFFERED_BYTES, MOST_BUFFERED_OF_ONE, settings.now);
+  const parsed = new RateLimit(PARSED_PER_MINUTE, PARSED_BURST, settings.now);
   const { clients } = settings;
   const context = { minVersion: 'TLSv1.2', ...(clients && { ca: clients.authorities }) } as const;
   let stopping = false;
@@ -91,7 +99,7 @@ export async function startWebhookServer(settings: WebhookServerDeps): Promise<W
     },
     (request, response) => {
       if (stopping) response.shouldKeepAlive = false;
-      void serve(request, response, settings, budget);
+      void serve(request, response, settings, budget, parsed);
     },
   );
   shedGreediest(server, MOST_CONNECTIONS);
@@ -118,6 +126,7 @@ async function serve(
   response: ServerResponse,
   { review, onRefused, clients }: WebhookServerDeps,
   budget: ReviewBudget,
+  parsed: RateLimit,
 ): Promise<void> {
   const refuse = (status: number, message: string): void => {
     onRefused(status);
@@ -143,6 +152,10 @@ async function serve(
   if (body === 'gone') return;
   if (body === 'too large') return refuse(413, `larger than ${LARGEST_REVIEW_BYTES} bytes\n`);
   if (body === 'too many') return refuse(503, 'too many reviews at once\n');
+  if (!parsed.take(address, body.length)) {
+    held.done();
+    return refuse(503, 'too many reviews of this address\n');
+  }
   const answer = await review(body.toString('utf8'), { address, authenticated: clients !== undefined });
   held.done();
   if (response.destroyed) return;

@@ -9,7 +9,7 @@ import { generateServingAuthority, issueServing, type ServingPair } from '#certs
 import { gauge } from '#core/program/exposition.ts';
 import { startHealth } from '#injector/health.ts';
 import type { ReviewSender } from '#injector/review.ts';
-import { LARGEST_REVIEW_BYTES, MOST_BUFFERED_OF_ONE, startWebhookServer, type WebhookServer } from '#injector/server.ts';
+import { LARGEST_REVIEW_BYTES, MOST_BUFFERED_OF_ONE, PARSED_BURST, startWebhookServer, type WebhookServer } from '#injector/server.ts';
 import { type Crafted, craft, craftAuthority } from '#test/support/craft-certificate.ts';
 import { until } from '#test/support/until.ts';
 
@@ -159,6 +159,30 @@ describe('the webhook’s server', () => {
     expect(await Promise.race(many)).to.be.oneOf([503, 'cut']);
     for (let i = 0; i < 5; i++) expect((await call({ headers: json }, 'x'.repeat(30_000))).status).to.equal(200);
     for (const request of holding) request.destroy();
+  });
+
+  it('parses no more of one address than its share of the time, and hears its neighbour', async () => {
+    const { certificate: cert, key } = await issueServing(authority, [NAME], Date.now(), 1000_000);
+    const review = async () => ({ status: 200, body: '{}' });
+    const still = await startWebhookServer({
+      host: '127.0.0.1',
+      port: 0,
+      identity: { cert, key },
+      now: () => 0,
+      review,
+      onRefused: () => {},
+    });
+    const largest = Buffer.alloc(LARGEST_REVIEW_BYTES, ' ');
+    const fit = Math.floor(PARSED_BURST / LARGEST_REVIEW_BYTES);
+    const agent = new https.Agent({ keepAlive: true });
+    try {
+      for (let i = 0; i < fit; i++) expect((await call({ port: still.port, headers: json, agent }, largest)).status).to.equal(200);
+      expect((await call({ port: still.port, headers: json, agent }, largest)).status).to.equal(503);
+      expect((await call({ port: still.port, headers: json, localAddress: '127.0.0.9' }, largest)).status).to.equal(200);
+    } finally {
+      agent.destroy();
+      await still.close();
+    }
   });
 
   it('hears nobody but the API server where it can be known: by its authority, and by its name', async () => {
