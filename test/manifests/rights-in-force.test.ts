@@ -1,10 +1,19 @@
 // The rights of docs/reference/rbac.md at a real API server: each is given, nothing beyond is, and every object of the
 // chart is one that it takes.
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import os from 'node:os';
+import path from 'node:path';
 import { expect } from 'chai';
 import { CHART_KINDS } from '#chart/chart-kinds.ts';
 import { install } from '#cli/installation/objects.ts';
+import { ClusterProgram } from '#control-plane/program/cluster.ts';
 import { SYSTEM_NAMESPACE } from '#core/contract/names.ts';
-import { pathOf } from '#kube/api.ts';
+import { type Logger, silentLogger } from '#core/program/log.ts';
+import { systemTimers } from '#core/program/timers.ts';
+import { startInjector } from '#injector/program.ts';
+import { readInjectorSettings } from '#injector/settings.ts';
+import { type KubeClient, pathOf } from '#kube/api.ts';
+import { connectKube } from '#kube/client.ts';
 import { neededBy } from '../support/needed.ts';
 import { type RealApiServer, startRealApiServer } from '../support/real-api-server.ts';
 import { until } from '../support/until.ts';
@@ -175,6 +184,73 @@ describe('rights at a real API server', () => {
     const review = { namespace: SYSTEM_NAMESPACE, group: '', resource: 'pods/portforward', verb: 'create', name: '' };
     await until(() => isAllowed(OTHER, review), 'the rights are in force');
     expect(await statusOf(forward, OTHER), 'a WebSocket begins with GET').to.equal(403);
+  });
+
+  it('the control plane and the injector do all of their work with them', async function () {
+    this.timeout(60_000);
+    const directory = mkdtempSync(path.join(os.tmpdir(), 'weft-rights-'));
+    const clientOf = (account: string): Promise<KubeClient> => {
+      const file = path.join(directory, `${account}.conf`);
+      const cluster = { name: 'c', cluster: { server: server.url, 'insecure-skip-tls-verify': true } };
+      const user = { name: 'u', user: { token: server.tokenOf(userOf(account)) } };
+      const context = { name: 'x', context: { cluster: 'c', user: 'u' } };
+      const kubeconfig = {
+        apiVersion: 'v1',
+        kind: 'Config',
+        clusters: [cluster],
+        users: [user],
+        contexts: [context],
+        'current-context': 'x',
+      };
+      writeFileSync(file, JSON.stringify(kubeconfig));
+      return connectKube({ kubeconfig: file });
+    };
+    const refusals: string[] = [];
+    const log: Logger = {
+      ...silentLogger,
+      warn: (message, fields) => void refusals.push(`${message} ${JSON.stringify(fields)}`),
+      error: (message, fields) => void refusals.push(`${message} ${JSON.stringify(fields)}`),
+      child: () => log,
+    };
+    const shop = { apiVersion: 'v1', kind: 'Namespace', metadata: { name: 'shop', labels: { 'weft.dev/inject': 'enabled' } } };
+    const wrong = { apiVersion: 'v1', kind: 'Namespace', metadata: { name: 'wrong', labels: { 'weft.dev/inject': 'enabeld' } } };
+    for (const object of [shop, wrong]) await server.ask('POST', '/api/v1/namespaces', object);
+    const webhook = all.find(({ kind }) => kind === 'MutatingWebhookConfiguration')!;
+    expect((await server.ask('POST', collectionOf(webhook), webhook)).status).to.equal(201);
+    const around = { timers: systemTimers, random: Math.random, log };
+    const controlPlane = new ClusterProgram({
+      ...around,
+      client: await clientOf('weft-control-plane'),
+      pod: { namespace: SYSTEM_NAMESPACE, name: 'weft-control-plane-1' },
+      trustDomain: 'cluster.local',
+      meshName: 'weft',
+      leafLifetimeMs: undefined,
+      host: '127.0.0.1',
+      port: 0,
+      viewPort: 0,
+    });
+    const read = readInjectorSettings({ WEFT_IMAGE: 'weft:1', WEFT_HOST: '127.0.0.1' });
+    if ('problems' in read) throw new Error(read.problems.join());
+    const onFatal = (error: Error): never => {
+      throw error;
+    };
+    const settings = { ...read.settings, webhookPort: 0, healthPort: 0 };
+    const injector = await startInjector(settings, { ...around, client: await clientOf('weft-injector'), onFatal });
+    try {
+      await controlPlane.start();
+      const exists = async (where: string) => (await server.ask('GET', where)).status === 200;
+      await until(() => injector.notReady() === '', 'the injector is ready');
+      await until(() => exists('/api/v1/namespaces/shop/configmaps/weft-trust'), 'the roots are written');
+      expect(await exists(`/api/v1/namespaces/${SYSTEM_NAMESPACE}/secrets/weft-authority`)).to.equal(true);
+      expect(await exists(`/apis/coordination.k8s.io/v1/namespaces/${SYSTEM_NAMESPACE}/leases/weft-control-plane`)).to.equal(true);
+      const messages = async () => JSON.stringify((await server.ask('GET', '/api/v1/events')).body);
+      await until(async () => (await messages()).includes('enabeld'), 'the Event about the label is written');
+      const text = await (await fetch(`http://127.0.0.1:${controlPlane.viewPort}/status`)).text();
+      expect([text, ...refusals].join('\n')).to.not.match(/forbidden/i);
+    } finally {
+      await Promise.all([injector.stop(), controlPlane.stop()]);
+      rmSync(directory, { recursive: true });
+    }
   });
 
   it('takes every object of the chart, and knows each field', async function () {

@@ -19,6 +19,10 @@ export interface Answered {
 }
 
 export interface RealApiServer {
+  /** For kubeconfigs. */
+  readonly url: string;
+  /** What a user shows. */
+  tokenOf(user: string): string;
   /** @param user a name of `users`; absent: an administrator */
   ask(method: string, path: string, body?: object, user?: string): Promise<Answered>;
   stop(): Promise<void>;
@@ -67,6 +71,8 @@ export async function startRealApiServer(users: readonly string[]): Promise<Real
     '--disable-admission-plugins=ServiceAccount',
   ]);
   const server: RealApiServer = {
+    url: `https://127.0.0.1:${port}`,
+    tokenOf,
     ask: (method, where, body, user) => ask(port!, method, where, body, user === undefined ? ADMIN : tokenOf(user)),
     async stop() {
       for (const child of running) {
