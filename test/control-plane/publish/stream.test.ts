@@ -5,7 +5,7 @@ import { status } from '@grpc/grpc-js';
 import { expect } from 'chai';
 import { Authority } from '#certs/authority.ts';
 import { type ControlPlane, ControlPlaneStartError, startControlPlane } from '#control-plane/program/assemble.ts';
-import { configHandlers, NAMES_BURST, POD_WITHIN_MS, REFUSALS_LOGGED_BURST, STREAMS_BURST } from '#control-plane/publish/serve.ts';
+import { configHandlers, REFUSALS_LOGGED_BURST } from '#control-plane/publish/serve.ts';
 import { MOST_WANTED } from '#control-plane/publish/wanted.ts';
 import type { Service, Workload } from '#core/contract/gen/weft/v1/mesh_pb.ts';
 import { type Logger, silentLogger } from '#core/program/log.ts';
@@ -324,79 +324,6 @@ describe('control-plane: the configuration stream over mTLS', () => {
     it("another namespace's configuration, and another ServiceAccount's pod", async () => {
       expect(await (await connect('checkout', 'evil')).hello('checkout-1', [], [], 'shop').code()).to.equal(status.PERMISSION_DENIED);
       expect(await (await connect('payment')).hello('checkout-1').code()).to.equal(status.PERMISSION_DENIED);
-    });
-
-    it('pods that do not exist, however many', async () => {
-      for (let i = 0; i < 5; i++) expect(await (await connect()).hello(`ghost-${i}`).code()).to.equal(status.PERMISSION_DENIED);
-      expect(controlPlane.publisher.sidecars()).to.have.length(0);
-    });
-
-    it("a sibling's place: a stream belongs to the pod that the certificate was issued to", async () => {
-      const own = (await connectAs('checkout-1')).hello('checkout-1', ['shop/payment']);
-      await own.until(() => own.responses.length === 1);
-      controlPlane.apply(pod('checkout-1', 'checkout'));
-      await own.until(() => own.responses.length === 2);
-      // One that names no pod takes the place of none; it may serve a pod that has no stream.
-      expect(await (await connect()).hello('checkout-1').code()).to.equal(status.PERMISSION_DENIED);
-      const free = (await connect()).hello('checkout-2');
-      await free.until(() => free.responses.length === 1);
-      const sibling = (await connectAs('checkout-2')).hello('checkout-2');
-      expect(await free.code()).to.equal(status.ABORTED);
-      await sibling.until(() => sibling.responses.length === 1);
-      expect(own.ended).to.equal(null);
-      expect(controlPlane.publisher.sidecars()).to.have.length(2);
-    });
-
-    it('another pod than the one of the certificate, once that cannot be one that the watch has not reported yet', async () => {
-      await controlPlane.close();
-      let aheadMs = 0;
-      const timers: Timers = { now: () => Date.now() + aheadMs, after: systemTimers.after };
-      controlPlane = await start(OBJECTS, timers);
-      const thief = (await connectAs('checkout-2')).hello('checkout-1');
-      const early = (await connectAs('checkout-9')).hello('checkout-9');
-      controlPlane.apply(pod('checkout-9', 'checkout'));
-      await early.until(() => early.responses.length === 1);
-      expect(thief.ended).to.equal(null);
-      aheadMs = POD_WITHIN_MS;
-      expect(await thief.code()).to.equal(status.PERMISSION_DENIED);
-      expect(thief.responses).to.have.length(0);
-    });
-
-    it('a pod that is gone, and one that replaced it under its name', async () => {
-      const gone = (await connectAs('checkout-1')).hello('checkout-1');
-      await gone.until(() => gone.responses.length === 1);
-      controlPlane.remove('Pod', 'shop', 'checkout-1');
-      expect(await gone.code()).to.equal(status.PERMISSION_DENIED);
-      const replaced = (await connectAs('checkout-2')).hello('checkout-2');
-      await replaced.until(() => replaced.responses.length === 1);
-      const next = pod('checkout-2', 'checkout');
-      controlPlane.apply({ ...next, metadata: { ...next.metadata, uid: 'uid-another' } });
-      expect(await replaced.code()).to.equal(status.PERMISSION_DENIED);
-    });
-
-    it('more streams of one pod than it can need, and lets its sibling in', async () => {
-      const certificate = await certify(authority, 'shop', 'checkout', 'uid-checkout-1');
-      const codes: (status | undefined)[] = [];
-      for (let i = 0; i <= STREAMS_BURST; i++) {
-        const one = open(certificate).hello('checkout-1');
-        await one.until(() => one.responses.length > 0 || one.ended !== null);
-        codes.push(one.ended?.code);
-      }
-      expect(codes.slice(0, STREAMS_BURST)).to.deep.equal(Array.from({ length: STREAMS_BURST }, () => undefined));
-      expect(codes.at(-1)).to.equal(status.RESOURCE_EXHAUSTED);
-      const sibling = (await connectAs('checkout-2')).hello('checkout-2');
-      await sibling.until(() => sibling.responses.length === 1);
-    });
-
-    it('one that sends names without end, though it wants no more than it may', async () => {
-      const names = Array.from({ length: MOST_WANTED - 10 }, (_, i) => `shop/s${i}`);
-      const greedy = (await connectAs('checkout-1')).hello('checkout-1');
-      await greedy.until(() => greedy.responses.length === 1);
-      for (let i = 0; i <= NAMES_BURST / names.length; i++) greedy.want(...names);
-      expect(await greedy.code()).to.equal(status.RESOURCE_EXHAUSTED);
-      expect(greedy.ended?.details).to.match(/names a minute/);
-      const sibling = (await connectAs('checkout-2')).hello('checkout-2');
-      await sibling.until(() => sibling.responses.length === 1);
     });
 
     it('messages out of order and without measure', async () => {
