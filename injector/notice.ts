@@ -17,7 +17,7 @@ export interface Notice {
   readonly message: string;
 }
 
-/** `text` is for people; names and values in it are spelt out, and it is cut to what an Event holds. */
+/** A notice about this pod. `text` is for people; names and values in it are spelt out, and it is cut to what an Event holds. */
 export function notice(reason: Notice['reason'], pod: InjectablePod, text: string): Notice {
   const name = nameOf(pod);
   return { type: 'Warning', reason, message: sentence(`pod ${POD_NAME.test(name) ? name : quote(name)}: ${text}`, LONGEST_MESSAGE) };

@@ -1,7 +1,7 @@
 // How many octets of reviews are held that are not answered yet: of each address and of all. The one that holds the most
 // pays, so that a flood leaves room for the API server, whose reviews are small and quick.
 
-/** The API server's view of a review that is being read or answered. */
+/** A review that is being read or answered. */
 export interface HeldReview {
   /** Takes these octets. @returns false: it has to end, nothing more of it is held */
   grow(octets: number): boolean;

@@ -28,7 +28,7 @@ export const PARSED_PER_MINUTE = 1024 * 1024 * 1024;
 export const PARSED_BURST = 128 * 1024 * 1024;
 /** An API server opens a connection per review under way. */
 const MOST_CONNECTIONS = 1000;
-/** One that holds the API server's credentials has them in the certificate's subject. */
+/** Of the subject as Node writes it: one attribute a line. */
 const COMMON_NAME = /^CN=(.*)$/m;
 /** Longer than any answer is waited for: webhooks have 5 seconds here, 30 at most. */
 const REQUEST_TIMEOUT_MS = 10_000;

@@ -185,7 +185,7 @@ describe('the webhook’s server', () => {
     }
   });
 
-  it('hears nobody but the API server where it can be known: by its authority, and by its name', async () => {
+  it('hears no other sender than the API server where that can be known: by its authority, and by its name', async () => {
     const [clients, others] = [await craftAuthority(), await craftAuthority()];
     const { certificate: cert, key } = await issueServing(authority, [NAME], Date.now(), 1000_000);
     const senders: ReviewSender[] = [];
