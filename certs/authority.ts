@@ -3,6 +3,7 @@ import 'reflect-metadata';
 import { createPrivateKey, createPublicKey, type KeyObject, webcrypto, X509Certificate } from 'node:crypto';
 import * as x509 from '@peculiar/x509';
 import { controlPlaneSpiffeId, isTrustDomain, workloadSpiffeId } from '#core/contract/identity.ts';
+import { isPodUid } from '#core/contract/pod-uid.ts';
 import { makeLeaf, newSerialNumber } from './leaf.ts';
 
 const DAY_MS = 24 * 3600_000;
@@ -143,10 +144,11 @@ export class Authority {
   /**
    * Signs a certificate for a ServiceAccount. It never outlives the authority.
    * @param lifetimeMs as asked for; 0: the default
+   * @param podUid the pod that it is for; absent, or no uid: it names none
    * @throws AuthorityError when the authority itself has expired, RangeError for a name that is not Kubernetes'
    */
-  issue(publicKey: KeyObject, namespace: string, serviceAccount: string, lifetimeMs = 0): Promise<IssuedLeaf> {
-    return this.sign(publicKey, workloadSpiffeId(this.trustDomain, namespace, serviceAccount), lifetimeMs);
+  issue(publicKey: KeyObject, namespace: string, serviceAccount: string, lifetimeMs = 0, podUid = ''): Promise<IssuedLeaf> {
+    return this.sign(publicKey, workloadSpiffeId(this.trustDomain, namespace, serviceAccount), lifetimeMs, podUid);
   }
 
   /** Signs the control plane's own certificate. */
@@ -154,7 +156,7 @@ export class Authority {
     return this.sign(publicKey, controlPlaneSpiffeId(this.trustDomain), lifetimeMs);
   }
 
-  private async sign(publicKey: KeyObject, identity: string, wishMs: number): Promise<IssuedLeaf> {
+  private async sign(publicKey: KeyObject, identity: string, wishMs: number, podUid = ''): Promise<IssuedLeaf> {
     const nowMs = this.settings.now();
     // X.509 counts seconds: cut down, so that what we say of a certificate is what stands in it.
     const notBeforeMs = floorSecond(nowMs - BACKDATE_MS);
@@ -162,7 +164,7 @@ export class Authority {
     if (notAfterMs <= nowMs - 1000)
       throw new AuthorityError(`the authority's certificate expired at ${new Date(this.notAfterMs).toISOString()}`);
     const issuer = { subject: new x509.X509Certificate(this.certificate.raw).subjectName, key: this.key, publicKey: this.publicKey };
-    const der = await makeLeaf({ identity, publicKey, notBeforeMs, notAfterMs, issuer });
+    const der = await makeLeaf({ identity, publicKey, notBeforeMs, notAfterMs, issuer, ...(isPodUid(podUid) && { podUid }) });
     return { chain: [der], identity, notBeforeMs, notAfterMs };
   }
 }

@@ -25,6 +25,8 @@ export function readPublicKey(spki: Uint8Array): KeyObject | null {
 
 export interface LeafContent {
   readonly identity: string;
+  /** The uid of the pod that it is for (core/contract/pod-uid.ts); absent: it names none. */
+  readonly podUid?: string;
   readonly publicKey: KeyObject;
   readonly notBeforeMs: number;
   readonly notAfterMs: number;
@@ -33,7 +35,7 @@ export interface LeafContent {
 }
 
 /**
- * Makes an X.509-SVID (X.509-SVID §2-4): empty subject, one URI name, critical; not a CA; digital signatures only, for
+ * Makes an X.509-SVID (X.509-SVID §2-4): a subject that is empty or names the pod, one URI name, critical; not a CA; digital signatures only, for
  * both ends of TLS.
  * @returns DER
  */
@@ -43,6 +45,7 @@ export async function makeLeaf(content: LeafContent): Promise<Buffer> {
   ]);
   const certificate = await x509.X509CertificateGenerator.create({
     serialNumber: newSerialNumber(),
+    ...(content.podUid === undefined ? {} : { subject: new x509.Name([{ '2.5.4.5': [{ printableString: content.podUid }] }]) }),
     issuer: content.issuer.subject,
     notBefore: new Date(content.notBeforeMs),
     notAfter: new Date(content.notAfterMs),

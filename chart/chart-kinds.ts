@@ -23,6 +23,8 @@ export const CHART_KINDS: ReadonlyMap<string, ServedKind> = new Map<string, Serv
   ['Role', rbac('roles', true)],
   ['RoleBinding', rbac('rolebindings', true)],
   ['PodDisruptionBudget', { group: 'policy', version: 'v1', plural: 'poddisruptionbudgets', namespaced: true }],
+  ['NetworkPolicy', { group: 'networking.k8s.io', version: 'v1', plural: 'networkpolicies', namespaced: true }],
+  ['PodMonitor', { group: 'monitoring.coreos.com', version: 'v1', plural: 'podmonitors', namespaced: true }],
   ['Service', serviceKind],
   ['Deployment', deploymentKind],
   ['MutatingWebhookConfiguration', KINDS.MutatingWebhookConfiguration],

@@ -16,6 +16,8 @@ import { nearest } from '#core/text/nearest.ts';
 /** What injection itself writes. */
 const INJECTED = [ANNOTATION_STATUS, ANNOTATION_SETTINGS];
 const LONGEST_SHOWN = 60;
+const NOT_ALLOWED =
+  'it would change what runs as root beside the application, which this installation does not let pods do (value sidecar.rootAnnotations)';
 
 /** Kubernetes quantities; '' where nothing is asked for. */
 export interface SidecarResources {
@@ -35,6 +37,8 @@ export interface SidecarOptions {
   readonly skipInboundPorts: string;
   readonly skipOutboundPorts: string;
   readonly resources: SidecarResources;
+  /** Whether annotations that change what runs as root are taken; absent: they are not. */
+  readonly rootAnnotations?: boolean;
 }
 
 /**
@@ -84,6 +88,7 @@ export function applyAnnotations(
       }
       try {
         const read = known.annotation.read(value);
+        if (known.annotation.root === true && defaults.rootAnnotations !== true) throw new RangeError(NOT_ALLOWED);
         if (known.option !== null) taken[known.option] = read;
       } catch (error) {
         if (!(error instanceof RangeError)) throw error;

@@ -1,5 +1,5 @@
 // The injector's plain HTTP port: probes and metrics.
-import { dropOldestOfGreediest } from '#core/program/connection-bounds.ts';
+import { shedGreediest } from '#core/program/connection-bounds.ts';
 import type { Exposition } from '#core/program/exposition.ts';
 import { type HttpPort, openHttpPort } from '#core/program/http-port.ts';
 
@@ -21,7 +21,7 @@ export function startHealth({ host, port, notReady, metrics }: HealthDeps): Prom
   return openHttpPort({
     host,
     port,
-    bound: (server) => dropOldestOfGreediest(server, MOST_CONNECTIONS),
+    bound: (server) => shedGreediest(server, MOST_CONNECTIONS),
     ready: () => {
       const missing = notReady();
       return missing === '' ? { notes: [] } : { missing };

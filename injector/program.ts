@@ -7,16 +7,18 @@ import { KINDS, type KubeClient } from '#kube/api.ts';
 import { EventRecorder } from '#kube/events.ts';
 import { Reflector } from '#kube/reflector.ts';
 import { namespaceKind } from '#objects/namespace.ts';
+import type { InjectionSettings } from './containers.ts';
 import { ControlPlaneAddress } from './control-plane-address.ts';
 import { startHealth } from './health.ts';
 import { LimitCache, projectLimitRange, projectQuota } from './limit-cache.ts';
 import { InjectorMetrics } from './metrics.ts';
 import { NamespaceCache, projectNamespace } from './namespaces.ts';
-import { answerReview, type ReviewDeps } from './review.ts';
+import { answerReview, type ReviewDeps, type ReviewSender } from './review.ts';
 import { startWebhookServer, type WebhookServer } from './server.ts';
 import { ServingCertificate } from './serving-certificate.ts';
 import type { InjectorSettings } from './settings.ts';
 import { projectTrust, TrustRoots } from './trust-roots.ts';
+import { VerifiedEvents } from './verified-events.ts';
 import { BundleKeeper, projectConfiguration } from './webhook-configuration.ts';
 
 /** After SIGTERM: until then API servers may still be sent to this replica, which asks them to come again. */
@@ -56,7 +58,7 @@ export interface Injector {
 export async function startInjector(settings: InjectorSettings, deps: InjectorDeps): Promise<Injector> {
   const { client, timers, random, log, onFatal } = deps;
   const metrics = new InjectorMetrics();
-  const namespaces = new NamespaceCache(client);
+  const namespaces = new NamespaceCache(client, () => timers.now());
   const limits = new LimitCache();
   const controlPlane = new ControlPlaneAddress(settings.injection.controlPlane, deps.resolve, timers);
   const roots = new TrustRoots(log.child('roots'));
@@ -91,30 +93,49 @@ export async function startInjector(settings: InjectorSettings, deps: InjectorDe
     random,
     log: log.child('webhook'),
   });
+  const injection = (): InjectionSettings | string => {
+    // The successor's settings may be others, and its rollout counts as done by now.
+    if (stopping) return STOPPING;
+    const trustRoots = roots.pem();
+    return trustRoots === '' ? NO_ROOTS : { ...settings.injection, trustRoots };
+  };
+  const verified = new VerifiedEvents({
+    client,
+    namespaceOf: (name) => namespaces.lookup(name),
+    settings: injection,
+    limitsOf: (namespace) => limits.of(namespace),
+    record: (event) => events.record(event),
+    timers,
+    log: log.child('events'),
+  });
   const reviewDeps: ReviewDeps = {
-    namespaceOf: (name, fresh) => namespaces.lookup(name, fresh),
-    settings: () => {
-      // The successor's settings may be others, and its rollout counts as done by now.
-      if (stopping) return STOPPING;
-      const trustRoots = roots.pem();
-      return trustRoots === '' ? NO_ROOTS : { ...settings.injection, trustRoots };
-    },
+    namespaceOf: (name, fresh, sender) => namespaces.lookup(name, fresh, sender),
+    settings: injection,
     limitsOf: (namespace) => limits.of(namespace),
     controlPlaneAddress: () => controlPlane.get(),
     hookToken: deps.secret,
-    record: (event) => events.record(event),
+    record: (event, sender) => (sender.authenticated ? events.record(event) : verified.record(event, sender)),
     metrics,
     log: log.child('review'),
   };
   const serve = (identity: { cert: string; key: string }): void => {
-    const review = async (body: string) => {
+    const review = async (body: string, sender: ReviewSender) => {
       const beganMs = timers.now();
-      const answer = await answerReview(body, reviewDeps);
+      const answer = await answerReview(body, reviewDeps, sender);
       metrics.took(timers.now() - beganMs);
       return answer;
     };
     const onRefused = (status: number): void => metrics.refusedRequests.inc({ status: `${status}` });
-    server = startWebhookServer({ host: settings.host, port: settings.webhookPort, identity, review, onRefused });
+    const { host, webhookPort, clients } = settings;
+    server = startWebhookServer({
+      host,
+      port: webhookPort,
+      identity,
+      now: () => timers.now(),
+      review,
+      onRefused,
+      ...(clients && { clients }),
+    });
     server.then((running) => {
       port = running.port;
       log.info('the webhook is served', { port });

@@ -8,6 +8,7 @@ import { decide, EXCLUDED_NAMESPACES, type NamespaceFacts, type SkipReason } fro
 import { type Injected, type InjectionFacts, inject } from './inject.ts';
 import type { NamespaceLimits } from './limits.ts';
 import type { InjectorMetrics } from './metrics.ts';
+import { type Notice, nameOf, notice } from './notice.ts';
 import { type Operation, patchOf } from './patch.ts';
 import { type InjectablePod, isObject, podProblem } from './pod.ts';
 import { keepRewritten, reinject } from './reinject.ts';
@@ -19,23 +20,33 @@ const MOST_WARNINGS = 15;
 /** When to send a pod again that is refused for now. */
 const RETRY_AFTER_SECONDS = 1;
 const LONGEST_UID = 256;
+const UNKNOWN: ReviewSender = { address: '', authenticated: false };
 /** Why a namespace's label, or its absence, leaves a pod without a sidecar. */
 const LABEL_REASONS: readonly SkipReason[] = ['NamespaceNotLabelled', 'OptedOut', 'WrongLabelValue'];
 
 /** An Event about the object that owns the pod. */
 export interface InjectionEvent {
   readonly regarding: { apiVersion?: string; kind: string; namespace?: string; name: string; uid?: string };
+  /** The name of the pod, where it has one already. */
+  readonly pod?: string;
   readonly type: 'Normal' | 'Warning';
   readonly reason: string;
   readonly message: string;
 }
 
+/** Where a review comes from. */
+export interface ReviewSender {
+  readonly address: string;
+  /** It is the API server: it has shown its client certificate. */
+  readonly authenticated: boolean;
+}
+
 export interface ReviewDeps {
   /**
-   * The namespace's labels and annotations; `fresh`: asked of the API server now. undefined: there is none. Rejects
-   * when they cannot be read.
+   * The namespace's labels and annotations; `fresh`: asked of the API server now; `sender`: the address that pays for
+   * the question. undefined: there is none. Rejects when they cannot be read.
    */
-  readonly namespaceOf: (name: string, fresh?: boolean) => Promise<NamespaceFacts | undefined>;
+  readonly namespaceOf: (name: string, fresh?: boolean, sender?: string) => Promise<NamespaceFacts | undefined>;
   /** What pods get; a text: why they can get nothing yet. */
   readonly settings: () => InjectionSettings | string;
   /** What limits the pods of a namespace. */
@@ -44,7 +55,7 @@ export interface ReviewDeps {
   readonly controlPlaneAddress: () => Promise<string>;
   /** What no client can guess, another at each call. */
   readonly hookToken: () => string;
-  readonly record: (event: InjectionEvent) => void;
+  readonly record: (event: InjectionEvent, sender: ReviewSender) => void;
   readonly metrics: InjectorMetrics;
   readonly log: Logger;
 }
@@ -69,7 +80,7 @@ interface Request {
  * Answers a review. Never rejects; a request that is none gets 400, with its uid where it has one, a defect of ours
  * 500.
  */
-export async function answerReview(body: string, deps: ReviewDeps): Promise<Answer> {
+export async function answerReview(body: string, deps: ReviewDeps, sender: ReviewSender = UNKNOWN): Promise<Answer> {
   const { metrics, log } = deps;
   const request = readRequest(body);
   if ('problem' in request) {
@@ -77,7 +88,7 @@ export async function answerReview(body: string, deps: ReviewDeps): Promise<Answ
     return { status: 400, body: responseBody(request.uid ?? '', { allowed: false, status: { code: 400, message: request.problem } }) };
   }
   try {
-    return { status: 200, body: responseBody(request.uid, await respond(request, deps)) };
+    return { status: 200, body: responseBody(request.uid, await respond(request, deps, sender)) };
   } catch (error) {
     // The API server takes it for a call that failed: the failurePolicy decides about the pod.
     metrics.count('failed', 'Defect');
@@ -100,7 +111,7 @@ interface Response {
   readonly patchType?: 'JSONPatch';
 }
 
-async function respond({ namespace: name, dryRun, pod, before }: Request, deps: ReviewDeps): Promise<Response> {
+async function respond({ namespace: name, dryRun, pod, before }: Request, deps: ReviewDeps, sender: ReviewSender): Promise<Response> {
   const { metrics, log } = deps;
   // A webhook configured for more than new pods must not stand in the way.
   if (pod === null) {
@@ -112,10 +123,15 @@ async function respond({ namespace: name, dryRun, pod, before }: Request, deps: 
     metrics.count('skipped', 'NamespaceExcluded');
     return { allowed: true };
   }
+  const report = (reason: Notice['reason'], about: InjectablePod, text: string): void => {
+    if (dryRun) return;
+    const named = about.metadata?.name;
+    deps.record({ regarding: ownerOf(about, name), ...notice(reason, about, text), ...(named !== undefined && { pod: named }) }, sender);
+  };
   let namespace: NamespaceFacts | undefined;
   let decision: ReturnType<typeof decide>;
   try {
-    namespace = await deps.namespaceOf(name);
+    namespace = await deps.namespaceOf(name, false, sender.address);
     decision = decide(pod, namespace ?? nothingOf(name));
     // The API server asks about labelled pods and namespaces only: a namespace that seems not to be was labelled a
     // moment ago.
@@ -125,7 +141,7 @@ async function respond({ namespace: name, dryRun, pod, before }: Request, deps: 
       pod.metadata?.labels?.[LABEL_INJECT] === undefined &&
       LABEL_REASONS.includes(decision.reason)
     ) {
-      namespace = await deps.namespaceOf(name, true);
+      namespace = await deps.namespaceOf(name, true, sender.address);
       decision = decide(pod, namespace ?? nothingOf(name));
     }
   } catch (error) {
@@ -136,8 +152,7 @@ async function respond({ namespace: name, dryRun, pod, before }: Request, deps: 
   if ('deny' in decision) {
     metrics.count('denied', 'PodNotInjectable');
     log.info('refused a pod', { namespace: name, pod: nameOf(pod), message: decision.deny });
-    if (!dryRun)
-      deps.record({ regarding: ownerOf(pod, name), type: 'Warning', reason: 'InjectionRefused', message: about(pod, decision.deny) });
+    report('InjectionRefused', pod, decision.deny);
     return { allowed: false, status: { code: 400, reason: 'Invalid', message: `weft: ${decision.deny}` } };
   }
   const again = !decision.inject && decision.reason === 'AlreadyInjected';
@@ -146,7 +161,7 @@ async function respond({ namespace: name, dryRun, pod, before }: Request, deps: 
     metrics.count('skipped', reason);
     log.debug('left a pod as it is', { namespace: name, pod: nameOf(pod), reason });
     if (!event) return { allowed: true };
-    if (!dryRun) deps.record({ regarding: ownerOf(pod, name), type: 'Warning', reason: 'InjectionSkipped', message: about(pod, message) });
+    report('InjectionSkipped', pod, message);
     return { allowed: true, warnings: warningsOf([`no sidecar: ${message}`]) };
   }
 
@@ -174,10 +189,7 @@ async function respond({ namespace: name, dryRun, pod, before }: Request, deps: 
   }
   const patch = patchOf(pod, injected.pod);
   log.debug(again ? 'completed a pod that others have changed' : 'injected a pod', { namespace: name, pod: nameOf(pod) });
-  if (injected.warnings.length > 0 && !dryRun) {
-    const message = about(pod, injected.warnings.join('; '));
-    deps.record({ regarding: ownerOf(pod, name), type: 'Warning', reason: 'InjectionWarning', message });
-  }
+  if (injected.warnings.length > 0) report('InjectionWarning', pod, injected.warnings.join('; '));
   return {
     allowed: true,
     ...patchFields(patch),
@@ -251,14 +263,6 @@ function ownerOf(pod: InjectablePod, namespace: string): InjectionEvent['regardi
     return { apiVersion: 'v1', kind: 'Namespace', namespace, name: namespace };
   const { apiVersion, kind, name, uid } = owner;
   return { apiVersion, kind, namespace, name, uid };
-}
-
-function about(pod: InjectablePod, message: string): string {
-  return `pod ${nameOf(pod)}: ${message}`;
-}
-
-function nameOf(pod: InjectablePod): string {
-  return pod.metadata?.name ?? `${pod.metadata?.generateName ?? ''}*`;
 }
 
 function nothingOf(name: string): NamespaceFacts {

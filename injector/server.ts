@@ -1,9 +1,12 @@
 // The webhook's HTTPS server: bounds, timeouts, one route.
+import type { X509Certificate } from 'node:crypto';
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import https from 'node:https';
-import { dropOldestOfGreediest } from '#core/program/connection-bounds.ts';
+import { shedGreediest } from '#core/program/connection-bounds.ts';
 import { listenOn } from '#core/program/http-port.ts';
-import type { Answer } from './review.ts';
+import { RateLimit } from '#core/program/rate-limit.ts';
+import type { Answer, ReviewSender } from './review.ts';
+import { type HeldReview, ReviewBudget } from './review-budget.ts';
 
 /**
  * The API server takes objects of up to 3 MiB, and a review holds them with their surroundings; controller-runtime
@@ -15,8 +18,18 @@ export const LARGEST_REVIEW_BYTES = 7 * 1024 * 1024;
  * (256Mi is the default limit).
  */
 export const MOST_BUFFERED_BYTES = 32 * 1024 * 1024;
+/** The same of one address: what is left is for the others. */
+export const MOST_BUFFERED_OF_ONE = 24 * 1024 * 1024;
+/**
+ * Octets of whole reviews of one address that are parsed, so many per minute and so many at once: ten seconds of each
+ * minute. 300 pods a second are less.
+ */
+export const PARSED_PER_MINUTE = 1024 * 1024 * 1024;
+export const PARSED_BURST = 128 * 1024 * 1024;
 /** An API server opens a connection per review under way. */
 const MOST_CONNECTIONS = 1000;
+/** Of the subject as Node writes it: one attribute a line. */
+const COMMON_NAME = /^CN=(.*)$/m;
 /** Longer than any answer is waited for: webhooks have 5 seconds here, 30 at most. */
 const REQUEST_TIMEOUT_MS = 10_000;
 const HEADERS_TIMEOUT_MS = 5000;
@@ -29,6 +42,13 @@ const KEEP_ALIVE_MS = 120_000;
 const CLOSE_TIMEOUT_MS = 5000;
 const JSON_TYPE = 'application/json';
 
+export interface ClientAuthentication {
+  /** PEM: the authorities of client certificates. */
+  readonly authorities: string;
+  /** Common names, one of which the certificate must have; empty: any. */
+  readonly names: readonly string[];
+}
+
 export interface WebhookServerDeps {
   /** '': all addresses there are, IPv6 only where the machine has it. */
   readonly host: string;
@@ -36,8 +56,12 @@ export interface WebhookServerDeps {
   readonly port: number;
   /** PEM: chain and key to begin with. */
   readonly identity: { readonly cert: string; readonly key: string };
+  /** What the API server's client certificate must be; absent: it shows none, and any sender is heard. */
+  readonly clients?: ClientAuthentication;
+  /** Unix or monotonic ms. */
+  readonly now: () => number;
   /** Never rejects. */
-  readonly review: (body: string) => Promise<Answer>;
+  readonly review: (body: string, sender: ReviewSender) => Promise<Answer>;
   /** Called for each request that was refused unread, with its HTTP status. */
   readonly onRefused: (status: number) => void;
 }
@@ -56,12 +80,16 @@ export interface WebhookServer {
 
 /** Serves POST /inject. @throws Error when the address is taken */
 export async function startWebhookServer(settings: WebhookServerDeps): Promise<WebhookServer> {
-  const buffered = { bytes: 0 };
+  const budget = new ReviewBudget(MOST_BUFFERED_BYTES, MOST_BUFFERED_OF_ONE, settings.now);
+  const parsed = new RateLimit(PARSED_PER_MINUTE, PARSED_BURST, settings.now);
+  const { clients } = settings;
+  const context = { minVersion: 'TLSv1.2', ...(clients && { ca: clients.authorities }) } as const;
   let stopping = false;
   const server = https.createServer(
     {
       ...settings.identity,
-      minVersion: 'TLSv1.2',
+      ...context,
+      ...(clients && { requestCert: true, rejectUnauthorized: true }),
       requestTimeout: REQUEST_TIMEOUT_MS,
       headersTimeout: HEADERS_TIMEOUT_MS,
       handshakeTimeout: HEADERS_TIMEOUT_MS,
@@ -71,16 +99,16 @@ export async function startWebhookServer(settings: WebhookServerDeps): Promise<W
     },
     (request, response) => {
       if (stopping) response.shouldKeepAlive = false;
-      void serve(request, response, settings, buffered);
+      void serve(request, response, settings, budget, parsed);
     },
   );
-  dropOldestOfGreediest(server, MOST_CONNECTIONS);
+  shedGreediest(server, MOST_CONNECTIONS);
   // These are scanners and dropped connections: no concern of ours, and no reason to end.
   server.on('tlsClientError', (_error, socket) => socket.destroy());
   const port = await listenOn(server, settings.host, settings.port);
   return {
     port,
-    setIdentity: (identity) => server.setSecureContext({ ...identity, minVersion: 'TLSv1.2' }),
+    setIdentity: (identity) => server.setSecureContext({ ...identity, ...context }),
     beginStop: () => {
       stopping = true;
     },
@@ -96,8 +124,9 @@ export async function startWebhookServer(settings: WebhookServerDeps): Promise<W
 async function serve(
   request: IncomingMessage,
   response: ServerResponse,
-  { review, onRefused }: WebhookServerDeps,
-  buffered: { bytes: number },
+  { review, onRefused, clients }: WebhookServerDeps,
+  budget: ReviewBudget,
+  parsed: RateLimit,
 ): Promise<void> {
   const refuse = (status: number, message: string): void => {
     onRefused(status);
@@ -113,12 +142,22 @@ async function serve(
   if (encoding !== 'identity') return refuse(415, 'content-encoding is not understood\n');
   if (!(request.headers['content-type'] ?? '').toLowerCase().startsWith(JSON_TYPE))
     return refuse(415, `content-type must be ${JSON_TYPE}\n`);
-  const body = await read(request, buffered);
+  if (clients !== undefined && !isNamed(request, clients.names)) return refuse(403, 'the client certificate has another name\n');
+  const address = request.socket.remoteAddress ?? '';
+  let shed = (): void => {};
+  const held = budget.begin(address, () => shed());
+  const body = await read(request, held, (end) => {
+    shed = end;
+  });
   if (body === 'gone') return;
   if (body === 'too large') return refuse(413, `larger than ${LARGEST_REVIEW_BYTES} bytes\n`);
   if (body === 'too many') return refuse(503, 'too many reviews at once\n');
-  const answer = await review(body.toString('utf8'));
-  buffered.bytes -= body.length;
+  if (!parsed.take(address, body.length)) {
+    held.done();
+    return refuse(503, 'too many reviews of this address\n');
+  }
+  const answer = await review(body.toString('utf8'), { address, authenticated: clients !== undefined });
+  held.done();
   if (response.destroyed) return;
   response.writeHead(answer.status, { ...headersFor(answer.body), 'content-type': JSON_TYPE });
   response.end(answer.body);
@@ -128,31 +167,49 @@ function headersFor(body: string): Record<string, string | number> {
   return { 'content-type': 'text/plain; charset=utf-8', 'content-length': Buffer.byteLength(body), 'x-content-type-options': 'nosniff' };
 }
 
-/** The body; it counts as buffered until the caller says otherwise, anything else does not. */
-function read(request: IncomingMessage, buffered: { bytes: number }): Promise<Buffer | 'gone' | 'too large' | 'too many'> {
+/** Whether the verified client certificate has one of these common names. */
+function isNamed(request: IncomingMessage, names: readonly string[]): boolean {
+  if (names.length === 0) return true;
+  const { getPeerX509Certificate } = request.socket as unknown as { getPeerX509Certificate(): X509Certificate | undefined };
+  const subject = getPeerX509Certificate.call(request.socket)?.subject ?? '';
+  return names.includes(COMMON_NAME.exec(subject)?.[1] ?? '');
+}
+
+type Body = Buffer | 'gone' | 'too large' | 'too many';
+
+/**
+ * The body; it counts as held until the caller says otherwise, anything else does not.
+ * @param onBegun is given what ends the reading where room must be made for others
+ */
+function read(request: IncomingMessage, held: HeldReview, onBegun: (shed: () => void) => void): Promise<Body> {
   return new Promise((resolve) => {
-    if (Number(request.headers['content-length'] ?? '0') > LARGEST_REVIEW_BYTES) return resolve('too large');
     const chunks: Buffer[] = [];
     let bytes = 0;
     let ended = false;
-    const end = (result: Buffer | 'gone' | 'too large' | 'too many'): void => {
+    const end = (result: Body): void => {
       if (ended) return;
       ended = true;
       request.removeAllListeners('data');
       if (typeof result === 'string') {
-        buffered.bytes -= bytes;
+        chunks.length = 0;
+        held.done();
         request.pause();
       }
       resolve(result);
     };
+    onBegun(() => end('too many'));
+    if (Number(request.headers['content-length'] ?? '0') > LARGEST_REVIEW_BYTES) return end('too large');
     request.on('data', (chunk: Buffer) => {
       bytes += chunk.length;
-      buffered.bytes += chunk.length;
       if (bytes > LARGEST_REVIEW_BYTES) return end('too large');
-      if (buffered.bytes > MOST_BUFFERED_BYTES) return end('too many');
+      if (!held.grow(chunk.length)) return end('too many');
       chunks.push(chunk);
     });
-    request.once('end', () => end(Buffer.concat(chunks)));
+    request.once('end', () => {
+      if (ended) return;
+      held.read();
+      end(Buffer.concat(chunks));
+    });
     request.once('close', () => end('gone'));
   });
 }

@@ -1,6 +1,6 @@
 // The injector's settings: every environment name, its default and its meaning in one place. All mistakes are reported
 // together.
-
+import { X509Certificate } from 'node:crypto';
 import { INJECTION_ANNOTATIONS, type InjectionAnnotation, LIVE_ANNOTATIONS } from '#core/contract/annotations.ts';
 import { SIDECAR_DEFAULTS } from '#core/contract/environment.ts';
 import { isLogLevel, LOG_LEVELS, type LogLevel } from '#core/contract/log-levels.ts';
@@ -19,6 +19,7 @@ import type { LogFormat } from '#core/program/log.ts';
 import { didYouMean } from '#core/text/nearest.ts';
 import { exceeds } from './annotations.ts';
 import type { InjectionSettings } from './containers.ts';
+import type { ClientAuthentication } from './server.ts';
 
 const PULL_POLICIES = ['Always', 'IfNotPresent', 'Never'];
 
@@ -34,6 +35,11 @@ export interface InjectorSettings {
   readonly host: string;
   readonly webhookPort: number;
   readonly healthPort: number;
+  /**
+   * WEFT_CLIENT_AUTHORITIES (PEM), WEFT_CLIENT_NAMES ("a,b"): what the API server's client certificate must be; absent:
+   * it shows none.
+   */
+  readonly clients?: ClientAuthentication;
   /** What pods get; see `readInjection`. */
   readonly injection: Omit<InjectionSettings, 'trustRoots'>;
 }
@@ -49,9 +55,11 @@ export function readInjectorSettings(env: Environment): { settings: InjectorSett
   const problems = 'problems' in injection ? [...injection.problems] : [];
   const level = env.WEFT_LOG_LEVEL || 'info';
   if (!isLogLevel(level)) problems.push(`WEFT_LOG_LEVEL must be one of ${LOG_LEVELS.join(', ')}, not "${level}"`);
+  const clients = readClients(env);
+  if ('problem' in clients) problems.push(clients.problem);
   const format = env.WEFT_LOG_FORMAT || 'json';
   if (format !== 'json' && format !== 'text') problems.push(`WEFT_LOG_FORMAT must be json or text, not "${format}"`);
-  if (problems.length > 0 || 'problems' in injection) return { problems };
+  if (problems.length > 0 || 'problems' in injection || 'problem' in clients) return { problems };
   return {
     settings: {
       podName: env.WEFT_POD_NAME || 'weft-injector',
@@ -61,15 +69,34 @@ export function readInjectorSettings(env: Environment): { settings: InjectorSett
       host: env.WEFT_HOST ?? '',
       webhookPort: WEBHOOK_PORT,
       healthPort: CONTROL_PLANE_VIEW_PORT,
+      ...clients,
       injection: injection.injection,
     },
   };
 }
 
+function readClients(env: Environment): { clients?: ClientAuthentication } | { problem: string } {
+  const authorities = env.WEFT_CLIENT_AUTHORITIES ?? '';
+  const names = (env.WEFT_CLIENT_NAMES ?? '').split(',').flatMap((name) => name.trim() || []);
+  if (authorities.trim() === '') {
+    return names.length === 0
+      ? {}
+      : { problem: 'WEFT_CLIENT_NAMES needs WEFT_CLIENT_AUTHORITIES: names count only in certificates that verify' };
+  }
+  const certificates = authorities.match(/-----BEGIN CERTIFICATE-----[^-]+-----END CERTIFICATE-----/g) ?? [];
+  try {
+    for (const pem of certificates) new X509Certificate(pem);
+    if (certificates.length === 0) throw new Error('there is no certificate in it');
+  } catch (error) {
+    return { problem: `WEFT_CLIENT_AUTHORITIES must be certificates in PEM: ${(error as Error).message}` };
+  }
+  return { clients: { authorities, names } };
+}
+
 /**
  * Reads what pods get: WEFT_IMAGE (needed), WEFT_IMAGE_PULL_POLICY, WEFT_TRUST_DOMAIN, WEFT_SIDECAR_LOG_LEVEL,
  * WEFT_DRAIN_SECONDS, WEFT_OPAQUE_PORTS, WEFT_SIDECAR_{CPU,MEMORY}_{REQUEST,LIMIT} (empty: none), WEFT_TRACING_ENDPOINT
- * (empty: no tracing), WEFT_TRACING_SAMPLING, WEFT_ACCESS_LOG.
+ * (empty: no tracing), WEFT_TRACING_SAMPLING, WEFT_ACCESS_LOG, WEFT_ROOT_ANNOTATIONS (true: weft.dev/image is taken).
  * @returns the settings, or one message per mistake
  */
 export function readInjection(env: Environment): { injection: Omit<InjectionSettings, 'trustRoots'> } | { problems: string[] } {
@@ -104,6 +131,7 @@ export function readInjection(env: Environment): { injection: Omit<InjectionSett
     tracingEndpoint: read('WEFT_TRACING_ENDPOINT', '', collectorUrl),
     tracingSampling: read('WEFT_TRACING_SAMPLING', String(DEFAULT_TRACE_SAMPLING), parseTraceSampling),
     accessLog: read('WEFT_ACCESS_LOG', SIDECAR_DEFAULTS.WEFT_ACCESS_LOG, LIVE_ANNOTATIONS.accessLog.read),
+    rootAnnotations: read('WEFT_ROOT_ANNOTATIONS', 'false', readBoolean),
     skipInboundPorts: '',
     skipOutboundPorts: '',
     resources: {
@@ -120,6 +148,11 @@ export function readInjection(env: Environment): { injection: Omit<InjectionSett
     if (exceeds(request, limit)) problems.push(`${name}_REQUEST must not exceed ${name}_LIMIT: ${request} is more than ${limit}`);
   }
   return problems.length > 0 ? { problems } : { injection };
+}
+
+function readBoolean(text: string): boolean {
+  if (text !== 'true' && text !== 'false') throw new RangeError('it must be true or false');
+  return text === 'true';
 }
 
 /**

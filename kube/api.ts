@@ -28,6 +28,8 @@ export interface RequestOptions {
   readonly body?: unknown;
   /** Of a PATCH; default merge. `apply` is server-side apply: give `query.fieldManager`. */
   readonly patch?: PatchType;
+  /** Of an object only its metadata: what it holds does not come here. */
+  readonly metadataOnly?: boolean;
   /** Default 10 000 ms, from the start to the last octet. */
   readonly timeoutMs?: number;
   readonly signal?: AbortSignal;

@@ -3,6 +3,7 @@
 import { randomBytes } from 'node:crypto';
 import type { Logger } from '#core/program/log.ts';
 import type { Timers } from '#core/program/timers.ts';
+import { sentence } from '#core/text/printable.ts';
 import { KINDS, type KubeClient, KubeError } from './api.ts';
 
 /** Equal events within this time are one event that counts. */
@@ -172,7 +173,7 @@ export class EventRecorder {
       involvedObject: { ...regarding },
       type,
       reason,
-      message: cut(message),
+      message: sentence(message, MAX_MESSAGE),
       source: { component: this.deps.component },
       reportingComponent: this.deps.component,
       firstTimestamp: seconds(entry.firstMs),
@@ -205,10 +206,6 @@ function eventName({ name, kind }: Regarding): string {
     .replace(/[^a-z0-9.-]+/g, '-')
     .slice(0, MAX_NAME - suffix.length);
   return `${clean.replace(/^[.-]+|[.-]+$/g, '') || 'object'}${suffix}`;
-}
-
-function cut(message: string): string {
-  return message.length <= MAX_MESSAGE ? message : `${message.slice(0, MAX_MESSAGE - 1)}…`;
 }
 
 // metav1.Time: whole seconds.

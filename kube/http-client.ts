@@ -41,9 +41,13 @@ interface Call {
   readonly query?: Readonly<Record<string, string>>;
   readonly body?: string;
   readonly contentType?: string;
+  readonly accept?: string;
   readonly signal: AbortSignal;
   readonly agent: http.Agent;
 }
+
+/** https://kubernetes.io/docs/reference/using-api/api-concepts/#receiving-resources-as-tables and its PartialObjectMetadata. */
+const METADATA_ONLY = 'application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1';
 
 export class HttpKubeClient implements KubeClient {
   readonly server: string;
@@ -80,6 +84,7 @@ export class HttpKubeClient implements KubeClient {
       method,
       path,
       query: options.query,
+      ...(options.metadataOnly === true && { accept: METADATA_ONLY }),
       signal,
       agent: this.requests,
       ...(options.body === undefined ? {} : { body: JSON.stringify(options.body), contentType: contentTypeOf(method, options) }),
@@ -131,7 +136,7 @@ export class HttpKubeClient implements KubeClient {
       agent: credentials.agent ?? call.agent,
       ...credentials.tls,
       headers: {
-        accept: 'application/json',
+        accept: call.accept ?? 'application/json',
         'user-agent': 'weft',
         ...credentials.headers,
         ...(call.body === undefined ? {} : { 'content-type': call.contentType, 'content-length': Buffer.byteLength(call.body) }),

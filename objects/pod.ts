@@ -91,8 +91,8 @@ export const podKind: FollowedKind<'Pod', Pod> = {
   matter({ metadata, spec, status }) {
     const { serviceAccountName, hostNetwork, nodeName } = fieldsOf(spec);
     const { phase, podIP, podIPs } = fieldsOf(status);
-    const { labels, annotations } = fieldsOf(metadata);
-    return [labels, annotations, serviceAccountName, hostNetwork, nodeName, phase, podIP, podIPs];
+    const { uid, labels, annotations } = fieldsOf(metadata);
+    return [uid, labels, annotations, serviceAccountName, hostNetwork, nodeName, phase, podIP, podIPs];
   },
 
   names({ status }) {

@@ -50,7 +50,8 @@ function answerChecks({ answers }: Facts): Check[] {
   const made: Check[] = [];
   const mute = answers.flatMap(({ pod, report }) => (report.ok ? [] : [`${pod}: ${report.error}`]));
   if (mute.length > 0) {
-    const hint = 'it is asked by port-forward (pods/portforward, create); sidecars of replicas that do not answer are not seen below';
+    const hint =
+      'it is asked by port-forward (pods/portforward, get and create); sidecars of replicas that do not answer are not seen below';
     made.push(checks.warning('control-plane-status', 'a control plane did not say what it knows', { details: mute, hint }));
   }
   const reports = answers.flatMap(({ pod, report }) => (report.ok ? [{ pod, report: report.value }] : []));

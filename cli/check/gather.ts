@@ -66,7 +66,8 @@ export async function gather({ cluster: { client, open }, version, now }: Gather
     list<EndpointSlice>({ kind: endpointSliceKind, ...system }, undefined, slicesOf),
     read(
       'the authority',
-      async () => (await found(client, { kind: KINDS.Secret, ...system, name: AUTHORITY_SECRET }, limit)) !== undefined,
+      // Its metadata alone: the authority's key stays where it is.
+      async () => (await found(client, { kind: KINDS.Secret, ...system, name: AUTHORITY_SECRET }, limit, true)) !== undefined,
     ),
     list<GRPCRoute>({ kind: grpcRouteKind }),
     list<Service>({ kind: serviceKind }, projectService),
@@ -137,9 +138,9 @@ async function listed<T>(
   return items;
 }
 
-async function found<T>(client: KubeClient, path: ResourcePath, signal: AbortSignal): Promise<T | undefined> {
+async function found<T>(client: KubeClient, path: ResourcePath, signal: AbortSignal, metadataOnly = false): Promise<T | undefined> {
   try {
-    return await client.request<T>('GET', path, { signal });
+    return await client.request<T>('GET', path, { signal, metadataOnly });
   } catch (error) {
     if (error instanceof KubeError && error.status === 404) return undefined;
     throw error;

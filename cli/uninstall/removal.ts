@@ -21,7 +21,7 @@ export interface RemovalTarget {
  * namespaces or cluster-wide); the namespace last.
  */
 export function removalOrder(made: readonly RemovalTarget[] = []): RemovalTarget[] {
-  const chart = install({ ha: true, files: [], set: [] })
+  const chart = install({ ha: true, files: [], set: ['networkPolicies.enabled=true', 'podMonitor.enabled=true'] })
     .map(
       ({ kind, metadata: { name, namespace } }): RemovalTarget => ({ where: CHART_KINDS.get(kind) as ServedKind, kind, namespace, name }),
     )

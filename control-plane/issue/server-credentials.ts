@@ -1,20 +1,15 @@
-// TLS of the control plane's gRPC port: TLS 1.3, a client certificate is asked for but not demanded, and our own
-// certificate changes while it runs.
-//
-// grpc-js 1.14.7 has no public way to say "optional client certificate" (createSsl demands one or asks for none) nor to
-// swap certificates, but its server takes any subclass of ServerCredentials and reads it through
-// _getConstructorOptions(), _getSecureContextOptions() and _addWatcher(). The package is pinned;
-// test/control-plane/issue/server-credentials.test.ts fails when that changes.
+// TLS of the control plane's gRPC port, and what it shows of a peer: TLS 1.3, a client certificate is asked for but not
+// demanded, and our own certificate changes while it runs (control-plane/issue/grpc-port.ts).
 import { constants } from 'node:crypto';
-import type { SecureContextOptions } from 'node:tls';
-import { ServerCredentials } from '@grpc/grpc-js';
+import type { SecureContextOptions, TlsOptions } from 'node:tls';
 import { toPem } from '#certs/authority.ts';
-import type { ServerLeaf, ServerRotation } from '#certs/rotation.ts';
+import type { ServerRotation } from '#certs/rotation.ts';
 import { parseWorkloadIdentity, type WorkloadIdentity } from '#core/contract/identity.ts';
+import { podUidOf } from '#core/contract/pod-uid.ts';
 import { validateSvid } from '#core/contract/svid.ts';
 
 /** A peer that has not finished its handshake by then is dropped, in ms. */
-const HANDSHAKE_TIMEOUT_MS = 10_000;
+export const HANDSHAKE_WITHIN_MS = 10_000;
 
 /** Both at the start and at each swap: Node forgets what is not said again. */
 const ALWAYS: SecureContextOptions = {
@@ -23,22 +18,10 @@ const ALWAYS: SecureContextOptions = {
   secureOptions: constants.SSL_OP_NO_TICKET,
 };
 
-class MeshServerCredentials extends ServerCredentials {
-  constructor(rotation: ServerRotation, first: ServerLeaf) {
-    // A certificate that does not verify is not shown to handlers; without one, only Issue serves.
-    super(
-      { requestCert: true, rejectUnauthorized: false, handshakeTimeout: HANDSHAKE_TIMEOUT_MS, ...ALWAYS },
-      contextOptions(rotation, first),
-    );
-    rotation.onChange((leaf) => this.updateSecureContextOptions(contextOptions(rotation, leaf)));
-  }
-
-  override _equals(other: ServerCredentials): boolean {
-    return this === other;
-  }
-}
-
-function contextOptions(rotation: ServerRotation, leaf: ServerLeaf): SecureContextOptions {
+/** For `setSecureContext()`: the newest certificate. @throws Error when the rotation has not been started */
+export function tlsContextOf(rotation: ServerRotation): SecureContextOptions {
+  const leaf = rotation.current();
+  if (leaf === null) throw new Error('the rotation must be started first');
   return {
     ...ALWAYS,
     ca: rotation.authority.rootsPem(),
@@ -48,13 +31,11 @@ function contextOptions(rotation: ServerRotation, leaf: ServerLeaf): SecureConte
 }
 
 /**
- * Credentials for `server.bindAsync()`. New connections use the newest certificate; open ones stay.
+ * For the TLS server. A certificate that does not verify counts as none: its peer is a stranger.
  * @throws Error when the rotation has not been started
  */
-export function newServerCredentials(rotation: ServerRotation): ServerCredentials {
-  const first = rotation.current();
-  if (first === null) throw new Error('the rotation must be started first');
-  return new MeshServerCredentials(rotation, first);
+export function tlsOptionsOf(rotation: ServerRotation): TlsOptions {
+  return { ...tlsContextOf(rotation), requestCert: true, rejectUnauthorized: false, ALPNProtocols: ['h2'] };
 }
 
 /** What is asked of a grpc-js call; all its kinds have it. */
@@ -63,7 +44,14 @@ export interface AuthenticatedCall {
 }
 
 export type PeerVerdict =
-  | { readonly ok: true; readonly identity: string; readonly workload: WorkloadIdentity; readonly notAfterMs: number }
+  | {
+      readonly ok: true;
+      readonly identity: string;
+      readonly workload: WorkloadIdentity;
+      /** Of the pod that the certificate was issued to; '': it names none. */
+      readonly podUid: string;
+      readonly notAfterMs: number;
+    }
   | { readonly ok: false; readonly reason: string };
 
 /**
@@ -78,7 +66,7 @@ export function peerOf(call: AuthenticatedCall, trustDomain: string, nowMs: numb
   if (!verdict.ok) return verdict;
   const workload = parseWorkloadIdentity(verdict.identity);
   if (workload === null) return { ok: false, reason: 'not the identity of a ServiceAccount' };
-  return { ok: true, identity: verdict.identity, workload, notAfterMs: verdict.notAfterMs };
+  return { ok: true, identity: verdict.identity, workload, podUid: podUidOf(certificate.raw), notAfterMs: verdict.notAfterMs };
 }
 
 /** The IP address of what grpc-js calls a peer: address:port, an IPv6 address without brackets. */

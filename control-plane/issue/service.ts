@@ -102,7 +102,8 @@ export class IssueService {
     if (authority === null) throw this.unavailable(about, 'the authority is not loaded yet');
     if (authority.isOwnKey(read.publicKey)) throw this.invalid(about, 'this key cannot be certified');
     try {
-      const leaf = await authority.issue(read.publicKey, caller.namespace, caller.serviceAccount, Number(request.lifetimeSeconds) * 1000);
+      const { namespace, serviceAccount, uid = '' } = caller;
+      const leaf = await authority.issue(read.publicKey, namespace, serviceAccount, Number(request.lifetimeSeconds) * 1000, uid);
       this.counts.issued++;
       this.deps.onIssued?.(caller, leaf.notAfterMs);
       this.log.info('certificate issued', { ...about, identity: leaf.identity, notAfter: new Date(leaf.notAfterMs).toISOString() });

@@ -1,7 +1,7 @@
 // A whole control plane in one object: objects in, configuration and certificates out, over one gRPC port.
 
 import { create } from '@bufbuild/protobuf';
-import { logVerbosity, Server, setLogVerbosity } from '@grpc/grpc-js';
+import { logVerbosity, setLogVerbosity } from '@grpc/grpc-js';
 import type { Authority } from '#certs/authority.ts';
 import { ServerRotation } from '#certs/rotation.ts';
 import { Certificates } from '#core/contract/gen/weft/v1/certificates_pb.ts';
@@ -12,13 +12,15 @@ import type { Logger } from '#core/program/log.ts';
 import { systemTimers, type Timers } from '#core/program/timers.ts';
 import type { KubeObject } from '#kube/object.ts';
 import { annotationProblems } from '#objects/annotations.ts';
+import { fieldsOf, textOf } from '#objects/fields.ts';
 import { splitKey } from '#objects/references.ts';
 import { addAll, type Touched } from '#objects/touched.ts';
-import { newServerCredentials, peerOf } from '../issue/server-credentials.ts';
+import { type GrpcPort, type GrpcPortDeps, openGrpcPort } from '../issue/grpc-port.ts';
+import { peerOf } from '../issue/server-credentials.ts';
 import { type IssueCounts, IssueService } from '../issue/service.ts';
 import type { VerifyToken } from '../issue/token.ts';
 import { type Progress, Publisher } from '../publish/publisher.ts';
-import { configHandlers, configServiceDefinition, SERVER_OPTIONS } from '../publish/serve.ts';
+import { configHandlers, configServiceDefinition } from '../publish/serve.ts';
 import type { RouteState } from '../publish/standings.ts';
 import type { Peer } from '../publish/subscriber.ts';
 import { serviceDefinition } from '../publish/wire.ts';
@@ -27,9 +29,6 @@ import { podAddress } from '../translate/endpoints.ts';
 import { PoliciesOfPods } from '../translate/policies/telemetry.ts';
 import { translateService } from '../translate/service.ts';
 import { workloadOfPod } from '../translate/workload.ts';
-
-/** Streams that do not end by themselves when the control plane stops are cut after this, in ms. */
-const CLOSE_WITHIN_MS = 500;
 
 export interface ControlPlaneDeps {
   readonly authority: Authority;
@@ -105,6 +104,7 @@ export async function startControlPlane(settings: ControlPlaneDeps): Promise<Con
   const publisher = new Publisher({
     translate: (key) => translateService(store, key, options),
     workloadOf,
+    podUidOf: (pod) => textOf(fieldsOf(store.pod(pod)?.metadata).uid),
     trust: () => create(TrustBundleSchema, { trustDomain, roots: [...authority.roots()] }),
     podAt: (address) => podAddress(address, store, trustDomain),
     ...(settings.onProgress === undefined ? {} : { onProgress: settings.onProgress }),
@@ -125,13 +125,19 @@ export async function startControlPlane(settings: ControlPlaneDeps): Promise<Con
     },
     log: log.child('issue'),
   });
-  const server = new Server(SERVER_OPTIONS);
-  server.addService(serviceDefinition(Certificates), issue.handlers());
   const identify = (call: Parameters<typeof peerOf>[0]) => peerOf(call, trustDomain, timers.now());
-  server.addService(configServiceDefinition, configHandlers({ publisher, identify, timers, log }));
-  let port: number;
+  const certificates = { definition: serviceDefinition(Certificates), handlers: issue.handlers() };
+  const configuration = { definition: configServiceDefinition, handlers: configHandlers({ publisher, identify, timers, log }) };
+  let port: GrpcPort;
   try {
-    port = await listen(server, host, settings.port, rotation);
+    port = await listen({
+      host,
+      port: settings.port,
+      rotation,
+      forAll: [certificates, configuration],
+      forMembers: [configuration],
+      timers,
+    });
   } catch (error) {
     rotation.stop();
     publisher.close();
@@ -150,7 +156,7 @@ export async function startControlPlane(settings: ControlPlaneDeps): Promise<Con
   let closing: Promise<void> | null = null;
   return {
     host,
-    port,
+    port: port.port,
     store,
     publisher,
     authorityNotAfterMs: authority.notAfterMs,
@@ -168,38 +174,28 @@ export async function startControlPlane(settings: ControlPlaneDeps): Promise<Con
     workloadsChanged: () => publisher.workloadsChanged(),
     problems: () => problemsOf(publisher, store),
     routeStates: () => publisher.routeStates(),
-    close: () => (closing ??= close(server, publisher, rotation)),
+    close: () => (closing ??= close(port, publisher, rotation)),
   };
 }
 
-function listen(server: Server, host: string, port: number, rotation: ServerRotation): Promise<number> {
-  // grpc-js would write its own lines to standard error about what is reported here.
+async function listen(deps: GrpcPortDeps): Promise<GrpcPort> {
+  // grpc-js would write its own lines to standard error.
   setLogVerbosity(logVerbosity.NONE);
-  const address = `${host.includes(':') ? `[${host}]` : host}:${port}`;
-  return new Promise((resolve, reject) => {
-    server.bindAsync(address, newServerCredentials(rotation), (error, bound) => {
-      if (error === null) resolve(bound);
-      else {
-        const taken = /EADDRINUSE/.test(error.message) ? 'the address is in use' : error.message;
-        reject(new ControlPlaneStartError(`the control plane cannot listen on ${address}: ${taken}`, { cause: error }));
-      }
-    });
-  });
+  try {
+    return await openGrpcPort(deps);
+  } catch (error) {
+    const { host, port } = deps;
+    const { code, message } = error as NodeJS.ErrnoException;
+    const address = `${host.includes(':') ? `[${host}]` : host}:${port}`;
+    const taken = code === 'EADDRINUSE' ? 'the address is in use' : message;
+    throw new ControlPlaneStartError(`the control plane cannot listen on ${address}: ${taken}`, { cause: error });
+  }
 }
 
-async function close(server: Server, publisher: Publisher, rotation: ServerRotation): Promise<void> {
+async function close(port: GrpcPort, publisher: Publisher, rotation: ServerRotation): Promise<void> {
   rotation.stop();
   publisher.close();
-  await new Promise<void>((resolve) => {
-    const timer = setTimeout(() => {
-      server.forceShutdown();
-      resolve();
-    }, CLOSE_WITHIN_MS);
-    server.tryShutdown(() => {
-      clearTimeout(timer);
-      resolve();
-    });
-  });
+  await port.close();
 }
 
 function problemsOf(publisher: Publisher, store: ObjectStore): string[] {

@@ -31,6 +31,8 @@ export interface PublisherDeps {
    * workloadsChanged().
    */
   readonly workloadOf: (peer: Peer) => Workload | undefined;
+  /** The uid of a pod "<namespace>/<name>" as it is known; undefined: it has none, or the pod is not known. */
+  readonly podUidOf?: (pod: string) => string | undefined;
   readonly trust: () => TrustBundle;
   /** The pod at an IP address, as it is when it is called. */
   readonly podAt: (address: string) => PodAddress;
@@ -41,6 +43,9 @@ export interface PublisherDeps {
   readonly elapsedMs: () => number;
   readonly log: Logger;
 }
+
+/** `unknown`: such a pod may be reported a moment later. */
+export type PodVerdict = { readonly is: 'accepted' } | { readonly is: 'unknown' | 'refused'; readonly reason: string };
 
 /** `verdicts`: some routes are judged otherwise than before. `standing`: a sidecar came, went or answered. */
 export type Progress = 'verdicts' | 'standing';
@@ -137,11 +142,31 @@ export class Publisher {
     for (const subscriber of this.connected.all()) subscriber.ownChanged(TRUST_RESOURCE);
   }
 
-  /** Why this peer cannot be the pod that it names; null: it can, or the pod is not known. */
-  refusalOf(peer: Peer): string | null {
+  /** Whether this peer is the pod that it names (decision 19). */
+  judge(peer: Peer): PodVerdict {
     const workload = this.deps.workloadOf(peer);
-    if (workload === undefined || workload.serviceAccount === peer.serviceAccount) return null;
-    return `pod ${podOf(peer)} runs as ServiceAccount ${workload.serviceAccount}, the certificate is of ${peer.serviceAccount}`;
+    if (workload === undefined) return { is: 'unknown', reason: `pod ${podOf(peer)} is not known` };
+    if (workload.serviceAccount !== peer.serviceAccount) {
+      const { serviceAccount: runsAs } = workload;
+      return { is: 'refused', reason: `pod ${podOf(peer)} runs as ServiceAccount ${runsAs}, the certificate is of ${peer.serviceAccount}` };
+    }
+    const { podUid = '' } = peer;
+    const known = this.deps.podUidOf?.(podOf(peer)) ?? '';
+    // A pod of the same name came after the one that the certificate was issued to, or is not known here yet.
+    if (podUid !== '' && known !== '' && podUid !== known)
+      return { is: 'unknown', reason: `pod ${podOf(peer)} has the uid ${known}, the certificate is of ${podUid}` };
+    return { is: 'accepted' };
+  }
+
+  /**
+   * Whether this peer, which is accepted, may take the place of the stream that its pod has: a certificate that names no
+   * pod is any of its ServiceAccount's pods.
+   */
+  mayConnect(peer: Peer): boolean {
+    const other = this.connected.get(peer)?.peer;
+    if (other === undefined) return true;
+    const { podUid = '' } = peer;
+    return podUid !== '' && (other.podUid === undefined || other.podUid === podUid || this.deps.podUidOf?.(podOf(peer)) === podUid);
   }
 
   /**
@@ -251,11 +276,12 @@ export class Publisher {
 
   private reviewWorkload(subscriber: Subscriber): void {
     const { peer } = subscriber;
+    const wasKnown = this.workload(peer) !== null;
     this.workloads.delete(identityOf(peer));
-    const refusal = this.refusalOf(peer);
-    if (refusal !== null) {
-      this.deps.log.warn('a sidecar is not of the pod that it says', { pod: identityOf(peer), reason: refusal });
-      subscriber.end({ reason: 'not its pod', detail: refusal });
+    const verdict = this.judge(peer);
+    if (verdict.is === 'refused' || (verdict.is === 'unknown' && wasKnown)) {
+      this.deps.log.warn('a sidecar is not of the pod that it says', { pod: identityOf(peer), reason: verdict.reason });
+      subscriber.end({ reason: 'not its pod', detail: verdict.reason });
       return;
     }
     subscriber.ownChanged(WORKLOAD_RESOURCE);

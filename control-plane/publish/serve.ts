@@ -22,31 +22,35 @@ const LONGEST_NAME = 400;
  */
 export const REFUSALS_LOGGED_PER_MINUTE = 6;
 export const REFUSALS_LOGGED_BURST = 10;
-const MOST_HELD = 100_000;
+/**
+ * Resources that a sidecar may say it holds: of each Service that it may want three, and as many addresses of others.
+ */
+export const MOST_HELD = 60_000;
+/** Streams that one pod opens: so many per minute, so many at once. Each may begin with a hello that costs milliseconds. */
+export const STREAMS_PER_MINUTE = 60;
+export const STREAMS_BURST = 20;
+/**
+ * Names that one pod's messages may have, so many per minute and so many at once; a message counts as one more. Each
+ * costs some microseconds; a sidecar that comes back in a mesh of 10,000 Services may name 30,000.
+ */
+export const NAMES_PER_MINUTE = 120_000;
+export const NAMES_BURST = 120_000;
+/** A pod that its certificate names, and that is not known here yet, is waited for: the watch may be behind, in ms. */
+export const POD_WITHIN_MS = 5000;
+const POD_LOOK_MS = 50;
 // Node's timers overflow beyond.
 const LONGEST_TIMER_MS = 2 ** 31 - 1;
-
-/** Of the server that carries the stream. A dead peer is noticed within 30 s, in both directions. */
-export const SERVER_OPTIONS = {
-  'grpc.keepalive_time_ms': 20_000,
-  'grpc.keepalive_timeout_ms': 10_000,
-  'grpc.keepalive_permit_without_calls': 1,
-  'grpc.max_receive_message_length': 4 * 1024 * 1024,
-  'grpc.max_send_message_length': -1,
-  'grpc.max_concurrent_streams': 16,
-  'grpc.enable_channelz': 0,
-} as const;
 
 export type SubscribeServerCall = ServerDuplexStream<SubscribeRequest, SubscribeResponse>;
 
 /**
- * The workload of the connection's verified certificate, and its end (Unix ms); a reason (for the log) when there is
+ * The workload of the connection's verified certificate, the uid of its pod, and its end (Unix ms); a reason (for the log) when there is
  * none that counts.
  */
 export type Identify = (
   call: SubscribeServerCall,
 ) =>
-  | { readonly ok: true; readonly workload: WorkloadIdentity; readonly notAfterMs: number }
+  | { readonly ok: true; readonly workload: WorkloadIdentity; readonly podUid?: string; readonly notAfterMs: number }
   | { readonly ok: false; readonly reason: string };
 
 export interface ConfigServiceDeps {
@@ -61,7 +65,10 @@ export const configServiceDefinition = serviceDefinition(Config);
 /** What Server.addService takes besides the definition. */
 export function configHandlers(deps: ConfigServiceDeps): Record<string, UntypedHandleCall> {
   const logged = new RateLimit(REFUSALS_LOGGED_PER_MINUTE, REFUSALS_LOGGED_BURST, () => deps.timers.now());
-  return { subscribe: (call: SubscribeServerCall) => new SubscribeCall(call, deps, logged).begin() };
+  const opened = new RateLimit(STREAMS_PER_MINUTE, STREAMS_BURST, () => deps.timers.now());
+  const named = new RateLimit(NAMES_PER_MINUTE, NAMES_BURST, () => deps.timers.now());
+  const limits = { logged, opened, named };
+  return { subscribe: (call: SubscribeServerCall) => new SubscribeCall(call, deps, limits).begin() };
 }
 
 const CODE_OF_ENDING: Readonly<Record<Ending['reason'], { code: status; details: string }>> = {
@@ -77,27 +84,40 @@ type State =
   | {
       readonly is: 'greeting';
       readonly identity: WorkloadIdentity;
+      /** Of the pod that its certificate was issued to; '': it names none. */
+      readonly podUid: string;
       /** Unix ms: end of the certificate that opened the stream. */
       readonly notAfterMs: number;
       readonly cancelHello: () => void;
+      /** Its hello has come, and its pod is waited for. */
+      readonly greeted?: true;
       readonly cancelExpiry: () => void;
     }
   | { readonly is: 'subscribed'; readonly subscriber: Subscriber; readonly cancelExpiry: () => void }
   | { readonly is: 'over' };
 
+/** Shared by all streams. */
+interface StreamLimits {
+  /** What the log says of refused streams, by address. */
+  readonly logged: RateLimit;
+  /** Streams, by pod. */
+  readonly opened: RateLimit;
+  /** Names in messages, by pod. */
+  readonly named: RateLimit;
+}
+
 /** One stream. To its subscriber it is the Line. */
 class SubscribeCall implements Line {
   private readonly call: SubscribeServerCall;
   private readonly deps: ConfigServiceDeps;
-  private readonly logged: RateLimit;
+  private readonly limits: StreamLimits;
   private state: State = { is: 'new' };
   private log: Logger;
 
-  /** @param logged limits what the log says of refused streams */
-  constructor(call: SubscribeServerCall, deps: ConfigServiceDeps, logged: RateLimit) {
+  constructor(call: SubscribeServerCall, deps: ConfigServiceDeps, limits: StreamLimits) {
     this.call = call;
     this.deps = deps;
-    this.logged = logged;
+    this.limits = limits;
     this.log = deps.log.child('publish', { from: call.getPeer() });
   }
 
@@ -113,11 +133,14 @@ class SubscribeCall implements Line {
       this.answer(status.UNAUTHENTICATED, 'a certificate of this mesh is needed');
       return;
     }
+    const { podUid = '' } = known;
+    if (podUid !== '' && !this.limits.opened.take(podUid)) return this.tooOften();
     // TLS does not look again: without this the stream would outlive the certificate that opened it.
     const leftMs = Math.min(Math.max(0, known.notAfterMs - timers.now()), LONGEST_TIMER_MS);
     this.state = {
       is: 'greeting',
       identity: known.workload,
+      podUid,
       notAfterMs: known.notAfterMs,
       cancelExpiry: timers.after(leftMs, () => this.answer(status.UNAUTHENTICATED, 'the certificate has expired')),
       cancelHello: timers.after(HELLO_WITHIN_MS, () => this.answer(status.DEADLINE_EXCEEDED, 'no hello')),
@@ -138,12 +161,14 @@ class SubscribeCall implements Line {
   private take({ message }: SubscribeRequest): void {
     const { state } = this;
     if (state.is === 'greeting') {
-      if (message.case === 'hello') this.hello(message.value, state);
+      if (message.case === 'hello' && state.greeted === undefined) this.hello(message.value, state);
       else this.answer(status.INVALID_ARGUMENT, 'the first message must be hello');
     } else if (state.is === 'subscribed') this.takeFrom(state.subscriber, message);
   }
 
   private takeFrom(subscriber: Subscriber, message: SubscribeRequest['message']): void {
+    const { namespace, pod } = subscriber.peer;
+    if (!this.limits.named.take(`${namespace}/${pod}`, 1 + namesIn(message))) return this.tooManyNames();
     switch (message.case) {
       case 'hello':
         return this.answer(status.INVALID_ARGUMENT, 'a second hello');
@@ -163,12 +188,12 @@ class SubscribeCall implements Line {
     }
   }
 
-  private hello(hello: Hello, { identity, notAfterMs, cancelHello, cancelExpiry }: State & { is: 'greeting' }): void {
+  private hello(hello: Hello, { identity, podUid }: State & { is: 'greeting' }): void {
     const { publisher } = this.deps;
     // Its connection was made, or its handshake begun, before the port was given up: it would never hear of a change.
     if (publisher.closed) return this.end({ reason: 'shutting down' });
     const { namespace, serviceAccount } = identity;
-    const peer: Peer = { namespace, serviceAccount, pod: hello.pod };
+    const peer: Peer = { namespace, serviceAccount, pod: hello.pod, ...(podUid !== '' && { podUid }) };
     if (hello.namespace !== namespace)
       return this.deny(`it says namespace ${JSON.stringify(hello.namespace.slice(0, 63))}, its certificate ${namespace}`);
     if (hello.pod === '' || hello.pod.length > LONGEST_NAME) return this.answer(status.INVALID_ARGUMENT, 'hello must name the pod');
@@ -176,10 +201,31 @@ class SubscribeCall implements Line {
     if (hello.held.length > MOST_HELD) return this.answer(status.RESOURCE_EXHAUSTED, `more than ${MOST_HELD} resources held`);
     if (!this.namesAreSane(hello.services) || !this.namesAreSane(hello.addresses) || !this.namesAreSane(hello.held.map(({ name }) => name)))
       return undefined;
-    const refusal = publisher.refusalOf(peer);
-    if (refusal !== null) return this.deny(refusal);
+    return this.admit(peer, hello, this.deps.timers.now() + POD_WITHIN_MS);
+  }
+
+  /** @param untilMs Unix ms: so long its pod may be unknown */
+  private admit(peer: Peer, hello: Hello, untilMs: number): void {
+    const { state } = this;
+    const { publisher, timers } = this.deps;
+    if (state.is !== 'greeting') return undefined;
+    if (publisher.closed) return this.end({ reason: 'shutting down' });
+    const verdict = publisher.judge(peer);
+    if (verdict.is === 'unknown' && peer.podUid !== undefined && timers.now() < untilMs) {
+      state.cancelHello();
+      this.state = { ...state, greeted: true, cancelHello: timers.after(POD_LOOK_MS, () => this.admit(peer, hello, untilMs)) };
+      return undefined;
+    }
+    if (verdict.is !== 'accepted') return this.deny(verdict.reason);
+    if (!publisher.mayConnect(peer)) return this.deny(`pod ${peer.namespace}/${peer.pod} has a stream, and this certificate names no pod`);
+    // Only now it is known whose share this is: a sibling must not use up that of another pod.
+    const pod = `${peer.namespace}/${peer.pod}`;
+    const names = hello.services.length + hello.addresses.length + hello.held.length;
+    if (peer.podUid === undefined && !this.limits.opened.take(pod)) return this.tooOften();
+    if (!this.limits.named.take(pod, 1 + names)) return this.tooManyNames();
+    const { notAfterMs, cancelHello, cancelExpiry } = state;
     cancelHello();
-    this.log = this.deps.log.child('publish', { pod: `${namespace}/${hello.pod}` });
+    this.log = this.deps.log.child('publish', { pod });
     this.log.debug('a sidecar subscribes', { version: hello.version, held: hello.held.length });
     const subscriber = publisher.connect(peer, hello, this, notAfterMs);
     // The first response may find the stream at its end.
@@ -196,8 +242,16 @@ class SubscribeCall implements Line {
   }
 
   private logRefusal(reason: string): void {
-    const level = this.logged.take(ipOfPeer(this.call.getPeer())) ? 'warn' : 'debug';
+    const level = this.limits.logged.take(ipOfPeer(this.call.getPeer())) ? 'warn' : 'debug';
     this.log[level]('a configuration stream is refused', { reason });
+  }
+
+  private tooOften(): void {
+    this.answer(status.RESOURCE_EXHAUSTED, 'this pod opens streams too often');
+  }
+
+  private tooManyNames(): void {
+    this.answer(status.RESOURCE_EXHAUSTED, `more than ${NAMES_PER_MINUTE} names a minute`);
   }
 
   private deny(reason: string): void {
@@ -232,5 +286,18 @@ class SubscribeCall implements Line {
     state.cancelExpiry();
     if (state.is === 'greeting') state.cancelHello();
     else state.subscriber.detach();
+  }
+}
+
+function namesIn({ case: kind, value }: SubscribeRequest['message']): number {
+  switch (kind) {
+    case 'want':
+      return value.services.length + value.addresses.length + value.dropped.length;
+    case 'ack':
+      return value.rejected.length;
+    case 'calls':
+      return value.calls.length;
+    default:
+      return 0;
   }
 }

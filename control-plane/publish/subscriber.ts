@@ -23,6 +23,8 @@ export interface Peer {
   readonly namespace: string;
   readonly serviceAccount: string;
   readonly pod: string;
+  /** Of the pod that the certificate was issued to; absent: it names none. */
+  readonly podUid?: string;
 }
 
 /** Why a sidecar's stream ends. */

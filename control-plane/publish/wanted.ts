@@ -9,6 +9,9 @@ import { NeededEndpoints } from './needed-endpoints.ts';
  */
 export const MOST_WANTED = 20_000;
 
+/** In place of a Service's name: the endpoints that a sidecar brought along. */
+const BROUGHT = '';
+
 type Presence = 'there' | 'absent' | 'reported absent';
 
 export class Wanted {
@@ -20,6 +23,8 @@ export class Wanted {
   private readonly absent = new Set<string>();
   private readonly addresses = new Set<string>();
   private readonly endpoints: NeededEndpoints;
+  /** Held resources of Services whose version is not the newest: their needs are not known. */
+  private readonly outdated = new Set<string>();
 
   /**
    * @param namespace the sidecar's
@@ -88,6 +93,7 @@ export class Wanted {
    */
   runs(name: string, needs: readonly string[]): void {
     this.endpoints.set('running', name, needs);
+    if (this.outdated.delete(name) && this.outdated.size === 0) this.endpoints.set('running', BROUGHT, []);
   }
 
   /**
@@ -95,14 +101,17 @@ export class Wanted {
    * @param held resource → version
    */
   assumeRunning(held: ReadonlyMap<string, string>): void {
-    const parsed = [...held.keys()].map(parseResourceName);
-    const any = parsed.flatMap((name) => (name?.kind === 'endpoints' ? [name.key] : []));
-    for (const name of parsed) {
+    const brought: string[] = [];
+    for (const [resourceName, version] of held) {
+      const name = parseResourceName(resourceName);
+      if (name?.kind === 'endpoints') brought.push(name.key);
       if (name?.kind !== 'service') continue;
-      const resourceName = serviceResourceName('service', name.key);
       const newest = this.catalogue.service(name.key, this.namespace);
-      this.runs(resourceName, newest?.resource.version === held.get(resourceName) ? newest!.needs : any);
+      if (newest?.resource.version === version) this.runs(resourceName, newest.needs);
+      else this.outdated.add(resourceName);
     }
+    // Once for all of them: a hello costs what it is long, not its square.
+    if (this.outdated.size > 0) this.endpoints.set('running', BROUGHT, brought);
   }
 
   /** Services that do not exist and have not been reported yet; they count as reported. */

@@ -1,6 +1,6 @@
 // The control plane's HTTP port: probes and metrics for all, what it knows for callers on this machine.
 import type { IncomingMessage } from 'node:http';
-import { dropOldest } from '#core/program/connection-bounds.ts';
+import { shedGreediest } from '#core/program/connection-bounds.ts';
 import type { Family } from '#core/program/exposition.ts';
 import { type HttpPort, isLoopback, jsonPage, openHttpPort, type Page } from '#core/program/http-port.ts';
 import { controlPlaneMetrics } from './metrics.ts';
@@ -20,8 +20,8 @@ export interface ViewDeps {
 }
 
 /**
- * Open at once; past it the oldest goes: one that fills the port with idle connections must not keep the kubelet's
- * probe out.
+ * Open at once; past it the greediest address loses its oldest: one that fills the port with idle connections must not
+ * keep the kubelet's probe out.
  */
 export const MOST_CONNECTIONS = 100;
 
@@ -34,7 +34,7 @@ export function startView(deps: ViewDeps): Promise<HttpPort> {
   return openHttpPort({
     host,
     port,
-    bound: (server) => dropOldest(server, MOST_CONNECTIONS),
+    bound: (server) => shedGreediest(server, MOST_CONNECTIONS),
     ready: () => {
       const verdict = ready();
       return verdict === true ? { notes: around().problems } : { missing: verdict };

@@ -14,6 +14,8 @@ export interface Annotation<T> {
   readonly key: string;
   /** Kinds of objects on which it means something. A pod's goes before its Namespace's. */
   readonly on: readonly string[];
+  /** It changes what runs as root: only an installation that says so takes it. */
+  readonly root?: true;
   /** The value of its text. @throws RangeError saying what it must be, with the nearest valid form */
   readonly read: (text: string) => T;
 }
@@ -61,7 +63,7 @@ export const INJECTION_ANNOTATIONS = {
   memoryRequest: { key: 'weft.dev/proxy-memory-request', on: PODS, read: readQuantity },
   memoryLimit: { key: 'weft.dev/proxy-memory-limit', on: PODS, read: readQuantity },
   /** Another image of the sidecar. */
-  image: { key: 'weft.dev/image', on: PODS, read: readImage },
+  image: { key: 'weft.dev/image', on: PODS, root: true, read: readImage },
 } as const satisfies Readonly<Record<string, Annotation<string | number>>>;
 
 export type InjectionAnnotation = keyof typeof INJECTION_ANNOTATIONS;

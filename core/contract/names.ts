@@ -26,6 +26,8 @@ export const ANNOTATION_ACCESS_LOG = 'weft.dev/access-log';
 export const SYSTEM_NAMESPACE = 'weft-system';
 export const CONTROL_PLANE_NAME = 'weft-control-plane';
 export const INJECTOR_NAME = 'weft-injector';
+/** Roles of people that check an installation. */
+export const READER_NAME = 'weft-reader';
 /**
  * ConfigMap with the PEM roots under the key roots.pem: in the system namespace, and in each namespace whose pods are
  * injected.

@@ -1,55 +1,67 @@
-// How many connections a server of ours holds, so that one that fills it up keeps no other out: not the API server, not
-// the kubelet's probes. Each of these is called once, before the server listens.
-import type { IncomingMessage, Server } from 'node:http';
+// How many connections a server of ours holds, so that a peer that fills it up keeps no other out: not the API server,
+// not the kubelet's probes. The peer that has the most pays.
+import type { Server } from 'node:net';
 
-type Socket = IncomingMessage['socket'];
+/** What is kept of a connection; a socket is one. */
+export interface Closable {
+  destroy(): unknown;
+}
 
 /**
- * Past `most` connections the oldest of all goes, not the newest: that one may be the kubelet's probe, which would have
- * us restarted.
+ * Connections by their owner, such as an address. A newcomer always comes in: past `mostOfOne` its owner loses its
+ * oldest, past `most` of all the owner that has the most does, among equals the one that came first.
  */
-export function dropOldest(server: Server, most: number): void {
-  const open = new Set<Socket>();
-  server.on('connection', (socket: Socket) => {
-    open.add(socket);
-    socket.once('close', () => open.delete(socket));
-    if (open.size > most) for (const oldest of open) return void oldest.destroy();
-  });
+export class OwnedConnections {
+  private readonly most: number;
+  private readonly mostOfOne: number;
+  private readonly byOwner = new Map<string, Set<Closable>>();
+  private count = 0;
+
+  constructor(most: number, mostOfOne = most) {
+    this.most = most;
+    this.mostOfOne = mostOfOne;
+  }
+
+  get size(): number {
+    return this.count;
+  }
+
+  /** Takes a connection in, and destroys the one that has to go for it. */
+  add(owner: string, connection: Closable): void {
+    const own = this.byOwner.get(owner) ?? new Set();
+    this.byOwner.set(owner, own.add(connection));
+    this.count++;
+    if (own.size > this.mostOfOne) this.dropOldest(owner, own);
+    else if (this.count > this.most) this.dropOldest(...this.greediest());
+  }
+
+  /** It is closed, or has another owner from now on. */
+  remove(owner: string, connection: Closable): void {
+    const own = this.byOwner.get(owner);
+    if (own === undefined || !own.delete(connection)) return;
+    this.count--;
+    if (own.size === 0) this.byOwner.delete(owner);
+  }
+
+  private dropOldest(owner: string, own: Set<Closable>): void {
+    const [oldest] = own;
+    this.remove(owner, oldest);
+    oldest.destroy();
+  }
+
+  private greediest(): [string, Set<Closable>] {
+    let greediest: [string, Set<Closable>] | undefined;
+    for (const entry of this.byOwner) if (greediest === undefined || entry[1].size > greediest[1].size) greediest = entry;
+    return greediest!;
+  }
 }
 
-/** Past `most` connections the address that has the most of them loses its oldest. */
-export function dropOldestOfGreediest(server: Server, most: number): void {
-  const open = new Map<string, Set<Socket>>();
-  let count = 0;
-  server.on('connection', (socket: Socket) => {
-    const from = socket.remoteAddress ?? '';
-    const own = open.get(from) ?? new Set();
-    open.set(from, own.add(socket));
-    count++;
-    socket.once('close', () => {
-      own.delete(socket);
-      count--;
-      if (own.size === 0 && open.get(from) === own) open.delete(from);
-    });
-    if (count <= most) return;
-    const [greediest] = [...open.values()].reduce((a, b) => (b.size > a.size ? b : a));
-    greediest.destroy();
-  });
-}
-
-/** New connections are refused past `most` of all, and past `mostOfOne` of their address. */
-export function refuseBeyond(server: Server, most: number, mostOfOne: number): void {
-  const open = new Map<string, number>();
-  server.maxConnections = most;
-  server.on('connection', (socket: Socket) => {
-    const { remoteAddress: from = '' } = socket;
-    const count = open.get(from) ?? 0;
-    if (count >= mostOfOne) return void socket.destroy();
-    open.set(from, count + 1);
-    socket.once('close', () => {
-      const left = open.get(from)! - 1;
-      if (left === 0) open.delete(from);
-      else open.set(from, left);
-    });
+/** Bounds a server's connections, all and those of one address, as OwnedConnections says. Call it before it listens. */
+export function shedGreediest(server: Server, most: number, mostOfOne = most): void {
+  const open = new OwnedConnections(most, mostOfOne);
+  server.on('connection', (socket) => {
+    const owner = socket.remoteAddress ?? '';
+    open.add(owner, socket);
+    socket.once('close', () => open.remove(owner, socket));
   });
 }

@@ -1,7 +1,7 @@
 // The small HTTP port of a program: its probes, its metrics and a few pages that are read, with bounds on time and
 // octets.
 import type { IncomingMessage, Server, ServerResponse } from 'node:http';
-import type { Server as SecureServer } from 'node:https';
+import type { Server as NetServer } from 'node:net';
 import type { Exposition } from './exposition.ts';
 import { MetricsPage } from './metrics-page.ts';
 
@@ -17,9 +17,9 @@ export interface HttpPortOptions {
   readonly host: string;
   /** 0: a free one. */
   readonly port: number;
-  /** Bounds the server's connections: one of connection-bounds.ts. */
+  /** Bounds the server's connections: shedGreediest of connection-bounds.ts. */
   readonly bound: (server: Server) => void;
-  /** What is missing; or it is ready, with notes for people, a line each. */
+  /** What is missing; or it is ready, with notes for people, a line each. Only callers on loopback read the words. */
   readonly ready: () => { readonly missing: string } | { readonly notes: readonly string[] };
   /** Puts what is counted on a page. */
   readonly metrics: (out: Exposition) => void;
@@ -93,7 +93,7 @@ export function jsonPage(value: unknown): Page {
  * @returns the port, also where 0 was asked for
  * @throws the system's error when the address is taken
  */
-export async function listenOn(server: Server | SecureServer, host: string, port: number): Promise<number> {
+export async function listenOn(server: NetServer, host: string, port: number): Promise<number> {
   await new Promise<void>((resolve, reject) => {
     server.once('error', reject);
     server.listen({ port, ...(host !== '' && { host }) }, () => {
@@ -116,8 +116,10 @@ function pageOf(path: string, request: IncomingMessage, { ready, page }: HttpPor
   if (path === '/livez') return ALIVE;
   if (path !== '/readyz') return page?.(path, request) ?? NOT_FOUND;
   const verdict = ready();
-  if ('missing' in verdict) return { status: 503, type: TEXT, body: `${verdict.missing}\n` };
-  return { status: 200, type: TEXT, body: `${['ok', ...verdict.notes].join('\n')}\n` };
+  // What is missing names objects and errors of the cluster. The kubelet reads the status alone.
+  const tell = isLoopback(request.socket.remoteAddress);
+  if ('missing' in verdict) return { status: 503, type: TEXT, body: tell ? `${verdict.missing}\n` : 'not ready\n' };
+  return { status: 200, type: TEXT, body: tell ? `${['ok', ...verdict.notes].join('\n')}\n` : 'ok\n' };
 }
 
 function send(request: IncomingMessage, response: ServerResponse, page: Page, headers: Readonly<Record<string, string>> = {}): void {

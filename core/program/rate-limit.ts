@@ -21,8 +21,8 @@ export class RateLimit {
     this.now = now;
   }
 
-  /** Takes one; false: not now. */
-  take(key: string): boolean {
+  /** Takes one, or `count`; false: not now, and nothing is taken. */
+  take(key: string, count = 1): boolean {
     const nowMs = this.now();
     const bucket = this.buckets.get(key) ?? { tokens: this.burst, atMs: nowMs };
     bucket.tokens = this.filled(bucket, nowMs);
@@ -31,8 +31,8 @@ export class RateLimit {
     this.buckets.delete(key);
     this.buckets.set(key, bucket);
     if (this.buckets.size > MOST_BUCKETS) this.buckets.delete(this.buckets.keys().next().value!);
-    if (bucket.tokens < 1) return false;
-    bucket.tokens -= 1;
+    if (bucket.tokens < count) return false;
+    bucket.tokens -= count;
     return true;
   }
 

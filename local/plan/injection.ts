@@ -23,6 +23,8 @@ const RUN_DEFAULTS: SidecarOptions = {
   opaquePorts: DEFAULT_OPAQUE_PORTS,
   skipInboundPorts: '',
   skipOutboundPorts: '',
+  // It has no effect here, which is said once.
+  rootAnnotations: true,
   resources: { cpuRequest: '', cpuLimit: '', memoryRequest: '', memoryLimit: '' },
 };
 

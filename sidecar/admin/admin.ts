@@ -1,9 +1,9 @@
-// The admin server: probes and metrics for all that can reach it; /stats and /config_dump, which show more, for
-// loopback only.
+// The admin server: probes and metrics for all that can reach it, the former as a status without words; the reasons,
+// /stats and /config_dump for loopback only.
 import { timingSafeEqual } from 'node:crypto';
 import type http from 'node:http';
 import { PROBE_PATH, type ProbeTarget } from '#core/contract/probes.ts';
-import { refuseBeyond } from '#core/program/connection-bounds.ts';
+import { shedGreediest } from '#core/program/connection-bounds.ts';
 import type { Exposition } from '#core/program/exposition.ts';
 import { isLoopback, listenOn } from '#core/program/http-port.ts';
 import { MetricsPage } from '#core/program/metrics-page.ts';
@@ -21,7 +21,10 @@ const { createServer } = process.getBuiltinModule('node:http');
 export const READY_WAIT_MS = 1500;
 /** So often a held answer looks whether it can be given. */
 const READY_LOOK_MS = 20;
-/** Connections at a time, of all and of one address: other clients must not keep the kubelet out. */
+/**
+ * Connections at a time, of all and of one address. Past them the greediest address loses its oldest, so that no number
+ * of other clients keeps the kubelet out.
+ */
 const MAX_CONNECTIONS = 512;
 export const MAX_CONNECTIONS_PER_ADDRESS = 32;
 
@@ -56,7 +59,7 @@ export class AdminServer {
     this.metrics = new MetricsPage((page) => deps.metrics(page), timers);
     this.timers = timers;
     this.server = createServer({ requestTimeout: 10_000, headersTimeout: 5000 }, (request, response) => this.answer(request, response));
-    refuseBeyond(this.server, MAX_CONNECTIONS, MAX_CONNECTIONS_PER_ADDRESS);
+    shedGreediest(this.server, MAX_CONNECTIONS, MAX_CONNECTIONS_PER_ADDRESS);
   }
 
   /** Resolves when the address is bound. @throws the system's error */
@@ -82,7 +85,7 @@ export class AdminServer {
     if (request.method !== 'GET' && request.method !== 'HEAD') return send(response, 405, TEXT, 'only GET\n');
     if (path === '/livez') return send(response, 200, TEXT, 'ok\n');
     if (path === '/readyz' || path === '/healthz')
-      return this.answerReady(response, new URLSearchParams(query).has('wait') ? this.timers.now() + READY_WAIT_MS : 0);
+      return this.answerReady(request, response, new URLSearchParams(query).has('wait') ? this.timers.now() + READY_WAIT_MS : 0);
     if (path === '/metrics') return this.metrics.answer(request, response);
     if (path.startsWith(PROBE_PATH)) return void this.answerProbe(path.slice(PROBE_PATH.length), query, request, response);
     if (isLoopback(request.socket.remoteAddress)) {
@@ -99,18 +102,21 @@ export class AdminServer {
   }
 
   /** Answers whether we are ready: at once when we are, else at that time, Unix ms. */
-  private answerReady(response: http.ServerResponse, latestMs: number): void {
+  private answerReady(request: http.IncomingMessage, response: http.ServerResponse, latestMs: number): void {
     const missing = this.deps.notReady();
     if (missing === '') return send(response, 200, TEXT, 'ok\n');
-    if (this.timers.now() >= latestMs) return send(response, 503, TEXT, `${missing}\n`);
+    if (this.timers.now() >= latestMs)
+      return send(response, 503, TEXT, isLoopback(request.socket.remoteAddress) ? `${missing}\n` : 'not ready\n');
     this.timers.after(READY_LOOK_MS, () => {
-      if (!this.closed && !response.destroyed) this.answerReady(response, latestMs);
+      if (!this.closed && !response.destroyed) this.answerReady(request, response, latestMs);
     });
   }
 
   private async answerProbe(name: string, token: string, request: http.IncomingMessage, response: http.ServerResponse): Promise<void> {
     const { targets = new Map<string, ProbeTarget>(), podAddress = '' } = this.deps.probes ?? {};
     const target = targets.get(name);
+    const local = isLoopback(request.socket.remoteAddress);
+    if (target === undefined && !local) return send(response, 404, TEXT, 'no such page\n');
     if (target === undefined) {
       const known = targets.size === 0 ? 'there are none' : `there are ${[...targets.keys()].join(', ')}`;
       return send(response, 404, TEXT, `no probe ${JSON.stringify(name)}${didYouMean(name, targets.keys())}; ${known}\n`);
@@ -124,8 +130,8 @@ export class AdminServer {
     const { ok, detail, status } = await running;
     // Of a hook the kubelet takes any answer for success. What it cannot read as one stands in its log.
     if (target.token !== undefined && !ok) return void request.socket.end(`weft: ${detail}\r\n`);
-    // The kubelet's Event names only the status, so it gets the application's own.
-    send(response, ok ? 200 : status >= 400 ? status : 503, TEXT, `${detail}\n`);
+    // The kubelet's Event names only the status, so it gets the application's own; its words are not for others.
+    send(response, ok ? 200 : status >= 400 ? status : 503, TEXT, local ? `${detail}\n` : ok ? 'ok\n' : 'failed\n');
   }
 }
 

@@ -9,6 +9,8 @@ import { type Injector, startInjector } from '#injector/program.ts';
 import { readInjectorSettings } from '#injector/settings.ts';
 import { KINDS } from '#kube/api.ts';
 import { namespaceKind } from '#objects/namespace.ts';
+import { podKind } from '#objects/pod.ts';
+import { craftAuthority } from '#test/support/craft-certificate.ts';
 import { until } from '#test/support/until.ts';
 import { MemoryApi } from './memory-api.ts';
 
@@ -167,8 +169,15 @@ describe('the injector', () => {
   it('writes an Event about a pod that it leaves alone', async () => {
     await install();
     api.put(shop, { metadata: { labels: { 'weft.dev/inject': 'enabled' } } });
-    await review({ metadata: { name: 'web' }, spec: { hostNetwork: true, containers: [] } });
+    const pod = { metadata: { name: 'web' }, spec: { hostNetwork: true, containers: [] } };
+    await review({ ...pod, metadata: { name: 'forged' } });
+    await review(pod);
+    // The API server has stored it.
+    api.put({ kind: podKind, namespace: 'shop', name: 'web' }, pod);
     await until(() => api.requests.includes('POST /api/v1/namespaces/shop/events'), 'there is an Event');
+    const messages = [...api.objects].flatMap(([path, { message }]) => (path.includes('/events/') ? [message] : []));
+    expect(messages).to.have.length(1);
+    expect(messages[0]).to.match(/^pod web: hostNetwork/);
   });
 });
 
@@ -223,6 +232,14 @@ describe('the injector’s settings', () => {
       .and.include('did you mean "errors"?');
   });
 
+  it('know the API server by its client certificate where they are given its authority; a name alone is a mistake', async () => {
+    const { pem } = await craftAuthority();
+    const read = readInjectorSettings({ WEFT_IMAGE: 'weft:1', WEFT_CLIENT_AUTHORITIES: pem, WEFT_CLIENT_NAMES: 'front-proxy, other' });
+    expect('settings' in read && read.settings.clients).to.deep.equal({ authorities: pem, names: ['front-proxy', 'other'] });
+    const named = readInjectorSettings({ WEFT_IMAGE: 'weft:1', WEFT_CLIENT_NAMES: 'front-proxy' });
+    expect('problems' in named && named.problems.join()).to.match(/WEFT_CLIENT_NAMES needs WEFT_CLIENT_AUTHORITIES/);
+  });
+
   it('report all mistakes together', () => {
     const read = readInjectorSettings({
       WEFT_IMAGE_PULL_POLICY: 'always',
@@ -232,6 +249,8 @@ describe('the injector’s settings', () => {
       WEFT_SIDECAR_CPU_REQUEST: 'much',
       WEFT_LOG_LEVEL: 'loud',
       WEFT_LOG_FORMAT: 'xml',
+      WEFT_CLIENT_AUTHORITIES: 'no certificate',
+      WEFT_ROOT_ANNOTATIONS: 'yes',
     });
     const problems = 'problems' in read ? read.problems.join('\n') : '';
     for (const part of [
@@ -243,6 +262,8 @@ describe('the injector’s settings', () => {
       'WEFT_SIDECAR_CPU_REQUEST',
       'WEFT_LOG_LEVEL',
       'WEFT_LOG_FORMAT',
+      'WEFT_CLIENT_AUTHORITIES must be certificates in PEM',
+      'WEFT_ROOT_ANNOTATIONS: "yes": it must be true or false',
     ])
       expect(problems).to.include(part);
   });

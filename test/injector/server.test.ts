@@ -1,14 +1,16 @@
 // The webhook's server: what is refused unread, and a certificate that changes under way.
 
 import type { X509Certificate } from 'node:crypto';
+import type { ClientRequest } from 'node:http';
 import https from 'node:https';
 import { gzipSync } from 'node:zlib';
 import { expect } from 'chai';
 import { generateServingAuthority, issueServing, type ServingPair } from '#certs/serving.ts';
 import { gauge } from '#core/program/exposition.ts';
 import { startHealth } from '#injector/health.ts';
-import { LARGEST_REVIEW_BYTES, MOST_BUFFERED_BYTES, startWebhookServer, type WebhookServer } from '#injector/server.ts';
-
+import type { ReviewSender } from '#injector/review.ts';
+import { LARGEST_REVIEW_BYTES, MOST_BUFFERED_OF_ONE, PARSED_BURST, startWebhookServer, type WebhookServer } from '#injector/server.ts';
+import { type Crafted, craft, craftAuthority } from '#test/support/craft-certificate.ts';
 import { until } from '#test/support/until.ts';
 
 const NAME = 'weft-injector.weft-system.svc';
@@ -26,6 +28,7 @@ describe('the webhook’s server', () => {
       host: '127.0.0.1',
       port: 0,
       identity: { cert, key },
+      now: Date.now,
       review: async (body) => {
         seen.push(body);
         return { status: 200, body: '{"ok":true}' };
@@ -40,7 +43,7 @@ describe('the webhook’s server', () => {
     const { certificate: cert, key } = await issueServing(authority, [NAME], Date.now(), 1000_000);
     const review = () =>
       new Promise<{ status: number; body: string }>((resolve) => answers.push(() => resolve({ status: 200, body: '{}' })));
-    return startWebhookServer({ host: '127.0.0.1', port: 0, identity: { cert, key }, review, onRefused: () => {} });
+    return startWebhookServer({ host: '127.0.0.1', port: 0, identity: { cert, key }, now: Date.now, review, onRefused: () => {} });
   }
 
   function call(
@@ -117,7 +120,7 @@ describe('the webhook’s server', () => {
 
   it('counts what it holds until it is answered, not only until it is read', async () => {
     const largest = Buffer.alloc(LARGEST_REVIEW_BYTES, ' ');
-    const fit = Math.floor(MOST_BUFFERED_BYTES / LARGEST_REVIEW_BYTES);
+    const fit = Math.floor(MOST_BUFFERED_OF_ONE / LARGEST_REVIEW_BYTES);
     const answers: (() => void)[] = [];
     const slow = await startSlow(answers);
     const to = { port: slow.port, headers: json };
@@ -131,6 +134,94 @@ describe('the webhook’s server', () => {
     answers[fit]();
     expect((await next).status).to.equal(200);
     await slow.close();
+  });
+
+  const holding: ClientRequest[] = [];
+
+  /** A review that does not end. @returns its HTTP status, or that it was cut */
+  function hold(localAddress: string, octets: number): Promise<number | string> {
+    return new Promise((resolve) => {
+      const to = { host: '127.0.0.1', port: server.port, localAddress, rejectUnauthorized: false, method: 'POST', path: '/inject' };
+      const request = https.request({ ...to, agent: false, headers: json }, (response) => resolve(response.resume().statusCode!));
+      request.on('error', () => resolve('cut'));
+      holding.push(request);
+      request.write(Buffer.alloc(octets, ' '));
+    });
+  }
+
+  it('answers an API server while one address, and while many, hold all that they can of bodies that do not end', async () => {
+    const mib = 1024 * 1024;
+    const one = Array.from({ length: 6 }, () => hold('127.0.0.66', 6.9 * mib));
+    const ended = await Promise.race(one);
+    expect(ended).to.be.oneOf([503, 'cut']);
+    for (let i = 0; i < 5; i++) expect((await call({ headers: json }, 'x'.repeat(30_000))).status).to.equal(200);
+    const many = Array.from({ length: 40 }, (_, i) => hold(`127.0.2.${i + 1}`, 1.5 * mib));
+    expect(await Promise.race(many)).to.be.oneOf([503, 'cut']);
+    for (let i = 0; i < 5; i++) expect((await call({ headers: json }, 'x'.repeat(30_000))).status).to.equal(200);
+    for (const request of holding) request.destroy();
+  });
+
+  it('parses no more of one address than its share of the time, and hears its neighbour', async () => {
+    const { certificate: cert, key } = await issueServing(authority, [NAME], Date.now(), 1000_000);
+    const review = async () => ({ status: 200, body: '{}' });
+    const still = await startWebhookServer({
+      host: '127.0.0.1',
+      port: 0,
+      identity: { cert, key },
+      now: () => 0,
+      review,
+      onRefused: () => {},
+    });
+    const largest = Buffer.alloc(LARGEST_REVIEW_BYTES, ' ');
+    const fit = Math.floor(PARSED_BURST / LARGEST_REVIEW_BYTES);
+    const agent = new https.Agent({ keepAlive: true });
+    try {
+      for (let i = 0; i < fit; i++) expect((await call({ port: still.port, headers: json, agent }, largest)).status).to.equal(200);
+      expect((await call({ port: still.port, headers: json, agent }, largest)).status).to.equal(503);
+      expect((await call({ port: still.port, headers: json, localAddress: '127.0.0.9' }, largest)).status).to.equal(200);
+    } finally {
+      agent.destroy();
+      await still.close();
+    }
+  });
+
+  it('hears no other sender than the API server where that can be known: by its authority, and by its name', async () => {
+    const [clients, others] = [await craftAuthority(), await craftAuthority()];
+    const { certificate: cert, key } = await issueServing(authority, [NAME], Date.now(), 1000_000);
+    const senders: ReviewSender[] = [];
+    const start = (names: readonly string[]) =>
+      startWebhookServer({
+        host: '127.0.0.1',
+        port: 0,
+        identity: { cert, key },
+        now: Date.now,
+        clients: { authorities: clients.pem, names },
+        review: async (_, sender) => {
+          senders.push(sender);
+          return { status: 200, body: '{}' };
+        },
+        onRefused: () => {},
+      });
+    const shown = await craft(clients, { subject: 'O=kube, CN=kube-apiserver' });
+    const foreign = await craft(others, { subject: 'CN=kube-apiserver' });
+    const strict = await start([]);
+    try {
+      const as = (pair?: Crafted) => call({ port: strict.port, headers: json, cert: pair?.pem, key: pair?.keyPem }, '{}');
+      expect((await as(shown)).status).to.equal(200);
+      expect(senders).to.deep.equal([{ address: '127.0.0.1', authenticated: true }]);
+      for (const stranger of [undefined, foreign]) expect(await as(stranger).catch((error: Error) => error)).to.be.instanceOf(Error);
+      strict.setIdentity({ cert, key });
+      expect(await as().catch((error: Error) => error), 'after a renewal, too').to.be.instanceOf(Error);
+      expect((await as(shown)).status).to.equal(200);
+    } finally {
+      await strict.close();
+    }
+    const named = await start(['front-proxy']);
+    const told = await call({ port: named.port, headers: json, cert: shown.pem, key: shown.keyPem }, '{}');
+    expect([told.status, told.text]).to.deep.equal([403, 'the client certificate has another name\n']);
+    const proxy = await craft(clients, { subject: 'CN=front-proxy' });
+    expect((await call({ port: named.port, headers: json, cert: proxy.pem, key: proxy.keyPem }, '{}')).status).to.equal(200);
+    await named.close();
   });
 
   it('ends each connection with its next answer once it is to stop: nothing is asked on one that is about to be closed', async () => {

@@ -83,6 +83,17 @@ describe('kube client', () => {
     expect(server.seen[0].headers.authorization).to.equal('Bearer secret');
   });
 
+  it('asks for the metadata alone of what it need not read', async () => {
+    const client = await connectKube({ kubeconfig: kubeconfig('metadata', { token: 'secret' }) });
+    server.put('/api/v1/namespaces/n/pods', 'x');
+    await client.request('GET', POD, { metadataOnly: true });
+    await client.request('GET', POD);
+    expect(server.seen.map(({ headers }) => headers.accept)).to.deep.equal([
+      'application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1',
+      'application/json',
+    ]);
+  });
+
   it('speaks with what an exec plugin says', async () => {
     const credential = { apiVersion: 'client.authentication.k8s.io/v1', kind: 'ExecCredential', status: { token: 'from-plugin' } };
     const exec = { apiVersion: credential.apiVersion, command: process.execPath, args: ['-p', JSON.stringify(JSON.stringify(credential))] };

@@ -18,6 +18,18 @@ const TRAPS = {
   on: 'off',
 };
 
+/** Of a key that was thrown away. */
+const CLIENT_AUTHORITY = `-----BEGIN CERTIFICATE-----
+MIIBejCCASGgAwIBAgIULpsl+zlgb6F0m18rTC1nst+bZJIwCgYIKoZIzj0EAwIw
+EjEQMA4GA1UEAwwHY2xpZW50czAgFw0yNjExMzAyMzQ5NDdaGA8yMTI2MTEwNjIz
+NDk0N1owEjEQMA4GA1UEAwwHY2xpZW50czBZMBMGByqGSM49AgEGCCqGSM49AwEH
+A0IABJ0Om2uANhgqNMwhoyhtxvbGyc+QvBOfsIx1J0k19SyHVOA0DPjMv4PrPPJs
+qsp9F5FQ3vPnpbBJsPXKK7Gw5y+jUzBRMB0GA1UdDgQWBBSEHiUFunRv4nCey0xr
+5gJZ+6283DAfBgNVHSMEGDAWgBSEHiUFunRv4nCey0xr5gJZ+6283DAPBgNVHRMB
+Af8EBTADAQH/MAoGCCqGSM49BAMCA0cAMEQCIAD+hWuuZgsdTd+pLynTNw44hMBa
+4VEYcle9XLdzcBgwAiAtMmbWD8YITQ8Do5PTMjhnRfh2bhR0GARAS/FCDrnLvQ==
+-----END CERTIFICATE-----`;
+
 const EVERYTHING = {
   trustDomain: 'mesh.example',
   meshName: 'other',
@@ -35,9 +47,19 @@ const EVERYTHING = {
     logFormat: 'text',
     leafSeconds: 604_800,
     nodeSelector: { 'kubernetes.io/arch': 'amd64', 'example.dev/y': 'y' },
-    tolerations: [{ key: 'dedicated', operator: 'Equal', value: 'true', effect: 'NoSchedule', tolerationSeconds: 0 }],
+    tolerations: [{ key: 'dedicated', operator: 'Equal', value: 'true', effect: 'NoExecute', tolerationSeconds: 0 }],
     antiAffinity: 'required',
     podAnnotations: TRAPS,
+    topologySpreadConstraints: [
+      { maxSkew: 1, topologyKey: 'topology.kubernetes.io/zone', whenUnsatisfiable: 'ScheduleAnyway' },
+      { maxSkew: 2, topologyKey: 'rack', whenUnsatisfiable: 'DoNotSchedule', labelSelector: { matchLabels: { a: 'b' } } },
+    ],
+    podLabels: { team: 'mesh', 'app.kubernetes.io/name': 'not taken', 'example.dev/no': 'no' },
+    extraEnvironment: [
+      { name: 'HTTPS_PROXY', value: 'http://proxy:3128' },
+      { name: 'NODE', valueFrom: { fieldRef: { fieldPath: 'spec.nodeName' } } },
+      { name: 'WEFT_LOG_LEVEL', value: 'not taken' },
+    ],
     priorityClassName: 'high',
   },
   injector: {
@@ -45,6 +67,7 @@ const EVERYTHING = {
     // Defaults of ours: given anew, and taken away.
     podAnnotations: { 'prometheus.io/scrape': 'false', 'prometheus.io/path': '', 'kubectl.kubernetes.io/default-container': 'other' },
     failurePolicy: 'Fail',
+    clientAuthentication: { authorities: `${CLIENT_AUTHORITY}\n`, names: ['front-proxy-client', 'kube-apiserver'] },
     resources: { requests: {}, limits: {} },
     affinity: { podAntiAffinity: { requiredDuringSchedulingIgnoredDuringExecution: [{ topologyKey: 'zone', labelSelector: {} }] } },
     antiAffinity: 'required',
@@ -54,9 +77,12 @@ const EVERYTHING = {
     logLevel: 'error',
     drainSeconds: 0,
     opaquePorts: [25, '4000-4010'],
+    rootAnnotations: true,
   },
   tracing: { endpoint: 'http://jaeger.weft-observability:4318', sampling: 0.05 },
   accessLog: 'code!=OK,duration>=250ms',
+  networkPolicies: { enabled: true, apiServer: [{ ipBlock: { cidr: '10.0.0.0/24' } }], metrics: [{ podSelector: {} }] },
+  podMonitor: { enabled: true, labels: { release: 'prometheus' }, interval: '15s' },
   pdb: { enabled: true },
 };
 

@@ -84,7 +84,7 @@ describe('the chart', () => {
     for (const { containerPort } of ports) expect(NAMES.has(containerPort), String(containerPort)).to.equal(true);
     for (const { metadata, kind } of all) {
       if (kind === 'Namespace') expect(metadata.name).to.equal(names.SYSTEM_NAMESPACE);
-      else expect(metadata.name).to.be.oneOf([names.CONTROL_PLANE_NAME, names.INJECTOR_NAME]);
+      else expect(metadata.name).to.be.oneOf([names.CONTROL_PLANE_NAME, names.INJECTOR_NAME, names.READER_NAME]);
       if (CHART_KINDS.get(kind)?.namespaced) expect(metadata.namespace).to.equal(names.SYSTEM_NAMESPACE);
     }
     for (const { spec } of [control, injector]) expect(spec.template.spec.securityContext.runAsUser).to.equal(names.SIDECAR_USER_ID);

@@ -36,7 +36,7 @@ describe('docs/reference/rbac.md', () => {
   const sections = readFileSync(PAGE, 'utf8').split(/^## /m);
   const all = install({ ha: true, files: [], set: [] });
 
-  for (const account of ['weft-control-plane', 'weft-injector']) {
+  for (const account of ['weft-control-plane', 'weft-injector', 'weft-reader']) {
     it(`says what ${account} may do`, () => {
       const given = all
         .filter(({ kind, metadata }) => (kind === 'ClusterRole' || kind === 'Role') && metadata.name === account)

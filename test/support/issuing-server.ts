@@ -2,10 +2,11 @@
 import fs from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
-import { Server, type ServerDuplexStream, type UntypedServiceImplementation } from '@grpc/grpc-js';
+import type { ServerDuplexStream, UntypedServiceImplementation } from '@grpc/grpc-js';
 import { Authority } from '#certs/authority.ts';
 import { ServerRotation } from '#certs/rotation.ts';
-import { newServerCredentials, type PeerVerdict, peerOf } from '#control-plane/issue/server-credentials.ts';
+import { openGrpcPort } from '#control-plane/issue/grpc-port.ts';
+import { type PeerVerdict, peerOf } from '#control-plane/issue/server-credentials.ts';
 import { type IssueDeps, IssueService } from '#control-plane/issue/service.ts';
 import { TokenIssuer, type TokenOptions } from '#control-plane/issue/token.ts';
 import { serviceDefinition } from '#control-plane/publish/wire.ts';
@@ -52,16 +53,17 @@ export async function startIssuingServer(options: IssuingServerWish = {}): Promi
   await rotation.start();
   const tokens = options.tokens ?? new TokenIssuer({ now: Date.now });
   const issue = new IssueService({ authority: () => authority, verifyToken: tokens.verify, now: Date.now, ...options.issue });
-  const server = new Server();
-  server.addService(serviceDefinition(Certificates), issue.handlers());
   const subscribe: UntypedServiceImplementation = {
     subscribe: (call: Call) => options.subscribe?.(call, peerOf(call, TRUST_DOMAIN, Date.now())),
   };
-  server.addService(serviceDefinition(Config), subscribe);
-  const port = await new Promise<number>((resolve, reject) => {
-    server.bindAsync(`127.0.0.1:${options.port ?? 0}`, newServerCredentials(rotation), (error, bound) =>
-      error ? reject(error) : resolve(bound),
-    );
+  const configuration = { definition: serviceDefinition(Config), handlers: subscribe };
+  const server = await openGrpcPort({
+    host: '127.0.0.1',
+    port: options.port ?? 0,
+    rotation,
+    forAll: [{ definition: serviceDefinition(Certificates), handlers: issue.handlers() }, configuration],
+    forMembers: [configuration],
+    timers: systemTimers,
   });
   const dir = fs.mkdtempSync(path.join(os.tmpdir(), 'weft-test-'));
   const trustBundleFile = path.join(dir, 'roots.pem');
@@ -69,11 +71,11 @@ export async function startIssuingServer(options: IssuingServerWish = {}): Promi
   let files = 0;
   const stop = (): void => {
     rotation.stop();
-    server.forceShutdown();
+    void server.close();
   };
   return {
     host: '127.0.0.1',
-    port,
+    port: server.port,
     authority,
     tokens,
     issue,

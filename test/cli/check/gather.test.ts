@@ -6,7 +6,7 @@ import { expect } from 'chai';
 import { gather } from '#cli/check/gather.ts';
 import { handshakeVerdict } from '#cli/check/handshake.ts';
 import type { Cluster } from '#cli/cluster/cluster.ts';
-import { type KubeClient, KubeError, pathOf } from '#kube/api.ts';
+import { type KubeClient, KubeError, pathOf, type RequestOptions } from '#kube/api.ts';
 import { craft, craftAuthority } from '#test/support/craft-certificate.ts';
 import { CRDS, facts, report, shopPod } from './facts.ts';
 
@@ -34,7 +34,9 @@ type Answers = Readonly<Record<string, unknown>>;
 function clientOf(answers: Answers): KubeClient {
   return {
     server: 'https://10.0.0.1:6443',
-    async request<T>(_method: string, path: Parameters<KubeClient['request']>[1]) {
+    async request<T>(_method: string, path: Parameters<KubeClient['request']>[1], { metadataOnly }: RequestOptions = {}) {
+      if (String(typeof path === 'string' ? path : pathOf(path)).includes('/secrets/'))
+        expect(metadataOnly, 'no Secret is read').to.equal(true);
       const found = answers[typeof path === 'string' ? path : pathOf(path)];
       if (found instanceof Error) throw found;
       if (found === undefined) throw new KubeError(`GET ${JSON.stringify(path)}: not found`, 404, 'NotFound');

@@ -1,10 +1,11 @@
 // The chart by the real Helm: our rendering equals it, and Go's YAML parser reads in our output what we wrote.
+import { execFileSync } from 'node:child_process';
 import { expect } from 'chai';
 import { weftChart } from '#chart/chart.ts';
 import { type ChartObject, renderChart } from '#chart/render.ts';
 import { install, valuesOf } from '#cli/installation/objects.ts';
 import { CHART_CASES } from '../../manifests/chart-cases.ts';
-import { readByGo, renderedByHelm } from '../../manifests/helm.ts';
+import { CHART_DIRECTORY, readByGo, renderedByHelm } from '../../manifests/helm.ts';
 import { binary } from '../binaries.ts';
 
 const BUILD_MS = 600_000;
@@ -19,6 +20,11 @@ describe('the chart and Helm', () => {
   before(async function () {
     this.timeout(BUILD_MS);
     helm = await binary('helm');
+  });
+
+  it('Helm’s linter finds nothing', () => {
+    const said = execFileSync(helm, ['lint', '--strict', '--namespace=weft-system', CHART_DIRECTORY], { encoding: 'utf8' });
+    expect(said).to.include('0 chart(s) failed');
   });
 
   for (const [name, wishes] of Object.entries(CHART_CASES)) {

@@ -7,7 +7,7 @@ import { expect } from 'chai';
 import { Authority } from '#certs/authority.ts';
 import { ServerRotation } from '#certs/rotation.ts';
 import type { PeerVerdict } from '#control-plane/issue/server-credentials.ts';
-import { newServerCredentials } from '#control-plane/issue/server-credentials.ts';
+import { tlsOptionsOf } from '#control-plane/issue/server-credentials.ts';
 import { Config, SubscribeRequestSchema } from '#core/contract/gen/weft/v1/config_pb.ts';
 import { systemTimers } from '#core/program/timers.ts';
 import { GrpcConnection } from '#sidecar/control/grpc-call.ts';
@@ -136,6 +136,6 @@ describe('control-plane/issue/server-credentials', () => {
 
   it('wants a rotation that has begun', async () => {
     const rotation = new ServerRotation({ authority: server.authority, timers: systemTimers, random: Math.random });
-    expect(() => newServerCredentials(rotation)).to.throw('started');
+    expect(() => tlsOptionsOf(rotation)).to.throw('started');
   });
 });

@@ -107,6 +107,9 @@ describe('control-plane/publish: reported calls', () => {
         spec: { clusterIP: '10.0.0.1', ports: [{ name: 'grpc', port: 80 }] },
       }) as KubeObject;
 
+    const podOf = (name: string) =>
+      ({ apiVersion: 'v1', kind: 'Pod', metadata: { name, namespace: 'shop' }, spec: { serviceAccountName: 'checkout' } }) as KubeObject;
+
     before(async () => {
       authority = await Authority.create({ trustDomain: 'test.local', now: Date.now });
       controlPlane = await startControlPlane({
@@ -114,7 +117,7 @@ describe('control-plane/publish: reported calls', () => {
         verifyToken: async () => ({ error: 'not in this test' }),
         host: '127.0.0.1',
         port: 0,
-        objects: [service('payment'), service('ledger')],
+        objects: [service('payment'), service('ledger'), ...['checkout-1', 'checkout-2'].map(podOf)],
         log: silentLogger,
       });
     });

@@ -11,6 +11,9 @@ import { certify, dial, type Sidecar } from './sidecar.ts';
 
 const SERVICES = ['payment', 'payment-v1', 'payment-v2']
   .map((name) => `apiVersion: v1\nkind: Service\nmetadata: {name: ${name}}\nspec: {clusterIP: 10.0.0.1, ports: [{name: grpc, port: 80}]}\n`)
+  .concat(
+    'apiVersion: v1\nkind: Pod\nmetadata: {name: checkout}\nspec: {serviceAccountName: checkout, containers: [{name: app, image: app}]}\n',
+  )
   .join('---\n');
 
 const route = (v2: number) => `apiVersion: gateway.networking.k8s.io/v1

@@ -101,9 +101,10 @@ export interface Certificate {
   readonly chain: Buffer;
 }
 
-export async function certify(issuer: Authority, namespace: string, serviceAccount: string): Promise<Certificate> {
+/** @param podUid of the pod that it is issued to; '': it names none */
+export async function certify(issuer: Authority, namespace: string, serviceAccount: string, podUid = ''): Promise<Certificate> {
   const { publicKey, privateKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' });
-  const { chain } = await issuer.issue(publicKey, namespace, serviceAccount);
+  const { chain } = await issuer.issue(publicKey, namespace, serviceAccount, 0, podUid);
   return {
     key: Buffer.from(privateKey.export({ format: 'pem', type: 'pkcs8' })),
     chain: Buffer.from(chain.map((der) => toPem('CERTIFICATE', der)).join('')),

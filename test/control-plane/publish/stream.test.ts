@@ -40,7 +40,12 @@ const route = (backend: string, generation = 1) =>
   }) as KubeObject;
 
 const pod = (name: string, serviceAccountName: string, labels: Record<string, string> = {}) =>
-  ({ apiVersion: 'v1', kind: 'Pod', metadata: { name, namespace: 'shop', labels }, spec: { serviceAccountName } }) as KubeObject;
+  ({
+    apiVersion: 'v1',
+    kind: 'Pod',
+    metadata: { name, namespace: 'shop', uid: `uid-${name}`, labels },
+    spec: { serviceAccountName },
+  }) as KubeObject;
 
 const OBJECTS = [
   service('payment'),
@@ -50,6 +55,8 @@ const OBJECTS = [
   slice('payment-v2', '10.1.0.2'),
   route('payment-v1'),
   pod('checkout-1', 'checkout', { 'weft.dev/mtls': 'strict' }),
+  pod('checkout-2', 'checkout'),
+  pod('other-1', 'other'),
 ];
 
 describe('control-plane: the configuration stream over mTLS', () => {
@@ -88,8 +95,13 @@ describe('control-plane: the configuration stream over mTLS', () => {
     return sidecar;
   }
 
-  async function connect(serviceAccount = 'checkout', namespace = 'shop', issuer = authority): Promise<Sidecar> {
-    return open(await certify(issuer, namespace, serviceAccount));
+  async function connect(serviceAccount = 'checkout', namespace = 'shop', issuer = authority, podUid = ''): Promise<Sidecar> {
+    return open(await certify(issuer, namespace, serviceAccount, podUid));
+  }
+
+  /** With a certificate that names this pod of ServiceAccount checkout. */
+  function connectAs(podName: string): Promise<Sidecar> {
+    return connect('checkout', 'shop', authority, `uid-${podName}`);
   }
 
   it('sends a sidecar anew what annotations of its pod, of its namespace and of a route say about telemetry', async () => {
@@ -264,9 +276,9 @@ describe('control-plane: the configuration stream over mTLS', () => {
   });
 
   it('keeps one stream per pod: the newer one', async () => {
-    const older = (await connect()).hello('checkout-1');
+    const older = (await connectAs('checkout-1')).hello('checkout-1');
     await older.until(() => older.responses.length === 1);
-    const newer = (await connect()).hello('checkout-1');
+    const newer = (await connectAs('checkout-1')).hello('checkout-1');
     expect(await older.code()).to.equal(status.ABORTED);
     controlPlane.apply(service('later'));
     await newer.until(() => newer.inForce.has('address/shop/later'));
@@ -317,18 +329,18 @@ describe('control-plane: the configuration stream over mTLS', () => {
     it('messages out of order and without measure', async () => {
       expect(await (await connect()).want('shop/payment').code()).to.equal(status.INVALID_ARGUMENT);
       expect(await (await connect()).hello('').code()).to.equal(status.INVALID_ARGUMENT);
-      expect(await (await connect()).hello('a').hello('a').code()).to.equal(status.INVALID_ARGUMENT);
-      expect(await (await connect()).hello('a', ['x'.repeat(1000)]).code()).to.equal(status.INVALID_ARGUMENT);
+      expect(await (await connect()).hello('checkout-1').hello('checkout-1').code()).to.equal(status.INVALID_ARGUMENT);
+      expect(await (await connect()).hello('checkout-1', ['x'.repeat(1000)]).code()).to.equal(status.INVALID_ARGUMENT);
       const many = Array.from({ length: MOST_WANTED + 1 }, (_, i) => `shop/s${i}`);
-      expect(await (await connect()).hello('a', many).code()).to.equal(status.RESOURCE_EXHAUSTED);
+      expect(await (await connect()).hello('checkout-1', many).code()).to.equal(status.RESOURCE_EXHAUSTED);
       expect(
         await (await connect())
-          .hello('a')
+          .hello('checkout-1')
           .want(...many)
           .code(),
       ).to.equal(status.RESOURCE_EXHAUSTED);
       const huge = Array.from({ length: 50 }, () => 'x'.repeat(100_000));
-      expect(await (await connect()).hello('a', huge).code()).to.equal(status.RESOURCE_EXHAUSTED);
+      expect(await (await connect()).hello('checkout-1', huge).code()).to.equal(status.RESOURCE_EXHAUSTED);
     });
 
     it('without filling the log', () => {
@@ -350,7 +362,7 @@ describe('control-plane: the configuration stream over mTLS', () => {
 
     it('bytes that are no message, and goes on serving', async () => {
       const garbled = open(await certify(authority, 'shop', 'checkout'), () => Buffer.from([0xff, 0xff, 0xff]));
-      expect(await garbled.hello('a').code()).to.equal(status.INTERNAL);
+      expect(await garbled.hello('checkout-1').code()).to.equal(status.INTERNAL);
       const sidecar = (await connect()).hello('checkout-1');
       await sidecar.until(() => sidecar.responses.length === 1);
     });

@@ -117,6 +117,18 @@ describe('control-plane/view', () => {
     if (address === undefined) return this.skip();
     const around64 = { host: '0.0.0.0', port: 0, serving: () => controlPlane, ready: () => true as const, around };
     const exposed = await startView(around64);
+    const wordsOf = (path: string): Promise<string> =>
+      new Promise((resolve, reject) => {
+        let text = '';
+        request({ host: address, port: exposed.port, path }, (response) => {
+          response.on('data', (chunk) => (text += chunk)).on('end', () => resolve(`${response.statusCode} ${text}`));
+        })
+          .on('error', reject)
+          .end();
+      });
+    problems.push('Service cannot be followed: forbidden');
+    expect(await wordsOf('/readyz'), 'no words about the cluster').to.equal('200 ok\n');
+    problems.pop();
     const statusOf = (host: string, path: string, method = 'GET'): Promise<number> =>
       new Promise((resolve, reject) => {
         request({ host, port: exposed.port, path, method }, (response) => resolve(response.resume().statusCode!))

@@ -2,13 +2,13 @@
 import http from 'node:http';
 import net from 'node:net';
 import { expect } from 'chai';
-import { dropOldestOfGreediest } from '#core/program/connection-bounds.ts';
+import { shedGreediest } from '#core/program/connection-bounds.ts';
 import { until } from '../../support/until.ts';
 
 describe('bounded connections', () => {
   it('past the bound, the address with the most loses its oldest; one that comes anew is served', async () => {
     const server = http.createServer();
-    dropOldestOfGreediest(server, 4);
+    shedGreediest(server, 4);
     await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
     const { port } = server.address() as net.AddressInfo;
     const connections: net.Socket[] = [];

@@ -219,6 +219,22 @@ describe('admin server', () => {
     await until(async () => (await late()).includes('200 OK'), 'there is room again');
   });
 
+  it('many addresses together cannot keep the kubelet out', async () => {
+    const closedOf = new Map<string, number>();
+    const flood: net.Socket[] = [];
+    for (let address = 0; address < 20; address++)
+      for (let i = 0; i < MAX_CONNECTIONS_PER_ADDRESS; i++) {
+        const localAddress = `127.0.1.${10 + address}`;
+        const socket = net.connect({ host: '127.0.0.1', port: server.port, localAddress });
+        socket.on('error', () => {}).on('close', () => closedOf.set(localAddress, (closedOf.get(localAddress) ?? 0) + 1));
+        flood.push(socket);
+      }
+    await until(() => flood.every(({ connecting }) => !connecting), 'all have tried');
+    for (let i = 0; i < 5; i++) expect(await get('/livez')).to.include({ status: 200 });
+    await until(() => flood.filter(({ destroyed }) => destroyed).length >= 128, 'what is too much is closed');
+    for (const socket of flood) socket.destroy();
+  });
+
   it('/probe of a name that is not there lists those that are', async () => {
     expect(await get('/probe/app/readyness')).to.include({
       status: 404,
@@ -275,6 +291,32 @@ describe('admin server', () => {
     expect((await ask(address, server.port, '/livez')).status).to.equal(200);
     expect((await ask(address, server.port, '/metrics')).status).to.equal(200);
     for (const path of ['/stats', '/config_dump']) expect((await ask(address, server.port, path)).status, path).to.equal(404);
+  });
+
+  it('tells other machines no reasons, no names, and nothing of the application’s answer', async function () {
+    const address = outsideAddress();
+    if (address === undefined) return this.skip();
+    const secret = http.createServer((_, response) => response.end('db=postgres://ledger version=1.4.2'));
+    await new Promise<void>((resolve) => secret.listen(0, '127.0.0.1', resolve));
+    const { port } = secret.address() as AddressInfo;
+    targets.set('ledger/liveness', { timeoutMs: 2000, http: { port, path: '/', scheme: 'HTTP' } });
+    try {
+      const from = async (path: string) => {
+        const { status, body } = await ask(address, server.port, path);
+        return `${status} ${body}`;
+      };
+      expect(await from('/probe/ledger/liveness')).to.equal('200 ok\n');
+      expect((await get('/probe/ledger/liveness')).body).to.include('postgres');
+      expect(await from('/probe/app/liveness')).to.match(/^[45]\d\d failed\n$/);
+      expect(await from('/probe/x')).to.equal('404 no such page\n');
+      missing = 'no certificate from weft-control-plane.weft-system.svc';
+      expect(await from('/readyz')).to.equal('503 not ready\n');
+      expect((await get('/readyz')).body).to.include('certificate');
+    } finally {
+      missing = '';
+      targets.delete('ledger/liveness');
+      secret.close();
+    }
   });
 
   it('says when its address is taken', async () => {

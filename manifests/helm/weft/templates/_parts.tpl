@@ -34,6 +34,18 @@ nodeSelector: {{- toYaml . | nindent 2 }}
 {{- with .settings.tolerations }}
 tolerations: {{- toYaml . | nindent 2 }}
 {{- end }}
+{{- $selector := include "weft.selector" . }}
+{{- with .settings.topologySpreadConstraints }}
+topologySpreadConstraints:
+{{- range . }}
+  -
+    {{- toYaml . | nindent 4 }}
+    {{- if not (hasKey . "labelSelector") }}
+    labelSelector:
+      matchLabels: {{- $selector | nindent 8 }}
+    {{- end }}
+{{- end }}
+{{- end }}
 {{- if .settings.priorityClassName }}
 priorityClassName: {{ .settings.priorityClassName | quote }}
 {{- end }}
@@ -55,6 +67,25 @@ affinity:
           topologyKey: kubernetes.io/hostname
           labelSelector:
             matchLabels: {{- include "weft.selector" . | nindent 14 }}
+{{- end }}
+{{- end }}
+
+{{/* Labels of a program's pods beside those of every object. The argument: settings. */}}
+{{- define "weft.podLabels" -}}
+{{- range $name, $value := .settings.podLabels }}
+{{- if not (hasPrefix "app.kubernetes.io/" $name) }}
+{{ $name | quote }}: {{ $value | quote }}
+{{- end }}
+{{- end }}
+{{- end }}
+
+{{/* The values' own environment of a program; the argument: settings. */}}
+{{- define "weft.extraEnvironment" -}}
+{{- range .settings.extraEnvironment }}
+{{- if not (hasPrefix "WEFT_" .name) }}
+-
+  {{- toYaml . | nindent 2 }}
+{{- end }}
 {{- end }}
 {{- end }}
 
