@@ -4,7 +4,10 @@ import { gatewayChecks, kubernetesChecks } from './cluster-checks.ts';
 import { controlPlaneChecks, isInstalled } from './control-plane-checks.ts';
 import type { Facts } from './facts.ts';
 import { injectorChecks } from './injector-checks.ts';
+import { limitChecks } from './limit-checks.ts';
+import { misplacedChecks } from './misplaced-checks.ts';
 import { namespaceChecks } from './namespace-checks.ts';
+import { probeChecks } from './probe-checks.ts';
 import { routeChecks } from './route-checks.ts';
 import { sidecarChecks } from './sidecar-checks.ts';
 
@@ -14,7 +17,8 @@ export function evaluate(facts: Facts): Check[] {
   if (!facts.kubernetes.ok) return [...kubernetes, ...skippedFrom('Gateway API', 'the API server cannot be asked')];
   const ground = [...kubernetes, ...gatewayChecks(facts), ...controlPlaneChecks(facts)];
   if (!isInstalled(facts)) return [...ground, ...skippedFrom('Injector', 'Weft is not installed')];
-  return [...ground, ...injectorChecks(facts), ...namespaceChecks(facts), ...sidecarChecks(facts), ...routeChecks(facts)];
+  const namespaces = [...namespaceChecks(facts), ...misplacedChecks(facts), ...limitChecks(facts)];
+  return [...ground, ...injectorChecks(facts), ...namespaces, ...sidecarChecks(facts), ...probeChecks(facts), ...routeChecks(facts)];
 }
 
 /** Skipped checks, one for each category from `first` on. */
