@@ -21,7 +21,7 @@ import type { ClusterPod, Deployment } from '../cluster/objects.ts';
 import { fullNameOf, initContainer, isLive, podsOf } from '../cluster/pods.ts';
 import { askPod, type OpenPort } from '../cluster/reach.ts';
 import { askReplicas } from '../cluster/replicas.ts';
-import type { Crd, Facts, Handshake, InjectionWebhook, LimitRange, Read, ResourceQuota, PodOwner } from './facts.ts';
+import type { Crd, Facts, Handshake, InjectionWebhook, LimitRange, PodOwner, Read, ResourceQuota } from './facts.ts';
 import { handshakeVerdict } from './handshake.ts';
 import { bundlesOf } from './injector-checks.ts';
 import { projectCrd, projectPod, projectService, projectWorkload } from './project.ts';
