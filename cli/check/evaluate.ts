@@ -5,7 +5,10 @@ import { controlPlaneChecks, isInstalled } from './control-plane-checks.ts';
 import { expiredChecks } from './expired-checks.ts';
 import type { Facts } from './facts.ts';
 import { injectorChecks } from './injector-checks.ts';
+import { limitChecks } from './limit-checks.ts';
+import { misplacedChecks } from './misplaced-checks.ts';
 import { namespaceChecks } from './namespace-checks.ts';
+import { probeChecks } from './probe-checks.ts';
 import { routeChecks } from './route-checks.ts';
 import { settingsChecks } from './settings-checks.ts';
 import { sidecarChecks } from './sidecar-checks.ts';
@@ -16,8 +19,9 @@ export function evaluate(facts: Facts): Check[] {
   if (!facts.kubernetes.ok) return [...kubernetes, ...skippedFrom('Gateway API', 'the API server cannot be asked')];
   const ground = [...kubernetes, ...gatewayChecks(facts), ...controlPlaneChecks(facts)];
   if (!isInstalled(facts)) return [...ground, ...skippedFrom('Injector', 'Weft is not installed')];
-  const sidecars = [...sidecarChecks(facts), ...expiredChecks(facts), ...settingsChecks(facts)];
-  return [...ground, ...injectorChecks(facts), ...namespaceChecks(facts), ...sidecars, ...routeChecks(facts)];
+  const namespaces = [...namespaceChecks(facts), ...misplacedChecks(facts), ...limitChecks(facts)];
+  const sidecars = [...sidecarChecks(facts), ...expiredChecks(facts), ...settingsChecks(facts), ...probeChecks(facts)];
+  return [...ground, ...injectorChecks(facts), ...namespaces, ...sidecars, ...routeChecks(facts)];
 }
 
 /** Skipped checks, one for each category from `first` on. */

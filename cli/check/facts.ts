@@ -28,6 +28,26 @@ export interface InjectionWebhook {
   }[];
 }
 
+/** v1 */
+export interface LimitRange {
+  metadata?: ObjectMeta;
+  spec?: { limits?: { type?: string; max?: Record<string, string | number> }[] };
+}
+
+/** v1 */
+export interface ResourceQuota {
+  metadata?: ObjectMeta;
+  spec?: { hard?: Record<string, string | number> };
+  status?: { hard?: Record<string, string | number>; used?: Record<string, string | number> };
+}
+
+/** A Deployment, StatefulSet or DaemonSet of apps/v1: its own words and those of its template. */
+export interface PodOwner {
+  kind: string;
+  metadata?: ObjectMeta;
+  template?: Pick<ObjectMeta, 'labels' | 'annotations'>;
+}
+
 /** What an injector pod showed in a TLS handshake. */
 export interface Handshake {
   readonly pod: string;
@@ -47,6 +67,10 @@ export interface Facts {
   readonly namespaces: Read<readonly Namespace[]>;
   /** Of all namespaces, the system namespace's too. */
   readonly pods: Read<readonly ClusterPod[]>;
+  /** Of all namespaces. */
+  readonly workloads: Read<readonly PodOwner[]>;
+  readonly limitRanges: Read<readonly LimitRange[]>;
+  readonly quotas: Read<readonly ResourceQuota[]>;
   /** Of the system namespace. */
   readonly deployments: Read<readonly Deployment[]>;
   /** Undefined: it does not exist. */

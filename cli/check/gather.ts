@@ -21,11 +21,16 @@ import type { ClusterPod, Deployment } from '../cluster/objects.ts';
 import { fullNameOf, initContainer, isLive, podsOf } from '../cluster/pods.ts';
 import { askPod, type OpenPort } from '../cluster/reach.ts';
 import { askReplicas } from '../cluster/replicas.ts';
-import type { Crd, Facts, Handshake, InjectionWebhook, Read } from './facts.ts';
+import type { Crd, Facts, Handshake, InjectionWebhook, LimitRange, PodOwner, Read, ResourceQuota } from './facts.ts';
 import { handshakeVerdict } from './handshake.ts';
 import { bundlesOf } from './injector-checks.ts';
-import { projectCrd, projectPod, projectService } from './project.ts';
+import { projectCrd, projectPod, projectService, projectWorkload } from './project.ts';
 import { sidecarTrouble } from './sidecar-checks.ts';
+
+/** Read for `weft check` alone. */
+const LIMIT_RANGES = { group: '', version: 'v1', plural: 'limitranges', namespaced: true };
+const RESOURCE_QUOTAS = { group: '', version: 'v1', plural: 'resourcequotas', namespaced: true };
+const WORKLOADS = ['Deployment', 'StatefulSet', 'DaemonSet'];
 
 /** Everything; what has not been read by then is missing. */
 export const TIME_LIMIT_MS = 25_000;
@@ -72,6 +77,17 @@ export async function gather({ cluster: { client, open }, version, now }: Gather
     list<GRPCRoute>({ kind: grpcRouteKind }),
     list<Service>({ kind: serviceKind }, projectService),
   ]);
+  const [limitRanges, quotas, workloads] = await Promise.all([
+    list<LimitRange>({ kind: LIMIT_RANGES }),
+    list<ResourceQuota>({ kind: RESOURCE_QUOTAS }),
+    read('the workloads', async () => {
+      const lists = WORKLOADS.map((kind) => {
+        const path = { kind: { group: 'apps', version: 'v1', plural: `${kind.toLowerCase()}s`, namespaced: true } };
+        return listed<PodOwner>(client, path, (raw) => projectWorkload(kind, raw), {}, limit);
+      });
+      return (await Promise.all(lists)).flat();
+    }),
+  ]);
   const all = pods.ok ? pods.value : [];
   const running = (deployment: string) =>
     podsOf(all, deployment)
@@ -90,6 +106,9 @@ export async function gather({ cluster: { client, open }, version, now }: Gather
     crds,
     namespaces,
     pods,
+    workloads,
+    limitRanges,
+    quotas,
     deployments,
     webhook,
     injectorEndpoints,
@@ -106,6 +125,9 @@ export async function gather({ cluster: { client, open }, version, now }: Gather
 export function nothing(server: string, version: string, nowMs: number, failure: { ok: false; error: string }): Facts {
   const reads = { kubernetes: failure, crds: failure, namespaces: failure, pods: failure, deployments: failure, webhook: failure };
   const more = {
+    workloads: failure,
+    limitRanges: failure,
+    quotas: failure,
     injectorEndpoints: failure,
     authority: failure,
     grpcRoutes: failure,

@@ -62,10 +62,19 @@ function endpointChecks({ injectorEndpoints: read, webhook }: Facts): Check[] {
   if (ready.size > 0) return [checks.ok('webhook-endpoints', `Service ${INJECTOR_NAME} has ${counted(ready.size, 'ready endpoint')}`)];
   const hint = `kubectl -n ${SYSTEM_NAMESPACE} get endpointslices,pods; a Service that is missing comes with: ${INSTALL}`;
   return [
-    checks.failed('webhook-endpoints', `Service ${SYSTEM_NAMESPACE}/${INJECTOR_NAME} has no ready endpoint: the webhook cannot be called`, {
+    checks.failed('webhook-endpoints', `Service ${SYSTEM_NAMESPACE}/${INJECTOR_NAME} has no ready endpoint: ${withoutInjector(webhook)}`, {
       hint,
     }),
   ];
+}
+
+/** What the policy makes of a webhook that cannot be called: https://kubernetes.io/docs/reference/access-authn-authz/extensible-admission-controllers/#failure-policy */
+function withoutInjector(webhook: Facts['webhook']): string {
+  const webhooks = (webhook.ok && webhook.value?.webhooks) || [];
+  if (webhooks.length === 0) return 'the webhook cannot be called';
+  return webhooks.some(({ failurePolicy = 'Fail' }) => failurePolicy === 'Fail')
+    ? 'the webhook cannot be called, and failurePolicy Fail refuses every new pod of meshed namespaces until an injector answers'
+    : 'the webhook cannot be called, and failurePolicy Ignore lets new pods start without a sidecar';
 }
 
 function certificateChecks({ webhook, handshakes }: Facts): Check[] {

@@ -2,7 +2,7 @@
 import type { Container } from '#injector/pod.ts';
 import type { Service } from '#objects/service.ts';
 import type { ClusterPod } from '../cluster/objects.ts';
-import type { Crd } from './facts.ts';
+import type { Crd, PodOwner } from './facts.ts';
 
 /** Keeps of a pod what decide() and the verdicts read. */
 export function projectPod(raw: Record<string, unknown>): ClusterPod {
@@ -27,8 +27,8 @@ export function projectPod(raw: Record<string, unknown>): ClusterPod {
   };
 }
 
-function projectContainer({ name, restartPolicy, securityContext }: Container): Container {
-  return { name, restartPolicy, securityContext };
+function projectContainer({ name, restartPolicy, securityContext, startupProbe, readinessProbe, livenessProbe }: Container): Container {
+  return { name, restartPolicy, securityContext, startupProbe, readinessProbe, livenessProbe };
 }
 
 /** Keeps of a CRD its annotations and versions; the schemas are most of it. */
@@ -37,6 +37,18 @@ export function projectCrd(raw: Record<string, unknown>): Crd {
   return {
     metadata: { name: metadata?.name, annotations: metadata?.annotations },
     spec: { versions: (spec?.versions ?? []).map(({ name, served }) => ({ name, served })) },
+  };
+}
+
+/** Keeps of a workload of this kind its own labels and annotations, and its template's. */
+export function projectWorkload(kind: string, raw: Record<string, unknown>): PodOwner {
+  const { metadata, spec } = raw as Pick<PodOwner, 'metadata'> & { spec?: { template?: { metadata?: PodOwner['template'] } } };
+  const { name, namespace, labels, annotations } = metadata ?? {};
+  const template = spec?.template?.metadata;
+  return {
+    kind,
+    metadata: { name, namespace, labels, annotations },
+    template: { labels: template?.labels, annotations: template?.annotations },
   };
 }
 

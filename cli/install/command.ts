@@ -19,6 +19,9 @@ Examples:
   weft install --ha --set image.repository=registry.example/weft | kubectl apply -f -
   weft install --set 'sidecar.opaquePorts={25,3306,4000-4010}' > weft.yaml
 
+Without --ha after --ha, kubectl apply leaves the PodDisruptionBudgets behind; to delete them:
+  kubectl delete poddisruptionbudgets -n weft-system -l app.kubernetes.io/part-of=weft
+
 It is the Helm chart, rendered without Helm. Doing it again changes nothing. All values: docs/reference/values.md.`;
 
 /** The verb `install`. Its action throws Failure and UsageError. */

@@ -63,6 +63,11 @@ function healthyAnswers(caBundle: string): Record<string, unknown> {
     '/api/v1/namespaces/weft-system/secrets/weft-authority': { data: { 'tls.key': 'c2VjcmV0' } },
     '/apis/gateway.networking.k8s.io/v1/grpcroutes': items(grpcRoutes),
     '/api/v1/services': items(services),
+    '/api/v1/limitranges': listOf([]),
+    '/api/v1/resourcequotas': listOf([]),
+    '/apis/apps/v1/deployments': listOf([]),
+    '/apis/apps/v1/statefulsets': listOf([]),
+    '/apis/apps/v1/daemonsets': listOf([]),
   };
 }
 

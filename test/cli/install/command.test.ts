@@ -23,6 +23,11 @@ async function install(words: string[], isTTY = false): Promise<{ code: number; 
   return { code, ...said };
 }
 
+interface Printed {
+  kind: string;
+  metadata: { name: string; namespace?: string; labels?: Record<string, string> };
+}
+
 describe('weft install', () => {
   it('prints documents, and nothing else where no person reads', async () => {
     const { code, out, err } = await install([]);
@@ -50,6 +55,18 @@ describe('weft install', () => {
       expect(err)
         .to.match(/^weft: the injector would refuse to start:\n {2}/)
         .and.to.match(what);
+    }
+  });
+
+  it('labels all that only --ha makes, so that the command in its help deletes it', async () => {
+    const objects = async (words: string[]) => parseAllDocuments((await install(words)).out).map((document) => document.toJS() as Printed);
+    const usual = new Set((await objects([])).map(({ kind, metadata }) => `${kind}/${metadata.name}`));
+    const more = (await objects(['--ha'])).filter(({ kind, metadata }) => !usual.has(`${kind}/${metadata.name}`));
+    expect(more.length).to.be.greaterThan(0);
+    for (const { kind, metadata } of more) {
+      expect(kind).to.equal('PodDisruptionBudget');
+      expect(metadata.namespace).to.equal('weft-system');
+      expect(metadata.labels?.['app.kubernetes.io/part-of']).to.equal('weft');
     }
   });
 

@@ -37,6 +37,16 @@ describe('The shop on Kubernetes', () => {
     );
   });
 
+  it('starts clean: no line of checkout tells of a failed call', async function () {
+    this.timeout(120_000);
+    let log = '';
+    await eventually('the first summary', async () => {
+      log = await stage.objects.must(['logs', 'deployment/checkout', '-c', 'checkout', '-n', NS]);
+      return log.includes('last 30 s:');
+    });
+    expect(log).not.to.include('failed');
+  });
+
   it('splits payment’s calls by the weights of its route', async () => {
     expect(await shareOfV2()).to.be.within(0.04, 0.18);
   });

@@ -1,0 +1,78 @@
+// Namespaces whose LimitRanges or ResourceQuotas leave no room for a sidecar, whatever it asks for. Pure; the rules are
+// those of kubernetes.io, "Limit Ranges" and "Resource Quotas".
+import { parseQuantity } from '#core/contract/quantity.ts';
+import { type Check, checksOf } from './check.ts';
+import type { Facts, LimitRange, ResourceQuota } from './facts.ts';
+import { isMeshed } from './namespace-checks.ts';
+
+/** With less, a sidecar with some connections is killed, or too slow to become ready. */
+const LEAST: Readonly<Record<string, { readonly value: number; readonly text: string }>> = {
+  cpu: { value: 0.01, text: '10m' },
+  memory: { value: 64 * 2 ** 20, text: '64Mi' },
+};
+
+const checks = checksOf('Namespaces');
+
+/** What stands in the way of new pods of meshed namespaces, with the object, its field and the remedy. */
+export function limitChecks({ namespaces, limitRanges, quotas }: Facts): Check[] {
+  if (!namespaces.ok) return [];
+  const unread = [limitRanges, quotas].flatMap((read) => (read.ok ? [] : [read.error]));
+  const meshed = new Set(namespaces.value.filter(isMeshed).map(({ metadata }) => metadata?.name));
+  const within = <T extends LimitRange | ResourceQuota>(items: readonly T[]) =>
+    items.filter(({ metadata }) => meshed.has(metadata?.namespace));
+  const found = [
+    ...within(limitRanges.ok ? limitRanges.value : []).flatMap(tooNarrow),
+    ...within(quotas.ok ? quotas.value : []).flatMap(usedUp),
+  ];
+  const made: Check[] = [];
+  if (unread.length > 0) {
+    made.push(checks.skipped('limits-unread', 'LimitRanges or ResourceQuotas could not be read', { details: unread }));
+  }
+  if (found.length > 0) {
+    made.push(
+      checks.failed('limits', 'new pods of meshed namespaces are refused, or their sidecars killed, by limits of the namespace', {
+        details: found.map(({ text }) => text),
+        hint: found[0].hint,
+      }),
+    );
+  }
+  return made;
+}
+
+interface Narrow {
+  readonly text: string;
+  readonly hint: string;
+}
+
+function tooNarrow({ metadata, spec }: LimitRange): Narrow[] {
+  const { namespace, name } = metadata ?? {};
+  return (spec?.limits ?? []).flatMap(({ type, max }, index) =>
+    Object.entries(LEAST).flatMap(([resource, least]) => {
+      const most = parseQuantity(String(max?.[resource] ?? ''));
+      if ((type !== 'Container' && type !== 'Pod') || most === null || most >= least.value) return [];
+      const field = `spec.limits[${index}].max.${resource}`;
+      return [
+        {
+          text: `${namespace}: LimitRange ${name}: ${field}: ${max?.[resource]} for a ${type} is below ${least.text}, which a sidecar needs`,
+          hint: `kubectl -n ${namespace} edit limitrange ${name}: ${field} of at least ${least.text} more than the application's own`,
+        },
+      ];
+    }),
+  );
+}
+
+function usedUp({ metadata, spec, status }: ResourceQuota): Narrow[] {
+  const { namespace, name } = metadata ?? {};
+  return Object.entries(status?.hard ?? spec?.hard ?? {}).flatMap(([counted, hard]) => {
+    const least = LEAST[counted.replace(/^(requests|limits)\./, '')];
+    const all = parseQuantity(String(hard));
+    const used = parseQuantity(String(status?.used?.[counted] ?? '0'));
+    if (least === undefined || all === null || used === null || all - used >= least.value) return [];
+    return [
+      {
+        text: `${namespace}: ResourceQuota ${name}: spec.hard.${counted}: ${status?.used?.[counted] ?? 0} of ${hard} used, and a sidecar needs ${least.text}`,
+        hint: `kubectl -n ${namespace} edit resourcequota ${name}: raise spec.hard.${counted} by what the sidecars of its pods ask for`,
+      },
+    ];
+  });
+}
