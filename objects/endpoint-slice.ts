@@ -44,7 +44,7 @@ const endpoint = fields(
   {
     addresses: list(text),
     conditions: fields({ ready: flag, serving: flag, terminating: flag }),
-    targetRef: fields({ kind: text, name: text, namespace: text }),
+    targetRef: fields({ kind: text, name: text, namespace: text, uid: text }),
     nodeName: text,
     zone: text,
     hints: fields({ forZones: list(fields({ name: text }, ['name'])), forNodes: list(fields({ name: text }, ['name'])) }),
@@ -68,11 +68,11 @@ export const endpointSliceKind: FollowedKind<'EndpointSlice', EndpointSlice> = {
       addressType,
       endpoints: entriesOf(endpoints).map((endpoint) => {
         const { addresses, conditions, targetRef, nodeName, zone, hints } = fieldsOf(endpoint);
-        const { kind, namespace, name } = fieldsOf(targetRef);
+        const { kind, namespace, name, uid } = fieldsOf(targetRef);
         return present({
           addresses,
           conditions,
-          targetRef: targetRef ? present({ kind, namespace, name }) : undefined,
+          targetRef: targetRef ? present({ kind, namespace, name, uid }) : undefined,
           nodeName,
           zone,
           hints,

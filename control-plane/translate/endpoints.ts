@@ -111,13 +111,15 @@ function servingEndpoint(
   // Unknown readiness counts as ready. A terminating pod is not, even where publishNotReadyAddresses calls it ready.
   const serves = terminating === true ? (serving ?? ready !== false) : ready !== false;
   if (!address || !serves) return undefined;
-  const { kind, namespace: podNamespace, name } = fieldsOf(targetRef);
+  const { kind, namespace: podNamespace, name, uid } = fieldsOf(targetRef);
   const podName = kind === 'Pod' ? textOf(name) : undefined;
   const podKey = podName ? keyOf(textOf(podNamespace) || namespace, podName) : undefined;
   const pod = podKey === undefined ? podAt(address, objects) : objects.pod(podKey);
   // The watch has not told of the pod yet, or no longer: whether it has a sidecar is not known, so that it is not to be
   // spoken to in plaintext.
-  if (podKey !== undefined && pod === undefined) return undefined;
+  // One of that name with another uid is another pod, such as a StatefulSet's next one.
+  const isOther = textOf(uid) !== undefined && textOf(fieldsOf(pod?.metadata).uid) !== undefined && uid !== fieldsOf(pod?.metadata).uid;
+  if (podKey !== undefined && (pod === undefined || isOther)) return undefined;
   const { forZones, forNodes } = fieldsOf(hints);
   return {
     address,

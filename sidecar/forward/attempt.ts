@@ -21,7 +21,7 @@ export function attempt(call: RunningCall): void {
   call.attempts++;
   const { nowMs } = deps.clock;
   const endpoint = tried === null ? upstream.set.pick(deps.random, nowMs, method) : upstream.set.pickOther(tried, deps.random, nowMs);
-  if (endpoint === null) return refuse(call, errors.NO_ENDPOINTS, `${upstream.ref.key} has no ready endpoints`);
+  if (endpoint === null) return refuse(call, errors.NO_ENDPOINTS, `${upstream.ref.key} has no ${upstream.lacks}`);
   call.lastEndpoint = endpoint;
   upstream.set.onStart(endpoint);
   if (call.series === null) {

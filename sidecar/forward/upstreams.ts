@@ -12,7 +12,22 @@ export interface Upstream {
   readonly set: EndpointSet;
   /** The control plane has sent its endpoints, possibly none. */
   known: boolean;
+  /** What it has none of, where its set is empty. */
+  lacks: string;
 }
+
+/** How a Service wants its endpoints to be used. */
+export interface UpstreamPolicy {
+  /** See EndpointSet.setAffinity(). */
+  readonly affinityMs: number;
+  /** The endpoints are those on this node alone. */
+  readonly local: boolean;
+}
+
+const NO_POLICY: UpstreamPolicy = { affinityMs: 0, local: false };
+/** What a Service port without endpoints lacks. */
+const LACKS_ANY = 'ready endpoints';
+const LACKS_LOCAL = 'ready endpoints on this node (internalTrafficPolicy: Local)';
 
 export class Upstreams {
   private readonly byKey = new Map<string, Upstream>();
@@ -33,18 +48,16 @@ export class Upstreams {
     let upstream = this.byKey.get(ref.key);
     if (upstream === undefined) {
       const set = new EndpointSet((reason) => this.onEject(ref, reason));
-      this.byKey.set(ref.key, (upstream = { ref, set, known: false }));
+      this.byKey.set(ref.key, (upstream = { ref, set, known: false, lacks: LACKS_ANY }));
     }
     return upstream;
   }
 
-  /**
-   * New endpoints of a Service port are in force at once; calls on those that left may end.
-   * @param affinityMs see EndpointSet.setAffinity()
-   */
-  update(ref: ServicePortRef, endpoints: readonly UsedEndpoint[], affinityMs = 0): void {
+  /** New endpoints of a Service port are in force at once; calls on those that left may end. */
+  update(ref: ServicePortRef, endpoints: readonly UsedEndpoint[], { affinityMs, local } = NO_POLICY): void {
     const upstream = this.get(ref);
     upstream.known = true;
+    upstream.lacks = local ? LACKS_LOCAL : LACKS_ANY;
     upstream.set.setAffinity(affinityMs);
     for (const left of upstream.set.update(endpoints)) if (left.connections !== null) this.retire(left);
   }

@@ -18,8 +18,6 @@ import { joinTcp, passThrough, refuseNotHttp2, type Undecided } from './join-tcp
 /** Endpoints that a TCP connection is tried on. */
 const MAX_TCP_ATTEMPTS = 3;
 
-const NOBODY = 'no ready endpoints';
-
 export class ServiceHandler implements ConnectionHandler {
   private readonly deps: OutboundDeps;
   private readonly ref: ServicePortRef;
@@ -37,7 +35,7 @@ export class ServiceHandler implements ConnectionHandler {
   }
 
   onAccept(stream: ByteStream, ready: () => void): void {
-    const accept = (): void => (this.isFutile() ? this.refuseTcp(stream, NO_ENDPOINTS.label, NOBODY) : ready());
+    const accept = (): void => (this.isFutile() ? this.refuseTcp(stream, NO_ENDPOINTS.label, this.lacking()) : ready());
     if (this.handle.current !== null) return accept();
     if (this.original !== null && !this.deps.connected()) return ready();
     if (!this.deps.connected()) this.missing = 'its configuration has not arrived, because the control plane is away';
@@ -60,6 +58,12 @@ export class ServiceHandler implements ConnectionHandler {
     if (backend === undefined || this.assumed() !== 'tcp') return false;
     const { known, set } = this.deps.proxy.upstreams.get(backend.ref);
     return known && set.endpoints.length === 0;
+  }
+
+  /** Why there is no endpoint. */
+  private lacking(): string {
+    const backend = this.handle.current?.fallback.backends[0];
+    return backend === undefined ? this.missing : `no ${this.deps.proxy.upstreams.get(backend.ref).lacks}`;
   }
 
   assumed(): 'tcp' | 'http2' | null {
@@ -113,7 +117,9 @@ export class ServiceHandler implements ConnectionHandler {
     const set = backend === undefined ? null : proxy.upstreams.get(backend.ref).set;
     const endpoint = set?.pickOther(tried, proxy.random, proxy.clock.nowMs) ?? null;
     if (set === null || endpoint === null) {
-      return set === null ? this.refuseTcp(stream, NO_CONFIG.label, this.missing) : this.refuseTcp(stream, NO_ENDPOINTS.label, NOBODY);
+      return set === null
+        ? this.refuseTcp(stream, NO_CONFIG.label, this.missing)
+        : this.refuseTcp(stream, NO_ENDPOINTS.label, this.lacking());
     }
     set.onStart(endpoint);
     const done = (failed: boolean): boolean => {

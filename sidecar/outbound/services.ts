@@ -86,7 +86,7 @@ export class Services {
   private useEndpoints({ namespace, name, ports, local, affinitySeconds }: Endpoints): void {
     for (const { port, endpoints } of ports) {
       const used = endpointsFor(endpoints, local, this.location);
-      this.upstreams.update(newServicePortRef(namespace, name, port), used, affinitySeconds * 1000);
+      this.upstreams.update(newServicePortRef(namespace, name, port), used, { affinityMs: affinitySeconds * 1000, local });
     }
   }
 
