@@ -131,11 +131,12 @@ function admitted(before: Asked, bounds: Bounds, what: Resource): Asked {
     request = needsRequest || room.request > 0 ? Math.max(room.request, min, 0) : undefined;
   if (request !== undefined && limit !== undefined) request = Math.min(request, limit);
   const ratio = Math.min(bounds.ratio, bounds.podRatio);
-  if (request !== undefined && limit !== undefined && limit > request * ratio) {
+  if (request !== undefined && limit !== undefined && isTooManyTimes(limit, request, ratio)) {
     // A limit that we chose comes down first; what the sidecar needs to live is kept by asking for more.
     const least = chosen ? Math.min(limit, LEAST_LIMIT[what]) : limit;
     limit = Math.max(least, down(request * ratio, what));
     request = Math.max(request, up(limit / ratio, what));
+    if (isTooManyTimes(limit, request, ratio)) request += 1 / STEP[what];
   }
   return { request, limit };
 }
@@ -148,11 +149,16 @@ function refusalOf({ request, limit }: Asked, { min, max, ratio, fallback, needs
   if (limit !== undefined && limit < min) return 'its limit is below the minimum';
   if (limit !== undefined && limit > max) return 'its limit is above the maximum';
   if (request !== undefined && request > Math.min(max, limit ?? Infinity)) return 'its request is above its limit or the maximum';
-  if (limit !== undefined && request !== undefined && limit > request * ratio) return 'its limit is too many times its request';
-  if (limit !== undefined && request !== undefined && limit > request * podRatio) return 'its limit is too many times its request';
+  const isAbove = limit !== undefined && request !== undefined && isTooManyTimes(limit, request, Math.min(ratio, podRatio));
+  if (isAbove) return 'its limit is too many times its request';
   if (limit !== undefined && limit > room.limit) return "with the pod's own containers it is above the maximum of a pod";
   if (request !== undefined && request > room.request) return "with the pod's own containers it is above the maximum of a pod";
   return '';
+}
+
+/** As LimitRanger divides, which refuses 2.8000000000000003 where 2.8 is the most. */
+function isTooManyTimes(limit: number, request: number, ratio: number): boolean {
+  return limit / request > ratio;
 }
 
 function amount(text: string): number | undefined {

@@ -58,6 +58,18 @@ describe('fitResources', () => {
     );
   });
 
+  it('is divided as LimitRanger does it, which refuses a ratio that is too high by an ulp', () => {
+    const limits = range({
+      type: 'Container',
+      min: { memory: '1285Mi' },
+      default: { memory: '3772776448' },
+      maxLimitRequestRatio: { memory: '2.8' },
+    });
+    const { resources, problems } = fitResources({ ...WANTED, memoryRequest: '' }, limits, []);
+    expect(problems).to.deep.equal([]);
+    expect(parseQuantity(resources.memoryLimit)! / parseQuantity(resources.memoryRequest)!).to.be.at.most(2.8);
+  });
+
   it('keeps within what a pod may have, or says that it cannot', () => {
     const app = { name: 'app', resources: { requests: { memory: '200Mi' }, limits: { memory: '250Mi' } } };
     const pod = { type: 'Pod', max: { memory: '256Mi' } };
