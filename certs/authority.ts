@@ -1,9 +1,18 @@
-// The certificate authority: an ECDSA P-256 key that signs workloads' certificates, and the roots that may be trusted.
+// The certificate authority: a key that signs workloads' certificates, its chain, and the roots that may be trusted.
 import 'reflect-metadata';
-import { createPrivateKey, createPublicKey, type KeyObject, webcrypto, X509Certificate } from 'node:crypto';
+import { generateKeyPairSync, type KeyObject, webcrypto, X509Certificate } from 'node:crypto';
 import * as x509 from '@peculiar/x509';
 import { controlPlaneSpiffeId, isTrustDomain, workloadSpiffeId } from '#core/contract/identity.ts';
 import { isPodUid } from '#core/contract/pod-uid.ts';
+import {
+  type AuthorityChain,
+  chainTo,
+  distinguishedName,
+  isSelfSigned,
+  readSigningKey,
+  type SigningKey,
+  tryHandshake,
+} from './authority-chain.ts';
 import { makeLeaf, newSerialNumber } from './leaf.ts';
 
 const DAY_MS = 24 * 3600_000;
@@ -28,9 +37,12 @@ export interface AuthoritySettings {
 
 /** What an authority is kept as: PEM. The key is a secret. */
 export interface AuthorityPem {
+  /** The signing certificate first; the chain above it may follow. */
   readonly certificate: string;
-  /** PKCS#8. */
+  /** PKCS#8, SEC1 or PKCS#1. */
   readonly key: string;
+  /** Certificates of its issuers, as cert-manager writes them into ca.crt. */
+  readonly issuers?: string;
   /** More roots to trust, before or after a rotation: any number of certificates. */
   readonly extraRoots?: string;
 }
@@ -52,24 +64,25 @@ export class Authority {
   /** Unix ms: from then on it signs nothing. */
   readonly notAfterMs: number;
   private readonly settings: AuthoritySettings;
-  private readonly key: webcrypto.CryptoKey;
-  private readonly publicKey: webcrypto.CryptoKey;
+  private readonly signer: SigningKey;
   private readonly spki: Buffer;
+  /** What goes out with each leaf, DER: the certificates between it and the root. */
+  private readonly intermediates: readonly Buffer[];
   private readonly trusted: readonly Buffer[];
 
   private constructor(
     settings: AuthoritySettings,
     certificate: X509Certificate,
-    key: webcrypto.CryptoKey,
-    publicKey: webcrypto.CryptoKey,
+    signer: SigningKey,
+    chain: AuthorityChain,
     trusted: readonly Buffer[],
   ) {
     this.settings = settings;
     this.trustDomain = settings.trustDomain;
     this.certificate = certificate;
-    this.notAfterMs = Date.parse(certificate.validTo);
-    this.key = key;
-    this.publicKey = publicKey;
+    this.notAfterMs = chain.notAfterMs;
+    this.signer = signer;
+    this.intermediates = chain.intermediates.map(({ raw }) => raw);
     this.spki = certificate.publicKey.export({ format: 'der', type: 'spki' });
     this.trusted = trusted;
   }
@@ -104,22 +117,36 @@ export class Authority {
   }
 
   /**
-   * Takes up an authority that was kept, or one made elsewhere.
-   * @throws AuthorityError when certificate and key are not those of a P-256 authority, or an extra root is not a
-   * certificate
+   * Takes up an authority that was kept, or one made elsewhere: a root, or an intermediate with its chain. It is tried
+   * by a handshake.
+   * @throws AuthorityError when certificate, key and chain are not those of an authority whose leaves verify
    */
   static async load(pem: AuthorityPem, settings: AuthoritySettings): Promise<Authority> {
     if (!isTrustDomain(settings.trustDomain)) throw new RangeError(`not a trust domain: ${JSON.stringify(settings.trustDomain)}`);
-    const certificate = parseRoot(pem.certificate);
-    if (certificate.publicKey.asymmetricKeyDetails?.namedCurve !== 'prime256v1')
-      throw new AuthorityError('the authority must have an ECDSA P-256 key');
-    const { key, publicKey } = await importKey(pem.key, certificate);
-    const others = splitPem(pem.extraRoots ?? '').map((one) => parseRoot(one).raw);
-    const trusted = [certificate.raw, ...others.filter((other) => !other.equals(certificate.raw))];
-    return new Authority(settings, certificate, key, publicKey, trusted);
+    const [first, ...above] = splitPem(pem.certificate).map(parseAuthority);
+    if (first === undefined) throw new AuthorityError('not a certificate: tls.crt holds none');
+    const extra = splitPem(pem.extraRoots ?? '').map(parseAuthority);
+    const issuers = [...above, ...splitPem(pem.issuers ?? '').map(parseAuthority)];
+    const signer = await readSigningKey(pem.key, first).catch((error: Error) => {
+      throw new AuthorityError(`the authority's key cannot be used: ${error.message}`);
+    });
+    let chain: AuthorityChain;
+    try {
+      chain = chainTo(first, [...issuers, ...extra]);
+    } catch (error) {
+      throw new AuthorityError(`the authority's certificate cannot be used: ${(error as Error).message}`);
+    }
+    if (chain.notBeforeMs > settings.now() + BACKDATE_MS)
+      throw new AuthorityError(`the authority is not valid before ${new Date(chain.notBeforeMs).toISOString()}`);
+    // What is no root is no anchor.
+    const roots = [chain.root, ...[...issuers, ...extra].filter(isSelfSigned)];
+    const trusted = roots.map(({ raw }) => raw).filter((raw, i, all) => all.findIndex((other) => other.equals(raw)) === i);
+    const authority = new Authority(settings, first, signer, chain, trusted);
+    if (chain.notAfterMs > settings.now()) await authority.tryOut();
+    return authority;
   }
 
-  /** All roots that may be trusted now, DER, the signing one first. */
+  /** All roots that may be trusted now, DER, that of the authority first. */
   roots(): readonly Buffer[] {
     return this.trusted;
   }
@@ -163,9 +190,24 @@ export class Authority {
     const notAfterMs = floorSecond(Math.min(nowMs + this.grantedLifetimeMs(wishMs), this.notAfterMs));
     if (notAfterMs <= nowMs - 1000)
       throw new AuthorityError(`the authority's certificate expired at ${new Date(this.notAfterMs).toISOString()}`);
-    const issuer = { subject: new x509.X509Certificate(this.certificate.raw).subjectName, key: this.key, publicKey: this.publicKey };
+    const own = new x509.X509Certificate(this.certificate.raw);
+    const keyId = own.getExtension(x509.SubjectKeyIdentifierExtension)?.keyId;
+    const issuer = { ...this.signer, subject: own.subjectName, ...(keyId !== undefined && { keyId }) };
     const der = await makeLeaf({ identity, publicKey, notBeforeMs, notAfterMs, issuer, ...(isPodUid(podUid) && { podUid }) });
-    return { chain: [der], identity, notBeforeMs, notAfterMs };
+    return { chain: [der, ...this.intermediates], identity, notBeforeMs, notAfterMs };
+  }
+
+  /** @throws AuthorityError when a leaf of this authority would not verify */
+  private async tryOut(): Promise<void> {
+    const { publicKey, privateKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' });
+    const { chain } = await this.issueControlPlane(publicKey);
+    const cert = chain.map((der) => toPem('CERTIFICATE', der)).join('');
+    const key = privateKey.export({ format: 'pem', type: 'pkcs8' }) as string;
+    try {
+      await tryHandshake({ cert, key, ca: this.rootsPem() });
+    } catch (error) {
+      throw new AuthorityError(`certificates of ${distinguishedName(this.certificate.subject)} do not verify: ${(error as Error).message}`);
+    }
   }
 }
 
@@ -183,28 +225,15 @@ export function toPem(label: string, der: Uint8Array): string {
   return `-----BEGIN ${label}-----\n${lines.join('\n')}\n-----END ${label}-----\n`;
 }
 
-function parseRoot(pem: string): X509Certificate {
+function parseAuthority(pem: string): X509Certificate {
   let certificate: X509Certificate;
   try {
     certificate = new X509Certificate(pem);
   } catch (error) {
     throw new AuthorityError(`not a certificate: ${(error as Error).message}`);
   }
-  if (!certificate.ca) throw new AuthorityError(`not an authority's certificate: ${certificate.subject ?? '(no subject)'}`);
+  if (!certificate.ca) throw new AuthorityError(`not an authority's certificate: ${distinguishedName(certificate.subject)}`);
   return certificate;
-}
-
-async function importKey(pem: string, certificate: X509Certificate): Promise<{ key: webcrypto.CryptoKey; publicKey: webcrypto.CryptoKey }> {
-  try {
-    const der = Buffer.from(pem.replace(/-----[^-]+-----/g, ''), 'base64');
-    const key = await webcrypto.subtle.importKey('pkcs8', der, P256, false, ['sign']);
-    const spki = createPublicKey(createPrivateKey({ key: der, format: 'der', type: 'pkcs8' })).export({ format: 'der', type: 'spki' });
-    if (!spki.equals(certificate.publicKey.export({ format: 'der', type: 'spki' }))) throw new Error('it is of another certificate');
-    const publicKey = await webcrypto.subtle.importKey('spki', spki, P256, true, ['verify']);
-    return { key, publicKey };
-  } catch (error) {
-    throw new AuthorityError(`the authority's key cannot be used: ${(error as Error).message}`);
-  }
 }
 
 function floorSecond(ms: number): number {

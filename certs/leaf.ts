@@ -2,6 +2,7 @@
 import 'reflect-metadata';
 import { createPublicKey, type KeyObject, webcrypto } from 'node:crypto';
 import * as x509 from '@peculiar/x509';
+import type { SigningKey } from './authority-chain.ts';
 
 x509.cryptoProvider.set(webcrypto);
 
@@ -30,8 +31,8 @@ export interface LeafContent {
   readonly publicKey: KeyObject;
   readonly notBeforeMs: number;
   readonly notAfterMs: number;
-  /** Name and key of the signer. */
-  readonly issuer: { readonly subject: x509.Name; readonly key: webcrypto.CryptoKey; readonly publicKey: webcrypto.CryptoKey };
+  /** Name and key of the signer; `keyId`: as its certificate has it, for the one that has none it is worked out. */
+  readonly issuer: SigningKey & { readonly subject: x509.Name; readonly keyId?: string };
 }
 
 /**
@@ -43,6 +44,7 @@ export async function makeLeaf(content: LeafContent): Promise<Buffer> {
   const publicKey = await webcrypto.subtle.importKey('spki', content.publicKey.export({ format: 'der', type: 'spki' }), P256, true, [
     'verify',
   ]);
+  const { keyId } = content.issuer;
   const certificate = await x509.X509CertificateGenerator.create({
     serialNumber: newSerialNumber(),
     ...(content.podUid === undefined ? {} : { subject: new x509.Name([{ '2.5.4.5': [{ printableString: content.podUid }] }]) }),
@@ -51,13 +53,16 @@ export async function makeLeaf(content: LeafContent): Promise<Buffer> {
     notAfter: new Date(content.notAfterMs),
     publicKey: publicKey,
     signingKey: content.issuer.key,
-    signingAlgorithm: { name: 'ECDSA', hash: 'SHA-256' },
+    signingAlgorithm: content.issuer.algorithm,
     extensions: [
       new x509.SubjectAlternativeNameExtension([{ type: 'url', value: content.identity }], true),
       new x509.BasicConstraintsExtension(false, undefined, true),
       new x509.KeyUsagesExtension(x509.KeyUsageFlags.digitalSignature, true),
       new x509.ExtendedKeyUsageExtension([x509.ExtendedKeyUsage.serverAuth, x509.ExtendedKeyUsage.clientAuth]),
-      await x509.AuthorityKeyIdentifierExtension.create(content.issuer.publicKey),
+      // Verifiers compare it with the issuer's own, and there is more than one way to make it of a key (RFC 7093).
+      keyId === undefined
+        ? await x509.AuthorityKeyIdentifierExtension.create(content.issuer.publicKey)
+        : new x509.AuthorityKeyIdentifierExtension(keyId),
     ],
   });
   return Buffer.from(certificate.rawData);

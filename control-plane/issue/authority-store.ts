@@ -13,6 +13,8 @@ import { fieldsOf, textOf } from '#objects/fields.ts';
 /** Keys of the Secret, those of kubernetes.io/tls, so that tools that make such Secrets can make this one. */
 const CERTIFICATE_KEY = 'tls.crt';
 const KEY_KEY = 'tls.key';
+/** Where cert-manager puts the issuer's certificate. */
+const ISSUERS_KEY = 'ca.crt';
 /** More roots to trust, PEM; absent unless a person has put them there. */
 const EXTRA_ROOTS_KEY = 'extra-roots.pem';
 const RETRY_BASE_MS = 250;
@@ -53,6 +55,7 @@ export class SecretAuthorityStore implements AuthorityStore {
       data: {
         [CERTIFICATE_KEY]: encode(pem.certificate),
         [KEY_KEY]: encode(pem.key),
+        ...(pem.issuers ? { [ISSUERS_KEY]: encode(pem.issuers) } : {}),
         ...(pem.extraRoots ? { [EXTRA_ROOTS_KEY]: encode(pem.extraRoots) } : {}),
       },
     };
@@ -74,8 +77,8 @@ function pemOf(secret: Secret): AuthorityPem {
   const certificate = text(CERTIFICATE_KEY);
   const key = text(KEY_KEY);
   if (!certificate || !key) throw new AuthorityError(`it has no ${certificate ? KEY_KEY : CERTIFICATE_KEY}`);
-  const extraRoots = text(EXTRA_ROOTS_KEY);
-  return { certificate, key, ...(extraRoots === undefined ? {} : { extraRoots }) };
+  const [issuers, extraRoots] = [text(ISSUERS_KEY), text(EXTRA_ROOTS_KEY)];
+  return { certificate, key, ...(issuers ? { issuers } : {}), ...(extraRoots === undefined ? {} : { extraRoots }) };
 }
 
 export interface AuthorityKeeperDeps {
@@ -182,7 +185,7 @@ export class AuthorityKeeper {
     try {
       const pem = pemOf(secret);
       const same = (key: keyof AuthorityPem): boolean => (pem[key] ?? '').trim() === (this.inUse?.[key] ?? '').trim();
-      if (!same('certificate') || !same('key')) why = 'it holds another authority than the one in use';
+      if (!same('certificate') || !same('key') || !same('issuers')) why = 'it holds another authority than the one in use';
       else if (!same('extraRoots')) why = `its ${EXTRA_ROOTS_KEY} are others than those in use, and count from the next start`;
     } catch (error) {
       why = (error as Error).message;
