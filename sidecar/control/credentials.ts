@@ -131,6 +131,20 @@ export class Credentials {
     this.use({ ...leaf, roots });
   }
 
+  /**
+   * The control plane could not be reached with this certificate: where the bundle has roots of which the certificate
+   * brought none, another authority signs by now, and a new certificate is asked for at once.
+   */
+  async reviewRoots(): Promise<void> {
+    const { leaf, state } = this;
+    if (leaf === null || state.at !== 'waiting') return;
+    const bundled = await this.bundledRoots().catch(() => []);
+    if (this.state !== state || bundled.every((root) => leaf.roots.some((known) => known.equals(root)))) return;
+    this.log.info('there are other roots, a certificate of them is asked for');
+    state.cancel();
+    void this.renew();
+  }
+
   status(): CredentialsStatus {
     return {
       identity: this.leaf?.identity ?? '',

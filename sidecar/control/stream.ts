@@ -293,7 +293,7 @@ export class ConfigStream {
 
   /** The stream or the attempt at it has ended: it is tried again later. */
   private lost(error: GrpcError, wasConnected: boolean, capMs = RETRY_CAP_MS): void {
-    const { timers, random } = this.deps;
+    const { credentials, timers, random } = this.deps;
     const waitMs = backoffMs(this.failuresInARow++, RETRY_BASE_MS, capMs, random());
     // Once, not at each attempt: a control plane that is away for an hour is one event.
     if (wasConnected || this.lastError === '') {
@@ -301,6 +301,7 @@ export class ConfigStream {
       this.log.warn('control plane away, going on with what is in force', { error, code: error.code, retryInMs: Math.round(waitMs) });
     } else this.log.debug('control plane still away', { error, code: error.code, retryInMs: Math.round(waitMs) });
     this.lastError = error.message;
+    void credentials.reviewRoots();
     this.state = { at: 'waiting', cancelRetry: timers.after(waitMs, () => void this.connect(false)) };
   }
 
