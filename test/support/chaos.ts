@@ -32,6 +32,8 @@ const BACKENDS = { 'payment-v1': ['payment-a', 'payment-c'], 'payment-v2': ['pay
 /** Only this one is killed, and stays away for so long. */
 const VICTIM = 'payment-c';
 const AWAY_MS = 700;
+/** Until its sidecar has seen that the sockets are closed: what is sent meanwhile goes to it, too. */
+const UNSEEN_MS = 50;
 /** An application says GOAWAY on connections of this age, and lets their calls end. */
 const CONNECTION_AGE_MS = 3000;
 const OVERSIZE = 100 * 1024;
@@ -164,7 +166,9 @@ export class Chaos {
       this.count('kill');
       this.killedAtMs = performance.now();
       this.apps.get(VICTIM)!.kill();
-      await sleep(AWAY_MS);
+      await sleep(UNSEEN_MS);
+      this.killedAtMs = performance.now();
+      await sleep(AWAY_MS - UNSEEN_MS);
       await this.startApp(VICTIM);
     }
   }
