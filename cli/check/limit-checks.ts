@@ -20,19 +20,26 @@ export function limitChecks({ namespaces, limitRanges, quotas }: Facts): Check[]
   const meshed = new Set(namespaces.value.filter(isMeshed).map(({ metadata }) => metadata?.name));
   const within = <T extends LimitRange | ResourceQuota>(items: readonly T[]) =>
     items.filter(({ metadata }) => meshed.has(metadata?.namespace));
-  const found = [
-    ...within(limitRanges.ok ? limitRanges.value : []).flatMap(tooNarrow),
-    ...within(quotas.ok ? quotas.value : []).flatMap(usedUp),
-  ];
+  const narrow = within(limitRanges.ok ? limitRanges.value : []).flatMap(tooNarrow);
+  const full = within(quotas.ok ? quotas.value : []).flatMap(usedUp);
   const made: Check[] = [];
   if (unread.length > 0) {
     made.push(checks.skipped('limits-unread', 'LimitRanges or ResourceQuotas could not be read', { details: unread }));
   }
-  if (found.length > 0) {
+  if (narrow.length > 0) {
     made.push(
       checks.failed('limits', 'new pods of meshed namespaces are refused, or their sidecars killed, by limits of the namespace', {
-        details: found.map(({ text }) => text),
-        hint: found[0].hint,
+        details: narrow.map(({ text }) => text),
+        hint: narrow[0].hint,
+      }),
+    );
+  }
+  // The pods that are there have their share: it may be meant so.
+  if (full.length > 0) {
+    made.push(
+      checks.warning('quotas', 'quotas of meshed namespaces leave no room for the sidecar of one pod more', {
+        details: full.map(({ text }) => text),
+        hint: full[0].hint,
       }),
     );
   }

@@ -47,7 +47,7 @@ function fieldsPast(container: Container): string[] {
   });
 }
 
-/** A probe with a host asks somebody else, and exec asks no port: injection leaves both alone. */
+/** A probe with a host asks another place, and exec asks no port: injection leaves both alone. */
 function goesToThePod({ httpGet, tcpSocket, grpc }: Probe): boolean {
   if (httpGet?.host || tcpSocket?.host) return false;
   return Boolean(httpGet ?? tcpSocket ?? grpc);

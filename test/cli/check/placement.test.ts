@@ -93,14 +93,14 @@ describe('weft check, limits of a namespace', () => {
     expect(verdict(range({ memory: '32Mi' }), 'limits')?.details.join()).to.match(
       /shop: LimitRange small: spec\.limits\[0\]\.max\.memory: 32Mi/,
     );
-    expect(verdict(quota('1Gi', '1000Mi'), 'limits')?.details.join()).to.match(
+    expect(verdict(quota('1Gi', '1000Mi'), 'quotas')?.details.join()).to.match(
       /ResourceQuota small: spec\.hard\.limits\.memory: 1000Mi of 1Gi/,
     );
   });
 
   it('says nothing where there is room, nor of a namespace without the mesh', () => {
     expect(verdict(range({ memory: '1Gi', cpu: '2' }), 'limits')).to.equal(undefined);
-    expect(verdict(quota('2Gi', '1Gi'), 'limits')).to.equal(undefined);
+    expect(verdict(quota('2Gi', '1Gi'), 'quotas')).to.equal(undefined);
     expect(
       verdict(
         { ...range({ memory: '32Mi' }), ...{ namespaces: ok([{ metadata: { name: 'weft-system' } }, { metadata: { name: 'shop' } }]) } },
