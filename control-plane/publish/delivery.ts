@@ -33,8 +33,6 @@ export interface Acknowledged {
 }
 
 export interface DeliveryDeps {
-  /** What the sidecar brings along: resource → version. */
-  readonly held: ReadonlyMap<string, string>;
   /** The resource as this sidecar should have it; null: it should not. */
   readonly current: (name: string) => Sized | null;
   /** What makes the newest version out of the one that the sidecar has; null: the resource goes out whole. */
@@ -67,14 +65,15 @@ export class Delivery {
   lastAckMs = 0;
   private readonly deps: DeliveryDeps;
   /** Resource → version that the sidecar has. */
-  private readonly inForce: Map<string, string>;
+  private inForce: Map<string, string>;
   private readonly rejections = new Map<string, { readonly version: string; readonly reason: string }>();
   private readonly stale = new Set<string>();
   private flight: Flight | null = null;
 
-  constructor(deps: DeliveryDeps) {
+  /** @param held what the sidecar brings along: resource → version */
+  constructor(deps: DeliveryDeps, held: ReadonlyMap<string, string>) {
     this.deps = deps;
-    this.inForce = new Map(deps.held);
+    this.inForce = new Map(held);
     for (const name of this.inForce.keys()) this.stale.add(name);
   }
 
@@ -105,6 +104,7 @@ export class Delivery {
 
   /** Sends the first response, be it empty: the sidecar then knows that it is up to date. */
   begin(): void {
+    this.inForce = this.sharedNames();
     this.sendNext(true);
   }
 
@@ -184,6 +184,20 @@ export class Delivery {
     this.flight = { nonce, sentMs: this.deps.now(), sent, removed };
     const resources: Resource[] = different.map(({ resource }) => resource);
     this.deps.send(create(SubscribeResponseSchema, { nonce, resources, removed, absent }));
+  }
+
+  /**
+   * Names and versions as the resources have them, which all sidecars share. Those of a hello are strings of its own:
+   * more than 1 MiB for each sidecar with 10,000 Services.
+   */
+  private sharedNames(): Map<string, string> {
+    const shared = new Map<string, string>();
+    for (const [name, version] of this.inForce) {
+      const resource = this.deps.current(name)?.resource;
+      if (resource?.version === version) shared.set(resource.name, resource.version);
+      else shared.set(name, version);
+    }
+    return shared;
   }
 
   /**

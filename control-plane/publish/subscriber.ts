@@ -87,17 +87,21 @@ export class Subscriber {
     this.certificateNotAfterMs = certificateNotAfterMs;
     this.line = line;
     this.deps = deps;
+    // The closures below must not keep the hello: it is as long as what the sidecar holds.
+    const { deltas } = hello;
     const held = new Map(hello.held.map(({ name, version }) => [name, version]));
     this.wants = new Wanted(deps.catalogue, peer.namespace, (name) => this.touched(name));
-    this.delivery = new Delivery({
+    this.delivery = new Delivery(
+      {
+        current: (name) => this.current(name),
+        since: (name, version) => (deltas && name.startsWith(ENDPOINTS) ? this.endpointsSince(name, version) : null),
+        isDropped: (name) => this.isDropped(name),
+        takeAbsent: () => this.wants.takeAbsent(),
+        now: () => deps.now(),
+        send: (response) => line.send(response),
+      },
       held,
-      current: (name) => this.current(name),
-      since: (name, version) => (hello.deltas && name.startsWith(ENDPOINTS) ? this.endpointsSince(name, version) : null),
-      isDropped: (name) => this.isDropped(name),
-      takeAbsent: () => this.wants.takeAbsent(),
-      now: () => deps.now(),
-      send: (response) => line.send(response),
-    });
+    );
     this.delivery.touch(TRUST_RESOURCE);
     this.delivery.touch(WORKLOAD_RESOURCE);
     for (const key of deps.catalogue.keys()) this.delivery.touch(serviceResourceName('address', key));
