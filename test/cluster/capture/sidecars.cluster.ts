@@ -276,5 +276,8 @@ describe('sidecars in network namespaces', function () {
     expect(await caller.ask({ call: `${WORLD}:8080` })).to.equal('outside');
     expect(await caller.ask({ call: '10.78.1.1:8080' })).to.contain('no_config');
     await controlPlane.ask({});
+    // They look for it every few seconds, apart from each other; an address that is new is refused until then.
+    const back = async () => (await server.ask({ exchange: `${IP.caller}:9443`, send: '78' })) === 'first octet 120';
+    await until(back, 'the sidecar has found the control plane again');
   });
 });
