@@ -69,6 +69,15 @@ describe('the endpoints of a Service', () => {
   const nodeName = (): string => (here as unknown as { spec: { nodeName: string } }).spec.nodeName;
 
   async function hostsOf(caller: Caller, to: string): Promise<string[]> {
+    let last: unknown;
+    const answers = async (): Promise<boolean> => {
+      const answer = await caller.grpc({ to, fresh: true });
+      last = answer;
+      return answer.hostname !== undefined;
+    };
+    await eventually('the Service answers', answers).catch((error: Error) => {
+      throw new Error(`${error.message} (${caller === meshed ? 'meshed' : 'unmeshed'}): ${JSON.stringify(last)}`);
+    });
     const seen = new Set<string>();
     for (let i = 0; i < 20; i++) {
       const { hostname, ...rest } = await caller.grpc({ to, fresh: true });
@@ -81,7 +90,6 @@ describe('the endpoints of a Service', () => {
   it('are those on its node with internalTrafficPolicy: Local, 20 of 20, meshed as unmeshed', async () => {
     await applyByHand('local', { internalTrafficPolicy: 'Local' }, [{ nodeName: nodeName() }, { nodeName: ELSEWHERE }]);
     for (const caller of [unmeshed, meshed]) {
-      await eventually('the Service answers', async () => (await caller.grpc({ to: `local.${NS}:${GRPC_PORT}` })).hostname !== undefined);
       expect(await hostsOf(caller, `local.${NS}:${GRPC_PORT}`)).to.deep.equal([here.metadata.name]);
     }
   });
@@ -98,7 +106,6 @@ describe('the endpoints of a Service', () => {
     const hints = (...names: string[]) => ({ hints: { forNodes: names.map((name) => ({ name })), forZones: [{ name: 'any' }] } });
     await applyByHand('hinted', { trafficDistribution: 'PreferSameNode' }, [hints(nodeName()), hints(ELSEWHERE)]);
     for (const caller of [unmeshed, meshed]) {
-      await eventually('the Service answers', async () => (await caller.grpc({ to: `hinted.${NS}:${GRPC_PORT}` })).hostname !== undefined);
       expect(await hostsOf(caller, `hinted.${NS}:${GRPC_PORT}`)).to.deep.equal([here.metadata.name]);
     }
   });
