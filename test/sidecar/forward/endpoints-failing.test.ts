@@ -2,6 +2,7 @@
 import { expect } from 'chai';
 import { EJECTION_MAX_MS } from '#sidecar/balance/ejections.ts';
 import { CONNECT_TIMEOUT, DIAL_ERRORS } from '#sidecar/forward/errors.ts';
+import { MAX_CONNECTIONS_PER_ENDPOINT } from '#sidecar/forward/pool.ts';
 import { CANCEL, ENHANCE_YOUR_CALM, INTERNAL_ERROR, NO_ERROR, REFUSED_STREAM } from '#sidecar/http/reset-code.ts';
 import {
   DATA,
@@ -181,7 +182,8 @@ describe('endpoints that fail', () => {
     const results = await Promise.all(Array.from({ length: 50 }, (_, i) => call(2 * i + 1)));
     expect(results.every((status) => status === '0')).equal(true);
     expect(most).equal(1);
-    expect(servers[0].peers.length).within(1, 8);
+    // While the limit is 0 it dials: how often is a matter of the machine's speed, up to the bound.
+    expect(servers[0].peers.length).within(1, MAX_CONNECTIONS_PER_ENDPOINT);
     expect(proxy.leftovers).deep.equal(CLEAN);
   });
 
