@@ -89,7 +89,10 @@ export const endpointSliceKind: FollowedKind<'EndpointSlice', EndpointSlice> = {
     ports,
   ],
 
-  names: (slice) => ({ services: serviceOf(slice), endpoints: endpointsOf(slice) }),
+  names(slice) {
+    const service = serviceOfSlice(slice);
+    return { services: service === undefined ? [] : [service], endpoints: endpointsOf(slice) };
+  },
 
   touch({ names }, touched) {
     for (const endpoint of names('endpoints')) if (!endpoint.includes('/')) touched.addresses.add(endpoint);
@@ -98,18 +101,26 @@ export const endpointSliceKind: FollowedKind<'EndpointSlice', EndpointSlice> = {
   },
 };
 
-function serviceOf({ metadata = {} }: EndpointSlice): string[] {
+/** Key of the Service that a slice is a part of. */
+export function serviceOfSlice({ metadata = {} }: EndpointSlice): string | undefined {
   const name = textOf(fieldsOf(fieldsOf(metadata).labels)[LABEL_SERVICE_NAME]);
-  return name ? [keyOf(namespaceOf({ metadata }), name)] : [];
+  return name ? keyOf(namespaceOf({ metadata }), name) : undefined;
+}
+
+/**
+ * Key of the pod that an endpoint names; undefined: it names none.
+ * @param namespace of its slice
+ */
+export function podOfEndpoint(endpoint: SliceEndpoint | null, namespace: string): string | undefined {
+  const { kind, namespace: own, name } = fieldsOf(fieldsOf(endpoint).targetRef);
+  const pod = kind === 'Pod' ? textOf(name) : undefined;
+  return pod ? keyOf(textOf(own) || namespace, pod) : undefined;
 }
 
 function endpointsOf(slice: EndpointSlice): string[] {
   const namespace = namespaceOf(slice);
   return entriesOf(slice.endpoints).flatMap((endpoint) => {
-    const { targetRef, addresses } = fieldsOf(endpoint);
-    const ref = fieldsOf(targetRef);
-    const pod = ref.kind === 'Pod' ? textOf(ref.name) : undefined;
-    const named = pod ? [keyOf(textOf(ref.namespace) || namespace, pod)] : [];
-    return [...named, ...entriesOf(addresses).flatMap((address) => textOf(address) ?? [])];
+    const pod = podOfEndpoint(endpoint, namespace);
+    return [...(pod === undefined ? [] : [pod]), ...entriesOf(fieldsOf(endpoint).addresses).flatMap((address) => textOf(address) ?? [])];
   });
 }

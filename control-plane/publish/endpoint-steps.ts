@@ -1,6 +1,7 @@
 // How the endpoints of a Service have changed of late, so that a sidecar which has one of the last versions gets only
 // the difference. Pure but for what it keeps.
 import { create, equals } from '@bufbuild/protobuf';
+import { endpointPlace } from '#core/contract/endpoint-order.ts';
 import {
   type Endpoint,
   EndpointKeySchema,
@@ -83,10 +84,10 @@ function changesOf(before: Endpoints, after: Endpoints): Changes | null {
   if (!equals(EndpointsSchema, bare(before), bare(after))) return null;
   const changes: Changes = new Map();
   after.ports.forEach(({ port, endpoints }, i) => {
-    const left = new Map(before.ports[i].endpoints.map((endpoint) => [placeOf(endpoint), endpoint]));
+    const left = new Map(before.ports[i].endpoints.map((endpoint) => [endpointPlace(endpoint), endpoint]));
     const ofPort = new Map<string, Endpoint | null>();
     for (const endpoint of endpoints) {
-      const place = placeOf(endpoint);
+      const place = endpointPlace(endpoint);
       const known = left.get(place);
       left.delete(place);
       if (known === undefined || !equals(EndpointSchema, known, endpoint)) ofPort.set(place, endpoint);
@@ -99,10 +100,6 @@ function changesOf(before: Endpoints, after: Endpoints): Changes | null {
 
 function barePort(port: EndpointPort): EndpointPort {
   return create(EndpointPortSchema, { ...port, endpoints: [] });
-}
-
-function placeOf({ address, port }: Endpoint): string {
-  return `${address} ${port}`;
 }
 
 function keyOf(place: string) {

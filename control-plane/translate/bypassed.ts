@@ -16,19 +16,20 @@ const NONE: readonly PortRange[] = [];
  * written by injection leaves out nothing.
  */
 export function bypassedPorts(pod: Pod): readonly PortRange[] {
-  const status = fieldsOf(fieldsOf(pod.metadata).annotations)[ANNOTATION_STATUS];
-  // Few pods have any, and each change of endpoints comes by here.
-  if (typeof status !== 'string' || !status.includes(STATUS_SKIP_INBOUND_PORTS)) return ONLY_ADMIN;
-  return [ADMIN, ...rangesOf(status, STATUS_SKIP_INBOUND_PORTS)];
+  const skipped = statedPorts(pod, STATUS_SKIP_INBOUND_PORTS);
+  return skipped.length === 0 ? ONLY_ADMIN : [ADMIN, ...skipped];
 }
 
 /** What `weft.dev/opaque-ports` says of the pod's own ports. */
 export function opaquePorts(pod: Pod): readonly PortRange[] {
-  const status = fieldsOf(fieldsOf(pod.metadata).annotations)[ANNOTATION_STATUS];
-  return typeof status === 'string' && status.includes(STATUS_OPAQUE_PORTS) ? rangesOf(status, STATUS_OPAQUE_PORTS) : NONE;
+  return statedPorts(pod, STATUS_OPAQUE_PORTS);
 }
 
-function rangesOf(status: string, field: string): PortRange[] {
+/** The ports in a field of the status annotation. */
+function statedPorts(pod: Pod, field: string): readonly PortRange[] {
+  const status = fieldsOf(fieldsOf(pod.metadata).annotations)[ANNOTATION_STATUS];
+  // Few pods have any, and each change of endpoints comes by here.
+  if (typeof status !== 'string' || !status.includes(field)) return NONE;
   return parsePortRanges(textOfStatus(status, field)).ranges.map((range) => create(PortRangeSchema, range));
 }
 

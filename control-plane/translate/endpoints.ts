@@ -1,5 +1,6 @@
 // The endpoints of a Service: the pods that are ready to take its calls, their addresses and identities.
 import { create } from '@bufbuild/protobuf';
+import { compareEndpoints, endpointPlace } from '#core/contract/endpoint-order.ts';
 import {
   type Endpoint,
   EndpointPortSchema,
@@ -15,7 +16,7 @@ import {
 import { isNamespace, isServiceAccount, workloadSpiffeId } from '#core/contract/identity.ts';
 import { ANNOTATION_STATUS } from '#core/contract/names.ts';
 import { includesPort } from '#core/contract/port-ranges.ts';
-import { type EndpointSlice, LABEL_SERVICE_NAME, type SliceEndpoint } from '#objects/endpoint-slice.ts';
+import { type EndpointSlice, podOfEndpoint, type SliceEndpoint, serviceOfSlice } from '#objects/endpoint-slice.ts';
 import { entriesOf, fieldsOf, isAbsent, portOf, textOf } from '#objects/fields.ts';
 import type { Pod } from '#objects/pod.ts';
 import { keyOf, namespaceOf, splitKey } from '#objects/references.ts';
@@ -55,10 +56,6 @@ export function translateEndpoints(
   });
 }
 
-function compareEndpoints(a: Endpoint, b: Endpoint): number {
-  return a.address === b.address ? a.port - b.port : a.address < b.address ? -1 : 1;
-}
-
 /** One slice, its endpoints looked up once for all ports. */
 class NamedSlice {
   private readonly slice: EndpointSlice;
@@ -76,7 +73,7 @@ class NamedSlice {
   collect(port: MeshPort, byAddress: Map<string, Endpoint>): void {
     for (const target of targetsOf(this.slice, port)) {
       for (const serving of this.serving) {
-        const place = `${serving.address} ${target}`;
+        const place = endpointPlace({ address: serving.address, port: target });
         const known = byAddress.get(place);
         if (known !== undefined && !isBetter(serving, known)) continue;
         const { bypassed, ...endpoint } = serving;
@@ -111,14 +108,12 @@ function servingEndpoint(
   // Unknown readiness counts as ready. A terminating pod is not, even where publishNotReadyAddresses calls it ready.
   const serves = terminating === true ? (serving ?? ready !== false) : ready !== false;
   if (!address || !serves) return undefined;
-  const { kind, namespace: podNamespace, name, uid } = fieldsOf(targetRef);
-  const podName = kind === 'Pod' ? textOf(name) : undefined;
-  const podKey = podName ? keyOf(textOf(podNamespace) || namespace, podName) : undefined;
+  const podKey = podOfEndpoint(endpoint, namespace);
   const pod = podKey === undefined ? podAt(address, objects) : objects.pod(podKey);
   // The watch has not told of the pod yet, or no longer: whether it has a sidecar is not known, so that it is not to be
-  // spoken to in plaintext.
-  // One of that name with another uid is another pod, such as a StatefulSet's next one.
-  const isOther = textOf(uid) !== undefined && textOf(fieldsOf(pod?.metadata).uid) !== undefined && uid !== fieldsOf(pod?.metadata).uid;
+  // spoken to in plaintext. One of that name with another uid is another pod, such as a StatefulSet's next one.
+  const [uid, uidThere] = [fieldsOf(targetRef).uid, fieldsOf(pod?.metadata).uid].map(textOf);
+  const isOther = uid !== undefined && uidThere !== undefined && uid !== uidThere;
   if (podKey !== undefined && (pod === undefined || isOther)) return undefined;
   const { forZones, forNodes } = fieldsOf(hints);
   return {
@@ -163,8 +158,8 @@ export function podAddress(address: string, objects: ObjectView, trustDomain: st
 function declaredTcp(address: string, pod: Pod, objects: ObjectView): PortRange[] {
   const ports = new Set<number>();
   for (const slice of new Set([...objects.slicesWith(podKeyOf(pod)), ...objects.slicesWith(address)])) {
-    const name = textOf(fieldsOf(fieldsOf(slice.metadata).labels)[LABEL_SERVICE_NAME]);
-    const service = name === undefined ? undefined : objects.service(keyOf(namespaceOf(slice), name));
+    const key = serviceOfSlice(slice);
+    const service = key === undefined ? undefined : objects.service(key);
     if (service === undefined) continue;
     for (const port of meshPorts(service))
       if (port.protocol === Protocol.TCP) for (const target of targetsOf(slice, port)) ports.add(target);
@@ -180,8 +175,7 @@ export function opaqueByPods(key: string, ports: readonly MeshPort[], objects: O
   const found = new Map<number, string>();
   for (const slice of objects.slicesOf(key)) {
     for (const endpoint of entriesOf(slice.endpoints)) {
-      const { kind, namespace, name } = fieldsOf(fieldsOf(endpoint).targetRef);
-      const podKey = kind === 'Pod' && textOf(name) ? keyOf(textOf(namespace) || namespaceOf(slice), textOf(name)!) : undefined;
+      const podKey = podOfEndpoint(endpoint, namespaceOf(slice));
       const pod = podKey === undefined ? undefined : objects.pod(podKey);
       const ranges = pod === undefined ? [] : opaquePorts(pod);
       if (ranges.length === 0) continue;

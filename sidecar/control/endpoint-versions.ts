@@ -1,5 +1,6 @@
 // The endpoints that are in force here, as the control plane sent them: what a delta is applied to.
 import { create } from '@bufbuild/protobuf';
+import { compareEndpoints, endpointPlace } from '#core/contract/endpoint-order.ts';
 import { type Rejection, RejectionSchema, type Resource, ResourceSchema } from '#core/contract/gen/weft/v1/config_pb.ts';
 import {
   type Endpoint,
@@ -62,14 +63,6 @@ function applyDelta(endpoints: Endpoints, { ports }: EndpointsDelta): Endpoints 
 
 /** @param endpoints sorted by address, then port, as what is returned */
 function applyPortDelta(endpoints: readonly Endpoint[], { changed, removed }: EndpointPortDelta): Endpoint[] {
-  const gone = new Set([...changed, ...removed].map(placeOf));
-  return [...endpoints.filter((endpoint) => !gone.has(placeOf(endpoint))), ...changed].sort(inOrder);
-}
-
-function placeOf({ address, port }: { readonly address: string; readonly port: number }): string {
-  return `${address} ${port}`;
-}
-
-function inOrder(a: Endpoint, b: Endpoint): number {
-  return a.address < b.address ? -1 : a.address > b.address ? 1 : a.port - b.port;
+  const gone = new Set([...changed, ...removed].map(endpointPlace));
+  return [...endpoints.filter((endpoint) => !gone.has(endpointPlace(endpoint))), ...changed].sort(compareEndpoints);
 }
