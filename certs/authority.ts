@@ -13,7 +13,7 @@ import {
   type SigningKey,
   tryHandshake,
 } from './authority-chain.ts';
-import { makeLeaf, newSerialNumber } from './leaf.ts';
+import { type LeafContent, makeLeaf, newSerialNumber } from './leaf.ts';
 
 const DAY_MS = 24 * 3600_000;
 export const DEFAULT_ROOT_LIFETIME_MS = 3650 * DAY_MS;
@@ -64,7 +64,7 @@ export class Authority {
   /** Unix ms: from then on it signs nothing. */
   readonly notAfterMs: number;
   private readonly settings: AuthoritySettings;
-  private readonly signer: SigningKey;
+  private readonly issuer: LeafContent['issuer'];
   private readonly spki: Buffer;
   /** What goes out with each leaf, DER: the certificates between it and the root. */
   private readonly intermediates: readonly Buffer[];
@@ -81,7 +81,9 @@ export class Authority {
     this.trustDomain = settings.trustDomain;
     this.certificate = certificate;
     this.notAfterMs = chain.notAfterMs;
-    this.signer = signer;
+    const own = new x509.X509Certificate(certificate.raw);
+    const keyId = own.getExtension(x509.SubjectKeyIdentifierExtension)?.keyId;
+    this.issuer = { ...signer, subject: own.subjectName, ...(keyId !== undefined && { keyId }) };
     this.intermediates = chain.intermediates.map(({ raw }) => raw);
     this.spki = certificate.publicKey.export({ format: 'der', type: 'spki' });
     this.trusted = trusted;
@@ -190,10 +192,7 @@ export class Authority {
     const notAfterMs = floorSecond(Math.min(nowMs + this.grantedLifetimeMs(wishMs), this.notAfterMs));
     if (notAfterMs <= nowMs - 1000)
       throw new AuthorityError(`the authority's certificate expired at ${new Date(this.notAfterMs).toISOString()}`);
-    const own = new x509.X509Certificate(this.certificate.raw);
-    const keyId = own.getExtension(x509.SubjectKeyIdentifierExtension)?.keyId;
-    const issuer = { ...this.signer, subject: own.subjectName, ...(keyId !== undefined && { keyId }) };
-    const der = await makeLeaf({ identity, publicKey, notBeforeMs, notAfterMs, issuer, ...(isPodUid(podUid) && { podUid }) });
+    const der = await makeLeaf({ identity, publicKey, notBeforeMs, notAfterMs, issuer: this.issuer, ...(isPodUid(podUid) && { podUid }) });
     return { chain: [der, ...this.intermediates], identity, notBeforeMs, notAfterMs };
   }
 
