@@ -148,7 +148,7 @@ export async function startControlPlane(settings: ControlPlaneDeps): Promise<Con
     const namespaces = policies.take(touched);
     addAll(namespaces, touched.namespaces);
     publisher.servicesChanged(touched.services);
-    publisher.addressesChanged([...touched.addresses]);
+    publisher.addressesChanged(touched.addresses);
     for (const pod of touched.pods) publisher.podChanged(...splitKey(pod));
     for (const namespace of namespaces) publisher.namespaceChanged(namespace);
     return touched;
@@ -165,7 +165,7 @@ export async function startControlPlane(settings: ControlPlaneDeps): Promise<Con
       const touched = store.replaceAll(objects);
       policies.take(touched);
       publisher.servicesChanged(touched.services);
-      publisher.addressesChanged([...touched.addresses]);
+      publisher.addressesChanged(touched.addresses);
       publisher.workloadsChanged();
     },
     apply: (object) => take(store.apply(object)),

@@ -104,7 +104,7 @@ export class Delivery {
 
   /** Sends the first response, be it empty: the sidecar then knows that it is up to date. */
   begin(): void {
-    this.inForce = this.sharedNames();
+    this.shareNames();
     this.sendNext(true);
   }
 
@@ -187,17 +187,19 @@ export class Delivery {
   }
 
   /**
-   * Names and versions as the resources have them, which all sidecars share. Those of a hello are strings of its own:
-   * more than 1 MiB for each sidecar with 10,000 Services.
+   * Keeps names and versions as the resources have them, which all sidecars share. Those of a hello are strings of its
+   * own: more than 1 MiB for each sidecar with 10,000 Services. What is the newest already is not looked at again.
    */
-  private sharedNames(): Map<string, string> {
+  private shareNames(): void {
     const shared = new Map<string, string>();
     for (const [name, version] of this.inForce) {
       const resource = this.deps.current(name)?.resource;
-      if (resource?.version === version) shared.set(resource.name, resource.version);
-      else shared.set(name, version);
+      if (resource?.version === version) {
+        shared.set(resource.name, resource.version);
+        this.stale.delete(name);
+      } else shared.set(name, version);
     }
-    return shared;
+    this.inForce = shared;
   }
 
   /**

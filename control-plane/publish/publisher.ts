@@ -133,7 +133,7 @@ export class Publisher {
   }
 
   /** Other pods may be at these IP addresses now. */
-  addressesChanged(addresses: readonly string[]): void {
+  addressesChanged(addresses: ReadonlySet<string>): void {
     for (const subscriber of this.connected.all()) subscriber.addressesChanged(addresses);
   }
 

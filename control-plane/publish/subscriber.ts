@@ -166,8 +166,8 @@ export class Subscriber {
   }
 
   /** Other pods may be at these IP addresses now. */
-  addressesChanged(addresses: readonly string[]): void {
-    const concerned = addresses.filter((address) => this.wants.hasAddress(address));
+  addressesChanged(addresses: ReadonlySet<string>): void {
+    const concerned = this.wants.wantedOf(addresses);
     if (concerned.length === 0) return;
     for (const address of concerned) this.delivery.touch(podResourceName(address));
     this.delivery.flush();

@@ -54,6 +54,12 @@ export class Wanted {
     return this.addresses.has(address);
   }
 
+  /** Of these addresses those that it wants. Costs the shorter of the two. */
+  wantedOf(addresses: ReadonlySet<string>): readonly string[] {
+    const [few, many] = addresses.size < this.addresses.size ? [addresses, this.addresses] : [this.addresses, addresses];
+    return [...few].filter((address) => many.has(address));
+  }
+
   needsEndpoints(key: string): boolean {
     return this.endpoints.has(key);
   }

@@ -39,11 +39,11 @@ describe('pod addresses on the stream', () => {
     acknowledge();
     const before = responses.length;
     shop.pods.set('10.0.0.2', 'spiffe://other');
-    shop.publisher.addressesChanged(['10.0.0.2']);
-    shop.publisher.addressesChanged(['10.0.0.1']);
+    shop.publisher.addressesChanged(new Set(['10.0.0.2']));
+    shop.publisher.addressesChanged(new Set(['10.0.0.1']));
     expect(responses).to.have.length(before);
     shop.pods.set('10.0.0.1', 'spiffe://b');
-    shop.publisher.addressesChanged(['10.0.0.1']);
+    shop.publisher.addressesChanged(new Set(['10.0.0.1']));
     expect(identities()['pod/10.0.0.1']).to.equal('spiffe://b');
   });
 
@@ -54,7 +54,7 @@ describe('pod addresses on the stream', () => {
     acknowledge();
     subscriber.wantAddresses([], ['10.0.0.1']);
     shop.pods.set('10.0.0.1', 'spiffe://a');
-    shop.publisher.addressesChanged(['10.0.0.1']);
+    shop.publisher.addressesChanged(new Set(['10.0.0.1']));
     expect(responses).to.have.length(1);
     subscriber.wantAddresses(['10.0.0.1'], []);
     expect(identities()['pod/10.0.0.1']).to.equal('spiffe://a');
