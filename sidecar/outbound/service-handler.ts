@@ -4,6 +4,7 @@ import type { EndpointState } from '../balance/endpoint-state.ts';
 import { DownstreamOwner } from '../forward/downstream.ts';
 import { NO_CONFIG, NO_ENDPOINTS } from '../forward/errors.ts';
 import type { PortHandle } from '../forward/exchange-deps.ts';
+import type { Upstream } from '../forward/upstreams.ts';
 import { HANDSHAKE_TIMEOUT_MS } from '../http/limits.ts';
 import { OWN_APPLICATION } from '../http2/peer.ts';
 import type { ByteStream } from '../link/byte-stream.ts';
@@ -35,7 +36,7 @@ export class ServiceHandler implements ConnectionHandler {
   }
 
   onAccept(stream: ByteStream, ready: () => void): void {
-    const accept = (): void => (this.isFutile() ? this.refuseTcp(stream, NO_ENDPOINTS.label, this.lacking()) : ready());
+    const accept = (): void => (this.isFutile() ? this.refuseEmpty(stream) : ready());
     if (this.handle.current !== null) return accept();
     if (this.original !== null && !this.deps.connected()) return ready();
     if (!this.deps.connected()) this.missing = 'its configuration has not arrived, because the control plane is away';
@@ -54,16 +55,20 @@ export class ServiceHandler implements ConnectionHandler {
    * before it is read, which is as near to a refused connect as a captured connection comes.
    */
   private isFutile(): boolean {
-    const backend = this.handle.current?.fallback.backends[0];
-    if (backend === undefined || this.assumed() !== 'tcp') return false;
-    const { known, set } = this.deps.proxy.upstreams.get(backend.ref);
-    return known && set.endpoints.length === 0;
+    const upstream = this.upstream();
+    return upstream !== null && this.assumed() === 'tcp' && upstream.known && upstream.set.endpoints.length === 0;
   }
 
-  /** Why there is no endpoint. */
-  private lacking(): string {
+  /** Where octets go: the Service's own endpoints. null: its configuration is not here. */
+  private upstream(): Upstream | null {
     const backend = this.handle.current?.fallback.backends[0];
-    return backend === undefined ? this.missing : `no ${this.deps.proxy.upstreams.get(backend.ref).lacks}`;
+    return backend === undefined ? null : this.deps.proxy.upstreams.get(backend.ref);
+  }
+
+  private refuseEmpty(stream: ByteStream): void {
+    const upstream = this.upstream();
+    if (upstream === null) this.refuseTcp(stream, NO_CONFIG.label, this.missing);
+    else this.refuseTcp(stream, NO_ENDPOINTS.label, `no ${upstream.lacks}`);
   }
 
   assumed(): 'tcp' | 'http2' | null {
@@ -113,14 +118,9 @@ export class ServiceHandler implements ConnectionHandler {
   private passTcp(stream: ByteStream, first: Buffer, undecided: Undecided | null, tried: readonly EndpointState[] = []): void {
     const { proxy } = this.deps;
     stream.pause();
-    const backend = this.handle.current?.fallback.backends[0];
-    const set = backend === undefined ? null : proxy.upstreams.get(backend.ref).set;
+    const set = this.upstream()?.set;
     const endpoint = set?.pickOther(tried, proxy.random, proxy.clock.nowMs) ?? null;
-    if (set === null || endpoint === null) {
-      return set === null
-        ? this.refuseTcp(stream, NO_CONFIG.label, this.missing)
-        : this.refuseTcp(stream, NO_ENDPOINTS.label, this.lacking());
-    }
+    if (set === undefined || endpoint === null) return this.refuseEmpty(stream);
     set.onStart(endpoint);
     const done = (failed: boolean): boolean => {
       if (failed) set.onConnectFailure(endpoint, proxy.clock.nowMs, proxy.random);
