@@ -83,7 +83,8 @@ function translateRule(
 /** Those of a rule that are understood with all their fields. */
 function servedMatches(matches: unknown, findings: Findings, most: number, { traits }: RouteContext): RuleMatch[] {
   const unserved = unservedMatches(matches, traits.served);
-  for (const path of unserved.values()) findings.fault(path, 'is not served, and without it the match would match more: it matches nothing');
+  for (const path of unserved.values())
+    findings.fault(path, 'is not served, and without it the match would match more: it matches nothing');
   return traits.translateMatches(matches, findings, most).filter(({ index }) => !unserved.has(index));
 }
 
