@@ -45,10 +45,12 @@ interface Fence {
   readonly comments: readonly string[];
 }
 
+const SCRIPTS: ReadonlySet<string> = new Set(['sh', 'bash', 'shell']);
+
 /** Reads a page. @throws PageError for a comment above a block that means nothing */
 export function pageOf(markdown: string): Page {
   const fences = fencesOf(markdown);
-  const blocks = fences.filter(({ language }) => language === 'console' || language === 'sh').map(blockOf);
+  const blocks = fences.filter(({ language }) => language === 'console' || SCRIPTS.has(language)).map(blockOf);
   const files = fences.filter(({ language }) => language === 'yaml').flatMap(fileOf);
   return { blocks, files };
 }
@@ -74,7 +76,7 @@ function fencesOf(markdown: string): Fence[] {
 }
 
 function blockOf({ line, language, lines, comments }: Fence): Block {
-  const steps = language === 'sh' ? scriptSteps(lines, line) : consoleSteps(lines, line);
+  const steps = SCRIPTS.has(language) ? scriptSteps(lines, line) : consoleSteps(lines, line);
   const exits = new Map<string, number>();
   let notRun: string | undefined;
   let beginsWithoutWeft = false;
