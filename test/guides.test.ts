@@ -10,14 +10,18 @@ const ROOT = path.resolve(import.meta.dirname, '..');
 const VERBS = readdirSync(path.join(ROOT, 'cli')).filter((name) => existsSync(path.join(ROOT, 'cli', name, 'command.ts')));
 const GUIDES = readdirSync(path.join(ROOT, 'docs/guides')).map((name) => `docs/guides/${name}`);
 
+it('the guides have commands', () => {
+  const blocks = GUIDES.flatMap((file) => pageOf(readFileSync(path.join(ROOT, file), 'utf8')).blocks);
+  expect(blocks.length).to.be.greaterThan(20);
+});
+
 for (const file of [...GUIDES, 'README.md']) {
   const page = readFileSync(path.join(ROOT, file), 'utf8');
 
   describe(file, () => {
     const commands = () => pageOf(page).blocks.flatMap(({ steps }) => steps.map(({ command }) => command));
 
-    it('has commands, and uses verbs that exist', () => {
-      expect(commands().length).to.be.greaterThan(0);
+    it('uses verbs that exist', () => {
       const verbs = commands().flatMap((command) =>
         [...command.matchAll(/(?:^|[|;(] ?|npm run -s )weft (?:-- )?([a-z]+)/g)].map(([, verb]) => verb),
       );
