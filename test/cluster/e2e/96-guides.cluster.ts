@@ -2,7 +2,7 @@
 // the page shows. A page that takes Weft away is the reason why this comes last.
 import { readdirSync, readFileSync } from 'node:fs';
 import path from 'node:path';
-import { ANNOTATION_STATUS } from '#core/contract/names.ts';
+import { ANNOTATION_STATUS, LABEL_INJECT } from '#core/contract/names.ts';
 import { pageOf } from '../../support/guide-page.ts';
 import { binary } from '../binaries.ts';
 import { jaegerImage, prometheusImage, weftImage } from '../image-list.ts';
@@ -14,8 +14,11 @@ import { scene } from '../support/scene.ts';
 
 const ROOT = path.resolve(import.meta.dirname, '../../..');
 const GUIDES = path.join(ROOT, 'docs', 'guides');
+const SHOP_NAMESPACE = 'shop';
+const SHOP_DEPLOYMENTS = ['checkout', 'payment-v1', 'payment-v2'];
 const SHOP = path.join(ROOT, 'examples', 'shop');
-const OWN = ['shop', 'weft-observability'];
+/** Of the pages, with the pods in `default`: what an earlier run left goes first. */
+const OWN = [SHOP_NAMESPACE, 'shop-two', 'weft-observability'];
 /** The name under which the guides push Weft's image. */
 const PUSHED_IMAGE = 'registry.example/weft:0.1.0';
 
@@ -31,6 +34,7 @@ describe('The guides', () => {
     await session.loadImage({ ...(await weftImage()), names: [PUSHED_IMAGE] });
     for (const image of [await jaegerImage(), await prometheusImage()]) await session.loadImage(image);
     await stage.objects.must(['delete', 'namespace', ...OWN, '--ignore-not-found', '--timeout=120s']);
+    await stage.objects.must(['delete', 'pods', '--all', '-n', 'default', '--timeout=120s']);
   });
 
   after(async function () {
@@ -78,13 +82,17 @@ describe('The guides', () => {
 async function setStage(objects: Objects): Promise<void> {
   await install(objects);
   await objects.must(['apply', '-f', SHOP]);
-  const pods = await objects.list<PodItem>('pods', OWN[0]);
+  const pods = await objects.list<PodItem>('pods', SHOP_NAMESPACE);
   if (pods.some(({ metadata }) => metadata.annotations?.[ANNOTATION_STATUS] === undefined))
-    await objects.must(['rollout', 'restart', 'deployment', '-n', OWN[0]]);
-  await objects.rolledOut(OWN[0], 'checkout', 'payment-v1', 'payment-v2');
+    await objects.must(['rollout', 'restart', 'deployment', '-n', SHOP_NAMESPACE]);
+  await objects.rolledOut(SHOP_NAMESPACE, ...SHOP_DEPLOYMENTS);
 }
 
+/** As people do it: the sidecars first, because a new installation has another authority. */
 async function takeAway(objects: Objects): Promise<void> {
+  await objects.must(['label', 'namespace', SHOP_NAMESPACE, `${LABEL_INJECT}-`]);
+  await objects.must(['rollout', 'restart', 'deployment', '-n', SHOP_NAMESPACE]);
+  await objects.rolledOut(SHOP_NAMESPACE, ...SHOP_DEPLOYMENTS);
   const { stdout } = await weft(objects, ['uninstall', '--force']);
   await objects.must(['delete', '--ignore-not-found', '--timeout=120s', '-f', '-'], stdout);
 }
