@@ -83,9 +83,11 @@ function translateRule(
 /** Those of a rule that are understood with all their fields. */
 function servedMatches(matches: unknown, findings: Findings, most: number, { traits }: RouteContext): RuleMatch[] {
   const unserved = unservedMatches(matches, traits.served);
-  for (const path of unserved.values())
-    findings.fault(path, 'is not served, and without it the match would match more: it matches nothing');
-  return traits.translateMatches(matches, findings, most).filter(({ index }) => !unserved.has(index));
+  return traits.translateMatches(matches, findings, most).filter(({ index }) => {
+    const path = unserved.get(index);
+    if (path !== undefined) findings.fault(path, 'is not served, and without it the match would match more: it matches nothing');
+    return path === undefined;
+  });
 }
 
 function translateBackend(backend: RouteBackendRef | null, where: string, context: RouteContext, findings: Findings): Backend {
