@@ -35,12 +35,13 @@ export interface FittedResources {
  * sidecar needs it; a namespace's default is often meant for less.
  */
 const LEAST_LIMIT = { cpu: 0.2, memory: 128 * 2 ** 20 } as const;
-/** What it asks for where something must be asked for and the installation asks for nothing. */
-const LEAST_REQUEST = { cpu: 0.01, memory: 64 * 2 ** 20 } as const;
-/** With less memory a sidecar with some connections is killed. */
-const LIVABLE_MEMORY = 64 * 2 ** 20;
+/**
+ * What it asks for where something must be asked for and the installation asks for nothing. With less of a core it is
+ * too slow to become ready, with less memory it is killed as soon as it has some connections.
+ */
+export const LEAST_REQUEST = { cpu: 0.01, memory: 64 * 2 ** 20 } as const;
 
-type Resource = 'cpu' | 'memory';
+export type LimitedResource = 'cpu' | 'memory';
 
 /**
  * The sidecar's resources in a namespace: as wanted where nothing there forbids it, else the nearest that is admitted.
@@ -55,13 +56,13 @@ export function fitResources(wanted: SidecarResources, limits: NamespaceLimits, 
     const [request, limit] = [`${what}Request`, `${what}Limit`] as const;
     const before: Asked = { request: amount(wanted[request]), limit: amount(wanted[limit]) };
     const after = admitted(before, bounds, what);
-    if (after.request !== before.request) fitted[request] = quantity(after.request, what);
-    if (after.limit !== before.limit) fitted[limit] = quantity(after.limit, what);
+    if (after.request !== before.request) fitted[request] = quantityText(after.request, what);
+    if (after.limit !== before.limit) fitted[limit] = quantityText(after.limit, what);
     const refusal = refusalOf(after, bounds);
     if (refusal !== '') problems.push(`the sidecar does not fit into the namespace's LimitRange: ${what}: ${refusal}`);
-    else if (what === 'memory' && after !== before && after.limit !== undefined && after.limit < LIVABLE_MEMORY)
+    else if (what === 'memory' && after !== before && after.limit !== undefined && after.limit < LEAST_REQUEST.memory)
       problems.push(
-        `the namespace's LimitRange leaves the sidecar ${fitted[limit]} of memory; below ${quantity(LIVABLE_MEMORY, what)} it may be killed`,
+        `the namespace's LimitRange leaves the sidecar ${fitted[limit]} of memory; below ${quantityText(LEAST_REQUEST.memory, what)} it may be killed`,
       );
   }
   return { resources: fitted, problems };
@@ -94,7 +95,7 @@ interface Bounds {
   readonly podRatio: number;
 }
 
-function boundsOf(what: Resource, { ranges, counted }: NamespaceLimits, others: readonly Container[]): Bounds {
+function boundsOf(what: LimitedResource, { ranges, counted }: NamespaceLimits, others: readonly Container[]): Bounds {
   const values = (type: string, field: Exclude<keyof LimitItem, 'type'>): number[] =>
     ranges.filter((item) => item.type === type).flatMap((item) => item[field][what] ?? []);
   const [min, max] = [Math.max(0, ...values('Container', 'min')), Math.min(...values('Container', 'max'))];
@@ -116,7 +117,7 @@ function boundsOf(what: Resource, { ranges, counted }: NamespaceLimits, others: 
   };
 }
 
-function admitted(before: Asked, bounds: Bounds, what: Resource): Asked {
+function admitted(before: Asked, bounds: Bounds, what: LimitedResource): Asked {
   if (refusalOf(before, bounds) === '') return before;
   const { min, max, fallback, needsLimit, needsRequest, room } = bounds;
   let { request, limit } = before;
@@ -169,15 +170,16 @@ function amount(text: string): number | undefined {
 const STEP = { cpu: 1000, memory: 1 } as const;
 
 /** Against numbers such as 0.28 * 1000 = 280.00000000000006. */
-function up(value: number, what: Resource): number {
+function up(value: number, what: LimitedResource): number {
   return Math.ceil(value * STEP[what] - 1e-6) / STEP[what];
 }
 
-function down(value: number, what: Resource): number {
+function down(value: number, what: LimitedResource): number {
   return Math.floor(value * STEP[what] + 1e-6) / STEP[what];
 }
 
-function quantity(value: number | undefined, what: Resource): string {
+/** As a manifest says it: `10m`, `64Mi`; '' for undefined. */
+export function quantityText(value: number | undefined, what: LimitedResource): string {
   if (value === undefined) return '';
   if (what === 'cpu') return `${Math.round(value * 1000)}m`;
   return value % 2 ** 20 === 0 ? `${value / 2 ** 20}Mi` : `${Math.round(value)}`;

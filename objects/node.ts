@@ -31,7 +31,11 @@ export const nodeKind: FollowedKind<'Node', ClusterNode> = {
 
   names: (node) => ({ addresses: addressesOf(node) }),
 
-  touch: ({ names }, touched) => addAll(touched.addresses, names('addresses')),
+  touch({ key, names, podsOn }, touched) {
+    addAll(touched.addresses, names('addresses'));
+    // Their sidecars know its zone.
+    addAll(touched.pods, podsOn(key));
+  },
 };
 
 /** '': it is in none. */

@@ -95,9 +95,12 @@ export const podKind: FollowedKind<'Pod', Pod> = {
     return [uid, labels, annotations, serviceAccountName, hostNetwork, nodeName, phase, podIP, podIPs];
   },
 
-  names({ status }) {
+  names({ spec, status }) {
     const { podIP, podIPs } = fieldsOf(status);
-    return { addresses: [podIP, ...entriesOf(podIPs).map((entry) => fieldsOf(entry).ip)].flatMap((address) => textOf(address) || []) };
+    return {
+      addresses: [podIP, ...entriesOf(podIPs).map((entry) => fieldsOf(entry).ip)].flatMap((address) => textOf(address) || []),
+      nodes: [fieldsOf(spec).nodeName].flatMap((node) => textOf(node) || []),
+    };
   },
 
   touch({ key, names, servicesWith }, touched) {

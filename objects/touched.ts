@@ -9,6 +9,8 @@ export interface Names {
   readonly endpoints?: Iterable<string>;
   /** IP addresses that it has: a pod's. */
   readonly addresses?: Iterable<string>;
+  /** The node that it is on, by name: a pod's. */
+  readonly nodes?: Iterable<string>;
   /** Services that it is attached to, by key: a route's parents, existing or not. */
   readonly parents?: Iterable<string>;
   /** Services that it sends to, by key: a route's backends and mirrors, existing or not. */
@@ -28,6 +30,8 @@ export interface Change {
   /** There is no version before, or none after. */
   readonly comesOrGoes: boolean;
   names(relation: Relation): Iterable<string>;
+  /** Pods on a node, by key. */
+  podsOn(node: string): Iterable<string>;
   /** Services with routes that send to this one. */
   sendersTo(service: string): Iterable<string>;
   /** Services with an endpoint that is this pod (by key), or at this address. */

@@ -1,15 +1,12 @@
 // Namespaces whose LimitRanges or ResourceQuotas leave no room for a sidecar, whatever it asks for. Pure; the rules are
 // those of kubernetes.io, "Limit Ranges" and "Resource Quotas".
 import { parseQuantity } from '#core/contract/quantity.ts';
+import { LEAST_REQUEST, type LimitedResource, quantityText } from '#injector/limits.ts';
 import { type Check, checksOf } from './check.ts';
 import type { Facts, LimitRange, ResourceQuota } from './facts.ts';
 import { isMeshed } from './namespace-checks.ts';
 
-/** With less, a sidecar with some connections is killed, or too slow to become ready. */
-const LEAST: Readonly<Record<string, { readonly value: number; readonly text: string }>> = {
-  cpu: { value: 0.01, text: '10m' },
-  memory: { value: 64 * 2 ** 20, text: '64Mi' },
-};
+const LIMITED: readonly LimitedResource[] = ['cpu', 'memory'];
 
 const checks = checksOf('Namespaces');
 
@@ -54,14 +51,15 @@ interface Narrow {
 function tooNarrow({ metadata, spec }: LimitRange): Narrow[] {
   const { namespace, name } = metadata ?? {};
   return (spec?.limits ?? []).flatMap(({ type, max }, index) =>
-    Object.entries(LEAST).flatMap(([resource, least]) => {
+    LIMITED.flatMap((resource) => {
+      const least = quantityText(LEAST_REQUEST[resource], resource);
       const most = parseQuantity(String(max?.[resource] ?? ''));
-      if ((type !== 'Container' && type !== 'Pod') || most === null || most >= least.value) return [];
+      if ((type !== 'Container' && type !== 'Pod') || most === null || most >= LEAST_REQUEST[resource]) return [];
       const field = `spec.limits[${index}].max.${resource}`;
       return [
         {
-          text: `${namespace}: LimitRange ${name}: ${field}: ${max?.[resource]} for a ${type} is below ${least.text}, which a sidecar needs`,
-          hint: `kubectl -n ${namespace} edit limitrange ${name}: ${field} of at least ${least.text} more than the application's own`,
+          text: `${namespace}: LimitRange ${name}: ${field}: ${max?.[resource]} for a ${type} is below ${least}, which a sidecar needs`,
+          hint: `kubectl -n ${namespace} edit limitrange ${name}: ${field} of at least ${least} more than the application's own`,
         },
       ];
     }),
@@ -71,13 +69,14 @@ function tooNarrow({ metadata, spec }: LimitRange): Narrow[] {
 function usedUp({ metadata, spec, status }: ResourceQuota): Narrow[] {
   const { namespace, name } = metadata ?? {};
   return Object.entries(status?.hard ?? spec?.hard ?? {}).flatMap(([counted, hard]) => {
-    const least = LEAST[counted.replace(/^(requests|limits)\./, '')];
+    const resource = LIMITED.find((one) => one === counted.replace(/^(requests|limits)\./, ''));
     const all = parseQuantity(String(hard));
     const used = parseQuantity(String(status?.used?.[counted] ?? '0'));
-    if (least === undefined || all === null || used === null || all - used >= least.value) return [];
+    if (resource === undefined || all === null || used === null || all - used >= LEAST_REQUEST[resource]) return [];
+    const least = quantityText(LEAST_REQUEST[resource], resource);
     return [
       {
-        text: `${namespace}: ResourceQuota ${name}: spec.hard.${counted}: ${status?.used?.[counted] ?? 0} of ${hard} used, and a sidecar needs ${least.text}`,
+        text: `${namespace}: ResourceQuota ${name}: spec.hard.${counted}: ${status?.used?.[counted] ?? 0} of ${hard} used, and a sidecar needs ${least}`,
         hint: `kubectl -n ${namespace} edit resourcequota ${name}: raise spec.hard.${counted} by what the sidecars of its pods ask for`,
       },
     ];

@@ -1,9 +1,12 @@
 // Pods with a sidecar that are not Ready because of a probe that goes past it: added after injection, it meets a
 // listener that asks the kubelet for a certificate which it has not. Pure.
-import { SIDECAR_ADMIN_PORT, SIDECAR_CONTAINER } from '#core/contract/names.ts';
+import { bypassedPorts } from '#control-plane/translate/bypassed.ts';
+import { SIDECAR_CONTAINER } from '#core/contract/names.ts';
+import { includesPort, type PortRange } from '#core/contract/port-ranges.ts';
 import { PROBE_KINDS } from '#core/contract/probes.ts';
 import { hasSidecar } from '#injector/decide.ts';
 import type { Container, Probe } from '#injector/pod.ts';
+import { portOfTarget, probeTarget } from '#injector/probes.ts';
 import type { ClusterPod } from '../cluster/objects.ts';
 import { fullNameOf, initContainer, isLive } from '../cluster/pods.ts';
 import { type Check, checksOf, counted } from './check.ts';
@@ -35,20 +38,22 @@ function probesPast(pod: ClusterPod): string[] {
   const staying = (pod.spec?.initContainers ?? []).filter(
     ({ name, restartPolicy }) => restartPolicy === 'Always' && name !== SIDECAR_CONTAINER,
   );
+  const bypassed = bypassedPorts(pod);
   return [...(pod.spec?.containers ?? []), ...staying]
     .filter(({ name }) => unready.has(name))
-    .flatMap((container) => fieldsPast(container).map((field) => `${fullNameOf(pod)}: container ${container.name}: ${field}`));
+    .flatMap((container) => fieldsPast(container, bypassed).map((field) => `${fullNameOf(pod)}: container ${container.name}: ${field}`));
 }
 
-function fieldsPast(container: Container): string[] {
+function fieldsPast(container: Container, bypassed: readonly PortRange[]): string[] {
   return PROBE_KINDS.map((kind) => `${kind}Probe` as const).filter((field) => {
     const probe = container[field];
-    return probe !== undefined && goesToThePod(probe) && probe.httpGet?.port !== SIDECAR_ADMIN_PORT;
+    return probe !== undefined && meetsTheSidecar(probe, container, bypassed);
   });
 }
 
-/** A probe with a host asks another place, and exec asks no port: injection leaves both alone. */
-function goesToThePod({ httpGet, tcpSocket, grpc }: Probe): boolean {
-  if (httpGet?.host || tcpSocket?.host) return false;
-  return Boolean(httpGet ?? tcpSocket ?? grpc);
+/** What injection would have rewritten: it leaves alone what asks another place, no port, or one past the sidecar. */
+function meetsTheSidecar(probe: Probe, container: Container, bypassed: readonly PortRange[]): boolean {
+  if (probe.httpGet?.host || probe.tcpSocket?.host) return false;
+  const target = probeTarget(probe, container);
+  return target !== null && typeof target !== 'string' && !includesPort(bypassed, portOfTarget(target));
 }

@@ -4,9 +4,11 @@ import fs from 'node:fs/promises';
 import { text as readStream } from 'node:stream/consumers';
 import { Command } from 'commander';
 import { Failure, UsageError } from '#core/program/failure.ts';
+import { NO_LIMITS } from '#injector/limits.ts';
 import type { KubeClient } from '#kube/api.ts';
 import { type ClusterOptions, withClusterOptions } from '../cluster/cluster.ts';
 import type { Terminal } from '../print/terminal.ts';
+import { clusterLimits } from './limits.ts';
 import { type Entry, injectManifests } from './manifests.ts';
 import { readInstallation } from './settings.ts';
 
@@ -29,12 +31,15 @@ const SOURCES: InjectSources = {
   connect: async (options) => (await import('#kube/client.ts')).connectKube(options),
 };
 
+const WITHOUT_CLUSTER = { limitsOf: () => NO_LIMITS, problem: '' };
+
 const EXAMPLE = `
 Examples:
   kubectl get deploy -o yaml | weft inject -f - | kubectl apply -f -
   weft inject -f deploy.yaml --image registry.example/weft:1.0 --trust-roots roots.pem > meshed.yaml
 
-In a cluster with Weft's webhook a label does this: weft.dev/inject: enabled. Pods that are injected already are left as they are.`;
+In a cluster with Weft's webhook a label does this: weft.dev/inject: enabled. Pods that are injected already are left as they are.
+Sidecars ask for what the LimitRanges and ResourceQuotas of the cluster and of the manifests admit; without a cluster, of the manifests.`;
 
 /** The verb `inject`. Its action throws Failure and UsageError. */
 export function injectCommand({ stdout, stderr, env }: Terminal, { stdin, connect }: InjectSources = SOURCES): Command {
@@ -55,13 +60,16 @@ export function injectCommand({ stdout, stderr, env }: Terminal, { stdin, connec
       if (filename.filter((file) => file === '-').length > 1) throw new UsageError('stdin can be read once: one -f - only');
       const sources = await Promise.all(filename.map(async (file) => [file === '-' ? 'stdin' : file, await read(file, stdin)] as const));
       const kube = { kubeconfig: kubeconfig ?? env.KUBECONFIG, context };
-      const settings = await readInstallation({ image, trustRoots }, () => connect(kube));
+      let client: KubeClient | undefined;
+      const settings = await readInstallation({ image, trustRoots }, async () => (client = await connect(kube)));
+      const { limitsOf, problem } = client === undefined ? WITHOUT_CLUSTER : await clusterLimits(client);
       const made = sources.map(([source, text]) =>
-        injectManifests(text, source, { namespace, settings, hookToken: () => randomBytes(16).toString('hex') }),
+        injectManifests(text, source, { namespace, settings, limitsOf, hookToken: () => randomBytes(16).toString('hex') }),
       );
       const entries = made.flatMap((one) => one.entries);
       const others = made.reduce((sum, one) => sum + one.others, 0);
       stderr.write(reportOf(entries, others));
+      if (problem !== '') stderr.write(`not fitted to all limits of the cluster's namespaces: ${problem}\n`);
       const failed = entries.filter(({ outcome }) => outcome === 'failed').length;
       // Half of the manifests must not reach a `kubectl apply` behind a pipe.
       if (failed > 0) throw new Failure(`${failed} of ${entries.length} workloads cannot be injected; nothing was written`);

@@ -5,11 +5,11 @@ import { Failure } from '#core/program/failure.ts';
 import type { InjectionSettings } from '#injector/containers.ts';
 import { decide, type NamespaceFacts } from '#injector/decide.ts';
 import { inject } from '#injector/inject.ts';
-import { NO_LIMITS } from '#injector/limits.ts';
 import { type Operation, patchOf } from '#injector/patch.ts';
 import { type InjectablePod, isObject, podProblem } from '#injector/pod.ts';
 import { type GoodDocument, type ReadDocument, readPieces } from '#objects/yaml/documents.ts';
 import type { StreamPiece } from '#objects/yaml/stream.ts';
+import { type LimitsOf, limitsAmong } from './limits.ts';
 import { countObjects, type Workload, workloadsOf } from './templates.ts';
 import { editDocument, patched } from './yaml-edit.ts';
 
@@ -34,6 +34,8 @@ export interface ManifestOptions {
   /** Of objects that name none. */
   readonly namespace: string;
   readonly settings: InjectionSettings;
+  /** What limits the pods of a namespace, besides the text. */
+  readonly limitsOf: LimitsOf;
   /** What no client can guess, another for each workload. */
   readonly hookToken: () => string;
 }
@@ -46,14 +48,16 @@ export interface ManifestOptions {
  */
 export function injectManifests(text: string, source: string, options: ManifestOptions): InjectedManifests {
   const pieces = readPieces(text).map(({ piece, documents }) => ({ piece, documents: goodOf(documents, source) }));
-  const namespaces = namespacesOf(pieces.flatMap(({ documents }) => documents.map(({ value }) => value)));
+  const values = pieces.flatMap(({ documents }) => documents.map(({ value }) => value));
+  const namespaces = namespacesOf(values);
+  const limitsOf = limitsAmong(values, options.namespace, options.limitsOf);
   const entries: Entry[] = [];
   let others = 0;
   const injectDocument = ({ value, tree }: GoodDocument): EditedDocument => {
     const workloads = workloadsOf(value);
     others += countObjects(value) - workloads.length;
     const operations = workloads.flatMap((workload) => {
-      const { entry, patch } = injectWorkload(workload, namespaces, options);
+      const { entry, patch } = injectWorkload(workload, namespaces, { ...options, limitsOf });
       entries.push(entry);
       return patch;
     });
@@ -75,7 +79,7 @@ function goodOf(documents: readonly ReadDocument[], source: string): GoodDocumen
 function injectWorkload(
   { kind, namespace, name, path, pod }: Workload,
   namespaces: ReadonlyMap<string, NamespaceFacts>,
-  { namespace: byDefault, settings, hookToken }: ManifestOptions,
+  { namespace: byDefault, settings, limitsOf, hookToken }: ManifestOptions,
 ): { entry: Entry; patch: Operation[] } {
   const where = namespace || byDefault;
   const object = `${kind} ${where}/${name || '(without a name)'}`;
@@ -87,7 +91,7 @@ function injectWorkload(
   const decision = decide(pod as InjectablePod, facts);
   if ('deny' in decision) return ended('failed', decision.deny);
   if (!decision.inject) return ended('skipped', decision.message);
-  const injected = inject(pod as InjectablePod, facts, settings, { hookToken: hookToken(), limits: NO_LIMITS });
+  const injected = inject(pod as InjectablePod, facts, settings, { hookToken: hookToken(), limits: limitsOf(where) });
   const prefix = path.map((key) => `/${key}`).join('');
   const patch = patchOf(pod as InjectablePod, injected.pod).map((operation) => ({ ...operation, path: prefix + operation.path }));
   return { entry: { object, outcome: 'injected', message: '', warnings: injected.warnings }, patch };

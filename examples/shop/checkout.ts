@@ -97,7 +97,11 @@ setInterval(() => {
   }
 }, TICK_MS);
 
-const summary = () => [...outcomes].map(([outcome, count]) => `${outcome} ${count}`).join(', ');
+const summary = () =>
+  [...outcomes]
+    .map(([outcome, count]) => `${outcome} ${count}`)
+    .sort()
+    .join(', ');
 setInterval(() => {
   console.log(`last 30 s: ${summary()}`);
   outcomes.clear();

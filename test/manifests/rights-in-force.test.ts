@@ -167,6 +167,11 @@ describe('rights at a real API server', () => {
     for (const where of [
       '/api/v1/namespaces',
       '/api/v1/services',
+      '/api/v1/limitranges',
+      '/api/v1/resourcequotas',
+      '/apis/apps/v1/deployments',
+      '/apis/apps/v1/statefulsets',
+      '/apis/apps/v1/daemonsets',
       `/apis/apps/v1/${system}/deployments`,
       `/apis/discovery.k8s.io/v1/${system}/endpointslices`,
       '/apis/apiextensions.k8s.io/v1/customresourcedefinitions',

@@ -10,7 +10,7 @@ import { translateFilters } from './filters.ts';
 import { Findings, type ReferenceFault, type RuleFault } from './findings.ts';
 import { LONGEST_REASON, MOST_BACKENDS, MOST_MATCHES, MOST_RULES } from './limits.ts';
 import type { RouteContext, RuleMatch } from './traits.ts';
-import { unservedFields } from './unserved.ts';
+import { unservedFields, unservedMatches } from './unserved.ts';
 
 export interface TranslatedRule {
   readonly rule: Rule;
@@ -61,7 +61,7 @@ function translateRule(
   if (!isMap(rule)) findings.fault('', `must be a map, not ${quote(rule)}`);
   const { name, matches, filters, backendRefs } = fieldsOf(rule);
   // What is no rule at all matches nothing; an empty one matches everything.
-  const ruleMatches = isMap(rule) ? context.traits.translateMatches(matches, findings, mostMatches) : [];
+  const ruleMatches = isMap(rule) ? servedMatches(matches, findings, mostMatches, context) : [];
   const ruleFilters = translateFilters(filters, '', context, findings);
   const backends = listOf(backendRefs, 'backendRefs', MOST_BACKENDS, findings.at('')).map((backend, i) =>
     translateBackend(backend, `backendRefs[${i}]`, context, findings),
@@ -78,6 +78,16 @@ function translateRule(
     faults: findings.rule,
     references: findings.references,
   };
+}
+
+/** Those of a rule that are understood with all their fields. */
+function servedMatches(matches: unknown, findings: Findings, most: number, { traits }: RouteContext): RuleMatch[] {
+  const unserved = unservedMatches(matches, traits.served);
+  return traits.translateMatches(matches, findings, most).filter(({ index }) => {
+    const path = unserved.get(index);
+    if (path !== undefined) findings.fault(path, 'is not served, and without it the match would match more: it matches nothing');
+    return path === undefined;
+  });
 }
 
 function translateBackend(backend: RouteBackendRef | null, where: string, context: RouteContext, findings: Findings): Backend {

@@ -1,5 +1,6 @@
 // Fields of rules that Weft does not serve, by their paths: of a newer or experimental version of the API, or of no
-// version at all. The route is served without them, and its status names them. Pure.
+// version at all. The route is served without them, and its status names them; but a match without one of its fields
+// would match more than its author wrote, and so it matches nothing. Pure.
 import { entriesOf, fieldsOf, isMap } from '#objects/fields.ts';
 
 /** A field that is served: `true` with all that is in it, else what of it is. Lists have the form of their entries. */
@@ -36,22 +37,38 @@ export function servedRule(matches: ServedFields): ServedFields {
 /** @returns notes for the status, such as "rules[0].sessionPersistence is not served: it has no effect" */
 export function unservedFields(rules: unknown, served: ServedFields): string[] {
   const paths: string[] = [];
-  walk(rules, served, 'rules', paths);
+  // Those of matches are faults.
+  walk(rules, { ...served, matches: true }, 'rules', paths);
   if (paths.length === 0) return [];
   const named = paths.slice(0, MOST_NAMED).join(', ');
   const more = paths.length > MOST_NAMED ? ` and ${paths.length - MOST_NAMED} more` : '';
   return [`${named}${more} ${paths.length === 1 ? 'is not served: it has' : 'are not served: they have'} no effect`];
 }
 
-function walk(value: unknown, served: ServedFields, path: string, paths: string[]): void {
+/**
+ * The matches of a rule that have a field which is not served.
+ * @returns by the match's index, such a field's path within the rule: "matches[1].method.package"
+ */
+export function unservedMatches(matches: unknown, { matches: served }: ServedFields): Map<number, string> {
+  const unserved = new Map<number, string>();
+  if (!Array.isArray(matches) || served === true || served === undefined) return unserved;
+  for (const [index, match] of matches.entries()) {
+    const [path] = walk(match, served, `matches[${index}]`, []);
+    if (path !== undefined) unserved.set(index, path);
+  }
+  return unserved;
+}
+
+function walk(value: unknown, served: ServedFields, path: string, paths: string[]): string[] {
   if (Array.isArray(value)) {
     for (const [i, entry] of entriesOf(value).slice(0, MOST_ENTRIES).entries()) walk(entry, served, `${path}[${i}]`, paths);
-    return;
+    return paths;
   }
-  if (!isMap(value)) return;
+  if (!isMap(value)) return paths;
   for (const [field, inside] of Object.entries(fieldsOf(value))) {
     const known = Object.hasOwn(served, field) ? served[field] : undefined;
     if (known === undefined) paths.push(`${path}.${field}`);
     else if (known !== true) walk(inside, known, `${path}.${field}`, paths);
   }
+  return paths;
 }

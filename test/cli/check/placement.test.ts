@@ -111,12 +111,14 @@ describe('weft check, limits of a namespace', () => {
 });
 
 describe('weft check, probes past the sidecar', () => {
-  const pod = (port: number, ready: boolean) => {
+  const podWithProbe = (port: number | string, ready: boolean) => {
     const made = shopPod('payment-7f6d-aaaaa');
-    made.spec!.containers = [{ name: 'payment', readinessProbe: { httpGet: { port } } }];
+    const ports = [{ name: 'http', containerPort: 8080 }];
+    made.spec!.containers = [{ name: 'payment', ports, readinessProbe: { httpGet: { port } } }];
     made.status!.containerStatuses = [{ name: 'payment', ready }];
-    return { pods: ok([made]) };
+    return made;
   };
+  const pod = (port: number, ready: boolean) => ({ pods: ok([podWithProbe(port, ready)]) });
 
   it('names the pod, the container and the field', () => {
     expect(verdict(pod(8080, false), 'probes')?.details).to.deep.equal(['shop/payment-7f6d-aaaaa: container payment: readinessProbe']);
@@ -125,6 +127,17 @@ describe('weft check, probes past the sidecar', () => {
   it('says nothing of a container that is ready, nor of a probe at the sidecar', () => {
     expect(verdict(pod(8080, true), 'probes')).to.equal(undefined);
     expect(verdict(pod(15020, false), 'probes')).to.equal(undefined);
+  });
+
+  it('says nothing of probes that injection leaves alone, because the sidecar does not see their port or the container does not declare it', () => {
+    const left = (port: number | string, skipInboundPorts: string) => {
+      const made = podWithProbe(port, false);
+      made.metadata!.annotations = { ...made.metadata!.annotations, 'weft.dev/status': JSON.stringify({ skipInboundPorts }) };
+      return verdict({ pods: ok([made]) }, 'probes')?.details.length ?? 0;
+    };
+    expect([left(8080, '8080'), left('http', '8000-8100'), left(8080, '9090'), left('http', '9090'), left('htp', '9090')]).to.deep.equal([
+      0, 0, 1, 1, 0,
+    ]);
   });
 });
 

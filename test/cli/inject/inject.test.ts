@@ -8,13 +8,14 @@ import { parseAllDocuments } from 'yaml';
 import { injectCommand } from '#cli/inject/command.ts';
 import { injectManifests } from '#cli/inject/manifests.ts';
 import { Failure } from '#core/program/failure.ts';
-import { KINDS } from '#kube/api.ts';
+import { NO_LIMITS } from '#injector/limits.ts';
+import { KINDS, KubeError } from '#kube/api.ts';
 import { deploymentKind } from '#objects/deployment.ts';
 import { SETTINGS } from '#test/injector/golden-case.ts';
 import { MemoryApi } from '#test/injector/memory-api.ts';
 
 const ROOTS = '-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n';
-const options = { namespace: 'default', settings: SETTINGS, hookToken: () => 'TOKEN' };
+const options = { namespace: 'default', settings: SETTINGS, hookToken: () => 'TOKEN', limitsOf: () => NO_LIMITS };
 const SPEC = 'spec: { containers: [ { name: app, image: "app:1" } ] }';
 
 type Value = Record<string, never> & { spec: { template: { spec: { initContainers: { name: string }[] } } } };
@@ -60,6 +61,22 @@ describe('weft inject: manifests', () => {
     const { items } = values[0] as never as { items: { spec?: { initContainers: unknown[] } }[] };
     expect(items.map(({ spec }) => spec?.initContainers.length)).to.deep.equal([1, undefined, 1]);
     expect(values[1]).to.deep.equal({ kind: 'Odd' });
+  });
+
+  it('fits sidecars to the LimitRanges and ResourceQuotas that stand in the same text', () => {
+    const range =
+      'apiVersion: v1\nkind: LimitRange\nmetadata: { name: l }\nspec: { limits: [ { type: Container, min: { cpu: 300m } } ] }\n';
+    const quota = 'apiVersion: v1\nkind: ResourceQuota\nmetadata: { name: q, namespace: shop }\nspec: { hard: { limits.memory: 1Gi } }\n';
+    const pod = (namespace: string) => `apiVersion: v1\nkind: Pod\nmetadata: { name: a, namespace: ${namespace} }\n${SPEC}\n`;
+    const { values } = injected([range, quota, pod('default'), pod('shop'), pod('other')].join('---\n'));
+    const resources = values
+      .slice(2)
+      .map(({ spec }) => (spec as never as { initContainers: { resources?: object }[] }).initContainers[0].resources);
+    expect(resources).to.deep.equal([
+      { requests: { cpu: '300m' } },
+      { requests: { memory: '64Mi' }, limits: { memory: '128Mi' } },
+      undefined,
+    ]);
   });
 
   it('keeps comments, and texts without workloads to the octet', () => {
@@ -204,6 +221,30 @@ describe('weft inject: the command', () => {
     expect(out.match(/image: weft:9/g)).to.have.length(2);
     expect(parseAllDocuments(out)).to.have.length(2);
     expect(api.requests).to.deep.equal([]);
+  });
+
+  it('fits sidecars to the LimitRanges of the cluster, and says so where it may not read them', async () => {
+    api.put({ kind: KINDS.ConfigMap, namespace: 'weft-system', name: 'weft-trust' }, { data: { 'roots.pem': ROOTS } });
+    api.put(
+      { kind: deploymentKind, namespace: 'weft-system', name: 'weft-injector' },
+      { spec: { template: { spec: { containers: [] } } } },
+    );
+    const limits = [{ type: 'Container', min: { cpu: '300m' } }];
+    api.put({ kind: KINDS.LimitRange, name: 'l' }, { metadata: { namespace: 'default' }, spec: { limits } });
+    const words = ['-f', file, '--image', 'mine:1'];
+    const fitted = await weft(words);
+    expect(fitted.out).to.match(/cpu: 300m/);
+    expect(fitted.err).to.equal('Pod default/a: injected\n');
+
+    const { request } = api;
+    api.request = <T>(...asked: Parameters<typeof request>): Promise<T> => {
+      const [, at] = asked;
+      if (typeof at !== 'string' && at.kind === KINDS.LimitRange) throw new KubeError('limitranges is forbidden', 403, 'Forbidden');
+      return request.apply(api, asked) as Promise<T>;
+    };
+    const blind = await weft(words);
+    expect(blind.out).to.include('image: mine:1').and.not.include('300m');
+    expect(blind.err).to.include("not fitted to all limits of the cluster's namespaces: limitranges is forbidden");
   });
 
   it('asks the cluster for the rest', async () => {

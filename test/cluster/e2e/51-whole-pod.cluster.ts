@@ -1,13 +1,16 @@
 // What worked before a namespace was labelled works after: other webhooks, hooks, applying again, probes of every kind,
 // resolvers and limits. Each pod stands in a STRICT namespace.
 import { expect } from 'chai';
-import { SIDECAR_CONTAINER } from '#core/contract/names.ts';
+import { SIDECAR_ADMIN_PORT, SIDECAR_CONTAINER } from '#core/contract/names.ts';
+import { createIssuer } from '../pki.ts';
+import { lateWebhook } from '../support/late-webhook.ts';
 import { type EventItem, eventually, type Item, type PodItem } from '../support/objects.ts';
 import { scene } from '../support/scene.ts';
 import { CALLER_IMAGE, echoContainer, INJECT } from '../support/workloads.ts';
 
 const ON = 'e2e-whole';
 const LIMITED = 'e2e-limited';
+const OUTSIDE = 'e2e-whole-outside';
 const STRICT = { ...INJECT, 'weft.dev/mtls': 'strict' };
 
 /** Writes what it was asked to its log. */
@@ -20,7 +23,7 @@ process.on('SIGTERM', () => process.exit(0));
 const IDLE = "process.on('SIGTERM', () => process.exit(0)); setInterval(() => {}, 60_000);";
 
 describe('The whole pod', () => {
-  const stage = scene({ [ON]: STRICT, [LIMITED]: STRICT });
+  const stage = scene({ [ON]: STRICT, [LIMITED]: STRICT, [OUTSIDE]: {} });
   const ready = (name: string, namespace = ON) =>
     stage.objects.must(['wait', '--for=condition=Ready', `pod/${name}`, '-n', namespace, '--timeout=120s']);
 
@@ -57,6 +60,55 @@ describe('The whole pod', () => {
       pod(ON, 'large', { containers: [server({ readinessProbe: { httpGet: { port: 8080, path: '/' }, periodSeconds: 1 } })] }),
     );
     await ready('large');
+  });
+
+  it('is ready where an HTTPS probe asks a server that speaks HTTP/2 alone', async () => {
+    const { certificate, key } = await (await createIssuer()).issue({ subject: 'CN=h2', dns: ['h2'] });
+    const script = `
+      const { createSecureServer } = require('node:http2');
+      const server = createSecureServer(${JSON.stringify({ cert: certificate, key, allowHTTP1: false })});
+      server.on('stream', (stream, headers) => { console.log('asked ' + headers[':path']); stream.respond({ ':status': 200 }); stream.end(); });
+      server.listen(8443, '::');
+      process.on('SIGTERM', () => process.exit(0));`;
+    const readinessProbe = { httpGet: { port: 8443, path: '/ready', scheme: 'HTTPS' }, periodSeconds: 1 };
+    await stage.objects.apply(pod(ON, 'h2', { containers: [server({ command: ['node', '-e', script], ports: [], readinessProbe })] }));
+    await ready('h2');
+    expect(await stage.objects.must(['logs', 'h2', '-n', ON, '-c', 'server'])).to.contain('asked /ready');
+  });
+
+  it('is complete after another webhook that adds containers: the sidecar first, their probes rewritten', async () => {
+    const late = await lateWebhook({
+      namespace: OUTSIDE,
+      changes: ON,
+      initContainer: server({ name: 'early', command: ['node', '-e', ''], ports: [] }),
+      container: server({
+        name: 'added',
+        command: ['node', '-e', SERVER.replace('8080', '8081')],
+        ports: [],
+        readinessProbe: { httpGet: { port: 8081, path: '/added' }, periodSeconds: 1 },
+      }),
+    });
+    await stage.objects.apply(late.pod, late.service);
+    await ready(late.pod.metadata.name, OUTSIDE);
+    await stage.objects.apply(late.registration);
+    try {
+      const changed = pod(ON, 'changed', { containers: [server({})] });
+      changed.metadata.labels = { late: 'changes' };
+      // The API server learns of the webhook a moment after it is registered.
+      const made = await eventually('a pod that both have changed', async () => {
+        await stage.objects.delete('pod', 'changed', ON, ['--wait=true']);
+        await stage.objects.apply(changed);
+        const found = (await stage.objects.get<PodItem>('pod', 'changed', ON))!;
+        return found.spec.containers.length > 1 && found;
+      });
+      expect(made.spec.initContainers!.map(({ name }) => name)).to.deep.equal([SIDECAR_CONTAINER, 'early']);
+      const added = made.spec.containers.find(({ name }) => name === 'added')!;
+      expect(added.readinessProbe).to.have.nested.property('httpGet.port', SIDECAR_ADMIN_PORT);
+      await ready('changed');
+      expect(await stage.objects.must(['logs', 'changed', '-n', ON, '-c', 'added'])).to.contain('asked /added');
+    } finally {
+      await stage.objects.delete('mutatingwebhookconfiguration', late.registration.metadata.name);
+    }
   });
 
   for (const dnsPolicy of ['Default', 'None']) {

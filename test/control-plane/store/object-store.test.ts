@@ -72,6 +72,20 @@ describe('control-plane/store: object store', () => {
     expect(parts(store.apply(node('192.168.0.2', 'fd00::2')))).to.deep.equal({});
   });
 
+  it('a node touches its pods when it comes, moves to another zone, or goes', () => {
+    const node = (zone: string) =>
+      ({ apiVersion: 'v1', kind: 'Node', metadata: { name: 'n', labels: { 'topology.kubernetes.io/zone': zone } } }) as KubeObject;
+    const on = (key: string, nodeName: string) => make('v1', 'Pod', key, { spec: { nodeName } });
+    const store = storeOf(on('a/p', 'n'), on('b/q', 'n'), on('a/other', 'm'), on('a/moved', 'n'));
+    store.apply(on('a/moved', 'm'));
+    const pods = ['a/p', 'b/q'];
+    expect(parts(store.apply(node('one')))).to.deep.equal({ pods });
+    expect(parts(store.apply(node('one')))).to.deep.equal({});
+    expect(parts(store.apply(node('two')))).to.deep.equal({ pods });
+    expect(store.zoneOfNode('n')).to.equal('two');
+    expect(parts(store.remove('Node', undefined, 'n'))).to.deep.equal({ pods });
+  });
+
   it('a Service touches itself and the Services with routes that send to it', () => {
     const store = storeOf(service('a/x'), service('a/y'), service('a/z'), route('a/r', ['a/x'], ['a/y']));
     expect(sorted(store.apply(service('a/y', { ports: [{ port: 81 }] })))).to.deep.equal(['a/x', 'a/y']);

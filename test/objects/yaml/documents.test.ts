@@ -3,6 +3,7 @@
 import { expect } from 'chai';
 import { parseValues } from '#chart/values.ts';
 import { injectManifests } from '#cli/inject/manifests.ts';
+import { NO_LIMITS } from '#injector/limits.ts';
 import { readDocuments } from '#objects/yaml/documents.ts';
 import { SETTINGS } from '#test/injector/golden-case.ts';
 
@@ -77,7 +78,12 @@ function read(text: string): unknown[] {
 /** What `weft inject` writes, read again; the pod is there so that it writes at all. */
 function injected(text: string): unknown {
   const pod = `apiVersion: v1\nkind: Pod\nmetadata: { name: a }\nspec: { containers: [ { name: app, image: "app:1" } ] }\n${text}`;
-  const out = injectManifests(pod, 'in.yaml', { namespace: 'default', settings: SETTINGS, hookToken: () => 'TOKEN' }).text;
+  const out = injectManifests(pod, 'in.yaml', {
+    namespace: 'default',
+    settings: SETTINGS,
+    limitsOf: () => NO_LIMITS,
+    hookToken: () => 'TOKEN',
+  }).text;
   expect(out).to.include('weft-proxy');
   return (read(out)[0] as { v: unknown }).v;
 }
