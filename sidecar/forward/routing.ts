@@ -21,7 +21,7 @@ export function route(call: RunningCall, port: CompiledPort | null): void {
   if (block.tooLarge) return refuse(call, errors.HEADERS_TOO_LARGE, 'request headers exceed 64 KiB or 100 fields');
   if (block.template.method === 'CONNECT') return refuse(call, errors.NOT_SERVED, 'CONNECT is not served');
   const { rule } = plan;
-  if (rule === null) return refuse(call, errors.NO_ROUTE, `no route of ${plan.port.service.key} matches ${plan.method.split('?', 1)[0]}`);
+  if (rule === null) return refuse(call, errors.NO_ROUTE, `no route of ${plan.port.service.key} matches ${askedFor(call)}`);
   if (rule.invalid !== '') return refuse(call, errors.INVALID_RULE, rule.invalid);
   if (rule.redirect !== null && answerItself(call, rule.cors, rule.redirect)) return;
   if (rule.backends.length === 0) return refuse(call, errors.INVALID_RULE, 'the rule has no backend with weight');
@@ -33,6 +33,12 @@ export function route(call: RunningCall, port: CompiledPort | null): void {
   startDeadline(call, rule.requestTimeoutMs);
   if (variant.mirrors.length > 0) startMirrors(call, variant);
   attempt(call);
+}
+
+/** "payment.PaymentService/Charge", or "GET /items"; without the query, which may hold secrets. */
+function askedFor({ block, plan }: RunningCall): string {
+  const { format, method, path } = block.template;
+  return format === 'other' ? `${method} ${path.split('?', 1)[0]}` : plan!.method.split('?', 1)[0];
 }
 
 /** @param requestTimeoutMs of the rule; 0: none */
