@@ -1,7 +1,7 @@
 // HTTPRoutes on their whole way, over HTTP/2: a client, two sidecars with mTLS between them, and applications of plain
 // HTTP. The routes are those of the Gateway API's conformance tests, attached to a Service.
 import { expect } from 'chai';
-import { type HttpAnswer, type HttpApp, HttpCaller, startHttpApp } from '../support/http-app.ts';
+import { type Http2Answer, type Http2App, Http2Caller, startHttp2App } from '../support/http2-app.ts';
 import { TestMesh } from '../support/mesh.ts';
 import { grpcRoute, httpRoute, to } from '../support/routes.ts';
 
@@ -10,9 +10,9 @@ const rule = (match: object, backend: string, more: object = {}) => ({ matches: 
 
 describe('an HTTPRoute', () => {
   let mesh: TestMesh;
-  let caller: HttpCaller;
-  let v1: HttpApp;
-  let v2: HttpApp;
+  let caller: Http2Caller;
+  let v1: Http2App;
+  let v2: Http2App;
 
   before(async () => {
     mesh = await TestMesh.start({
@@ -23,9 +23,9 @@ describe('an HTTPRoute', () => {
       ],
       services: { echo: ['v1', 'v2'], v1: ['v1'], v2: ['v2'], none: [] },
     });
-    v1 = await startHttpApp('v1', mesh.appAddress('v1'));
-    v2 = await startHttpApp('v2', mesh.appAddress('v2'));
-    caller = new HttpCaller(mesh.address('caller', 'echo'));
+    v1 = await startHttp2App('v1', mesh.appAddress('v1'));
+    v2 = await startHttp2App('v2', mesh.appAddress('v2'));
+    caller = new Http2Caller(mesh.address('caller', 'echo'));
   });
 
   beforeEach(() => {
@@ -47,7 +47,7 @@ describe('an HTTPRoute', () => {
   }
 
   /** "v1", or the status of what no application answered. */
-  const answerer = ({ status, body }: HttpAnswer): string => (status === 200 ? body : `${status}`);
+  const answerer = ({ status, body }: Http2Answer): string => (status === 200 ? body : `${status}`);
 
   it('leads by path, method, query and headers, and what matches nothing gets 404', async () => {
     await use(

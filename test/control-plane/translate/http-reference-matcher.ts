@@ -1,7 +1,7 @@
 // A slow matcher of HTTPRoutes, written from the text of the specification and from nothing of ours: it looks at the
 // objects as they are.
-import type { HTTPRoute, HTTPRouteMatch, HTTPRouteRule } from '#objects/http-route.ts';
-import type { Winner } from './reference-matcher.ts';
+import type { HTTPRoute, HTTPRouteMatch } from '#objects/http-route.ts';
+import { type Winner, winnerAmong } from './reference-matcher.ts';
 
 export interface HttpRequest {
   readonly method: string;
@@ -11,28 +11,9 @@ export interface HttpRequest {
   readonly headers: ReadonlyMap<string, string>;
 }
 
-interface Applicable {
-  readonly route: HTTPRoute;
-  readonly rule: number;
-  readonly match: HTTPRouteMatch;
-}
-
-/** HTTPRouteRule.matches: "If no matches are specified, the default is a prefix path match on "/"". */
-function matchesOf(rule: HTTPRouteRule): HTTPRouteMatch[] {
-  return rule.matches === undefined || rule.matches.length === 0 ? [{}] : rule.matches;
-}
-
-/** The rule that serves a request, by looking at all of them; null: none. */
+/** The rule that serves a request; null: none. */
 export function referenceHttpWinner(routes: readonly HTTPRoute[], request: HttpRequest): Winner | null {
-  const applicable: Applicable[] = [];
-  for (const route of routes) {
-    route.spec!.rules!.forEach((rule, index) => {
-      for (const match of matchesOf(rule)) if (holds(match, request)) applicable.push({ route, rule: index, match });
-    });
-  }
-  const best = applicable.filter((one) => !applicable.some((other) => precedes(other, one)));
-  const [winner] = best;
-  return winner === undefined ? null : { route: keyOf(winner.route), rule: winner.rule };
+  return winnerAmong<HTTPRouteMatch>(routes, (match) => holds(match, request), scoreOf);
 }
 
 function holds(match: HTTPRouteMatch, { method, path: whole, headers }: HttpRequest): boolean {
@@ -63,31 +44,16 @@ function distinct(list: HTTPRouteMatch['headers'], key: (name: string) => string
 
 /**
  * "Precedence MUST be given to the rule with: "Exact" path match; "Prefix" path match with largest number of
- * characters; method match; largest number of header matches; largest number of query param matches. If ties still
- * exist across multiple Routes: the oldest Route, the Route appearing first in alphabetical order by
- * "{namespace}/{name}". If ties still exist within an HTTPRoute: the FIRST matching rule (in list order)."
- * Weft's own: a regular expression stands between exact paths and prefixes, the longer first; a route without a time
- * comes last.
+ * characters; method match; largest number of header matches; largest number of query param matches."
+ * Weft's own: a regular expression stands between exact paths and prefixes, the longer first.
  */
-function precedes(a: Applicable, b: Applicable): boolean {
-  const score = ({ match }: Applicable): number[] => {
-    const { type = 'PathPrefix', value = '/' } = match.path ?? {};
-    return [
-      ['PathPrefix', 'RegularExpression', 'Exact'].indexOf(type),
-      value.length,
-      match.method === undefined ? 0 : 1,
-      distinct(match.headers, (name) => name.toLowerCase()).length,
-      distinct(match.queryParams, (name) => name).length,
-    ];
-  };
-  const [first, second] = [score(a), score(b)];
-  for (let i = 0; i < first.length; i++) if (first[i] !== second[i]) return first[i] > second[i];
-  const time = ({ route }: Applicable) => route.metadata!.creationTimestamp ?? '9999-12-31T23:59:59Z';
-  if (time(a) !== time(b)) return time(a) < time(b);
-  if (keyOf(a.route) !== keyOf(b.route)) return keyOf(a.route) < keyOf(b.route);
-  return a.rule < b.rule;
-}
-
-function keyOf({ metadata }: HTTPRoute): string {
-  return `${metadata!.namespace}/${metadata!.name}`;
+function scoreOf(match: HTTPRouteMatch): number[] {
+  const { type = 'PathPrefix', value = '/' } = match.path ?? {};
+  return [
+    ['PathPrefix', 'RegularExpression', 'Exact'].indexOf(type),
+    value.length,
+    match.method === undefined ? 0 : 1,
+    distinct(match.headers, (name) => name.toLowerCase()).length,
+    distinct(match.queryParams, (name) => name).length,
+  ];
 }

@@ -3,7 +3,7 @@ import { once } from 'node:events';
 import http2 from 'node:http2';
 
 /** A request as the application saw it. */
-export interface SeenRequest {
+export interface SeenHttp2Request {
   readonly method: string;
   readonly path: string;
   readonly authority: string;
@@ -11,23 +11,23 @@ export interface SeenRequest {
   readonly body: string;
 }
 
-export interface HttpApp {
+export interface Http2App {
   readonly name: string;
-  readonly seen: SeenRequest[];
+  readonly seen: SeenHttp2Request[];
   /** What it answers; null: nothing, ever. Default: status 200. */
-  answer: (request: SeenRequest) => http2.OutgoingHttpHeaders | null;
+  answer: (request: SeenHttp2Request) => http2.OutgoingHttpHeaders | null;
   close(): void;
 }
 
-export async function startHttpApp(name: string, at: { host: string; port: number }): Promise<HttpApp> {
+export async function startHttp2App(name: string, at: { host: string; port: number }): Promise<Http2App> {
   const server = http2.createServer();
-  const app: HttpApp = { name, seen: [], answer: () => ({ ':status': 200 }), close: () => server.close() };
+  const app: Http2App = { name, seen: [], answer: () => ({ ':status': 200 }), close: () => server.close() };
   server.on('sessionError', () => {});
   server.on('stream', async (stream, headers) => {
     stream.on('error', () => {});
     const body = await textOf(stream).catch(() => '');
     const [method, path, authority] = [headers[':method'] ?? '', headers[':path'] ?? '', headers[':authority'] ?? ''];
-    const request: SeenRequest = { method, path, authority, headers, body };
+    const request: SeenHttp2Request = { method, path, authority, headers, body };
     app.seen.push(request);
     const answer = app.answer(request);
     if (answer === null || stream.destroyed) return;
@@ -39,13 +39,13 @@ export async function startHttpApp(name: string, at: { host: string; port: numbe
   return app;
 }
 
-export interface HttpAnswer {
+export interface Http2Answer {
   readonly status: number;
   readonly headers: http2.IncomingHttpHeaders;
   readonly body: string;
 }
 
-export class HttpCaller {
+export class Http2Caller {
   private readonly session: http2.ClientHttp2Session;
 
   constructor(at: { host: string; port: number }) {
@@ -53,7 +53,7 @@ export class HttpCaller {
     this.session.on('error', () => {});
   }
 
-  async ask(path: string, headers: http2.OutgoingHttpHeaders = {}, body = ''): Promise<HttpAnswer> {
+  async ask(path: string, headers: http2.OutgoingHttpHeaders = {}, body = ''): Promise<Http2Answer> {
     const stream = this.session.request({ ':path': path, ':authority': 'echo', ...headers }, { endStream: body === '' });
     const answered = once(stream, 'response');
     if (body !== '') stream.end(body);
