@@ -6,6 +6,7 @@ import { checkCommand } from './check/command.ts';
 import { explainCommand } from './explain/command.ts';
 import { injectCommand } from './inject/command.ts';
 import { installCommand } from './install/command.ts';
+import { migrateCommand } from './migrate/command.ts';
 import type { Terminal } from './print/terminal.ts';
 import { runCommand } from './run/command.ts';
 import { statusCommand } from './status/command.ts';
@@ -31,6 +32,7 @@ export async function runProgram(words: readonly string[], terminal: Terminal): 
     .addCommand(checkCommand(terminal))
     .addCommand(statusCommand(terminal))
     .addCommand(traceCommand(terminal))
+    .addCommand(migrateCommand(terminal))
     .addCommand(versionCommand(terminal));
   for (const command of [program, ...program.commands]) {
     command
