@@ -10,8 +10,6 @@ export interface Kind<N extends string = string> extends ServedKind {
   readonly kind: N;
   /** Its form in files; absent: it is not read from files. */
   readonly shape?: Shape;
-  /** It is read and held, and nothing comes of it yet: a notice says so where such an object stands in a file. */
-  readonly notServed?: true;
 }
 
 /** A kind that the control plane follows on a cluster and holds in its store. */

@@ -35,6 +35,11 @@ export const FOLLOWED_KINDS = [
 /** The names of these kinds. */
 export type StoredKind = (typeof FOLLOWED_KINDS)[number]['kind'];
 
+/** The kinds of routes, the more specific first. */
+export const ROUTE_KIND_NAMES = ['GRPCRoute', 'HTTPRoute'] as const satisfies readonly StoredKind[];
+
+export type RouteKindName = (typeof ROUTE_KIND_NAMES)[number];
+
 /** The type of objects of a kind. */
 export type ObjectOf<K extends StoredKind> =
   Extract<(typeof FOLLOWED_KINDS)[number], { kind: K }> extends FollowedKind<K, infer T> ? T : never;

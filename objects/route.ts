@@ -35,14 +35,46 @@ export interface RouteHeaderMatch {
   value?: string;
 }
 
-/** The filters that GRPCRoutes have, and HTTPRoutes beside others. */
+/** A filter, with one of its fields by its type. */
 export interface RouteFilter {
-  /** RequestHeaderModifier, ResponseHeaderModifier, RequestMirror, ExtensionRef. */
+  /**
+   * RequestHeaderModifier, ResponseHeaderModifier, RequestMirror, ExtensionRef; of an HTTPRoute also RequestRedirect,
+   * URLRewrite, CORS.
+   */
   type?: string;
   requestHeaderModifier?: HeaderModifierFilter;
   responseHeaderModifier?: HeaderModifierFilter;
   requestMirror?: RequestMirrorFilter;
   extensionRef?: { group?: string; kind?: string; name?: string };
+  requestRedirect?: RequestRedirectFilter;
+  urlRewrite?: { hostname?: string; path?: PathModifier };
+  cors?: CorsFilter;
+}
+
+export interface RequestRedirectFilter {
+  scheme?: string;
+  hostname?: string;
+  path?: PathModifier;
+  port?: number;
+  /** Absent: 302. */
+  statusCode?: number;
+}
+
+export interface PathModifier {
+  /** ReplaceFullPath or ReplacePrefixMatch. */
+  type?: string;
+  replaceFullPath?: string;
+  replacePrefixMatch?: string;
+}
+
+export interface CorsFilter {
+  allowOrigins?: string[];
+  allowCredentials?: boolean;
+  allowMethods?: string[];
+  allowHeaders?: string[];
+  exposeHeaders?: string[];
+  /** Seconds; absent: 5. */
+  maxAge?: number;
 }
 
 export interface HeaderModifierFilter {
@@ -176,11 +208,11 @@ export const headerMatchShape = allFields({ type: text, name, value: text }, ['n
 // Of the Gateway API, both ends included.
 const weight = integer(0, 1_000_000);
 
-/** A route whose rules have these matches and filters. */
-export function routeShape(match: Shape, filter: Shape): Shape {
+/** A route whose rules have these matches and filters. @param more fields of its rules that not every kind has */
+export function routeShape(match: Shape, filter: Shape, more: Readonly<Record<string, Shape>> = {}): Shape {
   const backendRef = allFields({ ...objectRef, weight, filters: list(filter) }, ['name']);
   const rule = allFields(
-    { name: text, matches: list(match), filters: list(filter), backendRefs: list(backendRef) },
+    { name: text, matches: list(match), filters: list(filter), backendRefs: list(backendRef), ...more },
     [],
     ['sessionPersistence'],
   );

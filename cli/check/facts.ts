@@ -2,8 +2,8 @@
 // something could not be read.
 import type { ObjectMeta } from '#kube/object.ts';
 import type { EndpointSlice } from '#objects/endpoint-slice.ts';
-import type { GRPCRoute } from '#objects/grpc-route.ts';
 import type { Namespace } from '#objects/namespace.ts';
+import type { Route } from '#objects/route.ts';
 import type { Service } from '#objects/service.ts';
 import type { ClusterPod, Deployment } from '../cluster/objects.ts';
 import type { ReplicaAnswer } from '../cluster/replicas.ts';
@@ -80,7 +80,8 @@ export interface Facts {
   readonly handshakes: readonly Handshake[];
   /** Whether the authority's Secret exists. */
   readonly authority: Read<boolean>;
-  readonly grpcRoutes: Read<readonly GRPCRoute[]>;
+  /** Of every kind that is served, with their kinds. */
+  readonly routes: Read<readonly Route[]>;
   /** Of all namespaces: their names alone. */
   readonly services: Read<readonly Service[]>;
   /** Of the control plane's pods that run. */

@@ -12,9 +12,11 @@ import { KINDS, type KubeClient, KubeError, type ResourcePath } from '#kube/api.
 import { listAll } from '#kube/list.ts';
 import { deploymentKind } from '#objects/deployment.ts';
 import { type EndpointSlice, endpointSliceKind } from '#objects/endpoint-slice.ts';
-import { type GRPCRoute, grpcRouteKind } from '#objects/grpc-route.ts';
+import { grpcRouteKind } from '#objects/grpc-route.ts';
+import { httpRouteKind } from '#objects/http-route.ts';
 import { type Namespace, namespaceKind } from '#objects/namespace.ts';
 import { podKind } from '#objects/pod.ts';
+import type { Route } from '#objects/route.ts';
 import { type Service, serviceKind } from '#objects/service.ts';
 import type { Cluster } from '../cluster/cluster.ts';
 import type { ClusterPod, Deployment } from '../cluster/objects.ts';
@@ -62,7 +64,7 @@ export async function gather({ cluster: { client, open }, version, now }: Gather
 
   const system = { namespace: SYSTEM_NAMESPACE };
   const slicesOf = { labelSelector: `kubernetes.io/service-name=${INJECTOR_NAME}` };
-  const [crds, namespaces, pods, deployments, webhook, injectorEndpoints, authority, grpcRoutes, services] = await Promise.all([
+  const [crds, namespaces, pods, deployments, webhook, injectorEndpoints, authority, routes, services] = await Promise.all([
     list<Crd>({ kind: KINDS.CustomResourceDefinition }, projectCrd),
     list<Namespace>({ kind: namespaceKind }),
     list<ClusterPod>({ kind: podKind }, projectPod),
@@ -74,7 +76,12 @@ export async function gather({ cluster: { client, open }, version, now }: Gather
       // Its metadata alone: the authority's key stays where it is.
       async () => (await found(client, { kind: KINDS.Secret, ...system, name: AUTHORITY_SECRET }, limit, true)) !== undefined,
     ),
-    list<GRPCRoute>({ kind: grpcRouteKind }),
+    read('list routes', async () => {
+      const lists = [grpcRouteKind, httpRouteKind].map((kind) =>
+        listed<Route>(client, { kind }, (raw) => ({ ...raw, kind: kind.kind }) as Route, {}, limit),
+      );
+      return (await Promise.all(lists)).flat();
+    }),
     list<Service>({ kind: serviceKind }, projectService),
   ]);
   const [limitRanges, quotas, workloads] = await Promise.all([
@@ -114,7 +121,7 @@ export async function gather({ cluster: { client, open }, version, now }: Gather
     injectorEndpoints,
     handshakes,
     authority,
-    grpcRoutes,
+    routes,
     services,
     answers,
     sidecarWords,
@@ -130,7 +137,7 @@ export function nothing(server: string, version: string, nowMs: number, failure:
     quotas: failure,
     injectorEndpoints: failure,
     authority: failure,
-    grpcRoutes: failure,
+    routes: failure,
     services: failure,
     handshakes: [],
     answers: [],

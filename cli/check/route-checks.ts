@@ -4,23 +4,23 @@ import { ObjectStore } from '#control-plane/store/object-store.ts';
 import { nearParentProblems } from '#control-plane/translate/routes/near-parents.ts';
 import { CONTROLLER_NAME } from '#core/contract/names.ts';
 import type { StoredCondition } from '#objects/condition.ts';
-import type { GRPCRoute } from '#objects/grpc-route.ts';
 import { parentServiceOf } from '#objects/references.ts';
+import type { Route } from '#objects/route.ts';
 import { fullNameOf } from '../cluster/pods.ts';
 import { type Check, checksOf, counted } from './check.ts';
 import type { Facts } from './facts.ts';
 
 const checks = checksOf('Routes');
 
-/** Each GRPCRoute with a Service as its parent: a mistake in it is a warning here, because the mesh itself is well. */
+/** Each route with a Service as its parent: a mistake in it is a warning here, because the mesh itself is well. */
 export function routeChecks(facts: Facts): Check[] {
-  const { grpcRoutes } = facts;
-  if (!grpcRoutes.ok) return [checks.skipped('routes', 'the routes could not be read', { details: [grpcRoutes.error] })];
-  const ours = grpcRoutes.value.filter((route) => parentsOf(route).length > 0);
-  const strays = strayChecks(grpcRoutes.value, facts);
-  if (ours.length === 0) return strays.length > 0 ? strays : [checks.ok('routes', 'no GRPCRoute is attached to a Service')];
+  const { routes } = facts;
+  if (!routes.ok) return [checks.skipped('routes', 'the routes could not be read', { details: [routes.error] })];
+  const ours = routes.value.filter((route) => parentsOf(route).length > 0);
+  const strays = strayChecks(routes.value, facts);
+  if (ours.length === 0) return strays.length > 0 ? strays : [checks.ok('routes', 'no route is attached to a Service')];
   const mistakes = ours.flatMap(mistakesOf);
-  const pending = ours.filter(isPending).map((route) => `GRPCRoute ${fullNameOf(route)}`);
+  const pending = ours.filter(isPending).map((route) => `${route.kind} ${fullNameOf(route)}`);
   const made: Check[] = [];
   if (mistakes.length > 0) {
     made.push(
@@ -40,12 +40,12 @@ export function routeChecks(facts: Facts): Check[] {
     );
   }
   if (made.length === 0)
-    made.push(checks.ok('routes', `${counted(ours.length, 'GRPCRoute')} on Services, all accepted, all references resolved`));
+    made.push(checks.ok('routes', `${counted(ours.length, 'route')} on Services, all accepted, all references resolved`));
   return [...made, ...strays];
 }
 
 /** Routes that are attached to nothing in the mesh and were likely meant for a Service. */
-function strayChecks(routes: readonly GRPCRoute[], { services }: Facts): Check[] {
+function strayChecks(routes: readonly Route[], { services }: Facts): Check[] {
   const store = new ObjectStore();
   store.replaceAll((services.ok ? services.value : []).map((service) => ({ apiVersion: 'v1', kind: 'Service', ...service })));
   const details = nearParentProblems(routes, store);
@@ -54,28 +54,28 @@ function strayChecks(routes: readonly GRPCRoute[], { services }: Facts): Check[]
   return [checks.warning('routes-unattached', 'routes with parents that nearly name a Service', { details, hint })];
 }
 
-function parentsOf(route: GRPCRoute): { key: string; port?: number }[] {
+function parentsOf(route: Route): { key: string; port?: number }[] {
   return (route.spec?.parentRefs ?? []).flatMap((ref) => {
     const key = parentServiceOf(ref, route.metadata?.namespace ?? '');
     return key === undefined ? [] : [{ key, port: ref.port }];
   });
 }
 
-function entriesOf(route: GRPCRoute) {
+function entriesOf(route: Route) {
   return (route.status?.parents ?? []).filter(({ controllerName }) => controllerName === CONTROLLER_NAME);
 }
 
-function isPending(route: GRPCRoute): boolean {
+function isPending(route: Route): boolean {
   const entries = entriesOf(route);
   const generation = route.metadata?.generation ?? 0;
   if (entries.length < new Set(parentsOf(route).map(({ key, port }) => `${key}:${port ?? ''}`)).size) return true;
   return entries.some(({ conditions }) => (conditions ?? []).every(({ observedGeneration = 0 }) => observedGeneration < generation));
 }
 
-function mistakesOf(route: GRPCRoute): string[] {
+function mistakesOf(route: Route): string[] {
   return entriesOf(route).flatMap(({ parentRef, conditions }) => {
     const port = parentRef?.port === undefined ? '' : `:${parentRef.port}`;
-    const where = `GRPCRoute ${fullNameOf(route)} on Service ${parentRef?.name ?? ''}${port}`;
+    const where = `${route.kind} ${fullNameOf(route)} on Service ${parentRef?.name ?? ''}${port}`;
     return (conditions ?? [])
       .filter(isMistake)
       .map(({ type, status, reason, message }) => `${where}: ${type}=${status} ${reason}: ${message}`);

@@ -7,20 +7,22 @@ import { silentLogger } from '#core/program/log.ts';
 import { styleFor } from '../print/style.ts';
 import type { Terminal } from '../print/terminal.ts';
 import { explain } from './explain.ts';
-import { type Inquiry, parseCallee, parseCaller, parseHeader, parseMethod } from './inquiry.ts';
+import { type Inquiry, parseCallee, parseCaller, parseHeader, parseMethod, parseRequest } from './inquiry.ts';
 import { layOutExplanation } from './layout.ts';
 
 interface Options {
   readonly from?: string;
   readonly to?: string;
   readonly method?: string;
+  readonly path?: string;
   readonly header: readonly string[];
   readonly output: 'text' | 'json';
 }
 
 const EXAMPLE = `
-Example:
+Examples:
   weft explain examples/shop --from shop/checkout --to payment --method payment.PaymentService/Charge -H x-version:v2
+  weft explain manifests --from shop --to catalog --path '/items?color=red' --method GET
 
 The exit code is 0 when there is an answer, also where the answer is that the call fails.`;
 
@@ -28,10 +30,11 @@ The exit code is 0 when there is an answer, also where the answer is that the ca
 export function explainCommand({ stdout, env }: Pick<Terminal, 'stdout' | 'env'>): Command {
   return new Command('explain')
     .description('Say which route and rule serves a call, why, and where the call goes: by the very functions that sidecars run.')
-    .argument('<directory>', 'manifests: Services, Deployments or Pods, GRPCRoutes')
+    .argument('<directory>', 'manifests: Services, Deployments or Pods, GRPCRoutes, HTTPRoutes')
     .option('--from <caller>', 'the calling namespace, or namespace/workload (required)')
     .option('--to <service>', 'the called Service: name[.namespace][:port]; without a namespace, the caller’s (required)')
-    .option('--method <method>', 'package.Service/Method (required)')
+    .option('--method <method>', 'package.Service/Method; with --path a method of HTTP, by default GET')
+    .option('--path <path>', 'the path of an HTTP request, with its query')
     .option('-H, --header <name:value>', 'a header of the call; may be repeated', (text: string, before: string[]) => [...before, text], [])
     .addOption(new Option('-o, --output <format>', 'how to print').choices(['text', 'json']).default('text'))
     .addHelpText('after', EXAMPLE)
@@ -48,15 +51,16 @@ export function explainCommand({ stdout, env }: Pick<Terminal, 'stdout' | 'env'>
  * All that is missing is said at once. commander's own required options would hide a mistyped one ("--form") behind the
  * missing one.
  */
-function inquiryOf({ from, to, method, header }: Options): Inquiry {
-  if (from === undefined || to === undefined || method === undefined) {
-    const missing = Object.entries({ '--from': from, '--to': to, '--method': method }).flatMap(([name, value]) =>
+function inquiryOf({ from, to, method, path, header }: Options): Inquiry {
+  if (from === undefined || to === undefined || (method === undefined && path === undefined)) {
+    const missing = Object.entries({ '--from': from, '--to': to, '--method or --path': method ?? path }).flatMap(([name, value]) =>
       value === undefined ? [name] : [],
     );
     throw new UsageError(`explain needs ${missing.join(', ')} too; see weft explain --help`);
   }
   const caller = parseCaller(from);
-  return { from: caller, to: parseCallee(to, caller.namespace), method: parseMethod(method), headers: header.map(parseHeader) };
+  const call = path === undefined ? ({ kind: 'grpc', method: parseMethod(method!) } as const) : parseRequest(path, method);
+  return { from: caller, to: parseCallee(to, caller.namespace), call, headers: header.map(parseHeader) };
 }
 
 async function readDirectory(dir: string) {

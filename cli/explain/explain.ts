@@ -5,20 +5,33 @@ import type { SourcedObject } from '#control-plane/source/files/manifests.ts';
 import { ObjectStore } from '#control-plane/store/object-store.ts';
 import { nearParentProblems } from '#control-plane/translate/routes/near-parents.ts';
 import { translateService } from '#control-plane/translate/service.ts';
-import type { Rule, Service, ServicePort } from '#core/contract/gen/weft/v1/mesh_pb.ts';
+import type { Service, ServicePort } from '#core/contract/gen/weft/v1/mesh_pb.ts';
 import { DEFAULT_TRUST_DOMAIN } from '#core/contract/names.ts';
 import { Failure } from '#core/program/failure.ts';
 import { didYouMean, nearest } from '#core/text/nearest.ts';
 import { compilePort } from '#sidecar/route/compile/compile.ts';
 import { CompileError } from '#sidecar/route/compile/compile-error.ts';
 import { type CandidateVerdict, explainMatch } from '#sidecar/route/explain.ts';
-import type { CompiledPort, RouteRefRecord, RuleRecord } from '#sidecar/route/records.ts';
+import { headerValue } from '#sidecar/route/match.ts';
+import type { CompiledPort, CompiledTable, RouteRefRecord, RuleRecord } from '#sidecar/route/records.ts';
 import { asIfRunning } from './as-if-running.ts';
-import { type Callee, type Inquiry, requestHeaders } from './inquiry.ts';
-import type { BackendReport, CandidateReport, ExplainReport, Result, RouteVerdict, RuleName } from './report.ts';
-import { defaultBackend, type EndpointsOf, reportBackend, reportFilters, reportStatus } from './report-parts.ts';
+import { type AskedCall, type Callee, type Inquiry, requestHeaders } from './inquiry.ts';
+import type { CallReport, CandidateReport, ExplainReport, RestReport, Result, RouteVerdict, RuleName } from './report.ts';
+import {
+  type AskedPlace,
+  defaultBackend,
+  type EndpointsOf,
+  NO_FILTERS,
+  reportBackend,
+  reportFilters,
+  reportStatus,
+} from './report-parts.ts';
 
-const NO_FILTERS = { request: [], response: [], mirrors: [] };
+/** How a call fails that meets no rule, or one that cannot be served (docs/reference/errors.md). */
+const FAILURES = {
+  grpc: { unmatched: 'UNIMPLEMENTED', invalid: 'UNAVAILABLE' },
+  http: { unmatched: '404', invalid: '500' },
+} as const;
 
 /**
  * @param problems of the directory, for the report
@@ -47,10 +60,10 @@ export function explain(sourced: readonly SourcedObject[], inquiry: Inquiry, pro
   return {
     from: inquiry.from,
     to: { service: key, port: port.port, portName: port.name },
-    call: { method: inquiry.method, headers: inquiry.headers },
+    call: { ...callReport(inquiry.call), headers: inquiry.headers },
     ...explainCall({ store, inquiry, port, scopedPort, compiled, endpointsOf }),
     routes: mergeStatuses(routes),
-    problems: [...problems, ...nearParentProblems(store.every('GRPCRoute'), store)],
+    problems: [...problems, ...nearParentProblems(store.routes(), store)],
   };
 }
 
@@ -71,22 +84,19 @@ function explainCall(facts: CallFacts): Pick<ExplainReport, 'result' | 'candidat
   }
   const { table } = compiled;
   const createdAt = (route: RouteRefRecord): string | null =>
-    store
-      .routesTo('GRPCRoute', `${compiled.service.namespace}/${compiled.service.name}`)
-      .find(({ metadata }) => metadata?.name === route.name && (metadata?.namespace ?? 'default') === route.namespace)?.metadata
-      ?.creationTimestamp ?? null;
+    store.routeOf(route.kind, `${route.namespace}/${route.name}`)?.metadata?.creationTimestamp ?? null;
   const group = port.consumers.some(({ namespace }) => namespace === inquiry.from.namespace)
     ? ('consumer' as const)
     : ('producer' as const);
-  const { winner, candidates } = explainMatch(table, requestHeaders(inquiry, port.port), createdAt);
+  const headers = requestHeaders(inquiry, port.port);
+  const { winner, candidates } = explainMatch(table, headers, createdAt);
   const reported = candidates.map(reportCandidate);
+  const failures = FAILURES[inquiry.call.kind];
   if (winner === null) {
-    const paths = table.candidates.flatMap(({ service, method }) =>
-      service?.kind === 'exact' && method?.kind === 'exact' ? [`${service.pattern}/${method.pattern}`] : [],
-    );
-    const reason = `routes are attached to ${compiled.service.key}, and none of their matches holds${didYouMean(inquiry.method, paths)}`;
+    const near = didYouMean(inquiry.call.kind === 'grpc' ? inquiry.call.method : inquiry.call.path, exactTargets(table));
+    const reason = `routes are attached to ${compiled.service.key}, and none of their matches holds${near}`;
     return {
-      result: { kind: 'no match', group, grpcStatus: 'UNIMPLEMENTED', reason },
+      result: { kind: 'no match', group, status: failures.unmatched, reason },
       candidates: reported,
       filters: NO_FILTERS,
       backends: [],
@@ -97,13 +107,29 @@ function explainCall(facts: CallFacts): Pick<ExplainReport, 'result' | 'candidat
   const known = { rule: nameOf(record), group, why: winner.reason };
   const result: Result =
     record.invalid === ''
-      ? { kind: 'rule', ...known }
-      : { kind: 'broken rule', ...known, grpcStatus: 'UNAVAILABLE', reason: record.invalid };
-  return { result, candidates: reported, filters: reportFilters(rule.filters), backends: reportBackends(rule, record, endpointsOf) };
+      ? { kind: 'rule', ...known, rest: restOf(record) }
+      : { kind: 'broken rule', ...known, status: failures.invalid, reason: record.invalid };
+  const [scheme, authority, path] = [':scheme', ':authority', ':path'].map((name) => headerValue(headers, name) ?? '');
+  const place: AskedPlace = { scheme, authority, path, servicePort: port.port };
+  const backends = rule.backends.map((backend) => reportBackend(backend, record.totalWeight, place, endpointsOf));
+  return { result, candidates: reported, filters: reportFilters(rule.filters, place), backends };
 }
 
-function reportBackends(rule: Rule, record: RuleRecord, endpointsOf: EndpointsOf): BackendReport[] {
-  return rule.backends.map((backend) => reportBackend(backend, record.totalWeight, endpointsOf));
+function callReport(call: AskedCall): Omit<CallReport, 'headers'> {
+  return call.kind === 'grpc' ? { method: call.method } : { method: call.method, path: call.path };
+}
+
+/** What the table's matches name exactly, as a user writes it. */
+function exactTargets({ candidates }: CompiledTable): string[] {
+  return candidates.flatMap(({ target }) => {
+    if (target.kind === 'http') return target.path === null || target.path.kind === 'regex' ? [] : [target.path.pattern];
+    const { service, method } = target;
+    return service?.kind === 'exact' && method?.kind === 'exact' ? [`${service.pattern}/${method.pattern}`] : [];
+  });
+}
+
+function restOf({ requestTimeoutMs, backendTimeoutMs, retry }: RuleRecord): RestReport {
+  return { requestTimeoutMs, backendTimeoutMs, retry: retry && { ...retry, codes: [...retry.codes] } };
 }
 
 function reportCandidate({ candidate, outcome, reason, parts }: CandidateVerdict): CandidateReport {

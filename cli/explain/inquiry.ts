@@ -6,11 +6,16 @@ import type { HeaderList } from '#sidecar/route/records.ts';
 export interface Inquiry {
   readonly from: Caller;
   readonly to: Callee;
-  /** "package.Service/Method". */
-  readonly method: string;
+  readonly call: AskedCall;
   /** Extra headers, lower-case names, as text. */
   readonly headers: readonly (readonly [name: string, value: string])[];
 }
+
+export type AskedCall =
+  /** "package.Service/Method". */
+  | { readonly kind: 'grpc'; readonly method: string }
+  /** The path with its query. */
+  | { readonly kind: 'http'; readonly method: string; readonly path: string };
 
 export interface Caller {
   readonly namespace: string;
@@ -62,6 +67,18 @@ export function parseMethod(text: string): string {
   return method;
 }
 
+/**
+ * An HTTP request: `/v2/items?color=red`, with the octets that a client would send.
+ * @param method of HTTP; absent: GET
+ */
+export function parseRequest(path: string, method = 'GET'): AskedCall {
+  if (!/^\/[\x21-\x7e]*$/.test(path) || path.includes('#'))
+    throw new UsageError(`--path ${JSON.stringify(path)} is no path: say it as it is sent, such as /items?color=red`);
+  if (!TOKEN.test(method) || method !== method.toUpperCase())
+    throw new UsageError(`--method ${JSON.stringify(method)} is no method of HTTP: with --path say GET, POST and so on`);
+  return { kind: 'http', method, path };
+}
+
 /** `x-version:v2`; spaces around the value are dropped, as on the wire. */
 export function parseHeader(text: string): [string, string] {
   const colon = text.indexOf(':');
@@ -70,15 +87,19 @@ export function parseHeader(text: string): [string, string] {
   return [name.toLowerCase(), text.slice(colon + 1).trim()];
 }
 
-/** The header list that the caller's sidecar would see for a plain gRPC call. */
-export function requestHeaders({ to, method, headers }: Inquiry, port: number): HeaderList {
+/** The header list that the caller's sidecar would see. */
+export function requestHeaders({ to, call, headers }: Inquiry, port: number): HeaderList {
   const named = new Set(headers.map(([name]) => name));
-  const usual: [string, string][] = [
-    ['content-type', 'application/grpc'],
-    ['te', 'trailers'],
-  ];
+  const usual: [string, string][] =
+    call.kind === 'http'
+      ? []
+      : [
+          ['content-type', 'application/grpc'],
+          ['te', 'trailers'],
+        ];
+  const [method, path] = call.kind === 'http' ? [call.method, call.path] : ['POST', `/${call.method}`];
   return [
-    ...[':method', 'POST', ':scheme', 'http', ':path', `/${method}`, ':authority', `${to.name}.${to.namespace}:${port}`],
+    ...[':method', method, ':scheme', 'http', ':path', path, ':authority', `${to.name}.${to.namespace}:${port}`],
     ...usual.filter(([name]) => !named.has(name)).flat(),
     ...headers.flatMap(([name, value]) => [name, Buffer.from(value, 'utf8').toString('latin1')]),
   ];

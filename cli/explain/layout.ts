@@ -1,6 +1,6 @@
 // Lays a report out for people: what happens first, then why, then where to, then the rules that lost.
 import type { Style } from '../print/style.ts';
-import type { BackendReport, CandidateReport, EditReport, ExplainReport, Filters, MirrorReport, RuleName } from './report.ts';
+import type { BackendReport, CandidateReport, EditReport, ExplainReport, Filters, MirrorReport, RestReport, RuleName } from './report.ts';
 
 /** Matches that do not hold are many in a large mesh: so many are shown, the nearest first. */
 const MOST_MISSES = 8;
@@ -16,7 +16,7 @@ export function layOutExplanation(raw: ExplainReport, style: Style): string[] {
   const sections: [label: string, lines: string[]][] = [
     ['result', resultLines(report, style)],
     ['filters', filterLines(report.filters)],
-    ['backends', [...backendLines(report.backends, style), ...assumptionLines(report.backends, style)]],
+    ['backends', [...backendLines(report, style), ...assumptionLines(report.backends, style)]],
     [report.result.kind === 'no match' ? 'nearest' : 'others', otherLines(report.candidates, style)],
     ['routes', routeLines(report, style)],
     ['problems', report.problems.map((problem) => style.bad(problem))],
@@ -39,8 +39,9 @@ function withoutControls<T>(value: T): T {
 function headLines({ from, to, call }: ExplainReport, style: Style): string[] {
   const caller = from.workload === null ? `any workload of ${from.namespace}` : `${from.namespace}/${from.workload}`;
   const port = to.portName === '' ? `${to.port}` : `${to.port} (${to.portName})`;
+  const what = call.path === undefined ? call.method : `${call.method} ${call.path}`;
   return [
-    `${style.bold(caller)} calls ${style.bold(call.method)} of ${style.bold(to.service)}, port ${port}`,
+    `${style.bold(caller)} calls ${style.bold(what)} of ${style.bold(to.service)}, port ${port}`,
     ...call.headers.map(([name, value]) => style.dim(`  ${name}: ${value}`)),
   ];
 }
@@ -50,21 +51,38 @@ function resultLines({ result }: ExplainReport, style: Style): string[] {
     case 'default':
       return [`no route is attached: the call goes to the Service's own endpoints`];
     case 'rule':
-      return [style.good(ruleText(result.rule)), style.dim(`because ${result.why}`), ...groupLines(result.group, style)];
+      return [
+        style.good(ruleText(result.rule)),
+        style.dim(`because ${result.why}`),
+        ...groupLines(result.group, style),
+        ...restLines(result.rest),
+      ];
     case 'broken rule':
       return [
-        style.bad(`${result.grpcStatus}: ${result.reason}`),
+        style.bad(`${result.status}: ${result.reason}`),
         ruleText(result.rule),
         style.dim(`because ${result.why}`),
         ...groupLines(result.group, style),
       ];
     case 'no match':
-      return [style.bad(`${result.grpcStatus}: ${result.reason}`), ...groupLines(result.group, style)];
+      return [style.bad(`${result.status}: ${result.reason}`), ...groupLines(result.group, style)];
   }
 }
 
 function groupLines(group: 'producer' | 'consumer', style: Style): string[] {
   return group === 'consumer' ? [style.dim("by routes of the caller's own namespace, which replace those of the Service's")] : [];
+}
+
+function restLines({ requestTimeoutMs, backendTimeoutMs, retry }: RestReport): string[] {
+  const lines: string[] = [];
+  if (requestTimeoutMs > 0) lines.push(`fails with 504 when it is not over within ${requestTimeoutMs} ms`);
+  if (backendTimeoutMs > 0) lines.push(`an attempt fails with 504 when it is not over within ${backendTimeoutMs} ms`);
+  if (retry !== null && retry.attempts > 0) {
+    const codes = retry.codes.length === 0 ? '' : ` or an answer of ${retry.codes.join(', ')}`;
+    const backoff = retry.backoffMs === 0 ? '' : `, ${retry.backoffMs} ms apart at least`;
+    lines.push(`is tried again up to ${retry.attempts} times after a failed connection${codes}${backoff}`);
+  }
+  return lines;
 }
 
 function ruleText(rule: RuleName): string {
@@ -76,7 +94,16 @@ function filterLines(filters: Filters): string[] {
     ...filters.request.map((edit) => `request   ${editText(edit)}`),
     ...filters.response.map((edit) => `response  ${editText(edit)}`),
     ...filters.mirrors.map((mirror) => `mirror    ${mirrorText(mirror)}`),
+    ...(filters.redirect === null ? [] : [`redirect  ${filters.redirect.status} ${filters.redirect.location}`]),
+    ...rewriteLines(filters.rewrite),
+    ...(filters.cors === null ? [] : [`cors      ${filters.cors.origins.join(', ') || 'no origin'}`]),
   ];
+}
+
+function rewriteLines(rewrite: Filters['rewrite']): string[] {
+  if (rewrite === null) return [];
+  const { authority, path } = rewrite;
+  return [...(authority === undefined ? [] : [`rewrite   host ${authority}`]), ...(path === undefined ? [] : [`rewrite   path ${path}`])];
 }
 
 function editText({ op, name, value }: EditReport): string {
@@ -87,12 +114,13 @@ function mirrorText({ service, port, fraction, invalid }: MirrorReport): string 
   return `${percent(fraction)} to ${service}:${port}${invalid === '' ? '' : ` - nothing is copied: ${invalid}`}`;
 }
 
-function backendLines(backends: readonly BackendReport[], style: Style): string[] {
+function backendLines({ backends, call }: ExplainReport, style: Style): string[] {
+  const isHttp = call.path !== undefined;
   const rows = backends.map((backend) => [
     `${backend.service}:${backend.port}`,
     percent(backend.share),
     `weight ${backend.weight}`,
-    backendState(backend, style),
+    backendState(backend, isHttp, style),
   ]);
   const widths = [0, 1, 2].map((column) => Math.max(0, ...rows.map((row) => row[column].length)));
   return rows.flatMap(([name, share, weight, state], i) => [
@@ -101,9 +129,10 @@ function backendLines(backends: readonly BackendReport[], style: Style): string[
   ]);
 }
 
-function backendState({ invalid, weight, endpoints }: BackendReport, style: Style): string {
-  if (invalid !== '') return weight === 0 ? style.dim(invalid) : style.bad(`UNAVAILABLE: ${invalid}`);
-  if (endpoints.length === 0) return weight === 0 ? style.dim('no ready endpoints') : style.bad('UNAVAILABLE: no ready endpoints');
+function backendState({ invalid, weight, endpoints }: BackendReport, isHttp: boolean, style: Style): string {
+  if (invalid !== '') return weight === 0 ? style.dim(invalid) : style.bad(`${isHttp ? '500' : 'UNAVAILABLE'}: ${invalid}`);
+  if (endpoints.length === 0)
+    return weight === 0 ? style.dim('no ready endpoints') : style.bad(`${isHttp ? '503' : 'UNAVAILABLE'}: no ready endpoints`);
   const meshed = endpoints.filter(({ identity }) => identity !== '').length;
   const count = `${endpoints.length} ready ${endpoints.length === 1 ? 'endpoint' : 'endpoints'}`;
   if (meshed === endpoints.length) return `${count}, ${style.good('mTLS')}`;

@@ -3,7 +3,7 @@
 export interface ExplainReport {
   readonly from: { readonly namespace: string; readonly workload: string | null };
   readonly to: { readonly service: string; readonly port: number; readonly portName: string };
-  readonly call: { readonly method: string; readonly headers: readonly (readonly [string, string])[] };
+  readonly call: CallReport;
   readonly result: Result;
   /** All matches of all rules in the order of precedence; empty where no route is attached. */
   readonly candidates: readonly CandidateReport[];
@@ -15,20 +15,43 @@ export interface ExplainReport {
   readonly problems: readonly string[];
 }
 
+export interface CallReport {
+  /** "package.Service/Method", or a method of HTTP. */
+  readonly method: string;
+  /** Of an HTTP request, with its query; absent: a gRPC call. */
+  readonly path?: string;
+  readonly headers: readonly (readonly [string, string])[];
+}
+
 export type Result =
   /** No route is attached to this port for this caller. */
   | { readonly kind: 'default' }
-  | { readonly kind: 'rule'; readonly rule: RuleName; readonly group: 'producer' | 'consumer'; readonly why: string }
+  | {
+      readonly kind: 'rule';
+      readonly rule: RuleName;
+      readonly group: 'producer' | 'consumer';
+      readonly why: string;
+      readonly rest: RestReport;
+    }
   /** A rule matches and cannot be served. */
   | {
       readonly kind: 'broken rule';
       readonly rule: RuleName;
       readonly group: 'producer' | 'consumer';
       readonly why: string;
-      readonly grpcStatus: string;
+      /** Of gRPC by its name, or of HTTP. */
+      readonly status: string;
       readonly reason: string;
     }
-  | { readonly kind: 'no match'; readonly group: 'producer' | 'consumer'; readonly grpcStatus: string; readonly reason: string };
+  | { readonly kind: 'no match'; readonly group: 'producer' | 'consumer'; readonly status: string; readonly reason: string };
+
+/** What else the rule says of its calls; times in ms. */
+export interface RestReport {
+  /** 0: none. */
+  readonly requestTimeoutMs: number;
+  readonly backendTimeoutMs: number;
+  readonly retry: { readonly attempts: number; readonly codes: readonly number[]; readonly backoffMs: number } | null;
+}
 
 export interface RuleName {
   readonly kind: string;
@@ -51,7 +74,7 @@ export interface CandidateReport {
 /** One condition of a match. */
 export interface PartReport {
   readonly part: string;
-  readonly kind: 'exact' | 'regex';
+  readonly kind: 'exact' | 'prefix' | 'regex';
   readonly wanted: string;
   readonly got: string | null;
   readonly holds: boolean;
@@ -61,6 +84,11 @@ export interface Filters {
   readonly request: readonly EditReport[];
   readonly response: readonly EditReport[];
   readonly mirrors: readonly MirrorReport[];
+  /** The call is answered with another place, whole as it is sent. */
+  readonly redirect: { readonly status: number; readonly location: string } | null;
+  /** The authority and path that the call goes on with; absent: as it came. */
+  readonly rewrite: { readonly authority?: string; readonly path?: string } | null;
+  readonly cors: { readonly origins: readonly string[]; readonly methods: readonly string[]; readonly credentials: boolean } | null;
 }
 
 export interface EditReport {
@@ -84,7 +112,7 @@ export interface BackendReport {
   readonly weight: number;
   /** Of the rule's calls, 0 to 1. */
   readonly share: number;
-  /** Not empty: this share fails with UNAVAILABLE, and why. */
+  /** Not empty: this share fails, and why. */
   readonly invalid: string;
   /** The backend's own, run after the rule's. */
   readonly filters: Filters;

@@ -2,8 +2,8 @@
 // parent that is not ours is another controller's to judge.
 import type { Logger } from '#core/program/log.ts';
 import type { Timers } from '#core/program/timers.ts';
-import type { GRPCRoute } from '#objects/grpc-route.ts';
 import { keyOf, namespaceOf } from '#objects/references.ts';
+import type { Route } from '#objects/route.ts';
 import { nearParents, type ServiceNames } from '../translate/routes/near-parents.ts';
 import { LeaderTask } from './leader-task.ts';
 
@@ -13,17 +13,17 @@ export const LOOK_AFTER_MS = 5000;
 const MOST_ROUTES = 100;
 
 export interface ParentHintsDeps {
-  readonly routes: () => Iterable<GRPCRoute>;
+  readonly routes: () => Iterable<Route>;
   readonly services: ServiceNames;
   readonly timers: Timers;
   readonly log: Logger;
   /** A person should know: an Event on the route. */
-  readonly onHint: (route: GRPCRoute, message: string) => void;
+  readonly onHint: (route: Route, message: string) => void;
 }
 
 export class ParentHints extends LeaderTask {
   private readonly deps: ParentHintsDeps;
-  /** Key and uid of a route → what was said of it. */
+  /** Kind, key and uid of a route → what was said of it. */
   private reported: ReadonlyMap<string, string> = new Map();
 
   constructor(deps: ParentHintsDeps) {
@@ -43,7 +43,7 @@ export class ParentHints extends LeaderTask {
       if (found.size === MOST_ROUTES) break;
       const messages = nearParents(route, services).map(({ message }) => message);
       if (messages.length === 0) continue;
-      const key = keyOf(namespaceOf(route), route.metadata?.name ?? '');
+      const key = `${route.kind} ${keyOf(namespaceOf(route), route.metadata?.name ?? '')}`;
       const identity = `${key} ${route.metadata?.uid ?? ''}`;
       found.set(identity, messages.join('; '));
       if (this.reported.get(identity) === found.get(identity)) continue;

@@ -8,9 +8,10 @@ import { backoffMs } from '#core/program/renewal.ts';
 import type { Timers } from '#core/program/timers.ts';
 import { type KubeClient, KubeError } from '#kube/api.ts';
 import { entriesOf, fieldsOf } from '#objects/fields.ts';
-import { type GRPCRoute, grpcRouteKind } from '#objects/grpc-route.ts';
-import { keyOf, keyOfParent, splitKey } from '#objects/references.ts';
-import type { RouteParentEntry } from '#objects/route.ts';
+import { apiVersionOf } from '#objects/kind.ts';
+import { followedKind } from '#objects/kinds.ts';
+import { keyOf, keyOfParent, namespaceOf } from '#objects/references.ts';
+import type { Route, RouteParentEntry } from '#objects/route.ts';
 import type { RouteState } from '../publish/standings.ts';
 import { AppliedPace, appliedCondition, SETTLED_AFTER_MS } from './applied.ts';
 import { type FailedWrite, LeaderTask, timeText, type Write } from './leader-task.ts';
@@ -37,7 +38,7 @@ const MAX_RETRY_AFTER_MS = 60_000;
 export interface StatusWriterDeps {
   readonly client: KubeClient;
   /** All routes as the watch has them. */
-  readonly routes: () => Iterable<GRPCRoute>;
+  readonly routes: () => Iterable<Route>;
   readonly states: () => readonly RouteState[];
   /** The name of this replica, for people. */
   readonly replica: string;
@@ -48,7 +49,7 @@ export interface StatusWriterDeps {
   readonly random: () => number;
   readonly log: Logger;
   /** A person should know: an Event on the route. */
-  readonly onTrouble?: (route: GRPCRoute, reason: 'StatusFull' | 'StatusRefused', message: string) => void;
+  readonly onTrouble?: (route: Route, reason: 'StatusFull' | 'StatusRefused', message: string) => void;
 }
 
 /** Writes by outcome, since the start; for metrics. */
@@ -67,7 +68,7 @@ interface Budget {
 
 interface Plan {
   readonly key: string;
-  readonly route: GRPCRoute;
+  readonly route: Route;
   readonly parents: readonly RouteParentEntry[];
   /** Parents whose Applied condition is a reason for this write. */
   readonly counted: readonly string[];
@@ -148,7 +149,8 @@ export class StatusWriter extends LeaderTask {
   private statesByRoute(): Map<string, RouteState[]> {
     const states = new Map<string, RouteState[]>();
     for (const state of this.deps.states()) {
-      const key = keyOf(state.route.namespace, state.route.name);
+      const { kind, namespace, name } = state.route;
+      const key = `${kind} ${keyOf(namespace, name)}`;
       const list = states.get(key);
       if (list === undefined) states.set(key, [state]);
       else list.push(state);
@@ -157,7 +159,7 @@ export class StatusWriter extends LeaderTask {
   }
 
   /** What there is to write for a route now, and when to look at it again though nothing changes. */
-  private plan(key: string, route: GRPCRoute, states: readonly RouteState[], nowMs: number) {
+  private plan(key: string, route: Route, states: readonly RouteState[], nowMs: number) {
     const nothing = { plan: null, againMs: Infinity, parents: states.map((state) => parentKey(key, state)) };
     const last = this.writes.get(key);
     if (last?.is === 'written') {
@@ -167,7 +169,7 @@ export class StatusWriter extends LeaderTask {
     // The route is newer than its translation, which is on its way.
     if (states.some(({ generation }) => generation < (route.metadata?.generation ?? 0))) return nothing;
     const { wanted, counted, againMs } = this.wantedOf(key, route, states, nowMs);
-    const next = (parents: readonly WantedParent[]) => nextParents(route.status?.parents, splitKey(key)[0], parents, timeText(nowMs));
+    const next = (parents: readonly WantedParent[]) => nextParents(route.status?.parents, namespaceOf(route), parents, timeText(nowMs));
     const { parents, left } = next(wanted);
     this.noteFull(key, route, left);
     if (parents === undefined) return { ...nothing, againMs };
@@ -176,14 +178,14 @@ export class StatusWriter extends LeaderTask {
     return { ...nothing, plan: { key, route, parents, counted, countedMs, onlyCounts }, againMs };
   }
 
-  private wantedOf(key: string, route: GRPCRoute, states: readonly RouteState[], nowMs: number) {
+  private wantedOf(key: string, route: Route, states: readonly RouteState[], nowMs: number) {
     const counted: string[] = [];
     let againMs = Infinity;
     const wanted = states.map((state): WantedParent => {
       const parent = parentKey(key, state);
       const condition = appliedCondition(state.applied, state.generation, this.deps.replica);
       const verdict = JSON.stringify(state.conditions);
-      const decision = this.pace.decide(parent, verdict, storedApplied(route, splitKey(key)[0], state), condition, nowMs);
+      const decision = this.pace.decide(parent, verdict, storedApplied(route, state), condition, nowMs);
       if (!decision.write) {
         againMs = Math.min(againMs, decision.lookAgainMs);
         return { parentRef: state.parentRef, conditions: state.conditions, keep: [APPLIED] };
@@ -199,16 +201,17 @@ export class StatusWriter extends LeaderTask {
   }
 
   private async put(key: string, first: Plan, before: FailedWrite | null): Promise<Write | null> {
-    const [namespace, name] = splitKey(key);
     const { client, stillLeading } = this.deps;
+    const kind = followedKind(first.route.kind)!;
+    const namespace = namespaceOf(first.route);
+    const name = first.route.metadata?.name ?? '';
     const { timers } = this;
     let plan: Plan | null = first;
     for (let attempt = 0; plan !== null && this.leading && stillLeading(); attempt++) {
-      const { apiVersion, metadata } = plan.route;
-      const { resourceVersion } = metadata ?? {};
+      const { resourceVersion } = plan.route.metadata ?? {};
       try {
-        const head = { apiVersion, kind: 'GRPCRoute', metadata: { namespace, name, resourceVersion } };
-        await putStatus(client, grpcRouteKind, head, { parents: plan.parents });
+        const head = { apiVersion: apiVersionOf(kind), kind: kind.kind, metadata: { namespace, name, resourceVersion } };
+        await putStatus(client, kind, head, { parents: plan.parents });
         this.counts.written++;
         this.failures = 0;
         this.note('');
@@ -219,13 +222,13 @@ export class StatusWriter extends LeaderTask {
         this.counts.conflict++;
       }
       // Another writer was faster: begin with what stands there now.
-      const route: GRPCRoute = await client.request<GRPCRoute>('GET', { kind: grpcRouteKind, namespace, name });
+      const route: Route = await client.request<Route>('GET', { kind, namespace, name });
       plan = this.plan(key, route, this.statesByRoute().get(key) ?? [], timers.now()).plan;
     }
     return before;
   }
 
-  private failed(key: string, route: GRPCRoute, error: KubeError, before: FailedWrite | null): FailedWrite | null {
+  private failed(key: string, route: Route, error: KubeError, before: FailedWrite | null): FailedWrite | null {
     if (error.status === 404) return before;
     const { log, random, onTrouble } = this.deps;
     const nowMs = this.timers.now();
@@ -249,7 +252,7 @@ export class StatusWriter extends LeaderTask {
     return before;
   }
 
-  private noteFull(key: string, route: GRPCRoute, left: number): void {
+  private noteFull(key: string, route: Route, left: number): void {
     if (left === 0) this.full.delete(key);
     else if (!this.full.has(key)) {
       this.full.add(key);
@@ -260,8 +263,9 @@ export class StatusWriter extends LeaderTask {
   }
 }
 
-function routeKey({ metadata }: GRPCRoute): string {
-  return keyOf(metadata?.namespace ?? 'default', metadata?.name ?? '');
+/** "GRPCRoute shop/payment": routes of two kinds may have one name. */
+function routeKey(route: Route): string {
+  return `${route.kind} ${keyOf(namespaceOf(route), route.metadata?.name ?? '')}`;
 }
 
 /** The same, but the count stays as it stands. */
@@ -273,7 +277,9 @@ function parentKey(route: string, { parent, parentRef }: RouteState): string {
   return `${route} ${parent} ${parentRef.sectionName ?? ''} ${parentRef.port ?? ''}`;
 }
 
-function storedApplied({ status }: GRPCRoute, namespace: string, { parentRef }: RouteState) {
+function storedApplied(route: Route, { parentRef }: RouteState) {
+  const { status } = route;
+  const namespace = namespaceOf(route);
   const entry = entriesOf(fieldsOf(status).parents).find((one) => {
     const { controllerName, parentRef: ref } = fieldsOf(one);
     return controllerName === CONTROLLER_NAME && keyOfParent(fieldsOf(ref), namespace) === keyOfParent(parentRef, namespace);

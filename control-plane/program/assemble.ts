@@ -206,6 +206,6 @@ function problemsOf(publisher: Publisher, store: ObjectStore): string[] {
     const { namespace, pod } = sidecar.peer;
     return sidecar.delivery.rejected().map(({ name, reason }) => `the sidecar of ${namespace}/${pod} cannot use ${name}: ${reason}`);
   });
-  const ignored = annotationProblems([...store.every('Namespace'), ...store.every('Pod'), ...store.every('GRPCRoute')]);
+  const ignored = annotationProblems([...store.every('Namespace'), ...store.every('Pod'), ...store.routes()]);
   return [...failures, ...refusals, ...ignored].sort();
 }

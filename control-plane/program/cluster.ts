@@ -107,14 +107,14 @@ export class ClusterProgram {
     this.statuses = new StatusWriter({
       ...around,
       log: log.child('status'),
-      routes: () => store.every('GRPCRoute'),
+      routes: () => store.routes(),
       states: () => this.controlPlane?.routeStates() ?? [],
       replica: pod.name,
       stillLeading: () => this.elector.leading,
       onTrouble: (route, reason, message) => this.warnOfRoute(route, reason, message),
     });
     this.hints = new ParentHints({
-      routes: () => store.every('GRPCRoute'),
+      routes: () => store.routes(),
       services: store,
       timers,
       log: log.child('routes'),
@@ -337,9 +337,9 @@ export class ClusterProgram {
     this.cancelCheck = timers.after(AUTHORITY_CHECK_MS, () => this.checkAuthority(problem, reportedMs));
   }
 
-  private warnOfRoute({ apiVersion, metadata }: KubeObject, reason: string, message: string): void {
+  private warnOfRoute({ apiVersion, kind = '', metadata }: KubeObject, reason: string, message: string): void {
     const { namespace, name, uid } = metadata ?? {};
-    this.events.record({ regarding: { apiVersion, kind: 'GRPCRoute', namespace, name, uid }, type: 'Warning', reason, message });
+    this.events.record({ regarding: { apiVersion, kind, namespace, name, uid }, type: 'Warning', reason, message });
   }
 
   private warnOfAuthority(reason: string, message: string): void {

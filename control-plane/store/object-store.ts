@@ -3,14 +3,14 @@
 
 import type { KubeObject } from '#kube/object.ts';
 import type { EndpointSlice } from '#objects/endpoint-slice.ts';
-import type { GRPCRoute } from '#objects/grpc-route.ts';
 import type { FollowedKind } from '#objects/kind.ts';
-import { FOLLOWED_KINDS, followedKind, identify, type ObjectOf, type StoredKind, sameForUs } from '#objects/kinds.ts';
+import { FOLLOWED_KINDS, followedKind, identify, type ObjectOf, ROUTE_KIND_NAMES, type StoredKind, sameForUs } from '#objects/kinds.ts';
 import type { Namespace } from '#objects/namespace.ts';
 import { zoneOf } from '#objects/node.ts';
 import type { Pod } from '#objects/pod.ts';
 import type { ReferenceGrant } from '#objects/reference-grant.ts';
 import { keyOf, splitKey } from '#objects/references.ts';
+import type { Route } from '#objects/route.ts';
 import type { Service } from '#objects/service.ts';
 import type { XTelemetryPolicy } from '#objects/telemetry-policy.ts';
 import { Touched } from '#objects/touched.ts';
@@ -110,8 +110,15 @@ export class ObjectStore implements ObjectView {
     return this.objects[kind].keys();
   }
 
-  route(key: string): GRPCRoute | undefined {
-    return this.objects.GRPCRoute.get(key);
+  /** All routes, of every kind. */
+  *routes(): Iterable<Route> {
+    for (const kind of ROUTE_KIND_NAMES) yield* this.objects[kind].values();
+  }
+
+  /** @param kind of a route @param key "namespace/name" */
+  routeOf(kind: string, key: string): Route | undefined {
+    const known = ROUTE_KIND_NAMES.find((name) => name === kind);
+    return known && this.objects[known].get(key);
   }
 
   service(key: string): Service | undefined {

@@ -13,6 +13,7 @@ import {
 } from '#core/contract/gen/weft/v1/mesh_pb.ts';
 import type { Condition } from '#objects/condition.ts';
 import { entriesOf, fieldsOf, isInteger, textOf } from '#objects/fields.ts';
+import type { RouteKindName } from '#objects/kinds.ts';
 import { keyOf, namespaceOf, type ParentReference, splitKey } from '#objects/references.ts';
 import type { Route } from '#objects/route.ts';
 import type { Service as KubeService } from '#objects/service.ts';
@@ -23,11 +24,11 @@ import { opaqueByPods, translateEndpoints } from './endpoints.ts';
 import { externalAddressesOf, loadBalancerAddressesOf, loadBalancerRangesOf } from './other-addresses.ts';
 import { clusterIPsOf, frontendOf, type MeshPort, meshPorts } from './ports.ts';
 import { conditionsOf } from './routes/conditions.ts';
-import { grpcRouteTraits } from './routes/grpc/traits.ts';
-import { attach, parentRefsTo } from './routes/parents.ts';
+import { type Contender, lostPorts, ROUTE_KINDS, withoutLost } from './routes/kinds.ts';
+import { type Attachment, attach, parentRefsTo } from './routes/parents.ts';
 import { type TranslatedRoute, translateRules } from './routes/rules.ts';
 import { buildTable } from './routes/table.ts';
-import type { RouteKindName, RouteTraits } from './routes/traits.ts';
+import type { RouteTraits } from './routes/traits.ts';
 
 export interface TranslateOptions {
   /**
@@ -69,7 +70,7 @@ export interface Translation {
  * Works for a Service that does not exist too. Never throws for anything that stands in an object; what is wrong there
  * is a condition, and the rest still applies.
  *
- * HTTPRoutes (and TLSRoutes, TCPRoutes) are not served yet: they are left alone, without effect and without a status.
+ * TLSRoutes and TCPRoutes are not served yet: they are left alone, without effect and without a status.
  * @param key "namespace/name"
  */
 export function translateService(objects: ObjectView, key: string, options: TranslateOptions): Translation {
@@ -108,24 +109,34 @@ function portsOf(key: string, service: KubeService, objects: ObjectView): MeshPo
   });
 }
 
-/** The kinds of routes that are translated. */
-const TRANSLATED: readonly RouteTraits[] = [grpcRouteTraits];
-
-interface AttachedRoute extends Aged {
-  readonly traits: RouteTraits;
-  readonly namespace: string;
+interface AttachedRoute extends Aged, Contender {
   readonly translated: TranslatedRoute;
   /** Numbers of the ports that it holds for. */
-  readonly ports: ReadonlySet<number>;
+  readonly held: ReadonlySet<number>;
   readonly statuses: readonly RouteParentStatus[];
 }
 
 /** All routes with a parentRef to the Service, by their keys, whether they are accepted or not. */
 function attachedRoutes(key: string, ports: readonly MeshPort[], objects: ObjectView, options: TranslateOptions): AttachedRoute[] {
-  const found = TRANSLATED.flatMap((traits) =>
+  const found = ROUTE_KINDS.flatMap((traits) =>
     objects.routesTo(traits.kind, key).map((route) => translateRoute(traits, route, key, ports, objects, options)),
-  );
-  return found.sort((a, b) => (a.key < b.key ? -1 : a.key > b.key ? 1 : 0));
+  ).sort((a, b) => (a.key < b.key ? -1 : a.key > b.key ? 1 : 0));
+  const lost = lostPorts(found);
+  return found.map((route) => {
+    const gone = lost.get(route)!;
+    return {
+      ...route,
+      held: new Set([...route.ports].filter((port) => !gone.has(port))),
+      statuses: route.parents.map(({ written, attachment }) => route.judge(written, withoutLost(attachment, gone))),
+    };
+  });
+}
+
+/** A route that is translated, before it is known which kind holds on its ports. */
+interface ContendingRoute extends Aged, Contender {
+  readonly translated: TranslatedRoute;
+  readonly parents: readonly { readonly written: ParentReference; readonly attachment: Attachment }[];
+  judge(parentRef: ParentReference, attachment: Attachment): RouteParentStatus;
 }
 
 function translateRoute(
@@ -135,7 +146,7 @@ function translateRoute(
   ports: readonly MeshPort[],
   objects: ObjectView,
   options: TranslateOptions,
-): AttachedRoute {
+): ContendingRoute {
   const { metadata, spec } = fieldsOf(route);
   const namespace = namespaceOf(route);
   const name = textOf(fieldsOf(metadata).name) ?? '';
@@ -152,7 +163,7 @@ function translateRoute(
     failures: traits.failures,
   };
   const service = objects.service(key);
-  const attachments = parentRefsTo(key, route, namespace).map(({ ref, written }) => ({
+  const parents = parentRefsTo(key, route, namespace).map(({ ref, written }) => ({
     written,
     attachment: attach(ref, key, service, ports, objects, traits),
   }));
@@ -162,13 +173,14 @@ function translateRoute(
     traits,
     namespace,
     translated,
-    ports: new Set(attachments.flatMap(({ attachment }) => ('ports' in attachment ? attachment.ports.map(({ port }) => port) : []))),
-    statuses: attachments.map(({ written, attachment }) => ({
+    parents,
+    ports: new Set(parents.flatMap(({ attachment }) => ('ports' in attachment ? attachment.ports.map(({ port }) => port) : []))),
+    judge: (parentRef, attachment) => ({
       route: { kind: traits.kind, namespace, name },
       generation,
-      parentRef: written,
+      parentRef,
       conditions: conditionsOf(attachment, translated, judged),
-    })),
+    }),
   };
 }
 
@@ -180,12 +192,12 @@ function translateRoute(
 function translatePort({ port, name, protocol, nodePort }: MeshPort, namespace: string, ranked: readonly AttachedRoute[]): ServicePort {
   const groups = new Map<string, AttachedRoute[]>();
   for (const route of ranked) {
-    if (!route.ports.has(port)) continue;
+    if (!route.held.has(port)) continue;
     const group = groups.get(route.namespace);
     if (group === undefined) groups.set(route.namespace, [route]);
     else group.push(route);
   }
-  // All of one kind, while only one is translated.
+  // All of one kind: the others do not hold.
   const table = (group: readonly AttachedRoute[]): RouteTable =>
     buildTable(
       group[0].traits.table,

@@ -29,7 +29,7 @@ const PODS = ['Namespace', 'Pod'] as const;
  */
 export const LIVE_ANNOTATIONS = {
   /** Share of the traces that begin at a sidecar, 0 to 1. On a route it holds for the calls that its rules match. */
-  traceSampling: { key: ANNOTATION_TRACE_SAMPLING, on: [...PODS, 'GRPCRoute'], read: parseTraceSampling },
+  traceSampling: { key: ANNOTATION_TRACE_SAMPLING, on: [...PODS, 'GRPCRoute', 'HTTPRoute'], read: parseTraceSampling },
   /** Which calls are logged: a text that parseAccessLog() takes. */
   accessLog: { key: ANNOTATION_ACCESS_LOG, on: PODS, read: accessLogText },
 } as const satisfies Readonly<Record<string, Annotation<string | number>>>;

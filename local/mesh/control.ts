@@ -52,7 +52,7 @@ export async function startControl(deps: ControlDeps): Promise<MeshControl> {
     apply: (objects) => plane.setObjects(objects as readonly KubeObject[]),
     workloadsChanged: () => plane.workloadsChanged(),
     routes: () => plane.routeStates().map(routeRow),
-    problems: () => [...plane.problems(), ...nearParentProblems(plane.store.every('GRPCRoute'), plane.store)],
+    problems: () => [...plane.problems(), ...nearParentProblems(plane.store.routes(), plane.store)],
     close: () => plane.close(),
   };
 }

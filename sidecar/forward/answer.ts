@@ -3,23 +3,27 @@ import type { HeaderBlock } from '../http/header-block.ts';
 import type { HeaderSource } from '../http/header-source.ts';
 import { CANCEL, errorName, NO_ERROR } from '../http/reset-code.ts';
 import type { ResetCause } from '../http/stream.ts';
-import { breakOff, errorOfReset, finish, noteError, statusOfReset, wordsOfReset } from './ending.ts';
+import { corsEdits } from '../route/cors.ts';
+import { repeatAnswered } from './attempt.ts';
+import { breakOff, errorOfReset, finish, noteError, statusOfReset, wordsOfReset, wordsOfTimeout } from './ending.ts';
 import * as errors from './errors.ts';
 import { editWhole, responseSource, touchesVarying } from './plan.ts';
 import { dropRest } from './reply.ts';
 import { Answering, type RunningCall, type Sent, UNSENT } from './running-call.ts';
 
-const DEADLINE_PASSED = 'deadline exceeded';
 const NO_STATUS = 'the response ended without a grpc-status';
 
 /** Forwards a header section of the response; the final one commits the call to this attempt. */
 export function answerHeaders(call: RunningCall, state: Sent, block: HeaderBlock, endStream: boolean): void {
   const { template } = block;
   const { down } = call;
-  const edits = call.variant!.backend.responseEdits;
+  const { cors, responseEdits: edits } = call.variant!.backend;
+  const { retry } = call.plan!.rule!;
+  if (retry?.codes.has(template.status) && repeatAnswered(call, state, template.status, endStream)) return;
   let source: HeaderSource;
   let varying = block.varying;
-  if (edits !== null && touchesVarying(varying, edits)) ({ source, varying } = editWhole(block, edits));
+  if (cors !== null) ({ source, varying } = editWhole(block, [...(edits ?? []), ...corsEdits(cors, call.block.value('origin') ?? null)]));
+  else if (edits !== null && touchesVarying(varying, edits)) ({ source, varying } = editWhole(block, edits));
   else source = responseSource(template, edits);
   if (template.status < 200) return down.sendHeaders(source, varying, false);
   const { grpc } = template;
@@ -88,12 +92,13 @@ export function resetAnswering(call: RunningCall, state: Answering, code: number
   breakOff(call, error === errors.CONNECTION_LOST ? CANCEL : code);
 }
 
-/** The call's deadline passed after the response had begun. */
-export function expireAnswering(call: RunningCall, { up, grpc }: Answering): void {
+/** The time of the call, or of its attempt, passed after the response had begun. */
+export function expireAnswering(call: RunningCall, { up, grpc }: Answering, error: errors.ProxyError): void {
+  const words = wordsOfTimeout(call, error);
   up.reset(CANCEL);
-  noteError(call, errors.DEADLINE, DEADLINE_PASSED);
-  if (grpc) return endWithStatus(call, errors.DEADLINE.grpc, errors.clientText(errors.DEADLINE, DEADLINE_PASSED));
-  finish(call, errors.DEADLINE.grpc, false);
+  noteError(call, error, words);
+  if (grpc) return endWithStatus(call, error.grpc, errors.clientText(error, words));
+  finish(call, error.grpc, false);
   breakOff(call, CANCEL);
 }
 

@@ -82,6 +82,15 @@ export function wordsOfReset(code: number, cause: ResetCause, words: string): st
   return cause === 'peer' ? `the endpoint reset the stream with ${errorName(code)}` : cause;
 }
 
+/** What time is over, in words. */
+export function wordsOfTimeout(call: RunningCall, error: errors.ProxyError): string {
+  const rule = call.plan?.rule;
+  if (error === errors.ATTEMPT_TIMEOUT) return `the attempt took longer than the route allows (${rule?.backendTimeoutMs} ms)`;
+  const requestTimeoutMs = rule?.requestTimeoutMs ?? 0;
+  const isRoutes = requestTimeoutMs > 0 && call.untilMs >= call.startMs + requestTimeoutMs;
+  return isRoutes ? `the call took longer than the route allows (${requestTimeoutMs} ms)` : 'deadline exceeded';
+}
+
 /** The gRPC status of a call whose upstream stream was reset. */
 export function statusOfReset(code: number, cause: ResetCause): number {
   switch (cause) {
@@ -110,6 +119,7 @@ export function finish(call: RunningCall, grpcStatus: number, failed: boolean): 
   call.grpcStatus = grpcStatus;
   call.endMs = clock.nowMs;
   deadlines.remove(call);
+  if (call.backoff !== null) deadlines.remove(call.backoff);
   if (series !== null) {
     series.inFlight--;
     series.ended(call);
@@ -149,7 +159,8 @@ function endOf(call: RunningCall, state: CallState, failed: boolean): CallState 
   }
 }
 
-function settleUnanswered(call: RunningCall, { endpoint, startMs }: Waiting | Sent): void {
+/** The attempt ended without an answer, by its time or by its caller. */
+export function settleUnanswered(call: RunningCall, { endpoint, startMs }: Waiting | Sent): void {
   const { method, upstream } = call.variant!;
   const { clock, random } = call.deps;
   // The endpoint may wait for the rest of the request as we do.

@@ -44,9 +44,12 @@ export const ENDPOINT_FULL = row('endpoint_full', 503, 14);
 export const CONNECT_FAILED = row('connect_failed', 503, 14);
 export const CONNECT_TIMEOUT = row('connect_timeout', 504, 14);
 /**
- * grpc-timeout expired. The status is DEADLINE_EXCEEDED and not UNAVAILABLE, because clients must not retry the call.
+ * grpc-timeout or the route's request timeout expired. The status is DEADLINE_EXCEEDED and not UNAVAILABLE, because
+ * clients must not retry the call.
  */
 export const DEADLINE = row('deadline', 504, 4);
+/** The route's backendRequest timeout expired, in the last attempt that it asks for. */
+export const ATTEMPT_TIMEOUT = row('attempt_timeout', 504, 4);
 /** The endpoint refused the stream, after retries. */
 export const REFUSED = row('refused', 503, 14);
 /** The connection broke before a response came. */

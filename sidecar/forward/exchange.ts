@@ -8,9 +8,9 @@ import { CANCEL, errorName } from '../http/reset-code.ts';
 import type { MessageStream, ResetCause } from '../http/stream.ts';
 import type { CompiledPort } from '../route/records.ts';
 import { answerData, answerHeaders, answerTrailers, expireAnswering, resetAnswering } from './answer.ts';
-import { notConnected, resetUnanswered, send } from './attempt.ts';
+import { notConnected, repeatExpired, resetUnanswered, send } from './attempt.ts';
 import type { Deadline } from './deadlines.ts';
-import { finish, noteError, refuse, refuseMalformed } from './ending.ts';
+import { finish, noteError, refuse, refuseMalformed, wordsOfTimeout } from './ending.ts';
 import * as errors from './errors.ts';
 import type { ExchangeDeps } from './exchange-deps.ts';
 import type { MirrorCall } from './mirror.ts';
@@ -43,6 +43,9 @@ export class Exchange implements RunningCall {
   series: CallSeries | null = null;
   mirrors: MirrorCall[] | null = null;
   attempts = 0;
+  repeats = 0;
+  backoff: Deadline | null = null;
+  untilMs = Number.POSITIVE_INFINITY;
   lastEndpoint: EndpointState | null = null;
   tried: EndpointState[] | null = null;
   requestBytes = 0;
@@ -156,9 +159,11 @@ export class Exchange implements RunningCall {
     const { state } = this;
     if (state.at === 'ended') return;
     this.deps.clock.update();
-    if (state.at === 'answering') return expireAnswering(this, state);
+    const error = this.deadlineMs < this.untilMs ? errors.ATTEMPT_TIMEOUT : errors.DEADLINE;
+    if (state.at === 'answering') return expireAnswering(this, state, error);
     this.leaveEndpoint();
-    refuse(this, errors.DEADLINE, 'deadline exceeded');
+    if (error === errors.ATTEMPT_TIMEOUT && (state.at === 'waiting' || state.at === 'sent') && repeatExpired(this, state)) return;
+    refuse(this, error, wordsOfTimeout(this, error));
   }
 
   /** Gives up the attempt that is under way. */

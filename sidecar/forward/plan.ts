@@ -6,8 +6,10 @@ import { fieldNames } from '../http/field-name.ts';
 import type { HeaderBlock, Template } from '../http/header-block.ts';
 import { type HeaderSource, newHeaderSource } from '../http/header-source.ts';
 import { applyEdits } from '../route/edit.ts';
+import { routeLabel, ruleLabel } from '../route/labels.ts';
 import { findRule } from '../route/match.ts';
 import type { BackendRecord, CompiledPort, HeaderEdit, MirrorRecord, RuleRecord } from '../route/records.ts';
+import { changedPath } from '../route/redirect.ts';
 import type { CallDecision, CallSeries, SeriesSource } from './series.ts';
 import type { Upstream, Upstreams } from './upstreams.ts';
 
@@ -21,6 +23,8 @@ export interface Variant {
   readonly source: HeaderSource;
   /** The edits touch a field that varies: the request is edited anew each time. */
   readonly editsVarying: boolean;
+  /** A filter may answer calls in the endpoint's place. */
+  readonly answers: boolean;
   /** The rule's mirrors and the backend's own. */
   readonly mirrors: readonly PlannedMirror[];
   /** Counters over plaintext and over mTLS; made at first use. */
@@ -74,14 +78,15 @@ function makePlan(block: HeaderBlock, port: CompiledPort, rule: RuleRecord | nul
   const variants: Variant[] = [];
   const method = methodOf(template);
   for (const backend of rule?.backends ?? []) {
-    const edits = backend.requestEdits;
+    const { requestEdits: edits, rewrite, redirect, cors } = backend;
     const upstream = upstreams.get(backend.ref);
     variants.push({
       backend,
       upstream,
-      method: upstream.set.methods.of(method),
-      source: edits === null ? template.source : newHeaderSource(applyEdits(template.source.list, edits), template.source.never),
+      method: upstream.set.methods.of(recordOf(template, method, rule)),
+      source: edits === null && rewrite === null ? template.source : editedSource(template.source, edited(template.source.list, backend)),
       editsVarying: edits !== null && touchesVarying(block.varying, edits),
+      answers: redirect !== null || cors !== null,
       mirrors: [...rule!.mirrors, ...backend.mirrors].map((mirror) => ({ mirror, upstream: upstreams.get(mirror.backend) })),
       plain: null,
       mtls: null,
@@ -102,6 +107,11 @@ export function methodOf({ path }: Template): string {
   return path.startsWith('/') ? path.slice(1) : path;
 }
 
+/** The name under which endpoints are judged: paths of HTTP may be any number, and say little of how long one takes. */
+function recordOf({ format, method: verb }: Template, method: string, rule: RuleRecord | null): string {
+  return format === 'other' ? `${verb} ${routeLabel(rule)} ${ruleLabel(rule)}` : method;
+}
+
 /** Counters of a variant's calls. */
 export function seriesOf(plan: CallPlan, variant: Variant | null, mtls: boolean, stats: SeriesSource): CallSeries {
   const known = variant === null ? plan.failed : mtls ? variant.mtls : variant.plain;
@@ -113,12 +123,19 @@ export function seriesOf(plan: CallPlan, variant: Variant | null, mtls: boolean,
   return series;
 }
 
+/** Another list in the place of a source's. */
+function editedSource({ never, passing }: HeaderSource, list: string[]): HeaderSource {
+  const source = newHeaderSource(list, never);
+  source.passing = passing;
+  return source;
+}
+
 /** A response's stable fields after the backend's edits; remembered on the response's template. */
 export function responseSource(template: Template, edits: readonly HeaderEdit[] | null): HeaderSource {
   if (edits === null) return template.source;
   const known = (template.edited ??= []);
   for (const entry of known) if (entry.edits === edits) return entry.source;
-  const source = newHeaderSource(applyEdits(template.source.list, edits), template.source.never);
+  const source = editedSource(template.source, applyEdits(template.source.list, edits));
   if (known.length < 16) known.push({ edits, source });
   return source;
 }
@@ -131,23 +148,36 @@ export interface EditedRequest {
 
 /** The request after the edits of its rule and backend. */
 export function editedRequest(block: HeaderBlock, { editsVarying, backend, source }: Variant): EditedRequest {
-  return editsVarying ? editWhole(block, backend.requestEdits!) : { source, varying: block.varying };
+  return editsVarying ? splitAgain(block, edited(block.list(), backend)) : { source, varying: block.varying };
 }
 
-/**
- * A whole header list edited at once, for edits that name varying fields; split again, so that those stay out of the
- * encoder's table.
- */
+/** A request's list as a backend gets it. */
+function edited(list: readonly string[], { requestEdits, rewrite }: BackendRecord): string[] {
+  const out = requestEdits === null ? list.slice() : applyEdits(list, requestEdits);
+  if (rewrite === null) return out;
+  const { hostname, path } = rewrite;
+  for (let i = 0; i < out.length; i += 2) {
+    if (out[i] === ':path') out[i + 1] = changedPath(path, out[i + 1]);
+    else if (hostname !== '' && (out[i] === ':authority' || out[i] === 'host')) out[i + 1] = hostname;
+  }
+  return out;
+}
+
+/** A whole header list edited at once, for edits that name varying fields. */
 export function editWhole(block: HeaderBlock, edits: readonly HeaderEdit[]): { source: HeaderSource; varying: Field[] } {
-  const edited = applyEdits(block.list(), edits);
+  return splitAgain(block, applyEdits(block.list(), edits));
+}
+
+/** An edited list as a source and varying fields, so that these stay out of the encoder's table. */
+function splitAgain(block: HeaderBlock, list: readonly string[]): { source: HeaderSource; varying: Field[] } {
   const stable: string[] = [];
   const varying: Field[] = [];
-  for (let i = 0; i < edited.length; i += 2) {
-    const [name, value] = [edited[i], edited[i + 1]];
+  for (let i = 0; i < list.length; i += 2) {
+    const [name, value] = [list[i], list[i + 1]];
     if (fieldNames.isVarying(name)) varying.push(makeField(name, value, cameAsNever(block.varying, name), 0));
-    else stable.push(edited[i], edited[i + 1]);
+    else stable.push(name, value);
   }
-  return { source: newHeaderSource(stable, block.template.source.never), varying };
+  return { source: editedSource(block.template.source, stable), varying };
 }
 
 /** Whether an edit names one of the fields that vary. */

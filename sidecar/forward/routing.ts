@@ -6,6 +6,7 @@ import { parseGrpcTimeout } from './deadlines.ts';
 import { refuse } from './ending.ts';
 import * as errors from './errors.ts';
 import { MirrorCall } from './mirror.ts';
+import { answerItself } from './own-answer.ts';
 import { type EditedRequest, editedRequest, planFor, type Variant } from './plan.ts';
 import type { RunningCall } from './running-call.ts';
 
@@ -20,22 +21,34 @@ export function route(call: RunningCall, port: CompiledPort | null): void {
   if (block.tooLarge) return refuse(call, errors.HEADERS_TOO_LARGE, 'request headers exceed 64 KiB or 100 fields');
   if (block.template.method === 'CONNECT') return refuse(call, errors.NOT_SERVED, 'CONNECT is not served');
   const { rule } = plan;
-  if (rule === null) return refuse(call, errors.NO_ROUTE, `no route of ${plan.port.service.key} matches ${plan.method.split('?', 1)[0]}`);
+  if (rule === null) return refuse(call, errors.NO_ROUTE, `no route of ${plan.port.service.key} matches ${askedFor(call)}`);
   if (rule.invalid !== '') return refuse(call, errors.INVALID_RULE, rule.invalid);
+  if (rule.redirect !== null && answerItself(call, rule.cors, rule.redirect)) return;
   if (rule.backends.length === 0) return refuse(call, errors.INVALID_RULE, 'the rule has no backend with weight');
   const variant = plan.variants[chooseBackend(rule)];
   call.variant = variant;
   if (variant.backend.invalid !== '') return refuse(call, errors.INVALID_BACKEND, variant.backend.invalid);
-  startDeadline(call);
+  if (variant.answers && answerItself(call, variant.backend.cors, variant.backend.redirect)) return;
+  if (rule.retry !== null) variant.upstream.budget.earn();
+  startDeadline(call, rule.requestTimeoutMs);
   if (variant.mirrors.length > 0) startMirrors(call, variant);
   attempt(call);
 }
 
-function startDeadline(call: RunningCall): void {
+/** "payment.PaymentService/Charge", or "GET /items"; without the query, which may hold secrets. */
+function askedFor({ block, plan }: RunningCall): string {
+  const { format, method, path } = block.template;
+  return format === 'other' ? `${method} ${path.split('?', 1)[0]}` : plan!.method.split('?', 1)[0];
+}
+
+/** @param requestTimeoutMs of the rule; 0: none */
+function startDeadline(call: RunningCall, requestTimeoutMs: number): void {
   const timeout = call.block.varyingValue('grpc-timeout');
-  if (timeout === undefined) return;
-  const timeoutMs = parseGrpcTimeout(timeout);
-  if (timeoutMs >= 0) call.deps.deadlines.add(call, call.startMs + timeoutMs);
+  let timeoutMs = timeout === undefined ? -1 : parseGrpcTimeout(timeout);
+  if (requestTimeoutMs > 0 && (timeoutMs < 0 || requestTimeoutMs < timeoutMs)) timeoutMs = requestTimeoutMs;
+  if (timeoutMs < 0) return;
+  call.untilMs = call.startMs + timeoutMs;
+  call.deps.deadlines.add(call, call.untilMs);
 }
 
 /** A copy has the headers that the call goes out with. */

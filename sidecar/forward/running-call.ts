@@ -104,6 +104,12 @@ export interface RunningCall extends StreamHandler, Waiter, Deadline, EndedCall 
   series: CallSeries | null;
   mirrors: MirrorCall[] | null;
   attempts: number;
+  /** Those of them that the route asked for. */
+  repeats: number;
+  /** Begins an attempt that was put off; null: none was. */
+  backoff: Deadline | null;
+  /** The end of the whole call's time, monotonic ms; Infinity: it has none. An attempt's may be sooner. */
+  untilMs: number;
   lastEndpoint: EndpointState | null;
   /** Endpoints of the attempts that failed; null: none has. */
   tried: EndpointState[] | null;

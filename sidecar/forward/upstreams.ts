@@ -6,6 +6,7 @@ import { EndpointSet } from '../balance/endpoint-set.ts';
 import type { EndpointState, UsedEndpoint } from '../balance/endpoint-state.ts';
 import type { ServicePortRef } from '../route/records.ts';
 import { EndpointPool, type PoolDeps } from './pool.ts';
+import { RetryBudget } from './retry-budget.ts';
 
 export interface Upstream {
   readonly ref: ServicePortRef;
@@ -14,6 +15,8 @@ export interface Upstream {
   known: boolean;
   /** What it has none of, where its set is empty. */
   lacks: string;
+  /** Of the further attempts that routes ask for. */
+  readonly budget: RetryBudget;
 }
 
 /** How a Service wants its endpoints to be used. */
@@ -48,7 +51,7 @@ export class Upstreams {
     let upstream = this.byKey.get(ref.key);
     if (upstream === undefined) {
       const set = new EndpointSet((reason) => this.onEject(ref, reason));
-      this.byKey.set(ref.key, (upstream = { ref, set, known: false, lacks: LACKS_ANY }));
+      this.byKey.set(ref.key, (upstream = { ref, set, known: false, lacks: LACKS_ANY, budget: new RetryBudget() }));
     }
     return upstream;
   }

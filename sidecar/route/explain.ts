@@ -1,14 +1,15 @@
 // Why a request meets the rule that it meets: the verdict on every candidate, in words. It makes the same tests as
 // findRule(), but all of them.
 import { utf8Of } from './latin1.ts';
-import { findCandidate, headerValue, judgedValue, methodSlash } from './match.ts';
-import type { Candidate, CompiledTable, HeaderList, RouteRefRecord, StringTest } from './records.ts';
+import { askedOf, findCandidate, judgedValue } from './match.ts';
+import { queryValue } from './query.ts';
+import type { Candidate, CompiledTable, HeaderList, PathTest, RouteRefRecord, StringTest } from './records.ts';
 
 /** One condition of a match. */
 export interface PartVerdict {
-  /** "service", "method" or "header <name>". */
+  /** "service", "path", "method", "query <name>" or "header <name>". */
   readonly part: string;
-  readonly kind: 'exact' | 'regex';
+  readonly kind: 'exact' | 'prefix' | 'regex';
   readonly wanted: string;
   /** What the request has there, as text; null: nothing. */
   readonly got: string | null;
@@ -50,23 +51,31 @@ export function explainMatch(table: CompiledTable, headers: HeaderList, createdA
   return { winner: won < 0 ? null : candidates[won], candidates };
 }
 
-function partsOf(candidate: Candidate, headers: HeaderList): PartVerdict[] {
-  const path = headerValue(headers, ':path') ?? '';
-  const slash = methodSlash(path);
+function partsOf({ target, headers: wanted }: Candidate, headers: HeaderList): PartVerdict[] {
+  const asked = askedOf(headers);
   const parts: PartVerdict[] = [];
-  const judge = (part: string, test: StringTest | null, got: string | null) => {
+  const judge = (part: string, test: StringTest | PathTest | null, got: string | null) => {
     if (test === null) return;
     const text = got === null ? null : utf8Of(got);
     parts.push({ part, kind: test.kind, wanted: test.pattern, got: text, holds: got !== null && test.test(got) });
   };
-  judge('service', candidate.service, slash < 0 ? null : path.slice(1, slash));
-  judge('method', candidate.method, slash < 0 ? null : path.slice(slash + 1));
-  for (const wanted of candidate.headers) judge(`header ${wanted.name}`, wanted.value, judgedValue(headers, wanted));
+  if (target.kind === 'grpc') {
+    judge('service', target.service, asked.service);
+    judge('method', target.method, asked.call);
+  } else {
+    const { method } = target;
+    judge('path', target.path, asked.path);
+    if (method !== '') parts.push({ part: 'method', kind: 'exact', wanted: method, got: asked.method, holds: asked.method === method });
+  }
+  for (const header of wanted) judge(`header ${header.name}`, header.value, judgedValue(headers, header));
+  if (target.kind === 'http') for (const { name, value } of target.query) judge(`query ${name}`, value, queryValue(asked.query, name));
   return parts;
 }
 
+const VERBS = { exact: 'is', prefix: 'begins with', regex: 'matches' } as const;
+
 function why({ part, kind, wanted }: PartVerdict): string {
-  return kind === 'exact' ? `${part} is ${quoted(wanted)}` : `${part} matches ${quoted(wanted)}`;
+  return `${part} ${VERBS[kind]} ${quoted(wanted)}`;
 }
 
 function whyNot({ part, kind, wanted, got }: PartVerdict): string {
@@ -74,18 +83,13 @@ function whyNot({ part, kind, wanted, got }: PartVerdict): string {
 }
 
 /**
- * Where the loser falls behind in the order of precedence of GRPCRoutes: service, method, number of headers, age, name,
- * order (Gateway API, GRPCRouteRule.matches).
+ * Where the loser falls behind in the order of precedence: that of its kind, then age, name, order (Gateway API,
+ * GRPCRouteRule.matches and HTTPRouteRule.matches).
  */
 function whyOutranked(loser: Candidate, winner: Candidate, createdAt: CreationTimeOf): string {
   if (loser.rule === winner.rule) return 'matches too, but an earlier match of the same rule already does';
-  for (const part of ['service', 'method'] as const) {
-    const less = whyLess(part, loser[part], winner[part]);
-    if (less !== '') return `matches too, but ${less}`;
-  }
-  if (loser.headers.length < winner.headers.length) {
-    return `matches too, but has fewer header matches (${loser.headers.length} against ${winner.headers.length})`;
-  }
+  const less = whyLess(loser, winner);
+  if (less !== '') return `matches too, but ${less}`;
   const loserRoute = loser.rule.route;
   const winnerRoute = winner.rule.route;
   if (
@@ -103,13 +107,33 @@ function whyOutranked(loser: Candidate, winner: Candidate, createdAt: CreationTi
     : `matches too, but the winner's route is older (${winnerTime ?? 'no time'} against ${loserTime ?? 'no time'})`;
 }
 
-/** How a part of the loser says less than the winner's; '' where it does not. */
-function whyLess(part: 'service' | 'method', loser: StringTest | null, winner: StringTest | null): string {
+/** How the loser's match says less than the winner's; '' where it does not. */
+function whyLess({ target: loser, headers }: Candidate, { target: winner, headers: more }: Candidate): string {
+  const fewerHeaders = whyFewer('header', headers.length, more.length);
+  if (loser.kind === 'grpc' && winner.kind === 'grpc')
+    return whyLooser('service', loser.service, winner.service) || whyLooser('method', loser.method, winner.method) || fewerHeaders;
+  if (loser.kind === 'grpc' || winner.kind === 'grpc') return '';
+  return (
+    whyLooser('path', loser.path, winner.path) ||
+    (loser.method === '' && winner.method !== '' ? 'names no method' : '') ||
+    fewerHeaders ||
+    whyFewer('query', loser.query.length, winner.query.length)
+  );
+}
+
+const STRICTNESS = { exact: 2, regex: 1, prefix: 0 } as const;
+const KIND_NAMES = { exact: 'exact', regex: 'a regular expression', prefix: 'a prefix' } as const;
+
+function whyLooser(part: string, loser: StringTest | PathTest | null, winner: StringTest | PathTest | null): string {
   if (winner === null) return '';
   if (loser === null) return `names no ${part}`;
-  if (loser.kind === 'regex' && winner.kind === 'exact') return `its ${part} is a regular expression, the winner's is exact`;
-  if (loser.kind === winner.kind && loser.pattern.length < winner.pattern.length) return `its ${part} has fewer characters`;
-  return '';
+  if (STRICTNESS[loser.kind] < STRICTNESS[winner.kind])
+    return `its ${part} is ${KIND_NAMES[loser.kind]}, the winner's is ${KIND_NAMES[winner.kind]}`;
+  return loser.kind === winner.kind && loser.pattern.length < winner.pattern.length ? `its ${part} has fewer characters` : '';
+}
+
+function whyFewer(what: string, has: number, against: number): string {
+  return has < against ? `has fewer ${what} matches (${has} against ${against})` : '';
 }
 
 function quoted(text: string): string {

@@ -1,13 +1,39 @@
 // Which rule serves a request: the first candidate, best first, all of whose parts hold (Gateway API precedence is in
-// their order).
-import type { Bucket, Candidate, CompiledTable, HeaderList, HeaderTest, RuleRecord } from './records.ts';
+// their order). Tables of every kind are searched alike; what they differ in is how a request's path leads to buckets.
+import { queryValue } from './query.ts';
+import type {
+  Bucket,
+  CallTarget,
+  Candidate,
+  CompiledTable,
+  GrpcTable,
+  HeaderList,
+  HeaderTest,
+  HttpTable,
+  RequestTarget,
+  RuleRecord,
+} from './records.ts';
 
 const SET_COOKIE = 'set-cookie';
 
+/** A request as candidates look at it. */
+export interface Asked {
+  readonly headers: HeaderList;
+  /**
+   * The gRPC service and method: what stands before and after the last slash of ":path", as gRPC servers split it.
+   * null: the path is of another form, and meets only matches that ask neither.
+   */
+  readonly service: string | null;
+  readonly call: string | null;
+  /** ":path" without its query, and the query without its question mark; null: there is none. */
+  readonly path: string;
+  readonly query: string | null;
+  /** ":method". */
+  readonly method: string;
+}
+
 /**
  * Finds the rule that serves a request; null: the caller answers UNIMPLEMENTED or 404, never the fallback (GEP-1294).
- * The gRPC service and method are what stands before and after the last slash of ":path", as gRPC servers split it; a
- * path of another form meets only matches that ask neither.
  */
 export function findRule(table: CompiledTable, headers: HeaderList): RuleRecord | null {
   const found = findCandidate(table, headers);
@@ -16,21 +42,45 @@ export function findRule(table: CompiledTable, headers: HeaderList): RuleRecord 
 
 /** Like findRule(), but gives the index of the candidate that won; -1: none. */
 export function findCandidate(table: CompiledTable, headers: HeaderList): number {
-  const path = headerValue(headers, ':path') ?? '';
-  const slash = methodSlash(path);
-  const service = slash < 0 ? null : path.slice(1, slash);
-  const method = slash < 0 ? null : path.slice(slash + 1);
-  let best = table.candidates.length;
-  if (service !== null && method !== null) {
-    const samePath = table.byPath.get(path);
-    if (samePath !== undefined) best = bestIn(samePath, best, table, headers, service, method);
-    const sameService = table.byService.get(service);
-    if (sameService !== undefined) best = bestIn(sameService, best, table, headers, service, method);
-    const sameMethod = table.byMethod.get(method);
-    if (sameMethod !== undefined) best = bestIn(sameMethod, best, table, headers, service, method);
-  }
-  best = bestIn(table.general, best, table, headers, service, method);
+  const asked = askedOf(headers);
+  const best = table.kind === 'grpc' ? bestByMethod(table, asked) : bestByPath(table, asked);
   return best < table.candidates.length ? best : -1;
+}
+
+export function askedOf(headers: HeaderList): Asked {
+  const whole = headerValue(headers, ':path') ?? '';
+  const slash = methodSlash(whole);
+  const mark = whole.indexOf('?');
+  return {
+    headers,
+    service: slash < 0 ? null : whole.slice(1, slash),
+    call: slash < 0 ? null : whole.slice(slash + 1),
+    path: mark < 0 ? whole : whole.slice(0, mark),
+    query: mark < 0 ? null : whole.slice(mark + 1),
+    method: headerValue(headers, ':method') ?? '',
+  };
+}
+
+function bestByMethod(table: GrpcTable, asked: Asked): number {
+  let best = table.candidates.length;
+  const { service, call } = asked;
+  if (service !== null && call !== null) {
+    best = bestIn(table.byPath.get(`/${service}/${call}`), best, table, asked);
+    best = bestIn(table.byService.get(service), best, table, asked);
+    best = bestIn(table.byMethod.get(call), best, table, asked);
+  }
+  return bestIn(table.general, best, table, asked);
+}
+
+function bestByPath(table: HttpTable, asked: Asked): number {
+  const { path } = asked;
+  let best = bestIn(table.byPath.get(path), table.candidates.length, table, asked);
+  for (let i = 0; i < table.prefixLengths.length; i++) {
+    const length = table.prefixLengths[i];
+    if (length > path.length || (length < path.length && path.charCodeAt(length) !== 47)) continue;
+    best = bestIn(table.byPrefix.get(path.slice(0, length)), best, table, asked);
+  }
+  return bestIn(table.general, best, table, asked);
 }
 
 /** Where the method's slash stands in a gRPC path "/service/method"; -1: the path is of another form. */
@@ -69,49 +119,51 @@ export function separatorOf(name: string): ',' | '; ' {
   return name === 'cookie' ? '; ' : ',';
 }
 
-/** Whether all parts of a candidate hold. A null service or method: the path is no gRPC path. */
-export function candidateMatches(candidate: Candidate, headers: HeaderList, service: string | null, method: string | null): boolean {
-  if (candidate.service !== null && (service === null || !candidate.service.test(service))) return false;
-  if (candidate.method !== null && (method === null || !candidate.method.test(method))) return false;
-  for (let i = 0; i < candidate.headers.length; i++) {
-    const wanted = candidate.headers[i];
-    const value = judgedValue(headers, wanted);
+/** Whether all parts of a candidate hold. */
+function candidateMatches({ target, headers }: Candidate, asked: Asked): boolean {
+  if (!(target.kind === 'grpc' ? isCalled(target, asked) : isRequested(target, asked))) return false;
+  for (let i = 0; i < headers.length; i++) {
+    const wanted = headers[i];
+    const value = judgedValue(asked.headers, wanted);
     if (value === null || !wanted.value.test(value)) return false;
   }
   return true;
 }
 
+function isCalled({ service, method }: CallTarget, asked: Asked): boolean {
+  if (service !== null && (asked.service === null || !service.test(asked.service))) return false;
+  return method === null || (asked.call !== null && method.test(asked.call));
+}
+
+function isRequested({ path, method, query }: RequestTarget, asked: Asked): boolean {
+  if (method !== '' && method !== asked.method) return false;
+  if (path !== null && !path.test(asked.path)) return false;
+  for (let i = 0; i < query.length; i++) {
+    const value = queryValue(asked.query, query[i].name);
+    if (value === null || !query[i].value.test(value)) return false;
+  }
+  return true;
+}
+
 /** The best candidate of a bucket that matches and is better than `best`; otherwise `best`. */
-function bestIn(
-  bucket: Bucket,
-  best: number,
-  table: CompiledTable,
-  headers: HeaderList,
-  service: string | null,
-  method: string | null,
-): number {
-  let found = bestOf(bucket.plain, best, table, headers, service, method);
+function bestIn(bucket: Bucket | undefined, best: number, table: CompiledTable, asked: Asked): number {
+  if (bucket === undefined) return best;
+  let found = bestOf(bucket.plain, best, table, asked);
   if (bucket.byHeader === null) return found;
+  const { headers } = asked;
   for (let i = 0; i < headers.length; i += 2) {
     const values = bucket.byHeader.get(headers[i]);
     if (values === undefined) continue;
     // A repeated header is looked up once per line; the joined value is the same each time, so the answer is too.
     const list = values.get(headers[i] === SET_COOKIE ? headers[i + 1] : headerValue(headers, headers[i])!);
-    if (list !== undefined) found = bestOf(list, found, table, headers, service, method);
+    if (list !== undefined) found = bestOf(list, found, table, asked);
   }
   return found;
 }
 
-function bestOf(
-  list: readonly number[],
-  best: number,
-  table: CompiledTable,
-  headers: HeaderList,
-  service: string | null,
-  method: string | null,
-): number {
+function bestOf(list: readonly number[], best: number, table: CompiledTable, asked: Asked): number {
   for (let i = 0; i < list.length && list[i] < best; i++) {
-    if (candidateMatches(table.candidates[list[i]], headers, service, method)) return list[i];
+    if (candidateMatches(table.candidates[list[i]], asked)) return list[i];
   }
   return best;
 }

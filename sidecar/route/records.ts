@@ -37,10 +37,58 @@ export interface MirrorRecord {
   turn: number;
 }
 
+/** What becomes of a path. */
+export type PathChangeRecord =
+  | { readonly kind: 'full'; readonly path: string }
+  /** Neither has a slash at its end; '' stands for "/". */
+  | { readonly kind: 'prefix'; readonly matched: string; readonly replacement: string };
+
+/** A call is answered with another place (see redirect.ts). Empty parts are the request's own. */
+export interface RedirectRecord {
+  readonly scheme: string;
+  readonly hostname: string;
+  readonly path: PathChangeRecord | null;
+  /** 0: that of the scheme, or the Service's. */
+  readonly port: number;
+  readonly status: number;
+  /** The edits that the answer gets as those of endpoints do; null if none. */
+  readonly responseEdits: readonly HeaderEdit[] | null;
+}
+
+export interface RewriteRecord {
+  /** '': as it came. */
+  readonly hostname: string;
+  readonly path: PathChangeRecord | null;
+}
+
+/** Which origins may use the answers (see cors.ts). */
+export interface CorsRecord {
+  /** Any origin. */
+  readonly anyOrigin: boolean;
+  readonly origins: readonly StringTest[];
+  readonly credentials: boolean;
+  /** null: any. */
+  readonly methods: readonly string[] | null;
+  /** Lower case; null: any. */
+  readonly headers: readonly string[] | null;
+  /** As the header has it, '*' or a list; '': none. */
+  readonly expose: string;
+  readonly maxAgeSeconds: number;
+}
+
+/** What is tried again beside what surely was not processed. */
+export interface RetryRecord {
+  /** After the first one. */
+  readonly attempts: number;
+  readonly codes: ReadonlySet<number>;
+  /** 0: our own. */
+  readonly backoffMs: number;
+}
+
 export interface BackendRecord {
   readonly ref: ServicePortRef;
   readonly weight: number;
-  /** Not empty: calls that fall to this share fail with UNAVAILABLE and this reason. */
+  /** Not empty: calls that fall to this share fail with UNAVAILABLE (500 for other calls than gRPC's) and this reason. */
   readonly invalid: string;
   /** The rule's request edits followed by the backend's; null if there are none. */
   readonly requestEdits: readonly HeaderEdit[] | null;
@@ -48,6 +96,10 @@ export interface BackendRecord {
   readonly responseEdits: readonly HeaderEdit[] | null;
   /** The backend's own mirrors, beside those of the rule: only calls that fall to this backend are copied. */
   readonly mirrors: readonly MirrorRecord[];
+  /** Of the backend or its rule, as the next two; null: none. */
+  readonly rewrite: RewriteRecord | null;
+  readonly redirect: RedirectRecord | null;
+  readonly cors: CorsRecord | null;
 }
 
 export interface RuleRecord {
@@ -55,8 +107,16 @@ export interface RuleRecord {
   readonly route: RouteRefRecord | null;
   readonly index: number;
   readonly name: string;
-  /** Not empty: every call fails with UNAVAILABLE and this reason. */
+  /** Not empty: every call fails with UNAVAILABLE (500 for other calls than gRPC's) and this reason. */
   readonly invalid: string;
+  /** Every call is answered so, and there are no backends; null: the backends serve. */
+  readonly redirect: RedirectRecord | null;
+  /** Of a rule that redirects; that of others is with their backends. */
+  readonly cors: CorsRecord | null;
+  /** Of the whole call, and of each attempt; 0: none. */
+  readonly requestTimeoutMs: number;
+  readonly backendTimeoutMs: number;
+  readonly retry: RetryRecord | null;
   /** Only backends of weight above 0. */
   readonly backends: readonly BackendRecord[];
   /** Running sums of the weights, same length as backends. */
@@ -85,21 +145,36 @@ export interface CompiledPort {
   readonly protocol: number;
 }
 
-export interface CompiledTable {
-  readonly kind: 'grpc' | 'http';
+export type CompiledTable = GrpcTable | HttpTable;
+
+interface TableOfAnyKind {
   readonly rules: readonly RuleRecord[];
   /**
-   * Best first. The lists below hold indexes into it, ascending; every candidate stands in exactly one list of one
-   * bucket.
+   * Best first. The buckets hold indexes into it, ascending; every candidate stands in exactly one list of one bucket.
    */
   readonly candidates: readonly Candidate[];
+  /** Candidates that stand in no other bucket. */
+  readonly general: Bucket;
+}
+
+export interface GrpcTable extends TableOfAnyKind {
+  readonly kind: 'grpc';
   /** By exact ":path": service and method are exact. */
   readonly byPath: ReadonlyMap<string, Bucket>;
   /** By exact service: the method is absent or a regular expression. */
   readonly byService: ReadonlyMap<string, Bucket>;
   /** By exact method: the service is absent or a regular expression. */
   readonly byMethod: ReadonlyMap<string, Bucket>;
-  readonly general: Bucket;
+}
+
+export interface HttpTable extends TableOfAnyKind {
+  readonly kind: 'http';
+  /** By exact path. */
+  readonly byPath: ReadonlyMap<string, Bucket>;
+  /** By prefix, without a slash at its end; never "/". */
+  readonly byPrefix: ReadonlyMap<string, Bucket>;
+  /** The lengths of these prefixes, each once: no other is looked up. */
+  readonly prefixLengths: readonly number[];
 }
 
 /**
@@ -115,9 +190,40 @@ export interface Bucket {
 export interface Candidate {
   readonly rule: RuleRecord;
   readonly matchIndex: number;
+  readonly target: CallTarget | RequestTarget;
+  readonly headers: readonly HeaderTest[];
+}
+
+/** What a GRPCRoute asks of a call beside headers. */
+export interface CallTarget {
+  readonly kind: 'grpc';
   readonly service: StringTest | null;
   readonly method: StringTest | null;
-  readonly headers: readonly HeaderTest[];
+}
+
+/** What an HTTPRoute asks of a request beside headers. */
+export interface RequestTarget {
+  readonly kind: 'http';
+  /** null: any. */
+  readonly path: PathTest | null;
+  /** '': any. */
+  readonly method: string;
+  readonly query: readonly QueryTest[];
+}
+
+export interface PathTest {
+  readonly kind: 'exact' | 'prefix' | 'regex';
+  /** As it is written. */
+  readonly pattern: string;
+  /** What an exact test compares with; of a prefix without a slash at its end; null for a regular expression. */
+  readonly octets: string | null;
+  /** @param path without its query */
+  readonly test: (path: string) => boolean;
+}
+
+export interface QueryTest {
+  readonly name: string;
+  readonly value: StringTest;
 }
 
 export interface StringTest {

@@ -26,7 +26,18 @@ export function ref(name: string): ServicePortRef {
 }
 
 export function backend(name: string, more: Partial<BackendRecord> = {}): BackendRecord {
-  return { ref: ref(name), weight: 1, invalid: '', requestEdits: null, responseEdits: null, mirrors: [], ...more };
+  return {
+    ref: ref(name),
+    weight: 1,
+    invalid: '',
+    requestEdits: null,
+    responseEdits: null,
+    mirrors: [],
+    rewrite: null,
+    redirect: null,
+    cors: null,
+    ...more,
+  };
 }
 
 export function mirrorOf(name: string): MirrorRecord {
@@ -41,6 +52,11 @@ export function rule(backends: readonly BackendRecord[], more: Partial<RuleRecor
     index: 0,
     name: '',
     invalid: '',
+    redirect: null,
+    cors: null,
+    requestTimeoutMs: 0,
+    backendTimeoutMs: 0,
+    retry: null,
     backends,
     cumulative,
     totalWeight,

@@ -1,4 +1,4 @@
-// GRPCRoutes for stories, as a user writes them.
+// Routes for stories, as a user writes them.
 import type { KubeObject } from '#kube/object.ts';
 import { NAMESPACE, PORT } from './mesh.ts';
 
@@ -14,6 +14,15 @@ export interface RouteOptions {
 
 /** A GRPCRoute attached to the Service `echo` of the mesh's namespace unless said otherwise. */
 export function grpcRoute(rules: readonly object[], options: RouteOptions = {}): KubeObject {
+  return routeOf('GRPCRoute', rules, options);
+}
+
+/** The same of an HTTPRoute. */
+export function httpRoute(rules: readonly object[], options: RouteOptions = {}): KubeObject {
+  return routeOf('HTTPRoute', rules, options);
+}
+
+function routeOf(kind: string, rules: readonly object[], options: RouteOptions): KubeObject {
   const { name = 'echo', namespace = NAMESPACE, parent = 'echo', parentNamespace, port } = options;
   const parentRef = {
     group: '',
@@ -24,7 +33,7 @@ export function grpcRoute(rules: readonly object[], options: RouteOptions = {}):
   };
   return {
     apiVersion: 'gateway.networking.k8s.io/v1',
-    kind: 'GRPCRoute',
+    kind,
     metadata: { name, namespace },
     spec: { parentRefs: [parentRef], rules },
   } as KubeObject;

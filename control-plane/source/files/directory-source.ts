@@ -218,15 +218,12 @@ function whole(severity: Problem['severity'], file: string, message: string): Pr
 function firstOfEachKind(ignored: readonly IgnoredKind[]): Problem[] {
   const said = new Set<string>();
   const notices: Problem[] = [];
-  for (const { notServed, apiVersion, kind, file, line, column } of [...ignored].sort((a, b) =>
+  for (const { apiVersion, kind, file, line, column } of [...ignored].sort((a, b) =>
     a.file < b.file ? -1 : a.file > b.file ? 1 : a.line - b.line,
   )) {
     if (said.has(`${apiVersion} ${kind}`)) continue;
     said.add(`${apiVersion} ${kind}`);
-    const message =
-      notServed === true
-        ? `Weft does not serve ${kind} (${apiVersion}) yet: without effect, here and elsewhere`
-        : `Weft does not read ${kind} (${apiVersion}): ignored, here and elsewhere${meantBy(apiVersion, kind)}`;
+    const message = `Weft does not read ${kind} (${apiVersion}): ignored, here and elsewhere${meantBy(apiVersion, kind)}`;
     notices.push({ severity: 'notice', file, line, column, message });
   }
   return notices;

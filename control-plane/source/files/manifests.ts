@@ -32,12 +32,10 @@ export interface SourcedObject {
   readonly column: number;
 }
 
-/** A kind that Weft does not read, or does not serve yet; said once per kind by the caller. */
+/** A kind that Weft does not read; said once per kind by the caller. */
 export interface IgnoredKind {
   readonly apiVersion: string;
   readonly kind: string;
-  /** It is read all the same. */
-  readonly notServed?: true;
   readonly file: string;
   readonly line: number;
   readonly column: number;
@@ -120,14 +118,7 @@ class FileReading {
     } else {
       const known = fileKind(typed.apiVersion, typed.kind);
       if (known !== undefined) this.takeObject(typed.value, known, path, document);
-      if (known === undefined || known.notServed)
-        this.ignored.push({
-          apiVersion: typed.apiVersion,
-          kind: typed.kind,
-          ...(known !== undefined && { notServed: true }),
-          file: this.file,
-          ...document.placeOf(path),
-        });
+      else this.ignored.push({ apiVersion: typed.apiVersion, kind: typed.kind, file: this.file, ...document.placeOf(path) });
     }
   }
 

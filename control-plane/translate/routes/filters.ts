@@ -10,7 +10,7 @@ import { resolveReference } from './backends.ts';
 import type { Findings } from './findings.ts';
 import { translateHeaderModifier } from './header-modifier.ts';
 import { LONGEST_REASON, MOST_FILTERS } from './limits.ts';
-import type { RouteContext, RouteTraits } from './traits.ts';
+import type { FilterContext, RouteContext, RouteTraits } from './traits.ts';
 
 const REPEATABLE: ReadonlySet<string> = new Set(['RequestMirror', 'ExtensionRef']);
 const INT32 = 2_147_483_647;
@@ -44,7 +44,7 @@ export const SHARED_FILTERS: RouteTraits['filters'] = {
  * The filters of a list, in its order.
  * @param where "" for the rule's, "backendRefs[2]" for a backend's
  */
-export function translateFilters(filters: RouteFilter[] | undefined, where: string, context: RouteContext, findings: Findings): Filter[] {
+export function translateFilters(filters: RouteFilter[] | undefined, where: string, context: FilterContext, findings: Findings): Filter[] {
   const seen = new Set<string>();
   const prefix = where === '' ? '' : `${where}.`;
   return listOf(filters, 'filters', MOST_FILTERS, findings.at(where)).flatMap((filter, i) => {
@@ -67,7 +67,7 @@ function translateFilter(
   filter: RouteFilter,
   type: string | undefined,
   where: string,
-  context: RouteContext,
+  context: FilterContext,
   findings: Findings,
 ): Filter | undefined {
   if (type === 'ExtensionRef') {
@@ -79,7 +79,7 @@ function translateFilter(
   if (known === undefined) {
     const supported = Object.keys(filters);
     const hint = type === undefined ? '' : didYouMean(type, supported);
-    findings.fault(where, `filters of type ${quote(filter.type)} are not supported in a ${kind} (${supported.join(', ')} are)${hint}`);
+    findings.fault(where, `filters of type ${quote(filter.type)} are not supported in ${kind}s (${supported.join(', ')} are)${hint}`);
     return undefined;
   }
   for (const field of [...Object.values(filters).map(({ field }) => field), 'extensionRef'] as const) {

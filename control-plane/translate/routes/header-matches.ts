@@ -7,7 +7,7 @@ import type { RouteHeaderMatch } from '#objects/route.ts';
 import type { Findings } from './findings.ts';
 import { headerNameOf } from './header-name.ts';
 import { MOST_HEADER_MATCHES } from './limits.ts';
-import { matchTypeOf, regexMatch } from './string-match.ts';
+import { matchTypeOf, regexMatch, type StringMatchInit } from './string-match.ts';
 
 export type HeaderMatchInit = Exclude<MessageInitShape<typeof HeaderMatchSchema>, { $typeName: string }>;
 
@@ -33,14 +33,18 @@ function translateHeader(header: RouteHeaderMatch | null, where: string, finding
   }
   const name = headerNameOf(header.name, where, findings);
   const type = matchTypeOf(header.type, where, findings);
-  const value = textOf(header.value);
-  if (value === undefined)
-    findings.fault(where, isAbsent(header.value) ? 'has no value' : `value must be text, not ${quote(header.value)}`);
+  const value = valueMatch(header.value, type, where, findings);
+  return name === undefined ? undefined : value && { name, value };
+}
+
+/**
+ * The match of a header's or query parameter's value; undefined after noting a fault. @param type undefined: at fault
+ */
+export function valueMatch(given: unknown, type: string | undefined, where: string, findings: Findings): StringMatchInit | undefined {
+  const value = textOf(given);
+  if (value === undefined) findings.fault(where, isAbsent(given) ? 'has no value' : `value must be text, not ${quote(given)}`);
   else if (value.length > LONGEST_VALUE) findings.fault(where, `value has ${value.length} characters, at most ${LONGEST_VALUE} are taken`);
-  else if (name !== undefined && type === 'Exact') return { name, value: { kind: { case: 'exact', value } } };
-  else if (name !== undefined && type === 'RegularExpression') {
-    const pattern = regexMatch(value, where, findings);
-    return pattern && { name, value: pattern };
-  }
+  else if (type === 'Exact') return { kind: { case: 'exact', value } };
+  else if (type === 'RegularExpression') return regexMatch(value, where, findings);
   return undefined;
 }

@@ -54,7 +54,7 @@ export function nearParentProblems(routes: Iterable<Route>, services: ServiceNam
     for (const { message } of nearParents(route, services)) {
       if (problems.length === MOST_PROBLEMS) return [...problems, 'more routes have a parentRef that is likely a mistake'];
       const name = textOf(fieldsOf(route.metadata).name) ?? '';
-      problems.push(`${printable(`${route.kind ?? 'GRPCRoute'} ${keyOf(namespaceOf(route), name)}`)}: ${message}`);
+      problems.push(`${printable(`${route.kind} ${keyOf(namespaceOf(route), name)}`)}: ${message}`);
     }
   }
   return problems;

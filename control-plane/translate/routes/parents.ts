@@ -11,7 +11,10 @@ import { suggestService } from './backends.ts';
 import { MOST_PARENT_REFS } from './limits.ts';
 import type { RouteTraits } from './traits.ts';
 
-export type Attachment = { readonly ports: readonly MeshPort[] } | { readonly fault: string };
+/** The ports that a route holds on, and those on which one of another kind does; or why it is attached to none. */
+export type Attachment =
+  | { readonly ports: readonly MeshPort[]; readonly lost: readonly { readonly port: MeshPort; readonly to: string }[] }
+  | { readonly fault: string };
 
 /** A parentRef as it is, and as it is given back in the status. */
 export interface ParentEntry {
@@ -71,7 +74,7 @@ export function attach(
   const found = named === undefined ? byNumber : byNumber.filter(({ name }) => name === named);
   if (found.length === 0) return { fault: whyNoSection(named, port, key, service, ports, traits) };
   const fit = found.filter(({ protocol }) => traits.canBeOn(protocol));
-  if (fit.length > 0) return { ports: fit };
+  if (fit.length > 0) return { ports: fit, lost: [] };
   const opaque = found.find(({ opaqueBy }) => opaqueBy !== undefined);
   if (opaque !== undefined)
     return {

@@ -9,7 +9,7 @@ import { resolveReference } from './backends.ts';
 import { translateFilters } from './filters.ts';
 import { Findings, type ReferenceFault, type RuleFault } from './findings.ts';
 import { LONGEST_REASON, MOST_BACKENDS, MOST_MATCHES, MOST_RULES } from './limits.ts';
-import type { RouteContext, RuleMatch } from './traits.ts';
+import type { FilterContext, RouteContext, RuleMatch } from './traits.ts';
 import { unservedFields, unservedMatches } from './unserved.ts';
 
 export interface TranslatedRule {
@@ -60,19 +60,21 @@ function translateRule(
   const findings = new Findings();
   if (!isMap(rule)) findings.fault('', `must be a map, not ${quote(rule)}`);
   const { name, matches, filters, backendRefs } = fieldsOf(rule);
+  const ofRule: FilterContext = { ...context, rule: fieldsOf(rule) };
   // What is no rule at all matches nothing; an empty one matches everything.
   const ruleMatches = isMap(rule) ? servedMatches(matches, findings, mostMatches, context) : [];
-  const ruleFilters = translateFilters(filters, '', context, findings);
+  const ruleFilters = translateFilters(filters, '', ofRule, findings);
   const backends = listOf(backendRefs, 'backendRefs', MOST_BACKENDS, findings.at('')).map((backend, i) =>
-    translateBackend(backend, `backendRefs[${i}]`, context, findings),
+    translateBackend(backend, `backendRefs[${i}]`, ofRule, findings),
   );
+  const rest = context.traits.translateRest?.(fieldsOf(rule), findings);
   const invalid = findings.rule.map(({ message }) => message).join('; ');
   return {
     rule: create(RuleSchema, {
       ...ofRoute,
       index,
       name: textOf(name) ?? '',
-      ...(invalid === '' ? { filters: ruleFilters, backends } : { invalid: sentence(invalid, LONGEST_REASON) }),
+      ...(invalid === '' ? { filters: ruleFilters, backends, ...rest } : { invalid: sentence(invalid, LONGEST_REASON) }),
     }),
     matches: ruleMatches,
     faults: findings.rule,
@@ -90,7 +92,7 @@ function servedMatches(matches: unknown, findings: Findings, most: number, { tra
   });
 }
 
-function translateBackend(backend: RouteBackendRef | null, where: string, context: RouteContext, findings: Findings): Backend {
+function translateBackend(backend: RouteBackendRef | null, where: string, context: FilterContext, findings: Findings): Backend {
   const { ref, fault } = resolveReference(backend, context);
   if (fault !== undefined) findings.reference(where, fault);
   const { weight, filters } = fieldsOf(backend);

@@ -13,11 +13,23 @@ const TYPES = ['Exact', 'RegularExpression'];
 
 /** The type of a match; Exact where none is said. Unknown ones are a fault and never a guess (UnsupportedValue). */
 export function matchTypeOf(type: unknown, where: string, findings: Findings): string | undefined {
-  if (isAbsent(type)) return 'Exact';
-  const text = textOf(type);
-  if (text !== undefined && TYPES.includes(text)) return text;
-  const hint = text === undefined ? '' : didYouMean(text, TYPES);
-  findings.fault(where, `type ${quote(type)} is not supported (${TYPES.join(' or ')} are)${hint}`);
+  return isAbsent(type) ? 'Exact' : wordOf(type, 'type', TYPES, where, findings);
+}
+
+/** One of a few words; undefined after noting a fault: it is another. @param what names the field in the fault */
+export function wordOf<T extends string>(
+  value: unknown,
+  what: string,
+  words: readonly T[],
+  where: string,
+  findings: Findings,
+): T | undefined {
+  const text = textOf(value);
+  const found = words.find((word) => word === text);
+  if (found !== undefined) return found;
+  const hint = text === undefined ? '' : didYouMean(text, words);
+  const listed = words.length === 1 ? `${words[0]} is` : `${words.slice(0, -1).join(', ')} or ${words.at(-1)} are`;
+  findings.fault(where, `${what} ${quote(value)} is not supported (${listed})${hint}`);
   return undefined;
 }
 

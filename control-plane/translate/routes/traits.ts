@@ -1,14 +1,12 @@
 // What a kind of route has of its own. All else about routes is the same for every kind, and knows a kind by these
 // traits alone.
 import type { MessageInitShape } from '@bufbuild/protobuf';
-import type { Filter, MatchSchema, Protocol, RouteKind } from '#core/contract/gen/weft/v1/mesh_pb.ts';
-import type { RouteFilter } from '#objects/route.ts';
+import type { Filter, MatchSchema, Protocol, RouteKind, RuleSchema } from '#core/contract/gen/weft/v1/mesh_pb.ts';
+import type { RouteKindName } from '#objects/kinds.ts';
+import type { RouteFilter, RouteRule } from '#objects/route.ts';
 import type { ObjectView } from '../../store/object-store.ts';
 import type { Findings } from './findings.ts';
 import type { ServedFields } from './unserved.ts';
-
-/** The kinds of routes that are translated. */
-export type RouteKindName = 'GRPCRoute';
 
 export interface RouteTraits {
   readonly kind: RouteKindName;
@@ -39,7 +37,15 @@ export interface RouteTraits {
    * @param most how many are read
    */
   translateMatches(matches: unknown, findings: Findings, most: number): RuleMatch[];
+  /** What else its rules say, with the faults of their parts together; absent: nothing. */
+  translateRest?(rule: RouteRule, findings: Findings): RestOfRule;
 }
+
+/** The fields of a rule on the wire that a kind fills beside those of every kind. */
+export type RestOfRule = Pick<
+  Exclude<MessageInitShape<typeof RuleSchema>, { $typeName: string }>,
+  'requestTimeoutMs' | 'backendTimeoutMs' | 'retry'
+>;
 
 /** One match, not yet in a table. */
 export interface RuleMatch {
@@ -57,7 +63,12 @@ export interface FilterTraits {
   /** The field that configures it. */
   readonly field: keyof RouteFilter;
   /** Undefined: the field is no map. What else is wrong with it goes to `findings`. */
-  translate(filter: RouteFilter, where: string, context: RouteContext, findings: Findings): Filter | undefined;
+  translate(filter: RouteFilter, where: string, context: FilterContext, findings: Findings): Filter | undefined;
+}
+
+/** What the filters of one rule are judged by. */
+export interface FilterContext extends RouteContext {
+  readonly rule: RouteRule;
 }
 
 /** What the rules of one route under one parent are judged by. */

@@ -11,8 +11,8 @@ const MOST_NAMED = 8;
 /** Of the list of rules, and of each list in them, so many entries are looked at. */
 const MOST_ENTRIES = 64;
 
-/** The fields of a filter that are the same in all kinds of routes; each type's own are judged with its filter. */
-const FILTER: ServedFields = {
+/** The fields of a filter that are the same in all kinds of routes. */
+const SHARED_FILTER: ServedFields = {
   type: true,
   requestHeaderModifier: { set: { name: true, value: true }, add: { name: true, value: true }, remove: true },
   responseHeaderModifier: { set: { name: true, value: true }, add: { name: true, value: true }, remove: true },
@@ -24,13 +24,22 @@ const FILTER: ServedFields = {
   extensionRef: true,
 };
 
-/** @param matches those of a match */
-export function servedRule(matches: ServedFields): ServedFields {
+/** What a kind serves beside what all of them do. */
+interface OwnFields {
+  /** Of a match. */
+  readonly matches: ServedFields;
+  readonly filters?: ServedFields;
+  readonly rule?: ServedFields;
+}
+
+export function servedRule({ matches, filters: own = {}, rule = {} }: OwnFields): ServedFields {
+  const filters: ServedFields = { ...SHARED_FILTER, ...own };
   return {
     name: true,
     matches,
-    filters: FILTER,
-    backendRefs: { group: true, kind: true, name: true, namespace: true, port: true, weight: true, filters: FILTER },
+    filters,
+    backendRefs: { group: true, kind: true, name: true, namespace: true, port: true, weight: true, filters },
+    ...rule,
   };
 }
 

@@ -1,28 +1,54 @@
-// The index over a table's candidates: a request looks at those that share its path, service or method, not at all of
-// them.
-import type { Bucket, Candidate, CompiledTable } from '../records.ts';
+// The index over a table's candidates: a request looks at those that share its path, a part of it, or its gRPC service
+// or method, not at all of them.
+import type { Bucket, Candidate, CompiledTable, GrpcTable, HttpTable } from '../records.ts';
 
 /** A bucket of more candidates than this is split by a header. A scan of so few is as fast as the look-ups. */
 const SPLIT_ABOVE = 8;
 
-type Index = Pick<CompiledTable, 'byPath' | 'byService' | 'byMethod' | 'general'>;
+type IndexOf<T extends CompiledTable> = Omit<T, 'kind' | 'rules' | 'candidates'>;
 
 /** Sorts candidates (best first) into buckets by the most selective part of the path that they demand exactly. */
-export function indexCandidates(candidates: readonly Candidate[]): Index {
+export function indexByMethod(candidates: readonly Candidate[]): IndexOf<GrpcTable> {
   const byPath = new Map<string, number[]>();
   const byService = new Map<string, number[]>();
   const byMethod = new Map<string, number[]>();
   const general: number[] = [];
-  candidates.forEach(({ service, method }, i) => {
-    const exactService = service?.octets ?? null;
-    const exactMethod = method?.octets ?? null;
+  candidates.forEach(({ target }, i) => {
+    const exactService = target.kind === 'grpc' ? (target.service?.octets ?? null) : null;
+    const exactMethod = target.kind === 'grpc' ? (target.method?.octets ?? null) : null;
     if (exactService !== null && exactMethod !== null) listIn(byPath, `/${exactService}/${exactMethod}`).push(i);
     else if (exactService !== null) listIn(byService, exactService).push(i);
     else if (exactMethod !== null) listIn(byMethod, exactMethod).push(i);
     else general.push(i);
   });
-  const buckets = (lists: Map<string, number[]>) => new Map(Array.from(lists, ([key, list]) => [key, makeBucket(list, candidates)]));
-  return { byPath: buckets(byPath), byService: buckets(byService), byMethod: buckets(byMethod), general: makeBucket(general, candidates) };
+  return {
+    byPath: buckets(byPath, candidates),
+    byService: buckets(byService, candidates),
+    byMethod: buckets(byMethod, candidates),
+    general: makeBucket(general, candidates),
+  };
+}
+
+/** The same by an exact path or a prefix. */
+export function indexByPath(candidates: readonly Candidate[]): IndexOf<HttpTable> {
+  const byPath = new Map<string, number[]>();
+  const byPrefix = new Map<string, number[]>();
+  const general: number[] = [];
+  candidates.forEach(({ target }, i) => {
+    const path = target.kind === 'http' ? target.path : null;
+    if (path === null || path.octets === null) general.push(i);
+    else listIn(path.kind === 'exact' ? byPath : byPrefix, path.octets).push(i);
+  });
+  return {
+    byPath: buckets(byPath, candidates),
+    byPrefix: buckets(byPrefix, candidates),
+    prefixLengths: [...new Set(Array.from(byPrefix.keys(), ({ length }) => length))],
+    general: makeBucket(general, candidates),
+  };
+}
+
+function buckets(lists: ReadonlyMap<string, readonly number[]>, candidates: readonly Candidate[]): Map<string, Bucket> {
+  return new Map(Array.from(lists, ([key, list]) => [key, makeBucket(list, candidates)]));
 }
 
 function makeBucket(list: readonly number[], candidates: readonly Candidate[]): Bucket {

@@ -4,7 +4,6 @@ import {
   type Backend,
   type BackendRef,
   type Filter,
-  type Match,
   Protocol,
   RouteKind,
   type RouteTable,
@@ -13,22 +12,12 @@ import {
   type ServicePort,
 } from '#core/contract/gen/weft/v1/mesh_pb.ts';
 import { firstTurn } from '../choose.ts';
-import type {
-  BackendRecord,
-  Candidate,
-  CompiledPort,
-  CompiledTable,
-  HeaderEdit,
-  HeaderTest,
-  MirrorRecord,
-  RuleRecord,
-  ServicePortRef,
-  StringTest,
-} from '../records.ts';
-import { indexCandidates } from './candidate-index.ts';
+import type { BackendRecord, CompiledPort, CompiledTable, HeaderEdit, MirrorRecord, RuleRecord, ServicePortRef } from '../records.ts';
+import { indexByMethod, indexByPath } from './candidate-index.ts';
+import { compileCandidates } from './candidates.ts';
 import { CompileError } from './compile-error.ts';
-import { checkedName, compileEdits } from './edits.ts';
-import { compileStringTest } from './string-test.ts';
+import { compileEdits } from './edits.ts';
+import { compileCors, compileRedirect, compileRetry, compileRewrite } from './http-filters.ts';
 
 const MAX_WEIGHT = 1_000_000;
 
@@ -67,12 +56,27 @@ export function plainPort(self: ServicePortRef, requestEdits: readonly HeaderEdi
 }
 
 function fallbackRule(self: ServicePortRef, requestEdits: readonly HeaderEdit[] | null): RuleRecord {
-  const backend: BackendRecord = { ref: self, weight: 1, invalid: '', requestEdits, responseEdits: null, mirrors: [] };
+  const backend: BackendRecord = {
+    ref: self,
+    weight: 1,
+    invalid: '',
+    requestEdits,
+    responseEdits: null,
+    mirrors: [],
+    rewrite: null,
+    redirect: null,
+    cors: null,
+  };
   return {
     route: null,
     index: 0,
     name: '',
     invalid: '',
+    redirect: null,
+    cors: null,
+    requestTimeoutMs: 0,
+    backendTimeoutMs: 0,
+    retry: null,
     backends: [backend],
     cumulative: [1],
     totalWeight: 1,
@@ -83,12 +87,13 @@ function fallbackRule(self: ServicePortRef, requestEdits: readonly HeaderEdit[] 
 }
 
 function compileTable(routes: RouteTable, self: ServicePortRef, seed: number): CompiledTable {
-  if (routes.kind !== RouteKind.GRPC) {
-    throw new CompileError(`${self.key}: this sidecar serves GRPCRoutes, not routes of kind ${routes.kind}`);
-  }
+  const kind = routes.kind === RouteKind.GRPC ? 'grpc' : routes.kind === RouteKind.HTTP ? 'http' : undefined;
+  if (kind === undefined) throw new CompileError(`${self.key}: this sidecar does not serve routes of kind ${routes.kind}`);
   const rules = routes.rules.map((rule, i) => compileRule(rule, i, self, seed));
-  const candidates = compileCandidates(routes.matches, rules, self);
-  return { kind: 'grpc', rules, candidates, ...indexCandidates(candidates) };
+  const candidates = compileCandidates(routes, kind, rules, self.key);
+  return kind === 'grpc'
+    ? { kind, rules, candidates, ...indexByMethod(candidates) }
+    : { kind, rules, candidates, ...indexByPath(candidates) };
 }
 
 function compileRule(rule: Rule, position: number, self: ServicePortRef, seed: number): RuleRecord {
@@ -96,6 +101,8 @@ function compileRule(rule: Rule, position: number, self: ServicePortRef, seed: n
   if (route === undefined) throw new CompileError(`${self.key}: rule ${position} names no route`);
   const what = `${route.kind} ${route.namespace}/${route.name} rule ${rule.index}`;
   const key = `${self.key} ${what}`;
+  const responseEdits = compileEdits(rule.filters, 'responseHeaders', what);
+  const redirect = compileRedirect(rule.filters, orNull(responseEdits), what);
   const backends = rule.backends
     .filter(({ weight }) => weight !== 0)
     .map((backend, i) => compileBackend(rule, backend, what, `${key} ${i}`, seed));
@@ -106,7 +113,12 @@ function compileRule(rule: Rule, position: number, self: ServicePortRef, seed: n
     route: { kind: route.kind, namespace: route.namespace, name: route.name },
     index: rule.index,
     name: rule.name,
-    invalid: rule.invalid !== '' ? rule.invalid : totalWeight === 0 ? noBackend(rule) : '',
+    invalid: rule.invalid !== '' ? rule.invalid : totalWeight === 0 && redirect === null ? noBackend(rule) : '',
+    redirect,
+    cors: compileCors(rule.filters, what),
+    requestTimeoutMs: rule.requestTimeoutMs,
+    backendTimeoutMs: rule.backendTimeoutMs,
+    retry: compileRetry(rule.retry),
     backends,
     cumulative,
     totalWeight,
@@ -134,10 +146,17 @@ function compileBackend(rule: Rule, backend: Backend, what: string, key: string,
     ref,
     weight: backend.weight,
     invalid: backend.invalid,
-    requestEdits: requestEdits.length === 0 ? null : requestEdits,
-    responseEdits: responseEdits.length === 0 ? null : responseEdits,
+    requestEdits: orNull(requestEdits),
+    responseEdits: orNull(responseEdits),
     mirrors: compileMirrors(backend.filters, what, key, seed),
+    rewrite: compileRewrite(backend.filters, what) ?? compileRewrite(rule.filters, what),
+    redirect: compileRedirect(backend.filters, orNull(responseEdits), what),
+    cors: compileCors(backend.filters, what) ?? compileCors(rule.filters, what),
   };
+}
+
+function orNull(edits: HeaderEdit[]): HeaderEdit[] | null {
+  return edits.length === 0 ? null : edits;
 }
 
 /**
@@ -156,40 +175,6 @@ function compileMirrors(filters: readonly Filter[], what: string, key: string, s
     mirrors.push({ backend: refOf(backend, what), fraction, turn: firstTurn(`${key} mirror ${mirrors.length}`, seed) });
   }
   return mirrors;
-}
-
-function compileCandidates(matches: readonly Match[], rules: readonly RuleRecord[], self: ServicePortRef): Candidate[] {
-  // Patterns repeat over the matches of a route: each is compiled once.
-  const tests = new Map<string, StringTest>();
-  const test = (match: Match['service'], what: string): StringTest | null => {
-    if (match === undefined) return null;
-    const key = `${match.kind.case} ${match.kind.value}`;
-    let made = tests.get(key);
-    if (made === undefined) tests.set(key, (made = compileStringTest(match, what)));
-    return made;
-  };
-  return matches.map((match) => {
-    const rule = rules[match.rule];
-    if (rule === undefined) throw new CompileError(`${self.key}: a match points at rule ${match.rule} of ${rules.length}`);
-    const { route } = rule;
-    const what = `${route?.kind} ${route?.namespace}/${route?.name} rule ${rule.index} match ${match.index}`;
-    const headers: HeaderTest[] = [];
-    for (const header of match.headers) {
-      const name = checkedName(header.name, what);
-      // Of equivalent names in one match the first holds, the others are ignored (Gateway API, GRPCHeaderMatch.name).
-      if (headers.some((earlier) => earlier.name === name)) continue;
-      const value = test(header.value, `${what} header ${name}`);
-      if (value === null) throw new CompileError(`${what}: header ${name} has no value to match`);
-      headers.push({ name, value });
-    }
-    return {
-      rule,
-      matchIndex: match.index,
-      service: test(match.service, `${what} service`),
-      method: test(match.method, `${what} method`),
-      headers,
-    };
-  });
 }
 
 function headersThatMatter(table: CompiledTable | null): ReadonlySet<string> {

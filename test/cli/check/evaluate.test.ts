@@ -214,7 +214,7 @@ describe('weft check, verdicts', () => {
     ],
     [
       'a backend that does not exist',
-      { grpcRoutes: ok([route([ACCEPTED, { ...RESOLVED, status: 'False', reason: 'BackendNotFound', message: 'no Service "b"' }])]) },
+      { routes: ok([route([ACCEPTED, { ...RESOLVED, status: 'False', reason: 'BackendNotFound', message: 'no Service "b"' }])]) },
       'routes',
       'warning',
       /mistakes/,
@@ -222,7 +222,7 @@ describe('weft check, verdicts', () => {
     ],
     [
       'a route that no control plane has judged',
-      { grpcRoutes: ok([route([{ ...ACCEPTED, observedGeneration: 1 }])]) },
+      { routes: ok([route([{ ...ACCEPTED, observedGeneration: 1 }])]) },
       'routes-pending',
       'warning',
       /no status yet/,
@@ -231,7 +231,7 @@ describe('weft check, verdicts', () => {
     [
       'a parentRef that nearly names a Service',
       {
-        grpcRoutes: ok([
+        routes: ok([
           { metadata: { namespace: 'shop', name: 'stray' }, spec: { parentRefs: [{ group: '', kind: 'service', name: 'payment' }] } },
         ]),
       },
@@ -336,7 +336,7 @@ describe('weft check, verdicts', () => {
         deployments: forbidden,
         webhook: forbidden,
         authority: forbidden,
-        grpcRoutes: forbidden,
+        routes: forbidden,
       }),
     );
     expect(notOk(checks)).to.deep.equal([]);

@@ -5,7 +5,7 @@ import type { ClusterPod, Deployment } from '#cli/cluster/objects.ts';
 import type { ReplicaAnswer } from '#cli/cluster/replicas.ts';
 import { readInjection } from '#injector/settings.ts';
 import { settingsHash } from '#injector/settings-hash.ts';
-import type { GRPCRoute } from '#objects/grpc-route.ts';
+import type { Route } from '#objects/route.ts';
 
 const IMAGE = 'localhost/weft:0.1.0';
 
@@ -112,9 +112,10 @@ export function report(change: Partial<Report> = {}): Report {
 }
 
 /** GRPCRoute shop/payment on Service payment, generation 2, judged. */
-export function route(conditions: NonNullable<NonNullable<NonNullable<GRPCRoute['status']>['parents']>[0]['conditions']>): GRPCRoute {
+export function route(conditions: NonNullable<NonNullable<NonNullable<Route['status']>['parents']>[0]['conditions']>): Route {
   const parentRef = { group: '', kind: 'Service', name: 'payment', port: 8080 };
   return {
+    kind: 'GRPCRoute',
     metadata: { namespace: 'shop', name: 'payment', generation: 2 },
     spec: { parentRefs: [parentRef] },
     status: { parents: [{ parentRef, controllerName: 'weft.dev/mesh-controller', conditions }] },
@@ -148,7 +149,7 @@ export function facts(change: Partial<Facts> = {}): Facts {
     injectorEndpoints: ok([{ endpoints: [{ addresses: ['10.1.0.7'], conditions: { ready: true } }] }]),
     handshakes: [{ pod: 'weft-injector-5d9c-abcde', verdict: ok('') }],
     authority: ok(true),
-    grpcRoutes: ok([route([ACCEPTED, RESOLVED])]),
+    routes: ok([route([ACCEPTED, RESOLVED])]),
     services: ok([{ metadata: { namespace: 'shop', name: 'payment' } }]),
     answers: [{ pod: 'weft-control-plane-5d9c-abcde', report: ok(report()) }],
     sidecarWords: new Map(),

@@ -49,7 +49,7 @@ function clientOf(answers: Answers): KubeClient {
 const listOf = (items: readonly unknown[]) => ({ kind: 'List', metadata: { resourceVersion: '7' }, items });
 
 function healthyAnswers(caBundle: string): Record<string, unknown> {
-  const { pods, namespaces, deployments, grpcRoutes, services, injectorEndpoints } = facts();
+  const { pods, namespaces, deployments, routes, services, injectorEndpoints } = facts();
   const items = (read: { ok: boolean; value?: unknown }) => listOf(read.value as unknown[]);
   const clientConfig = { caBundle, service: { namespace: 'weft-system', name: 'weft-injector' } };
   return {
@@ -61,7 +61,8 @@ function healthyAnswers(caBundle: string): Record<string, unknown> {
     '/apis/admissionregistration.k8s.io/v1/mutatingwebhookconfigurations/weft-injector': { webhooks: [{ name: 'a', clientConfig }] },
     '/apis/discovery.k8s.io/v1/namespaces/weft-system/endpointslices': items(injectorEndpoints),
     '/api/v1/namespaces/weft-system/secrets/weft-authority': { data: { 'tls.key': 'c2VjcmV0' } },
-    '/apis/gateway.networking.k8s.io/v1/grpcroutes': items(grpcRoutes),
+    '/apis/gateway.networking.k8s.io/v1/grpcroutes': items(routes),
+    '/apis/gateway.networking.k8s.io/v1/httproutes': listOf([]),
     '/api/v1/services': items(services),
     '/api/v1/limitranges': listOf([]),
     '/api/v1/resourcequotas': listOf([]),

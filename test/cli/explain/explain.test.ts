@@ -6,7 +6,7 @@ import { Writable } from 'node:stream';
 import { expect } from 'chai';
 import { explainCommand } from '#cli/explain/command.ts';
 import { explain } from '#cli/explain/explain.ts';
-import { parseCallee, parseCaller, parseHeader, parseMethod } from '#cli/explain/inquiry.ts';
+import { parseCallee, parseCaller, parseHeader, parseMethod, parseRequest } from '#cli/explain/inquiry.ts';
 import { layOutExplanation } from '#cli/explain/layout.ts';
 import type { ExplainReport } from '#cli/explain/report.ts';
 import { COLOURED, PLAIN, styleFor } from '#cli/print/style.ts';
@@ -55,17 +55,21 @@ interface Question {
   from?: string;
   to?: string;
   method?: string;
+  /** Of an HTTP request; its method is GET where none is said. */
+  path?: string;
+  httpMethod?: string;
   headers?: string[];
 }
 
 function ask(
   documents: readonly string[],
-  { from = 'shop/checkout', to = 'payment', method = 'a.S/Get', headers = [] }: Question = {},
+  { from = 'shop/checkout', to = 'payment', method = 'a.S/Get', path, httpMethod, headers = [] }: Question = {},
 ): ExplainReport {
   const { objects, problems } = parseManifests(documents.join('---'), 'mesh.yaml');
   expect(problems).to.deep.equal([]);
   const caller = parseCaller(from);
-  const inquiry = { from: caller, to: parseCallee(to, caller.namespace), method: parseMethod(method), headers: headers.map(parseHeader) };
+  const call = path === undefined ? { kind: 'grpc' as const, method: parseMethod(method) } : parseRequest(path, httpMethod);
+  const inquiry = { from: caller, to: parseCallee(to, caller.namespace), call, headers: headers.map(parseHeader) };
   return explain(objects, inquiry, []);
 }
 
@@ -117,7 +121,7 @@ others    rule 1 "forced"  header x-version: wanted exact "v2", request has none
 
   it('says that nothing matches, and suggests the method that was perhaps meant', () => {
     const report = ask([...BASE, route('r', `[{matches: [{method: {service: a.S, method: Gett}}], backendRefs: [${V1}]}]`)]);
-    expect(report.result).to.include({ kind: 'no match', grpcStatus: 'UNIMPLEMENTED' });
+    expect(report.result).to.include({ kind: 'no match', status: 'UNIMPLEMENTED' });
     expect(text(report)).to.match(
       /UNIMPLEMENTED: .*none of their matches holds, did you mean "a\.S\/Gett"\?\n\nnearest {3}rule 1 {2}method: wanted exact "Gett", request has "Get"$/,
     );
@@ -130,7 +134,7 @@ others    rule 1 "forced"  header x-version: wanted exact "v2", request has none
     expect(text(missing)).to.match(/shop\/payment-v3:8080 +50 % +weight 1 +UNAVAILABLE: .*payment-v3/);
     expect(text(missing)).to.match(/routes +GRPCRoute shop\/r {2}ResolvedRefs=False BackendNotFound: /);
     const none = ask([...BASE, route('r', '[{}]')]);
-    expect(none.result).to.include({ kind: 'broken rule', grpcStatus: 'UNAVAILABLE' });
+    expect(none.result).to.include({ kind: 'broken rule', status: 'UNAVAILABLE' });
     expect(text(ask([...BASE, route('r', '[{backendRefs: [{name: payment, port: 8080}]}]')]))).to.include(
       'UNAVAILABLE: no ready endpoints',
     );
@@ -314,5 +318,71 @@ describe('print: the style of a stream', () => {
     const coloured = layOutExplanation(report, COLOURED).join('\n');
     expect(coloured).to.include('\u001b[');
     expect(coloured.replaceAll(/\u001b\[\d+m/g, '')).to.equal(text(report));
+  });
+
+  describe('an HTTP request', () => {
+    const httpRoute = `
+apiVersion: gateway.networking.k8s.io/v1
+kind: HTTPRoute
+metadata: {name: web, namespace: shop}
+spec:
+  parentRefs: [{group: "", kind: Service, name: payment}]
+  rules:
+    - name: moved
+      matches: [{path: {value: /old}}]
+      filters: [{type: RequestRedirect, requestRedirect: {hostname: shop.example.org, path: {type: ReplacePrefixMatch, replacePrefixMatch: /new}}}]
+    - name: red
+      matches: [{path: {value: /items}, method: GET, queryParams: [{name: color, value: red}]}]
+      filters: [{type: URLRewrite, urlRewrite: {path: {type: ReplacePrefixMatch, replacePrefixMatch: /v1}}}]
+      timeouts: {request: 2s}
+      retry: {codes: [503], attempts: 3}
+      backendRefs: [{name: payment-v1, port: 8080}]
+    - name: items
+      matches: [{path: {value: /items}}]
+      backendRefs: [{name: payment-v2, port: 8080}, {name: payment-v3, port: 8080}]
+`;
+
+    it('shows path, query, rewrite, timeout and retry', () => {
+      expect(text(ask([...BASE, httpRoute], { path: '/items/7?color=red' }))).to.equal(
+        `\
+shop/checkout calls GET /items/7?color=red of shop/payment, port 8080 (grpc)
+
+result    HTTPRoute shop/web, rule 2 "red"
+          because path begins with "/items", method is "GET", query color is "red"
+          fails with 504 when it is not over within 2000 ms
+          is tried again up to 3 times after a failed connection or an answer of 503
+
+filters   rewrite   path /v1/7?color=red
+
+backends  shop/payment-v1:8080  100 %  weight 1  2 ready endpoints, mTLS
+          endpoints as if every pod of the directory ran with a sidecar
+
+others    rule 3 "items"  matches too, but names no method
+          rule 1 "moved"  path: wanted prefix "/old", request has "/items/7"
+routes    HTTPRoute shop/web  ResolvedRefs=False BackendNotFound: rules[2].backendRefs[1]: there is no Service "shop/payment-v3", did you mean "payment-v1"?`.replace(
+          '\nroutes',
+          '\n\nroutes',
+        ),
+      );
+    });
+
+    it('shows where a redirect leads', () => {
+      const report = ask([...BASE, httpRoute], { path: '/old/a?b', httpMethod: 'POST' });
+      expect(report.call).to.deep.equal({ method: 'POST', path: '/old/a?b', headers: [] });
+      expect(report.filters.redirect).to.deep.equal({ status: 302, location: 'http://shop.example.org:8080/new/a?b' });
+      expect(text(report)).to.include('filters   redirect  302 http://shop.example.org:8080/new/a?b');
+    });
+
+    it('says which status a request fails with, and suggests a path', () => {
+      expect(text(ask([...BASE, httpRoute], { path: '/item' }))).to.match(
+        /^result +404: .*none of their matches holds, did you mean "\/items"\?$/m,
+      );
+      expect(text(ask([...BASE, httpRoute], { path: '/items' }))).to.match(/payment-v3:8080 +50 % +weight 1 +500: there is no Service/);
+    });
+
+    it('refuses what is no path or no method', () => {
+      for (const path of ['items', '', '/a b', '/a#b', '/ä']) expect(() => parseRequest(path), path).to.throw(UsageError);
+      for (const method of ['get', 'a.S/Get', '']) expect(() => parseRequest('/', method), method).to.throw(UsageError);
+    });
   });
 });

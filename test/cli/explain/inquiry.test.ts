@@ -41,7 +41,7 @@ describe('explain: the inquiry', () => {
     const inquiry = {
       from: parseCaller('shop'),
       to: parseCallee('payment', 'shop'),
-      method: 'a.S/Get',
+      call: { kind: 'grpc' as const, method: 'a.S/Get' },
       headers: [parseHeader('x-city:Zürich'), parseHeader('te:x')],
     };
     const headers = requestHeaders(inquiry, 8080);

@@ -7,7 +7,8 @@ import { CONTROLLER_NAME } from '#core/contract/names.ts';
 import { silentLogger } from '#core/program/log.ts';
 import { KubeError } from '#kube/api.ts';
 import { type GRPCRoute, grpcRouteKind } from '#objects/grpc-route.ts';
-import type { RouteParentEntry } from '#objects/route.ts';
+import { httpRouteKind } from '#objects/http-route.ts';
+import type { Route, RouteParentEntry } from '#objects/route.ts';
 import { FakeApi } from '../../support/fake-api.ts';
 import { ManualTimers } from '../../support/manual-timers.ts';
 
@@ -18,7 +19,7 @@ describe('control-plane/lead: status-writer', () => {
   let api: FakeApi;
   let timers: ManualTimers;
   let writer: StatusWriter;
-  let routes: GRPCRoute[];
+  let routes: Route[];
   let states: RouteState[];
   let leading: boolean;
   let trouble: string[];
@@ -113,6 +114,21 @@ describe('control-plane/lead: status-writer', () => {
     writer.touch();
     await pass(300_000);
     expect(api.writes).to.have.length(1);
+  });
+
+  it('tells routes of two kinds with one name apart', async () => {
+    const path = { kind: httpRouteKind, namespace: 'shop', name: 'canary' };
+    const http = api.put(path, { apiVersion: 'gateway.networking.k8s.io/v1', kind: 'HTTPRoute', metadata: { generation: 1 }, status: {} });
+    routes = [...routes, http as Route];
+    const lost = { ...state().conditions[0]!, status: 'False' as const, reason: 'Conflicted' };
+    states = [state(), state({ route: { kind: 'HTTPRoute', namespace: 'shop', name: 'canary' }, conditions: [lost] })];
+    await lead();
+    expect(api.writes.map(({ path }) => path).sort()).to.deep.equal([
+      '/apis/gateway.networking.k8s.io/v1/namespaces/shop/grpcroutes/canary/status',
+      '/apis/gateway.networking.k8s.io/v1/namespaces/shop/httproutes/canary/status',
+    ]);
+    expect(entries()[0]!.conditions![0]).to.include({ status: 'True' });
+    expect((api.get(path) as Route).status!.parents![0]!.conditions![0]).to.include({ status: 'False', reason: 'Conflicted' });
   });
 
   it('does not write again before the watch has shown what it wrote', async () => {

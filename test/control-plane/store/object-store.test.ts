@@ -198,15 +198,15 @@ describe('control-plane/store: object store', () => {
     expect(sorted(store.apply(service('a/payment', { ports: [{ port: 81 }] })))).to.deep.equal(['a/payment']);
   });
 
-  it('holds a kind that is not served yet, and its changes touch nothing', () => {
+  it('an HTTPRoute touches its parents as a GRPCRoute does, and so do its backends', () => {
     const routed = (port: number) =>
       make('gateway.networking.k8s.io/v1', 'HTTPRoute', 'a/h', {
         spec: { parentRefs: [{ group: '', kind: 'Service', name: 'x' }], rules: [{ backendRefs: [{ name: 'y', port }] }] },
       });
     const store = storeOf(service('a/x'), routed(80));
-    expect(parts(store.apply(routed(81)))).to.deep.equal({});
-    expect([...store.keysOf('HTTPRoute')]).to.deep.equal(['a/h']);
-    expect(parts(store.remove('HTTPRoute', 'a', 'h'))).to.deep.equal({});
+    expect(sorted(store.apply(routed(81)))).to.deep.equal(['a/x']);
+    expect(sorted(store.apply(service('a/y')))).to.deep.equal(['a/x', 'a/y']);
+    expect(sorted(store.remove('HTTPRoute', 'a', 'h'))).to.deep.equal(['a/x']);
   });
 
   it('says what else a change touches: pods, addresses, namespaces, policies, statuses', () => {

@@ -9,13 +9,14 @@ import type { KubeObject } from '#kube/object.ts';
 import { compileService } from '#sidecar/route/compile/compile.ts';
 import { findRule } from '#sidecar/route/match.ts';
 import type { RuleRecord } from '#sidecar/route/records.ts';
+import { changedPath, locationOf, type RequestPlace } from '#sidecar/route/redirect.ts';
 
 /** The document without a kind: how to translate, and calls whose fate is part of the golden. */
 interface CaseOptions {
   strictReferenceGrants?: boolean;
   /** Why the objects would not pass the CRD of the Gateway API; without it they are validated. */
   bypassesCrd?: string;
-  calls?: { from: string; to: string; path: string; headers?: Record<string, string> }[];
+  calls?: { from: string; to: string; path: string; method?: string; headers?: Record<string, string> }[];
 }
 
 export interface GoldenCase {
@@ -84,11 +85,11 @@ function renderStatus({ route, generation, parentRef, conditions }: RouteParentS
 /** The fate of a call by the sidecar's own functions: scope, compile, match. */
 function renderCall(call: NonNullable<CaseOptions['calls']>[number], translations: ReadonlyMap<string, Translation>): string {
   const [key, port] = call.to.split(':');
-  const headers = Object.entries(call.headers ?? {}).flat();
-  const told = [`from ${call.from} to ${call.to}${call.path}`, ...Object.entries(call.headers ?? {}).map((pair) => pair.join(': '))].join(
-    ', ',
-  );
-  return `${told} => ${fateOf(translations.get(key)?.service, call.from, Number(port), [':path', call.path, ...headers])}`;
+  const given = Object.entries(call.headers ?? {});
+  const method = call.method === undefined ? '' : `${call.method} `;
+  const told = [`from ${call.from} to ${method}${call.to}${call.path}`, ...given.map((pair) => pair.join(': '))].join(', ');
+  const headers = [':method', call.method ?? 'GET', ':path', call.path, ...given.flatMap(([name, value]) => [name.toLowerCase(), value])];
+  return `${told} => ${fateOf(translations.get(key)?.service, call.from, Number(port), headers)}`;
 }
 
 function fateOf(service: Service | undefined, from: string, port: number, headers: string[]): string {
@@ -97,20 +98,26 @@ function fateOf(service: Service | undefined, from: string, port: number, header
   if (compiled === undefined) return 'no such port';
   if (compiled.table === null) return 'default: no route';
   const rule = findRule(compiled.table, headers);
-  return rule === null ? 'UNIMPLEMENTED: no rule matches' : describeRule(rule);
+  if (rule === null) return `${compiled.table.kind === 'grpc' ? 'UNIMPLEMENTED' : '404'}: no rule matches`;
+  const place = { scheme: 'http', authority: service.name, path: headers[3] };
+  return describeRule(rule, compiled.table.kind === 'grpc' ? 'UNAVAILABLE' : '500', place, port);
 }
 
-function describeRule({ route, index, invalid, backends, totalWeight }: RuleRecord): string {
+function describeRule(rule: RuleRecord, failure: string, place: RequestPlace, port: number): string {
+  const { route, index, invalid, redirect, backends, totalWeight } = rule;
   const name = `${route!.namespace}/${route!.name} rules[${index}]`;
-  if (invalid !== '') return `${name}: UNAVAILABLE: ${invalid}`;
-  const shares = backends.map(({ ref, weight, invalid, requestEdits, responseEdits }) => {
+  if (invalid !== '') return `${name}: ${failure}: ${invalid}`;
+  if (redirect !== null) return `${name}: ${redirect.status} ${locationOf(redirect, place, port)}`;
+  const shares = backends.map(({ ref, weight, invalid, requestEdits, responseEdits, rewrite }) => {
     const edits = [
       ...(requestEdits ?? []).map((edit) => ['>', edit] as const),
       ...(responseEdits ?? []).map((edit) => ['<', edit] as const),
     ];
     const told = edits.map(([way, { op, name, value }]) => ` ${way}${op} ${name}${op === 'remove' ? '' : `=${value}`}`).join('');
+    const host = rewrite === null || rewrite.hostname === '' ? '' : ` as ${rewrite.hostname}`;
+    const path = rewrite === null || rewrite.path === null ? '' : ` ${changedPath(rewrite.path, place.path)}`;
     const share = `${Math.round((weight / totalWeight) * 1000) / 10}%`;
-    return invalid === '' ? `${share} ${ref.key}${told}` : `${share} UNAVAILABLE (${invalid})`;
+    return invalid === '' ? `${share} ${ref.key}${path}${host}${told}` : `${share} ${failure} (${invalid})`;
   });
   return `${name}: ${shares.join(', ')}`;
 }

@@ -2,6 +2,7 @@
 // UPDATE_GOLDEN=1 rewrites them.
 import fs from 'node:fs';
 import path from 'node:path';
+import { HTTPRoute } from '@kubernetes-models/gateway-api/gateway.networking.k8s.io/v1/HTTPRoute';
 import { GRPCRoute } from '@kubernetes-models/gateway-api/gateway.networking.k8s.io/v1alpha2/GRPCRoute';
 import { expect } from 'chai';
 import { scopeService } from '#control-plane/scope.ts';
@@ -41,6 +42,8 @@ describe('golden files', () => {
 
       if (golden.options.bypassesCrd === undefined) {
         it('has routes that the API server would take', () => {
+          for (const object of golden.objects.filter(({ kind }) => kind === 'HTTPRoute'))
+            new HTTPRoute({ ...object } as ConstructorParameters<typeof HTTPRoute>[0]).validate();
           for (const object of golden.objects.filter(({ kind }) => kind === 'GRPCRoute')) {
             expect(object.apiVersion).to.equal('gateway.networking.k8s.io/v1');
             new GRPCRoute({ ...object, apiVersion: 'gateway.networking.k8s.io/v1alpha2' } as ConstructorParameters<

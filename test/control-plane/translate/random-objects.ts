@@ -4,6 +4,7 @@ import fc from 'fast-check';
 import type { KubeObject } from '#kube/object.ts';
 import type { EndpointSlice } from '#objects/endpoint-slice.ts';
 import type { GRPCRoute, GRPCRouteMatch, GRPCRouteRule } from '#objects/grpc-route.ts';
+import type { HTTPRoute, HTTPRouteMatch, HTTPRouteRule } from '#objects/http-route.ts';
 import type { Pod } from '#objects/pod.ts';
 import type { ReferenceGrant } from '#objects/reference-grant.ts';
 import type { Service } from '#objects/service.ts';
@@ -146,6 +147,63 @@ export function routeWith(
     }));
 }
 
+const valueMatch = (names: readonly string[]) =>
+  fc.record({
+    type: fc.constantFrom(undefined, 'Exact', 'RegularExpression'),
+    name: fc.constantFrom(...names),
+    value: fc.constantFrom('1', '2', '12'),
+  });
+
+const pathMatch = fc.oneof(
+  fc.record({
+    type: fc.constantFrom('Exact', 'PathPrefix', undefined),
+    value: fc.constantFrom('/', '/v1', '/v1/', '/v1/items', '/v1/items/7', '/v2', '/v', '/items'),
+  }),
+  fc.record({ type: fc.constant('RegularExpression'), value: fc.constantFrom('/v[12].*', '/.*', '/v1/items/[0-9]+', '/v2|/v1') }),
+);
+
+export const httpMatch: fc.Arbitrary<HTTPRouteMatch> = fc.record(
+  {
+    path: pathMatch,
+    method: fc.constantFrom('GET', 'POST'),
+    headers: fc.array(valueMatch(['x-a', 'X-A', 'x-b']), { maxLength: 2 }),
+    queryParams: fc.array(valueMatch(['a', 'A', 'b']), { maxLength: 2 }),
+  },
+  { requiredKeys: [] },
+);
+
+const httpFilter = fc.oneof(
+  filter,
+  fc.constantFrom('example.org', 'A B').map((hostname) => ({ type: 'RequestRedirect', requestRedirect: { hostname } })),
+  fc.constantFrom('/x', '/', '').map((replacePrefixMatch) => ({
+    type: 'URLRewrite',
+    urlRewrite: { path: { type: 'ReplacePrefixMatch', replacePrefixMatch } },
+  })),
+  fc.constantFrom('*', 'https://*.a.org', 'a').map((origin) => ({ type: 'CORS', cors: { allowOrigins: [origin] } })),
+);
+
+const httpRule: fc.Arbitrary<HTTPRouteRule> = fc.record(
+  {
+    matches: fc.array(httpMatch, { maxLength: 3 }),
+    filters: fc.array(httpFilter, { maxLength: 2 }),
+    backendRefs: fc.array(backend, { maxLength: 3 }),
+    timeouts: fc.record({ request: fc.constantFrom('1s', '0s', 'x'), backendRequest: fc.constantFrom('500ms', '2s') }),
+    retry: fc.record({ codes: fc.constantFrom(503, 200).map((code) => [code]), attempts: fc.constantFrom(0, 2) }),
+  },
+  { requiredKeys: [] },
+);
+
+export function httpRouteWith(rules: fc.Arbitrary<HTTPRouteRule[]>, parentRefs: fc.Arbitrary<object[]>): fc.Arbitrary<HTTPRoute> {
+  return fc.record({ metadata: metadata(fc.constantFrom('r-1', 'h-1')), rules, parentRefs }).map(({ metadata, rules, parentRefs }) => ({
+    apiVersion: 'gateway.networking.k8s.io/v1',
+    kind: 'HTTPRoute',
+    metadata,
+    spec: { parentRefs, rules },
+  }));
+}
+
+const httpRoute = httpRouteWith(fc.array(httpRule, { maxLength: 3 }), fc.array(parentRef, { maxLength: 3 }));
+
 export const route = routeWith(fc.array(rule, { maxLength: 3 }));
 
 const pod: fc.Arbitrary<Pod> = fc
@@ -204,6 +262,7 @@ const grant: fc.Arbitrary<ReferenceGrant> = fc
 export const object: fc.Arbitrary<KubeObject> = fc.oneof(
   { weight: 3, arbitrary: service },
   { weight: 4, arbitrary: route },
+  { weight: 3, arbitrary: httpRoute },
   { weight: 2, arbitrary: slice },
   { weight: 2, arbitrary: pod },
   { weight: 1, arbitrary: grant },

@@ -1,6 +1,7 @@
-// A slow matcher of GRPCRoutes, written from the text of the specification and from nothing of ours: it looks at the
+// A slow matcher of GRPCRoutes, and what is the same of one of HTTPRoutes; written from the text of the specification and from nothing of ours: it looks at the
 // objects as they are.
-import type { GRPCRoute, GRPCRouteMatch, GRPCRouteRule } from '#objects/grpc-route.ts';
+import type { GRPCRoute, GRPCRouteMatch } from '#objects/grpc-route.ts';
+import type { Route } from '#objects/route.ts';
 
 export interface Call {
   readonly service: string;
@@ -14,29 +15,52 @@ export interface Winner {
   readonly rule: number;
 }
 
-interface Applicable {
-  readonly route: GRPCRoute;
+interface Applicable<M> {
+  readonly route: Route;
   readonly rule: number;
-  readonly match: GRPCRouteMatch;
+  readonly score: readonly number[];
+  readonly match: M;
 }
 
-/** GRPCRouteRule.matches: "If no matches are specified, the implementation MUST match every gRPC request." */
-function matchesOf(rule: GRPCRouteRule): GRPCRouteMatch[] {
-  return rule.matches === undefined || rule.matches.length === 0 ? [{}] : rule.matches;
-}
-
-/** The rule that serves a call, by looking at all of them; null: none. */
-export function referenceWinner(routes: readonly GRPCRoute[], call: Call): Winner | null {
-  const applicable: Applicable[] = [];
+/**
+ * The best of all matches that hold, by looking at all of them; null: none holds. A rule without matches has the empty
+ * one, for which both kinds of routes say that it matches everything.
+ * @param score of a match: what the kind says of precedence, the greater number first
+ */
+export function winnerAmong<M extends object>(
+  routes: readonly Route[],
+  holds: (match: M) => boolean,
+  score: (match: M) => readonly number[],
+): Winner | null {
+  const applicable: Applicable<M>[] = [];
   for (const route of routes) {
-    route.spec!.rules!.forEach((rule, index) => {
-      for (const match of matchesOf(rule)) if (holds(match, call)) applicable.push({ route, rule: index, match });
+    route.spec!.rules!.forEach(({ matches }, rule) => {
+      const all = Array.isArray(matches) && matches.length > 0 ? (matches as M[]) : [{} as M];
+      for (const match of all) if (holds(match)) applicable.push({ route, rule, match, score: score(match) });
     });
   }
   const best = applicable.filter((one) => !applicable.some((other) => precedes(other, one)));
   // Several matches of one rule may be equally good; that is the same rule then.
   const [winner] = best;
   return winner === undefined ? null : { route: keyOf(winner.route), rule: winner.rule };
+}
+
+/**
+ * "If ties still exist across multiple Routes: the oldest Route based on creation timestamp, the Route appearing first
+ * in alphabetical order by {namespace}/{name}. If ties still exist within the Route, to the first matching rule meeting
+ * the above criteria." Weft's own: a route without a time comes last.
+ */
+function precedes<M>(a: Applicable<M>, b: Applicable<M>): boolean {
+  for (let i = 0; i < a.score.length; i++) if (a.score[i] !== b.score[i]) return a.score[i] > b.score[i];
+  const time = ({ route }: Applicable<M>) => route.metadata!.creationTimestamp ?? '9999-12-31T23:59:59Z';
+  if (time(a) !== time(b)) return time(a) < time(b);
+  if (keyOf(a.route) !== keyOf(b.route)) return keyOf(a.route) < keyOf(b.route);
+  return a.rule < b.rule;
+}
+
+/** The rule that serves a call; null: none. */
+export function referenceWinner(routes: readonly GRPCRoute[], call: Call): Winner | null {
+  return winnerAmong<GRPCRouteMatch>(routes, (match) => holds(match, call), scoreOf);
 }
 
 function holds(match: GRPCRouteMatch, call: Call): boolean {
@@ -62,26 +86,16 @@ function distinctHeaders(match: GRPCRouteMatch) {
 
 /**
  * "Precedence MUST be given to the rule with the largest number of: characters in a matching service, characters in a
- * matching method, header matches.
- * If ties still exist across multiple Routes: the oldest Route based on creation timestamp, the Route appearing first
- * in alphabetical order by
- * {namespace}/{name}. If ties still exist within the Route, to the first matching rule meeting the above criteria."
- * Weft's own: exact before regular expression before nothing; a route without a time comes last.
+ * matching method, header matches."
+ * Weft's own: exact before regular expression before nothing.
  */
-function precedes(a: Applicable, b: Applicable): boolean {
-  const score = ({ match: { method }, match }: Applicable): number[] => {
-    const regex = method?.type === 'RegularExpression';
-    const of = (wanted: string | undefined): number[] => (wanted === undefined ? [0, 0] : [regex ? 1 : 2, wanted.length]);
-    return [...of(method?.service), ...of(method?.method), distinctHeaders(match).length];
-  };
-  const [first, second] = [score(a), score(b)];
-  for (let i = 0; i < first.length; i++) if (first[i] !== second[i]) return first[i] > second[i];
-  const time = ({ route }: Applicable) => route.metadata!.creationTimestamp ?? '9999-12-31T23:59:59Z';
-  if (time(a) !== time(b)) return time(a) < time(b);
-  if (keyOf(a.route) !== keyOf(b.route)) return keyOf(a.route) < keyOf(b.route);
-  return a.rule < b.rule;
+function scoreOf(match: GRPCRouteMatch): number[] {
+  const { method } = match;
+  const regex = method?.type === 'RegularExpression';
+  const of = (wanted: string | undefined): number[] => (wanted === undefined ? [0, 0] : [regex ? 1 : 2, wanted.length]);
+  return [...of(method?.service), ...of(method?.method), distinctHeaders(match).length];
 }
 
-function keyOf({ metadata }: GRPCRoute): string {
+function keyOf({ metadata }: Route): string {
   return `${metadata!.namespace}/${metadata!.name}`;
 }

@@ -64,6 +64,8 @@ describe('proxy-made errors', () => {
     [errors.CERTIFICATE_EXPIRED, 503, 14, { dial: failingDial(errors.CERTIFICATE_EXPIRED) }],
     [errors.OWN_CERTIFICATE_EXPIRED, 503, 14, { dial: failingDial(errors.OWN_CERTIFICATE_EXPIRED) }],
     [errors.DEADLINE, 504, 4, {}, () => {}, ['grpc-timeout', '20m']],
+    [errors.DEADLINE, 504, 4, { port: portOf(rule([backend('payment')], { requestTimeoutMs: 20 })) }, () => {}],
+    [errors.ATTEMPT_TIMEOUT, 504, 4, { port: portOf(rule([backend('payment')], { backendTimeoutMs: 20 })) }, () => {}],
     [errors.REFUSED, 503, 14, {}, answering((id) => reset(id, REFUSED_STREAM))],
     [errors.CONNECTION_LOST, 503, 14, {}, answering((_id, _request, peer) => peer.hangUp())],
     [errors.UPSTREAM_RESET, 502, 13, {}, answering((id) => reset(id, PROTOCOL_ERROR))],

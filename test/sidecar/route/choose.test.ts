@@ -2,17 +2,16 @@
 import { expect } from 'chai';
 import fc from 'fast-check';
 import { chooseBackend, firstTurn, shouldMirror } from '#sidecar/route/choose.ts';
-import type { BackendRecord, MirrorRecord, RuleRecord } from '#sidecar/route/records.ts';
+import type { MirrorRecord, RuleRecord } from '#sidecar/route/records.ts';
+import { backend, rule } from '../../support/proxy.ts';
 
 const ref = { namespace: 'ns', name: 'b', port: 80, key: 'ns/b:80' };
 
 function ruleOf(weights: readonly number[], turn: number): RuleRecord {
-  const backends = weights.map(
-    (weight): BackendRecord => ({ ref, weight, invalid: '', requestEdits: null, responseEdits: null, mirrors: [] }),
+  return rule(
+    weights.map((weight) => backend('b', { weight })),
+    { turn },
   );
-  let sum = 0;
-  const cumulative = weights.map((weight) => (sum += weight));
-  return { route: null, index: 0, name: '', invalid: '', backends, cumulative, totalWeight: sum, mirrors: [], traceSampling: -1, turn };
 }
 
 function mirrorOf(fraction: number, turn: number): MirrorRecord {

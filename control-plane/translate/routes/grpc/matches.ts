@@ -19,7 +19,7 @@ const METHOD_NAME = /^[a-z_][a-z_0-9]*$/i;
  * The matches of a rule that can be understood. A rule without matches matches every call, as an empty match does.
  * @param most how many are read
  */
-export function translateMatches(matches: unknown, findings: Findings, most: number): RuleMatch[] {
+export function translateGrpcMatches(matches: unknown, findings: Findings, most: number): RuleMatch[] {
   if (isAbsent(matches) || (Array.isArray(matches) && matches.length === 0)) return [everything];
   // Of another type than a list: a fault is noted, and it stands for no match rather than for all.
   return listOf(matches as GRPCRouteMatch[], 'matches', most, findings.at('')).flatMap(

@@ -3,7 +3,7 @@ import { Protocol, RouteKind } from '#core/contract/gen/weft/v1/mesh_pb.ts';
 import { SHARED_FILTERS } from '../filters.ts';
 import type { RouteTraits } from '../traits.ts';
 import { servedRule } from '../unserved.ts';
-import { translateMatches } from './matches.ts';
+import { translateGrpcMatches } from './matches.ts';
 
 export const grpcRouteTraits: RouteTraits = {
   kind: 'GRPCRoute',
@@ -26,11 +26,10 @@ export const grpcRouteTraits: RouteTraits = {
     'grpc-timeout',
   ]),
   served: servedRule({
-    method: { type: true, service: true, method: true },
-    headers: { type: true, name: true, value: true },
+    matches: { method: { type: true, service: true, method: true }, headers: { type: true, name: true, value: true } },
   }),
   failures: { unmatched: 'UNIMPLEMENTED', invalid: 'UNAVAILABLE' },
   // They have no specified order in a GRPCRoute: Weft runs them as they are listed.
   filters: SHARED_FILTERS,
-  translateMatches,
+  translateMatches: translateGrpcMatches,
 };

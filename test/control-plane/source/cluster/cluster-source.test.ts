@@ -92,7 +92,7 @@ describe('control-plane/source: cluster-source', () => {
     expect(source.waitingFor()).to.deep.equal([]);
     expect(source.missingKinds()).to.deep.equal(['GRPCRoute']);
     served = true;
-    await until(() => store.route('shop/canary') !== undefined, 'the route is known');
+    await until(() => store.routeOf('GRPCRoute', 'shop/canary') !== undefined, 'the route is known');
     await until(() => source.missingKinds().length === 0, 'nothing is missing');
   });
 

@@ -82,17 +82,6 @@ describe('control-plane/source: directory source', () => {
     ]);
   });
 
-  it('reads a kind that is not served yet, and says so once', async () => {
-    const route = (name: string) =>
-      `apiVersion: gateway.networking.k8s.io/v1\nkind: HTTPRoute\nmetadata: {name: ${name}}\nspec: {rules: x}\n`;
-    await write('a.yaml', ['one', 'two'].map(route).join('---\n'));
-    await start();
-    expect(problems()).to.deep.equal([
-      'a.yaml:1:1: Weft does not serve HTTPRoute (gateway.networking.k8s.io/v1) yet: without effect, here and elsewhere',
-    ]);
-    expect(source.objects().map(({ object }) => object.metadata.name)).to.deep.equal(['one', 'two']);
-  });
-
   it('names the apiVersion of a kind', async () => {
     const kind = (apiVersion: string) => `apiVersion: ${apiVersion}\nkind: GRPCRoute\nmetadata: {name: x}\n`;
     await write('a.yaml', ['v1', 'gateway.networking.k8s/v1', 'example.com/v1'].map(kind).join('---\n'));

@@ -177,7 +177,17 @@ describe('compile: what it refuses', () => {
     refused({ backends, filters: [mirror({ backend: v1, numerator: 1, denominator: 0 })] }, /denominator 0/);
     const dangling = serviceOf({ port: 80, routes: { kind: RouteKind.GRPC, matches: [{ rule: 0 }] } });
     expect(() => compileService(dangling)).to.throw(CompileError, /points at rule 0 of 0/);
-    const http = serviceOf({ port: 80, routes: { kind: RouteKind.HTTP } });
-    expect(() => compileService(http)).to.throw(CompileError, /GRPCRoutes, not/);
+    const unknown = serviceOf({ port: 80, routes: { kind: 9 as RouteKind } });
+    expect(() => compileService(unknown)).to.throw(CompileError, /does not serve routes of kind 9/);
+    const rules = [{ route: { kind: 'HTTPRoute', namespace: 'shop', name: 'r' }, backends }];
+    for (const match of [{}, { http: {} }, { http: { path: {} } }]) {
+      const pathless = serviceOf({ port: 80, routes: { kind: RouteKind.HTTP, rules, matches: [match] } });
+      expect(() => compileService(pathless), JSON.stringify(match)).to.throw(CompileError);
+    }
+    const mixed = serviceOf({
+      port: 80,
+      routes: { kind: RouteKind.GRPC, rules, matches: [{ http: { path: { kind: { case: 'exact', value: '/' } } } }] },
+    });
+    expect(() => compileService(mixed)).to.throw(CompileError, /HTTP in a table of GRPCRoutes/);
   });
 });

@@ -13,7 +13,7 @@ import type { Message, UnknownEnum } from "@bufbuild/protobuf";
  * Describes the file weft/v1/mesh.proto.
  */
 export const file_weft_v1_mesh: GenFile = /*@__PURE__*/
-  fileDesc("ChJ3ZWZ0L3YxL21lc2gucHJvdG8SB3dlZnQudjEivQEKB1NlcnZpY2USEQoJbmFtZXNwYWNlGAEgASgJEgwKBG5hbWUYAiABKAkSEQoJYWRkcmVzc2VzGAMgAygJEiMKBXBvcnRzGAQgAygLMhQud2VmdC52MS5TZXJ2aWNlUG9ydBIfChdsb2FkX2JhbGFuY2VyX2FkZHJlc3NlcxgoIAMoCRIaChJleHRlcm5hbF9hZGRyZXNzZXMYKSADKAkSHAoUbG9hZF9iYWxhbmNlcl9yYW5nZXMYKiADKAkisgEKC1NlcnZpY2VQb3J0EgwKBHBvcnQYASABKA0SDAoEbmFtZRgCIAEoCRIjCghwcm90b2NvbBgDIAEoDjIRLndlZnQudjEuUHJvdG9jb2wSIwoGcm91dGVzGAQgASgLMhMud2VmdC52MS5Sb3V0ZVRhYmxlEioKCWNvbnN1bWVycxgFIAMoCzIXLndlZnQudjEuQ29uc3VtZXJSb3V0ZXMSEQoJbm9kZV9wb3J0GCggASgNIkgKDkNvbnN1bWVyUm91dGVzEhEKCW5hbWVzcGFjZRgBIAEoCRIjCgZyb3V0ZXMYAiABKAsyEy53ZWZ0LnYxLlJvdXRlVGFibGUibQoKUm91dGVUYWJsZRIgCgRraW5kGAEgASgOMhIud2VmdC52MS5Sb3V0ZUtpbmQSHAoFcnVsZXMYAiADKAsyDS53ZWZ0LnYxLlJ1bGUSHwoHbWF0Y2hlcxgDIAMoCzIOLndlZnQudjEuTWF0Y2gizAEKBFJ1bGUSIAoFcm91dGUYASABKAsyES53ZWZ0LnYxLlJvdXRlUmVmEg0KBWluZGV4GAIgASgNEgwKBG5hbWUYAyABKAkSIAoHZmlsdGVycxgEIAMoCzIPLndlZnQudjEuRmlsdGVyEiIKCGJhY2tlbmRzGAUgAygLMhAud2VmdC52MS5CYWNrZW5kEg8KB2ludmFsaWQYBiABKAkSGwoOdHJhY2Vfc2FtcGxpbmcYByABKAFIAIgBAUIRCg9fdHJhY2Vfc2FtcGxpbmciOQoIUm91dGVSZWYSDAoEa2luZBgBIAEoCRIRCgluYW1lc3BhY2UYAiABKAkSDAoEbmFtZRgDIAEoCSKYAQoFTWF0Y2gSDAoEcnVsZRgBIAEoDRINCgVpbmRleBgCIAEoDRIlCgdzZXJ2aWNlGAMgASgLMhQud2VmdC52MS5TdHJpbmdNYXRjaBIkCgZtZXRob2QYBCABKAsyFC53ZWZ0LnYxLlN0cmluZ01hdGNoEiUKB2hlYWRlcnMYBSADKAsyFC53ZWZ0LnYxLkhlYWRlck1hdGNoIjcKC1N0cmluZ01hdGNoEg8KBWV4YWN0GAEgASgJSAASDwoFcmVnZXgYAiABKAlIAEIGCgRraW5kIkAKC0hlYWRlck1hdGNoEgwKBG5hbWUYASABKAkSIwoFdmFsdWUYAiABKAsyFC53ZWZ0LnYxLlN0cmluZ01hdGNoIpwBCgZGaWx0ZXISMgoPcmVxdWVzdF9oZWFkZXJzGAEgASgLMhcud2VmdC52MS5IZWFkZXJNb2RpZmllckgAEjMKEHJlc3BvbnNlX2hlYWRlcnMYAiABKAsyFy53ZWZ0LnYxLkhlYWRlck1vZGlmaWVySAASIQoGbWlycm9yGAMgASgLMg8ud2VmdC52MS5NaXJyb3JIAEIGCgRraW5kIlwKDkhlYWRlck1vZGlmaWVyEhwKA3NldBgBIAMoCzIPLndlZnQudjEuSGVhZGVyEhwKA2FkZBgCIAMoCzIPLndlZnQudjEuSGVhZGVyEg4KBnJlbW92ZRgDIAMoCSIlCgZIZWFkZXISDAoEbmFtZRgBIAEoCRINCgV2YWx1ZRgCIAEoCSJnCgZNaXJyb3ISJAoHYmFja2VuZBgBIAEoCzITLndlZnQudjEuQmFja2VuZFJlZhIRCgludW1lcmF0b3IYAiABKA0SEwoLZGVub21pbmF0b3IYAyABKA0SDwoHaW52YWxpZBgEIAEoCSJuCgdCYWNrZW5kEiAKA3JlZhgBIAEoCzITLndlZnQudjEuQmFja2VuZFJlZhIOCgZ3ZWlnaHQYAiABKA0SIAoHZmlsdGVycxgDIAMoCzIPLndlZnQudjEuRmlsdGVyEg8KB2ludmFsaWQYBCABKAkiOwoKQmFja2VuZFJlZhIRCgluYW1lc3BhY2UYASABKAkSDAoEbmFtZRgCIAEoCRIMCgRwb3J0GAMgASgNInsKCUVuZHBvaW50cxIRCgluYW1lc3BhY2UYASABKAkSDAoEbmFtZRgCIAEoCRIkCgVwb3J0cxgDIAMoCzIVLndlZnQudjEuRW5kcG9pbnRQb3J0EhgKEGFmZmluaXR5X3NlY29uZHMYKCABKA0SDQoFbG9jYWwYPCABKAgiZwoMRW5kcG9pbnRQb3J0EgwKBHBvcnQYASABKA0SIwoIcHJvdG9jb2wYAiABKA4yES53ZWZ0LnYxLlByb3RvY29sEiQKCWVuZHBvaW50cxgDIAMoCzIRLndlZnQudjEuRW5kcG9pbnQioQEKCEVuZHBvaW50Eg8KB2FkZHJlc3MYASABKAkSDAoEcG9ydBgCIAEoDRIQCghpZGVudGl0eRgDIAEoCRILCgNwb2QYBCABKAkSDAoEem9uZRgFIAEoCRIMCgRub2RlGDwgASgJEhIKCmhpbnRfem9uZXMYPSADKAkSEgoKaGludF9ub2Rlcxg+IAMoCRITCgt0ZXJtaW5hdGluZxg/IAEoCCJqCg5FbmRwb2ludHNEZWx0YRIRCgluYW1lc3BhY2UYASABKAkSDAoEbmFtZRgCIAEoCRIMCgRiYXNlGAMgASgJEikKBXBvcnRzGAQgAygLMhoud2VmdC52MS5FbmRwb2ludFBvcnREZWx0YSJsChFFbmRwb2ludFBvcnREZWx0YRIMCgRwb3J0GAEgASgNEiIKB2NoYW5nZWQYAiADKAsyES53ZWZ0LnYxLkVuZHBvaW50EiUKB3JlbW92ZWQYAyADKAsyFC53ZWZ0LnYxLkVuZHBvaW50S2V5IiwKC0VuZHBvaW50S2V5Eg8KB2FkZHJlc3MYASABKAkSDAoEcG9ydBgCIAEoDSKbAgoIV29ya2xvYWQSEQoJbmFtZXNwYWNlGAEgASgJEgsKA3BvZBgCIAEoCRIXCg9zZXJ2aWNlX2FjY291bnQYAyABKAkSEAoIaWRlbnRpdHkYBCABKAkSHwoEbXRscxgFIAEoDjIRLndlZnQudjEuTXRsc01vZGUSDAoEbmFtZRgGIAEoCRIlCgdpbmJvdW5kGAcgAygLMhQud2VmdC52MS5JbmJvdW5kUG9ydBIrCghvdXRib3VuZBgIIAMoCzIZLndlZnQudjEuT3V0Ym91bmRMaXN0ZW5lchIlCgl0ZWxlbWV0cnkYCSABKAsyEi53ZWZ0LnYxLlRlbGVtZXRyeRIMCgRub2RlGDwgASgJEgwKBHpvbmUYPSABKAki5wEKCVRlbGVtZXRyeRIbCg50cmFjZV9zYW1wbGluZxgBIAEoAUgAiAEBEhIKCmFjY2Vzc19sb2cYAiABKAkSFQoNb3RscF9lbmRwb2ludBgDIAEoCRIUCgxzZXJ2aWNlX25hbWUYBCABKAkSNgoKYXR0cmlidXRlcxgFIAMoCzIiLndlZnQudjEuVGVsZW1ldHJ5LkF0dHJpYnV0ZXNFbnRyeRoxCg9BdHRyaWJ1dGVzRW50cnkSCwoDa2V5GAEgASgJEg0KBXZhbHVlGAIgASgJOgI4AUIRCg9fdHJhY2Vfc2FtcGxpbmcibQoLSW5ib3VuZFBvcnQSDAoEcG9ydBgBIAEoDRIjCghwcm90b2NvbBgCIAEoDjIRLndlZnQudjEuUHJvdG9jb2wSFgoObGlzdGVuX2FkZHJlc3MYAyABKAkSEwoLYXBwX2FkZHJlc3MYBCABKAkiawoQT3V0Ym91bmRMaXN0ZW5lchIPCgdhZGRyZXNzGAEgASgJEgwKBHBvcnQYAiABKA0SEQoJbmFtZXNwYWNlGAMgASgJEg8KB3NlcnZpY2UYBCABKAkSFAoMc2VydmljZV9wb3J0GAUgASgNIuIBCg5TZXJ2aWNlQWRkcmVzcxIRCgluYW1lc3BhY2UYASABKAkSDAoEbmFtZRgCIAEoCRIRCglhZGRyZXNzZXMYAyADKAkSDQoFcG9ydHMYBCADKA0SDgoGcm91dGVkGAUgASgIEg4KBm1lc2hlZBgGIAEoCBIfChdsb2FkX2JhbGFuY2VyX2FkZHJlc3NlcxgoIAMoCRIaChJleHRlcm5hbF9hZGRyZXNzZXMYKSADKAkSEgoKbm9kZV9wb3J0cxgqIAMoDRIcChRsb2FkX2JhbGFuY2VyX3JhbmdlcxgrIAMoCSKUAQoKUG9kQWRkcmVzcxIPCgdhZGRyZXNzGAEgASgJEhAKCGlkZW50aXR5GAIgASgJEgsKA3BvZBgDIAEoCRIkCghieXBhc3NlZBgEIAMoCzISLndlZnQudjEuUG9ydFJhbmdlEgwKBG5vZGUYKCABKAgSIgoGb3BhcXVlGDwgAygLMhIud2VmdC52MS5Qb3J0UmFuZ2UiJQoJUG9ydFJhbmdlEgwKBGZyb20YASABKA0SCgoCdG8YAiABKA0qXgoIUHJvdG9jb2wSGAoUUFJPVE9DT0xfVU5TUEVDSUZJRUQQABIQCgxQUk9UT0NPTF9UQ1AQARISCg5QUk9UT0NPTF9IVFRQMRACEhIKDlBST1RPQ09MX0hUVFAyEAMqUQoJUm91dGVLaW5kEhoKFlJPVVRFX0tJTkRfVU5TUEVDSUZJRUQQABITCg9ST1VURV9LSU5EX0dSUEMQARITCg9ST1VURV9LSU5EX0hUVFAQAipVCghNdGxzTW9kZRIZChVNVExTX01PREVfVU5TUEVDSUZJRUQQABIYChRNVExTX01PREVfUEVSTUlTU0lWRRABEhQKEE1UTFNfTU9ERV9TVFJJQ1QQAmIGcHJvdG8z");
+  fileDesc("ChJ3ZWZ0L3YxL21lc2gucHJvdG8SB3dlZnQudjEivQEKB1NlcnZpY2USEQoJbmFtZXNwYWNlGAEgASgJEgwKBG5hbWUYAiABKAkSEQoJYWRkcmVzc2VzGAMgAygJEiMKBXBvcnRzGAQgAygLMhQud2VmdC52MS5TZXJ2aWNlUG9ydBIfChdsb2FkX2JhbGFuY2VyX2FkZHJlc3NlcxgoIAMoCRIaChJleHRlcm5hbF9hZGRyZXNzZXMYKSADKAkSHAoUbG9hZF9iYWxhbmNlcl9yYW5nZXMYKiADKAkisgEKC1NlcnZpY2VQb3J0EgwKBHBvcnQYASABKA0SDAoEbmFtZRgCIAEoCRIjCghwcm90b2NvbBgDIAEoDjIRLndlZnQudjEuUHJvdG9jb2wSIwoGcm91dGVzGAQgASgLMhMud2VmdC52MS5Sb3V0ZVRhYmxlEioKCWNvbnN1bWVycxgFIAMoCzIXLndlZnQudjEuQ29uc3VtZXJSb3V0ZXMSEQoJbm9kZV9wb3J0GCggASgNIkgKDkNvbnN1bWVyUm91dGVzEhEKCW5hbWVzcGFjZRgBIAEoCRIjCgZyb3V0ZXMYAiABKAsyEy53ZWZ0LnYxLlJvdXRlVGFibGUibQoKUm91dGVUYWJsZRIgCgRraW5kGAEgASgOMhIud2VmdC52MS5Sb3V0ZUtpbmQSHAoFcnVsZXMYAiADKAsyDS53ZWZ0LnYxLlJ1bGUSHwoHbWF0Y2hlcxgDIAMoCzIOLndlZnQudjEuTWF0Y2gipgIKBFJ1bGUSIAoFcm91dGUYASABKAsyES53ZWZ0LnYxLlJvdXRlUmVmEg0KBWluZGV4GAIgASgNEgwKBG5hbWUYAyABKAkSIAoHZmlsdGVycxgEIAMoCzIPLndlZnQudjEuRmlsdGVyEiIKCGJhY2tlbmRzGAUgAygLMhAud2VmdC52MS5CYWNrZW5kEg8KB2ludmFsaWQYBiABKAkSGwoOdHJhY2Vfc2FtcGxpbmcYByABKAFIAIgBARIbChJyZXF1ZXN0X3RpbWVvdXRfbXMYhAIgASgBEhsKEmJhY2tlbmRfdGltZW91dF9tcxiFAiABKAESHgoFcmV0cnkYhgIgASgLMg4ud2VmdC52MS5SZXRyeUIRCg9fdHJhY2Vfc2FtcGxpbmciPAoFUmV0cnkSEAoIYXR0ZW1wdHMYASABKA0SDQoFY29kZXMYAiADKA0SEgoKYmFja29mZl9tcxgDIAEoASI5CghSb3V0ZVJlZhIMCgRraW5kGAEgASgJEhEKCW5hbWVzcGFjZRgCIAEoCRIMCgRuYW1lGAMgASgJIrsBCgVNYXRjaBIMCgRydWxlGAEgASgNEg0KBWluZGV4GAIgASgNEiUKB3NlcnZpY2UYAyABKAsyFC53ZWZ0LnYxLlN0cmluZ01hdGNoEiQKBm1ldGhvZBgEIAEoCzIULndlZnQudjEuU3RyaW5nTWF0Y2gSJQoHaGVhZGVycxgFIAMoCzIULndlZnQudjEuSGVhZGVyTWF0Y2gSIQoEaHR0cBiEAiABKAsyEi53ZWZ0LnYxLkh0dHBNYXRjaCJhCglIdHRwTWF0Y2gSIAoEcGF0aBgBIAEoCzISLndlZnQudjEuUGF0aE1hdGNoEg4KBm1ldGhvZBgCIAEoCRIiCgVxdWVyeRgDIAMoCzITLndlZnQudjEuUXVlcnlNYXRjaCJHCglQYXRoTWF0Y2gSDwoFZXhhY3QYASABKAlIABIQCgZwcmVmaXgYAiABKAlIABIPCgVyZWdleBgDIAEoCUgAQgYKBGtpbmQiPwoKUXVlcnlNYXRjaBIMCgRuYW1lGAEgASgJEiMKBXZhbHVlGAIgASgLMhQud2VmdC52MS5TdHJpbmdNYXRjaCI3CgtTdHJpbmdNYXRjaBIPCgVleGFjdBgBIAEoCUgAEg8KBXJlZ2V4GAIgASgJSABCBgoEa2luZCJACgtIZWFkZXJNYXRjaBIMCgRuYW1lGAEgASgJEiMKBXZhbHVlGAIgASgLMhQud2VmdC52MS5TdHJpbmdNYXRjaCKKAgoGRmlsdGVyEjIKD3JlcXVlc3RfaGVhZGVycxgBIAEoCzIXLndlZnQudjEuSGVhZGVyTW9kaWZpZXJIABIzChByZXNwb25zZV9oZWFkZXJzGAIgASgLMhcud2VmdC52MS5IZWFkZXJNb2RpZmllckgAEiEKBm1pcnJvchgDIAEoCzIPLndlZnQudjEuTWlycm9ySAASJgoIcmVkaXJlY3QYhAIgASgLMhEud2VmdC52MS5SZWRpcmVjdEgAEiQKB3Jld3JpdGUYhQIgASgLMhAud2VmdC52MS5SZXdyaXRlSAASHgoEY29ycxiGAiABKAsyDS53ZWZ0LnYxLkNvcnNIAEIGCgRraW5kIm0KCFJlZGlyZWN0Eg4KBnNjaGVtZRgBIAEoCRIQCghob3N0bmFtZRgCIAEoCRIhCgRwYXRoGAMgASgLMhMud2VmdC52MS5QYXRoQ2hhbmdlEgwKBHBvcnQYBCABKA0SDgoGc3RhdHVzGAUgASgNIj4KB1Jld3JpdGUSEAoIaG9zdG5hbWUYASABKAkSIQoEcGF0aBgCIAEoCzITLndlZnQudjEuUGF0aENoYW5nZSJNCgpQYXRoQ2hhbmdlEg4KBGZ1bGwYASABKAlIABInCgZwcmVmaXgYAiABKAsyFS53ZWZ0LnYxLlByZWZpeENoYW5nZUgAQgYKBGtpbmQiNAoMUHJlZml4Q2hhbmdlEg8KB21hdGNoZWQYASABKAkSEwoLcmVwbGFjZW1lbnQYAiABKAkilwEKBENvcnMSFQoNYWxsb3dfb3JpZ2lucxgBIAMoCRIZChFhbGxvd19jcmVkZW50aWFscxgCIAEoCBIVCg1hbGxvd19tZXRob2RzGAMgAygJEhUKDWFsbG93X2hlYWRlcnMYBCADKAkSFgoOZXhwb3NlX2hlYWRlcnMYBSADKAkSFwoPbWF4X2FnZV9zZWNvbmRzGAYgASgNIlwKDkhlYWRlck1vZGlmaWVyEhwKA3NldBgBIAMoCzIPLndlZnQudjEuSGVhZGVyEhwKA2FkZBgCIAMoCzIPLndlZnQudjEuSGVhZGVyEg4KBnJlbW92ZRgDIAMoCSIlCgZIZWFkZXISDAoEbmFtZRgBIAEoCRINCgV2YWx1ZRgCIAEoCSJnCgZNaXJyb3ISJAoHYmFja2VuZBgBIAEoCzITLndlZnQudjEuQmFja2VuZFJlZhIRCgludW1lcmF0b3IYAiABKA0SEwoLZGVub21pbmF0b3IYAyABKA0SDwoHaW52YWxpZBgEIAEoCSJuCgdCYWNrZW5kEiAKA3JlZhgBIAEoCzITLndlZnQudjEuQmFja2VuZFJlZhIOCgZ3ZWlnaHQYAiABKA0SIAoHZmlsdGVycxgDIAMoCzIPLndlZnQudjEuRmlsdGVyEg8KB2ludmFsaWQYBCABKAkiOwoKQmFja2VuZFJlZhIRCgluYW1lc3BhY2UYASABKAkSDAoEbmFtZRgCIAEoCRIMCgRwb3J0GAMgASgNInsKCUVuZHBvaW50cxIRCgluYW1lc3BhY2UYASABKAkSDAoEbmFtZRgCIAEoCRIkCgVwb3J0cxgDIAMoCzIVLndlZnQudjEuRW5kcG9pbnRQb3J0EhgKEGFmZmluaXR5X3NlY29uZHMYKCABKA0SDQoFbG9jYWwYPCABKAgiZwoMRW5kcG9pbnRQb3J0EgwKBHBvcnQYASABKA0SIwoIcHJvdG9jb2wYAiABKA4yES53ZWZ0LnYxLlByb3RvY29sEiQKCWVuZHBvaW50cxgDIAMoCzIRLndlZnQudjEuRW5kcG9pbnQioQEKCEVuZHBvaW50Eg8KB2FkZHJlc3MYASABKAkSDAoEcG9ydBgCIAEoDRIQCghpZGVudGl0eRgDIAEoCRILCgNwb2QYBCABKAkSDAoEem9uZRgFIAEoCRIMCgRub2RlGDwgASgJEhIKCmhpbnRfem9uZXMYPSADKAkSEgoKaGludF9ub2Rlcxg+IAMoCRITCgt0ZXJtaW5hdGluZxg/IAEoCCJqCg5FbmRwb2ludHNEZWx0YRIRCgluYW1lc3BhY2UYASABKAkSDAoEbmFtZRgCIAEoCRIMCgRiYXNlGAMgASgJEikKBXBvcnRzGAQgAygLMhoud2VmdC52MS5FbmRwb2ludFBvcnREZWx0YSJsChFFbmRwb2ludFBvcnREZWx0YRIMCgRwb3J0GAEgASgNEiIKB2NoYW5nZWQYAiADKAsyES53ZWZ0LnYxLkVuZHBvaW50EiUKB3JlbW92ZWQYAyADKAsyFC53ZWZ0LnYxLkVuZHBvaW50S2V5IiwKC0VuZHBvaW50S2V5Eg8KB2FkZHJlc3MYASABKAkSDAoEcG9ydBgCIAEoDSKbAgoIV29ya2xvYWQSEQoJbmFtZXNwYWNlGAEgASgJEgsKA3BvZBgCIAEoCRIXCg9zZXJ2aWNlX2FjY291bnQYAyABKAkSEAoIaWRlbnRpdHkYBCABKAkSHwoEbXRscxgFIAEoDjIRLndlZnQudjEuTXRsc01vZGUSDAoEbmFtZRgGIAEoCRIlCgdpbmJvdW5kGAcgAygLMhQud2VmdC52MS5JbmJvdW5kUG9ydBIrCghvdXRib3VuZBgIIAMoCzIZLndlZnQudjEuT3V0Ym91bmRMaXN0ZW5lchIlCgl0ZWxlbWV0cnkYCSABKAsyEi53ZWZ0LnYxLlRlbGVtZXRyeRIMCgRub2RlGDwgASgJEgwKBHpvbmUYPSABKAki5wEKCVRlbGVtZXRyeRIbCg50cmFjZV9zYW1wbGluZxgBIAEoAUgAiAEBEhIKCmFjY2Vzc19sb2cYAiABKAkSFQoNb3RscF9lbmRwb2ludBgDIAEoCRIUCgxzZXJ2aWNlX25hbWUYBCABKAkSNgoKYXR0cmlidXRlcxgFIAMoCzIiLndlZnQudjEuVGVsZW1ldHJ5LkF0dHJpYnV0ZXNFbnRyeRoxCg9BdHRyaWJ1dGVzRW50cnkSCwoDa2V5GAEgASgJEg0KBXZhbHVlGAIgASgJOgI4AUIRCg9fdHJhY2Vfc2FtcGxpbmcibQoLSW5ib3VuZFBvcnQSDAoEcG9ydBgBIAEoDRIjCghwcm90b2NvbBgCIAEoDjIRLndlZnQudjEuUHJvdG9jb2wSFgoObGlzdGVuX2FkZHJlc3MYAyABKAkSEwoLYXBwX2FkZHJlc3MYBCABKAkiawoQT3V0Ym91bmRMaXN0ZW5lchIPCgdhZGRyZXNzGAEgASgJEgwKBHBvcnQYAiABKA0SEQoJbmFtZXNwYWNlGAMgASgJEg8KB3NlcnZpY2UYBCABKAkSFAoMc2VydmljZV9wb3J0GAUgASgNIuIBCg5TZXJ2aWNlQWRkcmVzcxIRCgluYW1lc3BhY2UYASABKAkSDAoEbmFtZRgCIAEoCRIRCglhZGRyZXNzZXMYAyADKAkSDQoFcG9ydHMYBCADKA0SDgoGcm91dGVkGAUgASgIEg4KBm1lc2hlZBgGIAEoCBIfChdsb2FkX2JhbGFuY2VyX2FkZHJlc3NlcxgoIAMoCRIaChJleHRlcm5hbF9hZGRyZXNzZXMYKSADKAkSEgoKbm9kZV9wb3J0cxgqIAMoDRIcChRsb2FkX2JhbGFuY2VyX3JhbmdlcxgrIAMoCSKUAQoKUG9kQWRkcmVzcxIPCgdhZGRyZXNzGAEgASgJEhAKCGlkZW50aXR5GAIgASgJEgsKA3BvZBgDIAEoCRIkCghieXBhc3NlZBgEIAMoCzISLndlZnQudjEuUG9ydFJhbmdlEgwKBG5vZGUYKCABKAgSIgoGb3BhcXVlGDwgAygLMhIud2VmdC52MS5Qb3J0UmFuZ2UiJQoJUG9ydFJhbmdlEgwKBGZyb20YASABKA0SCgoCdG8YAiABKA0qXgoIUHJvdG9jb2wSGAoUUFJPVE9DT0xfVU5TUEVDSUZJRUQQABIQCgxQUk9UT0NPTF9UQ1AQARISCg5QUk9UT0NPTF9IVFRQMRACEhIKDlBST1RPQ09MX0hUVFAyEAMqUQoJUm91dGVLaW5kEhoKFlJPVVRFX0tJTkRfVU5TUEVDSUZJRUQQABITCg9ST1VURV9LSU5EX0dSUEMQARITCg9ST1VURV9LSU5EX0hUVFAQAipVCghNdGxzTW9kZRIZChVNVExTX01PREVfVU5TUEVDSUZJRUQQABIYChRNVExTX01PREVfUEVSTUlTU0lWRRABEhQKEE1UTFNfTU9ERV9TVFJJQ1QQAmIGcHJvdG8z");
 
 /**
  * Resource "service/<namespace>/<name>": the frontend of a Service, per port with the routes that hold for it.
@@ -205,7 +205,7 @@ export type Rule = Message<"weft.v1.Rule"> & {
   filters: Filter[];
 
   /**
-   * empty: every call fails (UNAVAILABLE)
+   * empty: every call fails (UNAVAILABLE), but for one that a filter answers
    *
    * @generated from field: repeated weft.v1.Backend backends = 5;
    */
@@ -224,6 +224,27 @@ export type Rule = Message<"weft.v1.Rule"> & {
    * @generated from field: optional double trace_sampling = 7;
    */
   traceSampling?: number | undefined;
+
+  /**
+   * of the whole call; 0: none
+   *
+   * @generated from field: double request_timeout_ms = 260;
+   */
+  requestTimeoutMs: number;
+
+  /**
+   * of each attempt; 0: none
+   *
+   * @generated from field: double backend_timeout_ms = 261;
+   */
+  backendTimeoutMs: number;
+
+  /**
+   * absent: only calls that surely were not processed are tried again
+   *
+   * @generated from field: weft.v1.Retry retry = 262;
+   */
+  retry?: Retry | undefined;
 };
 
 /**
@@ -234,11 +255,46 @@ export const RuleSchema: GenMessage<Rule> = /*@__PURE__*/
   messageDesc(file_weft_v1_mesh, 4);
 
 /**
+ * What an HTTPRoute's rule tries again.
+ *
+ * @generated from message weft.v1.Retry
+ */
+export type Retry = Message<"weft.v1.Retry"> & {
+  /**
+   * after the first one; 0: none
+   *
+   * @generated from field: uint32 attempts = 1;
+   */
+  attempts: number;
+
+  /**
+   * HTTP statuses after which it is tried again
+   *
+   * @generated from field: repeated uint32 codes = 2;
+   */
+  codes: number[];
+
+  /**
+   * at least so long before an attempt; 0: the sidecar's own
+   *
+   * @generated from field: double backoff_ms = 3;
+   */
+  backoffMs: number;
+};
+
+/**
+ * Describes the message weft.v1.Retry.
+ * Use `create(RetrySchema)` to create a new message.
+ */
+export const RetrySchema: GenMessage<Retry> = /*@__PURE__*/
+  messageDesc(file_weft_v1_mesh, 5);
+
+/**
  * @generated from message weft.v1.RouteRef
  */
 export type RouteRef = Message<"weft.v1.RouteRef"> & {
   /**
-   * GRPCRoute
+   * GRPCRoute, HTTPRoute
    *
    * @generated from field: string kind = 1;
    */
@@ -260,10 +316,12 @@ export type RouteRef = Message<"weft.v1.RouteRef"> & {
  * Use `create(RouteRefSchema)` to create a new message.
  */
 export const RouteRefSchema: GenMessage<RouteRef> = /*@__PURE__*/
-  messageDesc(file_weft_v1_mesh, 5);
+  messageDesc(file_weft_v1_mesh, 6);
 
 /**
- * One match of one rule; all its parts must hold. Absent parts match anything.
+ * One match of one rule; all its parts must hold. Absent parts match anything. A table of GRPCRoutes has service and
+ * method, one of HTTPRoutes has http. These two are no oneof, because sidecars from before HTTPRoutes read 3 and 4 as
+ * they stand here; they refuse a table of another kind than theirs as a whole, and so never see a match without http.
  *
  * @generated from message weft.v1.Match
  */
@@ -300,6 +358,11 @@ export type Match = Message<"weft.v1.Match"> & {
    * @generated from field: repeated weft.v1.HeaderMatch headers = 5;
    */
   headers: HeaderMatch[];
+
+  /**
+   * @generated from field: weft.v1.HttpMatch http = 260;
+   */
+  http?: HttpMatch | undefined;
 };
 
 /**
@@ -307,7 +370,101 @@ export type Match = Message<"weft.v1.Match"> & {
  * Use `create(MatchSchema)` to create a new message.
  */
 export const MatchSchema: GenMessage<Match> = /*@__PURE__*/
-  messageDesc(file_weft_v1_mesh, 6);
+  messageDesc(file_weft_v1_mesh, 7);
+
+/**
+ * @generated from message weft.v1.HttpMatch
+ */
+export type HttpMatch = Message<"weft.v1.HttpMatch"> & {
+  /**
+   * never absent
+   *
+   * @generated from field: weft.v1.PathMatch path = 1;
+   */
+  path?: PathMatch | undefined;
+
+  /**
+   * empty: any
+   *
+   * @generated from field: string method = 2;
+   */
+  method: string;
+
+  /**
+   * @generated from field: repeated weft.v1.QueryMatch query = 3;
+   */
+  query: QueryMatch[];
+};
+
+/**
+ * Describes the message weft.v1.HttpMatch.
+ * Use `create(HttpMatchSchema)` to create a new message.
+ */
+export const HttpMatchSchema: GenMessage<HttpMatch> = /*@__PURE__*/
+  messageDesc(file_weft_v1_mesh, 8);
+
+/**
+ * @generated from message weft.v1.PathMatch
+ */
+export type PathMatch = Message<"weft.v1.PathMatch"> & {
+  /**
+   * @generated from oneof weft.v1.PathMatch.kind
+   */
+  kind: {
+    /**
+     * @generated from field: string exact = 1;
+     */
+    value: string;
+    case: "exact";
+  } | {
+    /**
+     * by whole elements; a slash at its end means nothing
+     *
+     * @generated from field: string prefix = 2;
+     */
+    value: string;
+    case: "prefix";
+  } | {
+    /**
+     * RE2 syntax, anchored at both ends
+     *
+     * @generated from field: string regex = 3;
+     */
+    value: string;
+    case: "regex";
+  } | { case: undefined; value?: undefined };
+};
+
+/**
+ * Describes the message weft.v1.PathMatch.
+ * Use `create(PathMatchSchema)` to create a new message.
+ */
+export const PathMatchSchema: GenMessage<PathMatch> = /*@__PURE__*/
+  messageDesc(file_weft_v1_mesh, 9);
+
+/**
+ * @generated from message weft.v1.QueryMatch
+ */
+export type QueryMatch = Message<"weft.v1.QueryMatch"> & {
+  /**
+   * case-sensitive, decoded
+   *
+   * @generated from field: string name = 1;
+   */
+  name: string;
+
+  /**
+   * @generated from field: weft.v1.StringMatch value = 2;
+   */
+  value?: StringMatch | undefined;
+};
+
+/**
+ * Describes the message weft.v1.QueryMatch.
+ * Use `create(QueryMatchSchema)` to create a new message.
+ */
+export const QueryMatchSchema: GenMessage<QueryMatch> = /*@__PURE__*/
+  messageDesc(file_weft_v1_mesh, 10);
 
 /**
  * @generated from message weft.v1.StringMatch
@@ -338,7 +495,7 @@ export type StringMatch = Message<"weft.v1.StringMatch"> & {
  * Use `create(StringMatchSchema)` to create a new message.
  */
 export const StringMatchSchema: GenMessage<StringMatch> = /*@__PURE__*/
-  messageDesc(file_weft_v1_mesh, 7);
+  messageDesc(file_weft_v1_mesh, 11);
 
 /**
  * @generated from message weft.v1.HeaderMatch
@@ -362,7 +519,7 @@ export type HeaderMatch = Message<"weft.v1.HeaderMatch"> & {
  * Use `create(HeaderMatchSchema)` to create a new message.
  */
 export const HeaderMatchSchema: GenMessage<HeaderMatch> = /*@__PURE__*/
-  messageDesc(file_weft_v1_mesh, 8);
+  messageDesc(file_weft_v1_mesh, 12);
 
 /**
  * @generated from message weft.v1.Filter
@@ -389,6 +546,26 @@ export type Filter = Message<"weft.v1.Filter"> & {
      */
     value: Mirror;
     case: "mirror";
+  } | {
+    /**
+     * this and the next two only of an HTTPRoute
+     *
+     * @generated from field: weft.v1.Redirect redirect = 260;
+     */
+    value: Redirect;
+    case: "redirect";
+  } | {
+    /**
+     * @generated from field: weft.v1.Rewrite rewrite = 261;
+     */
+    value: Rewrite;
+    case: "rewrite";
+  } | {
+    /**
+     * @generated from field: weft.v1.Cors cors = 262;
+     */
+    value: Cors;
+    case: "cors";
   } | { case: undefined; value?: undefined };
 };
 
@@ -397,7 +574,181 @@ export type Filter = Message<"weft.v1.Filter"> & {
  * Use `create(FilterSchema)` to create a new message.
  */
 export const FilterSchema: GenMessage<Filter> = /*@__PURE__*/
-  messageDesc(file_weft_v1_mesh, 9);
+  messageDesc(file_weft_v1_mesh, 13);
+
+/**
+ * The call is answered with another place. Empty parts are those of the request.
+ *
+ * @generated from message weft.v1.Redirect
+ */
+export type Redirect = Message<"weft.v1.Redirect"> & {
+  /**
+   * @generated from field: string scheme = 1;
+   */
+  scheme: string;
+
+  /**
+   * @generated from field: string hostname = 2;
+   */
+  hostname: string;
+
+  /**
+   * @generated from field: weft.v1.PathChange path = 3;
+   */
+  path?: PathChange | undefined;
+
+  /**
+   * 0: that of the scheme if one is given, else the Service's
+   *
+   * @generated from field: uint32 port = 4;
+   */
+  port: number;
+
+  /**
+   * 301, 302, 303, 307 or 308
+   *
+   * @generated from field: uint32 status = 5;
+   */
+  status: number;
+};
+
+/**
+ * Describes the message weft.v1.Redirect.
+ * Use `create(RedirectSchema)` to create a new message.
+ */
+export const RedirectSchema: GenMessage<Redirect> = /*@__PURE__*/
+  messageDesc(file_weft_v1_mesh, 14);
+
+/**
+ * @generated from message weft.v1.Rewrite
+ */
+export type Rewrite = Message<"weft.v1.Rewrite"> & {
+  /**
+   * empty: as it came
+   *
+   * @generated from field: string hostname = 1;
+   */
+  hostname: string;
+
+  /**
+   * @generated from field: weft.v1.PathChange path = 2;
+   */
+  path?: PathChange | undefined;
+};
+
+/**
+ * Describes the message weft.v1.Rewrite.
+ * Use `create(RewriteSchema)` to create a new message.
+ */
+export const RewriteSchema: GenMessage<Rewrite> = /*@__PURE__*/
+  messageDesc(file_weft_v1_mesh, 15);
+
+/**
+ * What becomes of the path; the query stays.
+ *
+ * @generated from message weft.v1.PathChange
+ */
+export type PathChange = Message<"weft.v1.PathChange"> & {
+  /**
+   * @generated from oneof weft.v1.PathChange.kind
+   */
+  kind: {
+    /**
+     * @generated from field: string full = 1;
+     */
+    value: string;
+    case: "full";
+  } | {
+    /**
+     * @generated from field: weft.v1.PrefixChange prefix = 2;
+     */
+    value: PrefixChange;
+    case: "prefix";
+  } | { case: undefined; value?: undefined };
+};
+
+/**
+ * Describes the message weft.v1.PathChange.
+ * Use `create(PathChangeSchema)` to create a new message.
+ */
+export const PathChangeSchema: GenMessage<PathChange> = /*@__PURE__*/
+  messageDesc(file_weft_v1_mesh, 16);
+
+/**
+ * @generated from message weft.v1.PrefixChange
+ */
+export type PrefixChange = Message<"weft.v1.PrefixChange"> & {
+  /**
+   * the prefix of the rule's one match
+   *
+   * @generated from field: string matched = 1;
+   */
+  matched: string;
+
+  /**
+   * @generated from field: string replacement = 2;
+   */
+  replacement: string;
+};
+
+/**
+ * Describes the message weft.v1.PrefixChange.
+ * Use `create(PrefixChangeSchema)` to create a new message.
+ */
+export const PrefixChangeSchema: GenMessage<PrefixChange> = /*@__PURE__*/
+  messageDesc(file_weft_v1_mesh, 17);
+
+/**
+ * Which other origins may use the answers in a browser (the Fetch standard, "CORS protocol").
+ *
+ * @generated from message weft.v1.Cors
+ */
+export type Cors = Message<"weft.v1.Cors"> & {
+  /**
+   * "*", or origins in which a * stands for any characters
+   *
+   * @generated from field: repeated string allow_origins = 1;
+   */
+  allowOrigins: string[];
+
+  /**
+   * @generated from field: bool allow_credentials = 2;
+   */
+  allowCredentials: boolean;
+
+  /**
+   * "*": any
+   *
+   * @generated from field: repeated string allow_methods = 3;
+   */
+  allowMethods: string[];
+
+  /**
+   * lower case; "*": any
+   *
+   * @generated from field: repeated string allow_headers = 4;
+   */
+  allowHeaders: string[];
+
+  /**
+   * "*": any
+   *
+   * @generated from field: repeated string expose_headers = 5;
+   */
+  exposeHeaders: string[];
+
+  /**
+   * @generated from field: uint32 max_age_seconds = 6;
+   */
+  maxAgeSeconds: number;
+};
+
+/**
+ * Describes the message weft.v1.Cors.
+ * Use `create(CorsSchema)` to create a new message.
+ */
+export const CorsSchema: GenMessage<Cors> = /*@__PURE__*/
+  messageDesc(file_weft_v1_mesh, 18);
 
 /**
  * Applied in the order set, add, remove; names are lower case and stand in one of the three only.
@@ -426,7 +777,7 @@ export type HeaderModifier = Message<"weft.v1.HeaderModifier"> & {
  * Use `create(HeaderModifierSchema)` to create a new message.
  */
 export const HeaderModifierSchema: GenMessage<HeaderModifier> = /*@__PURE__*/
-  messageDesc(file_weft_v1_mesh, 10);
+  messageDesc(file_weft_v1_mesh, 19);
 
 /**
  * @generated from message weft.v1.Header
@@ -448,7 +799,7 @@ export type Header = Message<"weft.v1.Header"> & {
  * Use `create(HeaderSchema)` to create a new message.
  */
 export const HeaderSchema: GenMessage<Header> = /*@__PURE__*/
-  messageDesc(file_weft_v1_mesh, 11);
+  messageDesc(file_weft_v1_mesh, 20);
 
 /**
  * A share numerator/denominator of the requests is copied to one endpoint of the backend; its answer is dropped.
@@ -486,7 +837,7 @@ export type Mirror = Message<"weft.v1.Mirror"> & {
  * Use `create(MirrorSchema)` to create a new message.
  */
 export const MirrorSchema: GenMessage<Mirror> = /*@__PURE__*/
-  messageDesc(file_weft_v1_mesh, 12);
+  messageDesc(file_weft_v1_mesh, 21);
 
 /**
  * @generated from message weft.v1.Backend
@@ -522,7 +873,7 @@ export type Backend = Message<"weft.v1.Backend"> & {
  * Use `create(BackendSchema)` to create a new message.
  */
 export const BackendSchema: GenMessage<Backend> = /*@__PURE__*/
-  messageDesc(file_weft_v1_mesh, 13);
+  messageDesc(file_weft_v1_mesh, 22);
 
 /**
  * @generated from message weft.v1.BackendRef
@@ -551,7 +902,7 @@ export type BackendRef = Message<"weft.v1.BackendRef"> & {
  * Use `create(BackendRefSchema)` to create a new message.
  */
 export const BackendRefSchema: GenMessage<BackendRef> = /*@__PURE__*/
-  messageDesc(file_weft_v1_mesh, 14);
+  messageDesc(file_weft_v1_mesh, 23);
 
 /**
  * Resource "endpoints/<namespace>/<name>": the endpoints of a Service by Service port. The ready ones; those that
@@ -595,7 +946,7 @@ export type Endpoints = Message<"weft.v1.Endpoints"> & {
  * Use `create(EndpointsSchema)` to create a new message.
  */
 export const EndpointsSchema: GenMessage<Endpoints> = /*@__PURE__*/
-  messageDesc(file_weft_v1_mesh, 15);
+  messageDesc(file_weft_v1_mesh, 24);
 
 /**
  * @generated from message weft.v1.EndpointPort
@@ -628,7 +979,7 @@ export type EndpointPort = Message<"weft.v1.EndpointPort"> & {
  * Use `create(EndpointPortSchema)` to create a new message.
  */
 export const EndpointPortSchema: GenMessage<EndpointPort> = /*@__PURE__*/
-  messageDesc(file_weft_v1_mesh, 16);
+  messageDesc(file_weft_v1_mesh, 25);
 
 /**
  * @generated from message weft.v1.Endpoint
@@ -699,7 +1050,7 @@ export type Endpoint = Message<"weft.v1.Endpoint"> & {
  * Use `create(EndpointSchema)` to create a new message.
  */
 export const EndpointSchema: GenMessage<Endpoint> = /*@__PURE__*/
-  messageDesc(file_weft_v1_mesh, 17);
+  messageDesc(file_weft_v1_mesh, 26);
 
 /**
  * What makes the version of an Endpoints that a sidecar has into the newest one. Ports and all about them but their endpoints are the same.
@@ -737,7 +1088,7 @@ export type EndpointsDelta = Message<"weft.v1.EndpointsDelta"> & {
  * Use `create(EndpointsDeltaSchema)` to create a new message.
  */
 export const EndpointsDeltaSchema: GenMessage<EndpointsDelta> = /*@__PURE__*/
-  messageDesc(file_weft_v1_mesh, 18);
+  messageDesc(file_weft_v1_mesh, 27);
 
 /**
  * @generated from message weft.v1.EndpointPortDelta
@@ -768,7 +1119,7 @@ export type EndpointPortDelta = Message<"weft.v1.EndpointPortDelta"> & {
  * Use `create(EndpointPortDeltaSchema)` to create a new message.
  */
 export const EndpointPortDeltaSchema: GenMessage<EndpointPortDelta> = /*@__PURE__*/
-  messageDesc(file_weft_v1_mesh, 19);
+  messageDesc(file_weft_v1_mesh, 28);
 
 /**
  * @generated from message weft.v1.EndpointKey
@@ -794,7 +1145,7 @@ export type EndpointKey = Message<"weft.v1.EndpointKey"> & {
  * Use `create(EndpointKeySchema)` to create a new message.
  */
 export const EndpointKeySchema: GenMessage<EndpointKey> = /*@__PURE__*/
-  messageDesc(file_weft_v1_mesh, 20);
+  messageDesc(file_weft_v1_mesh, 29);
 
 /**
  * Resource "workload": what one sidecar is told of its own pod.
@@ -873,7 +1224,7 @@ export type Workload = Message<"weft.v1.Workload"> & {
  * Use `create(WorkloadSchema)` to create a new message.
  */
 export const WorkloadSchema: GenMessage<Workload> = /*@__PURE__*/
-  messageDesc(file_weft_v1_mesh, 21);
+  messageDesc(file_weft_v1_mesh, 30);
 
 /**
  * What a workload reports of its calls.
@@ -922,7 +1273,7 @@ export type Telemetry = Message<"weft.v1.Telemetry"> & {
  * Use `create(TelemetrySchema)` to create a new message.
  */
 export const TelemetrySchema: GenMessage<Telemetry> = /*@__PURE__*/
-  messageDesc(file_weft_v1_mesh, 22);
+  messageDesc(file_weft_v1_mesh, 31);
 
 /**
  * @generated from message weft.v1.InboundPort
@@ -958,7 +1309,7 @@ export type InboundPort = Message<"weft.v1.InboundPort"> & {
  * Use `create(InboundPortSchema)` to create a new message.
  */
 export const InboundPortSchema: GenMessage<InboundPort> = /*@__PURE__*/
-  messageDesc(file_weft_v1_mesh, 23);
+  messageDesc(file_weft_v1_mesh, 32);
 
 /**
  * An address of this pod that stands for a Service port.
@@ -997,7 +1348,7 @@ export type OutboundListener = Message<"weft.v1.OutboundListener"> & {
  * Use `create(OutboundListenerSchema)` to create a new message.
  */
 export const OutboundListenerSchema: GenMessage<OutboundListener> = /*@__PURE__*/
-  messageDesc(file_weft_v1_mesh, 24);
+  messageDesc(file_weft_v1_mesh, 33);
 
 /**
  * Resource "address/<namespace>/<name>": the small index of all Services, so that an address can be told from an unknown one.
@@ -1071,7 +1422,7 @@ export type ServiceAddress = Message<"weft.v1.ServiceAddress"> & {
  * Use `create(ServiceAddressSchema)` to create a new message.
  */
 export const ServiceAddressSchema: GenMessage<ServiceAddress> = /*@__PURE__*/
-  messageDesc(file_weft_v1_mesh, 25);
+  messageDesc(file_weft_v1_mesh, 34);
 
 /**
  * Resource "pod/<address>": who is at an address that a workload sends to directly, or of a headless Service.
@@ -1127,7 +1478,7 @@ export type PodAddress = Message<"weft.v1.PodAddress"> & {
  * Use `create(PodAddressSchema)` to create a new message.
  */
 export const PodAddressSchema: GenMessage<PodAddress> = /*@__PURE__*/
-  messageDesc(file_weft_v1_mesh, 26);
+  messageDesc(file_weft_v1_mesh, 35);
 
 /**
  * Both ends belong to it.
@@ -1151,7 +1502,7 @@ export type PortRange = Message<"weft.v1.PortRange"> & {
  * Use `create(PortRangeSchema)` to create a new message.
  */
 export const PortRangeSchema: GenMessage<PortRange> = /*@__PURE__*/
-  messageDesc(file_weft_v1_mesh, 27);
+  messageDesc(file_weft_v1_mesh, 36);
 
 /**
  * The protocol that a Service port declares (appProtocol, port name or an attached route).
