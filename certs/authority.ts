@@ -134,7 +134,7 @@ export class Authority {
     });
     let chain: AuthorityChain;
     try {
-      chain = chainTo(first, [...issuers, ...extra]);
+      chain = chainTo(first, [...issuers, ...extra], settings.now());
     } catch (error) {
       throw new AuthorityError(`the authority's certificate cannot be used: ${(error as Error).message}`);
     }
@@ -203,7 +203,7 @@ export class Authority {
     const cert = chain.map((der) => toPem('CERTIFICATE', der)).join('');
     const key = privateKey.export({ format: 'pem', type: 'pkcs8' }) as string;
     try {
-      await tryHandshake({ cert, key, ca: this.rootsPem() });
+      await tryHandshake({ cert, key, ca: this.rootsPem() }, this.settings.now());
     } catch (error) {
       throw new AuthorityError(`certificates of ${distinguishedName(this.certificate.subject)} do not verify: ${(error as Error).message}`);
     }
