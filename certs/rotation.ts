@@ -4,6 +4,7 @@ import { type Logger, silentLogger } from '#core/program/log.ts';
 import { backoffMs, LONGEST_WAIT_MS, renewAtMs } from '#core/program/renewal.ts';
 import type { Timers } from '#core/program/timers.ts';
 import type { Authority, IssuedLeaf } from './authority.ts';
+import type { AuthorityInUse } from './in-use.ts';
 
 const RETRY_BASE_MS = 200;
 const RETRY_CAP_MS = 30_000;
@@ -13,7 +14,7 @@ export interface ServerLeaf extends IssuedLeaf {
 }
 
 export interface ServerRotationDeps {
-  readonly authority: Authority;
+  readonly authority: AuthorityInUse;
   readonly timers: Timers;
   /** In [0, 1). */
   readonly random: () => number;
@@ -25,10 +26,12 @@ export interface ServerRotationDeps {
 /** Keeps a certificate of the control plane fresh. Each one has a new key, made here and never leaving memory. */
 export class ServerRotation {
   private leaf: ServerLeaf | null = null;
+  private signer: Authority | null = null;
   private readonly listeners = new Set<(leaf: ServerLeaf) => void>();
   private readonly deps: ServerRotationDeps;
   private readonly log: Logger;
   private cancel: (() => void) | null = null;
+  private stopFollowing: () => void = () => {};
   private failures = 0;
 
   constructor(deps: ServerRotationDeps) {
@@ -36,7 +39,7 @@ export class ServerRotation {
     this.log = deps.log ?? silentLogger;
   }
 
-  get authority(): Authority {
+  get authority(): AuthorityInUse {
     return this.deps.authority;
   }
 
@@ -45,10 +48,12 @@ export class ServerRotation {
     this.cancel = () => {};
     const leaf = await this.renew();
     this.waitUntil(renewAtMs(this.deps.timers.now(), leaf.notAfterMs, this.deps.random()));
+    this.stopFollowing = this.deps.authority.onChange(() => this.follow());
     return leaf;
   }
 
   stop(): void {
+    this.stopFollowing();
     this.cancel?.();
     this.cancel = null;
   }
@@ -57,7 +62,7 @@ export class ServerRotation {
     return this.leaf;
   }
 
-  /** @returns what ends the listening */
+  /** A new certificate, or other roots. @returns what ends the listening */
   onChange(listener: (leaf: ServerLeaf) => void): () => void {
     this.listeners.add(listener);
     return () => this.listeners.delete(listener);
@@ -65,10 +70,25 @@ export class ServerRotation {
 
   private async renew(): Promise<ServerLeaf> {
     const { privateKey, publicKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' });
-    const issued = await this.deps.authority.issueControlPlane(publicKey, this.deps.lifetimeMs);
+    const { signing } = this.deps.authority;
+    this.signer = signing;
+    const issued = await signing.issueControlPlane(publicKey, this.deps.lifetimeMs);
     this.leaf = { ...issued, key: privateKey };
-    for (const listener of this.listeners) listener(this.leaf);
+    this.tell(this.leaf);
     return this.leaf;
+  }
+
+  /** The authority has changed: a new certificate at once where another one signs, else the roots alone. */
+  private follow(): void {
+    if (this.cancel === null) return;
+    if (this.deps.authority.signing !== this.signer) {
+      this.cancel();
+      void this.renewAndGoOn();
+    } else if (this.leaf !== null) this.tell(this.leaf);
+  }
+
+  private tell(leaf: ServerLeaf): void {
+    for (const listener of this.listeners) listener(leaf);
   }
 
   private waitUntil(atMs: number): void {

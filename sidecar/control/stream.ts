@@ -4,6 +4,8 @@ import { create } from '@bufbuild/protobuf';
 import {
   CallReportSchema,
   Config,
+  type LeafReport,
+  LeafReportSchema,
   type Rejection,
   type Resource,
   type SubscribeRequest,
@@ -105,6 +107,9 @@ export class ConfigStream {
   private readonly wants = new Wants();
   private readonly reach: Reach;
   private state: State = { at: 'stopped' };
+  /** The certificate that the control plane knows of. */
+  private reported: Buffer | undefined;
+  private endReports: () => void = () => {};
   private hasWarnedOfBound = false;
   private failuresInARow = 0;
   private sinceMs = 0;
@@ -124,6 +129,7 @@ export class ConfigStream {
   start(): void {
     if (this.state.at !== 'stopped') return;
     const { credentials } = this.deps;
+    this.endReports = credentials.onChange((leaf) => this.reportLeaf(leaf));
     if (credentials.current() !== null) return void this.connect(false);
     const endListening = credentials.onChange(() => {
       endListening();
@@ -136,6 +142,7 @@ export class ConfigStream {
   stop(): void {
     const { state } = this;
     this.state = { at: 'stopped' };
+    this.endReports();
     if (state.at === 'without certificate') state.endListening();
     else if (state.at === 'waiting') state.cancelRetry();
     else if (state.at === 'open') {
@@ -234,7 +241,9 @@ export class ConfigStream {
   }
 
   private sayHello(): void {
-    const { version, namespace, pod, addresses } = this.deps;
+    const { version, namespace, pod, addresses, credentials } = this.deps;
+    const leaf = credentials.current()!;
+    this.reported = leaf.chain[0];
     this.send({
       case: 'hello',
       value: {
@@ -245,9 +254,17 @@ export class ConfigStream {
         services: this.wants.all(),
         addresses: addresses?.() ?? [],
         deltas: true,
+        leaf: leafReport(leaf),
         held: [...this.held.versions].map(([name, heldVersion]) => ({ $typeName: 'weft.v1.HeldResource', name, version: heldVersion })),
       },
     });
+  }
+
+  /** Another replica may have issued it. */
+  private reportLeaf(leaf: Leaf): void {
+    if (this.state.at !== 'open' || leaf.chain[0] === this.reported) return;
+    this.reported = leaf.chain[0];
+    this.send({ case: 'leaf', value: leafReport(leaf) });
   }
 
   private receive(response: SubscribeResponse, open: Open): void {
@@ -320,4 +337,8 @@ export class ConfigStream {
     void this.connect(open.answered);
     open.connection.close();
   }
+}
+
+function leafReport({ notAfterMs, signing }: Leaf): LeafReport {
+  return create(LeafReportSchema, { notAfterMs: BigInt(notAfterMs), signing });
 }
