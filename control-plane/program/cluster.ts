@@ -183,7 +183,10 @@ export class ClusterProgram {
       port: viewPort,
       serving: () => this.controlPlane,
       ready: () => this.ready(),
-      metrics: () => clusterMetrics(this.elector.leading, this.source.status(), this.statuses.counts, this.reviewer.counts, timers.now()),
+      metrics: () => {
+        const { elector, source, statuses, reviewer, rotation } = this;
+        return clusterMetrics(elector.leading, source.status(), statuses.counts, reviewer.counts, rotation.view(), timers.now());
+      },
       around: () => this.surroundings(),
     });
     log.info('starting', { version: VERSION, server: client.server, view: this.view.port, trustDomain });

@@ -7,7 +7,8 @@ import { expect } from 'chai';
 import { CHART_KINDS } from '#chart/chart-kinds.ts';
 import { install } from '#cli/installation/objects.ts';
 import { ClusterProgram } from '#control-plane/program/cluster.ts';
-import { SYSTEM_NAMESPACE } from '#core/contract/names.ts';
+import { ANNOTATION_FINISH, ANNOTATION_ROTATE, SYSTEM_NAMESPACE } from '#core/contract/names.ts';
+import type { StatusView } from '#core/contract/view.ts';
 import { type Logger, silentLogger } from '#core/program/log.ts';
 import { systemTimers } from '#core/program/timers.ts';
 import { startInjector } from '#injector/program.ts';
@@ -251,7 +252,20 @@ describe('rights at a real API server', () => {
       expect(await exists(`/apis/coordination.k8s.io/v1/namespaces/${SYSTEM_NAMESPACE}/leases/weft-control-plane`)).to.equal(true);
       const messages = async () => JSON.stringify((await server.ask('GET', '/api/v1/events')).body);
       await until(async () => (await messages()).includes('enabeld'), 'the Event about the label is written');
-      const text = await (await fetch(`http://127.0.0.1:${controlPlane.viewPort}/status`)).text();
+      const status = async () => (await fetch(`http://127.0.0.1:${controlPlane.viewPort}/status`)).text();
+      const phase = async () => (JSON.parse(await status()) as StatusView).authority?.phase;
+      const authority = `/api/v1/namespaces/${SYSTEM_NAMESPACE}/secrets/weft-authority`;
+      for (const [annotation, then] of [
+        [ANNOTATION_ROTATE, 'retiring'],
+        [ANNOTATION_FINISH, 'steady'],
+      ] as const) {
+        const { body } = await server.ask('GET', authority);
+        const secret = body as { metadata: object };
+        const asked = { ...secret, metadata: { ...secret.metadata, annotations: { [annotation]: 'now' } } };
+        expect((await server.ask('PUT', authority, asked)).status).to.equal(200);
+        await until(async () => (await phase()) === then, `the authority is ${then}`);
+      }
+      const text = await status();
       expect([text, ...refusals].join('\n')).to.not.match(/forbidden/i);
     } finally {
       await Promise.all([injector.stop(), controlPlane.stop()]);
