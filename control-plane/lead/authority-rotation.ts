@@ -36,6 +36,8 @@ export interface AuthorityRotationDeps {
   readonly namespace: string;
   readonly keeper: AuthorityKeeper;
   readonly authority: AuthoritySettings;
+  /** Further roots from elsewhere, PEM; undefined: they are not known now. */
+  readonly furtherRoots: () => string | undefined;
   /** What all replicas say. */
   readonly facts: () => RotationFacts;
   /** The rotation is over: what was said of it can go. @throws KubeError */
@@ -55,8 +57,8 @@ export class AuthorityRotation extends FollowingTask {
   private readonly secrets: WantedAuthority;
   /** As last seen; undefined: it is not there. */
   private wanted: AuthoritySecret | undefined;
-  /** resourceVersion of the one that cannot be used, and why. */
-  private refused: { readonly version: string | undefined; readonly why: string } | null = null;
+  /** The one that cannot be used (resourceVersion and further roots), and why. */
+  private refused: { readonly what: string; readonly why: string } | null = null;
 
   constructor(deps: AuthorityRotationDeps) {
     super(deps.timers);
@@ -134,12 +136,13 @@ export class AuthorityRotation extends FollowingTask {
   /** Takes up another authority, once it was tried. */
   private async adopt({ state }: HeldAuthority, wanted: AuthoritySecret): Promise<boolean> {
     const { authority: settings, log } = this.deps;
-    const version = wanted.metadata?.resourceVersion;
-    if (this.refused?.version === version) return false;
+    const furtherRoots = this.deps.furtherRoots();
+    const what = `${wanted.metadata?.resourceVersion} ${furtherRoots}`;
+    if (furtherRoots === undefined || this.refused?.what === what) return false;
     let pem: AuthorityPem;
     let loaded: Authority;
     try {
-      pem = decodeAuthority(fieldsOf(wanted.data));
+      pem = withRoots(decodeAuthority(fieldsOf(wanted.data)), furtherRoots);
       if (isSameAuthority(pem, state.next?.pem ?? state.signing)) {
         this.refused = null;
         return false;
@@ -149,7 +152,7 @@ export class AuthorityRotation extends FollowingTask {
         throw new AuthorityError(`its certificate expired at ${new Date(loaded.notAfterMs).toISOString()}`);
     } catch (error) {
       if (!(error instanceof AuthorityError)) throw error;
-      this.refuse(version, error.message);
+      this.refuse(what, error.message);
       return false;
     }
     this.refused = null;
@@ -157,9 +160,9 @@ export class AuthorityRotation extends FollowingTask {
     return this.put(withNext(state, pem, settings.now()));
   }
 
-  private refuse(version: string | undefined, why: string): void {
+  private refuse(what: string, why: string): void {
     const { namespace, log, onTrouble } = this.deps;
-    this.refused = { version, why };
+    this.refused = { what, why };
     const message = `Secret ${namespace}/${AUTHORITY_SECRET} cannot be used: ${why}. The authority before it goes on (Secret ${AUTHORITY_STATE_SECRET})`;
     log.error(message);
     onTrouble('AuthorityUnusable', message);
@@ -185,27 +188,26 @@ export class AuthorityRotation extends FollowingTask {
     if (keeper.leafMs > state.leafMs) return this.put(withLeafLife(state, nowMs, keeper.leafMs));
     if (state.retired.length === 0) {
       await this.deps.forget();
-      if (managerOf(wanted) === '' && nowMs >= rotatesAtMs(signing)) return this.generate(wanted, state, 'two thirds of its life are over');
+      if (managerOf(wanted) === '' && nowMs >= rotatesAtMs(signing)) return this.generate(wanted, 'two thirds of its life are over');
     }
     return false;
   }
 
   private async rotate(inUse: HeldAuthority, wanted: AuthoritySecret): Promise<boolean> {
-    const { state, signing, next } = inUse;
+    const { signing, next } = inUse;
     const manager = managerOf(wanted);
     if (next !== undefined) return this.decline(wanted, 'a rotation is under way');
     if (manager !== '' || rotatesAtMs(signing) === Infinity)
       return this.decline(wanted, 'Weft did not make this authority: it is renewed where it comes from');
-    return this.generate(wanted, state, 'a person has asked for it');
+    return this.generate(wanted, 'a person has asked for it');
   }
 
   /** Only what is wanted changes here: all that follows is as if a person had put it there. */
-  private async generate(wanted: AuthoritySecret, state: AuthorityState, why: string): Promise<boolean> {
+  private async generate(wanted: AuthoritySecret, why: string): Promise<boolean> {
     const { authority: settings, log, stillLeading } = this.deps;
     const made = await Authority.generate(settings);
     if (!stillLeading()) return false;
-    const { extraRoots } = state.signing;
-    await this.secrets.replace(wanted, { ...made, ...(extraRoots !== undefined && { extraRoots }) });
+    await this.secrets.replace(wanted, withRoots(made, extraRootsIn(wanted)));
     log.info('a new authority was made', { why });
     // The watch brings it.
     return false;
@@ -255,6 +257,20 @@ export class AuthorityRotation extends FollowingTask {
       why === '' ? '' : `Secret ${this.deps.namespace}/${AUTHORITY_SECRET} cannot be used: ${why}. The authority before it goes on`,
     );
     this.lookIn(state.next === undefined ? CLOCK_EVERY_MS : LOOK_EVERY_MS);
+  }
+}
+
+function withRoots(pem: AuthorityPem, roots: string): AuthorityPem {
+  const extraRoots = [pem.extraRoots ?? '', roots].filter((text) => text.trim() !== '').join('\n');
+  return extraRoots === '' ? pem : { ...pem, extraRoots };
+}
+
+/** Those that a person has put into the Secret. */
+function extraRootsIn(secret: AuthoritySecret): string {
+  try {
+    return decodeAuthority(fieldsOf(secret.data)).extraRoots ?? '';
+  } catch {
+    return '';
   }
 }
 

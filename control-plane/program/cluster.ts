@@ -18,6 +18,7 @@ import { Touched } from '#objects/touched.ts';
 import { AuthorityKeeper } from '../issue/authority-keeper.ts';
 import { TokenReviewer } from '../issue/token-review.ts';
 import { AuthorityRotation } from '../lead/authority-rotation.ts';
+import { ClusterTrustBundleRoots } from '../lead/cluster-trust-bundle.ts';
 import type { LeaderTask } from '../lead/leader-task.ts';
 import { MeshObject } from '../lead/mesh-object.ts';
 import { namespaceMistakes } from '../lead/namespace-mistakes.ts';
@@ -53,6 +54,8 @@ export interface ClusterProgramDeps {
   readonly meshName: string;
   /** Of workloads' certificates; undefined: the default. */
   readonly leafLifetimeMs: number | undefined;
+  /** Name of a ClusterTrustBundle with further roots; absent or '': none. */
+  readonly clusterTrustBundle?: string;
   /** Absent: false. */
   readonly strictReferenceGrants?: boolean;
   /** Share of traces where an XTelemetryPolicy names a collector and no share. Absent: DEFAULT_TRACE_SAMPLING. */
@@ -77,6 +80,7 @@ export class ClusterProgram {
   private readonly hints: ParentHints;
   private readonly trust: TrustBundle;
   private readonly reports: RotationReports;
+  private readonly bundle: ClusterTrustBundleRoots | null;
   private readonly rotation: AuthorityRotation;
   private readonly mesh: MeshObject;
   /** All that the leader writes. */
@@ -149,12 +153,16 @@ export class ClusterProgram {
       report: () => (this.isRotating() ? (this.controlPlane?.publisher.trustProgress() ?? null) : null),
       onReport: () => this.rotation.touch(),
     });
+    const { clusterTrustBundle: name = '' } = settings;
+    const onChange = (): void => this.rotation.touch();
+    this.bundle = name === '' ? null : new ClusterTrustBundleRoots({ ...around, log: log.child('authority'), name, onChange });
     this.rotation = new AuthorityRotation({
       ...around,
       log: log.child('authority'),
       namespace: pod.namespace,
       keeper: this.keeper,
       authority,
+      furtherRoots: () => (this.bundle === null ? '' : this.bundle.pem()),
       facts: () => this.rotationFacts(),
       forget: () => this.reports.clear(),
       stillLeading: () => this.elector.leading,
@@ -225,6 +233,7 @@ export class ClusterProgram {
     this.trust.start();
     this.rotation.start();
     this.reports.start();
+    this.bundle?.start();
     this.mesh.start();
     this.elector.start();
     this.checkAuthority();
@@ -250,6 +259,7 @@ export class ClusterProgram {
     this.cancelCheck();
     for (const task of this.tasks) task.stop();
     this.reports.stop();
+    this.bundle?.stop();
     const returned = this.elector.stop();
     if (lingerMs > 0 && this.controlPlane !== null)
       await new Promise<void>((resolve) => void this.settings.timers.after(lingerMs, resolve));
@@ -299,6 +309,7 @@ export class ClusterProgram {
       this.reviewer.problem,
       this.elector.problem,
       this.reports.problem,
+      this.controlPlane === null ? '' : (this.bundle?.problem ?? ''),
       ...this.tasks.map(({ problem }) => problem),
     ].filter((problem) => problem !== '');
     const { pod, trustDomain } = this.settings;

@@ -39,6 +39,7 @@ describe('control-plane/lead: authority-rotation', () => {
   let reported: string[];
   let forgotten: number;
   let leading: boolean;
+  let furtherRoots: string | undefined;
   let keeper: AuthorityKeeper;
   let rotation: AuthorityRotation;
 
@@ -49,7 +50,7 @@ describe('control-plane/lead: authority-rotation', () => {
 
   beforeEach(() => {
     api = new FakeApi();
-    [aheadMs, facts, reported, forgotten, leading] = [0, DONE, [], 0, true];
+    [aheadMs, facts, reported, forgotten, leading, furtherRoots] = [0, DONE, [], 0, true, ''];
   });
 
   afterEach(() => {
@@ -67,6 +68,7 @@ describe('control-plane/lead: authority-rotation', () => {
       ...around,
       keeper,
       authority: settings,
+      furtherRoots: () => furtherRoots,
       facts: () => facts,
       forget: async () => void forgotten++,
       stillLeading: () => leading,
@@ -162,6 +164,29 @@ describe('control-plane/lead: authority-rotation', () => {
     want(old);
     await until(() => !trusts(more), 'it is trusted no more');
     expect(phase()).to.equal('steady');
+  });
+
+  it('takes further roots from elsewhere, keeps them while they are not known, and does not write them into the Secret', async () => {
+    const [old, more, fresh] = await Promise.all([generate(), generate(), generate()]);
+    furtherRoots = more.certificate;
+    await begin(old);
+    rotation.touch();
+    await until(() => trusts(more), 'it is trusted');
+    furtherRoots = undefined;
+    want(fresh);
+    rotation.touch();
+    await new Promise((resolve) => setTimeout(resolve, 50));
+    expect([signs(old), trusts(more)]).to.deep.equal([true, true]);
+    furtherRoots = more.certificate;
+    rotation.touch();
+    await until(() => signs(fresh), 'what was wanted is taken up');
+    ask(ANNOTATION_ROTATE);
+    await until(() => !signs(fresh), 'another one signs');
+    expect(trusts(more)).to.equal(true);
+    expect(api.get(SECRET)!.data).to.not.have.property('extra-roots.pem');
+    furtherRoots = '';
+    rotation.touch();
+    await until(() => !trusts(more), 'it is trusted no more');
   });
 
   it('goes back where the authority that signs is wanted again before the other one signs', async () => {
