@@ -1,8 +1,8 @@
 // `weft ca`: how the mesh's authority stands, and its replacement.
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Argument, Command, Option } from 'commander';
-import { ANNOTATION_FINISH, ANNOTATION_ROTATE, AUTHORITY_SECRET, SYSTEM_NAMESPACE } from '#core/contract/names.ts';
-import { Failure } from '#core/program/failure.ts';
+import { ANNOTATION_FINISH, ANNOTATION_ROTATE, AUTHORITY_SECRET, ROTATE_TAKE_OVER, SYSTEM_NAMESPACE } from '#core/contract/names.ts';
+import { Failure, UsageError } from '#core/program/failure.ts';
 import { KINDS } from '#kube/api.ts';
 import { type Cluster, type ClusterOptions, connectCluster, withClusterOptions } from '../cluster/cluster.ts';
 import { askReplicas, runningReplicas } from '../cluster/replicas.ts';
@@ -12,6 +12,7 @@ import { layOutAuthority } from './layout.ts';
 import { type AuthorityStanding, standingOf, whyNoFinish, whyNoRotation } from './standing.ts';
 
 interface Options extends ClusterOptions {
+  readonly takeOver?: boolean;
   readonly output: 'text' | 'json';
 }
 
@@ -39,16 +40,20 @@ export function caCommand({ stdout, stderr, env }: Pick<Terminal, 'stdout' | 'st
   return withClusterOptions(new Command('ca'))
     .description("Say how the mesh's certificate authority stands, replace it, or end its replacement.")
     .addArgument(new Argument('[action]', 'what to do').choices(['status', 'rotate', 'finish']).default('status'))
+    .option('--take-over', 'with rotate: Weft makes the next authority, though others have made this one')
     .addOption(new Option('-o, --output <format>', 'how to print').choices(['text', 'json']).default('text'))
     .addHelpText('after', EXAMPLE)
     .action(async (action: Action, options: Options) => {
+      const { takeOver = false } = options;
+      if (takeOver && action !== 'rotate') throw new UsageError('--take-over goes with rotate alone');
       const cluster = await connectCluster(options, env);
       let standing = await ask(cluster);
       for (const line of standing.unreachable) stderr.write(`weft: a control plane did not answer: ${line}\n`);
       if (action !== 'status') {
-        const why = action === 'rotate' ? whyNoRotation(standing) : whyNoFinish(standing);
+        const why = action === 'rotate' ? whyNoRotation(standing, takeOver) : whyNoFinish(standing);
         if (why !== '') throw new Failure(why);
-        standing = await request(cluster, action, standing);
+        const annotation = action === 'finish' ? ANNOTATION_FINISH : ANNOTATION_ROTATE;
+        standing = await request(cluster, { [annotation]: takeOver ? ROTATE_TAKE_OVER : new Date().toISOString() }, standing);
       }
       if (standing.authority === null) throw new Failure('no control plane says how the authority stands: it is not loaded yet, or older');
       const style = styleFor(stdout, env);
@@ -62,10 +67,9 @@ async function ask({ client, open }: Cluster): Promise<AuthorityStanding> {
 }
 
 /** Asks the leader by an annotation, and waits until it has acted. @throws Failure with what went wrong */
-async function request(cluster: Cluster, action: 'rotate' | 'finish', before: AuthorityStanding): Promise<AuthorityStanding> {
-  const annotation = action === 'rotate' ? ANNOTATION_ROTATE : ANNOTATION_FINISH;
+async function request(cluster: Cluster, annotations: Record<string, string>, before: AuthorityStanding): Promise<AuthorityStanding> {
   const path = { kind: KINDS.Secret, namespace: SYSTEM_NAMESPACE, name: AUTHORITY_SECRET };
-  const body = { metadata: { annotations: { [annotation]: new Date().toISOString() } } };
+  const body = { metadata: { annotations } };
   try {
     await cluster.client.request('PATCH', path, { body, patch: 'merge', metadataOnly: true });
   } catch (error) {

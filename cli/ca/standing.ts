@@ -25,15 +25,15 @@ export function standingOf(answers: readonly ReplicaAnswer[]): AuthorityStanding
   };
 }
 
-/** Why a new authority is not made now; '': it can be. */
-export function whyNoRotation({ authority, leader }: AuthorityStanding): string {
+/** Why a new authority is not made now; '': it can be. @param takeOver Weft makes it, whoever has made the one before */
+export function whyNoRotation({ authority, leader }: AuthorityStanding, takeOver = false): string {
   if (authority === null) return 'no control plane says how the authority stands';
   if (leader === '') return NO_LEADER;
   if (authority.next !== null)
     return `a rotation is under way: ${authority.next.subject} (${authority.next.id}) is on its way to sign; weft ca status says what it waits for`;
-  if (authority.managedBy === 'Weft') return '';
+  if (takeOver || authority.managedBy === 'Weft') return '';
   return authority.managedBy === ''
-    ? 'Weft did not make this authority: put the next one into the Secret, and it is taken up without a restart'
+    ? 'Weft did not make this authority: put the next one into the Secret, and it is taken up without a restart, or give --take-over'
     : `this authority is renewed by ${authority.managedBy}: renew it there (cmctl renew), and it is taken up without a restart`;
 }
 

@@ -7,6 +7,9 @@ import type { KubeObject } from '#kube/object.ts';
 import { fieldsOf } from '#objects/fields.ts';
 import { type AuthorityState, decodeAuthority, encodeAuthority, encodeAuthorityState } from './authority-state.ts';
 
+/** What cert-manager says of a Secret that it has written. */
+const CERT_MANAGER = 'cert-manager.io/';
+
 export interface AuthoritySecret extends KubeObject {
   type?: string;
   data?: Record<string, string>;
@@ -34,11 +37,13 @@ export class WantedAuthority implements AuthorityStore {
   }
 
   /**
-   * Writes another authority over the one that was read, and takes back what was asked for.
+   * Writes an authority of Weft's own over the one that was read, and takes back what was asked for.
    * @throws KubeError; 409: it is not as it was read
    */
   async replace(read: AuthoritySecret, pem: AuthorityPem): Promise<void> {
-    await this.put({ ...read, data: encodeAuthority(pem) });
+    const annotations = Object.entries(fieldsOf(read.metadata?.annotations)).filter(([name]) => !name.startsWith(CERT_MANAGER));
+    const metadata = { ...read.metadata, annotations: Object.fromEntries(annotations) as Record<string, string> };
+    await this.put({ ...read, metadata, data: encodeAuthority(pem) });
   }
 
   /** Takes the annotations of people's requests away. @throws KubeError; 409: it is not as it was read */
@@ -103,4 +108,10 @@ async function created(client: KubeClient, body: AuthoritySecret): Promise<Autho
     if (error instanceof KubeError && error.status === 409) return null;
     throw error;
   }
+}
+
+/** What manages the Secret, in words; '': nobody but Weft. */
+export function managerOf(secret: AuthoritySecret | undefined): string {
+  const certificate = fieldsOf(secret?.metadata?.annotations)[`${CERT_MANAGER}certificate-name`];
+  return certificate === undefined ? '' : `cert-manager Certificate ${certificate}`;
 }

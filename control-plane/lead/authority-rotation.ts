@@ -1,7 +1,7 @@
 // Replaces the authority, step by step (decision 21): what is wanted is trusted everywhere before it signs, and what has
 // signed is trusted until no leaf of it is left. The leader's.
 import { Authority, AuthorityError, type AuthorityPem, type AuthoritySettings, certificatesPem } from '#certs/authority.ts';
-import { ANNOTATION_FINISH, ANNOTATION_ROTATE, AUTHORITY_SECRET, AUTHORITY_STATE_SECRET } from '#core/contract/names.ts';
+import { ANNOTATION_FINISH, ANNOTATION_ROTATE, AUTHORITY_SECRET, AUTHORITY_STATE_SECRET, ROTATE_TAKE_OVER } from '#core/contract/names.ts';
 import type { AuthorityView } from '#core/contract/view.ts';
 import type { Logger } from '#core/program/log.ts';
 import type { Timers } from '#core/program/timers.ts';
@@ -10,7 +10,7 @@ import type { KubeObject } from '#kube/object.ts';
 import { Reflector } from '#kube/reflector.ts';
 import { fieldsOf } from '#objects/fields.ts';
 import type { AuthorityKeeper, AuthorityTrouble } from '../issue/authority-keeper.ts';
-import { type AuthoritySecret, WantedAuthority } from '../issue/authority-secrets.ts';
+import { type AuthoritySecret, managerOf, WantedAuthority } from '../issue/authority-secrets.ts';
 import {
   type AuthorityState,
   decodeAuthority,
@@ -197,7 +197,8 @@ export class AuthorityRotation extends FollowingTask {
     const { signing, next } = inUse;
     const manager = managerOf(wanted);
     if (next !== undefined) return this.decline(wanted, 'a rotation is under way');
-    if (manager !== '' || rotatesAtMs(signing) === Infinity)
+    const takesOver = fieldsOf(wanted.metadata?.annotations)[ANNOTATION_ROTATE] === ROTATE_TAKE_OVER;
+    if (!takesOver && (manager !== '' || rotatesAtMs(signing) === Infinity))
       return this.decline(wanted, 'Weft did not make this authority: it is renewed where it comes from');
     return this.generate(wanted, 'a person has asked for it');
   }
@@ -272,13 +273,6 @@ function extraRootsIn(secret: AuthoritySecret): string {
   } catch {
     return '';
   }
-}
-
-/** What manages the Secret, in words; '': nobody but Weft. */
-function managerOf(secret: AuthoritySecret | undefined): string {
-  const { annotations } = fieldsOf(secret?.metadata);
-  const certificate = fieldsOf(annotations)['cert-manager.io/certificate-name'];
-  return certificate === undefined ? '' : `cert-manager Certificate ${certificate}`;
 }
 
 /** Unix ms from when on the successor signs whoever does not trust it yet: leaves would become too short otherwise. */

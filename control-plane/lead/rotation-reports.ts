@@ -26,8 +26,6 @@ export interface RotationReportsDeps {
   readonly replica: string;
   /** What there is to say now; null: the authority is not being replaced. */
   readonly report: () => TrustProgress | null;
-  /** Another replica has said something. */
-  readonly onReport: () => void;
   readonly timers: Timers;
   /** In [0, 1). */
   readonly random: () => number;
@@ -50,7 +48,6 @@ export class RotationReports {
     const { client, namespace, timers, random, log } = deps;
     const take = (object: KubeObject | undefined): void => {
       this.found = fieldsOf((object as ConfigMap | undefined)?.data);
-      deps.onReport();
     };
     this.reflector = new Reflector({
       client,

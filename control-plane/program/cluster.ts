@@ -151,7 +151,6 @@ export class ClusterProgram {
       namespace: pod.namespace,
       replica: pod.name,
       report: () => (this.isRotating() ? (this.controlPlane?.publisher.trustProgress() ?? null) : null),
-      onReport: () => this.rotation.touch(),
     });
     const { clusterTrustBundle: name = '' } = settings;
     const onChange = (): void => this.rotation.touch();

@@ -43,6 +43,8 @@ export const AUTHORITY_REPORTS = 'weft-authority-replicas';
 /** On AUTHORITY_SECRET: what a person asks the control plane for; it takes the annotation away. */
 export const ANNOTATION_ROTATE = 'weft.dev/rotate';
 export const ANNOTATION_FINISH = 'weft.dev/finish';
+/** Value of ANNOTATION_ROTATE: Weft makes the next authority, though others have made this one. */
+export const ROTATE_TAKE_OVER = 'take-over';
 
 /** What injection adds to a pod. */
 export const SIDECAR_CONTAINER = 'weft-proxy';

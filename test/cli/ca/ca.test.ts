@@ -99,7 +99,9 @@ describe('weft ca', () => {
     expect(whyNoRotation(standing({ ...STEADY, managedBy: 'cert-manager Certificate mesh' }))).to.contain(
       'renewed by cert-manager Certificate mesh',
     );
-    expect(whyNoRotation(standing({ ...STEADY, managedBy: '' }))).to.contain('Weft did not make this authority');
+    expect(whyNoRotation(standing({ ...STEADY, managedBy: '' }))).to.contain('Weft did not make this authority').and.contain('--take-over');
+    expect(whyNoRotation(standing({ ...STEADY, managedBy: '' }), true)).to.equal('');
+    expect(whyNoRotation(standing(DISTRIBUTING), true)).to.contain('under way');
     expect(whyNoRotation(standingOf([answer('cp-0', false, STEADY)]))).to.contain('no control plane leads');
     expect(whyNoRotation(standingOf([]))).to.contain('no control plane says');
   });
@@ -124,6 +126,7 @@ describe('weft ca', () => {
       return { code, err };
     };
     expect(await weft('ca', 'rotat')).to.include({ code: 2 });
+    expect(await weft('ca', 'finish', '--take-over')).to.include({ code: 2 });
     const { code, err } = await weft('ca', 'rotate');
     expect(code).to.equal(1);
     expect(err).to.match(/^weft: .*\/nowhere\/kubeconfig.*\n$/);

@@ -8,7 +8,7 @@ import { encodeAuthority, RETIRE_MARGIN_MS } from '#control-plane/issue/authorit
 import { AuthorityRotation } from '#control-plane/lead/authority-rotation.ts';
 import { rotatesAtMs } from '#control-plane/lead/authority-view.ts';
 import { AWAY_WITHIN_MS, type RotationFacts } from '#control-plane/lead/rotation-progress.ts';
-import { ANNOTATION_FINISH, ANNOTATION_ROTATE, AUTHORITY_SECRET } from '#core/contract/names.ts';
+import { ANNOTATION_FINISH, ANNOTATION_ROTATE, AUTHORITY_SECRET, ROTATE_TAKE_OVER } from '#core/contract/names.ts';
 import { silentLogger } from '#core/program/log.ts';
 import { systemTimers, type Timers } from '#core/program/timers.ts';
 import { KINDS } from '#kube/api.ts';
@@ -230,6 +230,16 @@ describe('control-plane/lead: authority-rotation', () => {
     ask(ANNOTATION_FINISH);
     await until(() => reported.length === 3 && isAnswered(), 'it is declined');
     expect(reported[2]).to.contain('does not sign yet');
+  });
+
+  it('takes an authority of others over where a person says so', async () => {
+    const old = await generate();
+    const annotations = { 'cert-manager.io/certificate-name': 'mesh', kept: 'yes' };
+    await begin(old, { annotations });
+    api.put(SECRET, { ...api.get(SECRET), metadata: { annotations: { ...annotations, [ANNOTATION_ROTATE]: ROTATE_TAKE_OVER } } });
+    await until(() => phase() === 'retiring', 'another one signs');
+    expect(rotation.view()!.managedBy).to.equal('Weft');
+    expect(api.get(SECRET)!.metadata).to.deep.include({ annotations: { kept: 'yes' } });
   });
 
   it('drops old roots before their time where a person asks for it and no leaf of theirs is left', async () => {
