@@ -190,11 +190,16 @@ export class AuthorityKeeper {
   private async take(secret: AuthoritySecret): Promise<void> {
     const held = this.held!;
     const version = secret.metadata?.resourceVersion;
-    if (this.stopped || version === this.version) return;
+    if (this.stopped) return;
+    if (version === this.version) {
+      this.problem = '';
+      return;
+    }
     try {
       const state = decodeAuthorityState(fieldsOf(secret.data));
       const isSame = isSameState(state, held.state);
-      if (!isSame && state.generation <= held.generation) throw new AuthorityError('it is no newer than what is in use');
+      // A watch that is late, or a backup that was put back: only then it can be written over.
+      if (!isSame && state.generation <= held.generation) return this.restore(version);
       const loaded = isSame ? null : await loadState(state, this.deps.authority);
       this.version = version;
       this.problem = '';

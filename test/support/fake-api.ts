@@ -83,6 +83,11 @@ export class FakeApi implements KubeClient {
     } as Stored);
   }
 
+  /** Watches report an object as it was, late. */
+  report(path: ResourcePath, object: Stored): void {
+    this.tell('MODIFIED', pathOf(path), object);
+  }
+
   get(path: ResourcePath): Stored | undefined {
     return this.objects.get(pathOf(path));
   }

@@ -6,8 +6,7 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { expect } from 'chai';
-import { Authority } from '#certs/authority.ts';
-import { AUTHORITY_SECRET, CONTROL_PLANE_NAME, DEFAULT_TRUST_DOMAIN, SYSTEM_NAMESPACE, TRUST_CONFIG_MAP } from '#core/contract/names.ts';
+import { AUTHORITY_SECRET, CONTROL_PLANE_NAME, SYSTEM_NAMESPACE, TRUST_CONFIG_MAP } from '#core/contract/names.ts';
 import type { AuthorityView } from '#core/contract/view.ts';
 import type { Caller } from '../support/caller.ts';
 import { install, weft } from '../support/install.ts';
@@ -62,9 +61,8 @@ describe('The authority of a mesh of 20 pods under load', () => {
   after(async function () {
     this.timeout(400_000);
     // Those that come after it find an authority of Weft's own, and one root.
-    const pem = await Authority.generate({ trustDomain: DEFAULT_TRUST_DOMAIN, now: Date.now });
-    await put(pem.certificate, pem.key);
-    await signedBy('O=weft, CN=cluster.local');
+    await must('rotate', '--take-over');
+    expect((await signedBy('O=weft, CN=cluster.local')).managedBy).to.equal('Weft');
     await finish();
     await install(stage.objects);
   });
@@ -123,8 +121,8 @@ describe('The authority of a mesh of 20 pods under load', () => {
 
   const to = (name: string) => ({ to: `${name}:7070` });
 
-  async function must(action: string): Promise<string> {
-    const { code, stdout, stderr } = await weft(stage.objects, ['ca', action]);
+  async function must(...words: string[]): Promise<string> {
+    const { code, stdout, stderr } = await weft(stage.objects, ['ca', ...words]);
     expect(code, stderr).to.equal(0);
     return stdout;
   }
