@@ -11,7 +11,9 @@ import { fieldsOf } from '#objects/fields.ts';
 import type { TrustProgress } from '../publish/standings.ts';
 
 /** Between two looks at what is to be reported. */
-const REPORT_EVERY_MS = 1000;
+const LOOK_EVERY_MS = 1000;
+/** Between two reports that differ in their numbers alone: pods come and go for all the hours that an old root stays. */
+const NUMBERS_EVERY_MS = 10_000;
 const RETRY_BASE_MS = 1000;
 const RETRY_CAP_MS = 30_000;
 
@@ -39,6 +41,8 @@ export class RotationReports {
   private readonly reflector: Reflector;
   private found: Readonly<Record<string, string | undefined>> = {};
   private said = '';
+  /** Unix ms. */
+  private saidMs = 0;
   private failures = 0;
   private cancel: () => void = () => {};
   private stopped = false;
@@ -99,13 +103,17 @@ export class RotationReports {
     if (this.stopped) return;
     const report = this.deps.report();
     const text = report === null ? '' : JSON.stringify(report);
-    if (text === '' || (text === this.said && this.found[this.deps.replica] === text)) return this.lookIn(REPORT_EVERY_MS);
+    const kept = this.found[this.deps.replica];
+    const isSaid = text === this.said && kept === text;
+    if (report === null || isSaid || (isLike(report, reportIn(kept)) && this.deps.timers.now() < this.saidMs + NUMBERS_EVERY_MS))
+      return this.lookIn(LOOK_EVERY_MS);
     this.say(text).then(
       () => {
         this.said = text;
+        this.saidMs = this.deps.timers.now();
         this.failures = 0;
         this.problem = '';
-        this.lookIn(REPORT_EVERY_MS);
+        this.lookIn(LOOK_EVERY_MS);
       },
       (error: unknown) => {
         if (!(error instanceof KubeError)) throw error;
@@ -134,6 +142,11 @@ export class RotationReports {
       await client.request('POST', path, { body: { apiVersion: 'v1', kind: 'ConfigMap', metadata, data } });
     }
   }
+}
+
+/** Whether the same is waited for. */
+function isLike(a: TrustProgress, b: TrustProgress | undefined): boolean {
+  return b !== undefined && a.version === b.version && a.behind === 0 === (b.behind === 0) && a.old === 0 === (b.old === 0);
 }
 
 function reportIn(text = ''): TrustProgress | undefined {

@@ -24,6 +24,8 @@ const ISSUE_TIMEOUT_MS = 10_000;
  * left of the old one: spread, because all sidecars hear of it at once.
  */
 export const RESIGN_WITHIN_MS = 60_000;
+/** A control plane that does not take our certificate is asked for another one, and not again for so long. */
+const REFUSED_EVERY_MS = 30_000;
 
 /** Asks for a certificate once. @throws Error when there is none */
 export type AskForLeaf = (request: IssueRequest, token: string) => Promise<IssueResponse>;
@@ -74,6 +76,8 @@ export class Credentials {
   private generation = 0n;
   /** Which authority signs, as far as is known; '': not at all. */
   private signing = '';
+  /** Unix ms: when a new certificate was asked for last, because the control plane had refused this one. */
+  private refusedMs = -REFUSED_EVERY_MS;
   private readonly listeners = new Set<(leaf: Leaf) => void>();
   private state: State = { at: 'stopped' };
   private readonly reach: Reach;
@@ -156,6 +160,20 @@ export class Credentials {
     const bundled = await this.bundledRoots().catch(() => []);
     if (this.state !== state || bundled.every((root) => leaf.roots.some((known) => known.equals(root)))) return;
     this.log.info('there are other roots, a certificate of them is asked for');
+    state.cancel();
+    void this.renew();
+  }
+
+  /**
+   * The control plane was reached and does not take this certificate, such as one of an authority that it trusts no
+   * more: the token still says who we are.
+   */
+  refused(): void {
+    const { state } = this;
+    const nowMs = this.deps.timers.now();
+    if (state.at !== 'waiting' || nowMs - this.refusedMs < REFUSED_EVERY_MS) return;
+    this.refusedMs = nowMs;
+    this.log.info('the control plane does not take this certificate, another one is asked for');
     state.cancel();
     void this.renew();
   }

@@ -18,7 +18,7 @@ import { parseResourceName, podResourceName, serviceResourceName } from '#core/c
 import { type Logger, silentLogger } from '#core/program/log.ts';
 import { backoffMs } from '#core/program/renewal.ts';
 import type { Timers } from '#core/program/timers.ts';
-import type { GrpcError } from '../link/grpc-stream.ts';
+import { type GrpcError, STATUS } from '../link/grpc-stream.ts';
 import type { Credentials } from './credentials.ts';
 import { EndpointVersions } from './endpoint-versions.ts';
 import { type BidiCall, GrpcConnection } from './grpc-call.ts';
@@ -318,7 +318,8 @@ export class ConfigStream {
       this.log.warn('control plane away, going on with what is in force', { error, code: error.code, retryInMs: Math.round(waitMs) });
     } else this.log.debug('control plane still away', { error, code: error.code, retryInMs: Math.round(waitMs) });
     this.lastError = error.message;
-    void credentials.reviewRoots();
+    if (error.code === STATUS.unauthenticated) credentials.refused();
+    else void credentials.reviewRoots();
     this.state = { at: 'waiting', cancelRetry: timers.after(waitMs, () => void this.connect(false)) };
   }
 
