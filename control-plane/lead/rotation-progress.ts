@@ -61,7 +61,11 @@ function behindOn(replica: string, { reports, version }: RotationFacts): string[
 
 function awayPods({ replicas, reports, meshedPods }: RotationFacts): string[] {
   const connected = replicas.reduce((sum, replica) => sum + (reports.get(replica)?.connected ?? 0), 0);
-  return meshedPods > connected ? [`${counted(meshedPods - connected, 'pod')} with a sidecar that ${meshedPods - connected === 1 ? 'is' : 'are'} connected to no replica`] : [];
+  return meshedPods > connected
+    ? [
+        `${counted(meshedPods - connected, 'pod')} with a sidecar that ${meshedPods - connected === 1 ? 'is' : 'are'} connected to no replica`,
+      ]
+    : [];
 }
 
 function counted(count: number, what: string): string {

@@ -146,7 +146,7 @@ export class RotationReports {
 
 /** Whether the same is waited for. */
 function isLike(a: TrustProgress, b: TrustProgress | undefined): boolean {
-  return b !== undefined && a.version === b.version && a.behind === 0 === (b.behind === 0) && a.old === 0 === (b.old === 0);
+  return b !== undefined && a.version === b.version && (a.behind === 0) === (b.behind === 0) && (a.old === 0) === (b.old === 0);
 }
 
 function reportIn(text = ''): TrustProgress | undefined {

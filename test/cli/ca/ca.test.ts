@@ -99,7 +99,9 @@ describe('weft ca', () => {
     expect(whyNoRotation(standing({ ...STEADY, managedBy: 'cert-manager Certificate mesh' }))).to.contain(
       'renewed by cert-manager Certificate mesh',
     );
-    expect(whyNoRotation(standing({ ...STEADY, managedBy: '' }))).to.contain('Weft did not make this authority').and.contain('--take-over');
+    expect(whyNoRotation(standing({ ...STEADY, managedBy: '' })))
+      .to.contain('Weft did not make this authority')
+      .and.contain('--take-over');
     expect(whyNoRotation(standing({ ...STEADY, managedBy: '' }), true)).to.equal('');
     expect(whyNoRotation(standing(DISTRIBUTING), true)).to.contain('under way');
     expect(whyNoRotation(standingOf([answer('cp-0', false, STEADY)]))).to.contain('no control plane leads');

@@ -1,14 +1,12 @@
-// The authority of a running mesh is replaced, under load, without a restart: by Weft's own next one, and by one in the
-// form in which cert-manager writes it. No call fails.
-import { execFileSync } from 'node:child_process';
+// The authority of a running mesh is replaced, under load, without a restart: by Weft's own next one, by one of
+// cert-manager's and by that one's renewal. No call fails.
 import { X509Certificate } from 'node:crypto';
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import path from 'node:path';
 import { expect } from 'chai';
+import { Authority } from '#certs/authority.ts';
 import { AUTHORITY_SECRET, CONTROL_PLANE_NAME, SYSTEM_NAMESPACE, TRUST_CONFIG_MAP } from '#core/contract/names.ts';
 import type { AuthorityView } from '#core/contract/view.ts';
 import type { Caller } from '../support/caller.ts';
+import { CertManager } from '../support/cert-manager.ts';
 import { install, weft } from '../support/install.ts';
 import { eventually, type Item } from '../support/objects.ts';
 import { scene } from '../support/scene.ts';
@@ -22,6 +20,7 @@ const REPLICAS = 8;
 const RPS = 100;
 /** Renewals at once: a quarter of what is left of a leaf's life, at most. */
 const LEAF_SECONDS = 120;
+const CERTIFICATE = 'weft-issuer';
 const STEP_MS = 120_000;
 
 interface Standing {
@@ -34,6 +33,7 @@ describe('The authority of a mesh of 20 pods under load', () => {
   let callers: Caller[];
   let loads: { stop(): Promise<{ total: { failed: number; ok: number; errors: object } }> }[];
   let first: AuthorityView;
+  let certManager: CertManager | undefined;
 
   before(async function () {
     this.timeout(400_000);
@@ -61,6 +61,7 @@ describe('The authority of a mesh of 20 pods under load', () => {
   after(async function () {
     this.timeout(400_000);
     // Those that come after it find an authority of Weft's own, and one root.
+    await stopCertManager();
     await must('rotate', '--take-over');
     expect((await signedBy('O=weft, CN=cluster.local')).managedBy).to.equal('Weft');
     await finish();
@@ -90,32 +91,68 @@ describe('The authority of a mesh of 20 pods under load', () => {
     await allAnswered();
   });
 
-  it('is replaced by an intermediate of cert-manager’s form, and no call fails', async function () {
-    this.timeout(300_000);
-    const { intermediate, key, root } = makeChain();
-    await put(intermediate, key, root, { 'cert-manager.io/certificate-name': 'weft-authority' });
-    const retiring = await signedBy('CN=mesh issuer');
-    expect(retiring.managedBy).to.equal('cert-manager Certificate weft-authority');
+  it('is replaced by a Certificate of cert-manager’s, and by its renewal, and no call fails', async function () {
+    this.timeout(400_000);
+    certManager = await CertManager.start(stage.objects);
+    const issuer = await certManager.issuer(SYSTEM_NAMESPACE, 'mesh-root');
+    await stage.objects.apply({
+      apiVersion: 'cert-manager.io/v1',
+      kind: 'Certificate',
+      metadata: { name: CERTIFICATE, namespace: SYSTEM_NAMESPACE },
+      spec: {
+        secretName: AUTHORITY_SECRET,
+        isCA: true,
+        commonName: 'mesh issuer',
+        duration: '8760h',
+        renewBefore: '2160h',
+        privateKey: { algorithm: 'ECDSA', size: 256, rotationPolicy: 'Always' },
+        usages: ['cert sign', 'crl sign', 'digital signature'],
+        issuerRef: { name: issuer, kind: 'Issuer' },
+      },
+    } as Item);
+    const taken = await signedBy('CN=mesh issuer');
+    expect(taken.managedBy).to.equal(`cert-manager Certificate ${CERTIFICATE}`);
+    expect(taken.signing.root).to.equal('CN=mesh-root');
     const refused = await weft(stage.objects, ['ca', 'rotate']);
-    expect(refused.stderr).to.contain('renewed by cert-manager Certificate weft-authority');
+    expect(refused.stderr).to.contain(`renewed by cert-manager Certificate ${CERTIFICATE}`);
     await finish();
-    expect(await bundled()).to.deep.equal(['CN=mesh root']);
+    expect(await bundled()).to.deep.equal(['CN=mesh-root']);
+    // A further root of a person's stays where cert-manager writes.
+    const { certificate } = await Authority.generate({ trustDomain: 'elsewhere.test', now: Date.now });
+    const further = Buffer.from(certificate).toString('base64');
+    await stage.objects.patch('secret', AUTHORITY_SECRET, SYSTEM_NAMESPACE, { data: { 'extra-roots.pem': further } });
+    await certManager.renew(SYSTEM_NAMESPACE, CERTIFICATE);
+    await eventually('the renewed one to sign', async () => {
+      const { authority } = await standing();
+      return authority.phase === 'steady' && authority.signing.id !== taken.signing.id;
+    });
+    expect((await secret())!.data['extra-roots.pem']).to.equal(further);
     await allAnswered();
   });
 
   it('stays as it is where the Secret holds what cannot be used, and status and check say why', async function () {
     this.timeout(120_000);
     const before = (await standing()).authority;
-    const { intermediate, key } = makeChain();
-    await put(intermediate, key);
+    const { data } = (await secret())!;
+    await stopCertManager();
+    await stage.objects.must(
+      ['replace', '-f', '-'],
+      JSON.stringify({
+        apiVersion: 'v1',
+        kind: 'Secret',
+        metadata: { name: AUTHORITY_SECRET, namespace: SYSTEM_NAMESPACE },
+        type: 'kubernetes.io/tls',
+        data: { 'tls.crt': data['tls.crt'], 'tls.key': data['tls.key'] },
+      }),
+    );
     const { authority } = await eventually('it to be refused', async () => {
       const now = await standing();
       return now.authority.refused !== '' && now;
     });
-    expect(authority.refused).to.contain('CN=mesh root, is missing');
+    expect(authority.refused).to.contain('CN=mesh-root, is missing');
     expect(authority.signing).to.deep.equal(before.signing);
     const { stdout } = await weft(stage.objects, ['check', '-o', 'json']);
-    expect(stdout).to.contain('CN=mesh root, is missing');
+    expect(stdout).to.contain('CN=mesh-root, is missing');
     await allAnswered();
   });
 
@@ -174,39 +211,12 @@ describe('The authority of a mesh of 20 pods under load', () => {
     });
   }
 
-  async function put(certificate: string, key: string, issuers?: string, annotations: Record<string, string> = {}): Promise<void> {
-    await stage.objects.must(
-      ['replace', '-f', '-'],
-      JSON.stringify({
-        apiVersion: 'v1',
-        kind: 'Secret',
-        metadata: { name: AUTHORITY_SECRET, namespace: SYSTEM_NAMESPACE, annotations },
-        type: 'kubernetes.io/tls',
-        stringData: { 'tls.crt': certificate, 'tls.key': key, ...(issuers !== undefined && { 'ca.crt': issuers }) },
-      }),
-    );
+  async function secret(): Promise<(Item & { data: Record<string, string> }) | undefined> {
+    return stage.objects.get<Item & { data: Record<string, string> }>('secret', AUTHORITY_SECRET, SYSTEM_NAMESPACE);
+  }
+
+  async function stopCertManager(): Promise<void> {
+    await certManager?.stop();
+    certManager = undefined;
   }
 });
-
-/** An RSA root and an ECDSA intermediate with a SEC1 key. */
-function makeChain(): { intermediate: string; key: string; root: string } {
-  const directory = mkdtempSync(path.join(tmpdir(), 'weft-chain-'));
-  const openssl = (...args: string[]) => execFileSync('openssl', args, { cwd: directory, stdio: ['ignore', 'pipe', 'pipe'] });
-  const read = (name: string) => readFileSync(path.join(directory, name), 'utf8');
-  try {
-    writeFileSync(
-      path.join(directory, 'ca.ext'),
-      'basicConstraints=critical,CA:TRUE\nkeyUsage=critical,keyCertSign,cRLSign,digitalSignature\nsubjectKeyIdentifier=hash\n',
-    );
-    openssl('genrsa', '-traditional', '-out', 'root.key', '2048');
-    openssl('req', '-new', '-key', 'root.key', '-subj', '/CN=mesh root', '-out', 'root.csr');
-    openssl('x509', '-req', '-in', 'root.csr', '-signkey', 'root.key', '-days', '3650', '-extfile', 'ca.ext', '-out', 'root.crt');
-    openssl('ecparam', '-name', 'prime256v1', '-genkey', '-noout', '-out', 'tls.key');
-    openssl('req', '-new', '-key', 'tls.key', '-subj', '/CN=mesh issuer', '-out', 'tls.csr');
-    const by = ['-CA', 'root.crt', '-CAkey', 'root.key', '-CAcreateserial'];
-    openssl('x509', '-req', '-in', 'tls.csr', ...by, '-days', '90', '-extfile', 'ca.ext', '-out', 'tls.crt');
-    return { intermediate: read('tls.crt'), key: read('tls.key'), root: read('root.crt') };
-  } finally {
-    rmSync(directory, { recursive: true, force: true });
-  }
-}

@@ -92,7 +92,8 @@ describe('control-plane/lead: rotation-progress', () => {
     namespaces: [],
     ...more,
   });
-  const withB = (b: Partial<TrustProgress>): RotationFacts => facts({ reports: new Map([...facts().reports, ['b', { ...FINE, connected: 2, ...b }]]) });
+  const withB = (b: Partial<TrustProgress>): RotationFacts =>
+    facts({ reports: new Map([...facts().reports, ['b', { ...FINE, connected: 2, ...b }]]) });
 
   it('waits for nothing where all say that all is well', () => {
     expect([waitsForTrust(facts(), 0), waitsForLeaves(facts())]).to.deep.equal([[], []]);
