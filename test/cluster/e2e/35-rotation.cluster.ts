@@ -6,7 +6,7 @@ import { Authority } from '#certs/authority.ts';
 import { AUTHORITY_SECRET, CONTROL_PLANE_NAME, SYSTEM_NAMESPACE, TRUST_CONFIG_MAP } from '#core/contract/names.ts';
 import type { AuthorityView } from '#core/contract/view.ts';
 import type { Caller } from '../support/caller.ts';
-import { CertManager } from '../support/cert-manager.ts';
+import { CertManager } from '../support/certificates.ts';
 import { install, weft } from '../support/install.ts';
 import { eventually, type Item } from '../support/objects.ts';
 import { scene } from '../support/scene.ts';
