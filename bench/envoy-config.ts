@@ -14,6 +14,8 @@ export interface TlsFiles {
 type NamedTracing = Tracing & { readonly service: string };
 
 export interface EnvoyWork {
+  /** 'tcp': octets go to the first backend. */
+  readonly protocol: 'grpc' | 'tcp';
   readonly listenPort: number;
   /** Two backends that share the calls 90/10; a server-side proxy has one. */
   readonly backendPorts: readonly number[];
@@ -33,6 +35,15 @@ const SPAN_BATCHES = {
   'tracing.opentelemetry.flush_interval_ms': FLUSH_MS,
 };
 const TRACES = 'traces';
+
+const TCP_PROXY = {
+  name: 'envoy.filters.network.tcp_proxy',
+  typed_config: {
+    '@type': 'type.googleapis.com/envoy.extensions.filters.network.tcp_proxy.v3.TcpProxy',
+    stat_prefix: 'in',
+    cluster: 'backend_0',
+  },
+};
 
 const HTTP2 = {
   'envoy.extensions.upstreams.http.v3.HttpProtocolOptions': {
@@ -134,25 +145,30 @@ export function envoyConfig(work: EnvoyWork): object {
                     },
                   }),
               filters: [
-                {
-                  name: 'envoy.filters.network.http_connection_manager',
-                  typed_config: {
-                    '@type': 'type.googleapis.com/envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager',
-                    stat_prefix: 'in',
-                    codec_type: 'HTTP2',
-                    stream_idle_timeout: '0s',
-                    ...(work.tracing === undefined ? {} : { tracing: httpConnectionManagerTracing(work.tracing) }),
-                    // Weft, too, sends the caller's identity to the application, and removes such a header that came
-                    // from elsewhere.
-                    ...(work.downstreamTls === null
-                      ? {}
-                      : { forward_client_cert_details: 'SANITIZE_SET', set_current_client_cert_details: { uri: true } }),
-                    route_config: { virtual_hosts: [{ name: 'all', domains: ['*'], routes }] },
-                    http_filters: [
-                      { name: 'router', typed_config: { '@type': 'type.googleapis.com/envoy.extensions.filters.http.router.v3.Router' } },
-                    ],
-                  },
-                },
+                work.protocol === 'tcp'
+                  ? TCP_PROXY
+                  : {
+                      name: 'envoy.filters.network.http_connection_manager',
+                      typed_config: {
+                        '@type': 'type.googleapis.com/envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager',
+                        stat_prefix: 'in',
+                        codec_type: 'HTTP2',
+                        stream_idle_timeout: '0s',
+                        ...(work.tracing === undefined ? {} : { tracing: httpConnectionManagerTracing(work.tracing) }),
+                        // Weft, too, sends the caller's identity to the application, and removes such a header that came
+                        // from elsewhere.
+                        ...(work.downstreamTls === null
+                          ? {}
+                          : { forward_client_cert_details: 'SANITIZE_SET', set_current_client_cert_details: { uri: true } }),
+                        route_config: { virtual_hosts: [{ name: 'all', domains: ['*'], routes }] },
+                        http_filters: [
+                          {
+                            name: 'router',
+                            typed_config: { '@type': 'type.googleapis.com/envoy.extensions.filters.http.router.v3.Router' },
+                          },
+                        ],
+                      },
+                    },
               ],
             },
           ],

@@ -2,6 +2,7 @@
 // the proxies and one for load and backends.
 // `npm run bench -- --telemetry`: what tracing and metrics cost Weft and Envoy.
 // `npm run bench -- --open-loop`: latency at steady rates.
+// `npm run bench -- --tcp`: throughput of connections that pass as TCP.
 import { execFileSync } from 'node:child_process';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import os from 'node:os';
@@ -21,6 +22,7 @@ import { findProgram } from './processes.ts';
 import { type Outcome, saveOutcome } from './results.ts';
 import { Session } from './session.ts';
 import { asText, comparisonTables } from './table.ts';
+import { measureTcp } from './tcp-relay.ts';
 import { measureTelemetry } from './telemetry.ts';
 import { LOAD_BODY, LOAD_CORE, LOAD_PATH, SHAPES } from './work.ts';
 
@@ -74,11 +76,13 @@ try {
     ? telemetry(session)
     : options.openLoop
       ? openLoop(session)
-      : comparison(session));
+      : options.tcp
+        ? tcp(session)
+        : comparison(session));
   const notes = [...session.notes, ...session.failures];
   process.stdout.write(`\n${asText(tables)}\n`);
   for (const note of notes) process.stdout.write(`note: ${note}\n`);
-  const kind = options.telemetry ? 'telemetry' : options.openLoop ? 'open-loop' : 'latest';
+  const kind = options.telemetry ? 'telemetry' : options.openLoop ? 'open-loop' : options.tcp ? 'tcp' : 'latest';
   if (tables.length > 0)
     process.stdout.write(`written to ${saveOutcome({ kind, options, versions, figures, tables, notes }, new Date())}\n`);
   if (!valid || session.failures.length > 0) process.exitCode = 1;
@@ -105,6 +109,15 @@ function weftAndEnvoy(): Peer[] {
 
 function openLoop(session: Session): Promise<Figures> {
   return measureOpenLoop(session, weftAndEnvoy());
+}
+
+/** Weft, Envoy, and HAProxy, as far as they are installed and wanted. */
+function tcp(session: Session): Promise<Figures> {
+  return measureTcp(
+    session,
+    present.filter(({ protocols }) => protocols.includes('tcp')),
+    SCENARIOS.filter((name) => options.scenarios.includes(name)),
+  );
 }
 
 async function telemetry(session: Session): Promise<Figures> {

@@ -1,7 +1,7 @@
 // The mesh that Weft's sidecars serve in a benchmark, as the Kubernetes objects that a cluster would have: eight
-// methods, a header set, a 90/10 canary. Pure.
+// methods, a header set, a 90/10 canary; or a Service whose port is TCP, without a route. Pure.
 import { create } from '@bufbuild/protobuf';
-import { MtlsMode, Protocol, type Workload, WorkloadSchema } from '#core/contract/gen/weft/v1/mesh_pb.ts';
+import { MtlsMode, type Protocol, type Workload, WorkloadSchema } from '#core/contract/gen/weft/v1/mesh_pb.ts';
 import { workloadSpiffeId } from '#core/contract/identity.ts';
 import { ANNOTATION_STATUS } from '#core/contract/names.ts';
 import type { KubeObject } from '#kube/object.ts';
@@ -12,8 +12,10 @@ export const BACKEND_POD = 'backend';
 export const BACKEND_ACCOUNT = 'backend';
 export const SERVICE = 'payment';
 export const SERVICE_PORT = 80;
+const PORT_NAME = 'load';
 
 export interface MeshPlan {
+  readonly protocol: 'grpc' | 'tcp';
   /** "/service/method" each; one GRPCRoute rule names them all. */
   readonly methods: readonly string[];
   /** Address of the endpoints and a port for each of the two versions. */
@@ -25,19 +27,21 @@ export interface MeshPlan {
 
 export function meshObjects(plan: MeshPlan): KubeObject[] {
   const meta = (name: string) => ({ name, namespace: NAMESPACE, uid: name, creationTimestamp: '2026-01-01T00:00:00Z', generation: 1 });
-  const versions = [`${SERVICE}-v1`, `${SERVICE}-v2`];
-  const services = [SERVICE, ...versions].map((name) => ({
+  const tcp = plan.protocol === 'tcp';
+  // The Services that have the endpoints.
+  const versions = tcp ? [SERVICE] : [`${SERVICE}-v1`, `${SERVICE}-v2`];
+  const services = [...new Set([SERVICE, ...versions])].map((name) => ({
     apiVersion: 'v1',
     kind: 'Service',
     metadata: meta(name),
-    spec: { ports: [{ name: 'grpc', port: SERVICE_PORT, appProtocol: 'kubernetes.io/h2c' }] },
+    spec: { ports: [{ name: PORT_NAME, port: SERVICE_PORT, appProtocol: tcp ? 'tcp' : 'kubernetes.io/h2c' }] },
   }));
   const slices = versions.map((name, i) => ({
     apiVersion: 'discovery.k8s.io/v1',
     kind: 'EndpointSlice',
     metadata: { ...meta(name), labels: { 'kubernetes.io/service-name': name } },
     addressType: 'IPv4',
-    ports: [{ name: 'grpc', port: plan.backendPorts[i], protocol: 'TCP' }],
+    ports: [{ name: PORT_NAME, port: plan.backendPorts[i], protocol: 'TCP' }],
     endpoints: [{ addresses: [plan.backendAddress], conditions: { ready: true }, targetRef: { kind: 'Pod', name: BACKEND_POD } }],
   }));
   const pod = (name: string, account: string, meshed: boolean) => ({
@@ -71,7 +75,7 @@ export function meshObjects(plan: MeshPlan): KubeObject[] {
     ...slices,
     pod(CLIENT_POD, CLIENT_POD, true),
     pod(BACKEND_POD, BACKEND_ACCOUNT, plan.meshed),
-    route,
+    ...(tcp ? [] : [route]),
   ] as KubeObject[];
 }
 
@@ -89,7 +93,13 @@ export function clientWorkload(trustDomain: string, address: string, port: numbe
 }
 
 /** The serving pod: an inbound listener per application port; the application has the same ports on another address. */
-export function backendWorkload(trustDomain: string, listenAddress: string, appAddress: string, ports: readonly number[]): Workload {
+export function backendWorkload(
+  trustDomain: string,
+  listenAddress: string,
+  appAddress: string,
+  ports: readonly number[],
+  protocol: Protocol,
+): Workload {
   return create(WorkloadSchema, {
     namespace: NAMESPACE,
     pod: BACKEND_POD,
@@ -97,6 +107,6 @@ export function backendWorkload(trustDomain: string, listenAddress: string, appA
     serviceAccount: BACKEND_ACCOUNT,
     identity: workloadSpiffeId(trustDomain, NAMESPACE, BACKEND_ACCOUNT),
     mtls: MtlsMode.STRICT,
-    inbound: ports.map((port) => ({ port, protocol: Protocol.HTTP2, listenAddress, appAddress })),
+    inbound: ports.map((port) => ({ port, protocol, listenAddress, appAddress })),
   });
 }

@@ -58,7 +58,9 @@ class Call implements EndedCall {
 
 function benchPort(): CompiledPort {
   const store = new ObjectStore();
-  store.replaceAll(meshObjects({ methods: METHODS, backendAddress: '127.0.0.1', backendPorts: [9001, 9002], meshed: true }));
+  store.replaceAll(
+    meshObjects({ protocol: 'grpc', methods: METHODS, backendAddress: '127.0.0.1', backendPorts: [9001, 9002], meshed: true }),
+  );
   const { service } = translateService(store, `${NAMESPACE}/${SERVICE}`, { trustDomain: 'cluster.local', strictReferenceGrants: false });
   return compileService(service!).get(SERVICE_PORT)!;
 }

@@ -2,7 +2,7 @@
 import { parseArgs } from 'node:util';
 
 export const USAGE =
-  'npm run bench -- [--telemetry | --open-loop] [--quick] [--only weft,envoy,…] [--shape 4,50] [--shape "4,50 realistic"] [--scenario plain,mtls,pair] [--seconds 4] [--rounds 3] [--requests n] [--growth n]';
+  'npm run bench -- [--telemetry | --open-loop | --tcp] [--quick] [--only weft,envoy,…] [--shape 4,50] [--shape "4,50 realistic"] [--scenario plain,mtls,pair] [--seconds 4] [--rounds 3] [--requests n] [--growth n]';
 
 /** The telemetry run measures one shape and two scenarios, unless asked for others. */
 const TELEMETRY_SHAPES = ['4,50'];
@@ -15,6 +15,8 @@ export interface Options {
   readonly telemetry: boolean;
   /** Latency at steady rates, instead of the comparison of proxies. */
   readonly openLoop: boolean;
+  /** Throughput of connections that pass as TCP, instead of the comparison of proxies. */
+  readonly tcp: boolean;
   readonly only: readonly string[];
   readonly shapes: readonly string[];
   readonly scenarios: readonly string[];
@@ -38,6 +40,7 @@ export function readOptions(
       options: {
         telemetry: { type: 'boolean', default: false },
         'open-loop': { type: 'boolean', default: false },
+        tcp: { type: 'boolean', default: false },
         quick: { type: 'boolean', default: false },
         only: { type: 'string' },
         shape: { type: 'string', multiple: true },
@@ -48,12 +51,13 @@ export function readOptions(
         growth: { type: 'string' },
       },
     });
-    const { telemetry } = values;
+    const { telemetry, tcp } = values;
     const openLoop = values['open-loop'];
-    if (telemetry && openLoop) throw new Error('--telemetry and --open-loop are two runs');
+    if ([telemetry, openLoop, tcp].filter(Boolean).length > 1) throw new Error('--telemetry, --open-loop and --tcp are a run each');
     return {
       telemetry,
       openLoop,
+      tcp,
       only: pick('--only', values.only?.split(','), known.peers),
       shapes: pick('--shape', values.shape ?? (telemetry ? TELEMETRY_SHAPES : undefined), known.shapes),
       scenarios: pick('--scenario', values.scenario?.split(',') ?? (telemetry ? TELEMETRY_SCENARIOS : undefined), known.scenarios),

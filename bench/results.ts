@@ -12,12 +12,14 @@ const HOW = {
     'Proxies have core 0; load, backends and the server that takes the spans core 1: where core 0 is not busy, core 1 was the limit, and CPU says more than requests/s.',
   'open-loop':
     'A pair of proxies has core 0; load and backend core 1. Proxies are started anew for each round and get no warm-up; the first second stands apart.',
+  tcp: 'iperf3 writes 64 KiB at a time over 4 connections. Proxies have core 0; load and server core 1, which is the limit where core 0 is not busy: octets per second of CPU say more than Gbit/s.',
 } as const;
 
 const TITLES = {
   latest: 'The newest benchmark',
   telemetry: 'What tracing and metrics cost',
   'open-loop': 'Latency at steady rates',
+  tcp: 'Throughput of TCP connections',
 } as const;
 
 export interface Outcome {

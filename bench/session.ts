@@ -43,11 +43,11 @@ export class Session {
   }
 
   /** @returns null, and a note, when something that the scenario needs is not installed */
-  work(scenario: Scenario): Work | null {
+  work(scenario: Scenario, protocol: Work['protocol'] = 'grpc'): Work | null {
     const { backends, trust, directory } = this.setup;
     const backendPorts = scenario === 'mtls' ? backends.tls : backends.plain;
     if (backendPorts !== null)
-      return { scenario, backendPorts, methods: METHODS, ...trust, core: PROXY_CORE, directory, path: this.setup.load.path };
+      return { scenario, protocol, backendPorts, methods: METHODS, ...trust, core: PROXY_CORE, directory, path: this.setup.load.path };
     this.notes.push('mTLS to the backend was left out: HAProxy ends TLS there and is not installed: apt-get install haproxy');
     return null;
   }

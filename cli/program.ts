@@ -7,6 +7,7 @@ import { checkCommand } from './check/command.ts';
 import { explainCommand } from './explain/command.ts';
 import { injectCommand } from './inject/command.ts';
 import { installCommand } from './install/command.ts';
+import { migrateCommand } from './migrate/command.ts';
 import type { Terminal } from './print/terminal.ts';
 import { runCommand } from './run/command.ts';
 import { statusCommand } from './status/command.ts';
@@ -33,6 +34,7 @@ export async function runProgram(words: readonly string[], terminal: Terminal): 
     .addCommand(statusCommand(terminal))
     .addCommand(traceCommand(terminal))
     .addCommand(caCommand(terminal))
+    .addCommand(migrateCommand(terminal))
     .addCommand(versionCommand(terminal));
   for (const command of [program, ...program.commands]) {
     command

@@ -20,6 +20,22 @@ function file(work: Work, name: string, text: string): string {
   return at;
 }
 
+function haproxyTcp(work: Work, port: number): string {
+  return `global
+  nbthread 1
+defaults
+  mode tcp
+  timeout connect 1s
+  timeout client 60s
+  timeout server 60s
+frontend in
+  bind 127.0.0.1:${port}
+  default_backend out
+backend out
+  server one 127.0.0.1:${work.backendPorts[0]}
+`;
+}
+
 const RECIPES: readonly Recipe[] = [
   {
     name: 'nghttpx',
@@ -50,6 +66,7 @@ const RECIPES: readonly Recipe[] = [
     debianPackage: 'haproxy',
     versionArgs: ['-v'],
     command(binary, work, port) {
+      if (work.protocol === 'tcp') return [binary, '-db', '-f', file(work, 'haproxy-tcp.cfg', haproxyTcp(work, port))];
       const tls =
         work.scenario === 'mtls'
           ? ` ssl crt ${work.certificates.bundle} ca-file ${work.certificates.roots} verify required alpn h2`
@@ -110,6 +127,7 @@ function peerOf(recipe: Recipe): Peer {
   return {
     name: recipe.name,
     scenarios: ['plain', 'mtls'],
+    protocols: recipe.name === 'haproxy' ? ['grpc', 'tcp'] : ['grpc'],
     missing: () => (find() === null ? `${recipe.name} is not installed: apt-get install ${recipe.debianPackage}` : ''),
     version: () => {
       // nginx prints its version to standard error.

@@ -56,6 +56,7 @@ async function start(work: Work): Promise<Running> {
     // Two clusters that both lead to the server-side proxy: the split is still computed.
     const middle = await freePort();
     const config = envoyConfig({
+      protocol: work.protocol,
       listenPort: middle,
       backendPorts: [work.backendPorts[0]],
       methods: [],
@@ -69,6 +70,7 @@ async function start(work: Work): Promise<Running> {
     backendPorts = [middle, middle];
   }
   const config = envoyConfig({
+    protocol: work.protocol,
     listenPort: port,
     backendPorts,
     methods: work.methods,
@@ -92,6 +94,7 @@ async function start(work: Work): Promise<Running> {
 export const envoy: Peer = {
   name: 'envoy',
   scenarios: ['plain', 'mtls', 'pair'],
+  protocols: ['grpc', 'tcp'],
   missing: () => (find() === null ? `Envoy is not installed: ${INSTALL}` : ''),
   version: () => /envoy +version: \S+?\/([0-9.]+)/.exec(execFileSync(find()!, ['--version'], { encoding: 'utf8' }))?.[1] ?? '?',
   start,

@@ -16,6 +16,8 @@ export interface Tracing {
 /** What the proxies do in a scenario. */
 export interface Work {
   readonly scenario: Scenario;
+  /** What the load speaks: gRPC over HTTP/2, or anything, in octets. */
+  readonly protocol: 'grpc' | 'tcp';
   /** Where the two backends listen; with 'mtls' TLS is terminated there. */
   readonly backendPorts: readonly [number, number];
   /** Paths of the eight methods that routes name, and the one that the load calls. */
@@ -54,6 +56,7 @@ export interface Running {
 export interface Peer {
   readonly name: string;
   readonly scenarios: readonly Scenario[];
+  readonly protocols: readonly Work['protocol'][];
   /** What is needed and missing, with the command that installs it; '' if all is there. */
   missing(): string;
   version(): string;

@@ -4,7 +4,7 @@ import path from 'node:path';
 import { TokenIssuer } from '#control-plane/issue/token.ts';
 import { type ControlPlane, startControlPlane } from '#control-plane/program/assemble.ts';
 import { SIDECAR_NODE_FLAGS, SIDECAR_PROCESS_ENVIRONMENT, type SidecarEnvironment } from '#core/contract/environment.ts';
-import type { Workload } from '#core/contract/gen/weft/v1/mesh_pb.ts';
+import { Protocol, type Workload } from '#core/contract/gen/weft/v1/mesh_pb.ts';
 import { VERSION } from '#core/contract/version.ts';
 import { createLogger } from '#core/program/log.ts';
 import { BACKEND_ACCOUNT, BACKEND_POD, backendWorkload, CLIENT_POD, clientWorkload, meshObjects, NAMESPACE } from '../mesh-objects.ts';
@@ -36,7 +36,13 @@ async function startMesh(work: Work, listenPort: number): Promise<Mesh> {
   const tokens = new TokenIssuer({ now: Date.now });
   const workloads: Readonly<Record<string, Workload>> = {
     [CLIENT_POD]: clientWorkload(trustDomain, HERE, listenPort),
-    [BACKEND_POD]: backendWorkload(trustDomain, POD, HERE, work.scenario === 'pair' ? work.backendPorts : []),
+    [BACKEND_POD]: backendWorkload(
+      trustDomain,
+      POD,
+      HERE,
+      work.scenario === 'pair' ? [...new Set(work.backendPorts)] : [],
+      work.protocol === 'tcp' ? Protocol.TCP : Protocol.HTTP2,
+    ),
   };
   const plane = await startControlPlane({
     authority: work.authority,
@@ -44,6 +50,7 @@ async function startMesh(work: Work, listenPort: number): Promise<Mesh> {
     host: HERE,
     port: 0,
     objects: meshObjects({
+      protocol: work.protocol,
       methods: work.methods,
       backendAddress: work.scenario === 'pair' ? POD : HERE,
       backendPorts: work.backendPorts,
@@ -155,6 +162,7 @@ export function weftOf(name: string, build: Build): Peer {
   return {
     name,
     scenarios: ['plain', 'mtls', 'pair'],
+    protocols: ['grpc', 'tcp'],
     missing: () => (existsSync(build.program) ? '' : `${path.relative(process.cwd(), build.program)} is not built: npm run build`),
     version: () => VERSION,
     start: (work) => start(work, build),

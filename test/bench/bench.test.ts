@@ -87,7 +87,9 @@ describe('bench: whole answers', () => {
 describe('bench: the configurations that are compared', () => {
   it('give Weft a GRPCRoute in force that names all methods, sets a header and splits 90/10', () => {
     const store = new ObjectStore();
-    store.replaceAll(meshObjects({ methods: METHODS, backendAddress: '127.0.0.2', backendPorts: [9001, 9002], meshed: true }));
+    store.replaceAll(
+      meshObjects({ protocol: 'grpc', methods: METHODS, backendAddress: '127.0.0.2', backendPorts: [9001, 9002], meshed: true }),
+    );
     const options = { trustDomain: 'cluster.local', strictReferenceGrants: false };
     const { service, statuses } = translateService(store, 'bench/payment', options);
     expect(statuses.flatMap(({ conditions }) => conditions.map(({ type, status }) => `${type} ${status}`))).to.include.members([
@@ -114,7 +116,14 @@ describe('bench: the configurations that are compared', () => {
 
   it('give Envoy a route per method with the same header and split', () => {
     const text = JSON.stringify(
-      envoyConfig({ listenPort: 1, backendPorts: [9001, 9002], methods: METHODS, upstreamTls: null, downstreamTls: null }),
+      envoyConfig({
+        protocol: 'grpc',
+        listenPort: 1,
+        backendPorts: [9001, 9002],
+        methods: METHODS,
+        upstreamTls: null,
+        downstreamTls: null,
+      }),
     );
     for (const method of METHODS) expect(text).to.contain(`"match":{"path":"${method}"}`);
     expect(text.match(/"weight":90/g)).to.have.length(METHODS.length);
@@ -149,6 +158,7 @@ describe('bench: figures', () => {
     expect(readOptions(['--only', 'envoy', '--shape', '1,1', '--quick'], known)).to.deep.equal({
       telemetry: false,
       openLoop: false,
+      tcp: false,
       only: ['envoy'],
       shapes: ['1,1'],
       scenarios: ['plain', 'pair'],
@@ -165,6 +175,7 @@ describe('bench: figures', () => {
       ['--nonsense'],
       ['--requests', '-1'],
       ['--telemetry', '--open-loop'],
+      ['--open-loop', '--tcp'],
     ])
       expect(readOptions(args, known), args.join(' ')).to.have.property('problem').that.is.a('string').and.not.empty;
   });

@@ -137,7 +137,14 @@ describe('bench: spans', () => {
 });
 
 describe('bench: the run with telemetry', () => {
-  const work = { listenPort: 1, backendPorts: [9001, 9002], methods: ['/bench.A/One'], upstreamTls: null, downstreamTls: null };
+  const work = {
+    protocol: 'grpc',
+    listenPort: 1,
+    backendPorts: [9001, 9002],
+    methods: ['/bench.A/One'],
+    upstreamTls: null,
+    downstreamTls: null,
+  } as const;
 
   it('lets Envoy sample the share that is asked for and send batches as large as ours; without tracing it has no tracer', () => {
     expect(JSON.stringify(envoyConfig(work))).to.not.match(/tracing|traces/);

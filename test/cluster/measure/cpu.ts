@@ -104,7 +104,15 @@ async function startEnvoys(load: Load): Promise<Runner> {
   const trust = await makeCertificates(directory);
   const backends: Backends = await startBackends(LOAD_CORE, directory, LOAD_PATH.slice(1), trust.certificates);
   running.push(backends);
-  const work = { scenario: 'pair', backendPorts: backends.plain, methods: METHODS, path: LOAD_PATH, core: PROXY_CORE, directory } as const;
+  const work = {
+    scenario: 'pair',
+    protocol: 'grpc',
+    backendPorts: backends.plain,
+    methods: METHODS,
+    path: LOAD_PATH,
+    core: PROXY_CORE,
+    directory,
+  } as const;
   const proxy = await envoy.start({ ...work, ...trust });
   running.unshift(proxy);
   return { peer: envoy.name, proxy, load };

@@ -96,14 +96,15 @@ describe('relay', () => {
     });
   }
 
-  it('a side that had ended before it was joined ends the other', async () => {
+  it('a side that had ended before it was joined ends the other, behind what was read of it', async () => {
     near.start();
     client.end();
     await until(() => near.ended, 'the end was seen');
-    far.resume();
+    const atFar = text(far);
     const saw = new Promise((resolve) => far.once('end', resolve));
-    join();
+    join(Buffer.from('last words'));
     await saw;
+    expect(atFar()).equal('last words');
     far.end();
     await until(() => ended.length === 1, 'it is over');
   });
