@@ -32,6 +32,8 @@ export class ServerRotation {
   private readonly log: Logger;
   private cancel: (() => void) | null = null;
   private stopFollowing: () => void = () => {};
+  /** Counts renewals: one that was overtaken by another comes to nothing. */
+  private turn = 0;
   private failures = 0;
 
   constructor(deps: ServerRotationDeps) {
@@ -46,9 +48,11 @@ export class ServerRotation {
   /** Makes the first certificate and goes on renewing. @throws AuthorityError when the first cannot be made */
   async start(): Promise<ServerLeaf> {
     this.cancel = () => {};
-    const leaf = await this.renew();
+    const leaf = (await this.renew())!;
     this.waitUntil(renewAtMs(this.deps.timers.now(), leaf.notAfterMs, this.deps.random()));
     this.stopFollowing = this.deps.authority.onChange(() => this.follow());
+    // It may have changed while the first was made.
+    if (this.deps.authority.signing !== this.signer) this.follow();
     return leaf;
   }
 
@@ -68,11 +72,14 @@ export class ServerRotation {
     return () => this.listeners.delete(listener);
   }
 
-  private async renew(): Promise<ServerLeaf> {
+  /** @returns null: another renewal has begun meanwhile */
+  private async renew(): Promise<ServerLeaf | null> {
+    const turn = ++this.turn;
     const { privateKey, publicKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' });
     const { signing } = this.deps.authority;
     this.signer = signing;
     const issued = await signing.issueControlPlane(publicKey, this.deps.lifetimeMs);
+    if (turn !== this.turn) return null;
     this.leaf = { ...issued, key: privateKey };
     this.tell(this.leaf);
     return this.leaf;
@@ -100,11 +107,14 @@ export class ServerRotation {
 
   private async renewAndGoOn(): Promise<void> {
     const { timers, random } = this.deps;
+    const turn = this.turn + 1;
     try {
       const leaf = await this.renew();
+      if (leaf === null) return;
       this.failures = 0;
       this.waitUntil(renewAtMs(timers.now(), leaf.notAfterMs, random()));
     } catch (error) {
+      if (turn !== this.turn) return;
       this.log.error('the control plane could not renew its own certificate', { error });
       this.waitUntil(timers.now() + backoffMs(this.failures++, RETRY_BASE_MS, RETRY_CAP_MS, random()));
     }

@@ -92,7 +92,8 @@ export class AuthorityRotation extends FollowingTask {
     const { inUse } = keeper;
     if (inUse === null) return null;
     const waits = this.leading ? this.waits(inUse) : { trust: [], leaves: [] };
-    return viewOfAuthority(inUse, { waits, refused: this.refused?.why ?? '', managedBy: managerOf(this.wanted) });
+    const refused = this.leading ? (this.refused?.why ?? '') : '';
+    return viewOfAuthority(inUse, { waits, refused, managedBy: managerOf(this.wanted) });
   }
 
   protected async look(): Promise<void> {
@@ -177,7 +178,8 @@ export class AuthorityRotation extends FollowingTask {
       const same = next.id === signing.id;
       // The end of what signs is worse than a sidecar that does not answer.
       if (!same && nowMs < lastChanceMs(signing, state) && this.waits(inUse).trust.length > 0) return false;
-      const isTrusted = next.roots().some((root) => root.equals(signing.root.raw));
+      // Not that root among further ones: those a person may take away while leaves of it live.
+      const isTrusted = next.root.raw.equals(signing.root.raw);
       log.info('the new authority signs from now on', { subject: next.certificate.subject, id: next.id });
       return this.put(promoted(state, isTrusted ? undefined : certificatesPem([signing.root.raw]), nowMs, keeper.leafMs));
     }

@@ -189,6 +189,17 @@ describe('control-plane/lead: authority-rotation', () => {
     await until(() => !trusts(more), 'it is trusted no more');
   });
 
+  it('keeps an old root that was among the further ones where a person takes it away from there', async () => {
+    const [old, fresh] = await Promise.all([generate(), generate()]);
+    await begin(old);
+    want({ ...fresh, extraRoots: old.certificate });
+    await until(() => signs(fresh), 'another one signs');
+    expect(phase()).to.equal('retiring');
+    want(fresh);
+    await until(() => inUse().state.signing.extraRoots === undefined, 'it is taken up');
+    expect(trusts(old), 'leaves of it live').to.equal(true);
+  });
+
   it('goes back where the authority that signs is wanted again before the other one signs', async () => {
     const [old, fresh] = await Promise.all([generate(), generate()]);
     await begin(old);
