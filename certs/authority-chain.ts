@@ -6,6 +6,8 @@ import tls from 'node:tls';
 
 /** More certificates than these are no chain, and cost time at each handshake. */
 const LONGEST_CHAIN = 8;
+/** In all of tls.crt, ca.crt and further roots: each pair is looked at, and each sidecar gets the roots. */
+const MOST_CERTIFICATES = 64;
 const TRIAL_WITHIN_MS = 5000;
 const TIME_ERRORS = ['CERT_NOT_YET_VALID', 'CERT_HAS_EXPIRED'];
 
@@ -67,28 +69,72 @@ export interface AuthorityChain {
 }
 
 /**
- * The way from the signing certificate to a root.
+ * The way from the signing certificate to a root. Where there are several (a root that was renewed, an issuer that was
+ * cross-signed), one that is valid now is better than one that is not, then the one that ends last.
  * @param others in any order: the rest of tls.crt, ca.crt, further roots
+ * @param nowMs Unix ms
  * @throws Error with the link that is missing
  */
-export function chainTo(signing: X509Certificate, others: readonly X509Certificate[]): AuthorityChain {
-  const path = [signing];
-  for (let last = signing; !isSelfSigned(last); ) {
-    const issuer = others.find((one) => !path.includes(one) && one.ca && last.checkIssued(one) && last.verify(one.publicKey));
-    if (issuer === undefined)
-      throw new Error(
-        `the certificate of its issuer, ${distinguishedName(last.issuer)}, is missing: tls.crt and ca.crt together must lead to a root`,
-      );
-    if (path.push(issuer) > LONGEST_CHAIN) throw new Error(`its chain has more than ${LONGEST_CHAIN} certificates`);
-    last = issuer;
-  }
-  const root = path.at(-1)!;
+export function chainTo(signing: X509Certificate, others: readonly X509Certificate[], nowMs: number): AuthorityChain {
+  const known = [...new Map([...others, signing].map((one) => [one.fingerprint256, one])).values()];
+  if (known.length > MOST_CERTIFICATES) throw new Error(`there are more than ${MOST_CERTIFICATES} certificates`);
+  const issuers = issuersAmong(known);
+  const valid = new Set(known.filter(({ validFrom, validTo }) => Date.parse(validFrom) <= nowMs && Date.parse(validTo) > nowMs));
+  const way = lastingWay(signing, issuers, valid) ?? lastingWay(signing, issuers, new Set(known));
+  if (way === undefined) throw new Error(missingLink(signing, issuers));
   return {
-    intermediates: path.slice(0, -1),
-    root,
-    notBeforeMs: Math.max(...path.map(({ validFrom }) => Date.parse(validFrom))),
-    notAfterMs: Math.min(...path.map(({ validTo }) => Date.parse(validTo))),
+    intermediates: way.path.slice(0, -1),
+    root: way.path.at(-1)!,
+    notBeforeMs: Math.max(...way.path.map(({ validFrom }) => Date.parse(validFrom))),
+    notAfterMs: way.endMs,
   };
+}
+
+type Issuers = ReadonlyMap<X509Certificate, readonly X509Certificate[]>;
+
+/** Who has signed whom. A self-signed one is where a way ends, whoever else has signed its key. */
+function issuersAmong(known: readonly X509Certificate[]): Issuers {
+  return new Map(
+    known.map((one) => {
+      if (isSelfSigned(one)) return [one, []];
+      return [one, known.filter((issuer) => issuer !== one && issuer.ca && one.checkIssued(issuer) && one.verify(issuer.publicKey))];
+    }),
+  );
+}
+
+interface Way {
+  readonly path: readonly X509Certificate[];
+  /** Unix ms: the first of them ends. */
+  readonly endMs: number;
+}
+
+/**
+ * The way to a root that ends last. In round n the ways of n certificates are known, each made of one of the round
+ * before, so that the work is bounded however many ways there are.
+ */
+function lastingWay(signing: X509Certificate, issuers: Issuers, usable: ReadonlySet<X509Certificate>): Way | undefined {
+  const best = new Map<X509Certificate, Way>();
+  for (const one of usable) if (isSelfSigned(one)) best.set(one, { path: [one], endMs: Date.parse(one.validTo) });
+  for (let length = 2; length <= LONGEST_CHAIN; length++) {
+    const before = new Map(best);
+    for (const one of usable) {
+      for (const issuer of issuers.get(one)!) {
+        const above = before.get(issuer);
+        if (above === undefined || above.path.includes(one)) continue;
+        const endMs = Math.min(above.endMs, Date.parse(one.validTo));
+        if (endMs > (best.get(one)?.endMs ?? -Infinity)) best.set(one, { path: [one, ...above.path], endMs });
+      }
+    }
+  }
+  return best.get(signing);
+}
+
+function missingLink(signing: X509Certificate, issuers: Issuers): string {
+  const reached = new Set([signing]);
+  for (const one of reached) for (const issuer of issuers.get(one)!) reached.add(issuer);
+  const last = [...reached].find((one) => issuers.get(one)!.length === 0 && !isSelfSigned(one));
+  if (last === undefined) return `its chain has more than ${LONGEST_CHAIN} certificates`;
+  return `the certificate of its issuer, ${distinguishedName(last.issuer)}, is missing: tls.crt and ca.crt together must lead to a root`;
 }
 
 export function isSelfSigned(certificate: X509Certificate): boolean {
@@ -101,31 +147,54 @@ export function distinguishedName(name: string | undefined): string {
 }
 
 /**
- * Shakes hands with itself, as two sidecars would: path lengths, key usages and name constraints are judged by what
- * will judge them.
+ * Shakes hands with itself, as two sidecars would, and judges both ends: path lengths, key usages and name constraints
+ * are judged by what will judge them.
  * @param pem certificate chain, key and roots
+ * @param nowMs Unix ms
  * @throws Error with OpenSSL's reason
  */
-export function tryHandshake(pem: { readonly cert: string; readonly key: string; readonly ca: string }): Promise<void> {
+export function tryHandshake(pem: { readonly cert: string; readonly key: string; readonly ca: string }, nowMs: number): Promise<void> {
   const [near, far] = duplexPair();
-  const context = tls.createSecureContext({ ...pem, minVersion: 'TLSv1.3' });
-  const options = { secureContext: context, requestCert: true, rejectUnauthorized: true };
+  const secureContext = tls.createSecureContext({ ...pem, minVersion: 'TLSv1.3' });
+  const options = { secureContext, requestCert: true, rejectUnauthorized: false };
   return new Promise((resolve, reject) => {
     const server = new tls.TLSSocket(far, { ...options, isServer: true });
     const client = tls.connect({ ...options, socket: near, checkServerIdentity: () => undefined });
     const timer = setTimeout(() => end(new Error('no TLS handshake within 5 s')), TRIAL_WITHIN_MS);
-    const end = (error: NodeJS.ErrnoException | null): void => {
+    const judged = new Set<tls.TLSSocket>();
+    const end = (error?: Error): void => {
       clearTimeout(timer);
       for (const socket of [server, client]) {
         socket.removeAllListeners('error').on('error', () => {});
         socket.destroy();
       }
-      // The caller's clock is not OpenSSL's: validity is judged by the caller.
-      if (error === null || TIME_ERRORS.includes(error.code ?? '')) resolve();
+      if (error === undefined) resolve();
       else reject(error);
+    };
+    const judge = (socket: tls.TLSSocket): void => {
+      const refusal = refusalOf(socket, nowMs);
+      if (refusal !== undefined) end(refusal);
+      else if (judged.add(socket).size === 2) end();
     };
     server.on('error', end);
     client.on('error', end);
-    client.on('secureConnect', () => end(null));
+    // A TLSSocket of our own leaves it to us to look at what the other end has shown.
+    server.on('secure', () => judge(server));
+    client.on('secureConnect', () => judge(client));
   });
+}
+
+/** What OpenSSL says of the other end's certificate. */
+function refusalOf(socket: tls.TLSSocket, nowMs: number): Error | undefined {
+  const error = (socket as unknown as { _handle: { verifyError(): NodeJS.ErrnoException | null } })._handle.verifyError();
+  if (error === null) return undefined;
+  if (!TIME_ERRORS.includes(error.code ?? '')) return error;
+  // OpenSSL has the system's clock: by the caller's, the way that OpenSSL took may be good.
+  const seen = new Set<string>();
+  let one = socket.getPeerCertificate(true);
+  for (; one?.fingerprint256 !== undefined && !seen.has(one.fingerprint256); one = one.issuerCertificate) {
+    if (Date.parse(one.valid_from) > nowMs || Date.parse(one.valid_to) <= nowMs) return error;
+    seen.add(one.fingerprint256);
+  }
+  return undefined;
 }

@@ -1,6 +1,6 @@
 // The certificate authority: a key that signs workloads' certificates, its chain, and the roots that may be trusted.
 import 'reflect-metadata';
-import { generateKeyPairSync, type KeyObject, webcrypto, X509Certificate } from 'node:crypto';
+import { createHash, generateKeyPairSync, type KeyObject, webcrypto, X509Certificate } from 'node:crypto';
 import * as x509 from '@peculiar/x509';
 import { controlPlaneSpiffeId, isTrustDomain, workloadSpiffeId } from '#core/contract/identity.ts';
 import { isPodUid } from '#core/contract/pod-uid.ts';
@@ -58,11 +58,19 @@ export interface IssuedLeaf {
 /** An authority that cannot sign now: its own certificate is expired or not one. */
 export class AuthorityError extends Error {}
 
+/** Also an AuthorityInUse (in-use.ts) that never changes. */
 export class Authority {
   readonly trustDomain: string;
+  readonly signing: Authority = this;
+  readonly generation = 0;
+  /** Which certificates lead from a leaf to the root: a short hash, equal wherever it is loaded. */
+  readonly id: string;
   readonly certificate: X509Certificate;
+  /** Unix ms: the last of its chain begins. */
+  readonly notBeforeMs: number;
   /** Unix ms: from then on it signs nothing. */
   readonly notAfterMs: number;
+  readonly root: X509Certificate;
   private readonly settings: AuthoritySettings;
   private readonly issuer: LeafContent['issuer'];
   private readonly spki: Buffer;
@@ -80,7 +88,12 @@ export class Authority {
     this.settings = settings;
     this.trustDomain = settings.trustDomain;
     this.certificate = certificate;
+    this.notBeforeMs = chain.notBeforeMs;
     this.notAfterMs = chain.notAfterMs;
+    this.root = chain.root;
+    const hash = createHash('sha256');
+    for (const { raw } of [...chain.intermediates, chain.root]) hash.update(raw);
+    this.id = hash.digest('hex').slice(0, 16);
     const own = new x509.X509Certificate(certificate.raw);
     const keyId = own.getExtension(x509.SubjectKeyIdentifierExtension)?.keyId;
     this.issuer = { ...signer, subject: own.subjectName, ...(keyId !== undefined && { keyId }) };
@@ -134,7 +147,7 @@ export class Authority {
     });
     let chain: AuthorityChain;
     try {
-      chain = chainTo(first, [...issuers, ...extra]);
+      chain = chainTo(first, [...issuers, ...extra], settings.now());
     } catch (error) {
       throw new AuthorityError(`the authority's certificate cannot be used: ${(error as Error).message}`);
     }
@@ -155,7 +168,12 @@ export class Authority {
 
   /** The same as one PEM text. */
   rootsPem(): string {
-    return this.trusted.map((der) => toPem('CERTIFICATE', der)).join('');
+    return certificatesPem(this.trusted);
+  }
+
+  /** It stays as it is. */
+  onChange(): () => void {
+    return () => {};
   }
 
   /** Whether this is the authority's own key, which no workload may hold. */
@@ -200,10 +218,10 @@ export class Authority {
   private async tryOut(): Promise<void> {
     const { publicKey, privateKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' });
     const { chain } = await this.issueControlPlane(publicKey);
-    const cert = chain.map((der) => toPem('CERTIFICATE', der)).join('');
+    const cert = certificatesPem(chain);
     const key = privateKey.export({ format: 'pem', type: 'pkcs8' }) as string;
     try {
-      await tryHandshake({ cert, key, ca: this.rootsPem() });
+      await tryHandshake({ cert, key, ca: this.rootsPem() }, this.settings.now());
     } catch (error) {
       throw new AuthorityError(`certificates of ${distinguishedName(this.certificate.subject)} do not verify: ${(error as Error).message}`);
     }
@@ -213,6 +231,11 @@ export class Authority {
 /** The certificates of a PEM text, one text each. */
 export function splitPem(text: string): string[] {
   return text.match(/-----BEGIN CERTIFICATE-----[^-]+-----END CERTIFICATE-----/g) ?? [];
+}
+
+/** Certificates in DER as one PEM text. */
+export function certificatesPem(ders: readonly Uint8Array[]): string {
+  return ders.map((der) => toPem('CERTIFICATE', der)).join('');
 }
 
 /** PEM of DER. */

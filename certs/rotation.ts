@@ -4,6 +4,7 @@ import { type Logger, silentLogger } from '#core/program/log.ts';
 import { backoffMs, LONGEST_WAIT_MS, renewAtMs } from '#core/program/renewal.ts';
 import type { Timers } from '#core/program/timers.ts';
 import type { Authority, IssuedLeaf } from './authority.ts';
+import type { AuthorityInUse } from './in-use.ts';
 
 const RETRY_BASE_MS = 200;
 const RETRY_CAP_MS = 30_000;
@@ -13,7 +14,7 @@ export interface ServerLeaf extends IssuedLeaf {
 }
 
 export interface ServerRotationDeps {
-  readonly authority: Authority;
+  readonly authority: AuthorityInUse;
   readonly timers: Timers;
   /** In [0, 1). */
   readonly random: () => number;
@@ -25,10 +26,14 @@ export interface ServerRotationDeps {
 /** Keeps a certificate of the control plane fresh. Each one has a new key, made here and never leaving memory. */
 export class ServerRotation {
   private leaf: ServerLeaf | null = null;
+  private signer: Authority | null = null;
   private readonly listeners = new Set<(leaf: ServerLeaf) => void>();
   private readonly deps: ServerRotationDeps;
   private readonly log: Logger;
   private cancel: (() => void) | null = null;
+  private stopFollowing: () => void = () => {};
+  /** Counts renewals: one that was overtaken by another comes to nothing. */
+  private turn = 0;
   private failures = 0;
 
   constructor(deps: ServerRotationDeps) {
@@ -36,19 +41,23 @@ export class ServerRotation {
     this.log = deps.log ?? silentLogger;
   }
 
-  get authority(): Authority {
+  get authority(): AuthorityInUse {
     return this.deps.authority;
   }
 
   /** Makes the first certificate and goes on renewing. @throws AuthorityError when the first cannot be made */
   async start(): Promise<ServerLeaf> {
     this.cancel = () => {};
-    const leaf = await this.renew();
+    const leaf = (await this.renew())!;
     this.waitUntil(renewAtMs(this.deps.timers.now(), leaf.notAfterMs, this.deps.random()));
+    this.stopFollowing = this.deps.authority.onChange(() => this.follow());
+    // It may have changed while the first was made.
+    if (this.deps.authority.signing !== this.signer) this.follow();
     return leaf;
   }
 
   stop(): void {
+    this.stopFollowing();
     this.cancel?.();
     this.cancel = null;
   }
@@ -57,18 +66,36 @@ export class ServerRotation {
     return this.leaf;
   }
 
-  /** @returns what ends the listening */
+  /** A new certificate, or other roots. @returns what ends the listening */
   onChange(listener: (leaf: ServerLeaf) => void): () => void {
     this.listeners.add(listener);
     return () => this.listeners.delete(listener);
   }
 
-  private async renew(): Promise<ServerLeaf> {
+  /** @returns null: another renewal has begun meanwhile */
+  private async renew(): Promise<ServerLeaf | null> {
+    const turn = ++this.turn;
     const { privateKey, publicKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' });
-    const issued = await this.deps.authority.issueControlPlane(publicKey, this.deps.lifetimeMs);
+    const { signing } = this.deps.authority;
+    this.signer = signing;
+    const issued = await signing.issueControlPlane(publicKey, this.deps.lifetimeMs);
+    if (turn !== this.turn) return null;
     this.leaf = { ...issued, key: privateKey };
-    for (const listener of this.listeners) listener(this.leaf);
+    this.tell(this.leaf);
     return this.leaf;
+  }
+
+  /** The authority has changed: a new certificate at once where another one signs, else the roots alone. */
+  private follow(): void {
+    if (this.cancel === null) return;
+    if (this.deps.authority.signing !== this.signer) {
+      this.cancel();
+      void this.renewAndGoOn();
+    } else if (this.leaf !== null) this.tell(this.leaf);
+  }
+
+  private tell(leaf: ServerLeaf): void {
+    for (const listener of this.listeners) listener(leaf);
   }
 
   private waitUntil(atMs: number): void {
@@ -80,11 +107,14 @@ export class ServerRotation {
 
   private async renewAndGoOn(): Promise<void> {
     const { timers, random } = this.deps;
+    const turn = this.turn + 1;
     try {
       const leaf = await this.renew();
+      if (leaf === null) return;
       this.failures = 0;
       this.waitUntil(renewAtMs(timers.now(), leaf.notAfterMs, random()));
     } catch (error) {
+      if (turn !== this.turn) return;
       this.log.error('the control plane could not renew its own certificate', { error });
       this.waitUntil(timers.now() + backoffMs(this.failures++, RETRY_BASE_MS, RETRY_CAP_MS, random()));
     }

@@ -2,6 +2,7 @@
 import { Command, CommanderError } from 'commander';
 import { VERSION } from '#core/contract/version.ts';
 import { EXIT_FAILED, EXIT_USAGE, Failure, UsageError } from '#core/program/failure.ts';
+import { caCommand } from './ca/command.ts';
 import { checkCommand } from './check/command.ts';
 import { explainCommand } from './explain/command.ts';
 import { injectCommand } from './inject/command.ts';
@@ -32,6 +33,7 @@ export async function runProgram(words: readonly string[], terminal: Terminal): 
     .addCommand(checkCommand(terminal))
     .addCommand(statusCommand(terminal))
     .addCommand(traceCommand(terminal))
+    .addCommand(caCommand(terminal))
     .addCommand(migrateCommand(terminal))
     .addCommand(versionCommand(terminal));
   for (const command of [program, ...program.commands]) {

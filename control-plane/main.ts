@@ -34,6 +34,7 @@ async function run(settings: ControlPlaneSettings, log: Logger, started: (stop: 
     trustDomain,
     meshName,
     leafLifetimeMs,
+    clusterTrustBundle: settings.clusterTrustBundle,
     strictReferenceGrants: settings.strictReferenceGrants,
     defaultTraceSampling: settings.defaultTraceSampling,
     port,

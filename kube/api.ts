@@ -99,6 +99,7 @@ export const KINDS = {
   ResourceQuota: core('resourcequotas'),
   XMesh: { group: 'gateway.networking.x-k8s.io', version: 'v1alpha1', plural: 'xmeshes', namespaced: false },
   Lease: { group: 'coordination.k8s.io', version: 'v1', plural: 'leases', namespaced: true },
+  ClusterTrustBundle: { group: 'certificates.k8s.io', version: 'v1beta1', plural: 'clustertrustbundles', namespaced: false },
   TokenReview: { group: 'authentication.k8s.io', version: 'v1', plural: 'tokenreviews', namespaced: false },
   MutatingWebhookConfiguration: {
     group: 'admissionregistration.k8s.io',

@@ -54,7 +54,7 @@ const FLOORS: Readonly<Record<string, readonly (string | readonly string[])[]>> 
   cli: [
     'main.ts',
     'program.ts',
-    ['check', 'explain', 'inject', 'install', 'migrate', 'run', 'status', 'trace', 'uninstall', 'version'],
+    ['ca', 'check', 'explain', 'inject', 'install', 'migrate', 'run', 'status', 'trace', 'uninstall', 'version'],
     'installation',
     'cluster',
     'print',

@@ -1,13 +1,8 @@
 // `weft status`: what the mesh really runs, from every replica of the control plane.
 import { Argument, Command, Option } from 'commander';
-import { CONTROL_PLANE_NAME, SYSTEM_NAMESPACE } from '#core/contract/names.ts';
 import { Failure } from '#core/program/failure.ts';
-import type { KubeClient } from '#kube/api.ts';
-import { podKind } from '#objects/pod.ts';
 import { type ClusterOptions, connectCluster, withClusterOptions } from '../cluster/cluster.ts';
-import type { ClusterPod } from '../cluster/objects.ts';
-import { isLive, podsOf, podTrouble } from '../cluster/pods.ts';
-import { askReplicas } from '../cluster/replicas.ts';
+import { askReplicas, runningReplicas } from '../cluster/replicas.ts';
 import { styleFor } from '../print/style.ts';
 import type { Terminal } from '../print/terminal.ts';
 import { layOutStatus, ofNamespace, type What } from './layout.ts';
@@ -37,7 +32,7 @@ export function statusCommand({ stdout, stderr, env }: Pick<Terminal, 'stdout' |
     .addHelpText('after', EXAMPLE)
     .action(async (what: What | undefined, options: Options) => {
       const { client, open } = await connectCluster(options, env);
-      const status = mergeAnswers(await askReplicas(open, await replicasOf(client)));
+      const status = mergeAnswers(await askReplicas(open, await runningReplicas(client)));
       if (status.replicas === 0) throw new Failure(`no control plane answers: ${status.unreachable.join('; ')}`);
       for (const line of status.unreachable) stderr.write(`weft: a control plane did not answer, its sidecars are missing here: ${line}\n`);
       const shown = ofNamespace(status, options.namespace);
@@ -55,25 +50,4 @@ export function statusCommand({ stdout, stderr, env }: Pick<Terminal, 'stdout' |
 function jsonOf({ routes, sidecars, calls, unreachable, problems }: MeshStatus, what: What | undefined): string {
   const all = { routes, sidecars, calls };
   return JSON.stringify({ ...(what === undefined ? all : { [what]: all[what] }), unreachable, problems }, null, 2);
-}
-
-/** Names of the control plane's pods that run. @throws Failure when there are none, with the reason */
-async function replicasOf(client: KubeClient): Promise<string[]> {
-  let pods: ClusterPod[];
-  try {
-    const list = await client.request<{ items?: ClusterPod[] }>('GET', { kind: podKind, namespace: SYSTEM_NAMESPACE });
-    pods = [...podsOf(list.items ?? [], CONTROL_PLANE_NAME)].filter(isLive);
-  } catch (error) {
-    throw new Failure((error as Error).message);
-  }
-  if (pods.length === 0) {
-    throw new Failure(`no control plane runs in namespace ${SYSTEM_NAMESPACE}: weft install | kubectl apply -f -, or weft check for more`);
-  }
-  const running = pods.filter(({ status }) => status?.phase === 'Running');
-  if (running.length === 0) {
-    throw new Failure(
-      `no control plane runs yet: ${pods.map((pod) => `${pod.metadata?.name}: ${podTrouble(pod)}`).join('; ')}; weft check says more`,
-    );
-  }
-  return running.map(({ metadata }) => metadata?.name ?? '');
 }

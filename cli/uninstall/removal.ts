@@ -1,7 +1,14 @@
 // What an installation consists of, in the order in which it goes away. Pure.
 
 import { CHART_KINDS } from '#chart/chart-kinds.ts';
-import { AUTHORITY_SECRET, CONTROL_PLANE_NAME, SYSTEM_NAMESPACE, TRUST_CONFIG_MAP } from '#core/contract/names.ts';
+import {
+  AUTHORITY_REPORTS,
+  AUTHORITY_SECRET,
+  AUTHORITY_STATE_SECRET,
+  CONTROL_PLANE_NAME,
+  SYSTEM_NAMESPACE,
+  TRUST_CONFIG_MAP,
+} from '#core/contract/names.ts';
 import { SERVING_SECRET } from '#injector/serving-certificate.ts';
 import { KINDS, type ServedKind } from '#kube/api.ts';
 import { apiVersionOf } from '#objects/kind.ts';
@@ -32,6 +39,8 @@ export function removalOrder(made: readonly RemovalTarget[] = []): RemovalTarget
     own(KINDS.Lease, 'Lease', CONTROL_PLANE_NAME),
     own(KINDS.Secret, 'Secret', SERVING_SECRET),
     own(KINDS.Secret, 'Secret', AUTHORITY_SECRET),
+    own(KINDS.Secret, 'Secret', AUTHORITY_STATE_SECRET),
+    own(KINDS.ConfigMap, 'ConfigMap', AUTHORITY_REPORTS),
     own(KINDS.ConfigMap, 'ConfigMap', TRUST_CONFIG_MAP),
     ...made,
     ...chart.filter(({ kind }) => kind === 'Namespace'),

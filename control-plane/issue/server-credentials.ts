@@ -2,7 +2,7 @@
 // demanded, and our own certificate changes while it runs (control-plane/issue/grpc-port.ts).
 import { constants } from 'node:crypto';
 import type { SecureContextOptions, TlsOptions } from 'node:tls';
-import { toPem } from '#certs/authority.ts';
+import { certificatesPem } from '#certs/authority.ts';
 import type { ServerRotation } from '#certs/rotation.ts';
 import { parseWorkloadIdentity, type WorkloadIdentity } from '#core/contract/identity.ts';
 import { podUidOf } from '#core/contract/pod-uid.ts';
@@ -25,7 +25,7 @@ export function tlsContextOf(rotation: ServerRotation): SecureContextOptions {
   return {
     ...ALWAYS,
     ca: rotation.authority.rootsPem(),
-    cert: leaf.chain.map((der) => toPem('CERTIFICATE', der)).join(''),
+    cert: certificatesPem(leaf.chain),
     key: leaf.key.export({ format: 'pem', type: 'pkcs8' }),
   };
 }

@@ -3,7 +3,8 @@
 import { createHash } from 'node:crypto';
 import { create } from '@bufbuild/protobuf';
 import { type handleUnaryCall, type Metadata, type ServiceError, status, type UntypedServiceImplementation } from '@grpc/grpc-js';
-import { type Authority, AuthorityError } from '#certs/authority.ts';
+import { AuthorityError } from '#certs/authority.ts';
+import type { AuthorityInUse } from '#certs/in-use.ts';
 import { type IssueRequest, type IssueResponse, IssueResponseSchema } from '#core/contract/gen/weft/v1/certificates_pb.ts';
 import { type Logger, silentLogger } from '#core/program/log.ts';
 import { RateLimit } from '#core/program/rate-limit.ts';
@@ -25,7 +26,7 @@ const BAD_TOKEN = 'a valid ServiceAccount token is needed';
 
 export interface IssueDeps {
   /** null while it is not loaded yet: callers are asked to try again. */
-  readonly authority: () => Authority | null;
+  readonly authority: () => AuthorityInUse | null;
   readonly verifyToken: VerifyToken;
   /** Unix ms. */
   readonly now: () => number;
@@ -100,10 +101,12 @@ export class IssueService {
     if (!read.ok) throw this.invalid(about, read.reason);
     const authority = this.deps.authority();
     if (authority === null) throw this.unavailable(about, 'the authority is not loaded yet');
-    if (authority.isOwnKey(read.publicKey)) throw this.invalid(about, 'this key cannot be certified');
+    // Taken before anything is waited for: the roots are never older than what signs.
+    const { signing } = authority;
+    if (signing.isOwnKey(read.publicKey)) throw this.invalid(about, 'this key cannot be certified');
     try {
       const { namespace, serviceAccount, uid = '' } = caller;
-      const leaf = await authority.issue(read.publicKey, namespace, serviceAccount, Number(request.lifetimeSeconds) * 1000, uid);
+      const leaf = await signing.issue(read.publicKey, namespace, serviceAccount, Number(request.lifetimeSeconds) * 1000, uid);
       this.counts.issued++;
       this.deps.onIssued?.(caller, leaf.notAfterMs);
       this.log.info('certificate issued', { ...about, identity: leaf.identity, notAfter: new Date(leaf.notAfterMs).toISOString() });
@@ -114,6 +117,8 @@ export class IssueService {
         identity: leaf.identity,
         notBeforeMs: BigInt(leaf.notBeforeMs),
         notAfterMs: BigInt(leaf.notAfterMs),
+        generation: BigInt(authority.generation),
+        signing: signing.id,
       });
     } catch (error) {
       if (error instanceof AuthorityError) throw this.unavailable(about, error.message);

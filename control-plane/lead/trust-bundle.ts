@@ -107,7 +107,14 @@ export class TrustBundle extends FollowingTask {
     return `the roots cannot be put into namespace ${first.namespace}${more}: ${first.error.message}`;
   }
 
-  /** A namespace or a pod may be different. Cheap: looks happen some time apart. */
+  /** Namespaces whose ConfigMap does not hold the roots as they are now. */
+  missing(): string[] {
+    const { store, systemNamespace, roots } = this.deps;
+    const pem = roots();
+    return [...namespacesWithPods(store, systemNamespace)].filter((namespace) => this.found.get(namespace) !== pem).sort();
+  }
+
+  /** A namespace or a pod may be different, or the roots. Cheap: looks happen some time apart. */
   touch(): void {
     this.lookIn(LOOK_EVERY_MS);
   }

@@ -2,7 +2,7 @@
 
 import { create } from '@bufbuild/protobuf';
 import { logVerbosity, setLogVerbosity } from '@grpc/grpc-js';
-import type { Authority } from '#certs/authority.ts';
+import type { AuthorityInUse } from '#certs/in-use.ts';
 import { ServerRotation } from '#certs/rotation.ts';
 import { Certificates } from '#core/contract/gen/weft/v1/certificates_pb.ts';
 import { TrustBundleSchema } from '#core/contract/gen/weft/v1/config_pb.ts';
@@ -31,7 +31,7 @@ import { translateService } from '../translate/service.ts';
 import { workloadOfPod } from '../translate/workload.ts';
 
 export interface ControlPlaneDeps {
-  readonly authority: Authority;
+  readonly authority: AuthorityInUse;
   readonly verifyToken: VerifyToken;
   /** Where the gRPC port listens. Port 0: a free one. */
   readonly host: string;
@@ -105,7 +105,10 @@ export async function startControlPlane(settings: ControlPlaneDeps): Promise<Con
     translate: (key) => translateService(store, key, options),
     workloadOf,
     podUidOf: (pod) => textOf(fieldsOf(store.pod(pod)?.metadata).uid),
-    trust: () => create(TrustBundleSchema, { trustDomain, roots: [...authority.roots()] }),
+    trust: () => {
+      const { generation, signing } = authority;
+      return create(TrustBundleSchema, { trustDomain, roots: [...authority.roots()], generation: BigInt(generation), signing: signing.id });
+    },
     podAt: (address) => podAddress(address, store, trustDomain),
     ...(settings.onProgress === undefined ? {} : { onProgress: settings.onProgress }),
     timers,
@@ -116,6 +119,7 @@ export async function startControlPlane(settings: ControlPlaneDeps): Promise<Con
 
   const rotation = new ServerRotation({ authority, timers, random, log: log.child('certificates') });
   await rotation.start();
+  const stopFollowing = authority.onChange(() => publisher.trustChanged());
   const issue = new IssueService({
     authority: () => authority,
     verifyToken: settings.verifyToken,
@@ -139,6 +143,7 @@ export async function startControlPlane(settings: ControlPlaneDeps): Promise<Con
       timers,
     });
   } catch (error) {
+    stopFollowing();
     rotation.stop();
     publisher.close();
     throw error;
@@ -159,7 +164,9 @@ export async function startControlPlane(settings: ControlPlaneDeps): Promise<Con
     port: port.port,
     store,
     publisher,
-    authorityNotAfterMs: authority.notAfterMs,
+    get authorityNotAfterMs() {
+      return authority.signing.notAfterMs;
+    },
     issued: issue.counts,
     setObjects: (objects) => {
       const touched = store.replaceAll(objects);
@@ -174,7 +181,10 @@ export async function startControlPlane(settings: ControlPlaneDeps): Promise<Con
     workloadsChanged: () => publisher.workloadsChanged(),
     problems: () => problemsOf(publisher, store),
     routeStates: () => publisher.routeStates(),
-    close: () => (closing ??= close(port, publisher, rotation)),
+    close: () => {
+      stopFollowing();
+      return (closing ??= close(port, publisher, rotation));
+    },
   };
 }
 

@@ -1,7 +1,7 @@
 // The control plane of a cluster, as a whole: waits for the API server and the authority, serves, and does the leader's
 // work when it leads.
-import type { Authority } from '#certs/authority.ts';
-import { AUTHORITY_SECRET, CONTROL_PLANE_NAME } from '#core/contract/names.ts';
+import type { AuthoritySettings } from '#certs/authority.ts';
+import { ANNOTATION_STATUS, AUTHORITY_SECRET, CONTROL_PLANE_NAME } from '#core/contract/names.ts';
 import { DEFAULT_TRACE_SAMPLING } from '#core/contract/trace-sampling.ts';
 import { VERSION } from '#core/contract/version.ts';
 import type { HttpPort } from '#core/program/http-port.ts';
@@ -11,16 +11,21 @@ import type { KubeClient } from '#kube/api.ts';
 import { EventRecorder } from '#kube/events.ts';
 import { LeaseElector } from '#kube/lease.ts';
 import type { KubeObject } from '#kube/object.ts';
+import { fieldsOf } from '#objects/fields.ts';
 import type { StoredKind } from '#objects/kinds.ts';
 import { splitKey } from '#objects/references.ts';
 import { Touched } from '#objects/touched.ts';
-import { AuthorityKeeper } from '../issue/authority-store.ts';
+import { AuthorityKeeper } from '../issue/authority-keeper.ts';
 import { TokenReviewer } from '../issue/token-review.ts';
+import { AuthorityRotation } from '../lead/authority-rotation.ts';
+import { ClusterTrustBundleRoots } from '../lead/cluster-trust-bundle.ts';
 import type { LeaderTask } from '../lead/leader-task.ts';
 import { MeshObject } from '../lead/mesh-object.ts';
 import { namespaceMistakes } from '../lead/namespace-mistakes.ts';
 import { ParentHints } from '../lead/parent-hints.ts';
 import { PolicyStatusWriter } from '../lead/policy-status.ts';
+import type { RotationFacts } from '../lead/rotation-progress.ts';
+import { RotationReports } from '../lead/rotation-reports.ts';
 import { StatusWriter } from '../lead/status-writer.ts';
 import { TrustBundle } from '../lead/trust-bundle.ts';
 import { ClusterSource } from '../source/cluster/cluster-source.ts';
@@ -49,6 +54,8 @@ export interface ClusterProgramDeps {
   readonly meshName: string;
   /** Of workloads' certificates; undefined: the default. */
   readonly leafLifetimeMs: number | undefined;
+  /** Name of a ClusterTrustBundle with further roots; absent or '': none. */
+  readonly clusterTrustBundle?: string;
   /** Absent: false. */
   readonly strictReferenceGrants?: boolean;
   /** Share of traces where an XTelemetryPolicy names a collector and no share. Absent: DEFAULT_TRACE_SAMPLING. */
@@ -72,6 +79,9 @@ export class ClusterProgram {
   private readonly policies: PolicyStatusWriter;
   private readonly hints: ParentHints;
   private readonly trust: TrustBundle;
+  private readonly reports: RotationReports;
+  private readonly bundle: ClusterTrustBundleRoots | null;
+  private readonly rotation: AuthorityRotation;
   private readonly mesh: MeshObject;
   /** All that the leader writes. */
   private readonly tasks: readonly LeaderTask[];
@@ -80,7 +90,6 @@ export class ClusterProgram {
   /** Namespace → what is wrong with its labels and annotations, as it was last reported. */
   private readonly reportedMistakes = new Map<string, string>();
   private controlPlane: ControlPlane | null = null;
-  private authority: Authority | null = null;
   private view: HttpPort | null = null;
   private stopping = false;
   private cancelCheck: () => void = () => {};
@@ -92,15 +101,16 @@ export class ClusterProgram {
     const { store } = this;
     this.events = new EventRecorder({ client, component: CONTROL_PLANE_NAME, timers, log: log.child('events') });
     this.source = new ClusterSource({ ...around, store, onTouched: (touched) => this.take(touched) });
+    const authority: AuthoritySettings = {
+      trustDomain,
+      now: () => timers.now(),
+      ...(leafLifetimeMs === undefined ? {} : { leafLifetimeMs, maxLeafLifetimeMs: leafLifetimeMs }),
+    };
     this.keeper = new AuthorityKeeper({
       ...around,
       namespace: pod.namespace,
       log: log.child('authority'),
-      authority: {
-        trustDomain,
-        now: () => timers.now(),
-        ...(leafLifetimeMs === undefined ? {} : { leafLifetimeMs, maxLeafLifetimeMs: leafLifetimeMs }),
-      },
+      authority,
       onTrouble: (reason, message) => this.warnOfAuthority(reason, message),
     });
     this.reviewer = new TokenReviewer({ client, podOf: (key) => store.pod(key), now: () => timers.now() });
@@ -132,11 +142,33 @@ export class ClusterProgram {
       log: log.child('trust'),
       store,
       systemNamespace: pod.namespace,
-      roots: () => this.authority!.rootsPem(),
+      roots: () => this.keeper.inUse!.rootsPem(),
       stillLeading: () => this.elector.leading,
     });
+    this.reports = new RotationReports({
+      ...around,
+      log: log.child('authority'),
+      namespace: pod.namespace,
+      replica: pod.name,
+      report: () => (this.isRotating() ? (this.controlPlane?.publisher.trustProgress() ?? null) : null),
+    });
+    const { clusterTrustBundle: name = '' } = settings;
+    const onChange = (): void => this.rotation.touch();
+    this.bundle = name === '' ? null : new ClusterTrustBundleRoots({ ...around, log: log.child('authority'), name, onChange });
+    this.rotation = new AuthorityRotation({
+      ...around,
+      log: log.child('authority'),
+      namespace: pod.namespace,
+      keeper: this.keeper,
+      authority,
+      furtherRoots: () => (this.bundle === null ? '' : this.bundle.pem()),
+      facts: () => this.rotationFacts(),
+      forget: () => this.reports.clear(),
+      stillLeading: () => this.elector.leading,
+      onTrouble: (reason, message) => this.warnOfAuthority(reason, message),
+    });
     this.mesh = new MeshObject({ ...around, log: log.child('mesh'), name: settings.meshName });
-    this.tasks = [this.statuses, this.policies, this.hints, this.trust, this.mesh];
+    this.tasks = [this.statuses, this.policies, this.hints, this.trust, this.rotation, this.mesh];
     this.elector = new LeaseElector({
       ...around,
       log: log.child('lease'),
@@ -158,14 +190,16 @@ export class ClusterProgram {
       port: viewPort,
       serving: () => this.controlPlane,
       ready: () => this.ready(),
-      metrics: () => clusterMetrics(this.elector.leading, this.source.status(), this.statuses.counts, this.reviewer.counts, timers.now()),
+      metrics: () => {
+        const { elector, source, statuses, reviewer, rotation } = this;
+        return clusterMetrics(elector.leading, source.status(), statuses.counts, reviewer.counts, rotation.view(), timers.now());
+      },
       around: () => this.surroundings(),
     });
     log.info('starting', { version: VERSION, server: client.server, view: this.view.port, trustDomain });
     this.source.start();
     const [authority] = await Promise.all([this.keeper.load(), this.untilSynced()]);
     if (authority === undefined || this.stopping) return;
-    this.authority = authority;
     // Changes that come while everything is translated for the first time are noted, and published afterwards.
     const meanwhile = new Touched();
     const note = (touched: Touched): Touched => {
@@ -194,7 +228,11 @@ export class ClusterProgram {
     this.controlPlane = controlPlane;
     this.source.feed(controlPlane);
     controlPlane.take(meanwhile);
+    authority.onChange(() => this.trust.touch());
     this.trust.start();
+    this.rotation.start();
+    this.reports.start();
+    this.bundle?.start();
     this.mesh.start();
     this.elector.start();
     this.checkAuthority();
@@ -219,6 +257,8 @@ export class ClusterProgram {
     this.stopping = true;
     this.cancelCheck();
     for (const task of this.tasks) task.stop();
+    this.reports.stop();
+    this.bundle?.stop();
     const returned = this.elector.stop();
     if (lingerMs > 0 && this.controlPlane !== null)
       await new Promise<void>((resolve) => void this.settings.timers.after(lingerMs, resolve));
@@ -267,10 +307,13 @@ export class ClusterProgram {
       this.authorityEnd() ?? '',
       this.reviewer.problem,
       this.elector.problem,
+      this.reports.problem,
+      this.controlPlane === null ? '' : (this.bundle?.problem ?? ''),
       ...this.tasks.map(({ problem }) => problem),
     ].filter((problem) => problem !== '');
     const { pod, trustDomain } = this.settings;
-    return { replica: pod.name, leader: this.elector.leading, trustDomain, missingKinds, problems, reflectors };
+    const authority = this.rotation.view();
+    return { replica: pod.name, leader: this.elector.leading, trustDomain, authority, missingKinds, problems, reflectors };
   }
 
   private take({ services, statuses, policyInputs, pods, namespaces }: Touched): void {
@@ -288,6 +331,27 @@ export class ClusterProgram {
   private lead(leading: boolean): void {
     for (const task of this.tasks) task.lead(leading);
     if (leading) for (const namespace of this.store.every('Namespace')) this.judgeNamespace(namespace);
+  }
+
+  private isRotating(): boolean {
+    const { state } = this.keeper.inUse ?? {};
+    return state !== undefined && (state.next !== undefined || state.retired.length > 0);
+  }
+
+  /** What the leader knows of all replicas and pods, while the authority is replaced. */
+  private rotationFacts(): RotationFacts {
+    const { namespace, name: own } = this.settings.pod;
+    const replicas = new Set([own]);
+    let meshedPods = 0;
+    for (const { metadata, status } of this.store.every('Pod')) {
+      if (fieldsOf(status).phase !== 'Running') continue;
+      const { name = '', annotations } = fieldsOf(metadata);
+      if (metadata?.namespace === namespace && name.startsWith(`${CONTROL_PLANE_NAME}-`)) replicas.add(name);
+      if (fieldsOf(annotations)[ANNOTATION_STATUS] !== undefined) meshedPods++;
+    }
+    const reports = this.reports.all();
+    const { version = '' } = reports.get(own) ?? {};
+    return { replicas: [...replicas], reports, version, meshedPods, namespaces: this.trust.missing() };
   }
 
   private get defaultTraceSampling(): number {
@@ -318,9 +382,11 @@ export class ClusterProgram {
   }
 
   private authorityEnd(): string | undefined {
-    if (this.authority === null) return undefined;
-    const leftMs = this.authority.notAfterMs - this.settings.timers.now();
-    const at = new Date(this.authority.notAfterMs).toISOString();
+    const { inUse } = this.keeper;
+    if (inUse === null) return undefined;
+    const { notAfterMs } = inUse.signing;
+    const leftMs = notAfterMs - this.settings.timers.now();
+    const at = new Date(notAfterMs).toISOString();
     if (leftMs <= 0) return `the authority's certificate expired at ${at}: no certificates are issued`;
     return leftMs < AUTHORITY_WARNING_MS ? `the authority's certificate expires at ${at}` : undefined;
   }

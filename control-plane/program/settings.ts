@@ -20,6 +20,7 @@ export const USAGE = `usage: control-plane [options]
 
   environment: WEFT_LOG_LEVEL (${LOG_LEVELS.join(', ')}), WEFT_LOG_FORMAT (json, text); in a cluster also WEFT_POD_NAME, WEFT_POD_NAMESPACE,
   WEFT_MESH_NAME (of the XMesh object, default weft), WEFT_LEAF_SECONDS (life of workloads' certificates, 60 to 604800, default 43200),
+  WEFT_CLUSTER_TRUST_BUNDLE (name of a ClusterTrustBundle whose roots are trusted besides; default none),
   WEFT_STRICT_REFERENCE_GRANTS (true: a backend in another namespace needs a ReferenceGrant; default false),
   WEFT_TRACING_SAMPLING (share of traces where an XTelemetryPolicy gives none, default ${DEFAULT_TRACE_SAMPLING})
 `;
@@ -46,6 +47,8 @@ export interface ControlPlaneSettings {
   /** Of the XMesh object. */
   readonly meshName: string;
   readonly leafLifetimeMs: number | undefined;
+  /** '': none. */
+  readonly clusterTrustBundle: string;
   /** Backends in other namespaces count only with a ReferenceGrant. */
   readonly strictReferenceGrants: boolean;
   /** 0 to 1: where an XTelemetryPolicy names a collector and no share. */
@@ -108,6 +111,7 @@ export function readControlPlaneSettings(
       podName: environment.WEFT_POD_NAME || undefined,
       meshName: environment.WEFT_MESH_NAME || DEFAULT_MESH_NAME,
       leafLifetimeMs: seconds === undefined ? undefined : Number(seconds) * 1000,
+      clusterTrustBundle: environment.WEFT_CLUSTER_TRUST_BUNDLE ?? '',
       strictReferenceGrants: strict === 'true',
       defaultTraceSampling,
       logLevel: logLevel as LogLevel | 'off',

@@ -14,7 +14,7 @@ import { Connected, identityOf, podOf } from './connected.ts';
 import { podResource, type Sized, trustResource, workloadResource } from './resources.ts';
 import { Rounds } from './rounds.ts';
 import { Siblings } from './siblings.ts';
-import { appliedOn, type RouteState, routeStates, ServiceCounts } from './standings.ts';
+import { appliedOn, type RouteState, routeStates, ServiceCounts, type TrustProgress, trustProgress } from './standings.ts';
 import { type Line, type Peer, Subscriber, type SubscriberDeps } from './subscriber.ts';
 import { Translating } from './translating.ts';
 
@@ -137,6 +137,7 @@ export class Publisher {
     for (const subscriber of this.connected.all()) subscriber.addressesChanged(addresses);
   }
 
+  /** trust() answers differently. */
   trustChanged(): void {
     this.trust = trustResource(this.deps.trust());
     for (const subscriber of this.connected.all()) subscriber.ownChanged(TRUST_RESOURCE);
@@ -188,6 +189,12 @@ export class Publisher {
   /** How far a resource (`service/shop/payment`) has come. */
   appliedOn(name: string): AppliedOn {
     return appliedOn(this.connected.all(), name);
+  }
+
+  /** How far the roots and the leaves of an authority that signs now have come. */
+  trustProgress(): TrustProgress {
+    const { body } = this.trust.resource;
+    return trustProgress(this.connected.all(), this.trust.resource, body.case === 'trust' ? body.value.signing : '');
   }
 
   /** The same for every Service that a sidecar wants, by its key. */

@@ -184,6 +184,8 @@ class SubscribeCall implements Line {
         return;
       case 'calls':
         return subscriber.reportCalls(message.value);
+      case 'leaf':
+        return subscriber.reportLeaf(message.value);
       // A message of a newer sidecar that is not known here is passed over.
     }
   }

@@ -1,4 +1,5 @@
 // How far resources have come, counted over the connected sidecars.
+import type { Resource } from '#core/contract/gen/weft/v1/config_pb.ts';
 import { serviceResourceName } from '#core/contract/resource-names.ts';
 import type { AppliedOn } from '#core/contract/view.ts';
 import type { RouteParentStatus } from '../translate/service.ts';
@@ -35,8 +36,37 @@ export function appliedOn(sidecars: readonly Subscriber[], name: string): Applie
   return counted;
 }
 
+const MOST_NAMED = 3;
+
+/** How far the roots have come, and how many sidecars have a leaf of another authority than the one that signs. */
+export interface TrustProgress {
+  /** Of the resource that is sent now. */
+  readonly version: string;
+  readonly connected: number;
+  /** Those that do not run it, some of them by name. */
+  readonly behind: number;
+  readonly behindPods: readonly string[];
+  /** Those whose leaf is not known to be of the authority that signs now, likewise. */
+  readonly old: number;
+  readonly oldPods: readonly string[];
+}
+
+/** @param trust as it is sent now @param signing Authority.id */
+export function trustProgress(sidecars: readonly Subscriber[], trust: Resource, signing: string): TrustProgress {
+  const behindPods = sidecars.flatMap(({ delivery, peer }) => (delivery.standing(trust.name).state === 'applied' ? [] : [podOf(peer)]));
+  const oldPods = sidecars.flatMap((sidecar) => (sidecar.signing === signing ? [] : [podOf(sidecar.peer)]));
+  return {
+    version: trust.version,
+    connected: sidecars.length,
+    behind: behindPods.length,
+    behindPods: behindPods.sort().slice(0, MOST_NAMED),
+    old: oldPods.length,
+    oldPods: oldPods.sort().slice(0, MOST_NAMED),
+  };
+}
+
 /**
- * The same for every Service that a sidecar wants, kept while it changes: a look costs what has changed since the last
+ * appliedOn() for every Service that a sidecar wants, kept while it changes: a look costs what has changed since the last
  * one, not all sidecars times what they want.
  */
 export class ServiceCounts {

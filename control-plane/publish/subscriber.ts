@@ -1,6 +1,6 @@
 // One connected sidecar: its identity, what it wants, what it has been sent, what it reports. The gRPC stream is behind
 // a Line.
-import type { Ack, CallReport, Hello, SubscribeResponse } from '#core/contract/gen/weft/v1/config_pb.ts';
+import type { Ack, CallReport, Hello, LeafReport, SubscribeResponse } from '#core/contract/gen/weft/v1/config_pb.ts';
 import {
   parseResourceName,
   podResourceName,
@@ -15,6 +15,8 @@ import type { Sized } from './resources.ts';
 import { Wanted } from './wanted.ts';
 
 const LONGEST_VERSION = 64;
+/** Of Authority.id. */
+const LONGEST_SIGNING = 64;
 const ENDPOINTS = serviceResourceName('endpoints', '');
 const SERVICE_RULES = serviceResourceName('service', '');
 
@@ -68,6 +70,8 @@ export class Subscriber {
   readonly connectedSinceMs: number;
   /** Unix ms: end of the newest certificate that is known of; 0: none is. */
   certificateNotAfterMs: number;
+  /** Which authority signed it (Authority.id); '': not known. */
+  signing: string;
   /** Calls of it whose traces are worth a look. */
   readonly calls = new ReportedCalls();
   readonly wants: Wanted;
@@ -85,6 +89,7 @@ export class Subscriber {
     this.version = hello.version.slice(0, LONGEST_VERSION);
     this.connectedSinceMs = deps.now();
     this.certificateNotAfterMs = certificateNotAfterMs;
+    this.signing = signingOf(hello.leaf);
     this.line = line;
     this.deps = deps;
     // The closures below must not keep the hello: it is as long as what the sidecar holds.
@@ -152,6 +157,13 @@ export class Subscriber {
   /** It reports calls to Services that it wants. */
   reportCalls(report: CallReport): void {
     this.calls.take(report, (service) => this.wants.has(service), this.deps.now());
+  }
+
+  /** It says which certificate it has now. */
+  reportLeaf(leaf: LeafReport): void {
+    this.certificateNotAfterMs = Number(leaf.notAfterMs);
+    this.signing = signingOf(leaf);
+    this.deps.onAcknowledged();
   }
 
   /** Its pod got a certificate. @param notAfterMs Unix ms */
@@ -228,4 +240,8 @@ export class Subscriber {
     const parsed = parseResourceName(name);
     return parsed?.kind === 'pod' && !this.wants.hasAddress(parsed.address);
   }
+}
+
+function signingOf(leaf: LeafReport | undefined): string {
+  return leaf?.signing.slice(0, LONGEST_SIGNING) ?? '';
 }

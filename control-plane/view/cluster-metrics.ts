@@ -1,4 +1,5 @@
 // Metrics of what ties the control plane to the API server.
+import type { AuthorityView } from '#core/contract/view.ts';
 import { counters, type Family, gauge } from '#core/program/exposition.ts';
 import type { ReflectorStatus } from '#kube/reflector.ts';
 import type { ReviewCounts } from '../issue/token-review.ts';
@@ -15,6 +16,7 @@ export function clusterMetrics(
   followed: readonly Followed[],
   statuses: StatusCounts,
   reviews: ReviewCounts,
+  authority: AuthorityView | null,
   nowMs: number,
 ): Family[] {
   const byKind = (of: (status: ReflectorStatus) => number): [string, number][] => followed.map(({ kind, status }) => [kind, of(status)]);
@@ -26,6 +28,16 @@ export function clusterMetrics(
   });
   return [
     gauge('weft_control_plane_leader', 'Whether this replica writes statuses and trust bundles.', leader ? 1 : 0),
+    gauge(
+      'weft_control_plane_authority_refused',
+      'Whether the authority in the Secret cannot be used, so that the one before it goes on; of the leader.',
+      authority !== null && authority.refused !== '' ? 1 : 0,
+    ),
+    gauge(
+      'weft_control_plane_authority_waiting_seconds',
+      'Time that the next authority has waited until all trust its root; 0: none waits.',
+      authority === null || authority.sinceMs === 0 ? 0 : Math.max(0, nowMs - authority.sinceMs) / 1000,
+    ),
     gauges(
       'weft_control_plane_reflector_synced',
       'Whether all objects of a kind are known.',

@@ -1,7 +1,7 @@
 // What GET /status shows: the state of routes, sidecars and the control plane itself, for `weft status` and `weft
 // check`.
 import { VERSION } from '#core/contract/version.ts';
-import type { ParentView, ReflectorView, RouteView, SidecarView, StatusView, TracedCallView } from '#core/contract/view.ts';
+import type { AuthorityView, ParentView, ReflectorView, RouteView, SidecarView, StatusView, TracedCallView } from '#core/contract/view.ts';
 import type { IssueCounts } from '../issue/service.ts';
 import { worthShowing } from '../publish/call-reports.ts';
 import type { Publisher } from '../publish/publisher.ts';
@@ -22,6 +22,7 @@ export interface StatusAround {
   readonly replica: string;
   readonly leader: boolean;
   readonly trustDomain: string;
+  readonly authority?: AuthorityView | null;
   readonly missingKinds: readonly string[];
   readonly problems: readonly string[];
   readonly reflectors: readonly ReflectorView[];
@@ -35,6 +36,7 @@ export function statusReport(serving: Serving | null, around: StatusAround): Sta
     leader: around.leader,
     trustDomain: around.trustDomain,
     authorityNotAfterMs: serving?.authorityNotAfterMs ?? 0,
+    ...(around.authority && { authority: around.authority }),
     missingKinds: around.missingKinds,
     problems: [...around.problems, ...(serving?.problems() ?? [])],
     routes: serving === null ? [] : routeReports(serving.publisher.routeStates()),

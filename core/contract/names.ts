@@ -34,8 +34,17 @@ export const READER_NAME = 'weft-reader';
  */
 export const TRUST_CONFIG_MAP = 'weft-trust';
 export const TRUST_KEY = 'roots.pem';
-/** Secret of the authority, in the system namespace. */
+/** Secret of the authority, in the system namespace: the one that is wanted, as people and tools put it there. */
 export const AUTHORITY_SECRET = 'weft-authority';
+/** Secret of the authority that signs, of the one before and the one after it: the control plane's own. */
+export const AUTHORITY_STATE_SECRET = 'weft-authority-in-use';
+/** ConfigMap in which each replica says how far the roots have come, while the authority is replaced. */
+export const AUTHORITY_REPORTS = 'weft-authority-replicas';
+/** On AUTHORITY_SECRET: what a person asks the control plane for; it takes the annotation away. */
+export const ANNOTATION_ROTATE = 'weft.dev/rotate';
+export const ANNOTATION_FINISH = 'weft.dev/finish';
+/** Value of ANNOTATION_ROTATE: Weft makes the next authority, though others have made this one. */
+export const ROTATE_TAKE_OVER = 'take-over';
 
 /** What injection adds to a pod. */
 export const SIDECAR_CONTAINER = 'weft-proxy';

@@ -10,6 +10,8 @@ export interface StatusView {
   readonly trustDomain: string;
   /** Nothing is signed from then on. 0: the authority is not loaded yet. */
   readonly authorityNotAfterMs: number;
+  /** Absent: it is not loaded yet, or never changes. */
+  readonly authority?: AuthorityView;
   /** Kinds that the API server does not serve, such as GRPCRoute. */
   readonly missingKinds: readonly string[];
   /** What is wrong, one sentence each. Empty: all is well. */
@@ -20,6 +22,42 @@ export interface StatusView {
   readonly calls: readonly TracedCallView[];
   /** Empty where the objects come from files. */
   readonly reflectors: readonly ReflectorView[];
+}
+
+/** The authority, and how far its replacement has come. */
+export interface AuthorityView {
+  /**
+   * `steady`: one signs. `distributing`: the next one's roots are on their way to all that must trust them.
+   * `retiring`: the next one signs, and old roots are trusted until no leaf of theirs is left.
+   */
+  readonly phase: 'steady' | 'distributing' | 'retiring';
+  readonly signing: AuthorityCertificateView;
+  readonly next: AuthorityCertificateView | null;
+  /** Who renews it, in words: `Weft`, `cert-manager Certificate …`; '': a person. */
+  readonly managedBy: string;
+  /** Unix ms when Weft makes the next one by itself; 0: it does not. */
+  readonly rotatesAtMs: number;
+  /** Unix ms since when the next one's roots are sent; 0: there is no next one. */
+  readonly sinceMs: number;
+  /** Old roots, each with the time when it is dropped. */
+  readonly retired: readonly { readonly subject: string; readonly untilMs: number }[];
+  /** How many are trusted. */
+  readonly roots: number;
+  readonly generation: number;
+  /** What the next one waits for before it signs; said by the leader alone. */
+  readonly waitsFor: readonly string[];
+  /** What keeps old roots from being dropped before their time; said by the leader alone. */
+  readonly leavesOfOld: readonly string[];
+  /** Why the authority in the Secret cannot be used; '' when it can. Said by the leader alone. */
+  readonly refused: string;
+}
+
+export interface AuthorityCertificateView {
+  readonly id: string;
+  readonly subject: string;
+  /** The subject of its root. */
+  readonly root: string;
+  readonly notAfterMs: number;
 }
 
 export interface RouteView {

@@ -19,6 +19,13 @@ const FIRST_RETRY_CAP_MS = 5_000;
 /** While none is reached, trying costs it nothing: the pod must be ready within about a second of one being there. */
 export const UNREACHED_RETRY_CAP_MS = 1_000;
 const ISSUE_TIMEOUT_MS = 10_000;
+/**
+ * Where another authority signs by now, a new certificate is asked for within this time, or within a quarter of what is
+ * left of the old one: spread, because all sidecars hear of it at once.
+ */
+export const RESIGN_WITHIN_MS = 60_000;
+/** A control plane that does not take our certificate is asked for another one, and not again for so long. */
+const REFUSED_EVERY_MS = 30_000;
 
 /** Asks for a certificate once. @throws Error when there is none */
 export type AskForLeaf = (request: IssueRequest, token: string) => Promise<IssueResponse>;
@@ -53,7 +60,11 @@ export interface CredentialsStatus {
   readonly lastError: string;
 }
 
-type State = { readonly at: 'stopped' } | { readonly at: 'asking' } | { readonly at: 'waiting'; readonly cancel: () => void };
+type State =
+  | { readonly at: 'stopped' }
+  | { readonly at: 'asking' }
+  /** Until then, Unix ms. */
+  | { readonly at: 'waiting'; readonly untilMs: number; readonly cancel: () => void };
 
 export class Credentials {
   private readonly deps: CredentialsDeps;
@@ -61,6 +72,12 @@ export class Credentials {
   private leaf: Leaf | null = null;
   /** Made with the leaf: making one costs a millisecond, a connection must not. */
   private context: tls.SecureContext | null = null;
+  /** Of the roots in force: what comes of a replica that has not heard yet of newer ones changes nothing. */
+  private generation = 0n;
+  /** Which authority signs, as far as is known; '': not at all. */
+  private signing = '';
+  /** Unix ms: when a new certificate was asked for last, because the control plane had refused this one. */
+  private refusedMs = -REFUSED_EVERY_MS;
   private readonly listeners = new Set<(leaf: Leaf) => void>();
   private state: State = { at: 'stopped' };
   private readonly reach: Reach;
@@ -126,7 +143,9 @@ export class Credentials {
     if (bundle.trustDomain !== this.deps.trustDomain) throw new Error(`trust bundle of another trust domain: "${bundle.trustDomain}"`);
     const roots = readRoots(bundle.roots);
     const { leaf } = this;
-    if (leaf === null || (roots.length === leaf.roots.length && roots.every((root, i) => root.equals(leaf.roots[i]!)))) return;
+    if (leaf === null || !this.isNews(bundle)) return;
+    this.resignSoon(leaf);
+    if (roots.length === leaf.roots.length && roots.every((root, i) => root.equals(leaf.roots[i]!))) return;
     this.log.info('roots changed', { roots: roots.length });
     this.use({ ...leaf, roots });
   }
@@ -145,6 +164,20 @@ export class Credentials {
     void this.renew();
   }
 
+  /**
+   * The control plane was reached and does not take this certificate, such as one of an authority that it trusts no
+   * more: the token still says who we are.
+   */
+  refused(): void {
+    const { state } = this;
+    const nowMs = this.deps.timers.now();
+    if (state.at !== 'waiting' || nowMs - this.refusedMs < REFUSED_EVERY_MS) return;
+    this.refusedMs = nowMs;
+    this.log.info('the control plane does not take this certificate, another one is asked for');
+    state.cancel();
+    void this.renew();
+  }
+
   status(): CredentialsStatus {
     return {
       identity: this.leaf?.identity ?? '',
@@ -153,6 +186,30 @@ export class Credentials {
       failures: this.failures,
       lastError: this.lastError,
     };
+  }
+
+  /**
+   * Whether this is at least as new as what is in force; then it counts. Generation 0 is of a control plane that does
+   * not count them.
+   */
+  private isNews({ generation, signing }: { readonly generation: bigint; readonly signing: string }): boolean {
+    if (generation !== 0n && generation < this.generation) return false;
+    this.generation = generation;
+    this.signing = signing;
+    return true;
+  }
+
+  /** Asks for a new certificate before its time where this one is of an authority that no longer signs. */
+  private resignSoon(leaf: Leaf): void {
+    const { state } = this;
+    if (state.at !== 'waiting' || this.signing === '' || leaf.signing === '' || leaf.signing === this.signing) return;
+    const { timers, random } = this.deps;
+    const withinMs = Math.min(RESIGN_WITHIN_MS, (leaf.notAfterMs - timers.now()) / 4);
+    const atMs = timers.now() + Math.max(0, withinMs * (0.1 + 0.9 * random()));
+    if (atMs >= state.untilMs) return;
+    this.log.info('another authority signs by now, a certificate of it is asked for', { inMs: Math.round(atMs - timers.now()) });
+    state.cancel();
+    this.waitUntil(atMs);
   }
 
   private use(leaf: Leaf): void {
@@ -167,7 +224,8 @@ export class Credentials {
     this.state = asking;
     let leaf: Leaf;
     try {
-      leaf = await this.obtain();
+      const { response, issued } = await this.obtain();
+      leaf = this.isNews(response) || this.leaf === null ? issued : { ...issued, roots: this.leaf.roots };
     } catch (error) {
       if (this.state !== asking) return;
       this.failures++;
@@ -189,6 +247,7 @@ export class Credentials {
     this.use(leaf);
     if (this.state !== asking) return; // a listener has stopped us
     this.waitUntil(renewAtMs(leaf.receivedMs, leaf.notAfterMs, random()));
+    this.resignSoon(leaf);
   }
 
   private retryCapMs(): number {
@@ -199,11 +258,12 @@ export class Credentials {
   private waitUntil(atMs: number): void {
     const { timers } = this.deps;
     const leftMs = atMs - timers.now();
-    if (leftMs <= 0) void this.renew();
-    else this.state = { at: 'waiting', cancel: timers.after(Math.min(leftMs, LONGEST_WAIT_MS), () => this.waitUntil(atMs)) };
+    if (leftMs <= 0) return void this.renew();
+    const cancel = timers.after(Math.min(leftMs, LONGEST_WAIT_MS), () => this.waitUntil(atMs));
+    this.state = { at: 'waiting', untilMs: atMs, cancel };
   }
 
-  private async obtain(): Promise<Leaf> {
+  private async obtain(): Promise<{ response: IssueResponse; issued: Leaf }> {
     const { deps } = this;
     this.isReached = false;
     const token = (await readFile(deps.tokenFile, 'utf8')).trim();
@@ -211,7 +271,7 @@ export class Credentials {
     const request = newIssueRequest(privateKey, publicKey.export({ format: 'der', type: 'spki' }), deps.lifetimeSeconds ?? 0);
     const response = await (deps.ask ?? ((...asked) => this.askControlPlane(...asked)))(request, token);
     try {
-      return readIssued(response, privateKey, deps.trustDomain, deps.timers.now());
+      return { response, issued: readIssued(response, privateKey, deps.trustDomain, deps.timers.now()) };
     } catch (error) {
       throw new Error(`the certificate that was issued cannot be used: ${(error as Error).message}`);
     }

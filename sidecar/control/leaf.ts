@@ -20,6 +20,8 @@ export interface Leaf {
   /** When it came, Unix ms. */
   readonly receivedMs: number;
   readonly notAfterMs: number;
+  /** Which authority signed it (IssueResponse.signing); '': the control plane did not say. */
+  readonly signing: string;
 }
 
 /** A request for a certificate: this key and the proof that we hold it. */
@@ -43,7 +45,7 @@ export function readIssued(response: IssueResponse, key: KeyObject, trustDomain:
   }
   if (!new X509Certificate(chain[0]!).checkPrivateKey(key)) throw new Error('it is for another key');
   const roots = readRoots(response.roots);
-  return { key, chain, roots, identity: verdict.identity, receivedMs: nowMs, notAfterMs: verdict.notAfterMs };
+  return { key, chain, roots, identity: verdict.identity, receivedMs: nowMs, notAfterMs: verdict.notAfterMs, signing: response.signing };
 }
 
 /**

@@ -4,6 +4,8 @@ import { create } from '@bufbuild/protobuf';
 import {
   CallReportSchema,
   Config,
+  type LeafReport,
+  LeafReportSchema,
   type Rejection,
   type Resource,
   type SubscribeRequest,
@@ -16,7 +18,7 @@ import { parseResourceName, podResourceName, serviceResourceName } from '#core/c
 import { type Logger, silentLogger } from '#core/program/log.ts';
 import { backoffMs } from '#core/program/renewal.ts';
 import type { Timers } from '#core/program/timers.ts';
-import type { GrpcError } from '../link/grpc-stream.ts';
+import { type GrpcError, STATUS } from '../link/grpc-stream.ts';
 import type { Credentials } from './credentials.ts';
 import { EndpointVersions } from './endpoint-versions.ts';
 import { type BidiCall, GrpcConnection } from './grpc-call.ts';
@@ -105,6 +107,9 @@ export class ConfigStream {
   private readonly wants = new Wants();
   private readonly reach: Reach;
   private state: State = { at: 'stopped' };
+  /** The certificate that the control plane knows of. */
+  private reported: Buffer | undefined;
+  private endReports: () => void = () => {};
   private hasWarnedOfBound = false;
   private failuresInARow = 0;
   private sinceMs = 0;
@@ -124,6 +129,7 @@ export class ConfigStream {
   start(): void {
     if (this.state.at !== 'stopped') return;
     const { credentials } = this.deps;
+    this.endReports = credentials.onChange((leaf) => this.reportLeaf(leaf));
     if (credentials.current() !== null) return void this.connect(false);
     const endListening = credentials.onChange(() => {
       endListening();
@@ -136,6 +142,7 @@ export class ConfigStream {
   stop(): void {
     const { state } = this;
     this.state = { at: 'stopped' };
+    this.endReports();
     if (state.at === 'without certificate') state.endListening();
     else if (state.at === 'waiting') state.cancelRetry();
     else if (state.at === 'open') {
@@ -234,7 +241,9 @@ export class ConfigStream {
   }
 
   private sayHello(): void {
-    const { version, namespace, pod, addresses } = this.deps;
+    const { version, namespace, pod, addresses, credentials } = this.deps;
+    const leaf = credentials.current()!;
+    this.reported = leaf.chain[0];
     this.send({
       case: 'hello',
       value: {
@@ -245,9 +254,17 @@ export class ConfigStream {
         services: this.wants.all(),
         addresses: addresses?.() ?? [],
         deltas: true,
+        leaf: leafReport(leaf),
         held: [...this.held.versions].map(([name, heldVersion]) => ({ $typeName: 'weft.v1.HeldResource', name, version: heldVersion })),
       },
     });
+  }
+
+  /** Another replica may have issued it. */
+  private reportLeaf(leaf: Leaf): void {
+    if (this.state.at !== 'open' || leaf.chain[0] === this.reported) return;
+    this.reported = leaf.chain[0];
+    this.send({ case: 'leaf', value: leafReport(leaf) });
   }
 
   private receive(response: SubscribeResponse, open: Open): void {
@@ -301,7 +318,8 @@ export class ConfigStream {
       this.log.warn('control plane away, going on with what is in force', { error, code: error.code, retryInMs: Math.round(waitMs) });
     } else this.log.debug('control plane still away', { error, code: error.code, retryInMs: Math.round(waitMs) });
     this.lastError = error.message;
-    void credentials.reviewRoots();
+    if (error.code === STATUS.unauthenticated) credentials.refused();
+    else void credentials.reviewRoots();
     this.state = { at: 'waiting', cancelRetry: timers.after(waitMs, () => void this.connect(false)) };
   }
 
@@ -320,4 +338,8 @@ export class ConfigStream {
     void this.connect(open.answered);
     open.connection.close();
   }
+}
+
+function leafReport({ notAfterMs, signing }: Leaf): LeafReport {
+  return create(LeafReportSchema, { notAfterMs: BigInt(notAfterMs), signing });
 }

@@ -19,11 +19,11 @@ describe('certs/authority: made elsewhere', () => {
   const read = (name: string): string => readFileSync(path.join(directory, name), 'utf8');
 
   /** A certificate for this key: self-signed, or signed by another. */
-  function certify(name: string, issuer: string | null, extensions: readonly string[], days = '365'): void {
+  function certify(name: string, issuer: string | null, extensions: readonly string[], days = '365', into = name): void {
     writeFileSync(path.join(directory, `${name}.ext`), `${extensions.join('\n')}\n`);
     openssl('req', '-new', '-key', `${name}.key`, '-subj', `/CN=${name}`, '-out', `${name}.csr`);
     const by = issuer === null ? ['-signkey', `${name}.key`] : ['-CA', `${issuer}.crt`, '-CAkey', `${issuer}.key`, '-CAcreateserial'];
-    openssl('x509', '-req', '-in', `${name}.csr`, ...by, '-days', days, '-extfile', `${name}.ext`, '-out', `${name}.crt`);
+    openssl('x509', '-req', '-in', `${name}.csr`, ...by, '-days', days, '-extfile', `${name}.ext`, '-out', `${into}.crt`);
   }
 
   const CA = ['basicConstraints=critical,CA:TRUE', 'keyUsage=critical,keyCertSign,cRLSign', 'subjectKeyIdentifier=hash'];
@@ -41,7 +41,12 @@ describe('certs/authority: made elsewhere', () => {
     openssl('ecparam', '-name', 'secp521r1', '-genkey', '-noout', '-out', 'p521.key');
     openssl('genrsa', '-traditional', '-out', 'rsa.key', '2048');
     openssl('genpkey', '-algorithm', 'ed25519', '-out', 'ed.key');
-    for (const name of ['issuing', 'tight', 'below', 'constrained', 'odd-id', 'weak-usage', 'p256'])
+    certify('root', null, CA, '30', 'earlier');
+    certify('root', null, CA, '3000', 'later');
+    openssl('ecparam', '-name', 'prime256v1', '-genkey', '-noout', '-out', 'elder.key');
+    certify('elder', null, CA);
+    certify('root', 'elder', CA, '365', 'crossed');
+    for (const name of ['server-only', 'issuing', 'tight', 'below', 'constrained', 'odd-id', 'weak-usage', 'p256'])
       openssl('ecparam', '-name', 'prime256v1', '-genkey', '-noout', '-out', `${name}.key`);
     certify('p384', 'root', CA);
     certify('p521', 'root', CA);
@@ -53,6 +58,7 @@ describe('certs/authority: made elsewhere', () => {
     certify('below', 'tight', CA);
     certify('constrained', 'root', [...CA, 'nameConstraints=critical,permitted;URI:.example.org']);
     certify('odd-id', 'root', [...CA.slice(0, 2), 'subjectKeyIdentifier=00:11:22:33:44:55:66:77']);
+    certify('server-only', 'root', [...CA, 'extendedKeyUsage=serverAuth']);
     certify('weak-usage', 'root', ['basicConstraints=critical,CA:TRUE', 'keyUsage=critical,digitalSignature']);
   });
 
@@ -98,6 +104,55 @@ describe('certs/authority: made elsewhere', () => {
 
   it('takes an issuer whose key id is its own invention', async () => {
     expect(await refusal(load('odd-id', { issuers: read('root.crt') }))).to.equal('taken');
+  });
+
+  it('counts the later end where a root was renewed with its key, wherever the two stand', async () => {
+    const issued = (order: readonly string[]) => load('p256', { issuers: order.map((name) => read(`${name}.crt`)).join('') });
+    const laterMs = Date.parse(new X509Certificate(read('p256.crt')).validTo);
+    for (const order of [
+      ['earlier', 'later'],
+      ['later', 'earlier'],
+    ]) {
+      const authority = await issued(order);
+      expect(authority.notAfterMs, order.join()).to.equal(laterMs);
+      expect(authority.roots(), order.join()).to.have.length(2);
+    }
+  });
+
+  it('finds the root of an issuer that is there as cross-signed and as self-signed, wherever the two stand', async () => {
+    for (const order of [
+      ['crossed', 'root'],
+      ['root', 'crossed'],
+    ]) {
+      const authority = await load('p256', { issuers: order.map((name) => read(`${name}.crt`)).join('') });
+      expect(authority.rootsPem().trim(), order.join()).to.equal(read('root.crt').trim());
+    }
+    const led = await load('p256', { issuers: read('crossed.crt') + read('elder.crt') });
+    const { chain } = await led.issue(newKey(), 'shop', 'checkout');
+    expect(chain.map((der) => new X509Certificate(der).issuer)).to.deep.equal(['CN=p256', 'CN=root', 'CN=elder']);
+  });
+
+  it('takes a way that is valid now before one that ends later', async () => {
+    const now = () => Date.now() + 31 * 24 * 3600_000;
+    const pem = { certificate: read('p256.crt'), key: read('p256.key') };
+    for (const issuers of [read('earlier.crt') + read('later.crt'), read('later.crt') + read('earlier.crt')]) {
+      const { notAfterMs } = await Authority.load({ ...pem, issuers }, { ...settings, now });
+      expect(notAfterMs).to.be.greaterThan(now());
+    }
+  });
+
+  it('refuses more certificates than it can look at, and an endless chain', async () => {
+    const many = Array.from({ length: 64 }, (_, i) => {
+      certify('elder', null, CA, String(i + 1), 'one-of-many');
+      return read('one-of-many.crt');
+    });
+    expect(await refusal(load('p256', { issuers: read('root.crt') + many.join('') }))).to.contain('more than 64 certificates');
+    certify('elder', 'root', CA, '365', 'circle');
+    expect(await refusal(load('p256', { issuers: read('crossed.crt') + read('circle.crt') }))).to.contain('more than 8 certificates');
+  });
+
+  it('refuses an issuer whose certificates are good for one end of a connection alone', async () => {
+    expect(await refusal(load('server-only', { issuers: read('root.crt') }))).to.contain('do not verify: unsuitable certificate purpose');
   });
 
   it('refuses what would fail at every handshake, with the reason', async () => {

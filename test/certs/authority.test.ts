@@ -160,6 +160,46 @@ describe('certs/rotation', () => {
     expect(timers.nextInMs()).to.equal(null);
   });
 
+  it('takes a certificate of another authority as soon as that signs, and the roots alone where they change', async () => {
+    const timers = new ManualTimers(1_800_000_000_000);
+    const settings = { trustDomain, now: () => timers.now() };
+    const [old, middle, fresh] = await Promise.all([1, 2, 3].map(() => Authority.create(settings)));
+    const listeners = new Set<() => void>();
+    const inUse = { trustDomain, signing: old!, generation: 0, roots: () => old!.roots(), rootsPem: () => old!.rootsPem() };
+    const authority = {
+      ...inUse,
+      onChange: (listener: () => void) => {
+        listeners.add(listener);
+        return () => listeners.delete(listener);
+      },
+    };
+    const tell = (): void => {
+      for (const listener of listeners) listener();
+    };
+    const rotation = new ServerRotation({ authority, timers, random: () => 0.5, lifetimeMs: 20_000 });
+    const first = await rotation.start();
+    const told: unknown[] = [];
+    rotation.onChange((leaf) => told.push(leaf));
+    tell();
+    expect(told, 'other roots').to.deep.equal([first]);
+    // The second overtakes the first, and its own timer is the only one afterwards.
+    authority.signing = middle!;
+    tell();
+    authority.signing = fresh!;
+    tell();
+    while (told.length < 2) await new Promise((resolve) => setImmediate(resolve));
+    await new Promise((resolve) => setTimeout(resolve, 20));
+    expect(told).to.have.length(2);
+    const leaf = new X509Certificate(rotation.current()!.chain[0]!);
+    expect(leaf.verify(fresh!.certificate.publicKey)).to.equal(true);
+    timers.advance(10_000);
+    while (told.length < 3) await new Promise((resolve) => setImmediate(resolve));
+    await new Promise((resolve) => setTimeout(resolve, 20));
+    expect(told, 'it is renewed once').to.have.length(3);
+    rotation.stop();
+    expect([timers.nextInMs(), listeners.size]).to.deep.equal([null, 0]);
+  });
+
   it('goes on trying when the authority cannot sign, and says so', async () => {
     const timers = new ManualTimers(1_800_000_000_000);
     const authority = await Authority.create({ trustDomain, now: () => timers.now(), lifetimeMs: 20_000 });

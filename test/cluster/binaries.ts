@@ -6,6 +6,7 @@ import { type GoRecipe, go, goBuild } from '../support/go-build.ts';
 
 const KUBERNETES = '1.34.4';
 const GATEWAY_API = 'v1.6.3';
+const CERT_MANAGER = 'v1.18.2';
 const STRIPPED = '-s -w';
 const VERSION_PACKAGE = 'k8s.io/component-base/version';
 
@@ -36,6 +37,66 @@ import (
 )
 
 func TestConformance(t *testing.T) { conformance.RunConformance(t) }
+`;
+
+/**
+ * cert-manager's controllers for Certificates and for issuers that sign by themselves or with a Secret. Its own program
+ * is in a module that the proxy does not have.
+ */
+const CERT_MANAGER_MAIN = `package main
+
+import (
+	"context"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"github.com/cert-manager/cert-manager/pkg/controller"
+	"github.com/cert-manager/cert-manager/pkg/metrics"
+	"github.com/go-logr/logr"
+	"k8s.io/utils/clock"
+
+	_ "github.com/cert-manager/cert-manager/pkg/controller/certificaterequests/approver"
+	_ "github.com/cert-manager/cert-manager/pkg/controller/certificaterequests/ca"
+	_ "github.com/cert-manager/cert-manager/pkg/controller/certificaterequests/selfsigned"
+	_ "github.com/cert-manager/cert-manager/pkg/controller/certificates/issuing"
+	_ "github.com/cert-manager/cert-manager/pkg/controller/certificates/keymanager"
+	_ "github.com/cert-manager/cert-manager/pkg/controller/certificates/readiness"
+	_ "github.com/cert-manager/cert-manager/pkg/controller/certificates/requestmanager"
+	_ "github.com/cert-manager/cert-manager/pkg/controller/certificates/trigger"
+	_ "github.com/cert-manager/cert-manager/pkg/controller/issuers"
+	_ "github.com/cert-manager/cert-manager/pkg/issuer/ca"
+	_ "github.com/cert-manager/cert-manager/pkg/issuer/selfsigned"
+)
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
+	defer stop()
+	factory, err := controller.NewContextFactory(ctx, controller.ContextOptions{
+		Kubeconfig:         os.Args[1],
+		KubernetesAPIQPS:   50,
+		KubernetesAPIBurst: 100,
+		Clock:              clock.RealClock{},
+		Metrics:            metrics.New(logr.Discard(), clock.RealClock{}),
+	})
+	if err != nil {
+		panic(err)
+	}
+	for name, construct := range controller.Known() {
+		made, err := construct(factory)
+		if err != nil {
+			panic(name + ": " + err.Error())
+		}
+		go made.Run(1, ctx)
+	}
+	shared, err := factory.Build()
+	if err != nil {
+		panic(err)
+	}
+	shared.SharedInformerFactory.Start(ctx.Done())
+	shared.KubeSharedInformerFactory.Start(ctx.Done())
+	<-ctx.Done()
+}
 `;
 
 /** First process of a pod: reaps orphans, and ends by SIGTERM. */
@@ -123,6 +184,15 @@ const RECIPES = {
     linkFlags: STRIPPED,
     static: true,
   },
+  'cert-manager': {
+    name: 'cert-manager',
+    version: CERT_MANAGER.slice(1),
+    require: { 'github.com/cert-manager/cert-manager': CERT_MANAGER },
+    programs: { 'cert-manager': '.' },
+    sources: { 'main.go': CERT_MANAGER_MAIN },
+    linkFlags: STRIPPED,
+    static: true,
+  },
   pause: {
     name: 'pause',
     version: '1',
@@ -149,6 +219,7 @@ const MADE_BY = {
   'conformance.test': 'conformance',
   ghz: 'ghz',
   helm: 'helm',
+  'cert-manager': 'cert-manager',
   pause: 'pause',
 } as const satisfies Record<string, RecipeName>;
 
@@ -180,10 +251,18 @@ export async function binaries<N extends BinaryName>(names: readonly N[], say?: 
  * @throws Error when the module cannot be had
  */
 export async function crds(channel: 'standard' | 'experimental'): Promise<string> {
-  const download = JSON.parse(await go(['mod', 'download', '-json', `sigs.k8s.io/gateway-api@${GATEWAY_API}`], os.tmpdir())) as {
-    Dir: string;
-  };
-  const directory = path.join(download.Dir, 'config', 'crd', channel);
+  return (await manifestsIn(`sigs.k8s.io/gateway-api@${GATEWAY_API}`, 'config', 'crd', channel)).join('\n---\n');
+}
+
+/** cert-manager's, of the version of its program. They are templates of its chart, for their labels alone. */
+export async function certManagerCrds(): Promise<string> {
+  const texts = await manifestsIn(`github.com/cert-manager/cert-manager@${CERT_MANAGER}`, 'deploy', 'crds');
+  return texts.join('\n---\n').replace(/^.*\{\{.*$/gm, '');
+}
+
+async function manifestsIn(module: string, ...folder: string[]): Promise<string[]> {
+  const download = JSON.parse(await go(['mod', 'download', '-json', module], os.tmpdir())) as { Dir: string };
+  const directory = path.join(download.Dir, ...folder);
   const files = readdirSync(directory).filter((name) => name.endsWith('.yaml') && name !== 'kustomization.yaml');
-  return files.map((name) => readFileSync(path.join(directory, name), 'utf8')).join('\n---\n');
+  return files.map((name) => readFileSync(path.join(directory, name), 'utf8'));
 }

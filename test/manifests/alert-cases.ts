@@ -51,6 +51,8 @@ export const HEALTHY: SeriesValues = {
   weft_control_plane_translation_failures: '0x30',
   weft_control_plane_oldest_unacknowledged_seconds: '1x30',
   weft_control_plane_authority_expiry_timestamp_seconds: FOREVER,
+  weft_control_plane_authority_refused: '0x30',
+  weft_control_plane_authority_waiting_seconds: '0x30',
   [`weft_control_plane_reflector_failing{${REFLECTOR}}`]: '0x30',
   [`weft_control_plane_reflector_silence_seconds{${REFLECTOR}}`]: '30x30',
   weft_injector_certificate_expiry_timestamp_seconds: '86400+60x30',
@@ -68,6 +70,8 @@ export const ALERT_CASES: Readonly<Record<string, AlertCase>> = {
   },
   WeftCertificateExpiring: { series: { [EXPIRY]: `${2 * 3600 + 180}x30` }, quietAt: '12m' },
   WeftAuthorityExpiring: { series: { weft_control_plane_authority_expiry_timestamp_seconds: `${20 * DAY}x30` }, quietAt: '9m' },
+  WeftAuthorityRefused: { series: { weft_control_plane_authority_refused: '1x30' }, quietAt: '4m' },
+  WeftAuthorityWaiting: { series: { weft_control_plane_authority_waiting_seconds: '3601+60x30' }, quietAt: '4m' },
   WeftWebhookCertificateExpiring: {
     series: { weft_injector_certificate_expiry_timestamp_seconds: `${2 * 3600 + 180}x30` },
     quietAt: '12m',

@@ -46,6 +46,7 @@ const EVERYTHING = {
     logLevel: 'debug',
     logFormat: 'text',
     leafSeconds: 604_800,
+    clusterTrustBundle: 'example.org:roots',
     nodeSelector: { 'kubernetes.io/arch': 'amd64', 'example.dev/y': 'y' },
     tolerations: [{ key: 'dedicated', operator: 'Equal', value: 'true', effect: 'NoExecute', tolerationSeconds: 0 }],
     antiAffinity: 'required',

@@ -4,10 +4,12 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
 import { expect } from 'chai';
+import { Authority } from '#certs/authority.ts';
 import { CHART_KINDS } from '#chart/chart-kinds.ts';
 import { install } from '#cli/installation/objects.ts';
 import { ClusterProgram } from '#control-plane/program/cluster.ts';
-import { SYSTEM_NAMESPACE } from '#core/contract/names.ts';
+import { ANNOTATION_FINISH, ANNOTATION_ROTATE, SYSTEM_NAMESPACE } from '#core/contract/names.ts';
+import type { StatusView } from '#core/contract/view.ts';
 import { type Logger, silentLogger } from '#core/program/log.ts';
 import { systemTimers } from '#core/program/timers.ts';
 import { startInjector } from '#injector/program.ts';
@@ -23,6 +25,7 @@ const ACCOUNTS = ['weft-control-plane', 'weft-injector'];
 const userOf = (account: string): string => `system:serviceaccount:${SYSTEM_NAMESPACE}:${account}`;
 const PERSON = 'person';
 const OTHER = 'other';
+const BUNDLE = 'corporate-roots';
 const VERBS = ['get', 'list', 'watch', 'create', 'update', 'patch', 'delete', 'deletecollection'];
 /** What an attacker that holds a token would want. */
 const UNIVERSE: readonly (readonly [group: string, resource: string])[] = [
@@ -70,7 +73,7 @@ interface Rule {
 
 describe('rights at a real API server', () => {
   let server: RealApiServer;
-  const all = install({ ha: true, files: [], set: [] });
+  const all = install({ ha: true, files: [], set: [`controlPlane.clusterTrustBundle=${BUNDLE}`] });
 
   before(async function () {
     this.timeout(90_000);
@@ -230,6 +233,7 @@ describe('rights at a real API server', () => {
       trustDomain: 'cluster.local',
       meshName: 'weft',
       leafLifetimeMs: undefined,
+      clusterTrustBundle: BUNDLE,
       host: '127.0.0.1',
       port: 0,
       viewPort: 0,
@@ -256,7 +260,31 @@ describe('rights at a real API server', () => {
       expect(await exists(`/apis/coordination.k8s.io/v1/namespaces/${SYSTEM_NAMESPACE}/leases/weft-control-plane`)).to.equal(true);
       const messages = async () => JSON.stringify((await server.ask('GET', '/api/v1/events')).body);
       await until(async () => (await messages()).includes('enabeld'), 'the Event about the label is written');
-      const text = await (await fetch(`http://127.0.0.1:${controlPlane.viewPort}/status`)).text();
+      const status = async () => (await fetch(`http://127.0.0.1:${controlPlane.viewPort}/status`)).text();
+      const standing = async () => (JSON.parse(await status()) as StatusView).authority;
+      const phase = async () => (await standing())?.phase;
+      await until(async () => (await status()).includes(`the ClusterTrustBundle ${BUNDLE} is not there`), 'the bundle is missed');
+      const { certificate } = await Authority.generate({ trustDomain: 'corporate.test', now: Date.now });
+      const bundle = {
+        apiVersion: 'certificates.k8s.io/v1beta1',
+        kind: 'ClusterTrustBundle',
+        metadata: { name: BUNDLE },
+        spec: { trustBundle: certificate },
+      };
+      expect((await server.ask('POST', '/apis/certificates.k8s.io/v1beta1/clustertrustbundles', bundle)).status).to.equal(201);
+      await until(async () => (await standing())?.roots === 2, 'its root is trusted');
+      const authority = `/api/v1/namespaces/${SYSTEM_NAMESPACE}/secrets/weft-authority`;
+      for (const [annotation, then] of [
+        [ANNOTATION_ROTATE, 'retiring'],
+        [ANNOTATION_FINISH, 'steady'],
+      ] as const) {
+        const { body } = await server.ask('GET', authority);
+        const secret = body as { metadata: object };
+        const asked = { ...secret, metadata: { ...secret.metadata, annotations: { [annotation]: 'now' } } };
+        expect((await server.ask('PUT', authority, asked)).status).to.equal(200);
+        await until(async () => (await phase()) === then, `the authority is ${then}`);
+      }
+      const text = await status();
       expect([text, ...refusals].join('\n')).to.not.match(/forbidden/i);
     } finally {
       await Promise.all([injector.stop(), controlPlane.stop()]);

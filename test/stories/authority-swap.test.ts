@@ -26,11 +26,11 @@ describe('an authority that is replaced', () => {
   let credentials: Credentials;
   let stream: ConfigStream;
 
-  before(() => {
+  beforeEach(() => {
     directory = mkdtempSync(path.join(tmpdir(), 'weft-swap-'));
   });
 
-  after(async () => {
+  afterEach(async () => {
     stream.stop();
     credentials.stop();
     await plane.close();
@@ -53,6 +53,33 @@ describe('an authority that is replaced', () => {
 
   it('signs for the sidecars that run, and they come back', async () => {
     const [old, fresh] = await Promise.all([authority(), authority()]);
+    const { port } = await connect(old);
+
+    await plane.close();
+    plane = await start(fresh, port);
+    await until(() => !stream.connected);
+    expect(credentials.status().issued).to.equal(1);
+    writeFileSync(path.join(directory, 'roots.pem'), fresh.rootsPem());
+    await until(() => stream.connected);
+    expect(credentials.status().issued).to.equal(2);
+    expect(credentials.current()!.roots.map((root) => root.equals(fresh.roots()[0]!))).to.deep.equal([true]);
+  });
+
+  it('signs for a sidecar that trusts it already and shows a certificate of the old one, which is trusted no more', async () => {
+    const settings = { trustDomain: 'cluster.local', now: Date.now };
+    const pem = await Authority.generate(settings);
+    const fresh = await authority();
+    const old = await Authority.load({ ...pem, extraRoots: fresh.rootsPem() }, settings);
+    const { port } = await connect(old);
+    expect(credentials.current()!.roots).to.have.length(2);
+    await plane.close();
+    plane = await start(fresh, port);
+    await until(() => !stream.connected);
+    await until(() => stream.connected);
+    expect(credentials.status().issued).to.equal(2);
+  });
+
+  async function connect(old: Authority): Promise<ControlPlane> {
     plane = await start(old, 0);
     const { port } = plane;
     const bundle = path.join(directory, 'roots.pem');
@@ -65,14 +92,6 @@ describe('an authority that is replaced', () => {
     stream.start();
     credentials.start();
     await until(() => stream.connected);
-
-    await plane.close();
-    plane = await start(fresh, port);
-    await until(() => !stream.connected);
-    expect(credentials.status().issued).to.equal(1);
-    writeFileSync(bundle, fresh.rootsPem());
-    await until(() => stream.connected);
-    expect(credentials.status().issued).to.equal(2);
-    expect(credentials.current()!.roots.map((root) => root.equals(fresh.roots()[0]!))).to.deep.equal([true]);
-  });
+    return plane;
+  }
 });

@@ -1,6 +1,10 @@
 // Certificates that live for seconds, under load: renewed and swapped while calls run, and no call notices.
 import net from 'node:net';
 import { expect } from 'chai';
+import { Authority } from '#certs/authority.ts';
+import { firstState, promoted, withNext, withoutRetired } from '#control-plane/issue/authority-state.ts';
+import { HeldAuthority, loadState } from '#control-plane/issue/held-authority.ts';
+import { RESIGN_WITHIN_MS } from '#sidecar/control/credentials.ts';
 import { type EchoMesh, startEchoMesh } from '../support/echo-mesh.ts';
 import { Load } from '../support/load.ts';
 import { until } from '../support/until.ts';
@@ -83,6 +87,60 @@ describe('certificates of an hour', () => {
     await until(async () => (await all()).every(({ issued }) => issued > 1), 'all certificates are renewed');
     await load.more(20);
     expect(await load.stop()).to.deep.equal([]);
+  });
+});
+
+describe('an authority that is replaced', () => {
+  const settings = { trustDomain: 'cluster.local', now: Date.now };
+  let echo: EchoMesh;
+  let authority: HeldAuthority;
+  before(async () => {
+    authority = new HeldAuthority(await loadState(firstState(await Authority.generate(settings), Date.now(), HOUR_MS), settings));
+    echo = await startEchoMesh({ authority });
+  });
+  after(() => echo.close());
+
+  it('signs for all under load, and no call fails at any step, on old connections or on new ones', async () => {
+    const { mesh, caller } = echo;
+    const progress = () => mesh.controlPlane.publisher.trustProgress();
+    const use = async (state: HeldAuthority['state']): Promise<void> => {
+      authority.use(await loadState(state, settings));
+      await until(() => progress().behind === 0, 'all trust the roots');
+      await load.more(50);
+      expect((await caller.unary({ question: {} })).code).to.equal(0);
+    };
+    const load = new Load(caller, () => ({ question: { delayMs: 1 } }));
+    await load.more(50);
+    const old = authority.signing;
+    await use(withNext(authority.state, await Authority.generate(settings), Date.now()));
+    expect([authority.roots().length, authority.signing]).to.deep.equal([2, old]);
+    await use(promoted(authority.state, old.rootsPem(), Date.now(), HOUR_MS));
+    expect(progress().old).to.equal(3);
+    // Each sidecar in its own time: for a while some have the new one, others the old one.
+    for (let pushedMs = 0; pushedMs < RESIGN_WITHIN_MS; pushedMs += RESIGN_WITHIN_MS / 6) {
+      mesh.timers.push(RESIGN_WITHIN_MS / 6);
+      await load.more(20);
+    }
+    await until(() => progress().old === 0, 'all have a certificate of the new authority');
+    await use(withoutRetired(authority.state, Date.now(), Infinity));
+    for (const pod of ['caller', 'v1', 'v2']) {
+      const { certificate } = await mesh.dump(pod);
+      expect(certificate, pod).to.include({ issued: 2, failures: 0 });
+    }
+    expect(await load.stop()).to.deep.equal([]);
+  });
+
+  it('serves a sidecar that was away for all of it', async () => {
+    const { mesh, caller } = echo;
+    await mesh.stopControlPlane();
+    const old = authority.signing;
+    authority.use(await loadState(withNext(authority.state, await Authority.generate(settings), Date.now()), settings));
+    authority.use(await loadState(promoted(authority.state, old.rootsPem(), Date.now(), HOUR_MS), settings));
+    mesh.writeTrustBundle();
+    await mesh.restartControlPlane();
+    await until(() => mesh.controlPlane.publisher.trustProgress().connected === 3, 'all are back');
+    await until(() => mesh.controlPlane.publisher.trustProgress().old === 0, 'all have a certificate of the new authority');
+    expect((await caller.unary({ question: {} })).code).to.equal(0);
   });
 });
 

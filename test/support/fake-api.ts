@@ -83,6 +83,11 @@ export class FakeApi implements KubeClient {
     } as Stored);
   }
 
+  /** Watches report an object as it was, late. */
+  report(path: ResourcePath, object: Stored): void {
+    this.tell('MODIFIED', pathOf(path), object);
+  }
+
   get(path: ResourcePath): Stored | undefined {
     return this.objects.get(pathOf(path));
   }
@@ -113,6 +118,7 @@ export class FakeApi implements KubeClient {
       this.tell('DELETED', key, stored);
       return stored;
     }
+    if (method === 'PATCH') return this.keep(key, merged(stored, body!) as Stored);
     const { resourceVersion } = (body as Stored).metadata;
     if (resourceVersion !== undefined && resourceVersion !== stored.metadata.resourceVersion)
       throw new KubeError('409 the object has been modified', 409, 'Conflict');
@@ -131,6 +137,17 @@ export class FakeApi implements KubeClient {
   private tell(type: string, key: string, object: Stored): void {
     if (!this.quiet) for (const watcher of [...this.watchers]) watcher(type, key, object);
   }
+}
+
+/** RFC 7396. */
+function merged(into: Record<string, unknown>, patch: Record<string, unknown>): Record<string, unknown> {
+  const result = { ...into };
+  for (const [key, value] of Object.entries(patch)) {
+    if (value === null) delete result[key];
+    else if (typeof value !== 'object') result[key] = value;
+    else result[key] = merged((result[key] ?? {}) as Record<string, unknown>, value as Record<string, unknown>);
+  }
+  return result;
 }
 
 function isIn(path: string, collection: string, selector: string | undefined): boolean {

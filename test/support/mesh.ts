@@ -5,6 +5,7 @@ import os from 'node:os';
 import path from 'node:path';
 import { create, type MessageInitShape } from '@bufbuild/protobuf';
 import { Authority } from '#certs/authority.ts';
+import type { AuthorityInUse } from '#certs/in-use.ts';
 import { TokenIssuer } from '#control-plane/issue/token.ts';
 import { type ControlPlane, startControlPlane } from '#control-plane/program/assemble.ts';
 import { MtlsMode, type TelemetrySchema, type Workload, WorkloadSchema } from '#core/contract/gen/weft/v1/mesh_pb.ts';
@@ -67,6 +68,8 @@ export interface MeshOptions {
   /** Whether they say that they are HTTP/2. Default true. */
   readonly declared?: boolean;
   readonly leafLifetimeMs?: number;
+  /** Absent: one that never changes. */
+  readonly authority?: AuthorityInUse;
   /** WEFT_OPAQUE_PORTS of every sidecar. Default: none. */
   readonly opaquePorts?: string;
   /** OTEL_ variables of every sidecar. Default: no tracing. */
@@ -89,7 +92,7 @@ export class TestMesh {
   private readonly directory: string;
   private readonly sidecars = new Map<string, RunningSidecar>();
   private readonly tokens: TokenIssuer;
-  private readonly authority: Authority;
+  private readonly authority: AuthorityInUse;
   private readonly net: string;
   /** Pods behind a Service, as the test changes them. */
   private readonly members: Map<string, readonly string[]>;
@@ -101,7 +104,7 @@ export class TestMesh {
   private constructor(
     options: MeshOptions,
     directory: string,
-    authority: Authority,
+    authority: AuthorityInUse,
     tokens: TokenIssuer,
     controlPlane: ControlPlane,
     net: string,
@@ -119,7 +122,8 @@ export class TestMesh {
   /** Resolves when every sidecar is ready. */
   static async start(options: MeshOptions): Promise<TestMesh> {
     const directory = mkdtempSync(path.join(os.tmpdir(), 'weft-mesh-'));
-    const authority = await Authority.create({ trustDomain: TRUST_DOMAIN, now: Date.now, leafLifetimeMs: options.leafLifetimeMs });
+    const { leafLifetimeMs } = options;
+    const authority = options.authority ?? (await Authority.create({ trustDomain: TRUST_DOMAIN, now: Date.now, leafLifetimeMs }));
     const tokens = new TokenIssuer({ now: Date.now });
     // Own addresses for each mesh of each process, so that tests may run at the same time.
     const net = `127.${100 + (process.pid % 100)}.${(Math.floor(process.pid / 100) + 7 * meshes++) % 250}`;
@@ -208,16 +212,22 @@ export class TestMesh {
     });
   }
 
+  /** What the ConfigMap is in a cluster. @returns the file */
+  writeTrustBundle(): string {
+    const file = path.join(this.directory, 'roots.pem');
+    writeFileSync(file, this.authority.rootsPem());
+    return file;
+  }
+
   async startSidecar(name: string): Promise<void> {
     const pod = this.pod(name);
     const namespace = pod.namespace ?? NAMESPACE;
     const tokenFile = path.join(this.directory, `${name}.token`);
-    const trustBundleFile = path.join(this.directory, 'roots.pem');
+    const trustBundleFile = this.writeTrustBundle();
     writeFileSync(
       tokenFile,
       this.tokens.sign({ namespace, serviceAccount: pod.serviceAccount ?? name, pod: name, uid: `uid-${name}`, lifetimeMs: 3600_000 }),
     );
-    writeFileSync(trustBundleFile, this.authority.rootsPem());
     const settings = {
       controlPlane: { host: '127.0.0.1', port: this.controlPlane.port },
       tokenFile,

@@ -69,6 +69,8 @@ export async function startRealApiServer(users: readonly string[]): Promise<Real
     `--service-account-key-file=${file('sa.pub', publicKey.export({ type: 'spki', format: 'pem' }))}`,
     `--service-account-signing-key-file=${file('sa.key', privateKey.export({ type: 'pkcs8', format: 'pem' }))}`,
     '--disable-admission-plugins=ServiceAccount',
+    '--runtime-config=certificates.k8s.io/v1beta1/clustertrustbundles=true',
+    '--feature-gates=ClusterTrustBundle=true',
   ]);
   const server: RealApiServer = {
     url: `https://127.0.0.1:${port}`,

@@ -8,7 +8,7 @@ import { Authority } from '#certs/authority.ts';
 import { type IssueRequest, type IssueResponse, IssueResponseSchema } from '#core/contract/gen/weft/v1/certificates_pb.ts';
 import { TrustBundleSchema } from '#core/contract/gen/weft/v1/config_pb.ts';
 import { systemTimers } from '#core/program/timers.ts';
-import { Credentials, type CredentialsDeps, UNREACHED_RETRY_CAP_MS } from '#sidecar/control/credentials.ts';
+import { Credentials, type CredentialsDeps, RESIGN_WITHIN_MS, UNREACHED_RETRY_CAP_MS } from '#sidecar/control/credentials.ts';
 import type { Leaf } from '#sidecar/control/leaf.ts';
 import { craft, craftAuthority } from '../../support/craft-certificate.ts';
 import { type IssuingServer, recordingLogger, startIssuingServer, TRUST_DOMAIN } from '../../support/issuing-server.ts';
@@ -288,5 +288,81 @@ describe('sidecar/control: credentials', () => {
     expect((await told).roots.length).to.equal(2);
     expect(fresh.tlsServerContext()).to.not.equal(context);
     expect(fresh.current()!.key).to.equal(leaf.key);
+  });
+
+  describe('while the authority is replaced', () => {
+    /** Answers with leaves of `signing`, whose replica knows the roots of `generation`. */
+    async function replaced() {
+      const at = (server = await startIssuingServer());
+      const [old, next] = await Promise.all([1, 2].map(() => Authority.create({ trustDomain: TRUST_DOMAIN, now: Date.now })));
+      const replica = { signing: old!, roots: old!.roots(), generation: 10n };
+      const timers = new ManualTimers();
+      const ask = async (request: IssueRequest): Promise<IssueResponse> => {
+        const { signing, roots, generation } = replica;
+        const response = await issueFor(signing, request);
+        return { ...response, roots: [...roots], generation, signing: signing.id };
+      };
+      const fresh = newCredentials(at, { timers, ask, random: () => 0.5 });
+      fresh.start();
+      await changed(fresh);
+      const bundle = (generation: bigint, signing: Authority, ...roots: Authority[]) =>
+        create(TrustBundleSchema, {
+          trustDomain: TRUST_DOMAIN,
+          generation,
+          signing: signing.id,
+          roots: roots.flatMap((one) => [...one.roots()]),
+        });
+      return { fresh, timers, replica, bundle, old: old!, next: next! };
+    }
+
+    it('takes no roots back that are older than those in force, from a stream or with a certificate', async () => {
+      const { fresh, timers, bundle, old, next } = await replaced();
+      fresh.setTrust(bundle(11n, old, old, next));
+      expect(fresh.current()!.roots).to.have.length(2);
+      fresh.setTrust(bundle(10n, old, old));
+      expect(fresh.current()!.roots, 'of a replica that is behind').to.have.length(2);
+      const renewed = changed(fresh);
+      timers.advance(7 * 3600_000);
+      await renewed;
+      expect(fresh.status().issued).to.equal(2);
+      expect(fresh.current()!.roots, 'the same with a new certificate').to.have.length(2);
+      fresh.setTrust(bundle(0n, old, old));
+      expect(fresh.current()!.roots, 'a control plane that does not count').to.have.length(1);
+    });
+
+    it('asks for a leaf of the authority that signs by now, within a minute and not at once', async () => {
+      const { fresh, timers, replica, bundle, old, next } = await replaced();
+      fresh.setTrust(bundle(11n, old, old, next));
+      timers.advance(RESIGN_WITHIN_MS);
+      await turn();
+      expect(fresh.status().issued, 'the same one signs').to.equal(1);
+      Object.assign(replica, { signing: next, roots: [...old.roots(), ...next.roots()], generation: 12n });
+      fresh.setTrust(bundle(12n, next, next, old));
+      timers.advance(RESIGN_WITHIN_MS / 10);
+      await turn();
+      expect(fresh.status().issued, 'not at once').to.equal(1);
+      const renewed = changed(fresh);
+      timers.advance(RESIGN_WITHIN_MS);
+      await renewed;
+      expect(fresh.current()!.signing).to.equal(next.id);
+      timers.advance(RESIGN_WITHIN_MS);
+      await turn();
+      expect(fresh.status().issued, 'once').to.equal(2);
+    });
+
+    it('asks again where the replica that was asked had not heard of it', async () => {
+      const { fresh, timers, replica, bundle, old, next } = await replaced();
+      fresh.setTrust(bundle(12n, next, next, old));
+      let renewed = changed(fresh);
+      timers.advance(RESIGN_WITHIN_MS);
+      await renewed;
+      expect(fresh.current()!.signing).to.equal(old.id);
+      expect(fresh.current()!.roots, 'its roots are those of the stream').to.have.length(2);
+      Object.assign(replica, { signing: next, roots: [...next.roots(), ...old.roots()], generation: 12n });
+      renewed = changed(fresh);
+      timers.advance(RESIGN_WITHIN_MS);
+      await renewed;
+      expect(fresh.current()!.signing).to.equal(next.id);
+    });
   });
 });

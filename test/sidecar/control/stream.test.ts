@@ -7,6 +7,7 @@ import {
   type Ack,
   type CallReport,
   type Hello,
+  type LeafReport,
   RejectionSchema,
   type Resource,
   ResourceSchema,
@@ -115,12 +116,12 @@ describe('sidecar/control: stream', () => {
     for (const one of more.splice(0)) one.close();
   });
 
-  async function next<K extends 'hello' | 'want' | 'ack' | 'calls'>(
+  async function next<K extends 'hello' | 'want' | 'ack' | 'calls' | 'leaf'>(
     kind: K,
-  ): Promise<{ hello: Hello; want: Want; ack: Ack; calls: CallReport }[K]> {
+  ): Promise<{ hello: Hello; want: Want; ack: Ack; calls: CallReport; leaf: LeafReport }[K]> {
     const message = await requests.next();
     expect(message.case).to.equal(kind);
-    return message.value as { hello: Hello; want: Want; ack: Ack; calls: CallReport }[K];
+    return message.value as { hello: Hello; want: Want; ack: Ack; calls: CallReport; leaf: LeafReport }[K];
   }
 
   const respond = (call: Call, nonce: string, fields: { resources?: Resource[]; removed?: string[]; absent?: string[] }): void =>
@@ -302,8 +303,12 @@ describe('sidecar/control: stream', () => {
     await next('ack');
     const serial = (of: Call): string => of.getAuthContext().sslPeerCertificate!.serialNumber;
     const before = serial(call);
+    const told = await next('leaf');
     const second = await calls.next();
-    expect((await next('hello')).held.length).to.equal(1);
+    const hello = await next('hello');
+    expect(hello.held.length).to.equal(1);
+    expect(hello.leaf).to.deep.equal(told);
+    expect(told.signing).to.equal(server.authority.id);
     expect(serial(second)).to.not.equal(before);
     expect(lines.filter(({ level }) => level === 'warn')).to.deep.equal([]);
   });

@@ -12,7 +12,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file weft/v1/certificates.proto.
  */
 export const file_weft_v1_certificates: GenFile = /*@__PURE__*/
-  fileDesc("Chp3ZWZ0L3YxL2NlcnRpZmljYXRlcy5wcm90bxIHd2VmdC52MSJnCgxJc3N1ZVJlcXVlc3QSEgoKcHVibGljX2tleRgBIAEoDBINCgVub25jZRgCIAEoDBINCgVwcm9vZhgDIAEoDBILCgNjc3IYBCABKAwSGAoQbGlmZXRpbWVfc2Vjb25kcxgFIAEoBCKCAQoNSXNzdWVSZXNwb25zZRINCgVjaGFpbhgBIAMoDBINCgVyb290cxgCIAMoDBIUCgx0cnVzdF9kb21haW4YAyABKAkSEAoIaWRlbnRpdHkYBCABKAkSFQoNbm90X2JlZm9yZV9tcxgFIAEoAxIUCgxub3RfYWZ0ZXJfbXMYBiABKAMyRgoMQ2VydGlmaWNhdGVzEjYKBUlzc3VlEhUud2VmdC52MS5Jc3N1ZVJlcXVlc3QaFi53ZWZ0LnYxLklzc3VlUmVzcG9uc2ViBnByb3RvMw");
+  fileDesc("Chp3ZWZ0L3YxL2NlcnRpZmljYXRlcy5wcm90bxIHd2VmdC52MSJnCgxJc3N1ZVJlcXVlc3QSEgoKcHVibGljX2tleRgBIAEoDBINCgVub25jZRgCIAEoDBINCgVwcm9vZhgDIAEoDBILCgNjc3IYBCABKAwSGAoQbGlmZXRpbWVfc2Vjb25kcxgFIAEoBCKpAQoNSXNzdWVSZXNwb25zZRINCgVjaGFpbhgBIAMoDBINCgVyb290cxgCIAMoDBIUCgx0cnVzdF9kb21haW4YAyABKAkSEAoIaWRlbnRpdHkYBCABKAkSFQoNbm90X2JlZm9yZV9tcxgFIAEoAxIUCgxub3RfYWZ0ZXJfbXMYBiABKAMSEwoKZ2VuZXJhdGlvbhjSASABKAQSEAoHc2lnbmluZxjTASABKAkyRgoMQ2VydGlmaWNhdGVzEjYKBUlzc3VlEhUud2VmdC52MS5Jc3N1ZVJlcXVlc3QaFi53ZWZ0LnYxLklzc3VlUmVzcG9uc2ViBnByb3RvMw");
 
 /**
  * The bearer token of the pod's ServiceAccount (audience "weft") travels in the call's "authorization" metadata;
@@ -105,6 +105,20 @@ export type IssueResponse = Message<"weft.v1.IssueResponse"> & {
    * @generated from field: int64 not_after_ms = 6;
    */
   notAfterMs: bigint;
+
+  /**
+   * of the roots, as in TrustBundle
+   *
+   * @generated from field: uint64 generation = 210;
+   */
+  generation: bigint;
+
+  /**
+   * the authority that signed, as in TrustBundle
+   *
+   * @generated from field: string signing = 211;
+   */
+  signing: string;
 };
 
 /**

@@ -15,7 +15,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file weft/v1/config.proto.
  */
 export const file_weft_v1_config: GenFile = /*@__PURE__*/
-  fileDesc("ChR3ZWZ0L3YxL2NvbmZpZy5wcm90bxIHd2VmdC52MSKgAQoQU3Vic2NyaWJlUmVxdWVzdBIfCgVoZWxsbxgBIAEoCzIOLndlZnQudjEuSGVsbG9IABIdCgR3YW50GAIgASgLMg0ud2VmdC52MS5XYW50SAASGwoDYWNrGAMgASgLMgwud2VmdC52MS5BY2tIABIkCgVjYWxscxgEIAEoCzITLndlZnQudjEuQ2FsbFJlcG9ydEgAQgkKB21lc3NhZ2UikwEKBUhlbGxvEg8KB3ZlcnNpb24YASABKAkSEQoJbmFtZXNwYWNlGAIgASgJEgsKA3BvZBgDIAEoCRIQCghzZXJ2aWNlcxgEIAMoCRIjCgRoZWxkGAUgAygLMhUud2VmdC52MS5IZWxkUmVzb3VyY2USEQoJYWRkcmVzc2VzGAYgAygJEg8KBmRlbHRhcxi0ASABKAgiLQoMSGVsZFJlc291cmNlEgwKBG5hbWUYASABKAkSDwoHdmVyc2lvbhgCIAEoCSI8CgRXYW50EhAKCHNlcnZpY2VzGAEgAygJEhEKCWFkZHJlc3NlcxgCIAMoCRIPCgdkcm9wcGVkGAMgAygJIjoKA0FjaxINCgVub25jZRgBIAEoCRIkCghyZWplY3RlZBgCIAMoCzISLndlZnQudjEuUmVqZWN0aW9uIjoKCVJlamVjdGlvbhIMCgRuYW1lGAEgASgJEg8KB3ZlcnNpb24YAiABKAkSDgoGcmVhc29uGAMgASgJImkKEVN1YnNjcmliZVJlc3BvbnNlEg0KBW5vbmNlGAEgASgJEiQKCXJlc291cmNlcxgCIAMoCzIRLndlZnQudjEuUmVzb3VyY2USDwoHcmVtb3ZlZBgDIAMoCRIOCgZhYnNlbnQYBCADKAki0gIKCFJlc291cmNlEgwKBG5hbWUYASABKAkSDwoHdmVyc2lvbhgCIAEoCRIlCgh3b3JrbG9hZBgDIAEoCzIRLndlZnQudjEuV29ya2xvYWRIABIqCgdhZGRyZXNzGAQgASgLMhcud2VmdC52MS5TZXJ2aWNlQWRkcmVzc0gAEiMKB3NlcnZpY2UYBSABKAsyEC53ZWZ0LnYxLlNlcnZpY2VIABInCgllbmRwb2ludHMYBiABKAsyEi53ZWZ0LnYxLkVuZHBvaW50c0gAEiUKBXRydXN0GAcgASgLMhQud2VmdC52MS5UcnVzdEJ1bmRsZUgAEiIKA3BvZBgIIAEoCzITLndlZnQudjEuUG9kQWRkcmVzc0gAEjMKD2VuZHBvaW50c19kZWx0YRi0ASABKAsyFy53ZWZ0LnYxLkVuZHBvaW50c0RlbHRhSABCBgoEYm9keSIyCgtUcnVzdEJ1bmRsZRIUCgx0cnVzdF9kb21haW4YASABKAkSDQoFcm9vdHMYAiADKAwiMAoKQ2FsbFJlcG9ydBIiCgVjYWxscxgBIAMoCzITLndlZnQudjEuVHJhY2VkQ2FsbCKnAQoKVHJhY2VkQ2FsbBIQCgh0cmFjZV9pZBgBIAEoCRIPCgdzZXJ2aWNlGAIgASgJEg4KBm1ldGhvZBgDIAEoCRINCgVyb3V0ZRgEIAEoCRITCgtncnBjX3N0YXR1cxgFIAEoDRITCgtkdXJhdGlvbl9tcxgGIAEoARIQCghlbmRlZF9tcxgHIAEoAxINCgVlcnJvchgIIAEoCRIMCgRraW5kGAkgASgJMlAKBkNvbmZpZxJGCglTdWJzY3JpYmUSGS53ZWZ0LnYxLlN1YnNjcmliZVJlcXVlc3QaGi53ZWZ0LnYxLlN1YnNjcmliZVJlc3BvbnNlKAEwAWIGcHJvdG8z", [file_weft_v1_mesh]);
+  fileDesc("ChR3ZWZ0L3YxL2NvbmZpZy5wcm90bxIHd2VmdC52MSLGAQoQU3Vic2NyaWJlUmVxdWVzdBIfCgVoZWxsbxgBIAEoCzIOLndlZnQudjEuSGVsbG9IABIdCgR3YW50GAIgASgLMg0ud2VmdC52MS5XYW50SAASGwoDYWNrGAMgASgLMgwud2VmdC52MS5BY2tIABIkCgVjYWxscxgEIAEoCzITLndlZnQudjEuQ2FsbFJlcG9ydEgAEiQKBGxlYWYY0gEgASgLMhMud2VmdC52MS5MZWFmUmVwb3J0SABCCQoHbWVzc2FnZSK3AQoFSGVsbG8SDwoHdmVyc2lvbhgBIAEoCRIRCgluYW1lc3BhY2UYAiABKAkSCwoDcG9kGAMgASgJEhAKCHNlcnZpY2VzGAQgAygJEiMKBGhlbGQYBSADKAsyFS53ZWZ0LnYxLkhlbGRSZXNvdXJjZRIRCglhZGRyZXNzZXMYBiADKAkSDwoGZGVsdGFzGLQBIAEoCBIiCgRsZWFmGNIBIAEoCzITLndlZnQudjEuTGVhZlJlcG9ydCItCgxIZWxkUmVzb3VyY2USDAoEbmFtZRgBIAEoCRIPCgd2ZXJzaW9uGAIgASgJIjwKBFdhbnQSEAoIc2VydmljZXMYASADKAkSEQoJYWRkcmVzc2VzGAIgAygJEg8KB2Ryb3BwZWQYAyADKAkiOgoDQWNrEg0KBW5vbmNlGAEgASgJEiQKCHJlamVjdGVkGAIgAygLMhIud2VmdC52MS5SZWplY3Rpb24iOgoJUmVqZWN0aW9uEgwKBG5hbWUYASABKAkSDwoHdmVyc2lvbhgCIAEoCRIOCgZyZWFzb24YAyABKAkiaQoRU3Vic2NyaWJlUmVzcG9uc2USDQoFbm9uY2UYASABKAkSJAoJcmVzb3VyY2VzGAIgAygLMhEud2VmdC52MS5SZXNvdXJjZRIPCgdyZW1vdmVkGAMgAygJEg4KBmFic2VudBgEIAMoCSLSAgoIUmVzb3VyY2USDAoEbmFtZRgBIAEoCRIPCgd2ZXJzaW9uGAIgASgJEiUKCHdvcmtsb2FkGAMgASgLMhEud2VmdC52MS5Xb3JrbG9hZEgAEioKB2FkZHJlc3MYBCABKAsyFy53ZWZ0LnYxLlNlcnZpY2VBZGRyZXNzSAASIwoHc2VydmljZRgFIAEoCzIQLndlZnQudjEuU2VydmljZUgAEicKCWVuZHBvaW50cxgGIAEoCzISLndlZnQudjEuRW5kcG9pbnRzSAASJQoFdHJ1c3QYByABKAsyFC53ZWZ0LnYxLlRydXN0QnVuZGxlSAASIgoDcG9kGAggASgLMhMud2VmdC52MS5Qb2RBZGRyZXNzSAASMwoPZW5kcG9pbnRzX2RlbHRhGLQBIAEoCzIXLndlZnQudjEuRW5kcG9pbnRzRGVsdGFIAEIGCgRib2R5IlkKC1RydXN0QnVuZGxlEhQKDHRydXN0X2RvbWFpbhgBIAEoCRINCgVyb290cxgCIAMoDBITCgpnZW5lcmF0aW9uGNIBIAEoBBIQCgdzaWduaW5nGNMBIAEoCSIzCgpMZWFmUmVwb3J0EhQKDG5vdF9hZnRlcl9tcxgBIAEoAxIPCgdzaWduaW5nGAIgASgJIjAKCkNhbGxSZXBvcnQSIgoFY2FsbHMYASADKAsyEy53ZWZ0LnYxLlRyYWNlZENhbGwipwEKClRyYWNlZENhbGwSEAoIdHJhY2VfaWQYASABKAkSDwoHc2VydmljZRgCIAEoCRIOCgZtZXRob2QYAyABKAkSDQoFcm91dGUYBCABKAkSEwoLZ3JwY19zdGF0dXMYBSABKA0SEwoLZHVyYXRpb25fbXMYBiABKAESEAoIZW5kZWRfbXMYByABKAMSDQoFZXJyb3IYCCABKAkSDAoEa2luZBgJIAEoCTJQCgZDb25maWcSRgoJU3Vic2NyaWJlEhkud2VmdC52MS5TdWJzY3JpYmVSZXF1ZXN0Ghoud2VmdC52MS5TdWJzY3JpYmVSZXNwb25zZSgBMAFiBnByb3RvMw", [file_weft_v1_mesh]);
 
 /**
  * @generated from message weft.v1.SubscribeRequest
@@ -50,6 +50,12 @@ export type SubscribeRequest = Message<"weft.v1.SubscribeRequest"> & {
      */
     value: CallReport;
     case: "calls";
+  } | {
+    /**
+     * @generated from field: weft.v1.LeafReport leaf = 210;
+     */
+    value: LeafReport;
+    case: "leaf";
   } | { case: undefined; value?: undefined };
 };
 
@@ -108,6 +114,13 @@ export type Hello = Message<"weft.v1.Hello"> & {
    * @generated from field: bool deltas = 180;
    */
   deltas: boolean;
+
+  /**
+   * of the certificate that it has now
+   *
+   * @generated from field: weft.v1.LeafReport leaf = 210;
+   */
+  leaf?: LeafReport | undefined;
 };
 
 /**
@@ -351,6 +364,20 @@ export type TrustBundle = Message<"weft.v1.TrustBundle"> & {
    * @generated from field: repeated bytes roots = 2;
    */
   roots: Uint8Array[];
+
+  /**
+   * Counts up with each change: of two bundles the higher one is newer, whichever replica sent it. 0: it never changes.
+   *
+   * @generated from field: uint64 generation = 210;
+   */
+  generation: bigint;
+
+  /**
+   * The authority that signs now (Authority.id). A sidecar whose leaf is of another one asks for a new leaf soon.
+   *
+   * @generated from field: string signing = 211;
+   */
+  signing: string;
 };
 
 /**
@@ -359,6 +386,34 @@ export type TrustBundle = Message<"weft.v1.TrustBundle"> & {
  */
 export const TrustBundleSchema: GenMessage<TrustBundle> = /*@__PURE__*/
   messageDesc(file_weft_v1_config, 8);
+
+/**
+ * The sidecar has a certificate. A replica that did not issue it learns of it so.
+ *
+ * @generated from message weft.v1.LeafReport
+ */
+export type LeafReport = Message<"weft.v1.LeafReport"> & {
+  /**
+   * Unix time
+   *
+   * @generated from field: int64 not_after_ms = 1;
+   */
+  notAfterMs: bigint;
+
+  /**
+   * as IssueResponse.signing had it
+   *
+   * @generated from field: string signing = 2;
+   */
+  signing: string;
+};
+
+/**
+ * Describes the message weft.v1.LeafReport.
+ * Use `create(LeafReportSchema)` to create a new message.
+ */
+export const LeafReportSchema: GenMessage<LeafReport> = /*@__PURE__*/
+  messageDesc(file_weft_v1_config, 9);
 
 /**
  * Calls whose traces are worth a look: of each Service called since the last report the slowest and the last failed one.
@@ -377,7 +432,7 @@ export type CallReport = Message<"weft.v1.CallReport"> & {
  * Use `create(CallReportSchema)` to create a new message.
  */
 export const CallReportSchema: GenMessage<CallReport> = /*@__PURE__*/
-  messageDesc(file_weft_v1_config, 9);
+  messageDesc(file_weft_v1_config, 10);
 
 /**
  * @generated from message weft.v1.TracedCall
@@ -446,7 +501,7 @@ export type TracedCall = Message<"weft.v1.TracedCall"> & {
  * Use `create(TracedCallSchema)` to create a new message.
  */
 export const TracedCallSchema: GenMessage<TracedCall> = /*@__PURE__*/
-  messageDesc(file_weft_v1_config, 10);
+  messageDesc(file_weft_v1_config, 11);
 
 /**
  * @generated from service weft.v1.Config
