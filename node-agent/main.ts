@@ -33,6 +33,7 @@ try {
     client: connectInCluster(process.env),
     processes: nodeProcesses(),
     pid: process.pid,
+    parent: process.ppid,
     load: (rules, network) => runNft(rules, process.env, network),
     timers: systemTimers,
     monotonicMs: () => performance.now(),

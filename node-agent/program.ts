@@ -16,14 +16,15 @@ import type { NodeAgentSettings } from './settings.ts';
 import { projectAgentPod } from './waiting-pod.ts';
 
 const MOST_CONNECTIONS = 100;
-/** The node's own first process: with hostPID it has this id. */
-const INIT = 1;
+/** Our own id without hostPID. */
+const FIRST = 1;
 
 export interface NodeAgentDeps {
   readonly client: KubeClient;
   readonly processes: Processes;
-  /** Our own process id. */
+  /** Our own process id, and that of the runtime's process which started our container. */
   readonly pid: number;
+  readonly parent: number;
   /** Runs nft in the network namespace that is open as this descriptor. Never rejects. */
   readonly load: (rules: string, network: number) => Promise<CommandOutcome>;
   readonly timers: Timers;
@@ -48,7 +49,7 @@ export interface NodeAgent {
 export async function startNodeAgent(settings: NodeAgentSettings, deps: NodeAgentDeps): Promise<NodeAgent> {
   const { client, processes, timers, log } = deps;
   const metrics = new NodeAgentMetrics();
-  const node = nodeNetworks(processes, deps.pid);
+  const node = nodeNetworks(processes, deps.pid, deps.parent);
   const events = new EventRecorder({ client, component: NODE_AGENT_NAME, timers, log: log.child('events') });
   const capturer =
     'problem' in node ? null : new Capturer({ ...deps, forbidden: node.forbidden, metrics, record: (event) => events.record(event) });
@@ -93,11 +94,14 @@ export async function startNodeAgent(settings: NodeAgentSettings, deps: NodeAgen
   };
 }
 
-/** The network namespaces of the node and of our own pod; or why they cannot be told apart from others. */
-function nodeNetworks(processes: Processes, pid: number): { forbidden: NamespaceId[] } | { problem: string } {
-  if (pid === INIT) return { problem: "the agent does not see the node's processes: its pod needs hostPID: true" };
+/**
+ * The network namespaces of the node, where the runtime is, and of our own pod; or why they cannot be told apart from
+ * others.
+ */
+function nodeNetworks(processes: Processes, pid: number, parent: number): { forbidden: NamespaceId[] } | { problem: string } {
+  if (pid === FIRST) return { problem: "the agent does not see the node's processes: its pod needs hostPID: true" };
   try {
-    return { forbidden: [processes.network(INIT), processes.network(pid)] };
+    return { forbidden: [processes.network(parent), processes.network(pid)] };
   } catch (error) {
     const { code, message } = error as NodeJS.ErrnoException;
     return {

@@ -11,7 +11,7 @@ const POD = /^(?:[A-Za-z0-9_-]*-)?pod([0-9a-f]{8}[-_][0-9a-f]{4}[-_][0-9a-f]{4}[
  * decides, because a process may make groups of any name below its own; and all hierarchies of cgroup v1 must agree.
  * Paths that begin with `/..` are what a reader in a control group namespace of its own sees (cgroup_namespaces(7)).
  */
-export function podUidOf(cgroup: string): string | undefined {
+export function podOfGroups(cgroup: string): string | undefined {
   let found: string | undefined;
   for (const line of cgroup.split('\n')) {
     // hierarchy:controllers:path. A path may have colons.

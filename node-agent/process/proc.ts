@@ -1,7 +1,7 @@
 // The node's processes, as /proc shows them to a container with hostPID. What has gone meanwhile is absent, never an
 // error.
 import fs from 'node:fs';
-import { podUidOf } from './control-group.ts';
+import { podOfGroups } from './control-group.ts';
 import { type ProcessStat, processStatOf } from './process-stat.ts';
 
 /** A namespace of the kernel: the device and inode of its file (namespaces(7)). */
@@ -34,7 +34,7 @@ export function nodeProcesses(root = '/proc'): Processes {
   const networkFile = (pid: number): string => `${root}/${pid}/ns/net`;
   return {
     ids: () => fs.readdirSync(root).flatMap((name) => (/^\d+$/.test(name) ? Number(name) : [])),
-    podUid: (pid) => podUidOf(textOf(pid, 'cgroup')),
+    podUid: (pid) => podOfGroups(textOf(pid, 'cgroup')),
     stat: (pid) => processStatOf(textOf(pid, 'stat')),
     network: (pid) => idOf(fs.statSync(networkFile(pid))),
     openNetwork: (pid) => {
