@@ -32,8 +32,8 @@ async function start(change: Partial<NodeAgentDeps> = {}) {
 describe('the node agent', () => {
   it('is ready when it knows the pods of its node, and follows no others', async () => {
     const { agent, readyz, queries } = await start();
-    await until(async () => (await readyz()) === '200 ok');
-    await until(() => queries.length > 0);
+    await until(async () => (await readyz()) === '200 ok', 'it is ready');
+    await until(() => queries.length > 0, 'it watches');
     expect(queries[0]).to.equal('spec.nodeName=node1');
     await agent.stop();
   });
