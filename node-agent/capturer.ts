@@ -6,7 +6,6 @@ import type { EventContent } from '#kube/events.ts';
 import type { ReflectorHandler } from '#kube/reflector.ts';
 import type { NodeAgentMetrics } from './metrics.ts';
 import { type EnterDeps, type EnterOutcome, enterPod } from './process/enter.ts';
-import type { NamespaceId } from './process/proc.ts';
 import { type FirstProcess, Sandboxes } from './process/sandboxes.ts';
 import type { AgentPod } from './waiting-pod.ts';
 
@@ -38,8 +37,11 @@ interface Tracked {
   pod: AgentPod;
   /** Since when its rules are missing, or its sidecar has not seen them. */
   readonly sinceMs: number;
-  /** Where they are loaded, and for which process; undefined: nowhere that we know. */
-  loaded: { readonly network: NamespaceId; readonly first: FirstProcess } | undefined;
+  /**
+   * The sandbox that has the rules, by its first process: the number of a network namespace may be given to the next
+   * one. undefined: none that we know.
+   */
+  loaded: FirstProcess | undefined;
   busy: boolean;
   /** Since when its sidecar runs without rules; undefined: it does not. */
   bareSinceMs: number | undefined;
@@ -117,7 +119,7 @@ export class Capturer {
     for (const [uid, each] of this.tracked) {
       const first = found.get(uid);
       if (first === undefined) each.problem = NO_PROCESS;
-      else if (each.loaded === undefined || !isSame(first, each.loaded.first)) this.start(each, first, nowMs);
+      else if (each.loaded === undefined || !isSame(first, each.loaded)) this.start(each, first, nowMs);
       if (each.loaded !== undefined) continue;
       waiting++;
       isNew ||= nowMs - each.sinceMs < FAST_FOR_MS;
@@ -138,25 +140,20 @@ export class Capturer {
   }
 
   private async load(each: Tracked, first: FirstProcess, beganMs: number): Promise<void> {
-    const { pod, loaded } = each;
+    const { pod } = each;
     const { monotonicMs, metrics, log } = this.deps;
     const outcome: EnterOutcome =
-      'problem' in pod.rules
-        ? { result: 'failed', why: pod.rules.problem }
-        : await enterPod(pod.uid, first, pod.rules.text, loaded?.network, this.deps);
+      'problem' in pod.rules ? { result: 'failed', why: pod.rules.problem } : await enterPod(pod.uid, first, pod.rules.text, this.deps);
     if (outcome.result === 'early') {
       each.problem = outcome.why;
       return;
     }
-    if (outcome.result !== 'failed') {
-      each.loaded = { network: outcome.network, first };
-      each.problem = '';
-      each.failures = 0;
-    }
-    if (outcome.result === 'kept') return;
     metrics.loads.inc({ result: outcome.result });
     const fields = { pod: `${pod.namespace}/${pod.name}` };
     if (outcome.result === 'loaded') {
+      each.loaded = first;
+      each.problem = '';
+      each.failures = 0;
       const tookMs = monotonicMs() - beganMs;
       metrics.loadDuration.observe(tookMs / 1000);
       log.info('rules loaded', { ...fields, ms: Math.round(tookMs), waited_ms: Math.round(beganMs - each.sinceMs) });

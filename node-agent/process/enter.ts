@@ -5,9 +5,7 @@ import { isSameNamespace, type NamespaceId, type Processes } from './proc.ts';
 import type { FirstProcess } from './sandboxes.ts';
 
 export type EnterOutcome =
-  | { readonly result: 'loaded'; readonly network: NamespaceId }
-  /** They were there already. */
-  | { readonly result: 'kept'; readonly network: NamespaceId }
+  | { readonly result: 'loaded' }
   /** It is not in the pod's network yet, or has ended: look again. */
   | { readonly result: 'early'; readonly why: string }
   | { readonly result: 'failed'; readonly why: string };
@@ -24,16 +22,11 @@ const NOT_ALLOWED = "the agent's container needs the capabilities SYS_ADMIN, NET
 /** Of an ended process: its directory is gone, or its files are empty. */
 const GONE = ['ENOENT', 'ESRCH', 'EINVAL'];
 
-/**
- * Loads the rules for a pod. Never rejects.
- * @param uid of the pod
- * @param already the namespace that has them, as far as is known: it is left alone
- */
+/** Loads the rules for the pod of this uid; again and again if asked, with the same result. Never rejects. */
 export async function enterPod(
   uid: string,
   first: FirstProcess,
   rules: string,
-  already: NamespaceId | undefined,
   { processes, forbidden, load }: EnterDeps,
 ): Promise<EnterOutcome> {
   let network: ReturnType<Processes['openNetwork']>;
@@ -54,9 +47,8 @@ export async function enterPod(
     // parent is, in the node's network. A pod on the node's network stays there.
     if ([...forbidden, ofParent].some((other) => isSameNamespace(network.id, other)))
       return { result: 'early', why: "its first process is in the node's network" };
-    if (already !== undefined && isSameNamespace(network.id, already)) return { result: 'kept', network: network.id };
     const outcome = await load(rules, network.fd);
-    if (outcome.code === 0 && outcome.failure === '') return { result: 'loaded', network: network.id };
+    if (outcome.code === 0 && outcome.failure === '') return { result: 'loaded' };
     const said = complaintOf(outcome);
     return { result: 'failed', why: `${whyFailed(outcome, NOT_ALLOWED)}${said === '' ? '' : ` (nft said: ${said})`}` };
   } catch (error) {
