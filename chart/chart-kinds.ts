@@ -27,5 +27,6 @@ export const CHART_KINDS: ReadonlyMap<string, ServedKind> = new Map<string, Serv
   ['PodMonitor', { group: 'monitoring.coreos.com', version: 'v1', plural: 'podmonitors', namespaced: true }],
   ['Service', serviceKind],
   ['Deployment', deploymentKind],
+  ['DaemonSet', { group: 'apps', version: 'v1', plural: 'daemonsets', namespaced: true }],
   ['MutatingWebhookConfiguration', KINDS.MutatingWebhookConfiguration],
 ]);

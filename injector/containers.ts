@@ -33,39 +33,77 @@ export interface InjectionSettings extends SidecarOptions {
   readonly accessLog: string;
   /** Version of Weft, which the status annotation names. */
   readonly version: string;
+  /** Whether the node agent loads the capture rules; absent: each pod's sidecar container does. */
+  readonly nodeAgent?: true;
 }
+
+/** What Pod Security `restricted` asks of a container, and the sidecar's own user. */
+const RESTRICTED = {
+  runAsUser: SIDECAR_USER_ID,
+  runAsGroup: SIDECAR_USER_ID,
+  runAsNonRoot: true,
+  allowPrivilegeEscalation: false,
+  readOnlyRootFilesystem: true,
+  capabilities: { drop: ['ALL'] },
+  seccompProfile: { type: 'RuntimeDefault' },
+};
+
+/** The container loads the capture rules itself, before it becomes the sidecar. */
+const CAPTURING = {
+  start: ['/weft/capture.mjs', '--'],
+  gate: { lifecycle: { postStart: { exec: { command: ['node', '/weft/ready.mjs'] } } } },
+  securityContext: {
+    ...RESTRICTED,
+    // nft(8) speaks netlink as root with NET_ADMIN; SETUID is for becoming the sidecar's user. Both are gone then.
+    runAsUser: 0,
+    runAsNonRoot: false,
+    capabilities: { drop: ['ALL'], add: ['NET_ADMIN', 'SETUID'] },
+  },
+};
+
+/**
+ * The node agent loads them. Nothing else of the pod may start before the sidecar has seen them in force, which only a
+ * startup probe assures: the kubelet does not run a postStart command again when it was itself restarted, and goes on
+ * when the command gives up (docs/decisions/0018).
+ */
+const UNDER_AGENT = {
+  start: [],
+  gate: {
+    startupProbe: {
+      exec: { command: ['node', '/weft/ready.mjs', '--startup'] },
+      periodSeconds: 1,
+      // The command answers by itself before that, or as soon as the sidecar is ready.
+      timeoutSeconds: 15,
+      // Never: a restart would not bring the agent back.
+      failureThreshold: 2 ** 31 - 1,
+    },
+  },
+  securityContext: RESTRICTED,
+};
 
 /**
  * The sidecar: a native one, so that it starts before and ends after everything else, and a Job can end. It begins as
- * root to load the capture rules, then becomes its own user for good. The kubelet starts the next container when the
- * postStart command has ended; it looks at startup probes only at its own pace, which would cost each pod a second or
- * two (docs/decisions/0011).
+ * root to load the capture rules, then becomes its own user for good; under the node agent it is that user from the
+ * beginning. The kubelet starts the next container when the postStart command has ended (docs/decisions/0011), or the
+ * startup probe has passed.
  */
 export function sidecarContainer(settings: InjectionSettings, probes: Readonly<Record<string, ProbeTarget>>): Container {
+  const { start, gate, securityContext } = settings.nodeAgent ? UNDER_AGENT : CAPTURING;
   return container({
     name: SIDECAR_CONTAINER,
     image: settings.image,
     imagePullPolicy: settings.imagePullPolicy,
     restartPolicy: 'Always',
-    command: ['node', '/weft/capture.mjs', '--', ...SIDECAR_NODE_FLAGS, '/weft/sidecar.mjs'],
+    command: ['node', ...start, ...SIDECAR_NODE_FLAGS, '/weft/sidecar.mjs'],
     env: sidecarEnvironment(settings, probes),
     ports: [{ name: 'weft-admin', containerPort: SIDECAR_ADMIN_PORT, protocol: 'TCP' }],
-    lifecycle: { postStart: { exec: { command: ['node', '/weft/ready.mjs'] } } },
+    ...gate,
     // Once a second, so that a pod whose sidecar became ready does not wait for the next look. The answer does not
     // depend on the control plane being there.
     readinessProbe: { httpGet: { port: SIDECAR_ADMIN_PORT, path: '/readyz' }, periodSeconds: 1, timeoutSeconds: 2, failureThreshold: 3 },
     livenessProbe: { httpGet: { port: SIDECAR_ADMIN_PORT, path: '/livez' }, periodSeconds: 10, timeoutSeconds: 2, failureThreshold: 3 },
     ...resourcesOf(settings.resources),
-    securityContext: {
-      // nft(8) speaks netlink as root with NET_ADMIN; SETUID is for becoming the sidecar's user. Both are gone then.
-      runAsUser: 0,
-      runAsGroup: SIDECAR_USER_ID,
-      runAsNonRoot: false,
-      allowPrivilegeEscalation: false,
-      readOnlyRootFilesystem: true,
-      capabilities: { drop: ['ALL'], add: ['NET_ADMIN', 'SETUID'] },
-      seccompProfile: { type: 'RuntimeDefault' },
-    },
+    securityContext,
     volumeMounts: [{ name: IDENTITY_VOLUME, mountPath: IDENTITY_PATH, readOnly: true }],
   });
 }
@@ -82,15 +120,7 @@ export function tokenContainer(settings: InjectionSettings): Container {
     imagePullPolicy: settings.imagePullPolicy,
     command: ['node', '--version'],
     ...resourcesOf(settings.resources),
-    securityContext: {
-      runAsUser: SIDECAR_USER_ID,
-      runAsGroup: SIDECAR_USER_ID,
-      runAsNonRoot: true,
-      allowPrivilegeEscalation: false,
-      readOnlyRootFilesystem: true,
-      capabilities: { drop: ['ALL'] },
-      seccompProfile: { type: 'RuntimeDefault' },
-    },
+    securityContext: RESTRICTED,
   });
 }
 
@@ -133,7 +163,7 @@ function sidecarEnvironment(settings: InjectionSettings, probes: Readonly<Record
     downward('WEFT_POD_NAME', 'metadata.name'),
     downward('WEFT_POD_IPS', 'status.podIPs'),
     { name: 'WEFT_ADMIN_ADDRESS', value: `[::]:${SIDECAR_ADMIN_PORT}` },
-    { name: 'WEFT_CAPTURE', value: 'enabled' },
+    { name: 'WEFT_CAPTURE', value: settings.nodeAgent ? 'agent' : 'enabled' },
   ];
   if (settings.skipInboundPorts !== '') env.push({ name: 'WEFT_SKIP_INBOUND_PORTS', value: settings.skipInboundPorts });
   if (settings.skipOutboundPorts !== '') env.push({ name: 'WEFT_SKIP_OUTBOUND_PORTS', value: settings.skipOutboundPorts });

@@ -63,7 +63,7 @@ export function inject(
       spec: {
         ...spec,
         initContainers: [
-          ...(isRootAllOver(pod) ? [tokenContainer(effective)] : []),
+          ...(needsTokenContainer(pod, settings) ? [tokenContainer(effective)] : []),
           sidecarContainer(effective, probes.targets),
           ...(probes.initContainers ?? []),
         ],
@@ -75,8 +75,12 @@ export function inject(
   };
 }
 
-/** Whether the pod says of each of its containers that it runs as root; an image's own user does not count. */
-export function isRootAllOver({ spec }: InjectablePod): boolean {
+/**
+ * Whether the pod says of each of its containers that it runs as root, as the sidecar's own then does; an image's own
+ * user does not count. Under the node agent the sidecar's is another user.
+ */
+export function needsTokenContainer({ spec }: InjectablePod, { nodeAgent }: Pick<InjectionSettings, 'nodeAgent'>): boolean {
+  if (nodeAgent) return false;
   const containers = [...(spec?.initContainers ?? []), ...(spec?.containers ?? [])];
   return (
     containers.length > 0 &&
@@ -85,11 +89,8 @@ export function isRootAllOver({ spec }: InjectablePod): boolean {
 }
 
 /** @param usuallyOpaque what the installation says of ports that no annotation names */
-function annotationsOf(
-  pod: InjectablePod,
-  { version, skipInboundPorts, opaquePorts }: InjectionSettings,
-  usuallyOpaque: string,
-): Record<string, string> {
+function annotationsOf(pod: InjectablePod, settings: InjectionSettings, usuallyOpaque: string): Record<string, string> {
+  const { version, skipInboundPorts, opaquePorts } = settings;
   const own = pod.metadata?.annotations ?? {};
   const added: Record<string, string> = {};
   const first = pod.spec?.containers?.[0]?.name;
@@ -102,7 +103,7 @@ function annotationsOf(
   }
   added[ANNOTATION_STATUS] = JSON.stringify({
     version,
-    containers: isRootAllOver(pod) ? [TOKEN_CONTAINER, SIDECAR_CONTAINER] : [SIDECAR_CONTAINER],
+    containers: needsTokenContainer(pod, settings) ? [TOKEN_CONTAINER, SIDECAR_CONTAINER] : [SIDECAR_CONTAINER],
     // The control plane reports it to callers, whose sidecars would else speak mTLS to these ports.
     ...(skipInboundPorts === '' ? {} : { [STATUS_SKIP_INBOUND_PORTS]: skipInboundPorts }),
     ...(opaquePorts === '' || opaquePorts === usuallyOpaque ? {} : { [STATUS_OPAQUE_PORTS]: opaquePorts }),

@@ -7,7 +7,7 @@ import { formatProbes, HOOK_KINDS, PROBE_KINDS, type ProbeTarget, parseProbes } 
 import type { SidecarResources } from './annotations.ts';
 import { type InjectionSettings, identityVolume, literal, resourcesOf, tokenContainer } from './containers.ts';
 import { IDENTITY_VOLUME, TOKEN_CONTAINER } from './decide.ts';
-import { type Injected, type InjectionFacts, isRootAllOver } from './inject.ts';
+import { type Injected, type InjectionFacts, needsTokenContainer } from './inject.ts';
 import { fitResources, runningTogether } from './limits.ts';
 import type { Container, Hook, HttpGet, InjectablePod, PodSpec, Probe } from './pod.ts';
 import { probeTarget, rewriteProbes, sidecarHandler } from './probes.ts';
@@ -33,7 +33,7 @@ export function reinject(pod: InjectablePod, settings: InjectionSettings, { hook
   const sidecar = withProbes(fitted(old), probes.targets);
   const initContainers = probes.initContainers!.filter(({ name }) => !OURS.includes(name ?? ''));
   const token = spec.initContainers!.find(({ name }) => name === TOKEN_CONTAINER);
-  const added = token === undefined && isRootAllOver(pod);
+  const added = token === undefined && needsTokenContainer(pod, settings);
   const ours = [...(token === undefined ? [] : [fitted(token)]), sidecar];
   if (added) ours.unshift(tokenContainer({ ...settings, image: old.image ?? settings.image, resources: resourcesIn(sidecar) }));
   const volumes = spec.volumes ?? [];

@@ -96,7 +96,8 @@ function readClients(env: Environment): { clients?: ClientAuthentication } | { p
 /**
  * Reads what pods get: WEFT_IMAGE (needed), WEFT_IMAGE_PULL_POLICY, WEFT_TRUST_DOMAIN, WEFT_SIDECAR_LOG_LEVEL,
  * WEFT_DRAIN_SECONDS, WEFT_OPAQUE_PORTS, WEFT_SIDECAR_{CPU,MEMORY}_{REQUEST,LIMIT} (empty: none), WEFT_TRACING_ENDPOINT
- * (empty: no tracing), WEFT_TRACING_SAMPLING, WEFT_ACCESS_LOG, WEFT_ROOT_ANNOTATIONS (true: weft.dev/image is taken).
+ * (empty: no tracing), WEFT_TRACING_SAMPLING, WEFT_ACCESS_LOG, WEFT_ROOT_ANNOTATIONS (true: weft.dev/image is taken),
+ * WEFT_NODE_AGENT (true: the node agent loads the capture rules).
  * @returns the settings, or one message per mistake
  */
 export function readInjection(env: Environment): { injection: Omit<InjectionSettings, 'trustRoots'> } | { problems: string[] } {
@@ -119,6 +120,7 @@ export function readInjection(env: Environment): { injection: Omit<InjectionSett
     const near = didYouMean(imagePullPolicy, PULL_POLICIES);
     problems.push(`WEFT_IMAGE_PULL_POLICY must be one of ${PULL_POLICIES.join(', ')}, not "${imagePullPolicy}"${near}`);
   }
+  const nodeAgent = read('WEFT_NODE_AGENT', 'false', readBoolean);
   const injection = {
     image: env.WEFT_IMAGE ? option<string>('WEFT_IMAGE', 'image', '') : '',
     imagePullPolicy,
@@ -134,6 +136,8 @@ export function readInjection(env: Environment): { injection: Omit<InjectionSett
     rootAnnotations: read('WEFT_ROOT_ANNOTATIONS', 'false', readBoolean),
     skipInboundPorts: '',
     skipOutboundPorts: '',
+    // Absent without an agent, so that the settings' hash is what it was before there was one.
+    ...(nodeAgent && { nodeAgent: true as const }),
     resources: {
       cpuRequest: option<string>('WEFT_SIDECAR_CPU_REQUEST', 'cpuRequest', ''),
       cpuLimit: option<string>('WEFT_SIDECAR_CPU_LIMIT', 'cpuLimit', ''),

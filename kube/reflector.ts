@@ -51,6 +51,8 @@ export interface ReflectorDeps {
   /** Only the object of this name. */
   readonly name?: string;
   readonly labelSelector?: string;
+  /** Such as `spec.nodeName=a`; not beside `name`. */
+  readonly fieldSelector?: string;
   /**
    * Keeps only what is read of an object, so that the rest can be freed; undefined: the object is of no interest. What
    * it throws costs that object only.
@@ -101,7 +103,8 @@ export class Reflector {
   constructor(deps: ReflectorDeps) {
     this.deps = deps;
     this.path = { kind: deps.kind, ...(deps.namespace === undefined ? {} : { namespace: deps.namespace }) };
-    if (deps.name !== undefined) this.selectors.fieldSelector = `metadata.name=${deps.name}`;
+    const fields = deps.name === undefined ? deps.fieldSelector : `metadata.name=${deps.name}`;
+    if (fields !== undefined) this.selectors.fieldSelector = fields;
     if (deps.labelSelector !== undefined) this.selectors.labelSelector = deps.labelSelector;
     this.what = deps.kind.plural;
   }

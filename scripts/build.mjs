@@ -17,6 +17,7 @@ export const BUNDLES = [
   { out: 'dist/ready.mjs', entry: 'sidecar/pod/ready/main.ts', minify: true },
   { out: 'dist/control-plane.mjs', entry: 'control-plane/main.ts' },
   { out: 'dist/injector.mjs', entry: 'injector/main.ts' },
+  { out: 'dist/node-agent.mjs', entry: 'node-agent/main.ts' },
   { out: 'examples/shop/dist/payment.mjs', entry: 'examples/shop/payment.ts' },
   { out: 'examples/shop/dist/checkout.mjs', entry: 'examples/shop/checkout.ts' },
 ];

@@ -20,6 +20,7 @@ const SOURCES = [
   'control-plane',
   'sidecar',
   'injector',
+  'node-agent',
   'local',
   'chart',
   'cli',

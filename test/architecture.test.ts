@@ -19,6 +19,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   'control-plane': ['core', 'objects', 'certs', 'kube'],
   sidecar: ['core'],
   injector: ['core', 'objects', 'certs', 'kube'],
+  'node-agent': ['core', 'objects', 'kube'],
   local: ['core', 'objects', 'certs', 'kube', 'injector', 'control-plane', 'sidecar'],
   chart: ['core', 'objects', 'kube'],
   cli: ['core', 'objects', 'certs', 'kube', 'injector', 'control-plane', 'sidecar', 'local', 'chart'],
@@ -49,6 +50,7 @@ const FLOORS: Readonly<Record<string, readonly (string | readonly string[])[]>> 
     'link',
     'http',
   ],
+  'node-agent': ['main.ts', 'program.ts', 'capturer.ts', ['process', 'waiting-pod.ts', 'metrics.ts', 'settings.ts']],
   chart: ['render.ts', 'values.ts', ['schema.ts', 'chart.ts', 'chart-kinds.ts', 'template']],
   local: ['mesh', 'process', 'network', 'plan', 'stats'],
   cli: [

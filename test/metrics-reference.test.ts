@@ -7,6 +7,7 @@ import { clusterMetrics } from '#control-plane/view/cluster-metrics.ts';
 import { controlPlaneMetrics } from '#control-plane/view/metrics.ts';
 import { Exposition } from '#core/program/exposition.ts';
 import { InjectorMetrics } from '#injector/metrics.ts';
+import { NodeAgentMetrics } from '#node-agent/metrics.ts';
 import { SidecarMetrics } from '#sidecar/observe/counters/metrics.ts';
 import { endedCall } from '#test/support/ended-call.ts';
 import { type Parsed, parseExposition } from '#test/support/exposition.ts';
@@ -83,6 +84,14 @@ function injectorPage(): string {
   return out.toString();
 }
 
+function nodeAgentPage(): string {
+  const metrics = new NodeAgentMetrics();
+  metrics.loads.inc({ result: 'loaded' });
+  const out = new Exposition('openmetrics');
+  metrics.write(out);
+  return out.toString();
+}
+
 function shown({ samples, types }: Parsed): Metrics {
   return new Map(
     Array.from(types, ([family, type]) => {
@@ -96,7 +105,9 @@ function shown({ samples, types }: Parsed): Metrics {
 
 describe('docs/reference/metrics.md', () => {
   it('names each metric that a program shows, its type and labels, and no other', () => {
-    const pages = [sidecarPage(), controlPlanePage(), injectorPage()].map((page) => shown(parseExposition(page, 'openmetrics')));
+    const pages = [sidecarPage(), controlPlanePage(), injectorPage(), nodeAgentPage()].map((page) =>
+      shown(parseExposition(page, 'openmetrics')),
+    );
     const all = new Map(pages.flatMap((page) => [...page]));
     expect(Object.fromEntries(documented())).to.deep.equal(Object.fromEntries(all));
   });

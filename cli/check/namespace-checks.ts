@@ -5,15 +5,15 @@ import { EXCLUDED_NAMESPACES } from '#injector/decide.ts';
 import type { Namespace } from '#objects/namespace.ts';
 import type { ClusterPod } from '../cluster/objects.ts';
 import { fullNameOf, isLive } from '../cluster/pods.ts';
+import { captureChecks, capturedBy } from './capture-checks.ts';
 import { type Check, checksOf, counted } from './check.ts';
 import type { Facts } from './facts.ts';
 
-/** The label by which the API server's PodSecurity admission goes. */
-const POD_SECURITY = 'pod-security.kubernetes.io/enforce';
 const checks = checksOf('Namespaces');
 
 /** The namespaces whose pods get sidecars, and each label with a value or a key that Weft does not know. */
-export function namespaceChecks({ namespaces, pods }: Facts): Check[] {
+export function namespaceChecks(facts: Facts): Check[] {
+  const { namespaces, pods } = facts;
   if (!namespaces.ok) return [checks.skipped('namespaces', 'the namespaces could not be read', { details: [namespaces.error] })];
   const made: Check[] = [];
   const wrong = [
@@ -33,33 +33,17 @@ export function namespaceChecks({ namespaces, pods }: Facts): Check[] {
     const details = idle.map(({ metadata }) => `${metadata?.name}`);
     made.push(checks.warning('system-namespaces', `${LABEL_INJECT} has no effect on system namespaces`, { details }));
   }
-  made.push(...podSecurityChecks(namespaces.value));
-  const meshed = namespaces.value.filter(({ metadata }) => isMeshed({ metadata })).map(({ metadata }) => metadata?.name ?? '');
-  if (meshed.length > 0) made.push(checks.ok('namespaces', `${counted(meshed.length, 'namespace')} meshed: ${nameList(meshed)}`));
-  else {
+  const meshed = namespaces.value.filter(isMeshed);
+  const names = meshed.map(({ metadata }) => metadata?.name ?? '');
+  made.push(...captureChecks(facts, meshed));
+  if (names.length > 0) {
+    const { way, details } = capturedBy(facts, names);
+    made.push(checks.ok('namespaces', `${counted(names.length, 'namespace')} meshed: ${nameList(names)}; captured by ${way}`, { details }));
+  } else {
     const hint = `kubectl label namespace NAME ${LABEL_INJECT}=enabled, then kubectl -n NAME rollout restart deployment`;
     made.push(checks.warning('namespaces', 'no namespace is meshed', { hint }));
   }
   return made;
-}
-
-/**
- * The sidecar needs NET_ADMIN, which only the level privileged allows: elsewhere the API server refuses the pods, after
- * injection.
- */
-function podSecurityChecks(namespaces: readonly Namespace[]): Check[] {
-  const strict = namespaces.filter(isMeshed).flatMap(({ metadata }) => {
-    const level = metadata?.labels?.[POD_SECURITY];
-    return level === 'baseline' || level === 'restricted' ? [{ name: metadata?.name, level }] : [];
-  });
-  if (strict.length === 0) return [];
-  const text = `Pod Security refuses the new pods of ${counted(strict.length, 'meshed namespace')}: their sidecars need NET_ADMIN`;
-  return [
-    checks.failed('pod-security', text, {
-      details: strict.map(({ name, level }) => `${name}: enforces ${level}`),
-      hint: `kubectl label --overwrite namespace ${strict[0].name} ${POD_SECURITY}=privileged`,
-    }),
-  ];
 }
 
 /** Whether a namespace's pods get a sidecar by default. */

@@ -11,6 +11,7 @@ export function projectPod(raw: Record<string, unknown>): ClusterPod {
   return {
     metadata: { name, namespace, labels, annotations, ownerReferences, creationTimestamp, deletionTimestamp },
     spec: {
+      nodeName: spec.nodeName,
       hostNetwork: spec.hostNetwork,
       os: spec.os,
       securityContext: spec.securityContext,

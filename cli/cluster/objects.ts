@@ -1,5 +1,5 @@
 // Objects of a cluster as verbs judge them: how a pod and a Deployment are doing. Only the fields that are read.
-import type { InjectablePod, PodMetadata } from '#injector/pod.ts';
+import type { InjectablePod, PodMetadata, PodSpec } from '#injector/pod.ts';
 import type { ObjectMeta } from '#kube/object.ts';
 import type { StoredCondition } from '#objects/condition.ts';
 
@@ -31,6 +31,7 @@ export interface ContainerStatus {
 /** v1: what injection reads, and how the pod is doing. */
 export interface ClusterPod extends InjectablePod {
   metadata?: PodMetadata & { creationTimestamp?: string; deletionTimestamp?: string };
+  spec?: PodSpec & { nodeName?: string };
   status?: {
     phase?: string;
     conditions?: StoredCondition[];

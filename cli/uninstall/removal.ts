@@ -22,13 +22,16 @@ export interface RemovalTarget {
   readonly name: string;
 }
 
+/** What an installation may have beside its defaults. */
+const OPTIONAL = ['nodeAgent', 'networkPolicies', 'podMonitor'];
+
 /**
  * Everything that the chart may render, the webhook first: so that no pod waits for an injector that is gone. Then the
  * programs and their rights, so that nothing is made again; then what they have made (`made`: what was found in other
  * namespaces or cluster-wide); the namespace last.
  */
 export function removalOrder(made: readonly RemovalTarget[] = []): RemovalTarget[] {
-  const chart = install({ ha: true, files: [], set: ['networkPolicies.enabled=true', 'podMonitor.enabled=true'] })
+  const chart = install({ ha: true, files: [], set: OPTIONAL.map((part) => `${part}.enabled=true`) })
     .map(
       ({ kind, metadata: { name, namespace } }): RemovalTarget => ({ where: CHART_KINDS.get(kind) as ServedKind, kind, namespace, name }),
     )

@@ -20,7 +20,10 @@ export interface SidecarEnvironment {
   readonly WEFT_POD_IPS?: string;
   /** host:port of /readyz, /livez, /metrics, /stats and /config_dump; without a port 15020. */
   readonly WEFT_ADMIN_ADDRESS?: string;
-  /** enabled: rules redirect the pod's traffic to the sidecar. disabled: explicit listeners only. */
+  /**
+   * enabled: rules redirect the pod's traffic to the sidecar, loaded by its own container. agent: the same, loaded by
+   * the node agent. disabled: explicit listeners only.
+   */
   readonly WEFT_CAPTURE?: string;
   /**
    * Ports that inbound capture leaves alone: a comma list with ranges, as in the next two. Read by the capture program.
@@ -56,6 +59,9 @@ export type SidecarVariable = keyof SidecarEnvironment;
 
 /** An environment as a program finds it: any of the names may be absent or empty. */
 export type FoundEnvironment = { readonly [Name in SidecarVariable]?: string | undefined };
+
+/** What WEFT_CAPTURE can be. */
+export type CaptureMode = 'enabled' | 'agent' | 'disabled';
 
 /** What holds where a variable is absent. */
 export const SIDECAR_DEFAULTS = {

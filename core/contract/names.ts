@@ -26,6 +26,7 @@ export const ANNOTATION_ACCESS_LOG = 'weft.dev/access-log';
 export const SYSTEM_NAMESPACE = 'weft-system';
 export const CONTROL_PLANE_NAME = 'weft-control-plane';
 export const INJECTOR_NAME = 'weft-injector';
+export const NODE_AGENT_NAME = 'weft-node-agent';
 /** Roles of people that check an installation. */
 export const READER_NAME = 'weft-reader';
 /**

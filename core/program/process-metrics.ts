@@ -8,7 +8,7 @@ const fs = process.getBuiltinModule('node:fs');
 
 /** The program as weft_build_info names it. */
 export interface Program {
-  readonly program: 'sidecar' | 'control-plane' | 'injector';
+  readonly program: 'sidecar' | 'control-plane' | 'injector' | 'node-agent';
   readonly version: string;
 }
 

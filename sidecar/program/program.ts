@@ -80,7 +80,8 @@ export async function startSidecar(
     drop: (addresses) => stream.dropAddresses(addresses),
   };
   const { opaquePorts } = settings;
-  const capture = settings.capture ? { podIps: settings.podIps } : null;
+  const byAgent = settings.capture === 'agent';
+  const capture = settings.capture === 'disabled' ? null : { podIps: settings.podIps, byAgent };
   const tracing = new Tracing({
     settings: settings.tracing,
     now: deps.now,

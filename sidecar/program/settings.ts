@@ -1,6 +1,6 @@
 // The sidecar's settings, read from its environment (core/contract/environment.ts). All mistakes are reported together.
 import { type AccessLogRule, parseAccessLog } from '#core/contract/access-filter.ts';
-import { type FoundEnvironment, SIDECAR_DEFAULTS, type SidecarVariable } from '#core/contract/environment.ts';
+import { type CaptureMode, type FoundEnvironment, SIDECAR_DEFAULTS, type SidecarVariable } from '#core/contract/environment.ts';
 import { isLogLevel, LOG_LEVELS, type LogLevel } from '#core/contract/log-levels.ts';
 import { CONTROL_PLANE_GRPC_PORT, SIDECAR_ADMIN_PORT } from '#core/contract/names.ts';
 import { type PortRange, parsePortRanges } from '#core/contract/port-ranges.ts';
@@ -34,7 +34,7 @@ export interface SidecarSettings {
   /** WEFT_DRAIN_SECONDS. */
   readonly drainMs: number;
   /** WEFT_CAPTURE. */
-  readonly capture: boolean;
+  readonly capture: CaptureMode;
   /** WEFT_POD_IPS: the primary one first; none where there is no pod. */
   readonly podIps: readonly string[];
   /** WEFT_OPAQUE_PORTS. */
@@ -74,14 +74,14 @@ export function readSidecarSettings(env: FoundEnvironment): { settings: SidecarS
   if (!(drainSeconds >= 0 && drainSeconds <= 3600))
     problems.push(`WEFT_DRAIN_SECONDS must be a number from 0 to 3600, not "${env.WEFT_DRAIN_SECONDS}"`);
   const capture = env.WEFT_CAPTURE || SIDECAR_DEFAULTS.WEFT_CAPTURE;
-  if (capture !== 'enabled' && capture !== 'disabled') problems.push(`WEFT_CAPTURE must be enabled or disabled, not "${capture}"`);
+  if (!isCaptureMode(capture)) problems.push(`WEFT_CAPTURE must be enabled, agent or disabled, not "${capture}"`);
   const podIps = (env.WEFT_POD_IPS ?? SIDECAR_DEFAULTS.WEFT_POD_IPS)
     .split(',')
     .map((ip) => ip.trim())
     .filter((ip) => ip !== '');
   for (const ip of podIps) if (!/^[0-9a-f]*[.:][0-9a-f.:]*$/i.test(ip)) problems.push(`WEFT_POD_IPS: "${ip}" is no IP address`);
-  if (capture === 'enabled' && podIps.length === 0)
-    problems.push("WEFT_POD_IPS is not set: the pod's addresses, which WEFT_CAPTURE=enabled needs");
+  if ((capture === 'enabled' || capture === 'agent') && podIps.length === 0)
+    problems.push(`WEFT_POD_IPS is not set: the pod's addresses, which WEFT_CAPTURE=${capture} needs`);
   const opaquePorts = parsePortRanges(env.WEFT_OPAQUE_PORTS ?? SIDECAR_DEFAULTS.WEFT_OPAQUE_PORTS);
   const probes = parseProbes(env.WEFT_PROBES ?? SIDECAR_DEFAULTS.WEFT_PROBES);
   problems.push(...opaquePorts.problems.map((problem) => `WEFT_OPAQUE_PORTS: ${problem}`), ...probes.problems);
@@ -99,10 +99,14 @@ export function readSidecarSettings(env: FoundEnvironment): { settings: SidecarS
     accessLog,
     tracing: readTracingSettings(env, problems),
     drainMs: drainSeconds * 1000,
-    capture: capture === 'enabled',
+    capture: isCaptureMode(capture) ? capture : 'disabled',
     podIps,
     opaquePorts: opaquePorts.ranges,
     probes: probes.targets,
   };
   return problems.length > 0 ? { problems } : { settings };
+}
+
+function isCaptureMode(text: string): text is CaptureMode {
+  return text === 'enabled' || text === 'agent' || text === 'disabled';
 }

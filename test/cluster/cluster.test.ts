@@ -121,7 +121,7 @@ describe('what a test cluster is started with', () => {
       kubelet: 'e',
       etcd: 'f',
     };
-    const places: Places = { directory: '/here', nodeAddress: '10.77.1.2', podNetwork: 'weft-1', binaries };
+    const places: Places = { directory: '/here', nodeAddress: '10.77.1.2', podNetwork: 'weft-1', podCgroups: 'weft-1', binaries };
     for (const component of COMPONENTS) {
       const foreign = commandOf(component, places).filter((argument) => /(^|=)\//.test(argument) && !/(^|=)\/here\//.test(argument));
       expect(foreign, component).to.deep.equal([]);

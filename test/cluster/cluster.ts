@@ -4,6 +4,7 @@ import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync
 import path from 'node:path';
 import { locked } from '../support/go-build.ts';
 import { binaries } from './binaries.ts';
+import { makePodCgroups, removePodCgroups } from './cgroups.ts';
 import {
   COMPONENTS,
   type Component,
@@ -220,7 +221,8 @@ async function bringUp({ directory, log, temporary = false }: ClusterSettings & 
       adminKubeconfig: file('admin.conf'),
       nodeKubeconfig: file('node.conf'),
     });
-    const places: Places = { directory, nodeAddress: network.nodeAddress, podNetwork: network.name, binaries: programs };
+    const podCgroups = makePodCgroups(network.name) ? network.name : '';
+    const places: Places = { directory, nodeAddress: network.nodeAddress, podNetwork: network.name, podCgroups, binaries: programs };
     writeFileSync(file('containerd.toml'), containerdConfig(places));
     writeFileSync(file('cni/10-bridge.conflist'), cniConfig(places));
     writeFileSync(file('kubelet.json'), kubeletConfig(places));
@@ -253,6 +255,7 @@ async function takeDown({ directory, log, keepLogs = false }: ClusterSettings & 
   await Promise.all(['etcd', 'containerd'].map(stop));
   await Promise.all(records(directory).map(({ name }) => stop(name)));
   await removeLeftovers(directory);
+  removePodCgroups(network);
   await removeNetwork(network);
   const left = whatIsLeft(directory, network);
   if (left.length > 0) throw new Error(`the cluster is not down, left are: ${left.join(', ')}`);

@@ -11,6 +11,8 @@ export interface Places {
   readonly nodeAddress: string;
   /** Name of the pod network: CNI keeps files by it in a place all clusters of the machine share. */
   readonly podNetwork: string;
+  /** Name of the control group below which each pod gets its own; '': pods get none (cgroups.ts). */
+  readonly podCgroups: string;
   readonly binaries: Readonly<
     Record<'kube-apiserver' | 'kube-controller-manager' | 'kube-scheduler' | 'kube-proxy' | 'kubelet' | 'etcd', string>
   >;
@@ -61,7 +63,7 @@ export function cniConfig({ directory, podNetwork }: Pick<Places, 'directory' | 
 }
 
 /** The kubelet's configuration. JSON is YAML. */
-export function kubeletConfig({ directory }: Pick<Places, 'directory'>): string {
+export function kubeletConfig({ directory, podCgroups }: Pick<Places, 'directory' | 'podCgroups'>): string {
   return JSON.stringify({
     apiVersion: 'kubelet.config.k8s.io/v1beta1',
     kind: 'KubeletConfiguration',
@@ -72,7 +74,8 @@ export function kubeletConfig({ directory }: Pick<Places, 'directory'>): string 
     failSwapOn: false,
     failCgroupV1: false,
     cgroupDriver: 'cgroupfs',
-    cgroupsPerQOS: false,
+    cgroupsPerQOS: podCgroups !== '',
+    ...(podCgroups !== '' && { cgroupRoot: `/${podCgroups}` }),
     enforceNodeAllocatable: [],
     featureGates: {
       // Tolerates sysctls and oom_score_adj that it may not set.

@@ -83,7 +83,11 @@ function bundles(from: string, to: string): Layer {
 export async function weftImage(): Promise<Image> {
   const nft = programPath('nft');
   if (!nft) throw new Error('nft is not on this machine: the image needs it for capture (Debian package nftables)');
-  const packet: Layer = [program('usr/sbin/nft', nft), ...(await libraries(nft))];
+  const nsenter = programPath('nsenter');
+  if (!nsenter)
+    throw new Error("nsenter is not on this machine: the node agent needs it to load a pod's rules (Debian package util-linux)");
+  const loaded = new Map([...(await libraries(nft)), ...(await libraries(nsenter))].map((entry) => [entry.path, entry]));
+  const packet: Layer = [program('usr/sbin/nft', nft), program('usr/bin/nsenter', nsenter), ...loaded.values()];
   const user = `${SIDECAR_USER_ID}:${SIDECAR_USER_ID}`;
   const own = [...koffi(), ...bundles(path.join(ROOT, 'dist'), 'weft')];
   return { names: [WEFT_IMAGE], layers: [await node(), packet, own], user, workingDirectory: '/weft' };

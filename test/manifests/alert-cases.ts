@@ -29,6 +29,7 @@ const SPANS = `weft_spans_dropped_total{${PAYMENT},reason="queue_full"}`;
 const LINES = `weft_access_log_dropped_total{${PAYMENT}}`;
 const REFLECTOR = 'pod="weft-control-plane-0",kind="GRPCRoute"';
 const FAILED_REVIEWS = 'weft_injector_reviews_total{result="failed",reason="Defect"}';
+const FAILED_LOADS = 'weft_node_agent_loads_total{pod="weft-node-agent-a",result="failed"}';
 
 export const HEALTHY: SeriesValues = {
   [handled('OK')]: '0+600x30',
@@ -58,6 +59,7 @@ export const HEALTHY: SeriesValues = {
   weft_injector_certificate_expiry_timestamp_seconds: '86400+60x30',
   weft_injector_authority_expiry_timestamp_seconds: FOREVER,
   'weft_injector_reviews_total{result="injected",reason=""}': '0+1x30',
+  'weft_node_agent_loads_total{pod="weft-node-agent-a",result="loaded"}': '0+1x30',
 };
 
 export const ALERT_CASES: Readonly<Record<string, AlertCase>> = {
@@ -92,6 +94,7 @@ export const ALERT_CASES: Readonly<Record<string, AlertCase>> = {
     quietAt: '4m',
   },
   WeftInjectorFailing: { series: { [FAILED_REVIEWS]: '_x15 1x20' }, quietAt: '14m' },
+  WeftCaptureFailing: { series: { [FAILED_LOADS]: '_x15 1x20' }, quietAt: '14m' },
   WeftSpansDropped: { series: { [SPANS]: '0+60x30' }, quietAt: '10m' },
   WeftAccessLogDropped: { series: { [LINES]: '0+60x30' }, quietAt: '10m' },
 };

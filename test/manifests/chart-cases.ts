@@ -73,6 +73,17 @@ const EVERYTHING = {
     affinity: { podAntiAffinity: { requiredDuringSchedulingIgnoredDuringExecution: [{ topologyKey: 'zone', labelSelector: {} }] } },
     antiAffinity: 'required',
   },
+  nodeAgent: {
+    enabled: true,
+    resources: { requests: { cpu: '10m' }, limits: null },
+    logLevel: 'debug',
+    nodeSelector: { 'example.dev/y': 'y' },
+    tolerations: [],
+    podAnnotations: { 'example.dev/octal': '012' },
+    podLabels: { team: 'mesh' },
+    extraEnvironment: [{ name: 'HTTPS_PROXY', value: 'http://proxy:3128' }],
+    priorityClassName: '',
+  },
   sidecar: {
     resources: { requests: { cpu: 1, memory: '' }, limits: { cpu: '1.5', memory: '256Mi' } },
     logLevel: 'error',
@@ -104,6 +115,8 @@ export const CHART_CASES: Readonly<Record<string, InstallOptions>> = {
   'high-availability': { ha: true, files: [], set: ['image.tag=1.10', 'sidecar.opaquePorts={25,587}'] },
   everything: { ha: false, files: [file(EVERYTHING)], set: ['controlPlane.podAnnotations.example\\.dev/set=a\\,b=c'] },
   // What "helm upgrade --reuse-values" has from a version that did not know them.
-  'values-of-before': { ha: false, files: [], set: ['tracing=null', 'accessLog=null'] },
+  'values-of-before': { ha: false, files: [], set: ['tracing=null', 'accessLog=null', 'nodeAgent=null'] },
+  // Its pods are not what the namespace enforced before.
+  'node-agent': { ha: false, files: [], set: ['nodeAgent.enabled=true', 'networkPolicies.enabled=true'] },
   nothing: { ha: false, files: [file(NOTHING)], set: ['namespace.create=true'] },
 };

@@ -160,11 +160,13 @@ describe('manifests/observability', () => {
       scrape_configs: { job_name: string; relabel_configs: { regex?: string; action?: string }[] }[];
       rule_files: string[];
     };
-    expect(jobs.map(({ job_name }) => job_name)).to.deep.equal(['weft-sidecars', 'weft-control-plane', 'weft-injector']);
+    expect(jobs.map(({ job_name }) => job_name)).to.deep.equal(['weft-sidecars', 'weft-control-plane', 'weft-injector', 'weft-node-agent']);
     expect(rules).to.deep.equal(['/etc/prometheus/alerts.yaml']);
     // The containers of an installation.
-    const deployments = install({ ha: false, files: [], set: [] }).filter(({ kind }) => kind === 'Deployment') as unknown as Thing[];
-    for (const { metadata, spec } of deployments) {
+    const all = install({ ha: false, files: [], set: ['nodeAgent.enabled=true'] });
+    const programs = all.filter(({ kind }) => kind === 'Deployment' || kind === 'DaemonSet') as unknown as Thing[];
+    expect(programs).to.have.length(3);
+    for (const { metadata, spec } of programs) {
       const [container] = spec.template.spec.containers;
       expect(metadata.namespace).to.equal(SYSTEM_NAMESPACE);
       expect(container.ports).to.deep.include({ name: 'view', containerPort: CONTROL_PLANE_VIEW_PORT });

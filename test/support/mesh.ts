@@ -242,7 +242,7 @@ export class TestMesh {
       tracing: readTracingSettings(this.options.otel ?? {}, []),
       drainMs: 2000,
       trustRoots: '',
-      capture: false,
+      capture: 'disabled',
       podIps: [],
       opaquePorts: parsePortRanges(this.options.opaquePorts ?? '').ranges,
       probes: new Map(),

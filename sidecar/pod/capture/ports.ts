@@ -13,6 +13,8 @@ import { CAPTURE_ANSWER, checkCapture } from './check.ts';
 export interface CapturedPortsSettings {
   /** The pod's addresses, the primary one first. */
   readonly podIps: readonly string[];
+  /** Whether the node agent loads the rules; else this container has. */
+  readonly byAgent: boolean;
 }
 
 /** What serves redirected connections, by their direction. @param to where the connection was going */
@@ -43,7 +45,8 @@ export class CapturedPorts {
     const problems = await this.listen();
     const podAddress = this.settings.podIps[0];
     if (problems.length > 0 || podAddress === undefined) return problems;
-    const problem = await checkCapture({ podAddress, inboundPort: SIDECAR_INBOUND_PORT, connect: connectPlain });
+    const { byAgent } = this.settings;
+    const problem = await checkCapture({ podAddress, inboundPort: SIDECAR_INBOUND_PORT, byAgent, connect: connectPlain });
     return problem === '' ? [] : [problem];
   }
 

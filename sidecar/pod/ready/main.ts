@@ -1,14 +1,18 @@
-// Ends when the sidecar beside it is ready: the kubelet runs it after the start and goes on to the pod's other
-// containers when it has ended. Not for ever: as long as it runs the kubelet does nothing else for this pod, not even
-// delete it. Then the pod goes on, not Ready, its traffic refused.
+// Ends when the sidecar beside it is ready, so that the kubelet starts the pod's other containers then. As a postStart
+// command it gives up after a while, with success: as long as that runs the kubelet does nothing else for this pod, not
+// even delete it. Then the pod goes on, not Ready, its traffic refused. As a startup probe (argument --startup), under
+// the node agent, it fails sooner and the kubelet asks again, for as long as it takes: what it prints is in the Event.
 import { SIDECAR_ADMIN_PORT } from '#core/contract/names.ts';
 
 const { get } = process.getBuiltinModule('node:http');
 
 const WAIT_MS = 30_000;
+/** Less than the probe's timeoutSeconds (injector/containers.ts). */
+const STARTUP_WAIT_MS = 8_000;
 /** The admin port is not open yet. */
 const TRY_AGAIN_MS = 10;
 
+const isStartup = process.argv[2] === '--startup';
 let why = '';
 
 function ask(): void {
@@ -29,8 +33,11 @@ function again(missing: string): void {
 }
 
 // Also when an answer never comes.
-setTimeout(() => {
-  process.stderr.write(`the sidecar is not ready: ${why || 'it does not answer'}\n`);
-  process.exit(0);
-}, WAIT_MS);
+setTimeout(
+  () => {
+    process.stderr.write(`the sidecar is not ready: ${why || 'it does not answer'}\n`);
+    process.exit(isStartup ? 1 : 0);
+  },
+  isStartup ? STARTUP_WAIT_MS : WAIT_MS,
+);
 ask();

@@ -276,7 +276,10 @@ describe('weft check, verdicts', () => {
     const check = find(evaluate(facts({ namespaces: ok([{ metadata: { name: 'weft-system' } }, ...named, plain]) })), 'pod-security');
     expect(check.state).to.equal('failed');
     expect(check.details).to.deep.equal(['baseline: enforces baseline', 'restricted: enforces restricted']);
-    expect(check.hint).to.equal('kubectl label --overwrite namespace baseline pod-security.kubernetes.io/enforce=privileged');
+    expect(check.hint).to.equal(
+      'the node agent captures such pods: weft install --set nodeAgent.enabled=true | kubectl apply -f -; ' +
+        'or kubectl label --overwrite namespace baseline pod-security.kubernetes.io/enforce=privileged',
+    );
   });
 
   it('says what a broken sidecar says itself, and why its container does not run', () => {

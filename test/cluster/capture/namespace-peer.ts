@@ -73,6 +73,11 @@ if (mode === 'connect') {
 }
 if (mode === 'check') {
   become(Number(first));
-  const problem = await checkCapture({ podAddress: second, inboundPort: SIDECAR_INBOUND_PORT, connect: (to) => net.connect(to) });
+  const problem = await checkCapture({
+    podAddress: second,
+    inboundPort: SIDECAR_INBOUND_PORT,
+    byAgent: false,
+    connect: (to) => net.connect(to),
+  });
   process.stdout.write(`${JSON.stringify(problem)}\n`);
 }

@@ -4,7 +4,7 @@ import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import path from 'node:path';
 import { expect } from 'chai';
-import { CAPTURE_TABLE } from '#sidecar/pod/capture/rules.ts';
+import { CAPTURE_TABLE } from '#core/contract/capture-rules.ts';
 import type { Arrival, Attempt } from './namespace-peer.ts';
 
 const POD = `weft-pod-${process.pid}`;

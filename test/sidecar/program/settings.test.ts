@@ -25,7 +25,7 @@ function problemsOf(env: Record<string, string>): string[] {
 describe('sidecar settings', () => {
   it('without capture are as they were', () => {
     const settings = settingsOf({});
-    expect(settings).to.deep.include({ capture: false, podIps: [], opaquePorts: [], trustRoots: '' });
+    expect(settings).to.deep.include({ capture: 'disabled', podIps: [], opaquePorts: [], trustRoots: '' });
     expect(settings.probes.size).to.equal(0);
     expect(settings.admin).to.deep.equal({ host: '127.0.0.1', port: 15020 });
   });
@@ -40,7 +40,7 @@ describe('sidecar settings', () => {
       WEFT_PROBES: '{"app/readiness":{"timeoutMs":1000,"tcp":{"port":80}}}',
     });
     expect(settings.admin).to.deep.equal({ host: '::', port: 15020 });
-    expect(settings).to.deep.include({ capture: true, podIps: ['10.244.0.5', 'fd00::5'], trustRoots: 'PEM' });
+    expect(settings).to.deep.include({ capture: 'enabled', podIps: ['10.244.0.5', 'fd00::5'], trustRoots: 'PEM' });
     expect(settings.opaquePorts).to.deep.equal([
       { from: 25, to: 25 },
       { from: 3306, to: 3306 },

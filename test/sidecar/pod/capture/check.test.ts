@@ -29,7 +29,7 @@ describe('capture check', () => {
       asked.push(to);
       return net.connect((listening.address() as net.AddressInfo).port, '127.0.0.1');
     };
-    return { said: await checkCapture({ podAddress, inboundPort: 15006, connect, timeoutMs }), asked };
+    return { said: await checkCapture({ podAddress, inboundPort: 15006, byAgent: false, connect, timeoutMs }), asked };
   }
 
   it('is content when our inbound side answers', async () => {
@@ -51,10 +51,24 @@ describe('capture check', () => {
   });
 
   it('reports that there was no listener, an answer of another program, or none', async () => {
-    const refused = await checkCapture({ podAddress: '127.0.0.1', inboundPort: 15006, connect: () => net.connect(1, '127.0.0.1') });
+    const refused = await checkCapture({
+      podAddress: '127.0.0.1',
+      inboundPort: 15006,
+      byAgent: false,
+      connect: () => net.connect(1, '127.0.0.1'),
+    });
     expect(refused).to.equal(
       "traffic is not captured: a connection to this pod's 127.0.0.1:15021 did not reach port 15006 (ECONNREFUSED); " +
         "nftables' table inet weft, which this container loads before the sidecar starts, is not in force",
+    );
+    const waits = await checkCapture({
+      podAddress: '127.0.0.1',
+      inboundPort: 15006,
+      byAgent: true,
+      connect: () => net.connect(1, '127.0.0.1'),
+    });
+    expect(waits).to.match(
+      /^traffic is not captured: .*; it waits for the node agent \(DaemonSet weft-node-agent in weft-system\) of its node/,
     );
     expect((await check((socket) => socket.end('HTTP/1.1 400 Bad Request\r\n'))).said).to.contain('(somebody else answered)');
     server?.close();

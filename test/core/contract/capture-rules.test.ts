@@ -1,6 +1,6 @@
 // The text of the capture rules. That a kernel takes them, and what they do then, is test/cluster/capture's.
 import { expect } from 'chai';
-import { captureRules } from '#sidecar/pod/capture/rules.ts';
+import { captureRules } from '#core/contract/capture-rules.ts';
 
 const ALL_CAPTURED = `table inet weft {}
 delete table inet weft

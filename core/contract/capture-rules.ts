@@ -1,6 +1,8 @@
-// The rules that bring a pod's TCP connections to its sidecar, as text for nft(8) (pure).
-import { SIDECAR_ADMIN_PORT, SIDECAR_INBOUND_PORT, SIDECAR_OUTBOUND_PORT, SIDECAR_USER_ID } from '#core/contract/names.ts';
-import type { PortRange } from '#core/contract/port-ranges.ts';
+// The rules that bring a pod's TCP connections to its sidecar, as text for nft(8) (pure). The sidecar's own container
+// loads them, or the node agent.
+import { type FoundEnvironment, SIDECAR_DEFAULTS } from './environment.ts';
+import { SIDECAR_ADMIN_PORT, SIDECAR_INBOUND_PORT, SIDECAR_OUTBOUND_PORT, SIDECAR_USER_ID } from './names.ts';
+import { type PortRange, parsePortRanges } from './port-ranges.ts';
 
 /** Family and name of the one table that is ours. */
 export const CAPTURE_TABLE = 'inet weft';
@@ -10,6 +12,20 @@ export interface CaptureSettings {
   readonly skipInbound: readonly PortRange[];
   /** Destination ports to which the application connects directly. */
   readonly skipOutbound: readonly PortRange[];
+}
+
+/**
+ * What the sidecar's environment says of its pod's rules.
+ * @returns the settings, or one message per mistake
+ */
+export function readCaptureSettings(env: FoundEnvironment): { settings: CaptureSettings } | { problems: string[] } {
+  const inbound = parsePortRanges(env.WEFT_SKIP_INBOUND_PORTS ?? SIDECAR_DEFAULTS.WEFT_SKIP_INBOUND_PORTS);
+  const outbound = parsePortRanges(env.WEFT_SKIP_OUTBOUND_PORTS ?? SIDECAR_DEFAULTS.WEFT_SKIP_OUTBOUND_PORTS);
+  const problems = [
+    ...inbound.problems.map((problem) => `WEFT_SKIP_INBOUND_PORTS: ${problem}`),
+    ...outbound.problems.map((problem) => `WEFT_SKIP_OUTBOUND_PORTS: ${problem}`),
+  ];
+  return problems.length > 0 ? { problems } : { settings: { skipInbound: inbound.ranges, skipOutbound: outbound.ranges } };
 }
 
 /**
