@@ -11,6 +11,7 @@ import {
   ServicePortSchema,
   ServiceSchema,
 } from '#core/contract/gen/weft/v1/mesh_pb.ts';
+import { nodePortPlace, PLACE_FLAGS } from '#core/contract/places.ts';
 import { keyOf } from '#objects/references.ts';
 
 /** Whose view it is. The namespace comes from the sidecar's identity, because a header or an address can be made up. */
@@ -65,10 +66,7 @@ export function neededBy(scoped: Service): string[] {
   return [...keys].sort();
 }
 
-/**
- * The entry of a Service in the index that every sidecar has of all Services: enough to know whether more must be asked
- * for.
- */
+/** Where a Service is, for a workload that wants it or has asked about a place of it. */
 export function serviceAddress(service: Service, endpoints: Endpoints | undefined, workload: Scope): ServiceAddress {
   return create(ServiceAddressSchema, {
     namespace: service.namespace,
@@ -80,6 +78,26 @@ export function serviceAddress(service: Service, endpoints: Endpoints | undefine
     loadBalancerRanges: service.loadBalancerRanges,
     nodePorts: service.ports.some(({ nodePort }) => nodePort !== 0) ? service.ports.map(({ nodePort }) => nodePort) : [],
     routed: service.ports.some((port) => scopePort(port, workload).routes !== undefined),
-    meshed: endpoints?.ports.some((port) => port.endpoints.some(({ identity }) => identity !== '')) ?? false,
+    meshed: isMeshed(endpoints),
   });
+}
+
+/**
+ * The places of a Service with PLACE_FLAGS, the same for all workloads: routes count whichever namespace they are for.
+ */
+export function placesOf(service: Service, endpoints: Endpoints | undefined): Map<string, number> {
+  const places = new Map<string, number>();
+  const isRouted = service.ports.some(({ routes, consumers }) => routes !== undefined || consumers.length > 0);
+  const concerns = isRouted || isMeshed(endpoints) ? PLACE_FLAGS.concerns : 0;
+  const add = (place: string, flag: number): void => void places.set(place, (places.get(place) ?? 0) | flag | concerns);
+  for (const address of service.addresses) add(address, PLACE_FLAGS.clusterIp);
+  // A headless Service has no place of its own.
+  if (service.addresses.length === 0) return places;
+  for (const address of [...service.loadBalancerAddresses, ...service.externalAddresses]) add(address, PLACE_FLAGS.elsewhere);
+  for (const { nodePort } of service.ports) if (nodePort !== 0) add(nodePortPlace(nodePort), PLACE_FLAGS.elsewhere);
+  return places;
+}
+
+function isMeshed(endpoints: Endpoints | undefined): boolean {
+  return endpoints?.ports.some((port) => port.endpoints.some(({ identity }) => identity !== '')) ?? false;
 }

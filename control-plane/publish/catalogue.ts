@@ -3,9 +3,10 @@
 import { isDeepStrictEqual } from 'node:util';
 import type { Service } from '#core/contract/gen/weft/v1/mesh_pb.ts';
 import type { Logger } from '#core/program/log.ts';
-import { neededBy, scopeService, serviceAddress } from '../scope.ts';
+import { neededBy, placesOf, scopeService, serviceAddress } from '../scope.ts';
 import type { RouteParentStatus, Translation } from '../translate/service.ts';
 import { EndpointSteps } from './endpoint-steps.ts';
+import { Places } from './places.ts';
 import { addressResource, endpointsResource, type Sized, serviceResource } from './resources.ts';
 
 interface Entry {
@@ -29,6 +30,7 @@ export interface TranslationFailure {
 export class Catalogue {
   /** Counts the changes of verdicts on routes; most translations bring none, as endpoints come and go. */
   verdicts = 0;
+  readonly places = new Places();
   private readonly translate: (key: string) => Translation;
   private readonly log: Logger;
   private readonly entries = new Map<string, Entry>();
@@ -84,7 +86,7 @@ export class Catalogue {
     return entry?.translation.service === undefined ? null : scopedOf(key, entry, entry.translation.service, namespace);
   }
 
-  /** The entry of the index of addresses for clients of this namespace; null: there is no such Service. */
+  /** Where it is, for clients of this namespace; null: there is no such Service. */
   address(key: string, namespace: string): Sized | null {
     const entry = this.entries.get(key);
     return entry?.translation.service === undefined ? null : addressOf(key, entry, entry.translation.service, namespace);
@@ -123,6 +125,7 @@ export class Catalogue {
         scopedOf(key, entry, service, view);
         addressOf(key, entry, service, view);
       }
+    this.places.put(key, service && placesOf(service, endpoints));
     if (service === undefined && translation.statuses.length === 0) this.entries.delete(key);
     else this.entries.set(key, entry);
     return before === undefined ? service !== undefined : !(sameService && sameEndpoints);

@@ -1,14 +1,16 @@
 // How resources reach one sidecar: what it has, what it refused, what is on its way, what goes out next.
 import { create } from '@bufbuild/protobuf';
 import { type Ack, type Resource, type SubscribeResponse, SubscribeResponseSchema } from '#core/contract/gen/weft/v1/config_pb.ts';
-import { WORKLOAD_RESOURCE } from '#core/contract/resource-names.ts';
+import { nameRank, RESOURCE_ORDER, WORKLOAD_RESOURCE } from '#core/contract/resource-names.ts';
 import { inOrder, type Sized } from './resources.ts';
 
 /**
  * A response larger than this is cut in several, each after the ACK of the one before. A single resource goes out
  * whatever its size.
  */
-export const RESPONSE_BYTES = 1024 * 1024;
+export const RESPONSE_BYTES = 256 * 1024;
+/** So many resources, and as many removals, are looked at for one response: that is some milliseconds' work. */
+export const RESPONSE_NAMES = 1_000;
 const LONGEST_REASON = 1000;
 
 /** A resource as it stands with one sidecar. `unwanted`: it does not get this resource. */
@@ -43,6 +45,8 @@ export interface DeliveryDeps {
   readonly takeAbsent: () => string[];
   /** Unix ms. */
   readonly now: () => number;
+  /** Does this later, when others have had their turn. */
+  readonly later: (then: () => void) => void;
   readonly send: (response: SubscribeResponse) => void;
 }
 
@@ -65,16 +69,17 @@ export class Delivery {
   lastAckMs = 0;
   private readonly deps: DeliveryDeps;
   /** Resource → version that the sidecar has. */
-  private inForce: Map<string, string>;
+  private readonly inForce = new Map<string, string>();
   private readonly rejections = new Map<string, { readonly version: string; readonly reason: string }>();
   private readonly stale = new Set<string>();
+  /** Resources that it has and should not have, when nothing is stale any more. */
+  private readonly leaving = new Set<string>();
   private flight: Flight | null = null;
+  /** `looking`: it looks for what is different, in pieces. */
+  private state: 'not begun' | 'idle' | 'looking' = 'not begun';
 
-  /** @param held what the sidecar brings along: resource → version */
-  constructor(deps: DeliveryDeps, held: ReadonlyMap<string, string>) {
+  constructor(deps: DeliveryDeps) {
     this.deps = deps;
-    this.inForce = new Map(held);
-    for (const name of this.inForce.keys()) this.stale.add(name);
   }
 
   /** Unix ms: when the response was sent that is not acknowledged yet; 0: there is none. */
@@ -84,7 +89,22 @@ export class Delivery {
 
   /** How many resources it has, and how many are on their way to it or wait for their turn. */
   get counts(): { readonly inForce: number; readonly pending: number } {
-    return { inForce: this.inForce.size, pending: (this.flight?.sent.size ?? 0) + this.stale.size };
+    return { inForce: this.inForce.size, pending: (this.flight?.sent.size ?? 0) + this.stale.size + this.leaving.size };
+  }
+
+  /**
+   * The sidecar brings this version along. Names and versions are kept as the resources have them, which all sidecars
+   * share. What is the newest already is not looked at again.
+   */
+  brings(name: string, version: string): void {
+    const resource = this.deps.current(name)?.resource;
+    if (resource?.version === version) {
+      this.inForce.set(resource.name, resource.version);
+      this.stale.delete(name);
+    } else {
+      this.inForce.set(name, version);
+      this.stale.add(name);
+    }
   }
 
   /** This resource may be another than the one that the sidecar has. */
@@ -99,12 +119,11 @@ export class Delivery {
 
   /** Sends what is different, unless a response is under way: then it follows the ACK. */
   flush(): void {
-    this.sendNext(false);
+    if (this.state === 'idle') this.sendNext(false);
   }
 
   /** Sends the first response, be it empty: the sidecar then knows that it is up to date. */
   begin(): void {
-    this.shareNames();
     this.sendNext(true);
   }
 
@@ -173,60 +192,63 @@ export class Delivery {
   }
 
   private sendNext(evenIfEmpty: boolean): void {
+    this.state = 'idle';
     if (this.flight !== null) return;
-    const { different, removed } = this.takeStale();
+    const different = this.takeDifferent();
+    if (different.length === 0 && this.stale.size > 0) {
+      this.state = 'looking';
+      this.deps.later(() => this.sendNext(evenIfEmpty));
+      return;
+    }
+    // Removals go with the last part: nothing leaves before its successor is there.
+    const removed = this.stale.size > 0 ? [] : this.takeLeaving();
     const absent = this.deps.takeAbsent();
     if (!evenIfEmpty && different.length === 0 && removed.length === 0 && absent.length === 0) return;
     const nonce = String(++this.responses);
-    const sent = new Map(
-      different.map(({ resource: { name, version, body }, needs }) => [name, { version, needs, isDelta: body.case === 'endpointsDelta' }]),
-    );
+    const sent = new Map(different.map(({ resource: { name, version }, needs, isDelta = false }) => [name, { version, needs, isDelta }]));
     this.flight = { nonce, sentMs: this.deps.now(), sent, removed };
     const resources: Resource[] = different.map(({ resource }) => resource);
     this.deps.send(create(SubscribeResponseSchema, { nonce, resources, removed, absent }));
   }
 
-  /**
-   * Keeps names and versions as the resources have them, which all sidecars share. Those of a hello are strings of its
-   * own: more than 1 MiB for each sidecar with 10,000 Services. What is the newest already is not looked at again.
-   */
-  private shareNames(): void {
-    const shared = new Map<string, string>();
-    for (const [name, version] of this.inForce) {
-      const resource = this.deps.current(name)?.resource;
-      if (resource?.version === version) {
-        shared.set(resource.name, resource.version);
-        this.stale.delete(name);
-      } else shared.set(name, version);
-    }
-    this.inForce = shared;
-  }
-
-  /**
-   * What differs from what the sidecar has, as much as fits. Removals go with the last part: nothing leaves before its
-   * successor is there.
-   */
-  private takeStale(): { different: Sized[]; removed: string[] } {
+  /** What differs from what the sidecar has, as much as fits, the first kinds first. */
+  private takeDifferent(): Sized[] {
     const different: Sized[] = [];
-    const removed: string[] = [];
-    for (const name of this.stale) {
+    for (const name of this.nextNames()) {
+      this.stale.delete(name);
       const current = this.deps.current(name);
       const has = this.inForce.get(name);
       if (current === null) {
         // A pod that is not known yet is no reason to take the sidecar's own configuration away.
-        if (name !== WORKLOAD_RESOURCE && has !== undefined) removed.push(name);
+        if (name !== WORKLOAD_RESOURCE && has !== undefined) this.leaving.add(name);
         this.rejections.delete(name);
       } else if (has === current.resource.version) this.rejections.delete(name);
       else if (this.rejections.get(name)?.version !== current.resource.version)
         different.push((has === undefined ? null : this.deps.since(name, has)) ?? current);
     }
-    this.stale.clear();
     different.sort((a, b) => inOrder(a.resource, b.resource));
     let bytes = 0;
     const over = different.findIndex((one, i) => (bytes += one.bytes) > RESPONSE_BYTES && i > 0);
-    if (over === -1) return { different, removed: removed.sort() };
-    for (const { resource } of different.splice(over)) this.stale.add(resource.name);
-    for (const name of removed) this.stale.add(name);
-    return { different, removed: [] };
+    if (over !== -1) for (const { resource } of different.splice(over)) this.stale.add(resource.name);
+    return different;
+  }
+
+  private nextNames(): string[] {
+    const names = [...this.stale];
+    if (names.length <= RESPONSE_NAMES) return names;
+    const byRank = RESOURCE_ORDER.map((): string[] => []);
+    for (const name of names) byRank[nameRank(name)].push(name);
+    return byRank.flat().slice(0, RESPONSE_NAMES);
+  }
+
+  private takeLeaving(): string[] {
+    const removed: string[] = [];
+    for (const name of this.leaving) {
+      if (removed.length === RESPONSE_NAMES) break;
+      this.leaving.delete(name);
+      // It may have been dropped or wanted meanwhile.
+      if (this.inForce.has(name) && this.deps.current(name) === null) removed.push(name);
+    }
+    return removed.sort();
   }
 }

@@ -48,18 +48,19 @@ export class EndpointSteps {
 
   /** What makes the newest version out of this one; null: send all, which is shorter or the only way. */
   since(version: string): Sized | null {
+    const first = this.steps.findIndex(({ base }) => base === version);
+    // What a sidecar says it has is kept nowhere: it may say anything.
+    if (first === -1 || this.newest === null) return null;
     let delta = this.made.get(version);
-    if (delta === undefined) this.made.set(version, (delta = this.make(version)));
+    if (delta === undefined) this.made.set(version, (delta = this.make(version, first, this.newest)));
     return delta;
   }
 
-  private make(version: string): Sized | null {
-    const first = this.steps.findIndex(({ base }) => base === version);
-    if (first === -1 || this.newest === null) return null;
+  private make(version: string, first: number, newest: Sized): Sized | null {
     const changes: Changes = new Map();
     for (const step of this.steps.slice(first))
       for (const [port, endpoints] of step.changes) changes.set(port, new Map([...(changes.get(port) ?? []), ...endpoints]));
-    const { namespace, name } = endpointsOf(this.newest);
+    const { namespace, name } = endpointsOf(newest);
     const ports = [...changes].map(([port, endpoints]) =>
       create(EndpointPortDeltaSchema, {
         port,
@@ -67,7 +68,7 @@ export class EndpointSteps {
         removed: [...endpoints].flatMap(([place, endpoint]) => (endpoint === null ? [keyOf(place)] : [])),
       }),
     );
-    const { resource, bytes } = this.newest;
+    const { resource, bytes } = newest;
     const delta = endpointsDeltaResource(resource, create(EndpointsDeltaSchema, { namespace, name, base: version, ports }));
     return delta.bytes < bytes ? delta : null;
   }

@@ -8,8 +8,8 @@
 export type Rules = 'newest' | 'running';
 
 export class NeededEndpoints {
-  /** Rules → keys of the Services whose endpoints they need. */
-  private readonly needs = new Map<string, readonly string[]>();
+  /** Rules, by the Service or the resource that they are of → keys of the Services whose endpoints they need. */
+  private readonly needs: Readonly<Record<Rules, Map<string, readonly string[]>>> = { newest: new Map(), running: new Map() };
   /** Key of a Service → how many rules need its endpoints. */
   private readonly users = new Map<string, number>();
   private readonly touched: (key: string) => void;
@@ -23,12 +23,17 @@ export class NeededEndpoints {
     return this.users.has(key);
   }
 
+  /** Keys of the Services whose endpoints are needed. */
+  keys(): Iterable<string> {
+    return this.users.keys();
+  }
+
   /** The rules of this Service need these endpoints now. */
-  set(rules: Rules, service: string, after: readonly string[]): void {
-    const name = `${rules} ${service}`;
-    const before = this.needs.get(name) ?? [];
-    if (after.length > 0) this.needs.set(name, after);
-    else this.needs.delete(name);
+  set(rules: Rules, name: string, after: readonly string[]): void {
+    const needs = this.needs[rules];
+    const before = needs.get(name) ?? [];
+    if (after.length > 0) needs.set(name, after);
+    else needs.delete(name);
     for (const key of after) this.users.set(key, (this.users.get(key) ?? 0) + 1);
     for (const key of before) {
       const left = this.users.get(key)! - 1;

@@ -17,6 +17,7 @@ import { Siblings } from './siblings.ts';
 import { appliedOn, type RouteState, routeStates, ServiceCounts, type TrustProgress, trustProgress } from './standings.ts';
 import { type Line, type Peer, Subscriber, type SubscriberDeps } from './subscriber.ts';
 import { Translating } from './translating.ts';
+import { Turns, type Work } from './turns.ts';
 
 /**
  * So many Services it is given because its siblings use them; the rest of MOST_WANTED is left for what it wants itself.
@@ -66,6 +67,7 @@ export class Publisher {
   readonly counters: PublisherCounters = { responses: 0, rejections: {}, connects: 0, rounds: 0, roundMs: 0 };
   private readonly deps: PublisherDeps;
   private readonly subscriberDeps: SubscriberDeps;
+  private readonly turns: Turns;
   private readonly rounds: Rounds;
   private readonly translating: Translating;
   private readonly siblings = new Siblings();
@@ -75,6 +77,7 @@ export class Publisher {
   private readonly workloads = new Map<string, Sized | null>();
   private trust: Sized;
   private seenVerdicts = 0;
+  private changedAddresses = new Set<string>();
   /** It has been closed: no sidecar is taken in any more. */
   closed = false;
 
@@ -82,16 +85,18 @@ export class Publisher {
     this.deps = deps;
     const { timers, elapsedMs } = deps;
     this.catalogue = new Catalogue(deps.translate, deps.log);
-    const onRound = (changed: ReadonlySet<string>, beganMs: number): void => this.finishRound(changed, beganMs);
-    this.translating = new Translating({ catalogue: this.catalogue, timers, elapsedMs, onRound });
+    this.turns = new Turns(timers, elapsedMs);
+    const { catalogue, turns } = this;
+    this.translating = new Translating({ catalogue, turns, elapsedMs, onRound: (changed, beganMs) => this.finishRound(changed, beganMs) });
     this.rounds = new Rounds(timers, (keys) => this.translating.add(keys));
     this.trust = trustResource(deps.trust());
     this.subscriberDeps = {
-      catalogue: this.catalogue,
+      catalogue,
       workload: (peer) => this.workload(peer),
       trust: () => this.trust,
       podAt: (address) => podResource(deps.podAt(address)),
       now: () => timers.now(),
+      work: (work) => turns.add(work),
       onWanted: (peer, keys) => this.siblings.note(this.workloadName(peer), keys),
       onStanding: (subscriber, key) => this.counts.note(subscriber, key),
       onAcknowledged: () => this.progress('standing'),
@@ -114,7 +119,7 @@ export class Publisher {
 
   /** workloadOf() may answer differently, for any pod. */
   workloadsChanged(): void {
-    for (const subscriber of this.connected.all()) this.reviewWorkload(subscriber);
+    this.turns.add(this.toEach((subscriber) => this.reviewWorkload(subscriber)));
   }
 
   /** The same for one pod; costs what it touches. */
@@ -124,7 +129,11 @@ export class Publisher {
 
   /** The same for the pods of a namespace. */
   namespaceChanged(namespace: string): void {
-    for (const subscriber of this.connected.all()) if (subscriber.peer.namespace === namespace) this.reviewWorkload(subscriber);
+    this.turns.add(
+      this.toEach((subscriber) => {
+        if (subscriber.peer.namespace === namespace) this.reviewWorkload(subscriber);
+      }),
+    );
   }
 
   /** A pod got a new certificate. @param notAfterMs Unix ms */
@@ -134,13 +143,15 @@ export class Publisher {
 
   /** Other pods may be at these IP addresses now. */
   addressesChanged(addresses: ReadonlySet<string>): void {
-    for (const subscriber of this.connected.all()) subscriber.addressesChanged(addresses);
+    const isQueued = this.changedAddresses.size > 0;
+    for (const address of addresses) this.changedAddresses.add(address);
+    if (!isQueued && this.changedAddresses.size > 0) this.turns.add(this.reviewAddresses());
   }
 
   /** trust() answers differently. */
   trustChanged(): void {
     this.trust = trustResource(this.deps.trust());
-    for (const subscriber of this.connected.all()) subscriber.ownChanged(TRUST_RESOURCE);
+    this.turns.add(this.toEach((subscriber) => subscriber.ownChanged(TRUST_RESOURCE)));
   }
 
   /** Whether this peer is the pod that it names (decision 19). */
@@ -171,18 +182,17 @@ export class Publisher {
   }
 
   /**
-   * Takes a sidecar in; an older stream of the same pod ends. Its first response is sent before this returns.
+   * Takes a sidecar in; an older stream of the same pod ends. Its first response is sent before this returns, unless
+   * there is more to do than fits into a turn.
    * @param certificateNotAfterMs Unix ms, of the certificate that opened the stream; 0: not known
    */
   connect(peer: Peer, hello: Hello, line: Line, certificateNotAfterMs = 0): Subscriber {
     this.connected.get(peer)?.end({ reason: 'replaced' });
     this.counters.connects++;
-    const workload = this.workloadName(peer);
-    const wanted = this.wantedBy(hello, workload);
-    const subscriber = new Subscriber(peer, hello, wanted, certificateNotAfterMs, line, this.subscriberDeps);
+    const subscriber = new Subscriber(peer, hello, certificateNotAfterMs, line, this.subscriberDeps);
     this.connected.add(subscriber);
     this.progress('standing');
-    this.siblings.note(workload, wanted);
+    subscriber.does(this.greet(subscriber, hello));
     return subscriber;
   }
 
@@ -222,25 +232,52 @@ export class Publisher {
   close(): void {
     this.closed = true;
     this.rounds.stop();
-    this.translating.stop();
+    this.turns.stop();
     for (const subscriber of this.connected.all()) subscriber.end({ reason: 'shutting down' });
+  }
+
+  private *greet(subscriber: Subscriber, hello: Hello): Work {
+    const workload = this.workloadName(subscriber.peer);
+    const wanted = new Set<string>();
+    yield* this.wantedBy(hello, workload, wanted);
+    yield* subscriber.greet(hello, wanted);
+    this.siblings.note(workload, wanted);
   }
 
   /**
    * What a new sidecar asks for, what it holds (also at a replica that does not know its siblings), and what its
    * siblings use.
    */
-  private wantedBy(hello: Hello, workload: string): Set<string> {
-    const wanted = new Set(hello.services);
+  private *wantedBy(hello: Hello, workload: string, wanted: Set<string>): Work {
+    for (const key of hello.services) {
+      wanted.add(key);
+      yield;
+    }
     const offer = (key: string): void => {
       if (this.catalogue.exists(key) && wanted.size < hello.services.length + MOST_OFFERED) wanted.add(key);
     };
     for (const { name } of hello.held) {
       const held = parseResourceName(name);
       if (held?.kind === 'service') offer(held.key);
+      yield;
     }
-    for (const key of this.siblings.of(workload)) offer(key);
-    return wanted;
+    for (const key of this.siblings.of(workload)) {
+      offer(key);
+      yield;
+    }
+  }
+
+  private *toEach(then: (subscriber: Subscriber) => void): Work {
+    for (const subscriber of this.connected.all()) {
+      if (this.connected.get(subscriber.peer) === subscriber) then(subscriber);
+      yield;
+    }
+  }
+
+  private *reviewAddresses(): Work {
+    const changed = this.changedAddresses;
+    this.changedAddresses = new Set();
+    yield* this.toEach((subscriber) => subscriber.addressesChanged(changed));
   }
 
   private forget(subscriber: Subscriber): void {
@@ -269,16 +306,19 @@ export class Publisher {
    * Sidecars hear of a round when all of it is translated: a route never comes before the backend that was saved with
    * it.
    */
-  private finishRound(changed: ReadonlySet<string>, beganMs: number): void {
-    if (changed.size > 0) {
-      this.counters.rounds++;
-      for (const subscriber of this.connected.all()) subscriber.servicesChanged(changed);
-      this.counters.roundMs += this.deps.elapsedMs() - beganMs;
-    }
+  private *finishRound(changed: ReadonlySet<string>, beganMs: number): Work {
     // Also where no sidecar sees a difference.
-    if (this.catalogue.verdicts === this.seenVerdicts) return;
-    this.seenVerdicts = this.catalogue.verdicts;
-    this.progress('verdicts');
+    if (this.catalogue.verdicts !== this.seenVerdicts) {
+      this.seenVerdicts = this.catalogue.verdicts;
+      this.progress('verdicts');
+    }
+    if (changed.size === 0) return;
+    this.counters.rounds++;
+    for (const subscriber of this.connected.all()) {
+      yield* subscriber.servicesChanged(changed);
+      yield;
+    }
+    this.counters.roundMs += this.deps.elapsedMs() - beganMs;
   }
 
   private reviewWorkload(subscriber: Subscriber): void {

@@ -12,11 +12,20 @@ import {
   type Service,
   type ServiceAddress,
   ServiceAddressSchema,
+  ServicePlacesSchema,
   ServiceSchema,
   type Workload,
   WorkloadSchema,
 } from '#core/contract/gen/weft/v1/mesh_pb.ts';
-import { podResourceName, resourceRank, serviceResourceName, TRUST_RESOURCE, WORKLOAD_RESOURCE } from '#core/contract/resource-names.ts';
+import type { PlaceSet } from '#core/contract/places.ts';
+import {
+  PLACES_RESOURCE,
+  podResourceName,
+  resourceRank,
+  serviceResourceName,
+  TRUST_RESOURCE,
+  WORKLOAD_RESOURCE,
+} from '#core/contract/resource-names.ts';
 
 /** Sorts resources into the order of a response; equal kinds by name. */
 export function inOrder(a: Resource, b: Resource): number {
@@ -32,6 +41,8 @@ export interface Sized {
    * Of a Service's rules: keys of the Services whose endpoints they need, its own included. Of other resources: none.
    */
   readonly needs: readonly string[];
+  /** It changes a version that a sidecar has. */
+  readonly isDelta?: true;
 }
 
 // Equal content has an equal version on all replicas and after restarts, because equal messages have equal bytes. Of
@@ -65,7 +76,23 @@ export function endpointsResource(key: string, endpoints: Endpoints): Sized {
 /** @param newest what a sidecar has when it has applied the delta */
 export function endpointsDeltaResource({ name, version }: Resource, delta: EndpointsDelta): Sized {
   const bytes = toBinary(EndpointsDeltaSchema, delta).length + name.length + 32;
-  return { resource: create(ResourceSchema, { name, version, body: { case: 'endpointsDelta', value: delta } }), bytes, needs: [] };
+  return {
+    resource: create(ResourceSchema, { name, version, body: { case: 'endpointsDelta', value: delta } }),
+    bytes,
+    needs: [],
+    isDelta: true,
+  };
+}
+
+export function placesResource(places: PlaceSet): Sized {
+  const message = places.message();
+  return sized(PLACES_RESOURCE, { case: 'places', value: message }, toBinary(ServicePlacesSchema, message));
+}
+
+/** @param newest what a sidecar has when it has applied the changes @param base the version that they change */
+export function placesDeltaResource({ resource: { name, version } }: Sized, changes: PlaceSet, base: string): Sized {
+  const body: Resource['body'] = { case: 'places', value: changes.message(base) };
+  return { resource: create(ResourceSchema, { name, version, body }), bytes: changes.size + name.length + 48, needs: [], isDelta: true };
 }
 
 export function podResource(pod: PodAddress): Sized {

@@ -1,5 +1,5 @@
 // weft.v1.Config/Subscribe on grpc-js: the stream's rules and limits. The publisher decides what is sent.
-import { type ServerDuplexStream, status, type UntypedHandleCall } from '@grpc/grpc-js';
+import { type ServerDuplexStream, type ServiceDefinition, status, type UntypedHandleCall } from '@grpc/grpc-js';
 import { Config, type Hello, type SubscribeRequest, type SubscribeResponse } from '#core/contract/gen/weft/v1/config_pb.ts';
 import type { WorkloadIdentity } from '#core/contract/identity.ts';
 import type { Logger } from '#core/program/log.ts';
@@ -7,6 +7,7 @@ import { RateLimit } from '#core/program/rate-limit.ts';
 import type { Timers } from '#core/program/timers.ts';
 import { ipOfPeer } from '../issue/server-credentials.ts';
 import type { Rejection } from './delivery.ts';
+import { encodeResponse } from './encoding.ts';
 import type { Publisher } from './publisher.ts';
 import type { Ending, Line, Peer, Subscriber } from './subscriber.ts';
 import { MOST_WANTED } from './wanted.ts';
@@ -23,7 +24,8 @@ const LONGEST_NAME = 400;
 export const REFUSALS_LOGGED_PER_MINUTE = 6;
 export const REFUSALS_LOGGED_BURST = 10;
 /**
- * Resources that a sidecar may say it holds: of each Service that it may want three, and as many addresses of others.
+ * Resources that a sidecar may say it holds: of each Service that it may want three, and, of older sidecars, as many
+ * addresses of others.
  */
 export const MOST_HELD = 60_000;
 /** Streams that one pod opens: so many per minute, so many at once. Each may begin with a hello that costs milliseconds. */
@@ -31,7 +33,7 @@ export const STREAMS_PER_MINUTE = 60;
 export const STREAMS_BURST = 20;
 /**
  * Names that one pod's messages may have, so many per minute and so many at once; a message counts as one more. Each
- * costs some microseconds; a sidecar that comes back in a mesh of 10,000 Services may name 30,000.
+ * costs some microseconds; a sidecar that uses 10,000 Services may name 40,000 when it comes back.
  */
 export const NAMES_PER_MINUTE = 120_000;
 export const NAMES_BURST = 120_000;
@@ -60,7 +62,8 @@ export interface ConfigServiceDeps {
   readonly log: Logger;
 }
 
-export const configServiceDefinition = serviceDefinition(Config);
+const { subscribe } = serviceDefinition(Config);
+export const configServiceDefinition: ServiceDefinition = { subscribe: { ...subscribe, responseSerialize: encodeResponse } };
 
 /** What Server.addService takes besides the definition. */
 export function configHandlers(deps: ConfigServiceDeps): Record<string, UntypedHandleCall> {

@@ -2,6 +2,7 @@
 // a Line.
 import type { Ack, CallReport, Hello, LeafReport, SubscribeResponse } from '#core/contract/gen/weft/v1/config_pb.ts';
 import {
+  PLACES_RESOURCE,
   parseResourceName,
   podResourceName,
   serviceResourceName,
@@ -12,6 +13,7 @@ import { ReportedCalls } from './call-reports.ts';
 import type { Catalogue } from './catalogue.ts';
 import { Delivery, type Rejection } from './delivery.ts';
 import type { Sized } from './resources.ts';
+import { afterOthers, type Work } from './turns.ts';
 import { Wanted } from './wanted.ts';
 
 const LONGEST_VERSION = 64;
@@ -53,6 +55,8 @@ export interface SubscriberDeps {
   podAt(address: string): Sized;
   /** Unix ms. */
   now(): number;
+  /** Does this work in turns with others. */
+  work(work: Work): void;
   /** It has asked for these Services. */
   onWanted(peer: Peer, keys: readonly string[]): void;
   /** It wants this Service, or how the Service's rules stand with it may be different. */
@@ -78,13 +82,17 @@ export class Subscriber {
   readonly delivery: Delivery;
   private readonly line: Line;
   private readonly deps: SubscriberDeps;
+  /** It does not ask which Services are at an address: it has the addresses of all. */
+  private readonly hasAllAddresses: boolean;
+  /** What is to be done for it, in its order. */
+  private works: Work[] = [];
+  private isOver = false;
 
   /**
-   * Sends the first response at once, an empty one if the sidecar holds everything already.
-   * @param wanted Services that it asks for in its hello, and those that it is given besides
+   * greet() follows.
    * @param certificateNotAfterMs Unix ms, of the certificate that opened the stream; 0: not known
    */
-  constructor(peer: Peer, hello: Hello, wanted: Iterable<string>, certificateNotAfterMs: number, line: Line, deps: SubscriberDeps) {
+  constructor(peer: Peer, hello: Hello, certificateNotAfterMs: number, line: Line, deps: SubscriberDeps) {
     this.peer = peer;
     this.version = hello.version.slice(0, LONGEST_VERSION);
     this.connectedSinceMs = deps.now();
@@ -93,46 +101,60 @@ export class Subscriber {
     this.line = line;
     this.deps = deps;
     // The closures below must not keep the hello: it is as long as what the sidecar holds.
-    const { deltas } = hello;
-    const held = new Map(hello.held.map(({ name, version }) => [name, version]));
+    const { deltas, places } = hello;
+    this.hasAllAddresses = !places;
     this.wants = new Wanted(deps.catalogue, peer.namespace, (name) => this.touched(name));
-    this.delivery = new Delivery(
-      {
-        current: (name) => this.current(name),
-        since: (name, version) => (deltas && name.startsWith(ENDPOINTS) ? this.endpointsSince(name, version) : null),
-        isDropped: (name) => this.isDropped(name),
-        takeAbsent: () => this.wants.takeAbsent(),
-        now: () => deps.now(),
-        send: (response) => line.send(response),
+    this.delivery = new Delivery({
+      current: (name) => this.current(name),
+      since: (name, version) => {
+        if (name === PLACES_RESOURCE) return deps.catalogue.places.since(version);
+        return deltas && name.startsWith(ENDPOINTS) ? deps.catalogue.endpointsSince(name.slice(ENDPOINTS.length), version) : null;
       },
-      held,
-    );
-    this.delivery.touch(TRUST_RESOURCE);
-    this.delivery.touch(WORKLOAD_RESOURCE);
-    for (const key of deps.catalogue.keys()) this.delivery.touch(serviceResourceName('address', key));
-    this.wants.addAddresses(hello.addresses);
-    this.wants.add(wanted);
-    this.wants.assumeRunning(held);
+      isDropped: (name) => this.isDropped(name),
+      takeAbsent: () => this.wants.takeAbsent(),
+      now: () => deps.now(),
+      later: (then) => deps.work(afterOthers(then)),
+      send: (response) => line.send(response),
+    });
+  }
+
+  /** Does this work when all that came before it is done; at once if there is nothing. */
+  does(work: Work): void {
+    this.works.push(work);
+    if (this.works.length === 1) this.deps.work(this.work());
+  }
+
+  /**
+   * Takes in what it asks for and what it holds, and sends the first response, an empty one if it holds everything
+   * already.
+   * @param wanted Services that it asks for in its hello, and those that it is given besides
+   */
+  *greet(hello: Hello, wanted: Iterable<string>): Work {
+    for (const own of [TRUST_RESOURCE, WORKLOAD_RESOURCE, PLACES_RESOURCE]) this.delivery.touch(own);
+    if (this.hasAllAddresses)
+      for (const key of this.deps.catalogue.keys()) {
+        this.delivery.touch(serviceResourceName('address', key));
+        yield;
+      }
+    yield* this.wants.addAddresses(hello.addresses);
+    yield* this.wants.add(wanted);
+    yield* this.wants.assumeRunning(hello.held);
+    for (const { name, version } of hello.held) {
+      this.delivery.brings(name, version);
+      yield;
+    }
     this.delivery.begin();
   }
 
   /** It sends to these Services from now on. They go out at once, if nothing is under way. */
   want(keys: readonly string[]): void {
-    if (!this.wants.hasRoomFor(keys, [])) return this.line.end({ reason: 'too many wants' });
-    this.wants.add(keys);
-    this.delivery.flush();
+    this.does(this.take(keys, [], []));
     this.deps.onWanted(this.peer, keys);
   }
 
   /** It sends to these addresses from now on, and no longer to those: it has forgotten what it knew of them. */
   wantAddresses(addresses: readonly string[], dropped: readonly string[]): void {
-    if (!this.wants.hasRoomFor([], addresses)) return this.line.end({ reason: 'too many wants' });
-    for (const address of dropped) {
-      this.wants.dropAddress(address);
-      this.delivery.forget(podResourceName(address));
-    }
-    this.wants.addAddresses(addresses);
-    this.delivery.flush();
+    this.does(this.take([], addresses, dropped));
   }
 
   /** @returns what of the response it refuses */
@@ -172,8 +194,14 @@ export class Subscriber {
   }
 
   /** These Services were translated anew (or came, or went). */
-  servicesChanged(keys: Iterable<string>): void {
-    for (const key of keys) this.wants.noteService(key);
+  *servicesChanged(keys: ReadonlySet<string>): Work {
+    if (this.isOver) return;
+    if (this.hasAllAddresses) for (const key of keys) this.delivery.touch(serviceResourceName('address', key));
+    for (const key of this.wants.concernedBy(keys)) {
+      this.wants.noteService(key);
+      yield;
+    }
+    this.delivery.touch(PLACES_RESOURCE);
     this.delivery.flush();
   }
 
@@ -198,7 +226,28 @@ export class Subscriber {
 
   /** The stream is over. */
   detach(): void {
+    this.isOver = true;
     this.deps.onDetached(this);
+  }
+
+  private *work(): Work {
+    for (const work of this.works) {
+      // Work that was begun before the end does not go on after it.
+      while (!this.isOver && work.next().done !== true) yield;
+    }
+    this.works = [];
+  }
+
+  private *take(keys: readonly string[], addresses: readonly string[], dropped: readonly string[]): Work {
+    if (!this.wants.hasRoomFor(keys, addresses)) return this.line.end({ reason: 'too many wants' });
+    for (const address of dropped) {
+      this.wants.dropAddress(address);
+      this.delivery.forget(podResourceName(address));
+      yield;
+    }
+    yield* this.wants.addAddresses(addresses);
+    yield* this.wants.add(keys);
+    this.delivery.flush();
   }
 
   private current(name: string): Sized | null {
@@ -212,17 +261,15 @@ export class Subscriber {
         return this.deps.workload(this.peer);
       case 'pod':
         return this.wants.hasAddress(parsed.address) ? this.deps.podAt(parsed.address) : null;
+      case 'places':
+        return this.hasAllAddresses ? null : catalogue.places.resource();
       case 'address':
-        return catalogue.address(parsed.key, this.peer.namespace);
+        return this.hasAllAddresses || this.wants.needsAddress(parsed.key) ? catalogue.address(parsed.key, this.peer.namespace) : null;
       case 'endpoints':
         return this.wants.needsEndpoints(parsed.key) ? catalogue.endpoints(parsed.key) : null;
       case 'service':
         return this.wants.has(parsed.key) ? catalogue.service(parsed.key, this.peer.namespace) : null;
     }
-  }
-
-  private endpointsSince(name: string, version: string): Sized | null {
-    return this.deps.catalogue.endpointsSince(name.slice(ENDPOINTS.length), version);
   }
 
   private touched(name: string): void {
@@ -231,7 +278,7 @@ export class Subscriber {
   }
 
   private noteStanding(name: string): void {
-    if (!name.startsWith(SERVICE_RULES)) return;
+    if (this.isOver || !name.startsWith(SERVICE_RULES)) return;
     const key = name.slice(SERVICE_RULES.length);
     if (this.wants.has(key)) this.deps.onStanding(this, key);
   }

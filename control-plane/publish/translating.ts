@@ -1,33 +1,24 @@
-// Translates the Services that changed, some at a time, so that the streams are served meanwhile.
-import type { Timers } from '#core/program/timers.ts';
+// Translates the Services that changed, and hands each round of them on.
 import type { Catalogue } from './catalogue.ts';
-
-/** Translation goes on for so long before other work gets its turn. */
-const SLICE_MS = 20;
+import { SLICE_MS, type Turns, type Work } from './turns.ts';
 
 export interface TranslatingDeps {
   readonly catalogue: Catalogue;
-  readonly timers: Timers;
+  readonly turns: Turns;
   /** Monotonic ms: how long something took. */
   readonly elapsedMs: () => number;
   /**
-   * All Services of a round are translated.
+   * All Services of a round are translated; the next round begins when this work is done.
    * @param changed those that may look different to a sidecar; maybe none
    * @param beganMs of elapsedMs()
    */
-  readonly onRound: (changed: ReadonlySet<string>, beganMs: number) => void;
+  readonly onRound: (changed: ReadonlySet<string>, beganMs: number) => Work;
 }
-
-type State =
-  | { readonly is: 'idle' }
-  | { readonly is: 'slicing'; readonly beganMs: number; cancel: () => void }
-  | { readonly is: 'stopped' };
 
 export class Translating {
   private readonly deps: TranslatingDeps;
-  private state: State = { is: 'idle' };
   private readonly queue = new Set<string>();
-  private changed = new Set<string>();
+  private isAtWork = false;
 
   constructor(deps: TranslatingDeps) {
     this.deps = deps;
@@ -48,33 +39,23 @@ export class Translating {
   /** What comes while a round is being translated belongs to it. */
   add(keys: Iterable<string>): void {
     for (const key of keys) this.queue.add(key);
-    if (this.state.is !== 'idle') return;
-    this.state = { is: 'slicing', beganMs: this.deps.elapsedMs(), cancel: () => {} };
-    this.slice();
+    if (this.isAtWork) return;
+    this.isAtWork = true;
+    this.deps.turns.add(this.work());
   }
 
-  stop(): void {
-    if (this.state.is === 'slicing') this.state.cancel();
-    this.state = { is: 'stopped' };
-  }
-
-  private slice(): void {
-    const { state } = this;
-    if (state.is !== 'slicing') return;
-    const { catalogue, timers, elapsedMs, onRound } = this.deps;
-    const start = elapsedMs();
-    for (const key of this.queue) {
-      this.queue.delete(key);
-      if (catalogue.refresh(key)) this.changed.add(key);
-      if (elapsedMs() - start >= SLICE_MS) break;
-    }
-    if (this.queue.size > 0) {
-      state.cancel = timers.after(0, () => this.slice());
-      return;
-    }
-    this.state = { is: 'idle' };
-    const { changed } = this;
-    this.changed = new Set();
-    onRound(changed, state.beganMs);
+  private *work(): Work {
+    const { catalogue, elapsedMs, onRound } = this.deps;
+    do {
+      const beganMs = elapsedMs();
+      const changed = new Set<string>();
+      for (const key of this.queue) {
+        this.queue.delete(key);
+        if (catalogue.refresh(key)) changed.add(key);
+        yield;
+      }
+      yield* onRound(changed, beganMs);
+    } while (this.queue.size > 0);
+    this.isAtWork = false;
   }
 }

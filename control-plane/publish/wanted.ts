@@ -1,7 +1,8 @@
-// What one sidecar wants: Services with the endpoints that their rules need, and IP addresses.
+// What one sidecar wants: Services with the endpoints that their rules need, and places: IP addresses and node ports.
 import { parseResourceName, podResourceName, serviceResourceName } from '#core/contract/resource-names.ts';
 import type { Catalogue } from './catalogue.ts';
 import { NeededEndpoints } from './needed-endpoints.ts';
+import type { Work } from './turns.ts';
 
 /**
  * Services and addresses that one sidecar may want. It never wants as many (sidecar/control/wants.ts,
@@ -22,6 +23,8 @@ export class Wanted {
   /** Those of `services` that are 'absent': the sidecar waits to hear it. */
   private readonly absent = new Set<string>();
   private readonly addresses = new Set<string>();
+  /** Services at one of `addresses`. */
+  private readonly found = new Set<string>();
   private readonly endpoints: NeededEndpoints;
   /** Held resources of Services whose version is not the newest: their needs are not known. */
   private readonly outdated = new Set<string>();
@@ -64,6 +67,26 @@ export class Wanted {
     return this.endpoints.has(key);
   }
 
+  /** It wants the Service, or has asked about a place of it. */
+  needsAddress(key: string): boolean {
+    return this.services.has(key) || this.found.has(key);
+  }
+
+  /** Of these Services those of which it has, or should have, anything. Costs the shorter of the two. */
+  concernedBy(keys: ReadonlySet<string>): string[] {
+    const { services, endpoints, found, addresses } = this;
+    const { places } = this.catalogue;
+    if (keys.size <= services.size + addresses.size)
+      return [...keys].filter((key) => services.has(key) || endpoints.has(key) || found.has(key) || this.isFound(key));
+    const own = new Set([
+      ...services.keys(),
+      ...endpoints.keys(),
+      ...found,
+      ...[...addresses].flatMap((address) => places.keysAt(address)),
+    ]);
+    return [...own].filter((key) => keys.has(key));
+  }
+
   /** Whether there is room for these. */
   hasRoomFor(keys: readonly string[], addresses: readonly string[]): boolean {
     if (this.size + keys.length + addresses.length <= MOST_WANTED) return true;
@@ -71,24 +94,30 @@ export class Wanted {
     return this.size + fresh.size + addresses.length <= MOST_WANTED;
   }
 
-  add(keys: Iterable<string>): void {
-    for (const key of keys) if (!this.services.has(key)) this.look(key);
+  *add(keys: Iterable<string>): Work {
+    for (const key of keys) {
+      if (!this.services.has(key)) this.look(key);
+      yield;
+    }
   }
 
-  addAddresses(addresses: Iterable<string>): void {
+  *addAddresses(addresses: Iterable<string>): Work {
     for (const address of addresses) {
       this.addresses.add(address);
+      for (const key of this.catalogue.places.keysAt(address)) this.find(key);
       this.touched(podResourceName(address));
+      yield;
     }
   }
 
   dropAddress(address: string): void {
     this.addresses.delete(address);
+    for (const key of this.catalogue.places.keysAt(address)) this.find(key);
   }
 
   /** A Service was translated anew (or came, or went). */
   noteService(key: string): void {
-    this.touched(serviceResourceName('address', key));
+    this.find(key);
     if (this.services.has(key)) this.look(key);
     if (this.endpoints.has(key)) this.touched(serviceResourceName('endpoints', key));
   }
@@ -104,11 +133,12 @@ export class Wanted {
 
   /**
    * What a sidecar brings along. A version that is not the newest may need any of the endpoints that it holds.
-   * @param held resource → version
+   * @param held in pieces; it may be left alone between two
    */
-  assumeRunning(held: ReadonlyMap<string, string>): void {
+  *assumeRunning(held: Iterable<{ readonly name: string; readonly version: string }>): Work {
     const brought: string[] = [];
-    for (const [resourceName, version] of held) {
+    for (const { name: resourceName, version } of held) {
+      yield;
       const name = parseResourceName(resourceName);
       if (name?.kind === 'endpoints') brought.push(name.key);
       if (name?.kind !== 'service') continue;
@@ -128,6 +158,18 @@ export class Wanted {
     return keys;
   }
 
+  /** A Service is, or is no longer, at an address that it has asked about. */
+  private find(key: string): void {
+    if (this.isFound(key)) this.found.add(key);
+    else this.found.delete(key);
+    this.touched(serviceResourceName('address', key));
+  }
+
+  private isFound(key: string): boolean {
+    for (const place of this.catalogue.places.of(key).keys()) if (this.addresses.has(place)) return true;
+    return false;
+  }
+
   /** Takes a wanted Service as it is now. */
   private look(key: string): void {
     const newest = this.catalogue.service(key, this.namespace);
@@ -140,5 +182,6 @@ export class Wanted {
       this.absent.add(key);
     }
     this.touched(serviceResourceName('service', key));
+    this.touched(serviceResourceName('address', key));
   }
 }

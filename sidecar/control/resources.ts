@@ -10,18 +10,21 @@ export type ResourceValue<Kind extends StreamResourceKind> = Extract<Resource['b
 /** Puts resources of one kind into force. */
 export interface ResourceTaker<Kind extends StreamResourceKind> {
   /** @throws Error with the reason when this version cannot be used; the last good one stays in force */
-  take(value: ResourceValue<Kind>): void;
+  take(value: ResourceValue<Kind>, version: string): void;
 }
 
-/** The same for a kind of which each Service has one. */
-export interface ServiceResourceTaker<Kind extends ServiceResourceKind> extends ResourceTaker<Kind> {
-  /** @param key the Service's "<namespace>/<name>" */
+/** Kinds that the control plane takes away again. */
+type LeavingKind = ServiceResourceKind | 'places';
+
+/** The same for one of these. */
+export interface LeavingResourceTaker<Kind extends LeavingKind> extends ResourceTaker<Kind> {
+  /** @param key of a kind of which each Service has one: the Service's "<namespace>/<name>" */
   remove(key: string): void;
 }
 
 /** One taker for each kind. */
-export type ResourceTakers = { readonly [Kind in Exclude<StreamResourceKind, ServiceResourceKind>]: ResourceTaker<Kind> } & {
-  readonly [Kind in ServiceResourceKind]: ServiceResourceTaker<Kind>;
+export type ResourceTakers = { readonly [Kind in Exclude<StreamResourceKind, LeavingKind>]: ResourceTaker<Kind> } & {
+  readonly [Kind in LeavingKind]: LeavingResourceTaker<Kind>;
 };
 
 /**
@@ -33,21 +36,22 @@ export function applyResources(takers: ResourceTakers, resources: readonly Resou
   const rejections: Rejection[] = [];
   for (const { name, version, body } of [...resources].sort((a, b) => resourceRank(a.body.case) - resourceRank(b.body.case))) {
     try {
-      take(takers, body);
+      take(takers, body, version);
     } catch (error) {
       rejections.push(create(RejectionSchema, { name, version, reason: (error as Error).message }));
     }
   }
   for (const name of removed) {
     const parsed = parseResourceName(name);
-    if (parsed !== null && 'key' in parsed) takers[parsed.kind].remove(parsed.key);
+    if (parsed?.kind === 'places') takers.places.remove('');
+    else if (parsed !== null && 'key' in parsed) takers[parsed.kind].remove(parsed.key);
   }
   return rejections;
 }
 
-function take(takers: ResourceTakers, body: Resource['body']): void {
+function take(takers: ResourceTakers, body: Resource['body'], version: string): void {
   // Deltas have been put together before they come here (endpoint-versions.ts).
   if (body.case === undefined || body.case === 'endpointsDelta') return;
   // The type of the value follows from the kind, which TypeScript cannot see through an index.
-  (takers[body.case] as ResourceTaker<StreamResourceKind>).take(body.value);
+  (takers[body.case] as ResourceTaker<StreamResourceKind>).take(body.value, version);
 }

@@ -255,6 +255,7 @@ export class ConfigStream {
         addresses: addresses?.() ?? [],
         deltas: true,
         leaf: leafReport(leaf),
+        places: true,
         held: [...this.held.versions].map(([name, heldVersion]) => ({ $typeName: 'weft.v1.HeldResource', name, version: heldVersion })),
       },
     });

@@ -1,6 +1,7 @@
-// The small index of all Services that every sidecar has: from an address to the Service that it stands for.
-// Compact, because it is the one thing in a sidecar that grows with the cluster.
+// From an address to the Service that it stands for: of the Services that this workload uses or has asked about (of all
+// Services, from a control plane of an older version). Of the others it is known where they are.
 import type { ServiceAddress } from '#core/contract/gen/weft/v1/mesh_pb.ts';
+import { KnownPlaces } from './known-places.ts';
 import { mayUse } from './source-ranges.ts';
 
 export interface IndexedService {
@@ -26,6 +27,7 @@ interface OtherPlaces {
 }
 
 export class AddressIndex {
+  readonly places = new KnownPlaces();
   private readonly byAddress = new Map<string, IndexedService>();
   /** Services may share these, each with ports of its own. */
   private readonly byLoadBalancer = new Map<string, IndexedService[]>();

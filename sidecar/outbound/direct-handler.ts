@@ -1,5 +1,5 @@
-// One connection of the application to an address that is no Service's: a pod, an endpoint of a headless Service, or
-// the world outside. Routes do not apply to it.
+// One connection of the application to an address that is no Service's, as far as is known: a pod, an endpoint of a
+// headless Service, or the world outside. Routes do not apply to it.
 import { DownstreamOwner } from '../forward/downstream.ts';
 import { NO_CONFIG } from '../forward/errors.ts';
 import type { PortHandle } from '../forward/exchange-deps.ts';
@@ -9,46 +9,37 @@ import type { ByteStream } from '../link/byte-stream.ts';
 import type { ConnectionHandler, DetectionOutcome, Spoken } from '../link/listener.ts';
 import type { OriginalDestination } from '../link/original-dst.ts';
 import { refuseConnection } from '../tcp/refuse.ts';
-import { CONFIG_WAIT_MS, readyWhen } from './config-wait.ts';
 import type { CapturedOutboundDeps } from './deps.ts';
 import { type DirectPort, refOfAddress } from './direct-ports.ts';
 import { joinTcp, passThrough, refuseNotHttp2, type Undecided } from './join-tcp.ts';
 
+/**
+ * 'passes': it goes on as it is, because no sidecar is there. `refused`: what is at the place could not be found out, for
+ * this reason; in plaintext it might carry what was always encrypted, or pass routes by.
+ */
+export type FoundAt = DirectPort | 'passes' | { readonly refused: string; readonly place: string };
+
 export class DirectHandler implements ConnectionHandler {
   private readonly deps: CapturedOutboundDeps;
   private readonly to: OriginalDestination;
-  /**
-   * 'passes': it goes on as it is, because no sidecar is there. 'unknown': whether one is there could not be found out,
-   * so that the connection is refused; in plaintext it might carry what was always encrypted.
-   */
-  private found: DirectPort | 'passes' | 'unknown';
+  private readonly found: FoundAt;
   /** Called when another pod has got the address. */
   private gone: () => void = () => {};
 
-  constructor(deps: CapturedOutboundDeps, to: OriginalDestination) {
+  constructor(deps: CapturedOutboundDeps, to: OriginalDestination, found: FoundAt) {
     this.deps = deps;
     this.to = to;
-    this.found = deps.isOutside(to.address) ? 'passes' : 'unknown';
+    this.found = found;
   }
 
   onAccept(stream: ByteStream, ready: () => void): void {
-    const { deps, to } = this;
-    // With the control plane away the world outside is not kept waiting for its answer.
-    if (this.found === 'passes' && !deps.connected() && !deps.directs.knows(to.address)) return ready();
-    readyWhen(deps.timers, ready, (done) =>
-      deps.directs.find(to, deps.proxy.clock.nowMs, (direct) => {
-        if (direct !== null) {
-          this.found = direct;
-          this.use(stream);
-        } else if (!this.isServiceByNow()) this.found = 'passes';
-        done();
-      }),
-    );
+    if (this.found !== 'passes' && 'ref' in this.found) this.use(stream);
+    ready();
   }
 
   assumed(): 'tcp' | null {
     const { found } = this;
-    if (found === 'unknown') return null;
+    if (found !== 'passes' && 'refused' in found) return null;
     return found === 'passes' || found.isOpaque || this.deps.isOpaque(this.to.port, false) ? 'tcp' : null;
   }
 
@@ -59,7 +50,7 @@ export class DirectHandler implements ConnectionHandler {
   onProtocol(stream: ByteStream, protocol: Spoken, first: Buffer): void {
     const { deps, found, to } = this;
     if (found === 'passes') return passThrough(deps, stream, first, to);
-    if (found === 'unknown') return this.refuse(stream, protocol, first);
+    if ('refused' in found) return this.refuse(stream, protocol, first, found.refused, found.place);
     if (protocol === 'http2') return this.serve(stream, first, found);
     stream.pause();
     const undecided: Undecided | null = protocol === 'silent' ? { http2: (octets) => this.serve(stream, octets, found) } : null;
@@ -84,21 +75,13 @@ export class DirectHandler implements ConnectionHandler {
   }
 
   /** Answers calls with the reason; other octets have no place for it. */
-  private refuse(stream: ByteStream, protocol: Spoken, first: Buffer): void {
+  private refuse(stream: ByteStream, protocol: Spoken, first: Buffer, reason: string, place: string): void {
     const { deps, to } = this;
-    const why = deps.connected() ? '' : ', because the control plane is away';
-    const reason = `whether there is a sidecar at ${to.address} was not known after ${CONFIG_WAIT_MS} ms${why}`;
     if (protocol !== 'http2') return refuseConnection(deps, deps.proxy, stream, refOfAddress(to), NO_CONFIG.label, reason);
     const connection = this.serveBy(stream, first, { current: null }, { ...deps.proxy, missing: reason });
     // The client's next connection is served as it must be.
-    const stop = deps.directs.find(to, deps.proxy.clock.nowMs, () => connection.drain(Number.POSITIVE_INFINITY));
+    const stop = deps.directs.whoIs(place, deps.proxy.clock.nowMs, () => connection.drain(Number.POSITIVE_INFINITY));
     stream.socket.once('close', stop);
-  }
-
-  /** The index of Services may have come after the connection. */
-  private isServiceByNow(): boolean {
-    const { addresses } = this.deps;
-    return addresses.at(this.to.address)?.ports.includes(this.to.port) ?? false;
   }
 
   private use(stream: ByteStream): void {

@@ -31,9 +31,10 @@ export class DirectPorts {
   /** By address, then port. */
   private readonly ports = new Map<string, Map<number, DirectPort>>();
 
-  constructor(upstreams: Upstreams, questions: AddressQuestions) {
+  /** @param isServiceOnly see PodAddresses */
+  constructor(upstreams: Upstreams, questions: AddressQuestions, isServiceOnly?: (address: string) => boolean) {
     this.upstreams = upstreams;
-    this.pods = new PodAddresses(questions, (address) => this.forget(address));
+    this.pods = new PodAddresses(questions, (address) => this.forget(address), isServiceOnly);
   }
 
   /** Addresses that the control plane is asked about; a new stream begins with them. */
@@ -41,22 +42,16 @@ export class DirectPorts {
     return this.pods.all();
   }
 
-  knows(address: string): boolean {
-    return this.pods.knows(address);
-  }
-
   take(answer: PodAddress): void {
     this.pods.take(answer);
   }
 
-  /** @param then gets the port, or null: no sidecar is there, or it does not see this port. @returns stops waiting */
-  find(to: { readonly address: string; readonly port: number }, nowMs: number, then: (port: DirectPort | null) => void): () => void {
-    return this.pods.ask(to.address, nowMs, (answer) =>
-      then(answer.identity === '' || includesPort(answer.bypassed, to.port) ? null : this.portOf(to.address, to.port, answer)),
-    );
+  /** @param answer of this address. @returns null: no sidecar is there, or it does not see this port */
+  portAt(to: { readonly address: string; readonly port: number }, answer: PodAddress): DirectPort | null {
+    return answer.identity === '' || includesPort(answer.bypassed, to.port) ? null : this.portOf(to.address, to.port, answer);
   }
 
-  /** What the control plane says of an address; see PodAddresses.ask(). */
+  /** What the control plane says of an address, or a place of Services (core/contract/places.ts); see PodAddresses.ask(). */
   whoIs(address: string, nowMs: number, then: (answer: PodAddress) => void): () => void {
     return this.pods.ask(address, nowMs, then);
   }

@@ -6,10 +6,9 @@ import { ListenerSet } from '../link/listener-set.ts';
 import type { OriginalDestination } from '../link/original-dst.ts';
 import { newServicePortRef } from '../route/service-port.ts';
 import type { FoundPort } from './address-index.ts';
+import { AskingHandler } from './asking-handler.ts';
 import { ClosedPortHandler } from './closed-port-handler.ts';
 import type { CapturedOutboundDeps, OutboundDeps } from './deps.ts';
-import { DirectHandler } from './direct-handler.ts';
-import { ElsewhereHandler } from './elsewhere-handler.ts';
 import { ServiceHandler } from './service-handler.ts';
 
 export class Outbound {
@@ -47,16 +46,17 @@ export class Outbound {
 
 /** The handler of a connection that was redirected to us. @param to where it was going */
 export function capturedOutbound(deps: CapturedOutboundDeps, to: OriginalDestination): ConnectionHandler {
-  const { addresses } = deps;
-  const service = addresses.at(to.address);
-  if (service?.ports.includes(to.port)) return serviceHandler(deps, { service, port: to.port }, to);
-  // It is the Service's address all the same, and only another port. The index may be old while the control plane is
-  // away.
-  if (service !== undefined) return deps.connected() ? new ClosedPortHandler(deps, service, to) : new DirectHandler(deps, to);
-  const outside = addresses.outsideAt(to.address, to.port);
-  const found = outside ?? addresses.ofNodePort(to.port);
-  if (found === undefined) return new DirectHandler(deps, to);
-  return new ElsewhereHandler(deps, to, outside === undefined ? 'node' : 'outside', () => serviceHandler(deps, found, to));
+  const atClusterIp = (): ConnectionHandler | null => clusterIpHandler(deps, to);
+  return atClusterIp() ?? new AskingHandler(deps, to, { atClusterIp, at: (found) => serviceHandler(deps, found, to) });
+}
+
+function clusterIpHandler(deps: CapturedOutboundDeps, to: OriginalDestination): ConnectionHandler | null {
+  const service = deps.addresses.at(to.address);
+  if (service === undefined) return null;
+  if (service.ports.includes(to.port)) return serviceHandler(deps, { service, port: to.port }, to);
+  // It is the Service's address all the same, and only another port. What is known of it may be old while the control
+  // plane is away.
+  return deps.connected() ? new ClosedPortHandler(deps, service, to) : null;
 }
 
 function serviceHandler(deps: CapturedOutboundDeps, { service, port }: FoundPort, to: OriginalDestination): ServiceHandler {

@@ -1,6 +1,7 @@
-// Which pods are at the addresses that this workload sends to directly (pods, endpoints of headless Services, the world
-// outside), as the control plane says. It is asked at the first connection, reports changes while the address is in
-// use, and is no longer asked when it is idle. While it does not answer, nothing that was known is forgotten.
+// What is at the addresses that this workload sends to and that are not known as Services', as the control plane says:
+// pods, endpoints of headless Services, Services that it has not used yet, the world outside. It is asked at the first
+// connection, reports changes while the address is in use, and is no longer asked when it is idle. While it does not
+// answer, nothing that was known is forgotten.
 import type { PodAddress } from '#core/contract/gen/weft/v1/mesh_pb.ts';
 import { LastAnswers } from './last-answers.ts';
 
@@ -44,22 +45,25 @@ export class PodAddresses {
   private readonly forRoom = new Set<{ readonly address: string; readonly then: Taker; stop: () => void }>();
   private readonly questions: AddressQuestions;
   private readonly changed: (address: string, answer: PodAddress | null) => void;
+  private readonly isServiceOnly: (address: string) => boolean;
 
-  /** @param changed called when an address has another identity or other ports now, or (null) when it is forgotten */
-  constructor(questions: AddressQuestions, changed: (address: string, answer: PodAddress | null) => void) {
+  /**
+   * @param changed called when an address has another identity or other ports now, or (null) when it is forgotten
+   * @param isServiceOnly no pod can be at such a place: what was known of it last may be from before a Service was there
+   */
+  constructor(
+    questions: AddressQuestions,
+    changed: (address: string, answer: PodAddress | null) => void,
+    isServiceOnly: (address: string) => boolean = () => false,
+  ) {
     this.questions = questions;
     this.changed = changed;
+    this.isServiceOnly = isServiceOnly;
   }
 
   /** All that are asked about; a new stream begins with them. */
   all(): string[] {
     return [...this.entries.keys()];
-  }
-
-  /** Whether there is an answer, or was one while the control plane is away. */
-  knows(address: string): boolean {
-    if ((this.entries.get(address)?.answer ?? null) !== null) return true;
-    return !this.questions.connected() && this.last.get(address) !== undefined;
   }
 
   /**
@@ -77,7 +81,7 @@ export class PodAddresses {
       this.questions.ask(address);
     }
     entry.idleSinceMs = nowMs;
-    if (entry.answer === null && !this.questions.connected()) entry.answer = this.last.get(address) ?? null;
+    if (entry.answer === null && !this.questions.connected()) entry.answer = this.lastOf(address) ?? null;
     const { answer, waiting } = entry;
     if (answer !== null) {
       then(answer);
@@ -151,6 +155,10 @@ export class PodAddresses {
     }
   }
 
+  private lastOf(address: string): PodAddress | undefined {
+    return this.isServiceOnly(address) ? undefined : this.last.get(address);
+  }
+
   private forgetIdle(nowMs: number, idleMs: number): void {
     const dropped: string[] = [];
     for (const [address, entry] of this.entries) {
@@ -172,7 +180,7 @@ export class PodAddresses {
     const isAway = !this.questions.connected();
     for (const [address, entry] of this.entries) {
       if (entry.waiting.length === 0) continue;
-      const answer = this.last.get(address);
+      const answer = this.lastOf(address);
       if (answer === undefined) continue;
       if (!isAway && (answer.identity === '' || nowMs - entry.askedMs < ANSWERS_WITHIN_MS)) continue;
       entry.answer = answer;

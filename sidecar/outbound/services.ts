@@ -1,6 +1,6 @@
 // The Services that this workload may send to, as far as the control plane has sent them: their addresses, their
 // compiled rules, their endpoints. A version that cannot be compiled leaves the one before in force.
-import type { Endpoints, Service, ServiceAddress } from '#core/contract/gen/weft/v1/mesh_pb.ts';
+import type { Endpoints, Service } from '#core/contract/gen/weft/v1/mesh_pb.ts';
 import { endpointsFor, type Location } from '../balance/topology.ts';
 import type { PortHandle } from '../forward/exchange-deps.ts';
 import type { Upstreams } from '../forward/upstreams.ts';
@@ -90,17 +90,15 @@ export class Services {
     }
   }
 
-  takeAddress(address: ServiceAddress): void {
-    this.addresses.take(address);
-  }
-
-  removeAddress(key: string): void {
-    this.addresses.remove(key);
-  }
-
   /** All that is in force, for the admin server's configuration dump. */
-  dump(): { services: Service[]; endpoints: Endpoints[]; addresses: object } {
-    return { services: [...this.services.values()], endpoints: [...this.endpoints.values()], addresses: this.addresses.dump() };
+  dump(): { services: Service[]; endpoints: Endpoints[]; addresses: object; places: object } {
+    const { services, endpoints, addresses } = this;
+    return {
+      services: [...services.values()],
+      endpoints: [...endpoints.values()],
+      addresses: addresses.dump(),
+      places: addresses.places.dump(),
+    };
   }
 }
 

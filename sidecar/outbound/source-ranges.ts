@@ -1,4 +1,5 @@
 // Which clients a load balancer's address is for (pure): Service, spec.loadBalancerSourceRanges, as kube-proxy reads it.
+import { addressOctets } from '#core/contract/address-octets.ts';
 
 /**
  * Ranges of another family than the address have no part in it; where that leaves none, all clients may use it.
@@ -24,19 +25,6 @@ function isIn(address: string, range: string): boolean {
 
 /** 32 or 128 binary digits; null: it is no address. */
 function bitsOf(address: string): string | null {
-  const groups = address.includes(':') ? groupsOf(address) : address.split('.');
-  const [count, base, width] = address.includes(':') ? [8, 16, 16] : [4, 10, 8];
-  if (groups.length !== count) return null;
-  const digits = base === 16 ? /^[0-9a-f]{1,4}$/i : /^\d{1,3}$/;
-  const numbers = groups.map((group) => (digits.test(group) ? Number.parseInt(group, base) : -1));
-  if (numbers.some((number) => number < 0 || number >= 2 ** width)) return null;
-  return numbers.map((number) => number.toString(2).padStart(width, '0')).join('');
-}
-
-/** The groups of an IPv6 address, with those that "::" stands for. */
-function groupsOf(address: string): string[] {
-  const [head, tail, ...more] = address.split('::').map((part) => (part === '' ? [] : part.split(':')));
-  if (more.length > 0) return [];
-  if (tail === undefined) return head;
-  return [...head, ...Array.from({ length: 8 - head.length - tail.length }, () => '0'), ...tail];
+  const octets = addressOctets(address);
+  return octets && Array.from(octets, (octet) => octet.toString(2).padStart(8, '0')).join('');
 }

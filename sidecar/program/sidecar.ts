@@ -103,7 +103,8 @@ export class Sidecar {
     });
     const { outboundUpstreams } = this.forwarding;
     this.services = new Services(outboundUpstreams, random(), capture?.podIps ?? []);
-    this.directs = new DirectPorts(outboundUpstreams, questions);
+    const { addresses } = this.services;
+    this.directs = new DirectPorts(outboundUpstreams, questions, (place) => addresses.places.isServiceOnly(place));
     const sideOf = (direction: CallOrigin['direction']) => ({
       credentials,
       connections: this.connections,
@@ -123,7 +124,7 @@ export class Sidecar {
       want: (service) => questions.want(service),
       connected: () => questions.connected(),
       hairpin,
-      addresses: this.services.addresses,
+      addresses,
       directs: this.directs,
       isOutside: (address) => isOutside(address, capture?.podIps ?? []),
     };
@@ -154,12 +155,14 @@ export class Sidecar {
   /** What takes each kind of resource, but for trust, which is the credentials'. */
   takers(): Omit<ResourceTakers, 'trust'> {
     const { services, directs } = this;
+    const { addresses } = services;
     return {
       workload: { take: (workload) => this.take(workload) },
+      places: { take: (places, version) => addresses.places.take(places, version), remove: () => addresses.places.clear() },
       endpoints: { take: (endpoints) => services.takeEndpoints(endpoints), remove: (key) => services.removeEndpoints(key) },
       service: { take: (service) => services.takeService(service), remove: (key) => services.removeService(key) },
       pod: { take: (answer) => directs.take(answer) },
-      address: { take: (address) => services.takeAddress(address), remove: (key) => services.removeAddress(key) },
+      address: { take: (address) => addresses.take(address), remove: (key) => addresses.remove(key) },
     };
   }
 

@@ -31,6 +31,12 @@ describe('a sidecar with its control plane', () => {
     expect(await holds('v2')).to.equal(true);
   });
 
+  it('knows where all Services are, and more of those alone that it uses', async () => {
+    const { versions } = (await echo.mesh.dump('caller')).stream;
+    const held = Object.keys(versions).filter((name) => /^(places|address\/)/.test(name));
+    expect(held.sort()).to.deep.equal(['address/shop/echo', 'address/shop/v2', 'places']);
+  });
+
   it('learns of a Service that is made after it was called, and of its end', async () => {
     const later = echo.callerOf('caller', 'later');
     expect((await later.unary()).code).to.equal(UNAVAILABLE);

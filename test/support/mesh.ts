@@ -38,7 +38,6 @@ export interface SidecarDump {
     readonly rejected: Readonly<Record<string, string>>;
   };
   readonly services: readonly { readonly namespace: string; readonly name: string }[];
-  readonly addresses: Readonly<Record<string, { readonly name: string }>>;
 }
 
 /** A pod: an optional application behind it, and the Services it calls. */
@@ -98,7 +97,7 @@ export class TestMesh {
   private readonly members: Map<string, readonly string[]>;
   private routes: readonly KubeObject[];
   private readonly telemetry = new Map<string, MessageInitShape<typeof TelemetrySchema>>();
-  /** Counts what was published; the address of a Service carries it to the sidecars. */
+  /** Counts what was published; the address of a Service carries it to the sidecars, which know where all Services are. */
   private epoch = 0;
 
   private constructor(
@@ -188,8 +187,9 @@ export class TestMesh {
     const address = epochAddress(this.epoch);
     for (const pod of this.sidecars.keys()) {
       await until(async () => {
-        const { addresses } = await this.dump(pod);
-        return addresses[address]?.name === EPOCH;
+        const { places } = this.controlPlane.publisher.catalogue;
+        const { stream } = await this.dump(pod);
+        return places.keysAt(address).length === 1 && stream.versions.places === places.resource().resource.version;
       }, `the sidecar of ${pod} has the newest configuration`);
     }
   }

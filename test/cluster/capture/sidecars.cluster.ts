@@ -23,6 +23,13 @@ const CONTROL_PLANE = '10.78.9.9';
 /** Of the Service in front of the server, and of one that is outside of the mesh. */
 const ECHO = '10.96.0.1';
 const PLAIN = '10.96.0.2';
+/** The same of Services that are not called until the control plane is away. */
+const UNUSED = '10.96.0.3';
+const UNUSED_PLAIN = '10.96.0.4';
+/** Other places of a Service in front of the server. */
+const ELSEWHERE = '10.96.0.5';
+const EXTERNAL = '10.78.9.10';
+const NODE_PORT = 30_080;
 const IDENTITY = (pod: string): string => `URI=spiffe://${TRUST_DOMAIN}/ns/shop/sa/${pod}`;
 
 function ip(...args: string[]): void {
@@ -65,7 +72,7 @@ class Peer {
   }
 }
 
-function objects(mtls: string): object[] {
+function objects(mtls: string, echo = ECHO): object[] {
   const pod = (name: 'caller' | 'server', labels: object) => ({
     apiVersion: 'v1',
     kind: 'Pod',
@@ -78,12 +85,12 @@ function objects(mtls: string): object[] {
     spec: { serviceAccountName: name },
     status: { phase: 'Running', podIP: IP[name], podIPs: [{ ip: IP[name] }] },
   });
-  const service = (name: string, clusterIP: string, endpoint: object) => [
+  const service = (name: string, clusterIP: string, endpoint: object, more: object = {}) => [
     {
       apiVersion: 'v1',
       kind: 'Service',
       metadata: { name, namespace: 'shop' },
-      spec: { clusterIP, ports: [{ name: 'grpc', port: 8080 }] },
+      spec: { clusterIP, ports: [{ name: 'grpc', port: 8080, nodePort: clusterIP === ELSEWHERE ? NODE_PORT : undefined }], ...more },
     },
     {
       apiVersion: 'discovery.k8s.io/v1',
@@ -94,11 +101,17 @@ function objects(mtls: string): object[] {
       endpoints: [{ conditions: { ready: true }, ...endpoint }],
     },
   ];
+  const toServer = { addresses: [IP.server], targetRef: { kind: 'Pod', name: 'server', namespace: 'shop' } };
   return [
     pod('caller', {}),
     pod('server', { [LABEL_MTLS]: mtls }),
-    ...service('echo', ECHO, { addresses: [IP.server], targetRef: { kind: 'Pod', name: 'server', namespace: 'shop' } }),
+    { apiVersion: 'v1', kind: 'Node', metadata: { name: 'node' }, status: { addresses: [{ type: 'InternalIP', address: WORLD }] } },
+    ...service('echo', echo, toServer),
     ...service('plain', PLAIN, { addresses: [WORLD] }),
+    ...service('unused', UNUSED, toServer),
+    ...service('unused-plain', UNUSED_PLAIN, { addresses: [WORLD] }),
+    ...service('elsewhere', ELSEWHERE, toServer, { externalIPs: [EXTERNAL] }),
+    ...service('headless', 'None', toServer),
   ];
 }
 
@@ -137,7 +150,7 @@ describe('sidecars in network namespaces', function () {
         input: captureRules({ skipInbound: [{ from: 9999, to: 9999 }], skipOutbound: [] }),
       });
     }
-    for (const address of [CONTROL_PLANE, PLAIN]) ip('-n', NAMESPACES.world, 'addr', 'add', `${address}/32`, 'dev', 'lo');
+    for (const address of [CONTROL_PLANE, PLAIN, UNUSED_PLAIN]) ip('-n', NAMESPACES.world, 'addr', 'add', `${address}/32`, 'dev', 'lo');
     inWorld('sysctl', '-w', 'net.ipv4.ip_forward=1');
   }
 
@@ -202,6 +215,22 @@ describe('sidecars in network namespaces', function () {
   it('what is not in the mesh is reached as it is, by a Service or without one', async () => {
     expect(await caller.ask({ call: `${PLAIN}:8080` })).to.equal('outside');
     expect(await caller.ask({ call: `${WORLD}:8080` })).to.equal('outside');
+  });
+
+  it('a Service is reached at one of its externalIPs and at its node port, though it was not called before', async () => {
+    for (const at of [`${EXTERNAL}:8080`, `${WORLD}:${NODE_PORT}`])
+      expect(await caller.ask({ call: at }), at).to.equal(`server ${IDENTITY('caller')}`);
+    expect(await caller.ask({ call: `${EXTERNAL}:8081` }), 'no Service has this port there').to.not.contain('server');
+  });
+
+  it('a Service is reached at its ClusterIP as it moves, also where another was before, and not when it is gone', async () => {
+    const [old, moved] = [ECHO, '10.96.0.77'];
+    await controlPlane.ask({ objects: objects('permissive', moved) });
+    await until(async () => (await caller.ask({ call: `${moved}:8080` })) === `server ${IDENTITY('caller')}`, 'it is at its new address');
+    expect(await caller.ask({ call: `${old}:8080` })).to.not.contain('server');
+    await controlPlane.ask({ objects: objects('permissive') });
+    await until(async () => (await caller.ask({ call: `${old}:8080` })) === `server ${IDENTITY('caller')}`, 'it is back');
+    expect(await caller.ask({ call: `${moved}:8080` })).to.not.contain('server');
   });
 
   it('PERMISSIVE serves a stranger, as a caller without identity', async () => {
@@ -275,9 +304,15 @@ describe('sidecars in network namespaces', function () {
     expect(await caller.ask({ call: `${IP.server}:8080` })).to.equal(`server ${IDENTITY('caller')}`);
     expect(await caller.ask({ call: `${WORLD}:8080` })).to.equal('outside');
     expect(await caller.ask({ call: '10.78.1.1:8080' })).to.contain('no_config');
+    expect(await caller.ask({ call: `${UNUSED}:8080` }))
+      .to.contain('no_config')
+      .and.contain(`which Service is at ${UNUSED} was not known after 2000 ms, because the control plane is away`);
+    expect(await caller.ask({ call: `${UNUSED_PLAIN}:8080` }), 'without routes and sidecars').to.equal('outside');
     await controlPlane.ask({});
     // They look for it every few seconds, apart from each other; an address that is new is refused until then.
     const back = async () => (await server.ask({ exchange: `${IP.caller}:9443`, send: '78' })) === 'first octet 120';
     await until(back, 'the sidecar has found the control plane again');
+    const answers = async () => (await caller.ask({ call: `${UNUSED}:8080` })) === `server ${IDENTITY('caller')}`;
+    await until(answers, 'the Service that was refused is reached');
   });
 });

@@ -89,11 +89,13 @@ describe('pod addresses on the stream', () => {
     shop.clock.pass(1000);
     connect(shop).subscriber.want(many('sibling', MOST_SERVICES / 2 + 1));
     const { subscriber, ended } = connect(shop);
+    shop.clock.pass(1000);
     subscriber.want(many('own'));
     subscriber.wantAddresses(
       Array.from({ length: MOST_ADDRESSES }, (_, i) => `10.0.${i >> 8}.${i & 255}`),
       [],
     );
+    shop.clock.pass(1000);
     expect(subscriber.wants.size).to.be.greaterThan(MOST_SERVICES + MOST_ADDRESSES);
     expect(ended()).to.equal('');
   });

@@ -61,6 +61,10 @@ export interface Spec {
   readonly sends?: readonly string[];
   readonly consumer?: { readonly namespace: string; readonly sends: readonly string[] };
   readonly endpoints?: readonly string[];
+  /** ClusterIPs. Default: 10.0.0.1 for all. */
+  readonly addresses?: readonly string[];
+  readonly externalAddresses?: readonly string[];
+  readonly nodePort?: number;
   readonly broken?: boolean;
   /** There is a verdict on a route. */
   readonly judged?: boolean;
@@ -80,11 +84,13 @@ export function serviceOf(name: string, spec: Spec): Service {
   return create(ServiceSchema, {
     namespace: 'shop',
     name,
-    addresses: ['10.0.0.1'],
+    addresses: [...(spec.addresses ?? ['10.0.0.1'])],
+    externalAddresses: [...(spec.externalAddresses ?? [])],
     ports: [
       {
         port: 80,
         name: 'grpc',
+        nodePort: spec.nodePort ?? 0,
         routes: spec.sends && table(spec.sends),
         consumers: spec.consumer
           ? [create(ConsumerRoutesSchema, { namespace: spec.consumer.namespace, routes: table(spec.consumer.sends) })]
@@ -92,6 +98,15 @@ export function serviceOf(name: string, spec: Spec): Service {
       },
     ],
   });
+}
+
+interface HelloParts {
+  readonly services?: string[];
+  readonly held?: { name: string; version: string }[];
+  readonly addresses?: string[];
+  readonly namespace?: string;
+  /** It asks which Services are at an address. Default: no, as older sidecars. */
+  readonly places?: boolean;
 }
 
 /** The publisher with Services that are set by hand: `shop.set('payment', {...})`, then `shop.clock.pass(1)`. */
@@ -103,6 +118,9 @@ export class Shop {
   readonly pods = new Map<string, string>();
   readonly publisher: Publisher;
   translations = 0;
+  /** What each step of long work takes. Default: nothing, so that all is done at once. */
+  stepMs = 0;
+  private elapsedMs = 0;
   readonly progress: Progress[] = [];
   roots = 'root 1';
 
@@ -114,7 +132,7 @@ export class Shop {
       trust: () => create(TrustBundleSchema, { trustDomain: 'test', roots: [Buffer.from(this.roots)] }),
       onProgress: (what) => this.progress.push(what),
       timers: this.clock,
-      elapsedMs: () => performance.now(),
+      elapsedMs: () => (this.elapsedMs += this.stepMs),
       log,
     });
   }
@@ -130,12 +148,13 @@ export class Shop {
     this.publisher.workloadsChanged();
   }
 
-  connect(pod: string, hello: { services?: string[]; held?: { name: string; version: string }[]; namespace?: string } = {}): FakeSidecar {
-    const { namespace = 'shop', services = [], held = [] } = hello;
+  connect(pod: string, hello: HelloParts = {}): FakeSidecar {
+    const { namespace = 'shop', services = [], held = [], addresses = [], places = false } = hello;
     const sidecar = new FakeSidecar();
     const peer: Peer = { namespace, serviceAccount: 'default', pod };
     const wanted = services.map((name) => `shop/${name}`);
-    sidecar.subscriber = this.publisher.connect(peer, create(HelloSchema, { namespace, pod, services: wanted, held }), sidecar);
+    const message = create(HelloSchema, { namespace, pod, services: wanted, held, addresses, places });
+    sidecar.subscriber = this.publisher.connect(peer, message, sidecar);
     return sidecar;
   }
 
@@ -197,6 +216,11 @@ export class FakeSidecar {
 
   want(...names: string[]): void {
     this.subscriber.want(names.map((name) => `shop/${name}`));
+  }
+
+  /** It sends to these places from now on, and no longer to those. */
+  ask(addresses: string[], dropped: string[] = []): void {
+    this.subscriber.wantAddresses(addresses, dropped);
   }
 
   held(): { name: string; version: string }[] {

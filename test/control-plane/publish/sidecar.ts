@@ -58,6 +58,7 @@ export class Sidecar {
         addresses: [],
         held: heldResources,
         deltas: false,
+        places: false,
       },
     });
   }

@@ -5,6 +5,9 @@ import { Wanted } from '#control-plane/publish/wanted.ts';
 
 describe('control-plane/publish: what a sidecar wants', () => {
   const none = { service: () => null } as unknown as Catalogue;
+  const runs = (wanted: Wanted, held: ReadonlyMap<string, string>): void => {
+    for (const _ of wanted.assumeRunning([...held].map(([name, version]) => ({ name, version }))));
+  };
 
   it('costs in proportion to what the sidecar holds, however many versions are old', () => {
     const touchesOf = (n: number): number => {
@@ -12,7 +15,7 @@ describe('control-plane/publish: what a sidecar wants', () => {
       const wanted = new Wanted(none, 'shop', () => void touches++);
       const held = new Map<string, string>();
       for (let i = 0; i < n; i++) held.set(`service/a/s${i}`, 'old').set(`endpoints/a/e${i}`, 'old');
-      wanted.assumeRunning(held);
+      runs(wanted, held);
       for (let i = 0; i < n; i++) wanted.runs(`service/a/s${i}`, []);
       return touches;
     };
@@ -22,7 +25,8 @@ describe('control-plane/publish: what a sidecar wants', () => {
 
   it('needs all endpoints that it brought until the last of its old Services is replaced', () => {
     const wanted = new Wanted(none, 'shop', () => {});
-    wanted.assumeRunning(
+    runs(
+      wanted,
       new Map([
         ['service/a/one', 'old'],
         ['service/a/two', 'old'],

@@ -3,6 +3,7 @@ import { expect } from 'chai';
 import fc from 'fast-check';
 import { type Resource, ResourceSchema } from '#core/contract/gen/weft/v1/config_pb.ts';
 import {
+  nameRank,
   parseResourceName,
   podResourceName,
   RESOURCE_ORDER,
@@ -18,7 +19,7 @@ const label = fc.stringMatching(/^[a-z]([a-z0-9-]{0,12}[a-z0-9])?$/);
 const key = fc.tuple(label, label).map(([namespace, name]) => `${namespace}/${name}`);
 
 const names: fc.Arbitrary<ResourceName> = fc.oneof(
-  fc.constantFrom<ResourceName>({ kind: 'trust' }, { kind: 'workload' }),
+  fc.constantFrom<ResourceName>({ kind: 'trust' }, { kind: 'workload' }, { kind: 'places' }),
   fc.record({ kind: fc.constantFrom('endpoints' as const, 'service' as const, 'address' as const), key }),
   fc.record({ kind: fc.constant('pod' as const), address: fc.oneof(fc.ipV4(), fc.ipV6()) }),
 );
@@ -69,16 +70,24 @@ describe('order of resources', () => {
     expect(resourceRank('endpointsDelta')).to.equal(resourceRank('endpoints'));
   });
 
-  it('sends endpoints before the Service, the Service before its address, and what a start needs first', () => {
+  it('sends what a start needs first, endpoints before the Service, the Service before its address, and answers last', () => {
     const shuffled = fc.shuffledSubarray<StreamResourceKind | undefined>([...RESOURCE_ORDER, undefined], {
       minLength: RESOURCE_ORDER.length + 1,
     });
     fc.assert(
       fc.property(shuffled, (kinds) => {
         const sorted = [...kinds].sort((a, b) => resourceRank(a) - resourceRank(b));
-        expect(sorted).to.deep.equal(['trust', 'workload', 'endpoints', 'service', 'pod', 'address', undefined]);
+        expect(sorted).to.deep.equal(['trust', 'workload', 'places', 'endpoints', 'service', 'address', 'pod', undefined]);
       }),
     );
+  });
+
+  it('has the same place for a name as for what it names', () => {
+    const kindOf = { endpoints: 'endpoints/a/b', service: 'service/a/b', address: 'address/a/b', pod: 'pod/10.0.0.1' };
+    for (const kind of RESOURCE_ORDER) {
+      const name = kind in kindOf ? kindOf[kind as keyof typeof kindOf] : kind;
+      expect(nameRank(name), name).to.equal(resourceRank(kind));
+    }
   });
 
   it('a kind of a newer control plane comes last', () => {

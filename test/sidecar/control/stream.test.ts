@@ -48,6 +48,7 @@ class Inbox<T> {
 
 /** Takes all that comes and does nothing with it. */
 const TAKERS: Omit<ResourceTakers, 'trust'> = {
+  places: { take: () => {}, remove: () => {} },
   workload: { take: () => {} },
   endpoints: { take: () => {}, remove: () => {} },
   service: { take: () => {}, remove: () => {} },

@@ -3,6 +3,7 @@ import net from 'node:net';
 import { create } from '@bufbuild/protobuf';
 import { expect } from 'chai';
 import { PodAddressSchema, Protocol, ServiceAddressSchema } from '#core/contract/gen/weft/v1/mesh_pb.ts';
+import { PLACE_FLAGS, PlaceSet } from '#core/contract/places.ts';
 import { silentLogger } from '#core/program/log.ts';
 import { Buffers } from '#sidecar/http2/buffers.ts';
 import { DownstreamConnections } from '#sidecar/http2/server.ts';
@@ -164,6 +165,89 @@ describe('captured connections to places of Services', () => {
     await connect({ address: '192.0.2.1', port: 8080 });
     await asked();
     expect(await refusedAs()).to.equal('192.0.2.1:8080');
+  });
+
+  describe('of which it is known that a Service is there, and not which', () => {
+    const CART = { namespace: 'shop', name: 'cart', addresses: ['10.96.0.10'], ports: [80], meshed: true };
+    const isPlace = (place: string, concerns = true): void => {
+      addresses.remove('shop/cart');
+      const flags = PLACE_FLAGS.elsewhere | (concerns ? PLACE_FLAGS.concerns : 0);
+      addresses.places.take(PlaceSet.from(new Map([[place, flags]])).message(), 'v1');
+    };
+
+    it("are the Service's that the control plane names for the address and the port", async () => {
+      isPlace('203.0.113.1');
+      await connect({ address: '203.0.113.1', port: 80 });
+      await asked();
+      addresses.take(create(ServiceAddressSchema, { ...CART, loadBalancerAddresses: ['203.0.113.1'] }));
+      isAt('203.0.113.1');
+      expect(await refusedAs()).to.equal('shop/cart:80');
+    });
+
+    it('are not refused for it at a port that no Service there has', async () => {
+      isPlace('127.0.0.1');
+      const { ended } = await connect({ address: '127.0.0.1', port: 1 });
+      await asked();
+      addresses.take(create(ServiceAddressSchema, { ...CART, externalAddresses: ['127.0.0.1'] }));
+      isAt('127.0.0.1');
+      await until(() => ended() !== null, 'the connection is closed');
+      expect(failures.map(({ service, error }) => [service, error])).to.deep.equal([['/passthrough:0', 'connect_failed']]);
+    });
+
+    it('are refused while the control plane is away, where routes or sidecars matter', async () => {
+      isConnected = false;
+      isPlace('203.0.113.1');
+      await connect({ address: '203.0.113.1', port: 80 });
+      await asked();
+      expect(await refusedAs()).to.equal('203.0.113.1:80');
+      expect(failures[0].reason).to.equal('which Service is at 203.0.113.1 was not known after 2000 ms, because the control plane is away');
+    });
+
+    it('pass while the control plane is away, where they do not', async () => {
+      isConnected = false;
+      isPlace('127.0.0.1', false);
+      const { ended } = await connect({ address: '127.0.0.1', port: 1 });
+      await until(() => ended() !== null, 'the connection is closed');
+      expect(failures.map(({ service }) => service)).to.deep.equal(['/passthrough:0']);
+    });
+
+    it("are the pod's, with its identity, by what was known last while the control plane is away", async () => {
+      isAt(POD);
+      await connect({ address: POD, port: 80 });
+      await asked();
+      isAt(POD, { pod: 'bank/vault', identity: 'spiffe://cluster.local/ns/bank/sa/vault' });
+      isConnected = false;
+      isPlace(POD);
+      expect(await refusedAs()).to.equal(`${POD}:80`);
+      expect(failures[0].error).to.not.equal('no_config');
+    });
+
+    it("are the Service's of a node port, which is asked about once the address is known to be a node's", async () => {
+      isPlace(':30080');
+      await connect({ address: NODE, port: 30080 });
+      await asked();
+      expect(directs.addresses()).to.deep.equal([NODE]);
+      isAt(NODE, { node: true });
+      expect(directs.addresses()).to.deep.equal([NODE, ':30080']);
+      addresses.take(create(ServiceAddressSchema, { ...CART, nodePorts: [30080] }));
+      isAt(':30080');
+      expect(await refusedAs()).to.equal('shop/cart:80');
+    });
+
+    for (const concerns of [true, false]) {
+      const what = concerns ? 'refused at a node port, where routes or sidecars' : 'passed on at a node port, where they do not';
+      it(`are ${what} matter, while the control plane is away`, async () => {
+        isPlace(':1', concerns);
+        await connect({ address: '127.0.0.1', port: 1 });
+        await asked();
+        isConnected = false;
+        isAt('127.0.0.1', { node: true });
+        const service = await refusedAs();
+        expect([service, failures[0].error]).to.deep.equal(concerns ? ['127.0.0.1:1', 'no_config'] : ['/passthrough:0', 'connect_failed']);
+        const reason = 'which Service is at node port 1 was not known after 2000 ms, because the control plane is away';
+        expect(failures[0].reason === reason).to.equal(concerns);
+      });
+    }
   });
 
   it('are reset at a port that the Service does not have, before anything is read, and the reason names those it has', async () => {

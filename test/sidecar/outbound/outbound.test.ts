@@ -4,6 +4,7 @@ import net from 'node:net';
 import { create } from '@bufbuild/protobuf';
 import { expect } from 'chai';
 import { OutboundListenerSchema, PodAddressSchema, ServiceAddressSchema } from '#core/contract/gen/weft/v1/mesh_pb.ts';
+import { PLACE_FLAGS, PlaceSet } from '#core/contract/places.ts';
 import { silentLogger } from '#core/program/log.ts';
 import { systemTimers } from '#core/program/timers.ts';
 import { HTTP2_PREFACE } from '#sidecar/http/preface.ts';
@@ -53,7 +54,8 @@ describe('captured connections to a pod', () => {
     await new Promise<void>((resolve) => server.listen(0, ADDRESS, resolve));
     app = { server, port: (server.address() as net.AddressInfo).port };
     connections = new DownstreamConnections(clock, Date.now, new Buffers());
-    directs = new DirectPorts(proxy.upstreams, { ask: () => {}, drop: () => {}, connected: () => isConnected });
+    const questions = { ask: () => {}, drop: () => {}, connected: () => isConnected };
+    directs = new DirectPorts(proxy.upstreams, questions, (place) => addresses.places.isServiceOnly(place));
     const context = {
       proxy,
       credentials: { tlsClientContext: () => null, trustDomain: () => 'cluster.local' },
@@ -144,6 +146,82 @@ describe('captured connections to a pod', () => {
     expect(directs.addresses()).to.deep.equal([]);
   });
 
+  describe('whose address turns out to be the ClusterIP of a Service that was not used before', () => {
+    const { clusterIp, concerns } = PLACE_FLAGS;
+    const isPlace = (flags: number): void => addresses.places.take(PlaceSet.from(new Map([[ADDRESS, flags]])).message(), 'v1');
+    const isService = (meshed: boolean): void =>
+      addresses.take(create(ServiceAddressSchema, { namespace: 'shop', name: 'cart', addresses: [ADDRESS], ports: [app.port], meshed }));
+
+    /** The control plane answers, and the connection is refused in the name of the Service, whose rules do not come. */
+    async function isServices(): Promise<void> {
+      isService(true);
+      isAt('');
+      client.write('GET / HTTP/1.1\r\n\r\n');
+      await until(() => closed, 'the connection is closed');
+      expect(failures.at(-1)).to.deep.equal([`shop/cart:${app.port}`, 'no_config']);
+    }
+
+    it("are the Service's as soon as the control plane says so", async () => {
+      isPlace(clusterIp | concerns);
+      connect();
+      await isServices();
+    });
+
+    it('wait and are refused with the reason while the control plane is away, where routes or sidecars matter', async () => {
+      isConnected = false;
+      isPlace(clusterIp | concerns);
+      timers.advance(CONFIG_WAIT_MS);
+      connect();
+      await until(() => timers.nextInMs() === CONFIG_WAIT_MS, 'the connection waits');
+      timers.advance(CONFIG_WAIT_MS);
+      const peer = new RawPeer(client, false);
+      peer.write(HTTP2_PREFACE, settings(), headers(1, request('/a.B/C'), true));
+      const end = await peer.end(1);
+      expect(headerOf(end.headers, 'grpc-message')).to.match(
+        /no_config.*which Service is at 127\.0\.0\.1 was not known after 2000 ms, because the control plane is away$/,
+      );
+      isService(true);
+      isAt('');
+      await until(() => heard.includes(Buffer.from([7, 0, 0, 0, 0, 0])), 'GOAWAY');
+    });
+
+    it("are the Service's when the control plane comes back within the wait", async () => {
+      isConnected = false;
+      isPlace(clusterIp | concerns);
+      timers.advance(CONFIG_WAIT_MS);
+      connect();
+      await until(() => timers.nextInMs() === CONFIG_WAIT_MS, 'the connection waits');
+      isConnected = true;
+      await isServices();
+    });
+
+    it('pass at once while the control plane is away, where the Service has neither routes nor sidecars', async () => {
+      isConnected = false;
+      isPlace(clusterIp);
+      timers.advance(CONFIG_WAIT_MS);
+      connect();
+      await until(() => closed, 'the connection is closed');
+      expect(`${heard}`).to.equal('plain');
+    });
+
+    it('do not pass by what was known of the address before there was a Service', async () => {
+      isAt('');
+      await until(() => closed, 'the server has answered and closed');
+      await until(() => {
+        directs.tick(LATER_MS);
+        return directs.addresses().length === 0;
+      }, 'the address is forgotten');
+      isPlace(clusterIp | concerns);
+      isConnected = false;
+      connect();
+      await until(() => timers.nextInMs() === CONFIG_WAIT_MS, 'the connection waits');
+      client.write('x');
+      timers.advance(CONFIG_WAIT_MS);
+      await until(() => closed, 'the connection is closed');
+      expect(heard.length).to.equal(0);
+    });
+  });
+
   describe('where it is not known whether a sidecar is there', () => {
     async function connectAndWait(): Promise<void> {
       timers.advance(CONFIG_WAIT_MS);
@@ -217,12 +295,14 @@ describe('captured connections to a pod', () => {
       expect(`${heard}`).to.equal('plain');
     });
 
-    it('do not pass when the address turns out to be a Service, whose entry in the index came later', async () => {
-      addresses.take(create(ServiceAddressSchema, { namespace: 'shop', name: 'late', addresses: [ADDRESS], ports: [app.port] }));
+    it("are the Service's when the answer is that one is there", async () => {
+      const late = { namespace: 'shop', name: 'late', addresses: [ADDRESS], ports: [app.port], meshed: true };
+      addresses.take(create(ServiceAddressSchema, late));
       isAt('');
-      client.write('x');
+      client.write('GET / HTTP/1.1\r\n\r\n');
       await until(() => closed, 'the connection is closed');
       expect(heard.length).to.equal(0);
+      expect(failures).to.deep.equal([[`shop/late:${app.port}`, 'no_config']]);
     });
   });
 });

@@ -7,7 +7,7 @@
 
 import type { GenFile, GenMessage, GenService } from "@bufbuild/protobuf/codegenv2";
 import { fileDesc, messageDesc, serviceDesc } from "@bufbuild/protobuf/codegenv2";
-import type { Endpoints, EndpointsDelta, PodAddress, Service, ServiceAddress, Workload } from "./mesh_pb.ts";
+import type { Endpoints, EndpointsDelta, PodAddress, Service, ServiceAddress, ServicePlaces, Workload } from "./mesh_pb.ts";
 import { file_weft_v1_mesh } from "./mesh_pb.ts";
 import type { Message } from "@bufbuild/protobuf";
 
@@ -15,7 +15,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file weft/v1/config.proto.
  */
 export const file_weft_v1_config: GenFile = /*@__PURE__*/
-  fileDesc("ChR3ZWZ0L3YxL2NvbmZpZy5wcm90bxIHd2VmdC52MSLGAQoQU3Vic2NyaWJlUmVxdWVzdBIfCgVoZWxsbxgBIAEoCzIOLndlZnQudjEuSGVsbG9IABIdCgR3YW50GAIgASgLMg0ud2VmdC52MS5XYW50SAASGwoDYWNrGAMgASgLMgwud2VmdC52MS5BY2tIABIkCgVjYWxscxgEIAEoCzITLndlZnQudjEuQ2FsbFJlcG9ydEgAEiQKBGxlYWYY0gEgASgLMhMud2VmdC52MS5MZWFmUmVwb3J0SABCCQoHbWVzc2FnZSK3AQoFSGVsbG8SDwoHdmVyc2lvbhgBIAEoCRIRCgluYW1lc3BhY2UYAiABKAkSCwoDcG9kGAMgASgJEhAKCHNlcnZpY2VzGAQgAygJEiMKBGhlbGQYBSADKAsyFS53ZWZ0LnYxLkhlbGRSZXNvdXJjZRIRCglhZGRyZXNzZXMYBiADKAkSDwoGZGVsdGFzGLQBIAEoCBIiCgRsZWFmGNIBIAEoCzITLndlZnQudjEuTGVhZlJlcG9ydCItCgxIZWxkUmVzb3VyY2USDAoEbmFtZRgBIAEoCRIPCgd2ZXJzaW9uGAIgASgJIjwKBFdhbnQSEAoIc2VydmljZXMYASADKAkSEQoJYWRkcmVzc2VzGAIgAygJEg8KB2Ryb3BwZWQYAyADKAkiOgoDQWNrEg0KBW5vbmNlGAEgASgJEiQKCHJlamVjdGVkGAIgAygLMhIud2VmdC52MS5SZWplY3Rpb24iOgoJUmVqZWN0aW9uEgwKBG5hbWUYASABKAkSDwoHdmVyc2lvbhgCIAEoCRIOCgZyZWFzb24YAyABKAkiaQoRU3Vic2NyaWJlUmVzcG9uc2USDQoFbm9uY2UYASABKAkSJAoJcmVzb3VyY2VzGAIgAygLMhEud2VmdC52MS5SZXNvdXJjZRIPCgdyZW1vdmVkGAMgAygJEg4KBmFic2VudBgEIAMoCSLSAgoIUmVzb3VyY2USDAoEbmFtZRgBIAEoCRIPCgd2ZXJzaW9uGAIgASgJEiUKCHdvcmtsb2FkGAMgASgLMhEud2VmdC52MS5Xb3JrbG9hZEgAEioKB2FkZHJlc3MYBCABKAsyFy53ZWZ0LnYxLlNlcnZpY2VBZGRyZXNzSAASIwoHc2VydmljZRgFIAEoCzIQLndlZnQudjEuU2VydmljZUgAEicKCWVuZHBvaW50cxgGIAEoCzISLndlZnQudjEuRW5kcG9pbnRzSAASJQoFdHJ1c3QYByABKAsyFC53ZWZ0LnYxLlRydXN0QnVuZGxlSAASIgoDcG9kGAggASgLMhMud2VmdC52MS5Qb2RBZGRyZXNzSAASMwoPZW5kcG9pbnRzX2RlbHRhGLQBIAEoCzIXLndlZnQudjEuRW5kcG9pbnRzRGVsdGFIAEIGCgRib2R5IlkKC1RydXN0QnVuZGxlEhQKDHRydXN0X2RvbWFpbhgBIAEoCRINCgVyb290cxgCIAMoDBITCgpnZW5lcmF0aW9uGNIBIAEoBBIQCgdzaWduaW5nGNMBIAEoCSIzCgpMZWFmUmVwb3J0EhQKDG5vdF9hZnRlcl9tcxgBIAEoAxIPCgdzaWduaW5nGAIgASgJIjAKCkNhbGxSZXBvcnQSIgoFY2FsbHMYASADKAsyEy53ZWZ0LnYxLlRyYWNlZENhbGwipwEKClRyYWNlZENhbGwSEAoIdHJhY2VfaWQYASABKAkSDwoHc2VydmljZRgCIAEoCRIOCgZtZXRob2QYAyABKAkSDQoFcm91dGUYBCABKAkSEwoLZ3JwY19zdGF0dXMYBSABKA0SEwoLZHVyYXRpb25fbXMYBiABKAESEAoIZW5kZWRfbXMYByABKAMSDQoFZXJyb3IYCCABKAkSDAoEa2luZBgJIAEoCTJQCgZDb25maWcSRgoJU3Vic2NyaWJlEhkud2VmdC52MS5TdWJzY3JpYmVSZXF1ZXN0Ghoud2VmdC52MS5TdWJzY3JpYmVSZXNwb25zZSgBMAFiBnByb3RvMw", [file_weft_v1_mesh]);
+  fileDesc("ChR3ZWZ0L3YxL2NvbmZpZy5wcm90bxIHd2VmdC52MSLGAQoQU3Vic2NyaWJlUmVxdWVzdBIfCgVoZWxsbxgBIAEoCzIOLndlZnQudjEuSGVsbG9IABIdCgR3YW50GAIgASgLMg0ud2VmdC52MS5XYW50SAASGwoDYWNrGAMgASgLMgwud2VmdC52MS5BY2tIABIkCgVjYWxscxgEIAEoCzITLndlZnQudjEuQ2FsbFJlcG9ydEgAEiQKBGxlYWYY0gEgASgLMhMud2VmdC52MS5MZWFmUmVwb3J0SABCCQoHbWVzc2FnZSLIAQoFSGVsbG8SDwoHdmVyc2lvbhgBIAEoCRIRCgluYW1lc3BhY2UYAiABKAkSCwoDcG9kGAMgASgJEhAKCHNlcnZpY2VzGAQgAygJEiMKBGhlbGQYBSADKAsyFS53ZWZ0LnYxLkhlbGRSZXNvdXJjZRIRCglhZGRyZXNzZXMYBiADKAkSDwoGZGVsdGFzGLQBIAEoCBIiCgRsZWFmGNIBIAEoCzITLndlZnQudjEuTGVhZlJlcG9ydBIPCgZwbGFjZXMY3AEgASgIIi0KDEhlbGRSZXNvdXJjZRIMCgRuYW1lGAEgASgJEg8KB3ZlcnNpb24YAiABKAkiPAoEV2FudBIQCghzZXJ2aWNlcxgBIAMoCRIRCglhZGRyZXNzZXMYAiADKAkSDwoHZHJvcHBlZBgDIAMoCSI6CgNBY2sSDQoFbm9uY2UYASABKAkSJAoIcmVqZWN0ZWQYAiADKAsyEi53ZWZ0LnYxLlJlamVjdGlvbiI6CglSZWplY3Rpb24SDAoEbmFtZRgBIAEoCRIPCgd2ZXJzaW9uGAIgASgJEg4KBnJlYXNvbhgDIAEoCSJpChFTdWJzY3JpYmVSZXNwb25zZRINCgVub25jZRgBIAEoCRIkCglyZXNvdXJjZXMYAiADKAsyES53ZWZ0LnYxLlJlc291cmNlEg8KB3JlbW92ZWQYAyADKAkSDgoGYWJzZW50GAQgAygJIv0CCghSZXNvdXJjZRIMCgRuYW1lGAEgASgJEg8KB3ZlcnNpb24YAiABKAkSJQoId29ya2xvYWQYAyABKAsyES53ZWZ0LnYxLldvcmtsb2FkSAASKgoHYWRkcmVzcxgEIAEoCzIXLndlZnQudjEuU2VydmljZUFkZHJlc3NIABIjCgdzZXJ2aWNlGAUgASgLMhAud2VmdC52MS5TZXJ2aWNlSAASJwoJZW5kcG9pbnRzGAYgASgLMhIud2VmdC52MS5FbmRwb2ludHNIABIlCgV0cnVzdBgHIAEoCzIULndlZnQudjEuVHJ1c3RCdW5kbGVIABIiCgNwb2QYCCABKAsyEy53ZWZ0LnYxLlBvZEFkZHJlc3NIABIzCg9lbmRwb2ludHNfZGVsdGEYtAEgASgLMhcud2VmdC52MS5FbmRwb2ludHNEZWx0YUgAEikKBnBsYWNlcxjcASABKAsyFi53ZWZ0LnYxLlNlcnZpY2VQbGFjZXNIAEIGCgRib2R5IlkKC1RydXN0QnVuZGxlEhQKDHRydXN0X2RvbWFpbhgBIAEoCRINCgVyb290cxgCIAMoDBITCgpnZW5lcmF0aW9uGNIBIAEoBBIQCgdzaWduaW5nGNMBIAEoCSIzCgpMZWFmUmVwb3J0EhQKDG5vdF9hZnRlcl9tcxgBIAEoAxIPCgdzaWduaW5nGAIgASgJIjAKCkNhbGxSZXBvcnQSIgoFY2FsbHMYASADKAsyEy53ZWZ0LnYxLlRyYWNlZENhbGwipwEKClRyYWNlZENhbGwSEAoIdHJhY2VfaWQYASABKAkSDwoHc2VydmljZRgCIAEoCRIOCgZtZXRob2QYAyABKAkSDQoFcm91dGUYBCABKAkSEwoLZ3JwY19zdGF0dXMYBSABKA0SEwoLZHVyYXRpb25fbXMYBiABKAESEAoIZW5kZWRfbXMYByABKAMSDQoFZXJyb3IYCCABKAkSDAoEa2luZBgJIAEoCTJQCgZDb25maWcSRgoJU3Vic2NyaWJlEhkud2VmdC52MS5TdWJzY3JpYmVSZXF1ZXN0Ghoud2VmdC52MS5TdWJzY3JpYmVSZXNwb25zZSgBMAFiBnByb3RvMw", [file_weft_v1_mesh]);
 
 /**
  * @generated from message weft.v1.SubscribeRequest
@@ -121,6 +121,13 @@ export type Hello = Message<"weft.v1.Hello"> & {
    * @generated from field: weft.v1.LeafReport leaf = 210;
    */
   leaf?: LeafReport | undefined;
+
+  /**
+   * it understands Resource.places, and asks which Services are at an address when it needs them
+   *
+   * @generated from field: bool places = 220;
+   */
+  places: boolean;
 };
 
 /**
@@ -166,7 +173,8 @@ export type Want = Message<"weft.v1.Want"> & {
   services: string[];
 
   /**
-   * IP addresses that are no Service's: answered by "pod/<address>", also where no pod is
+   * IP addresses, or ":<node port>": answered by "pod/<address>", also where no pod is. To a sidecar with Hello.places,
+   * "address/<namespace>/<name>" of each Service at the place comes before that.
    *
    * @generated from field: repeated string addresses = 2;
    */
@@ -339,6 +347,14 @@ export type Resource = Message<"weft.v1.Resource"> & {
      */
     value: EndpointsDelta;
     case: "endpointsDelta";
+  } | {
+    /**
+     * name "places"
+     *
+     * @generated from field: weft.v1.ServicePlaces places = 220;
+     */
+    value: ServicePlaces;
+    case: "places";
   } | { case: undefined; value?: undefined };
 };
 
