@@ -83,8 +83,10 @@ try {
   process.stdout.write(`\n${asText(tables)}\n`);
   for (const note of notes) process.stdout.write(`note: ${note}\n`);
   const kind = options.telemetry ? 'telemetry' : options.openLoop ? 'open-loop' : options.tcp ? 'tcp' : 'latest';
+  const length = options.requests > 0 ? `${options.requests} requests` : `${options.seconds} s`;
+  const extent = `Medians of ${options.rounds} rounds of ${length}, proxies taking turns.`;
   if (tables.length > 0)
-    process.stdout.write(`written to ${saveOutcome({ kind, options, versions, figures, tables, notes }, new Date())}\n`);
+    process.stdout.write(`written to ${saveOutcome({ kind, options, extent, versions, figures, tables, notes }, new Date())}\n`);
   if (!valid || session.failures.length > 0) process.exitCode = 1;
 } finally {
   await cleanUp();

@@ -2,7 +2,6 @@
 import { mkdirSync, writeFileSync } from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
-import type { Options } from './options.ts';
 import { asMarkdown, type Table } from './table.ts';
 
 const HOW = {
@@ -13,6 +12,8 @@ const HOW = {
   'open-loop':
     'A pair of proxies has core 0; load and backend core 1. Proxies are started anew for each round and get no warm-up; the first second stands apart.',
   tcp: 'iperf3 writes 64 KiB at a time over 4 connections. Proxies have core 0; load and server core 1, which is the limit where core 0 is not busy: octets per second of CPU say more than Gbit/s.',
+  scale:
+    'The control plane has core 0 and the heap of its container; API server, etcd and the sidecars, which are the streams of real ones with nothing behind, have the others. What sidecars do with what they get is part of the times.',
 } as const;
 
 const TITLES = {
@@ -20,12 +21,15 @@ const TITLES = {
   telemetry: 'What tracing and metrics cost',
   'open-loop': 'Latency at steady rates',
   tcp: 'Throughput of TCP connections',
+  scale: 'One control plane and a large mesh',
 } as const;
 
 export interface Outcome {
   /** 'latest': the comparison of proxies. */
   readonly kind: keyof typeof HOW;
-  readonly options: Options;
+  readonly options: object;
+  /** How much was measured, a sentence. */
+  readonly extent: string;
   /** Peer → version. */
   readonly versions: Readonly<Record<string, string>>;
   /** All figures, for programs. */
@@ -40,7 +44,7 @@ export interface Outcome {
 export function saveOutcome(outcome: Outcome, now: Date): string {
   const directory = path.join(import.meta.dirname, 'results');
   mkdirSync(directory, { recursive: true });
-  const { kind, options, versions, figures, tables, notes } = outcome;
+  const { kind, options, extent, versions, figures, tables, notes } = outcome;
   const stamp = now.toISOString().slice(0, 16).replace(/[-:]/g, '').replace('T', '-');
   const name = kind === 'latest' ? `${stamp}.json` : `${stamp}-${kind}.json`;
   const machine = {
@@ -56,8 +60,8 @@ export function saveOutcome(outcome: Outcome, now: Date): string {
   const head = [
     `# ${TITLES[kind]}`,
     '',
-    `${now.toISOString().slice(0, 10)}: ${machine.cpu}, ${machine.cores} cores, Linux ${machine.kernel}, Node ${machine.node}; ${programs.join(', ')}.`,
-    `Medians of ${options.rounds} rounds of ${options.requests > 0 ? `${options.requests} requests` : `${options.seconds} s`}, proxies taking turns; all figures: ${name}.`,
+    `${now.toISOString().slice(0, 10)}: ${machine.cpu}, ${machine.cores} cores, Linux ${machine.kernel}, Node ${[machine.node, ...programs].join(', ')}.`,
+    `${extent} All figures: ${name}.`,
     HOW[kind],
     '',
     '',

@@ -1,7 +1,7 @@
-// Runs one of the project's verbs (start, test, test:cluster, test:chaos, cluster, bench, weft) on a machine that has
-// only some Node (18 or newer) and npm: installs the packages when the lock file is newer than they are, builds when
-// sources are newer, then uses Node 24 from node_modules. Standard output belongs to the verb alone: all messages of
-// this script go to standard error.
+// Runs one of the project's verbs (start, test, test:cluster, test:chaos, test:scale, cluster, bench, weft) on a machine
+// that has only some Node (18 or newer) and npm: installs the packages when the lock file is newer than they are,
+// builds when sources are newer, then uses Node 24 from node_modules. Standard output belongs to the verb alone: all
+// messages of this script go to standard error.
 import { spawn } from 'node:child_process';
 import { existsSync, readdirSync, statSync, utimesSync } from 'node:fs';
 import { constants } from 'node:os';
@@ -204,6 +204,9 @@ if (verb === 'start' || verb === 'weft') {
   code = summarize(await mocha(mochaArguments(join('test', 'cluster', '.mocharc.cluster.json'), args).words));
 } else if (verb === 'test:chaos') {
   code = (await run(NODE, ['--expose-gc', join('test', 'soak', 'chaos.ts'), ...args])).code;
+} else if (verb === 'test:scale') {
+  await buildIfStale();
+  code = (await run(NODE, [join('bench', 'scale', 'main.ts'), ...args])).code;
 } else if (verb === 'cluster') {
   // Taking down and looking need no build, and work while one is broken.
   if (args[0] === 'up' || args[0] === 'load' || args[0] === 'install') await buildIfStale();
@@ -212,6 +215,6 @@ if (verb === 'start' || verb === 'weft') {
   await buildIfStale();
   code = (await run(NODE, [join('bench', 'main.ts'), ...args])).code;
 } else {
-  say('usage: node scripts/with-setup.mjs start|test|test:cluster|test:chaos|cluster|bench|weft [arguments]');
+  say('usage: node scripts/with-setup.mjs start|test|test:cluster|test:chaos|test:scale|cluster|bench|weft [arguments]');
 }
 process.exit(code);

@@ -32,7 +32,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
  */
 const FLOORS: Readonly<Record<string, readonly (string | readonly string[])[]>> = {
   core: ['program', 'contract', 'text'],
-  'control-plane': ['main.ts', 'program', 'view', 'lead', 'publish', 'issue', 'source', 'scope.ts', 'translate', 'store'],
+  'control-plane': ['main.ts', 'program', 'view', 'lead', 'replicas', 'publish', 'issue', 'source', 'scope.ts', 'translate', 'store'],
   sidecar: [
     'main.ts',
     'program',
@@ -82,7 +82,7 @@ const ONLY_IN: readonly { what: RegExp; where: RegExp; why: string }[] = [
   { what: /^@kubernetes\/client-node/, where: /^kube\//, why: 'the Kubernetes client stays in one room' },
   {
     what: /^@grpc\/grpc-js/,
-    where: /^(control-plane\/(publish|issue)\/|control-plane\/program\/assemble|examples\/)/,
+    where: /^(control-plane\/(publish|issue|replicas)\/|control-plane\/program\/assemble|examples\/)/,
     why: 'grpc-js must not reach the sidecar',
   },
   { what: /^@peculiar\/x509|^reflect-metadata/, where: /^certs\//, why: 'certificates are issued in certs/' },

@@ -69,7 +69,15 @@ function controlPlanePage(): string {
   } as unknown as ControlPlane;
   const counts = { written: 1, conflict: 0, failed: 0 };
   const reviews = { accepted: 1, refused: 0, cached: 0, unavailable: 0 };
-  const around = clusterMetrics(true, [{ kind: 'Service', status }], counts, reviews, null, 2);
+  const around = clusterMetrics({
+    leader: true,
+    followed: [{ kind: 'Service', status }],
+    statuses: counts,
+    reviews,
+    unknownReplicas: 0,
+    authority: null,
+    nowMs: 2,
+  });
   const out = new Exposition('openmetrics');
   out.add(controlPlaneMetrics(controlPlane, around, 2));
   return out.toString();

@@ -7,6 +7,7 @@ import { ServerRotation } from '#certs/rotation.ts';
 import { Certificates } from '#core/contract/gen/weft/v1/certificates_pb.ts';
 import { TrustBundleSchema } from '#core/contract/gen/weft/v1/config_pb.ts';
 import type { Workload } from '#core/contract/gen/weft/v1/mesh_pb.ts';
+import { Replicas } from '#core/contract/gen/weft/v1/replicas_pb.ts';
 import { DEFAULT_TRACE_SAMPLING } from '#core/contract/trace-sampling.ts';
 import type { Logger } from '#core/program/log.ts';
 import { systemTimers, type Timers } from '#core/program/timers.ts';
@@ -24,6 +25,8 @@ import { configHandlers, configServiceDefinition } from '../publish/serve.ts';
 import type { RouteState } from '../publish/standings.ts';
 import type { Peer } from '../publish/subscriber.ts';
 import { serviceDefinition } from '../publish/wire.ts';
+import { type Follow, followerOf } from '../replicas/follow.ts';
+import { Reporting } from '../replicas/reporting.ts';
 import { ObjectStore } from '../store/object-store.ts';
 import { podAddress } from '../translate/endpoints.ts';
 import { PoliciesOfPods } from '../translate/policies/telemetry.ts';
@@ -47,6 +50,8 @@ export interface ControlPlaneDeps {
   readonly defaultTraceSampling?: number;
   /** Called when routes are judged otherwise, and when a sidecar's state is another: see Publisher. */
   readonly onProgress?: (what: Progress) => void;
+  /** Name of this pod, where there may be other replicas; absent: there are none. */
+  readonly replica?: string;
   readonly log: Logger;
   /** Default: the system's. */
   readonly timers?: Timers;
@@ -75,6 +80,8 @@ export interface ControlPlane {
    */
   problems(): string[];
   routeStates(): RouteState[];
+  /** Asks another replica for what it counts. */
+  readonly follow: Follow;
   /** Ends all streams and frees the port. Sidecars keep what they have. */
   close(): Promise<void>;
 }
@@ -101,6 +108,11 @@ export async function startControlPlane(settings: ControlPlaneDeps): Promise<Con
       const key = `${namespace}/${pod}`;
       return workloadOfPod(store.pod(key), store.namespace(namespace), trustDomain, policies.of(key), (node) => store.zoneOfNode(node));
     });
+  const { replica } = settings;
+  const onProgress = (what: Progress): void => {
+    reporting.touch();
+    settings.onProgress?.(what);
+  };
   const publisher = new Publisher({
     translate: (key) => translateService(store, key, options),
     workloadOf,
@@ -110,10 +122,19 @@ export async function startControlPlane(settings: ControlPlaneDeps): Promise<Con
       return create(TrustBundleSchema, { trustDomain, roots: [...authority.roots()], generation: BigInt(generation), signing: signing.id });
     },
     podAt: (address) => podAddress(address, store, trustDomain),
-    ...(settings.onProgress === undefined ? {} : { onProgress: settings.onProgress }),
+    onProgress,
     timers,
     elapsedMs: () => performance.now(),
     log: log.child('publish'),
+  });
+  const identify = (call: Parameters<typeof peerOf>[0]) => peerOf(call, trustDomain, timers.now());
+  const reporting = new Reporting({
+    replica: replica ?? '',
+    trustDomain,
+    standings: () => publisher.standings(),
+    identify,
+    timers,
+    log: log.child('replicas'),
   });
   await publisher.load(store.allKeys());
 
@@ -129,9 +150,9 @@ export async function startControlPlane(settings: ControlPlaneDeps): Promise<Con
     },
     log: log.child('issue'),
   });
-  const identify = (call: Parameters<typeof peerOf>[0]) => peerOf(call, trustDomain, timers.now());
   const certificates = { definition: serviceDefinition(Certificates), handlers: issue.handlers() };
   const configuration = { definition: configServiceDefinition, handlers: configHandlers({ publisher, identify, timers, log }) };
+  const counts = { definition: serviceDefinition(Replicas), handlers: reporting.handlers() };
   let port: GrpcPort;
   try {
     port = await listen({
@@ -139,7 +160,7 @@ export async function startControlPlane(settings: ControlPlaneDeps): Promise<Con
       port: settings.port,
       rotation,
       forAll: [certificates, configuration],
-      forMembers: [configuration],
+      forMembers: replica === undefined ? [configuration] : [configuration, counts],
       timers,
     });
   } catch (error) {
@@ -181,6 +202,7 @@ export async function startControlPlane(settings: ControlPlaneDeps): Promise<Con
     workloadsChanged: () => publisher.workloadsChanged(),
     problems: () => problemsOf(publisher, store),
     routeStates: () => publisher.routeStates(),
+    follow: followerOf({ rotation, replica: replica ?? '', timers }),
     close: () => {
       stopFollowing();
       return (closing ??= close(port, publisher, rotation));

@@ -4,6 +4,7 @@ import type { AuthoritySettings } from '#certs/authority.ts';
 import { ANNOTATION_STATUS, AUTHORITY_SECRET, CONTROL_PLANE_NAME } from '#core/contract/names.ts';
 import { DEFAULT_TRACE_SAMPLING } from '#core/contract/trace-sampling.ts';
 import { VERSION } from '#core/contract/version.ts';
+import type { Family } from '#core/program/exposition.ts';
 import type { HttpPort } from '#core/program/http-port.ts';
 import type { Logger } from '#core/program/log.ts';
 import type { Timers } from '#core/program/timers.ts';
@@ -13,7 +14,7 @@ import { LeaseElector } from '#kube/lease.ts';
 import type { KubeObject } from '#kube/object.ts';
 import { fieldsOf } from '#objects/fields.ts';
 import type { StoredKind } from '#objects/kinds.ts';
-import { splitKey } from '#objects/references.ts';
+import { keyOf, splitKey } from '#objects/references.ts';
 import { Touched } from '#objects/touched.ts';
 import { AuthorityKeeper } from '../issue/authority-keeper.ts';
 import { TokenReviewer } from '../issue/token-review.ts';
@@ -28,6 +29,8 @@ import type { RotationFacts } from '../lead/rotation-progress.ts';
 import { RotationReports } from '../lead/rotation-reports.ts';
 import { StatusWriter } from '../lead/status-writer.ts';
 import { TrustBundle } from '../lead/trust-bundle.ts';
+import { MeshCounts } from '../replicas/mesh-counts.ts';
+import { otherReplicas } from '../replicas/roster.ts';
 import { ClusterSource } from '../source/cluster/cluster-source.ts';
 import { ObjectStore } from '../store/object-store.ts';
 import { judgePolicies, type PolicyVerdict } from '../translate/policies/telemetry.ts';
@@ -75,6 +78,9 @@ export class ClusterProgram {
   private readonly source: ClusterSource;
   private readonly keeper: AuthorityKeeper;
   private readonly reviewer: TokenReviewer;
+  /** Key of the Service whose endpoints are the replicas. */
+  private readonly ownService: string;
+  private readonly counts: MeshCounts;
   private readonly statuses: StatusWriter;
   private readonly policies: PolicyStatusWriter;
   private readonly hints: ParentHints;
@@ -114,12 +120,21 @@ export class ClusterProgram {
       onTrouble: (reason, message) => this.warnOfAuthority(reason, message),
     });
     this.reviewer = new TokenReviewer({ client, podOf: (key) => store.pod(key), now: () => timers.now() });
+    this.ownService = keyOf(pod.namespace, CONTROL_PLANE_NAME);
+    this.counts = new MeshCounts({
+      others: () => otherReplicas(store, this.ownService, pod.name),
+      follow: (replica, events) => this.controlPlane!.follow(replica, events),
+      onChange: () => this.statuses.touch('counts'),
+      timers,
+      random,
+      log: log.child('replicas'),
+    });
     this.statuses = new StatusWriter({
       ...around,
       log: log.child('status'),
       routes: () => store.routes(),
       states: () => this.controlPlane?.routeStates() ?? [],
-      replica: pod.name,
+      total: (state) => this.counts.total(state),
       stillLeading: () => this.elector.leading,
       onTrouble: (route, reason, message) => this.warnOfRoute(route, reason, message),
     });
@@ -190,10 +205,7 @@ export class ClusterProgram {
       port: viewPort,
       serving: () => this.controlPlane,
       ready: () => this.ready(),
-      metrics: () => {
-        const { elector, source, statuses, reviewer, rotation } = this;
-        return clusterMetrics(elector.leading, source.status(), statuses.counts, reviewer.counts, rotation.view(), timers.now());
-      },
+      metrics: () => this.metrics(),
       around: () => this.surroundings(),
     });
     log.info('starting', { version: VERSION, server: client.server, view: this.view.port, trustDomain });
@@ -220,6 +232,7 @@ export class ClusterProgram {
       strictReferenceGrants: this.settings.strictReferenceGrants ?? false,
       defaultTraceSampling: this.defaultTraceSampling,
       onProgress: (what) => this.statuses.touch(what === 'verdicts' ? 'routes' : 'counts'),
+      replica: this.settings.pod.name,
       log,
       timers,
       random,
@@ -247,6 +260,11 @@ export class ClusterProgram {
     return this.view?.port ?? 0;
   }
 
+  /** Where sidecars are served; 0 before it listens. */
+  get grpcPort(): number {
+    return this.controlPlane?.port ?? 0;
+  }
+
   /**
    * Not ready any more and the lease given back at once; then it ends its streams, and listens no more.
    * @param lingerMs it goes on serving for so long before that, because nodes still send new connections here: a
@@ -259,6 +277,7 @@ export class ClusterProgram {
     for (const task of this.tasks) task.stop();
     this.reports.stop();
     this.bundle?.stop();
+    this.counts.stop();
     const returned = this.elector.stop();
     if (lingerMs > 0 && this.controlPlane !== null)
       await new Promise<void>((resolve) => void this.settings.timers.after(lingerMs, resolve));
@@ -292,6 +311,19 @@ export class ClusterProgram {
     return this.keeper.problem === '' ? kinds : [...kinds, this.keeper.problem];
   }
 
+  private metrics(): Family[] {
+    const { statuses, reviewer, rotation, counts } = this;
+    return clusterMetrics({
+      leader: this.elector.leading,
+      followed: this.source.status(),
+      statuses: statuses.counts,
+      reviews: reviewer.counts,
+      unknownReplicas: counts.unknownReplicas,
+      authority: rotation.view(),
+      nowMs: this.settings.timers.now(),
+    });
+  }
+
   private surroundings(): StatusAround {
     const missingKinds = this.source.missingKinds();
     const reflectors = this.source
@@ -309,6 +341,7 @@ export class ClusterProgram {
       this.elector.problem,
       this.reports.problem,
       this.controlPlane === null ? '' : (this.bundle?.problem ?? ''),
+      this.counts.problem,
       ...this.tasks.map(({ problem }) => problem),
     ].filter((problem) => problem !== '');
     const { pod, trustDomain } = this.settings;
@@ -319,6 +352,7 @@ export class ClusterProgram {
   private take({ services, statuses, policyInputs, pods, namespaces }: Touched): void {
     if (statuses.has('routes') || services.size > 0) this.hints.touch();
     if (statuses.has('routes')) this.statuses.touch();
+    if (services.has(this.ownService)) this.counts.review();
     if (statuses.has('policies') || policyInputs) this.policies.touch();
     if (pods.size > 0 || namespaces.size > 0) this.trust.touch();
     for (const name of namespaces) {
@@ -329,6 +363,7 @@ export class ClusterProgram {
   }
 
   private lead(leading: boolean): void {
+    this.counts.lead(leading);
     for (const task of this.tasks) task.lead(leading);
     if (leading) for (const namespace of this.store.every('Namespace')) this.judgeNamespace(namespace);
   }

@@ -71,6 +71,14 @@ export class Catalogue {
     return this.entries.get(key)?.translation.service !== undefined;
   }
 
+  /**
+   * Of a Service with all its routes, as all namespaces see it: equal on all replicas where they know the same. '': there
+   * is none.
+   */
+  version(key: string): string {
+    return this.entries.get(key)?.version ?? '';
+  }
+
   endpoints(key: string): Sized | null {
     return this.entries.get(key)?.endpoints ?? null;
   }
@@ -92,9 +100,11 @@ export class Catalogue {
     return entry?.translation.service === undefined ? null : addressOf(key, entry, entry.translation.service, namespace);
   }
 
-  /** Of every parentRef to a Service, with the key of that Service. */
-  statuses(): { readonly parent: string; readonly status: RouteParentStatus }[] {
-    return [...this.entries].flatMap(([parent, { translation }]) => translation.statuses.map((status) => ({ parent, status })));
+  /** Of every parentRef to a Service, with the key of that Service and its version. */
+  statuses(): { readonly parent: string; readonly version: string; readonly status: RouteParentStatus }[] {
+    return [...this.entries].flatMap(([parent, { translation, version }]) =>
+      translation.statuses.map((status) => ({ parent, version, status })),
+    );
   }
 
   failures(): TranslationFailure[] {

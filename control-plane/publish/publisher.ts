@@ -14,7 +14,7 @@ import { Connected, identityOf, podOf } from './connected.ts';
 import { podResource, type Sized, trustResource, workloadResource } from './resources.ts';
 import { Rounds } from './rounds.ts';
 import { Siblings } from './siblings.ts';
-import { appliedOn, type RouteState, routeStates, ServiceCounts, type TrustProgress, trustProgress } from './standings.ts';
+import { appliedOn, type RouteState, routeStates, ServiceCounts, type ServiceStanding, type TrustProgress, trustProgress } from './standings.ts';
 import { type Line, type Peer, Subscriber, type SubscriberDeps } from './subscriber.ts';
 import { Translating } from './translating.ts';
 import { Turns, type Work } from './turns.ts';
@@ -72,7 +72,7 @@ export class Publisher {
   private readonly translating: Translating;
   private readonly siblings = new Siblings();
   private readonly connected = new Connected();
-  private readonly counts = new ServiceCounts();
+  private readonly counts = new ServiceCounts((key) => this.catalogue.version(key));
   /** Of connected sidecars, by identityOf(); null: nothing is known of the pod. */
   private readonly workloads = new Map<string, Sized | null>();
   private trust: Sized;
@@ -208,7 +208,7 @@ export class Publisher {
   }
 
   /** The same for every Service that a sidecar wants, by its key. */
-  appliedOnServices(): ReadonlyMap<string, AppliedOn> {
+  standings(): ReadonlyMap<string, ServiceStanding> {
     return this.counts.all();
   }
 

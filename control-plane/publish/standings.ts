@@ -11,6 +11,14 @@ import type { Peer, Subscriber } from './subscriber.ts';
 export interface RouteState extends RouteParentStatus {
   /** Key of the Service that it is attached to. */
   readonly parent: string;
+  /** Of that Service with all its routes: see Catalogue.version(). */
+  readonly version: string;
+  readonly applied: AppliedOn;
+}
+
+/** How the sidecars that want a Service stand with one version of it. */
+export interface ServiceStanding {
+  readonly version: string;
   readonly applied: AppliedOn;
 }
 
@@ -71,8 +79,14 @@ export function trustProgress(sidecars: readonly Subscriber[], trust: Resource, 
  */
 export class ServiceCounts {
   private readonly wantedBy = new Map<string, Set<Subscriber>>();
-  private readonly counts = new Map<string, AppliedOn>();
+  private readonly counts = new Map<string, ServiceStanding>();
   private readonly changed = new Set<string>();
+  private readonly versionOf: (key: string) => string;
+
+  /** @param versionOf the version of a Service as it is when it is called */
+  constructor(versionOf: (key: string) => string) {
+    this.versionOf = versionOf;
+  }
 
   /** A sidecar wants this Service, or its standing with it may be another. */
   note(subscriber: Subscriber, key: string): void {
@@ -92,12 +106,14 @@ export class ServiceCounts {
     }
   }
 
-  /** By key; without Services that no sidecar wants. */
-  all(): ReadonlyMap<string, AppliedOn> {
+  /** By key; without Services that no sidecar wants. What has not changed is the same object as before. */
+  all(): ReadonlyMap<string, ServiceStanding> {
+    // A Service that is translated anew, and of which the sidecars hear at the end of the round.
+    for (const [key, { version }] of this.counts) if (this.versionOf(key) !== version) this.changed.add(key);
     for (const key of this.changed) {
-      const counted = appliedOn([...(this.wantedBy.get(key) ?? [])], serviceResourceName('service', key));
-      if (counted.want === 0) this.counts.delete(key);
-      else this.counts.set(key, counted);
+      const applied = appliedOn([...(this.wantedBy.get(key) ?? [])], serviceResourceName('service', key));
+      if (applied.want === 0) this.counts.delete(key);
+      else this.counts.set(key, { version: this.versionOf(key), applied });
     }
     this.changed.clear();
     return this.counts;
@@ -105,12 +121,17 @@ export class ServiceCounts {
 }
 
 /**
- * @param statuses of every parentRef to a Service, with the key of that Service
- * @param applied by key of the Service
+ * @param statuses of every parentRef to a Service, with the key of that Service and its version
+ * @param standings by key of the Service
  */
 export function routeStates(
-  statuses: readonly { readonly parent: string; readonly status: RouteParentStatus }[],
-  applied: ReadonlyMap<string, AppliedOn>,
+  statuses: readonly { readonly parent: string; readonly version: string; readonly status: RouteParentStatus }[],
+  standings: ReadonlyMap<string, ServiceStanding>,
 ): RouteState[] {
-  return statuses.map(({ parent, status }) => ({ ...status, parent, applied: applied.get(parent) ?? ON_NONE }));
+  return statuses.map(({ parent, version, status }) => ({
+    ...status,
+    parent,
+    version,
+    applied: standings.get(parent)?.applied ?? ON_NONE,
+  }));
 }

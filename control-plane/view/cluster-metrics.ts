@@ -10,15 +10,19 @@ interface Followed {
   readonly status: ReflectorStatus;
 }
 
-/** @param leader this replica leads @param nowMs Unix ms */
-export function clusterMetrics(
-  leader: boolean,
-  followed: readonly Followed[],
-  statuses: StatusCounts,
-  reviews: ReviewCounts,
-  authority: AuthorityView | null,
-  nowMs: number,
-): Family[] {
+export interface ClusterFigures {
+  /** This replica leads. */
+  readonly leader: boolean;
+  readonly followed: readonly Followed[];
+  readonly statuses: StatusCounts;
+  readonly reviews: ReviewCounts;
+  readonly unknownReplicas: number;
+  readonly authority: AuthorityView | null;
+  /** Unix ms. */
+  readonly nowMs: number;
+}
+
+export function clusterMetrics({ leader, followed, statuses, reviews, unknownReplicas, authority, nowMs }: ClusterFigures): Family[] {
   const byKind = (of: (status: ReflectorStatus) => number): [string, number][] => followed.map(({ kind, status }) => [kind, of(status)]);
   const gauges = (name: string, help: string, values: readonly [string, number][]): Family => ({
     name,
@@ -37,6 +41,11 @@ export function clusterMetrics(
       'weft_control_plane_authority_waiting_seconds',
       'Time that the next authority has waited until all trust its root; 0: none waits.',
       authority === null || authority.sinceMs === 0 ? 0 : Math.max(0, nowMs - authority.sinceMs) / 1000,
+    ),
+    gauge(
+      'weft_control_plane_unknown_replicas',
+      'Other replicas of which the leader does not know what their sidecars run.',
+      unknownReplicas,
     ),
     gauges(
       'weft_control_plane_reflector_synced',

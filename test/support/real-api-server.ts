@@ -21,6 +21,10 @@ export interface Answered {
 export interface RealApiServer {
   /** For kubeconfigs. */
   readonly url: string;
+  /** What an administrator shows. */
+  readonly adminToken: string;
+  /** Of its processes. */
+  readonly pids: readonly number[];
   /** What a user shows. */
   tokenOf(user: string): string;
   /** @param user a name of `users`; absent: an administrator */
@@ -28,8 +32,14 @@ export interface RealApiServer {
   stop(): Promise<void>;
 }
 
-/** @returns the server, or why it cannot be had (then the test is skipped with that message) */
-export async function startRealApiServer(users: readonly string[]): Promise<RealApiServer | { skip: string }> {
+/**
+ * @param serviceRange ClusterIPs are of this range
+ * @returns the server, or why it cannot be had (then the test is skipped with that message)
+ */
+export async function startRealApiServer(
+  users: readonly string[],
+  serviceRange = '10.96.0.0/24',
+): Promise<RealApiServer | { skip: string }> {
   const [etcd, apiServer] = [toolOf('etcd-', 'etcd'), toolOf('kubernetes-', 'kube-apiserver')];
   if (etcd === undefined || apiServer === undefined)
     return { skip: 'etcd and kube-apiserver were not built yet: npm run test:cluster builds them' };
@@ -64,7 +74,7 @@ export async function startRealApiServer(users: readonly string[]): Promise<Real
     `--cert-dir=${directory}`,
     `--token-auth-file=${file('tokens.csv', `${rows.join('\n')}\n`)}`,
     '--authorization-mode=RBAC',
-    '--service-cluster-ip-range=10.96.0.0/24',
+    `--service-cluster-ip-range=${serviceRange}`,
     '--service-account-issuer=https://kubernetes.default.svc',
     `--service-account-key-file=${file('sa.pub', publicKey.export({ type: 'spki', format: 'pem' }))}`,
     `--service-account-signing-key-file=${file('sa.key', privateKey.export({ type: 'pkcs8', format: 'pem' }))}`,
@@ -74,11 +84,13 @@ export async function startRealApiServer(users: readonly string[]): Promise<Real
   ]);
   const server: RealApiServer = {
     url: `https://127.0.0.1:${port}`,
+    adminToken: ADMIN,
+    pids: running.map(({ pid }) => pid!),
     tokenOf,
     ask: (method, where, body, user) => ask(port!, method, where, body, user === undefined ? ADMIN : tokenOf(user)),
     async stop() {
       for (const child of running) {
-        if (child.exitCode !== null) continue;
+        if (child.exitCode !== null || child.signalCode !== null) continue;
         const ended = new Promise((resolve) => child.once('exit', resolve));
         child.kill('SIGKILL');
         await ended;

@@ -22,12 +22,15 @@ describe('control-plane/lead: status-writer', () => {
   let routes: Route[];
   let states: RouteState[];
   let leading: boolean;
+  /** Replicas that do not answer. */
+  let unknown: string;
   let trouble: string[];
 
   beforeEach(() => {
     api = new FakeApi();
     timers = new ManualTimers(Date.parse('2026-01-01T00:00:00Z'));
     leading = true;
+    unknown = '';
     trouble = [];
     states = [state()];
     sees(stored({}));
@@ -35,7 +38,7 @@ describe('control-plane/lead: status-writer', () => {
       client: api,
       routes: () => routes,
       states: () => states,
-      replica: 'weft-0',
+      total: ({ applied: { want, applied, rejected } }) => ({ want, applied, rejected: rejected.length, refusals: rejected, unknown }),
       stillLeading: () => leading,
       timers,
       random: () => 0.5,
@@ -52,6 +55,7 @@ describe('control-plane/lead: status-writer', () => {
       generation: 1,
       parentRef: { group: '', kind: 'Service', name: 'payment' },
       parent: 'shop/payment',
+      version: 'v',
       conditions: [{ type: 'Accepted', status: 'True', reason: 'Accepted', message: 'yes', observedGeneration: more.generation ?? 1 }],
       applied: { want: 0, applied: 0, rejected: [] },
       ...more,
@@ -281,7 +285,7 @@ describe('control-plane/lead: status-writer', () => {
     expect(entries()[0]!.conditions![1]).to.include({
       type: 'weft.dev/Applied',
       status: 'True',
-      message: 'applied on 2 of 2 sidecars connected to weft-0',
+      message: 'applied on 2 of 2 sidecars',
     });
     echo();
     // Unsettled sidecars are no reason to write before five seconds are over.
@@ -318,6 +322,7 @@ describe('control-plane/lead: status-writer', () => {
     let names: string[];
     const at = (name: string) => ({ ...CANARY, name });
     let counts: Map<string, number>;
+    let generations: Map<string, number>;
 
     const add = (name: string): void => {
       counts.set(name, 5);
@@ -329,6 +334,7 @@ describe('control-plane/lead: status-writer', () => {
       states = [...counts].map(([name, want]) =>
         state({
           route: { kind: 'GRPCRoute', namespace: 'shop', name },
+          generation: generations.get(name) ?? 1,
           parent: `shop/${name}`,
           applied: { want, applied: want, rejected: [] },
         }),
@@ -351,6 +357,7 @@ describe('control-plane/lead: status-writer', () => {
     const begin = (size: number): void => {
       names = Array.from({ length: size }, (_, i) => `route-${i}`);
       counts = new Map();
+      generations = new Map();
       for (const name of names) add(name);
       show();
       writer.lead(true);
@@ -365,10 +372,45 @@ describe('control-plane/lead: status-writer', () => {
       expect(verdictOf('new')).to.include({ type: 'Accepted', status: 'True' });
     });
 
+    it('writes the verdict on a route that somebody has changed before those of a start', async () => {
+      begin(400);
+      await seconds(2, false);
+      expect(names.filter((name) => verdictOf(name) === undefined).length).to.be.greaterThan(100);
+      const [changed] = names;
+      expect(verdictOf(changed!)).to.not.equal(undefined);
+      // Last in the order of the store, as one that was deleted and made anew.
+      counts.delete(changed!);
+      counts.set(changed!, 5);
+      generations.set(changed!, 2);
+      const before = api.get(at(changed!)) as GRPCRoute;
+      api.put(at(changed!), { ...before, metadata: { ...before.metadata, name: changed!, generation: 2 } });
+      await seconds(1, false);
+      expect(verdictOf(changed!)).to.include({ observedGeneration: 2 });
+      expect(names.filter((name) => verdictOf(name) === undefined)).to.not.deep.equal([]);
+    });
+
     it('writes every count in its turn', async () => {
       begin(60);
       await seconds(45, true);
       expect(names.filter((name) => countOf(name) === undefined)).to.deep.equal([]);
+    });
+
+    it('writes nothing for a replica that restarts, and does not starve verdicts for one that stays away', async () => {
+      begin(200);
+      await seconds(60, false);
+      const before = api.writes.length;
+      unknown = 'weft-1';
+      await seconds(8, false);
+      unknown = '';
+      await seconds(8, false);
+      expect(api.writes.length).to.equal(before);
+      unknown = 'weft-1';
+      await seconds(12, false);
+      add('new');
+      await seconds(1, false);
+      expect(verdictOf('new')).to.include({ type: 'Accepted', status: 'True' });
+      await seconds(40, false);
+      expect(names.filter((name) => countOf(name)?.status !== 'Unknown')).to.deep.equal([]);
     });
 
     it('writes nothing when nothing changes', async () => {

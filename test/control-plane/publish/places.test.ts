@@ -208,7 +208,7 @@ describe('control-plane/publish: places', () => {
       sidecar.subscriber.detach();
       shop.clock.pass(1000);
       expect(sidecar.responses).to.deep.equal([]);
-      expect(shop.publisher.appliedOnServices().size).to.equal(0);
+      expect(shop.publisher.standings().size).to.equal(0);
       expect(shop.publisher.sidecars()).to.deep.equal([]);
     });
   });

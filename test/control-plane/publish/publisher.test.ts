@@ -168,11 +168,28 @@ describe('control-plane/publish', () => {
       const wants = [['payment', 'ledger'], ['payment'], []];
       const sidecars = wants.map((services, i) => shop.connect(`pod-${i}`, { services }));
       sidecars[0]!.ack({ 'service/shop/payment': 'bad pattern' });
-      const all = shop.publisher.appliedOnServices();
+      const all = shop.publisher.standings();
       expect([...all.keys()].sort()).to.deep.equal(['shop/ledger', 'shop/payment']);
-      for (const [key, counted] of all) expect(counted).to.deep.equal(shop.publisher.appliedOn(`service/${key}`));
-      expect(all.get('shop/payment')).to.deep.include({ want: 2, applied: 0 });
-      expect(all.get('shop/payment')!.rejected).to.have.length(1);
+      for (const [key, { applied, version }] of all) {
+        expect(applied).to.deep.equal(shop.publisher.appliedOn(`service/${key}`));
+        expect(version).to.equal(shop.publisher.catalogue.version(key)).and.not.equal('');
+      }
+      const { applied } = all.get('shop/payment')!;
+      expect(applied).to.deep.include({ want: 2, applied: 0 });
+      expect(applied.rejected).to.have.length(1);
+    });
+
+    it('is never that of an older version: a Service that is translated and not sent yet is pending', () => {
+      const sidecar = shop.connect('a', { services: ['payment'] });
+      sidecar.ack();
+      const { version, applied } = shop.publisher.standings().get('shop/payment')!;
+      expect(applied).to.deep.include({ want: 1, applied: 1 });
+      shop.services.set('payment', { sends: ['ledger'] });
+      // As in the middle of a round that takes several slices.
+      shop.publisher.catalogue.refresh('shop/payment');
+      const next = shop.publisher.standings().get('shop/payment')!;
+      expect(next.applied).to.deep.include({ want: 1, applied: 0 });
+      expect(next.version).to.equal(shop.publisher.catalogue.version('shop/payment')).and.not.equal(version);
     });
 
     it('reports when a verdict on a route is another, though no sidecar sees a difference, and when a sidecar comes, answers and goes', () => {
