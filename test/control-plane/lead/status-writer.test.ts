@@ -396,8 +396,8 @@ describe('control-plane/lead: status-writer', () => {
     });
 
     it('writes nothing for a replica that restarts, and does not starve verdicts for one that stays away', async () => {
-      begin(200);
-      await seconds(60, false);
+      begin(20);
+      await seconds(15, false);
       const before = api.writes.length;
       unknown = 'weft-1';
       await seconds(8, false);
@@ -409,7 +409,7 @@ describe('control-plane/lead: status-writer', () => {
       add('new');
       await seconds(1, false);
       expect(verdictOf('new')).to.include({ type: 'Accepted', status: 'True' });
-      await seconds(40, false);
+      await seconds(15, false);
       expect(names.filter((name) => countOf(name)?.status !== 'Unknown')).to.deep.equal([]);
     });
 
