@@ -39,6 +39,7 @@ describe('The guides', () => {
 
   after(async function () {
     this.timeout(300_000);
+    if ((await openCluster()).external) return;
     await stage.objects.dropNamespaces(...OWN);
     await install(stage.objects);
   });
