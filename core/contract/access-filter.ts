@@ -19,6 +19,7 @@ export const ACCESS_FLAGS = [
   'connect_failed',
   'connect_timeout',
   'deadline',
+  'attempt_timeout',
   'refused',
   'connection_lost',
   'upstream_reset',

@@ -42,7 +42,11 @@ describe('weft', () => {
     expect(option.err).to.match(/unknown option '--form'\n\(Did you mean --from\?\)/);
     expect((await weft('explain')).code).to.equal(2);
     const missing = await weft('explain', '.', '--to', 'payment');
-    expect(missing).to.deep.equal({ code: 2, out: '', err: 'weft: explain needs --from, --method too; see weft explain --help\n' });
+    expect(missing).to.deep.equal({
+      code: 2,
+      out: '',
+      err: 'weft: explain needs --from, --method or --path too; see weft explain --help\n',
+    });
     expect((await weft('explain', '.', '-o', 'xml')).code).to.equal(2);
   });
 

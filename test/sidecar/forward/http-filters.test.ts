@@ -70,12 +70,12 @@ describe('a call under an HTTPRoute', () => {
     expect(headerOf(await ask(get('/', [], 'POST'), false), 'location')).equal('http://example.org/');
   });
 
-  it('is redirected to as many places as are asked for, and the table of the connection stays as it is', async () => {
+  it('is redirected to any number of places, none of which enters a table of HPACK', async () => {
     await setUp({}, { redirect: REDIRECT });
-    for (let i = 0; i < 300; i++) expect(headerOf(await ask(get(`/${i}`)), 'location')).equal(`http://example.org/${i}`);
-    const answers = client.frames.filter(({ type }) => type === HEADERS);
-    const [first, last] = [answers[0], answers.at(-1)!];
-    expect(last.payload.length - first.payload.length).to.be.at.most(3);
+    for (let i = 0; i < 10; i++) expect(headerOf(await ask(get(`/${i}`)), 'location')).equal(`http://example.org/${i}`);
+    // A literal without indexing (RFC 7541 §6.2.2) of name 46 of the static table.
+    for (const { payload } of client.frames.filter(({ type }) => type === HEADERS))
+      expect(payload.includes('\x0f\x1f', 0, 'latin1')).equal(true);
   });
 
   it('reaches the endpoint with another path and host', async () => {
