@@ -46,6 +46,8 @@ describe('A namespace that enforces restricted', () => {
 
   before(async function () {
     this.timeout(300_000);
+    // One that an earlier run left would go on with the image of before.
+    await stage.objects.delete('daemonset', NODE_AGENT_NAME, SYSTEM_NAMESPACE, ['--wait=true']);
     await install(stage.objects, 'nodeAgent.enabled=true');
     await agentsReady();
     const strict = { labels: { 'weft.dev/mtls': 'strict' } };
