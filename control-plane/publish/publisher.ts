@@ -14,7 +14,15 @@ import { Connected, identityOf, podOf } from './connected.ts';
 import { podResource, type Sized, trustResource, workloadResource } from './resources.ts';
 import { Rounds } from './rounds.ts';
 import { Siblings } from './siblings.ts';
-import { appliedOn, type RouteState, routeStates, ServiceCounts, type ServiceStanding, type TrustProgress, trustProgress } from './standings.ts';
+import {
+  appliedOn,
+  type RouteState,
+  routeStates,
+  ServiceCounts,
+  type ServiceStanding,
+  type TrustProgress,
+  trustProgress,
+} from './standings.ts';
 import { type Line, type Peer, Subscriber, type SubscriberDeps } from './subscriber.ts';
 import { Translating } from './translating.ts';
 import { Turns, type Work } from './turns.ts';

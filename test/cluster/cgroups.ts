@@ -34,6 +34,11 @@ export function makePodCgroups(name: string): boolean {
   }
 }
 
+/** Whether they are there. */
+export function hasPodCgroups(name: string): boolean {
+  return rootsOf(name).some((directory) => existsSync(directory));
+}
+
 /** Removes them with all that is below; a process that is still ending keeps its own for a moment, which does no harm. */
 export function removePodCgroups(name: string): void {
   for (const directory of rootsOf(name)) removeTree(directory);

@@ -2,6 +2,10 @@
 // away, when it comes back, and after it has gone.
 import { expect } from 'chai';
 import { NODE_AGENT_NAME, SIDECAR_CONTAINER, SIDECAR_USER_ID, SYSTEM_NAMESPACE } from '#core/contract/names.ts';
+import { hasPodCgroups } from '../cgroups.ts';
+import { CLUSTER_DIRECTORY } from '../cluster.ts';
+import { networkName } from '../network.ts';
+import { openCluster } from '../session.ts';
 import type { Call, Caller } from '../support/caller.ts';
 import { install, weft } from '../support/install.ts';
 import { type EventItem, eventually, type Item, type PodItem } from '../support/objects.ts';
@@ -46,6 +50,8 @@ describe('A namespace that enforces restricted', () => {
 
   before(async function () {
     this.timeout(300_000);
+    // The agent finds a pod's processes by them.
+    if (!(await openCluster()).external && !hasPodCgroups(networkName(CLUSTER_DIRECTORY))) this.skip();
     // One that an earlier run left would go on with the image of before.
     await stage.objects.delete('daemonset', NODE_AGENT_NAME, SYSTEM_NAMESPACE, ['--wait=true']);
     await install(stage.objects, 'nodeAgent.enabled=true');
