@@ -80,11 +80,12 @@ function makePlan(block: HeaderBlock, port: CompiledPort, rule: RuleRecord | nul
   for (const backend of rule?.backends ?? []) {
     const { requestEdits: edits, rewrite, redirect, cors } = backend;
     const upstream = upstreams.get(backend.ref);
+    const { list, never } = template.source;
     variants.push({
       backend,
       upstream,
       method: upstream.set.methods.of(recordOf(template, method, rule)),
-      source: edits === null && rewrite === null ? template.source : editedSource(template.source, edited(template.source.list, backend)),
+      source: edits === null && rewrite === null ? template.source : newHeaderSource(edited(list, backend), never),
       editsVarying: edits !== null && touchesVarying(block.varying, edits),
       answers: redirect !== null || cors !== null,
       mirrors: [...rule!.mirrors, ...backend.mirrors].map((mirror) => ({ mirror, upstream: upstreams.get(mirror.backend) })),
@@ -123,19 +124,12 @@ export function seriesOf(plan: CallPlan, variant: Variant | null, mtls: boolean,
   return series;
 }
 
-/** Another list in the place of a source's. */
-function editedSource({ never, passing }: HeaderSource, list: string[]): HeaderSource {
-  const source = newHeaderSource(list, never);
-  source.passing = passing;
-  return source;
-}
-
 /** A response's stable fields after the backend's edits; remembered on the response's template. */
 export function responseSource(template: Template, edits: readonly HeaderEdit[] | null): HeaderSource {
   if (edits === null) return template.source;
   const known = (template.edited ??= []);
   for (const entry of known) if (entry.edits === edits) return entry.source;
-  const source = editedSource(template.source, applyEdits(template.source.list, edits));
+  const source = newHeaderSource(applyEdits(template.source.list, edits), template.source.never);
   if (known.length < 16) known.push({ edits, source });
   return source;
 }
@@ -177,7 +171,7 @@ function splitAgain(block: HeaderBlock, list: readonly string[]): { source: Head
     if (fieldNames.isVarying(name)) varying.push(makeField(name, value, cameAsNever(block.varying, name), 0));
     else stable.push(name, value);
   }
-  return { source: editedSource(block.template.source, stable), varying };
+  return { source: newHeaderSource(stable, block.template.source.never), varying };
 }
 
 /** Whether an edit names one of the fields that vary. */

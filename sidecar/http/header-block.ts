@@ -37,8 +37,7 @@ export class Template {
   /** Remembered edited responses: pairs of [edits, source]. */
   edited: { edits: unknown; source: HeaderSource }[] | null = null;
 
-  /** @param passing its path is not remembered, and so neither is the template */
-  constructor(fields: readonly Field[], passing = false) {
+  constructor(fields: readonly Field[]) {
     this.fields = fields;
     const list: string[] = [];
     let never: Set<string> | null = null;
@@ -86,7 +85,6 @@ export class Template {
     }
     this.octets = octets;
     this.source = newHeaderSource(list, never);
-    this.source.passing = passing;
     this.method = method;
     this.path = path;
     this.scheme = scheme;

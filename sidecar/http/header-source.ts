@@ -5,8 +5,6 @@ export interface HeaderSource {
   readonly list: string[];
   /** Names that must leave as "never indexed"; null if none. */
   readonly never: ReadonlySet<string> | null;
-  /** Its path was not seen before and may never come again: an encoder remembers neither the path nor the bytes. */
-  passing: boolean;
   /** The encoder that encoded it last, at which generation of its table, and the bytes: one compare on the hot path. */
   encoder: unknown;
   generation: number;
@@ -16,5 +14,5 @@ export interface HeaderSource {
 const EMPTY = Buffer.alloc(0);
 
 export function newHeaderSource(list: string[], never: ReadonlySet<string> | null): HeaderSource {
-  return { list, never, passing: false, encoder: null, generation: -1, bytes: EMPTY };
+  return { list, never, encoder: null, generation: -1, bytes: EMPTY };
 }

@@ -22,18 +22,10 @@ const LOOK_EVERY = 16;
  * So many distinct fields and templates are remembered; past it, or past MAX_REMEMBERED_OCTETS, the caches start again.
  */
 const MAX_INTERNED = 512;
-/**
- * So many paths of a connection are remembered. One of gRPC has few, and each has its decisions on a template; those of
- * HTTP may be any number, and would drive all else out: a further one gets a template that is not remembered.
- */
-const MAX_REMEMBERED_PATHS = 128;
 /** Larger fields and lists are not remembered: a few would drive all others out. */
 const MAX_REMEMBERED_LIST = MAX_REMEMBERED_OCTETS / 8;
 
 const STATIC_FIELDS: readonly Field[] = STATIC_TABLE.map(([name, value], i) => makeField(name, value, false, i + 1));
-
-/** The number of fields that are in no template that is remembered. */
-const NOT_REMEMBERED = 0;
 
 interface CachedBlock {
   generation: number;
@@ -111,7 +103,6 @@ export class HpackDecoder {
     let count = 0;
     let hash = 0;
     let stableOctets = 0;
-    let passing = false;
     let listFault = '';
     this.pos = start;
     while (this.pos < end) {
@@ -144,12 +135,10 @@ export class HpackDecoder {
         // The template sees the stable fields alone.
         if (varying.length > 0 && field.name.charCodeAt(0) === 0x3a) listFault = 'a pseudo-header field follows a regular one';
         hash = (Math.imul(hash, 31) + field.id) | 0;
-        if (field.id === NOT_REMEMBERED) passing = true;
       }
     }
     const tooLarge = octets > MAX_HEADER_LIST_OCTETS || count > MAX_HEADER_FIELDS;
-    const template = passing ? new Template(stable, true) : this.template(stable, hash, stableOctets);
-    return new HeaderBlock(template, varying, tooLarge, listFault);
+    return new HeaderBlock(this.template(stable, hash, stableOctets), varying, tooLarge, listFault);
   }
 
   private template(fields: Field[], hash: number, octets: number): Template {
@@ -200,10 +189,8 @@ export class HpackDecoder {
     if (byValue !== undefined && this.names.learn(of, byValue.size + 1)) {
       // Templates with its former values are of no use any more.
       this.forget();
-      return fieldOf(of, value, never, NOT_REMEMBERED);
+      return fieldOf(of, value, never, 0);
     }
-    if (byValue !== undefined && byValue.size >= MAX_REMEMBERED_PATHS && of.text === ':path')
-      return fieldOf(of, value, never, NOT_REMEMBERED);
     const field = fieldOf(of, value, never, this.nextFieldId++);
     if (field.size > MAX_REMEMBERED_LIST) return field;
     if (this.internedCount >= MAX_INTERNED || this.rememberedOctets + field.size > MAX_REMEMBERED_OCTETS) {

@@ -37,10 +37,7 @@ export class HpackEncoder {
     this.updates = limit === 0 ? [0] : [0, limit];
   }
 
-  /**
-   * @returns the encoded stable part of a source, remembered; valid until the next call that changes the table, or of a
-   * passing one until the next call
-   */
+  /** @returns the encoded stable part of a source, remembered; valid until the next call that changes the table */
   encode(source: HeaderSource): Buffer {
     if (source.encoder === this && source.generation === this.generation && this.updates.length === 0) return source.bytes;
     return this.encodeSlowly(source);
@@ -48,7 +45,7 @@ export class HpackEncoder {
 
   private encodeSlowly(source: HeaderSource): Buffer {
     if (this.updates.length === 0) {
-      const known = source.passing ? undefined : this.remembered.get(source);
+      const known = this.remembered.get(source);
       if (known !== undefined && known.generation === this.generation) {
         source.encoder = this;
         source.generation = known.generation;
@@ -64,13 +61,8 @@ export class HpackEncoder {
     for (const size of this.updates) this.writeInteger(size, 5, 0x20);
     this.updates = [];
     const before = this.generation;
-    const { list, never, passing } = source;
-    for (let i = 0; i < list.length; i += 2) {
-      const name = list[i];
-      if (passing && name === ':path') this.writeLiteral(name, list[i + 1], 0x00, 4);
-      else this.writeStable(name, list[i + 1], never?.has(name) === true);
-    }
-    if (passing) return this.out.subarray(0, this.pos);
+    const { list, never } = source;
+    for (let i = 0; i < list.length; i += 2) this.writeStable(list[i], list[i + 1], never?.has(list[i]) === true);
     const bytes = Buffer.from(this.out.subarray(0, this.pos));
     // Bytes that insert or announce may be sent only once.
     if (!updated && before === this.generation && bytes.length <= MAX_REMEMBERED_OCTETS / 8) {
