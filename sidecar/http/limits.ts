@@ -28,6 +28,15 @@ export const DETECTION_MS = 500;
 /** L8: so many body octets are held for one stream; past so many of one connection its windows shrink. */
 export const MAX_STREAM_BUFFER = 256 * 1024;
 export const MAX_CONNECTION_BUFFER = 4 * 1024 * 1024;
+/** L8: so many octets are held by all connections of a sidecar; past it streams are shed until so many are left. */
+export const MAX_SIDECAR_BUFFER = 64 * 1024 * 1024;
+export const KEPT_AFTER_SHEDDING = 56 * 1024 * 1024;
 
 /** So many octets of output wait in user space before data is held back on its streams. */
 export const OUTPUT_HIGH_WATER = 256 * 1024;
+
+/** So many octets of header lists, and of their encoded bytes, does one connection remember. */
+export const MAX_REMEMBERED_OCTETS = 256 * 1024;
+
+/** A connection that has had no stream for so long, in ms, is closed, on either side. */
+export const IDLE_CONNECTION_MS = 15 * 60_000;

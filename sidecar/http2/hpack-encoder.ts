@@ -4,7 +4,8 @@
 // void; when it is full and much is sent as literals, it is emptied once and starts again.
 import type { Field } from '../http/field.ts';
 import type { HeaderSource } from '../http/header-source.ts';
-import { ENCODER_TABLE_SIZE, MAX_REMEMBERED_OCTETS } from './limits.ts';
+import { MAX_REMEMBERED_OCTETS } from '../http/limits.ts';
+import { ENCODER_TABLE_SIZE } from './limits.ts';
 import { STATIC_FIELD_INDEX, STATIC_NAME_INDEX, STATIC_TABLE } from './static-table.ts';
 
 /** Fields that found the table full before it is emptied. */

@@ -45,9 +45,6 @@ export const RESETS_PER_SECOND = 25;
 export const MAX_CONNECTIONS_PER_PEER = 512;
 export const MAX_CONNECTIONS = 4096;
 
-/** A connection that has had no stream for so long, in ms, is closed by GOAWAY, on either side. */
-export const IDLE_CONNECTION_MS = 15 * 60_000;
-
 /** L4: resets that the peer makes us send (CVE-2025-8671, "MadeYouReset"): the size of the bucket and its refill. */
 export const FORCED_RESET_BURST = 200;
 export const FORCED_RESET_PER_SECOND = 33;
@@ -62,9 +59,6 @@ export const ERROR_LINGER_MS = 500;
  */
 export const INITIAL_STREAM_WINDOW = 65_535;
 export const SMALLEST_STREAM_WINDOW = 16_384;
-/** L8: so many octets are held by all connections of a sidecar; past it streams are shed until so many are left. */
-export const MAX_SIDECAR_BUFFER = 64 * 1024 * 1024;
-export const KEPT_AFTER_SHEDDING = 56 * 1024 * 1024;
 /** The window of the whole connection. It goes back at once, so that no stream waits for another one's reader. */
 export const CONNECTION_WINDOW = 1024 * 1024;
 
@@ -91,9 +85,6 @@ export const MAX_SETTINGS_ENTRIES = 32;
 
 /** Our largest frame, and the largest we accept (RFC 9113 §4.2's minimum: small frames keep streams fair). */
 export const MAX_FRAME_SIZE = 16_384;
-
-/** So many octets of decoded header lists, and of encoded bytes, do the HPACK caches of one connection remember. */
-export const MAX_REMEMBERED_OCTETS = 256 * 1024;
 
 /** The HPACK table that we offer to decode with, and the most that we use of a peer's offer, in octets. */
 export const DECODER_TABLE_SIZE = 4096;

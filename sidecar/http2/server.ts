@@ -1,11 +1,12 @@
 // The HTTP/2 connections that peers have opened to us: their preface, their ticks, their graceful end.
+
+import type { Buffers } from '../http/buffers.ts';
 import type { Clock } from '../http/clock.ts';
 import type { ConnectionOwner } from '../http/connection.ts';
 import { STALL_TIMEOUT_MS } from '../http/limits.ts';
 import { HTTP2_PREFACE } from '../http/preface.ts';
 import { ENHANCE_YOUR_CALM } from '../http/reset-code.ts';
 import type { Duplex } from '../http/transport.ts';
-import type { Buffers } from './buffers.ts';
 import { Connection } from './connection.ts';
 import { MAX_CONNECTIONS, MAX_CONNECTIONS_PER_PEER } from './limits.ts';
 import { type ConnectionPeer, OWN_APPLICATION } from './peer.ts';

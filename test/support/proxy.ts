@@ -9,8 +9,8 @@ import type { ExchangeDeps, PortHandle } from '#sidecar/forward/exchange-deps.ts
 import { ReplayRing } from '#sidecar/forward/replay.ts';
 import type { CallSeries } from '#sidecar/forward/series.ts';
 import { Upstreams } from '#sidecar/forward/upstreams.ts';
+import { Buffers } from '#sidecar/http/buffers.ts';
 import { type Clock, newClock } from '#sidecar/http/clock.ts';
-import { Buffers } from '#sidecar/http2/buffers.ts';
 import { http2Client } from '#sidecar/http2/client.ts';
 import type { Connection } from '#sidecar/http2/connection.ts';
 import { MAX_STREAMS_PLAINTEXT_PEER } from '#sidecar/http2/limits.ts';

@@ -1,10 +1,10 @@
 // HPACK against the examples of RFC 7541 Appendix C, and against blocks that are broken in every way the RFC names.
 import { expect } from 'chai';
 import { newHeaderSource } from '#sidecar/http/header-source.ts';
-import { MAX_HEADER_FIELDS, MAX_HEADER_LIST_OCTETS } from '#sidecar/http/limits.ts';
+import { MAX_HEADER_FIELDS, MAX_HEADER_LIST_OCTETS, MAX_REMEMBERED_OCTETS } from '#sidecar/http/limits.ts';
 import { HpackDecoder, HpackError } from '#sidecar/http2/hpack-decoder.ts';
 import { HpackEncoder } from '#sidecar/http2/hpack-encoder.ts';
-import { DECODER_TABLE_SIZE, MAX_REMEMBERED_OCTETS } from '#sidecar/http2/limits.ts';
+import { DECODER_TABLE_SIZE } from '#sidecar/http2/limits.ts';
 import { block, indexed, literal } from '#test/support/raw-peer.ts';
 
 function hex(text: string): Buffer {
@@ -193,12 +193,11 @@ describe('HPACK decoder', () => {
 
 /** Octets of the lists that a decoder's templates keep, counted one by one. */
 function pinnedOctets(decoder: HpackDecoder): number {
-  const { templates, interned } = decoder as unknown as {
-    templates: Map<number, { fields: { size: number }[] }[]>;
-    interned: Map<string, Map<string, { size: number }>>;
+  const { interned } = decoder as unknown as {
+    interned: { templates: Map<number, { fields: { size: number }[] }[]>; fields: Map<string, Map<string, { size: number }>> };
   };
   let octets = 0;
-  for (const bucket of templates.values()) for (const { fields } of bucket) for (const { size } of fields) octets += size;
-  for (const byValue of interned.values()) for (const { size } of byValue.values()) octets += size;
+  for (const bucket of interned.templates.values()) for (const { fields } of bucket) for (const { size } of fields) octets += size;
+  for (const byValue of interned.fields.values()) for (const { size } of byValue.values()) octets += size;
   return octets;
 }

@@ -1,15 +1,17 @@
 // The connections that clients have open: how many, how long without a call, and until which certificate's end.
+
 import { expect } from 'chai';
+import { Buffers } from '#sidecar/http/buffers.ts';
 import type { Clock } from '#sidecar/http/clock.ts';
 import type { ConnectionOwner } from '#sidecar/http/connection.ts';
+import { IDLE_CONNECTION_MS } from '#sidecar/http/limits.ts';
 import { HTTP2_PREFACE } from '#sidecar/http/preface.ts';
 import { ENHANCE_YOUR_CALM } from '#sidecar/http/reset-code.ts';
 import type { StreamHandler } from '#sidecar/http/stream.ts';
 import type { Duplex } from '#sidecar/http/transport.ts';
-import { Buffers } from '#sidecar/http2/buffers.ts';
 import { FLAG_ACK, GOAWAY, PING } from '#sidecar/http2/codes.ts';
 import type { Connection } from '#sidecar/http2/connection.ts';
-import { IDLE_CONNECTION_MS, MAX_CONNECTIONS, MAX_CONNECTIONS_PER_PEER } from '#sidecar/http2/limits.ts';
+import { MAX_CONNECTIONS, MAX_CONNECTIONS_PER_PEER } from '#sidecar/http2/limits.ts';
 import { type ConnectionPeer, meshPeer, OWN_APPLICATION, strangerAt } from '#sidecar/http2/peer.ts';
 import { DownstreamConnections } from '#sidecar/http2/server.ts';
 import { frame, headers, request, settings } from '#test/support/raw-peer.ts';

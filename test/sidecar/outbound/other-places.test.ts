@@ -4,7 +4,7 @@ import { create } from '@bufbuild/protobuf';
 import { expect } from 'chai';
 import { PodAddressSchema, Protocol, ServiceAddressSchema } from '#core/contract/gen/weft/v1/mesh_pb.ts';
 import { silentLogger } from '#core/program/log.ts';
-import { Buffers } from '#sidecar/http2/buffers.ts';
+import { Buffers } from '#sidecar/http/buffers.ts';
 import { DownstreamConnections } from '#sidecar/http2/server.ts';
 import { Listener } from '#sidecar/link/listener.ts';
 import type { OriginalDestination } from '#sidecar/link/original-dst.ts';
