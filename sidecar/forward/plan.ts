@@ -80,7 +80,7 @@ function makePlan(block: HeaderBlock, port: CompiledPort, rule: RuleRecord | nul
       backend,
       upstream,
       method: upstream.set.methods.of(method),
-      source: edits === null ? template.source : newHeaderSource(applyEdits(template.source.list, edits), template.source.never),
+      source: edits === null ? template.source : editedSource(template.source, edits),
       editsVarying: edits !== null && touchesVarying(block.varying, edits),
       mirrors: [...rule!.mirrors, ...backend.mirrors].map((mirror) => ({ mirror, upstream: upstreams.get(mirror.backend) })),
       plain: null,
@@ -113,12 +113,16 @@ export function seriesOf(plan: CallPlan, variant: Variant | null, mtls: boolean,
   return series;
 }
 
+function editedSource({ list, never, spelled }: HeaderSource, edits: readonly HeaderEdit[]): HeaderSource {
+  return newHeaderSource(applyEdits(list, edits), never, spelled);
+}
+
 /** A response's stable fields after the backend's edits; remembered on the response's template. */
 export function responseSource(template: Template, edits: readonly HeaderEdit[] | null): HeaderSource {
   if (edits === null) return template.source;
   const known = (template.edited ??= []);
   for (const entry of known) if (entry.edits === edits) return entry.source;
-  const source = newHeaderSource(applyEdits(template.source.list, edits), template.source.never);
+  const source = editedSource(template.source, edits);
   if (known.length < 16) known.push({ edits, source });
   return source;
 }
@@ -147,7 +151,7 @@ export function editWhole(block: HeaderBlock, edits: readonly HeaderEdit[]): { s
     if (fieldNames.isVarying(name)) varying.push(makeField(name, value, cameAsNever(block.varying, name), 0));
     else stable.push(edited[i], edited[i + 1]);
   }
-  return { source: newHeaderSource(stable, block.template.source.never), varying };
+  return { source: newHeaderSource(stable, block.template.source.never, block.template.source.spelled), varying };
 }
 
 /** Whether an edit names one of the fields that vary. */

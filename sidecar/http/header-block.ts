@@ -53,6 +53,7 @@ export class Template {
     let regular = false;
     let host: string | null = null;
     const seen = new Set<string>();
+    let spelled: Map<string, string> | null = null;
     let octets = 0;
     for (const field of fields) {
       octets += field.size;
@@ -62,6 +63,10 @@ export class Template {
         never.add(field.name);
       }
       if (field.fault !== '') fault ||= field.fault;
+      if (field.spelled !== field.name) {
+        spelled ??= new Map();
+        if (!spelled.has(field.name)) spelled.set(field.name, field.spelled);
+      }
       if (field.name.charCodeAt(0) === 0x3a) {
         if (regular) fault ||= 'a pseudo-header field follows a regular one';
         if (seen.has(field.name)) fault ||= `${field.name} stands twice`;
@@ -84,7 +89,7 @@ export class Template {
       }
     }
     this.octets = octets;
-    this.source = newHeaderSource(list, never);
+    this.source = newHeaderSource(list, never, spelled);
     this.method = method;
     this.path = path;
     this.scheme = scheme;
