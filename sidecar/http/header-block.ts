@@ -3,6 +3,7 @@
 import { type MessageFormat, messageFormat } from './content-type.ts';
 import type { Field } from './field.ts';
 import { type HeaderSource, newHeaderSource } from './header-source.ts';
+import { HTTP1_ORIGIN, ORIGIN_FIELD } from './origin.ts';
 
 const NONE: readonly Field[] = [];
 /** Longer names are cut where a fault is put in words. */
@@ -18,6 +19,10 @@ export class Template {
   readonly path: string;
   readonly scheme: string;
   readonly authority: string;
+  /** The protocol that a CONNECT asks for (RFC 8441); '': none. Only calls that began as HTTP/1.1 may have one. */
+  readonly protocol: string;
+  /** The call began as HTTP/1.1: to an application it goes so, to a sidecar as HTTP/2 (decision 24). */
+  readonly fromHttp1: boolean;
   /** The status of a response; 0 if there is none. */
   readonly status: number;
   /** Its content-type is that of gRPC: the message ends with a grpc-status. */
@@ -45,6 +50,8 @@ export class Template {
     let path = '';
     let scheme = '';
     let authority = '';
+    let protocol = '';
+    let fromHttp1 = false;
     let status = 0;
     let format: MessageFormat = 'other';
     let grpcStatus = -1;
@@ -77,6 +84,7 @@ export class Template {
         else if (field.name === ':scheme') scheme = field.value;
         else if (field.name === ':authority') authority = field.value;
         else if (field.name === ':status') status = parseStatus(field.value);
+        else if (field.name === ':protocol') protocol = field.value;
         else fault ||= 'unknown pseudo-header field';
       } else {
         regular = true;
@@ -85,15 +93,18 @@ export class Template {
         else if (field.name === 'host') {
           if (host !== null) fault ||= 'two host fields';
           host = field.value;
-        }
+        } else if (field.name === ORIGIN_FIELD) fromHttp1 = field.value === HTTP1_ORIGIN;
       }
     }
+    if (protocol !== '' && !fromHttp1) fault ||= 'unknown pseudo-header field';
     this.octets = octets;
     this.source = newHeaderSource(list, never, spelled);
     this.method = method;
     this.path = path;
     this.scheme = scheme;
     this.authority = authority;
+    this.protocol = protocol;
+    this.fromHttp1 = fromHttp1;
     this.status = status;
     this.grpc = format === 'grpc';
     this.format = format;
@@ -108,7 +119,7 @@ export class Template {
     if (this.fault !== '') return this.fault;
     if (this.status !== 0) return ':status in a request';
     if (this.method === '') return 'no :method';
-    if (this.method === 'CONNECT') return this.authority === '' ? 'CONNECT without :authority' : '';
+    if (this.method === 'CONNECT' && this.protocol === '') return this.authority === '' ? 'CONNECT without :authority' : '';
     if (this.path === '' || this.scheme === '') return 'no :path or no :scheme';
     if (this.path.charCodeAt(0) !== 0x2f && !(this.path === '*' && this.method === 'OPTIONS')) return ':path is not a path';
     if (this.path.includes(' ') || this.method.includes(' ')) return 'space in :path or :method';

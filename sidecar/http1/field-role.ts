@@ -1,6 +1,7 @@
 // What HTTP/1.1 itself does with a field, by its name: those of the connection and of the framing never go on as they
 // came.
 import { type FieldName, fieldNames } from '../http/field-name.ts';
+import { ORIGIN_FIELD } from '../http/origin.ts';
 
 /** Roles of names in HTTP/1.1; END_TO_END fields just go on. */
 export const END_TO_END = 0;
@@ -14,9 +15,6 @@ export const TE = 6;
 export const DROPPED = 7;
 /** Names that some applications read as one of those above (RFC 3875 §4.1.18): no message may have such a field. */
 export const LOOKALIKE = 8;
-
-/** The name of the field that marks calls that began as HTTP/1.1, between sidecars; see decision 24. */
-export const ORIGIN_FIELD = 'weft-origin';
 
 const ROLES: ReadonlyMap<string, number> = new Map([
   ['host', HOST],

@@ -2,8 +2,8 @@
 // belongs to the connection is written by the connection alone.
 import type { Field } from '../http/field.ts';
 import type { HeaderSource } from '../http/header-source.ts';
+import { ORIGIN_FIELD, SWITCHED } from '../http/origin.ts';
 import type { Output } from '../http/output.ts';
-import { ORIGIN_FIELD } from './field-role.ts';
 import { isFieldValue, isHost, isTarget, isToken } from './octets.ts';
 import { REASONS } from './reasons.ts';
 
@@ -31,13 +31,16 @@ export class WrittenHead {
   /** A protocol that the request asks to switch to; '': none. */
   readonly upgrade: string;
   readonly status: number;
+  /** The response switches protocols. */
+  readonly isSwitch: boolean;
 
-  constructor(text: string, fault: string, method: string, upgrade: string, status: number) {
+  constructor(text: string, fault: string, method: string, upgrade: string, status: number, isSwitch: boolean) {
     this.octets = Buffer.from(text, 'latin1');
     this.fault = fault;
     this.method = method;
     this.upgrade = upgrade;
     this.status = status;
+    this.isSwitch = isSwitch;
   }
 }
 
@@ -57,7 +60,14 @@ export function writtenRequest(source: HeaderSource): WrittenHead {
   const verb = method === 'CONNECT' ? 'GET' : method;
   const te = valueIn(source, 'te') === '' ? '' : 'TE: trailers\r\nConnection: TE\r\n';
   const lines = `${linesOf(source)}${te}`;
-  const head = new WrittenHead(`${verb} ${path} HTTP/1.1\r\nHost: ${authority}\r\n${lines}`, fault || faultOf(source), verb, upgrade, 0);
+  const head = new WrittenHead(
+    `${verb} ${path} HTTP/1.1\r\nHost: ${authority}\r\n${lines}`,
+    fault || faultOf(source),
+    verb,
+    upgrade,
+    0,
+    false,
+  );
   source.encoder = head;
   return head;
 }
@@ -66,7 +76,14 @@ export function writtenRequest(source: HeaderSource): WrittenHead {
 export function writtenFields(source: HeaderSource): WrittenHead {
   const { encoder } = source;
   if (encoder instanceof WrittenHead) return encoder;
-  const head = new WrittenHead(linesOf(source), faultOf(source), '', '', Number(valueIn(source, ':status')));
+  const head = new WrittenHead(
+    linesOf(source),
+    faultOf(source),
+    '',
+    '',
+    Number(valueIn(source, ':status')),
+    valueIn(source, ORIGIN_FIELD) === SWITCHED,
+  );
   source.encoder = head;
   return head;
 }

@@ -11,3 +11,12 @@ export const MAX_START_LINE_OCTETS = 16 * 1024;
 /** The line with a chunk's size and extensions may have so many octets, and the extensions of one body together. */
 export const MAX_CHUNK_LINE_OCTETS = 1024;
 export const MAX_CHUNK_EXTENSION_OCTETS = 16 * 1024;
+
+/** So many informational responses (1xx) may come before the final one. */
+export const MAX_INFORMATIONAL_RESPONSES = 100;
+
+/**
+ * A client that is answered before its request has ended, or refused, may not notice at once: what it still sends is
+ * dropped for so long, in ms, so that it reads its answer.
+ */
+export const LAST_WORDS_MS = 2000;

@@ -36,9 +36,10 @@ const BROKEN_OFF = 11;
 export interface MessageSink {
   /** A whole head is in the section. @returns what it is */
   readHead(section: Section): Head | MessageFault;
-  /** It is followed by onEnd() at once where it has no content; an informational response by the next head. */
+  /** A head without content has no onEnd(). */
   onHead(head: Head): void;
-  onContent(buf: Buffer, start: number, end: number): void;
+  /** @param isLast the message ends with it, and onEnd() is not called */
+  onContent(buf: Buffer, start: number, end: number, isLast: boolean): void;
   /** @param trailers null: there are none */
   onEnd(trailers: HeaderBlock | null): void;
   /** Nothing more is read. */
@@ -81,6 +82,11 @@ export class MessageReader {
   next(): void {
     this.state = HEAD;
     this.section.begin(this.mayBeginEmpty);
+  }
+
+  /** All that comes from now on is octets of another protocol. */
+  openTunnel(): void {
+    this.state = UNTIL_CLOSE;
   }
 
   /** Nothing more is read. */
@@ -132,7 +138,7 @@ export class MessageReader {
       case TRAILERS:
         return this.readTrailers(buf, pos, end);
       default:
-        this.sink.onContent(buf, pos, end);
+        this.sink.onContent(buf, pos, end, false);
         return end;
     }
   }
@@ -150,35 +156,36 @@ export class MessageReader {
     }
     this.beginContent(head);
     sink.onHead(head);
-    // onHead() may have stopped all, or asked for the next head: 1xx.
-    if (this.state === LENGTH && this.left === 0 && head.framing === 'none') this.finish(null);
     return at;
   }
 
-  /** An informational response has no end of its own: the next head follows. */
   private beginContent({ framing, length }: Head): void {
     switch (framing) {
       case 'none':
+        this.state = IDLE;
+        return;
       case 'length':
-        this.left = framing === 'none' ? 0 : length;
+        this.left = length;
         this.state = LENGTH;
         return;
       case 'chunked':
         this.extensionOctets = 0;
         return this.beginChunk();
       case 'until close':
-      case 'tunnel':
         this.state = UNTIL_CLOSE;
+        return;
+      case 'tunnel':
+        this.state = IDLE; // until openTunnel()
     }
   }
 
   private readContent(buf: Buffer, pos: number, end: number): number {
     const octets = Math.min(this.left, end - pos);
     this.left -= octets;
-    const isLast = this.left === 0;
-    if (isLast && this.state === CHUNK_DATA) this.state = CHUNK_END;
-    this.sink.onContent(buf, pos, pos + octets);
-    if (isLast && this.state === LENGTH) this.finish(null);
+    const isLast = this.left === 0 && this.state === LENGTH;
+    if (isLast) this.state = IDLE;
+    else if (this.left === 0) this.state = CHUNK_END;
+    this.sink.onContent(buf, pos, pos + octets, isLast);
     return pos + octets;
   }
 

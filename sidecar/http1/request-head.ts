@@ -5,7 +5,7 @@ import { type Field, fieldOf } from '../http/field.ts';
 import { type FieldName, fieldNames } from '../http/field-name.ts';
 import type { HeaderBlock } from '../http/header-block.ts';
 import type { Interned } from '../http/interned.ts';
-import { ORIGIN_FIELD } from './field-role.ts';
+import { HTTP1_ORIGIN, ORIGIN_FIELD } from '../http/origin.ts';
 import { Fields } from './fields.ts';
 import { MAX_START_LINE_OCTETS } from './limits.ts';
 import { type Framing, type Head, MessageFault } from './message.ts';
@@ -101,7 +101,7 @@ export class RequestHeads {
     if (path !== '') this.pseudo(PATH, path);
     for (let i = 0; i < stable.length; i++) fields.add(stable[i]);
     if (fields.acceptsTrailers) this.pseudo(TE, 'trailers');
-    this.pseudo(ORIGIN, 'http/1.1');
+    this.pseudo(ORIGIN, HTTP1_ORIGIN);
     if (fields.contentLength !== -1 && protocol === '') fields.addVarying(fieldOf(CONTENT_LENGTH, `${fields.contentLength}`, false, 0));
     return fields.block();
   }

@@ -3,12 +3,14 @@ import { fieldOf } from '../http/field.ts';
 import { fieldNames } from '../http/field-name.ts';
 import type { HeaderBlock } from '../http/header-block.ts';
 import type { Interned } from '../http/interned.ts';
+import { ORIGIN_FIELD, SWITCHED } from '../http/origin.ts';
 import { Fields } from './fields.ts';
 import { MAX_START_LINE_OCTETS } from './limits.ts';
 import { type Framing, type Head, MessageFault } from './message.ts';
 import type { Section } from './section.ts';
 
 const STATUS = fieldNames.get(':status');
+const ORIGIN = fieldNames.get(ORIGIN_FIELD);
 const CONTENT_LENGTH = fieldNames.get('content-length');
 
 /** The space behind the status is demanded (RFC 9112 §4), but some servers that have no reason leave it out. */
@@ -84,6 +86,7 @@ export class ResponseHeads {
     const stable = fields.takeStable();
     fields.add(interned.field(STATUS, STATUS.text, statusText, false));
     for (let i = 0; i < stable.length; i++) fields.add(stable[i]);
+    if (status === 101) fields.add(interned.field(ORIGIN, ORIGIN.text, SWITCHED, false));
     // Neither 1xx nor 204 may promise content (RFC 9110 §8.6).
     if (contentLength !== -1 && status >= 200 && status !== 204) fields.addVarying(fieldOf(CONTENT_LENGTH, `${contentLength}`, false, 0));
     return fields.block();

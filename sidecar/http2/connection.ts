@@ -3,7 +3,7 @@
 
 import type { BufferHolder, Buffers } from '../http/buffers.ts';
 import type { Clock } from '../http/clock.ts';
-import type { ConnectionOwner, MessageConnection, RefusalCause } from '../http/connection.ts';
+import type { ConnectionOwner, RefusalCause, ServedConnection } from '../http/connection.ts';
 import type { Field } from '../http/field.ts';
 import type { HeaderBlock } from '../http/header-block.ts';
 import type { HeaderSource } from '../http/header-source.ts';
@@ -50,7 +50,7 @@ const DRAIN_PING_DATA = Buffer.from('weft-bye');
 /** How long a drain waits for the answer to its PING: what the peer sent before it saw the GOAWAY comes first. */
 const DRAIN_PING_WAIT_MS = 1000;
 
-export class Connection implements MessageConnection, ConnectionLife, BufferHolder {
+export class Connection implements ServedConnection, ConnectionLife, BufferHolder {
   readonly streams: Streams;
   readonly output: Output;
   ready = false;
@@ -254,6 +254,10 @@ export class Connection implements MessageConnection, ConnectionLife, BufferHold
   dismiss(reason: string): void {
     this.closeReason ||= reason;
     this.closeWhenIdle();
+  }
+
+  turnAway(reason: string): void {
+    this.fail(ENHANCE_YOUR_CALM, reason);
   }
 
   /** GOAWAY, and the socket is gone after ERROR_LINGER_MS whatever the peer does (RFC 9113 §5.4.1). */

@@ -1,12 +1,6 @@
 // Every bound of HTTP/2's own that a hostile or broken peer meets, by name. docs/reference/limits.md explains them to
 // users.
 
-/** L1: so many streams may a peer have open to us, by how far it is trusted. */
-export const MAX_STREAMS_PLAINTEXT_PEER = 100;
-export const MAX_STREAMS_MESH_PEER = 1000;
-/** The application in our own pod: it would only throttle itself. */
-export const MAX_STREAMS_OWN_APP = 1000;
-
 /**
  * So many CONTINUATION frames may one header block have: full ones carry half a mebibyte. Larger lists than L2 are
  * decoded, because HPACK's state needs it, and dropped; past this the connection is closed (CVE-2024-27316).
@@ -36,14 +30,6 @@ export const RESET_AT_ONCE_MS = 2;
  */
 export const RESET_BUDGET = 800;
 export const RESETS_PER_SECOND = 25;
-
-/**
- * Connections that one client address or identity may have open, and all clients together: past either, the idlest
- * connection of the peer that has the most is closed for the new one; where all are at work the new one is refused. The
- * pod's own application is bounded by the total alone.
- */
-export const MAX_CONNECTIONS_PER_PEER = 512;
-export const MAX_CONNECTIONS = 4096;
 
 /** L4: resets that the peer makes us send (CVE-2025-8671, "MadeYouReset"): the size of the bucket and its refill. */
 export const FORCED_RESET_BURST = 200;

@@ -134,7 +134,7 @@ const GOOD_RESPONSES: readonly (readonly [
     'a switch that was asked for',
     'HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\nUpgrade: websocket\r\n\r\n\x00any',
     { upgrade: 'websocket' },
-    ['head tunnel 0 upgrade websocket: :status=200', 'content \x00any', 'end'],
+    ['head tunnel 0 upgrade websocket: :status=200 weft-origin=switched', 'content \x00any', 'end'],
   ],
 ];
 

@@ -46,11 +46,14 @@ class Transcript implements MessageSink {
     const flags = `${keepsAlive ? '' : ' close'}${upgrade === '' ? '' : ` upgrade ${upgrade}`}`;
     this.fields = listOf(block);
     this.lines.push(`head ${framing} ${length}${flags}: ${shown(block)}`);
-    if (block.template.status >= 100 && block.template.status < 200) this.reader.next();
+    if (upgrade !== '') this.reader.openTunnel();
+    else if (block.template.status >= 100 && block.template.status < 200) this.reader.next();
+    else if (framing === 'none') this.onEnd(null);
   }
 
-  onContent(buf: Buffer, start: number, end: number): void {
+  onContent(buf: Buffer, start: number, end: number, isLast: boolean): void {
     this.content += buf.latin1Slice(start, end);
+    if (isLast) this.onEnd(null);
   }
 
   onEnd(trailers: HeaderBlock | null): void {
