@@ -2,7 +2,7 @@
 // changes.
 import type { MethodRecord } from '../balance/method-record.ts';
 import { type Field, makeField } from '../http/field.ts';
-import { fieldNames } from '../http/field-name.ts';
+import { fieldNames, VARYING_PATH } from '../http/field-name.ts';
 import type { HeaderBlock, Template } from '../http/header-block.ts';
 import { type HeaderSource, newHeaderSource } from '../http/header-source.ts';
 import { applyEdits } from '../route/edit.ts';
@@ -72,7 +72,8 @@ function ruleFor(block: HeaderBlock, port: CompiledPort): RuleRecord | null {
 function makePlan(block: HeaderBlock, port: CompiledPort, rule: RuleRecord | null, upstreams: Upstreams): CallPlan {
   const { template } = block;
   const variants: Variant[] = [];
-  const method = methodOf(template);
+  // A path that varies stands for no method.
+  const method = block.hasVaryingPath ? '' : methodOf(block);
   for (const backend of rule?.backends ?? []) {
     const edits = backend.requestEdits;
     const upstream = upstreams.get(backend.ref);
@@ -98,7 +99,7 @@ function makePlan(block: HeaderBlock, port: CompiledPort, rule: RuleRecord | nul
 }
 
 /** package.Service/Method, or the path. */
-export function methodOf({ path }: Template): string {
+export function methodOf({ path }: HeaderBlock): string {
   return path.startsWith('/') ? path.slice(1) : path;
 }
 
@@ -145,9 +146,10 @@ export function editedRequest(block: HeaderBlock, { editsVarying, backend, sourc
 export function editWhole(block: HeaderBlock, edits: readonly HeaderEdit[]): { source: HeaderSource; varying: Field[] } {
   const edited = applyEdits(block.list(), edits);
   const stable: string[] = [];
-  const varying: Field[] = [];
+  const varying: Field[] = block.hasVaryingPath ? [block.varying[0]] : [];
   for (let i = 0; i < edited.length; i += 2) {
     const [name, value] = [edited[i], edited[i + 1]];
+    if (name === VARYING_PATH.text && block.hasVaryingPath) continue;
     if (fieldNames.isVarying(name)) varying.push(makeField(name, value, cameAsNever(block.varying, name), 0));
     else stable.push(edited[i], edited[i + 1]);
   }
@@ -169,6 +171,7 @@ function cameAsNever(varying: readonly Field[], name: string): boolean {
 }
 
 function variesInWhatMatters(varying: readonly Field[], port: CompiledPort): boolean {
+  if (port.table !== null && varying[0].of === VARYING_PATH) return true;
   for (let i = 0; i < varying.length; i++) if (port.headersThatMatter.has(varying[i].name)) return true;
   return false;
 }

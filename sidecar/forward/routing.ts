@@ -6,7 +6,7 @@ import { parseGrpcTimeout } from './deadlines.ts';
 import { refuse } from './ending.ts';
 import * as errors from './errors.ts';
 import { MirrorCall } from './mirror.ts';
-import { type EditedRequest, editedRequest, planFor, type Variant } from './plan.ts';
+import { type EditedRequest, editedRequest, methodOf, planFor, type Variant } from './plan.ts';
 import type { RunningCall } from './running-call.ts';
 
 /** Routes a call and sends it on. @param port null: its configuration has not arrived */
@@ -21,7 +21,8 @@ export function route(call: RunningCall, port: CompiledPort | null): void {
   if (block.template.method === 'CONNECT' && block.template.protocol === '')
     return refuse(call, errors.NOT_SERVED, 'CONNECT is not served');
   const { rule } = plan;
-  if (rule === null) return refuse(call, errors.NO_ROUTE, `no route of ${plan.port.service.key} matches ${plan.method.split('?', 1)[0]}`);
+  if (rule === null)
+    return refuse(call, errors.NO_ROUTE, `no route of ${plan.port.service.key} matches ${methodOf(block).split('?', 1)[0]}`);
   if (rule.invalid !== '') return refuse(call, errors.INVALID_RULE, rule.invalid);
   if (rule.backends.length === 0) return refuse(call, errors.INVALID_RULE, 'the rule has no backend with weight');
   const variant = plan.variants[chooseBackend(rule)];

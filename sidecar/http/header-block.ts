@@ -2,6 +2,7 @@
 // Decisions (route, counters, encoded bytes) are remembered on the template, so a repeated call costs no string work.
 import { type MessageFormat, messageFormat } from './content-type.ts';
 import type { Field } from './field.ts';
+import { VARYING_PATH } from './field-name.ts';
 import { type HeaderSource, newHeaderSource } from './header-source.ts';
 import { HTTP1_ORIGIN, ORIGIN_FIELD } from './origin.ts';
 
@@ -16,6 +17,7 @@ export class Template {
   /** What an encoder sends of it when nothing is edited. */
   readonly source: HeaderSource;
   readonly method: string;
+  /** '': there is none, or it varies, see HeaderBlock.path. */
   readonly path: string;
   readonly scheme: string;
   readonly authority: string;
@@ -114,15 +116,15 @@ export class Template {
     this.host = host;
   }
 
-  /** @returns why this may not be a request (RFC 9113 §8.3.1), or '' */
-  requestFault(): string {
+  /** @param path of the block @returns why this may not be a request (RFC 9113 §8.3.1), or '' */
+  requestFault(path: string): string {
     if (this.fault !== '') return this.fault;
     if (this.status !== 0) return ':status in a request';
     if (this.method === '') return 'no :method';
     if (this.method === 'CONNECT' && this.protocol === '') return this.authority === '' ? 'CONNECT without :authority' : '';
-    if (this.path === '' || this.scheme === '') return 'no :path or no :scheme';
-    if (this.path.charCodeAt(0) !== 0x2f && !(this.path === '*' && this.method === 'OPTIONS')) return ':path is not a path';
-    if (this.path.includes(' ') || this.method.includes(' ')) return 'space in :path or :method';
+    if (path === '' || this.scheme === '') return 'no :path or no :scheme';
+    if (path.charCodeAt(0) !== 0x2f && !(path === '*' && this.method === 'OPTIONS')) return ':path is not a path';
+    if (path.includes(' ') || this.method.includes(' ')) return 'space in :path or :method';
     if (this.host !== null && this.authority !== '' && this.host !== this.authority) return 'host differs from :authority';
     if (this.authority.includes('@')) return 'userinfo in :authority';
     return '';
@@ -170,6 +172,31 @@ export class HeaderBlock {
     }
     this.fault = fault;
     this.contentLength = contentLength;
+  }
+
+  /** The path is not in the template. */
+  get hasVaryingPath(): boolean {
+    return this.varying.length > 0 && this.varying[0].of === VARYING_PATH;
+  }
+
+  /** A request's path. */
+  get path(): string {
+    return this.hasVaryingPath ? this.varying[0].value : this.template.path;
+  }
+
+  /** @returns why it may not be a request, or '' */
+  requestFault(): string {
+    return this.fault || this.template.requestFault(this.path);
+  }
+
+  /** @returns why it may not be a response's header section, or '' */
+  responseFault(): string {
+    return this.fault || (this.hasVaryingPath ? ':path in a response' : this.template.responseFault());
+  }
+
+  /** @returns why it may not be a trailer section, or '' */
+  trailersFault(): string {
+    return this.fault || (this.hasVaryingPath ? 'pseudo-header field in trailers' : this.template.trailersFault());
   }
 
   /** A fault with the name of the field that has it, if one has; peers choose names, so it is no label of a metric. */

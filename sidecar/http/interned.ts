@@ -1,7 +1,7 @@
 // What one connection remembers of the header lists that came on it: fields whose values repeat, and the templates that
 // are made of them. A call whose list is known costs no string and no decision.
 import { type Field, fieldSpelled } from './field.ts';
-import type { FieldName, FieldNames } from './field-name.ts';
+import { type FieldName, type FieldNames, VARYING_PATH } from './field-name.ts';
 import { Template } from './header-block.ts';
 import { MAX_REMEMBERED_OCTETS } from './limits.ts';
 
@@ -12,6 +12,15 @@ import { MAX_REMEMBERED_OCTETS } from './limits.ts';
 const MAX_INTERNED = 512;
 /** Larger fields and lists are not remembered: a few would drive all others out. */
 const MAX_REMEMBERED_LIST = MAX_REMEMBERED_OCTETS / 8;
+/**
+ * Paths that are in templates. gRPC has a path for each method, and its plans hang on them; paths of HTTP may have no
+ * end, and with one new path per call each call made a template. So the first ones are remembered, further ones only
+ * when they come again soon, and all others vary.
+ */
+const MAX_STABLE_PATHS = 64;
+const MAX_REPEATED_PATHS = 256;
+/** Power of two. */
+const LAST_PATHS = 128;
 /** Templates whose hash is the same. */
 const MOST_OF_ONE_HASH = 8;
 
@@ -25,6 +34,8 @@ export class Interned {
   private nextId: number;
   private readonly names: FieldNames;
   private readonly onForget: () => void;
+  /** Hashes of paths that came last; null: there were few. */
+  private lastPaths: Int32Array | null = null;
 
   /**
    * @param names what is known of names
@@ -47,6 +58,8 @@ export class Interned {
       this.forget();
       return fieldSpelled(of, spelled, value, never, 0);
     }
+    if (spelled === ':path' && byValue !== undefined && !this.keepsPath(value, byValue.size))
+      return fieldSpelled(VARYING_PATH, spelled, value, never, 0);
     const field = fieldSpelled(of, spelled, value, never, this.nextId++);
     if (field.size > MAX_REMEMBERED_LIST) return field;
     if (this.fieldCount >= MAX_INTERNED || this.octets + field.size > MAX_REMEMBERED_OCTETS) {
@@ -62,7 +75,7 @@ export class Interned {
 
   /**
    * The template of a list of stable fields, from memory if it was seen.
-   * @param hash of the ids of the fields, see mixHash()
+   * @param hash of the ids of the fields
    * @param octets the sizes of the fields, added up
    */
   template(fields: Field[], hash: number, octets: number): Template {
@@ -78,6 +91,17 @@ export class Interned {
     bucket.push(template);
     this.octets += octets;
     return template;
+  }
+
+  private keepsPath(value: string, known: number): boolean {
+    if (known < MAX_STABLE_PATHS) return true;
+    let hash = value.length;
+    for (let i = 0; i < value.length; i++) hash = (Math.imul(hash, 31) + value.charCodeAt(i)) | 0;
+    const last = (this.lastPaths ??= new Int32Array(LAST_PATHS));
+    const slot = (hash ^ (hash >>> 15)) & (LAST_PATHS - 1);
+    const cameBefore = last[slot] === hash;
+    last[slot] = hash;
+    return cameBefore && known < MAX_REPEATED_PATHS;
   }
 
   private forget(): void {

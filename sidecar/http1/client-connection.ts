@@ -9,8 +9,7 @@ import { CANCEL, ENHANCE_YOUR_CALM, PROTOCOL_ERROR } from '../http/reset-code.ts
 import type { StreamHandler } from '../http/stream.ts';
 import type { Duplex } from '../http/transport.ts';
 import { TurnConnection } from './connection.ts';
-import { endContent } from './content-sender.ts';
-import { contentLengthIn, varyingFault, type WrittenHead, writeSection, writtenRequest } from './head-writer.ts';
+import { contentLengthIn, targetIn, varyingFault, type WrittenHead, writeSection, writtenRequest } from './head-writer.ts';
 import { MAX_INFORMATIONAL_RESPONSES } from './limits.ts';
 import type { Head, MessageFault } from './message.ts';
 import { type Asked, ResponseHeads } from './response-head.ts';
@@ -47,7 +46,8 @@ export class ClientConnection extends TurnConnection implements MessageConnectio
   }
 
   get canOpen(): boolean {
-    return this.turn === null && !this.draining && !this.stopped && !this.output.full;
+    // What a slow client has not taken of the answer before would be in the way of the next one.
+    return this.turn === null && this.held === 0 && !this.draining && !this.stopped && !this.output.full;
   }
 
   // === Requests
@@ -55,7 +55,8 @@ export class ClientConnection extends TurnConnection implements MessageConnectio
   open(handler: StreamHandler, source: HeaderSource, varying: readonly Field[], endStream: boolean): Turn {
     const head = writtenRequest(source);
     const turn = new Turn(this, handler, head.upgrade);
-    if ((head.fault || varyingFault(varying)) !== '') {
+    const target = targetIn(source, varying);
+    if ((head.fault || varyingFault(varying)) !== '' || target === '') {
       this.answerUnsent(turn);
       return turn;
     }
@@ -67,9 +68,9 @@ export class ClientConnection extends TurnConnection implements MessageConnectio
     this.heard = false;
     this.keepsAlive = true;
     this.reader.next();
-    writeSection(this.output, '', head.octets, varying, this.linesFor(head, varying, endStream));
+    writeSection(this.output, `${head.method} ${target}`, head.octets, varying, this.linesFor(head, varying, endStream));
     this.flushesBefore = this.output.flushes;
-    if (endStream) endContent(this.content);
+    if (endStream) this.content.end();
     return turn;
   }
 
@@ -192,7 +193,7 @@ export class ClientConnection extends TurnConnection implements MessageConnectio
   private turnOver(): void {
     this.endTurn();
     if (!this.keepsAlive || this.draining || this.peerEnded) this.end('answered');
-    else if (!this.stopped) this.owner.onCapacity(this);
+    else if (this.canOpen) this.owner.onCapacity(this);
   }
 
   protected peerLeft(isWhole: boolean): void {
@@ -213,7 +214,7 @@ export class ClientConnection extends TurnConnection implements MessageConnectio
     turn.handler.onReset(turn, CANCEL, 'connection', !isStale && !isUnsent, reason);
   }
 
-  protected override hasRoom(): void {
+  protected hasRoom(): void {
     if (this.canOpen) this.owner.onCapacity(this);
   }
 }

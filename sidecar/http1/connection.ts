@@ -1,13 +1,16 @@
 // What both ends of an HTTP/1.1 connection share: octets in and out, what is held of them, and the connection's life.
 import type { BufferHolder, Buffers } from '../http/buffers.ts';
 import type { Clock } from '../http/clock.ts';
-import type { ConnectionOwner } from '../http/connection.ts';
+import type { ConnectionOwner, MessageConnection } from '../http/connection.ts';
+import type { Field } from '../http/field.ts';
 import { fieldNames } from '../http/field-name.ts';
 import type { HeaderBlock } from '../http/header-block.ts';
+import type { HeaderSource } from '../http/header-source.ts';
 import { Interned } from '../http/interned.ts';
 import { HANDSHAKE_TIMEOUT_MS, IDLE_CONNECTION_MS, MAX_STREAM_BUFFER } from '../http/limits.ts';
 import { Output } from '../http/output.ts';
 import { ENHANCE_YOUR_CALM } from '../http/reset-code.ts';
+import type { StreamHandler } from '../http/stream.ts';
 import type { Duplex } from '../http/transport.ts';
 import { ContentSender } from './content-sender.ts';
 import { Fields } from './fields.ts';
@@ -19,7 +22,7 @@ import type { Turn } from './turn.ts';
 
 export const NOTHING = Buffer.alloc(0);
 
-export abstract class TurnConnection implements BufferHolder, MessageSink {
+export abstract class TurnConnection implements MessageConnection, BufferHolder, MessageSink {
   readonly ready = true;
   readonly heardOnlyPong = false;
   readonly peer: string;
@@ -70,6 +73,10 @@ export abstract class TurnConnection implements BufferHolder, MessageSink {
 
   // === What each end does in its own way
 
+  abstract readonly used: boolean;
+  abstract readonly canOpen: boolean;
+  abstract open(handler: StreamHandler, source: HeaderSource, varying: readonly Field[], endStream: boolean): Turn;
+
   abstract readHead(section: Section): Head | MessageFault;
   abstract onHead(head: Head): void;
   abstract onFault(fault: MessageFault): void;
@@ -83,6 +90,8 @@ export abstract class TurnConnection implements BufferHolder, MessageSink {
   protected abstract peerLeft(isWhole: boolean): void;
   /** Octets came while no message is read. @returns whether the next message may be read now */
   protected abstract mayReadOn(): boolean;
+  /** The peer takes octets again, or nothing is held any more. */
+  protected abstract hasRoom(): void;
 
   // === In
 
@@ -154,6 +163,7 @@ export abstract class TurnConnection implements BufferHolder, MessageSink {
     this.held -= octets;
     this.buffers.held -= octets;
     this.balance();
+    if (this.held === 0) this.hasRoom();
   }
 
   release(turn: Turn): void {
@@ -191,11 +201,7 @@ export abstract class TurnConnection implements BufferHolder, MessageSink {
     return this.content.send(buf, start, end, endStream);
   }
 
-  sendTrailers(
-    turn: Turn,
-    source: Parameters<ContentSender['sendTrailers']>[0],
-    varying: Parameters<ContentSender['sendTrailers']>[1],
-  ): void {
+  sendTrailers(turn: Turn, source: HeaderSource, varying: readonly Field[]): void {
     if (!turn.closed && !turn.localClosed) this.content.sendTrailers(source, varying);
   }
 
@@ -207,9 +213,6 @@ export abstract class TurnConnection implements BufferHolder, MessageSink {
     }
     this.hasRoom();
   }
-
-  /** The peer takes octets again. */
-  protected hasRoom(): void {}
 
   // === Life
 
@@ -296,6 +299,6 @@ export abstract class TurnConnection implements BufferHolder, MessageSink {
     }
     this.buffers.delete(this);
     this.transport.destroy();
-    this.owner.onClosed(this as never, this.closeReason || reason);
+    this.owner.onClosed(this, this.closeReason || reason);
   }
 }

@@ -53,13 +53,18 @@ export class ContentSender {
       return 0;
     }
     if (end > start) this.write(buf, start, end);
-    if (isLast) this.end();
+    if (isLast) this.close();
     return end - start;
+  }
+
+  /** Ends a message that has no content. */
+  end(): void {
+    this.send(NO_OCTETS, 0, 0, true);
   }
 
   sendTrailers(source: HeaderSource, varying: readonly Field[]): void {
     if (this.queuedOctets > 0) this.queuedTrailers = { source, varying };
-    else this.end(source, varying);
+    else this.close(source, varying);
   }
 
   /** There is room again. @returns octets that went out */
@@ -75,10 +80,10 @@ export class ContentSender {
     const { queuedTrailers: trailers } = this;
     if (trailers !== null) {
       this.queuedTrailers = null;
-      this.end(trailers.source, trailers.varying);
+      this.close(trailers.source, trailers.varying);
     } else if (this.queuedEnd) {
       this.queuedEnd = false;
-      this.end();
+      this.close();
     }
     return sent;
   }
@@ -99,7 +104,7 @@ export class ContentSender {
     output.length = p;
   }
 
-  private end(source: HeaderSource | null = null, varying: readonly Field[] = []): void {
+  private close(source: HeaderSource | null = null, varying: readonly Field[] = []): void {
     const { output } = this;
     if (this.framing === 'chunked') {
       const trailers = source === null ? null : writtenFields(source);
@@ -113,9 +118,4 @@ export class ContentSender {
     }
     this.onEnded(this.framing !== 'length' || this.left === 0);
   }
-}
-
-/** Sends nothing and ends: for a message that has no content. */
-export function endContent(content: ContentSender): void {
-  content.send(NO_OCTETS, 0, 0, true);
 }

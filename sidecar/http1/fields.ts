@@ -145,6 +145,12 @@ export class Fields {
     this.varyingOctets += field.size;
   }
 
+  /** It stands in front of the others (VARYING_PATH). */
+  addVaryingPath(field: Field): void {
+    this.varying.unshift(field);
+    this.varyingOctets += field.size;
+  }
+
   private readSpecial(role: number, value: string): void {
     switch (role) {
       case HOST:

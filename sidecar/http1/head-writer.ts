@@ -1,6 +1,7 @@
 // Heads of HTTP/1.1 as they leave: each is built of parts that were judged, whatever protocol they came by, and what
 // belongs to the connection is written by the connection alone.
 import type { Field } from '../http/field.ts';
+import { VARYING_PATH } from '../http/field-name.ts';
 import type { HeaderSource } from '../http/header-source.ts';
 import { ORIGIN_FIELD, SWITCHED } from '../http/origin.ts';
 import type { Output } from '../http/output.ts';
@@ -19,6 +20,7 @@ const NOT_WRITTEN: ReadonlySet<string> = new Set([
   'transfer-encoding',
   'upgrade',
   ORIGIN_FIELD,
+  VARYING_PATH.text,
 ]);
 
 /** The stable part of a head, written once for each header source. */
@@ -44,30 +46,24 @@ export class WrittenHead {
   }
 }
 
-/** The stable part of a request. Where it is a switch of protocols, the connection adds the fields for that. */
+/**
+ * The stable part of a request, from the version in its request line on. Where it is a switch of protocols, the
+ * connection adds the fields for that.
+ */
 export function writtenRequest(source: HeaderSource): WrittenHead {
   const { encoder } = source;
   if (encoder instanceof WrittenHead) return encoder;
   const method = valueIn(source, ':method');
-  const path = valueIn(source, ':path');
   const upgrade = valueIn(source, ':protocol');
   const authority = valueIn(source, ':authority') || valueIn(source, 'host');
   let fault = '';
   if (!isToken(method)) fault = 'the method is no token';
   else if (method === 'CONNECT' && !isToken(upgrade.replace('/', ''))) fault = 'CONNECT has no form in HTTP/1.1 that may pass';
-  else if (!isTarget(path) || (path.charCodeAt(0) !== 0x2f && path !== '*')) fault = 'the path is no request target';
   else if (authority !== '' && !isHost(authority)) fault = 'the authority is no host';
   const verb = method === 'CONNECT' ? 'GET' : method;
   const te = valueIn(source, 'te') === '' ? '' : 'TE: trailers\r\nConnection: TE\r\n';
   const lines = `${linesOf(source)}${te}`;
-  const head = new WrittenHead(
-    `${verb} ${path} HTTP/1.1\r\nHost: ${authority}\r\n${lines}`,
-    fault || faultOf(source),
-    verb,
-    upgrade,
-    0,
-    false,
-  );
+  const head = new WrittenHead(` HTTP/1.1\r\nHost: ${authority}\r\n${lines}`, fault || faultOf(source), verb, upgrade, 0, false);
   source.encoder = head;
   return head;
 }
@@ -88,6 +84,12 @@ export function writtenFields(source: HeaderSource): WrittenHead {
   return head;
 }
 
+/** The path of a request; '': it has none that may stand in a request line. */
+export function targetIn(source: HeaderSource, varying: readonly Field[]): string {
+  const path = varying.length > 0 && varying[0].of === VARYING_PATH ? varying[0].value : valueIn(source, ':path');
+  return isTarget(path) && (path.charCodeAt(0) === 0x2f || path === '*') ? path : '';
+}
+
 export function statusLine(status: number): string {
   return `HTTP/1.1 ${status} ${REASONS.get(status) ?? ''}\r\n`;
 }
@@ -95,6 +97,7 @@ export function statusLine(status: number): string {
 /** @returns why the fields cannot be written; '': they can */
 export function varyingFault(varying: readonly Field[]): string {
   for (let i = 0; i < varying.length; i++) {
+    if (varying[i].of === VARYING_PATH) continue; // targetIn() judges it
     if (!isToken(varying[i].name)) return 'a field name is no token';
     if (!isFieldValue(varying[i].value)) return 'control character in a field value';
   }

@@ -108,7 +108,8 @@ export class RequestHeads {
 
   private pseudo(of: FieldName, value: string): void {
     const field: Field = this.interned.field(of, of.text, value, false);
-    this.fields.add(field);
+    if (field.of.varying) this.fields.addVaryingPath(field);
+    else this.fields.add(field);
   }
 }
 

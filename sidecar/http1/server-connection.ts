@@ -8,10 +8,8 @@ import { HeaderBlock, Template } from '../http/header-block.ts';
 import type { HeaderSource } from '../http/header-source.ts';
 import type { ConnectionPeer } from '../http/peer.ts';
 import { CANCEL, PROTOCOL_ERROR, REFUSED_STREAM } from '../http/reset-code.ts';
-import type { MessageStream } from '../http/stream.ts';
 import type { Duplex } from '../http/transport.ts';
 import { NOTHING, TurnConnection } from './connection.ts';
-import { endContent } from './content-sender.ts';
 import { contentLengthIn, statusLine, varyingFault, writeSection, writtenFields } from './head-writer.ts';
 import type { Head, MessageFault } from './message.ts';
 import { RequestHeads } from './request-head.ts';
@@ -42,7 +40,7 @@ export class ServerConnection extends TurnConnection implements ServedConnection
     this.reader.next();
   }
 
-  open(): MessageStream {
+  open(): Turn {
     throw new Error('a server opens no streams');
   }
 
@@ -96,13 +94,15 @@ export class ServerConnection extends TurnConnection implements ServedConnection
 
   /** What can be said of a turn was said. */
   private giveUp(turn: Turn, reason: string): void {
-    if (turn.localClosed || this.turn === null) return this.end(reason);
-    this.dropTurn(turn);
-    this.cut(reason);
+    const isWhole = turn.localClosed;
+    if (this.turn === turn) this.dropTurn(turn);
+    if (isWhole) this.end(reason);
+    else this.cut(reason);
   }
 
   protected mayReadOn(): boolean {
-    if (this.turn !== null || this.draining) return false;
+    // Answers that are not read are no reason to make more of them.
+    if (this.turn !== null || this.draining || this.output.full) return false;
     this.reader.next();
     return true;
   }
@@ -116,6 +116,10 @@ export class ServerConnection extends TurnConnection implements ServedConnection
 
   protected lose(turn: Turn, reason: string): void {
     if (!turn.localClosed || !turn.remoteClosed) turn.handler.onReset(turn, CANCEL, 'connection', true, reason);
+  }
+
+  protected hasRoom(): void {
+    if (this.turn === null) this.readOn();
   }
 
   // === Answers
@@ -149,7 +153,7 @@ export class ServerConnection extends TurnConnection implements ServedConnection
     if (!this.keepsAlive) lines += 'Connection: close\r\n';
     else if (this.request.isOld) lines += 'Connection: keep-alive\r\n';
     writeSection(this.output, statusLine(head.status), head.octets, varying, lines);
-    if (endStream) endContent(this.content);
+    if (endStream) this.content.end();
   }
 
   /** HTTP/1.0 knows none (RFC 9110 §15.2). */
@@ -175,7 +179,7 @@ export class ServerConnection extends TurnConnection implements ServedConnection
     this.keepsAlive = false;
     this.content.begin('length', 0);
     writeSection(this.output, statusLine(502), NOTHING, [], 'Content-Length: 0\r\nConnection: close\r\n');
-    endContent(this.content);
+    this.content.end();
     turn.handler.onReset(turn, PROTOCOL_ERROR, 'malformed', true, 'the answer has no form in HTTP/1.1');
   }
 
@@ -192,7 +196,7 @@ export class ServerConnection extends TurnConnection implements ServedConnection
       this.content.begin('length', 0);
       const status = statusLine(code === REFUSED_STREAM ? 503 : 502);
       writeSection(this.output, status, NOTHING, [], 'Content-Length: 0\r\nConnection: close\r\n');
-      endContent(this.content);
+      this.content.end();
     }
     if (turn.closed) return;
     const isWhole = turn.localClosed;

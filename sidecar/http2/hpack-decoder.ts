@@ -3,7 +3,7 @@
 // insert a value per call (grpc-go's and Java's grpc-timeout shifts all indexes). A call's decision is found again
 // either way.
 import { type Field, fieldOf, makeField } from '../http/field.ts';
-import { type FieldNames, fieldNames } from '../http/field-name.ts';
+import { type FieldNames, fieldNames, VARYING_PATH } from '../http/field-name.ts';
 import { HeaderBlock } from '../http/header-block.ts';
 import { Interned } from '../http/interned.ts';
 import { MAX_HEADER_FIELDS, MAX_HEADER_LIST_OCTETS } from '../http/limits.ts';
@@ -119,12 +119,13 @@ export class HpackDecoder {
       octets += field.size;
       if (octets > MAX_HEADER_LIST_OCTETS || count > MAX_HEADER_FIELDS) continue; // the table must stay right, the list is lost
       if (field.of.varying) {
+        if (field.of === VARYING_PATH && !mayHavePath(stable, varying)) listFault = MISPLACED;
         varying.push(field);
       } else {
         stable.push(field);
         stableOctets += field.size;
         // The template sees the stable fields alone.
-        if (varying.length > 0 && field.name.charCodeAt(0) === 0x3a) listFault = 'a pseudo-header field follows a regular one';
+        if (varying.length > 0 && field.name.charCodeAt(0) === 0x3a && !follows(field, varying)) listFault = MISPLACED;
         hash = (Math.imul(hash, 31) + field.id) | 0;
       }
     }
@@ -193,6 +194,18 @@ export class HpackDecoder {
       this.first = 0;
     }
   }
+}
+
+const MISPLACED = 'a pseudo-header field follows a regular one, or :path stands twice';
+
+/** Whether a path that varies may stand behind these fields. */
+function mayHavePath(stable: readonly Field[], varying: readonly Field[]): boolean {
+  return varying.length === 0 && stable.every(({ name }) => name.charCodeAt(0) === 0x3a && name !== ':path');
+}
+
+/** Whether a pseudo-header field may stand behind fields that vary: only a path may be among them. */
+function follows(field: Field, varying: readonly Field[]): boolean {
+  return varying.length === 1 && varying[0].of === VARYING_PATH && field.name !== ':path';
 }
 
 function equalBytes(a: Uint8Array, b: Buffer, start: number, length: number): boolean {

@@ -98,6 +98,16 @@ export class HpackEncoder {
     return putString(out, pos, field.value);
   }
 
+  /** @returns octets of the table size updates at the beginning of encoded fields (RFC 7541 §6.3) */
+  static updatesIn(encoded: Buffer): number {
+    let pos = 0;
+    while (pos < encoded.length && (encoded[pos] & 0xe0) === 0x20) {
+      const isLong = (encoded[pos++] & 0x1f) === 0x1f;
+      if (isLong) while ((encoded[pos++] & 0x80) !== 0);
+    }
+    return pos;
+  }
+
   static varyingRoom(field: Field): number {
     return field.size; // 32 more than the octets: more than any prefix needs
   }

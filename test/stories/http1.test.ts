@@ -195,6 +195,22 @@ describe('HTTP/1.1', () => {
     expect((await request({ host: routed.host, port: routed.port, path: '/web.Pages/first' })).status).to.equal(200);
   });
 
+  it('finds its way by the path, however many paths there are', async () => {
+    const { host, port } = mesh.address('caller', 'routed');
+    mesh.setTelemetry('caller', { accessLog: 'all' });
+    await mesh.settled();
+    const agent = new http.Agent({ keepAlive: true, maxSockets: 1 });
+    for (let i = 0; i < 150; i++) {
+      const found = await request({ host, port, agent, path: `/web.Pages/page-${i}?q=${i}` });
+      expect([found.status, (JSON.parse(found.text) as SeenRequest).url]).to.deep.equal([200, `/web.Pages/page-${i}?q=${i}`]);
+      expect((await request({ host, port, agent, path: `/other/page-${i}` })).status).to.equal(404);
+    }
+    agent.destroy();
+    const logged = (method: string): boolean => mesh.accessLog('caller').some((line) => line.method === method);
+    await until(() => logged('web.Pages/page-149') && logged('other/page-149'), 'the log has the last ones');
+    for (let i = 0; i < 150; i++) expect(logged(`web.Pages/page-${i}`) && logged(`other/page-${i}`), `${i}`).to.equal(true);
+  });
+
   it('is counted by the caller and by the called, and stands in the access log', async () => {
     const out = (await mesh.stats('caller')).filter(({ service }) => service === 'shop/web:8080');
     expect(out.reduce((sum, { count }) => sum + count, 0)).to.be.greaterThan(40);

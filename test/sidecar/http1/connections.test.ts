@@ -3,7 +3,7 @@ import { once } from 'node:events';
 import http from 'node:http';
 import net from 'node:net';
 import { expect } from 'chai';
-import { HANDSHAKE_TIMEOUT_MS, IDLE_CONNECTION_MS } from '#sidecar/http/limits.ts';
+import { HANDSHAKE_TIMEOUT_MS, IDLE_CONNECTION_MS, OUTPUT_HIGH_WATER } from '#sidecar/http/limits.ts';
 import { LAST_WORDS_MS, MAX_INFORMATIONAL_RESPONSES } from '#sidecar/http1/limits.ts';
 import { TestProxy } from '#test/support/proxy.ts';
 import { until } from '#test/support/until.ts';
@@ -341,7 +341,7 @@ describe('HTTP/1.1 through the proxy', () => {
     socket.write(`PUT / HTTP/1.1\r\nHost: a\r\nContent-Length: ${size}\r\n\r\n`);
     const body = Buffer.alloc(size, 'x');
     socket.write(body);
-    await until(() => proxy.leftovers.held > 0, 'octets are held');
+    await until(() => sockets.length === 1 && proxy.leftovers.held > 0, 'octets are held');
     expect(proxy.buffers.held).lessThan(1024 * 1024);
     sockets[0]!.resume();
     await until(() => app.seen.length >= size, 'all of it came');
@@ -410,5 +410,50 @@ describe('HTTP/1.1 through the proxy', () => {
     await until(() => proxy.up.size === 1 && proxy.leftovers.inFlight === 0, 'the call has ended');
     proxy.skip(IDLE_CONNECTION_MS);
     expect(await idle).equal(OK);
+  });
+
+  it('makes no more answers while they are not read, and goes on when they are', async () => {
+    await start(() => {});
+    proxy.setEndpoints('payment', []);
+    const socket = net.connect({ port: proxy.port, host: '127.0.0.1' });
+    socket.pause();
+    let got = '';
+    socket.on('error', () => {});
+    const count = 60_000;
+    socket.write(GET.repeat(count));
+    const waiting = (): number => Math.max(0, ...[...proxy.down].map(({ output }) => output.waiting));
+    await until(() => waiting() > OUTPUT_HIGH_WATER, 'answers wait');
+    expect(waiting()).lessThan(2 * OUTPUT_HIGH_WATER);
+    socket.on('data', (octets: Buffer) => {
+      got += octets.toString('latin1');
+    });
+    socket.resume();
+    await until(() => got.split('HTTP/1.1 503').length === count + 1, 'all have come');
+    expect(proxy.count.no_endpoints).equal(count);
+    socket.destroy();
+  });
+
+  it('gives a connection whose last answer a slow client has not taken to no other call', async () => {
+    const size = 8 * 1024 * 1024;
+    await start((socket, octets) => {
+      if (octets.startsWith('GET /large')) {
+        socket.write(`HTTP/1.1 200 OK\r\nContent-Length: ${size}\r\n\r\n`);
+        socket.write(Buffer.alloc(size, 'x'));
+      } else socket.write(OK);
+    });
+    const slow = net.connect({ port: proxy.port, host: '127.0.0.1' });
+    slow.on('error', () => {});
+    slow.pause();
+    slow.write('GET /large HTTP/1.1\r\nHost: a\r\n\r\n');
+    await until(() => proxy.leftovers.held > 0, 'octets are held');
+    for (let i = 0; i < 3; i++) expect(await exchange(proxy.port, GET, (got) => got === OK)).equal(OK);
+    let octets = 0;
+    slow.on('data', (part: Buffer) => {
+      octets += part.length;
+    });
+    slow.resume();
+    await until(() => octets > size, 'all of it has come');
+    await until(() => proxy.leftovers.held === 0 && proxy.leftovers.inFlight === 0, 'nothing is left');
+    slow.destroy();
   });
 });
