@@ -7,7 +7,7 @@ import { expect } from 'chai';
 const root = path.resolve(import.meta.dirname, '..');
 const MAX_LINES = 500;
 /** What a call passes through is read more often, and by people who look for one thing. */
-const HOT_ROOMS = /^sidecar\/(http|http2|link|tcp|route|balance)\//;
+const HOT_ROOMS = /^sidecar\/(http|http1|http2|link|tcp|route|balance)\//;
 const MAX_HOT_LINES = 350;
 
 /** What each room may import of the others (ARCHITECTURE.md). */
@@ -42,7 +42,7 @@ const FLOORS: Readonly<Record<string, readonly (string | readonly string[])[]>> 
     'pod',
     'observe',
     'tcp',
-    'http2',
+    ['http1', 'http2'],
     'forward',
     'balance',
     'control',
@@ -72,6 +72,7 @@ const APART: ReadonlySet<string> = new Set(['sidecar: inbound -> outbound', 'sid
  */
 const SEES_ONLY: Readonly<Record<string, readonly string[]>> = {
   'sidecar/http': [],
+  'sidecar/http1': ['sidecar/http'],
   'sidecar/http2': ['sidecar/http'],
   'sidecar/link': ['sidecar/http'],
   'sidecar/forward': ['sidecar/http', 'sidecar/route', 'sidecar/balance'],

@@ -5,7 +5,7 @@ import type { Endpoint } from '#core/contract/gen/weft/v1/mesh_pb.ts';
 export type UsedEndpoint = Pick<Endpoint, '$typeName' | 'address' | 'port' | 'identity' | 'pod' | 'zone'>;
 
 /**
- * One endpoint of a backend. Only the balancer's functions write its fields; `connections` is the pool's.
+ * One endpoint of a backend. Only the balancer's functions write its fields; `connections` and `http1Connections` are the pools'.
  * All fields are there from the start, so that every record has one hidden class.
  */
 export interface EndpointState {
@@ -18,8 +18,9 @@ export interface EndpointState {
   /** "<namespace>/<name>", for people. */
   readonly pod: string;
   readonly zone: string;
-  /** The pool's slot. */
+  /** The slots of its pools: for HTTP/2, and for calls that go to it as HTTP/1.1. */
   connections: unknown;
+  http1Connections: unknown;
   /** false from the moment that the endpoint has left the set: open no more calls on it. */
   listed: boolean;
   /** Calls that wait for their answer to begin. */
@@ -67,6 +68,7 @@ export function newEndpointState(endpoint: UsedEndpoint, ewmaMs: number, nowMs: 
     pod: endpoint.pod,
     zone: endpoint.zone,
     connections: null,
+    http1Connections: null,
     listed: true,
     inFlight: 0,
     streams: 0,

@@ -34,7 +34,7 @@ export function attempt(call: RunningCall): void {
     call.series = seriesOf(call.plan!, call.variant, endpoint.identity !== '', deps.stats);
     call.series.inFlight++;
   }
-  const pool = deps.upstreams.poolOf(endpoint);
+  const pool = deps.upstreams.poolOf(endpoint, call.block.template.fromHttp1);
   const connection = pool.acquire();
   if (connection !== null) return send(call, connection, endpoint, nowMs);
   if (pool.full && mayTryOther(call, endpoint)) return passBy(call, endpoint);

@@ -171,7 +171,7 @@ export class Exchange implements RunningCall {
     const { state } = this;
     switch (state.at) {
       case 'waiting':
-        return this.deps.upstreams.poolOf(state.endpoint).cancel(this);
+        return this.deps.upstreams.poolOf(state.endpoint, this.block.template.fromHttp1).cancel(this);
       case 'sent':
       case 'answering':
         return state.up.reset(CANCEL);

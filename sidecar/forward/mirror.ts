@@ -26,6 +26,7 @@ export class MirrorCall implements StreamHandler, Waiter {
   private readonly source: HeaderSource;
   private readonly varying: readonly Field[];
   private readonly trace: CallTrace | null;
+  private readonly fromHttp1: boolean;
   private endpoint: EndpointState | null;
   private stream: MessageStream | null = null;
   private body: Chunk[] = [];
@@ -35,7 +36,7 @@ export class MirrorCall implements StreamHandler, Waiter {
   private answering = false;
   private done = false;
 
-  /** @param trace of the call, which the copy belongs to @param ended the call has no body */
+  /** @param trace of the call, which the copy belongs to @param ended the call has no body @param fromHttp1 it began as HTTP/1.1 */
   constructor(
     deps: ExchangeDeps,
     upstream: Upstream,
@@ -43,6 +44,7 @@ export class MirrorCall implements StreamHandler, Waiter {
     varying: readonly Field[],
     trace: CallTrace | null,
     ended: boolean,
+    fromHttp1: boolean,
   ) {
     this.deps = deps;
     this.upstream = upstream;
@@ -50,6 +52,7 @@ export class MirrorCall implements StreamHandler, Waiter {
     this.varying = varying;
     this.trace = trace;
     this.ended = ended;
+    this.fromHttp1 = fromHttp1;
     this.endpoint = upstream.set.pick(deps.random, deps.clock.nowMs);
     if (this.endpoint === null || this.endpoint.inFlight + this.endpoint.streams >= MAX_IN_FLIGHT) {
       this.endpoint = null;
@@ -57,7 +60,7 @@ export class MirrorCall implements StreamHandler, Waiter {
       return;
     }
     upstream.set.onStart(this.endpoint);
-    const pool = deps.upstreams.poolOf(this.endpoint);
+    const pool = deps.upstreams.poolOf(this.endpoint, fromHttp1);
     const connection = pool.acquire();
     if (connection !== null) this.onConnection(connection);
     else pool.wait(this);
@@ -95,7 +98,7 @@ export class MirrorCall implements StreamHandler, Waiter {
     if (this.done) return;
     const { stream, endpoint } = this;
     if (stream !== null) stream.reset(CANCEL);
-    else if (endpoint !== null) this.deps.upstreams.poolOf(endpoint).cancel(this);
+    else if (endpoint !== null) this.deps.upstreams.poolOf(endpoint, this.fromHttp1).cancel(this);
     this.finish(false);
   }
 

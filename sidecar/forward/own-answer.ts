@@ -33,7 +33,7 @@ export function answerItself(call: RunningCall, cors: CorsRecord | null, redirec
 
 function redirectHeaders({ block, plan }: RunningCall, cors: CorsRecord | null, redirect: RedirectRecord): string[] {
   const { scheme, authority } = block.template;
-  const place = { scheme, authority: authority || (block.value('host') ?? ''), path: block.template.path };
+  const place = { scheme, authority: authority || (block.value('host') ?? ''), path: block.path };
   let headers = ['location', locationOf(redirect, place, plan!.port.service.port)];
   if (redirect.responseEdits !== null) headers = applyEdits(headers, redirect.responseEdits);
   return cors === null ? headers : applyEdits(headers, corsEdits(cors, headerValue(block.list(), 'origin')));

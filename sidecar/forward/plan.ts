@@ -1,8 +1,8 @@
 // What becomes of all calls with the same headers: found once per template and remembered on it until the configuration
 // changes.
 import type { MethodRecord } from '../balance/method-record.ts';
-import { type Field, makeField } from '../http/field.ts';
-import { fieldNames } from '../http/field-name.ts';
+import { type Field, fieldOf, makeField } from '../http/field.ts';
+import { fieldNames, VARYING_PATH } from '../http/field-name.ts';
 import type { HeaderBlock, Template } from '../http/header-block.ts';
 import { type HeaderSource, newHeaderSource } from '../http/header-source.ts';
 import { applyEdits } from '../route/edit.ts';
@@ -76,17 +76,19 @@ function ruleFor(block: HeaderBlock, port: CompiledPort): RuleRecord | null {
 function makePlan(block: HeaderBlock, port: CompiledPort, rule: RuleRecord | null, upstreams: Upstreams): CallPlan {
   const { template } = block;
   const variants: Variant[] = [];
-  const method = methodOf(template);
+  // A path that varies stands for no method.
+  const method = block.hasVaryingPath ? '' : methodOf(block);
   for (const backend of rule?.backends ?? []) {
     const { requestEdits: edits, rewrite, redirect, cors } = backend;
     const upstream = upstreams.get(backend.ref);
-    const { list, never } = template.source;
+    const { list, never, spelled } = template.source;
     variants.push({
       backend,
       upstream,
       method: upstream.set.methods.of(recordOf(template, method, rule)),
-      source: edits === null && rewrite === null ? template.source : newHeaderSource(edited(list, backend), never),
-      editsVarying: edits !== null && touchesVarying(block.varying, edits),
+      source: edits === null && rewrite === null ? template.source : newHeaderSource(edited(list, backend), never, spelled),
+      editsVarying:
+        (edits !== null && touchesVarying(block.varying, edits)) || (rewrite !== null && rewrite.path !== null && block.hasVaryingPath),
       answers: redirect !== null || cors !== null,
       mirrors: [...rule!.mirrors, ...backend.mirrors].map((mirror) => ({ mirror, upstream: upstreams.get(mirror.backend) })),
       plain: null,
@@ -104,7 +106,7 @@ function makePlan(block: HeaderBlock, port: CompiledPort, rule: RuleRecord | nul
 }
 
 /** package.Service/Method, or the path. */
-export function methodOf({ path }: Template): string {
+export function methodOf({ path }: HeaderBlock): string {
   return path.startsWith('/') ? path.slice(1) : path;
 }
 
@@ -124,12 +126,16 @@ export function seriesOf(plan: CallPlan, variant: Variant | null, mtls: boolean,
   return series;
 }
 
+function editedSource({ list, never, spelled }: HeaderSource, edits: readonly HeaderEdit[]): HeaderSource {
+  return newHeaderSource(applyEdits(list, edits), never, spelled);
+}
+
 /** A response's stable fields after the backend's edits; remembered on the response's template. */
 export function responseSource(template: Template, edits: readonly HeaderEdit[] | null): HeaderSource {
   if (edits === null) return template.source;
   const known = (template.edited ??= []);
   for (const entry of known) if (entry.edits === edits) return entry.source;
-  const source = newHeaderSource(applyEdits(template.source.list, edits), template.source.never);
+  const source = editedSource(template.source, edits);
   if (known.length < 16) known.push({ edits, source });
   return source;
 }
@@ -168,10 +174,11 @@ function splitAgain(block: HeaderBlock, list: readonly string[]): { source: Head
   const varying: Field[] = [];
   for (let i = 0; i < list.length; i += 2) {
     const [name, value] = [list[i], list[i + 1]];
-    if (fieldNames.isVarying(name)) varying.push(makeField(name, value, cameAsNever(block.varying, name), 0));
+    if (name === VARYING_PATH.text && block.hasVaryingPath) varying.unshift(fieldOf(VARYING_PATH, value, false, 0));
+    else if (fieldNames.isVarying(name)) varying.push(makeField(name, value, cameAsNever(block.varying, name), 0));
     else stable.push(name, value);
   }
-  return { source: newHeaderSource(stable, block.template.source.never), varying };
+  return { source: newHeaderSource(stable, block.template.source.never, block.template.source.spelled), varying };
 }
 
 /** Whether an edit names one of the fields that vary. */
@@ -189,6 +196,7 @@ function cameAsNever(varying: readonly Field[], name: string): boolean {
 }
 
 function variesInWhatMatters(varying: readonly Field[], port: CompiledPort): boolean {
+  if (port.table !== null && varying[0].of === VARYING_PATH) return true;
   for (let i = 0; i < varying.length; i++) if (port.headersThatMatter.has(varying[i].name)) return true;
   return false;
 }

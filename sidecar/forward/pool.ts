@@ -1,4 +1,5 @@
-// The HTTP/2 connections of this sidecar to one endpoint: usually one, more when none can open a stream.
+// The connections of this sidecar to one endpoint: of HTTP/2 usually one, and more when none can open a stream; of
+// HTTP/1.1 as many as there are calls at a time.
 // A connection that drains is no capacity: it stays until its last stream ends and stands in nobody's way.
 
 import type { EndpointState } from '../balance/endpoint-state.ts';
@@ -14,6 +15,8 @@ import { MAX_WAITERS_PER_ENDPOINT, type Waiter, Waiters } from './waiters.ts';
 
 /** So many connections that take new streams may one endpoint have: 6,400 streams where it allows 100 on each. */
 export const MAX_CONNECTIONS_PER_ENDPOINT = 64;
+/** The same of HTTP/1.1, where a connection has one call at a time. */
+export const MAX_HTTP1_CONNECTIONS_PER_ENDPOINT = 1024;
 /** Beside them so many may drain, each with at least one stream of its own. */
 export const MAX_DRAINING_PER_ENDPOINT = 1024;
 /** Dials under way at once to an endpoint; and never more than it has connections, so that a weak one is not stormed. */
@@ -40,6 +43,7 @@ export interface PoolDeps {
   ): () => void;
   /** Speaks with an endpoint on what dial() opened. */
   readonly connect: ClientCodec;
+  readonly connectHttp1: ClientCodec;
   opened(connection: MessageConnection): void;
   closed(connection: MessageConnection, reason: string): void;
   /** So many calls more, or fewer, wait for a connection now. */
@@ -57,6 +61,9 @@ interface Upkeep {
 export class EndpointPool implements ConnectionOwner {
   private readonly endpoint: EndpointState;
   private readonly deps: PoolDeps;
+  private readonly connect: ClientCodec;
+  /** So many connections it may have. */
+  private readonly most: number;
   /** Those that take streams or will. One that drains without our doing is found by sortOut(). */
   private readonly open: MessageConnection[] = [];
   /** Those that take no more, until they are gone. */
@@ -69,9 +76,11 @@ export class EndpointPool implements ConnectionOwner {
   private closing = false;
   private dialAgainAtMs = 0;
 
-  constructor(endpoint: EndpointState, deps: PoolDeps) {
+  constructor(endpoint: EndpointState, deps: PoolDeps, isHttp1: boolean) {
     this.endpoint = endpoint;
     this.deps = deps;
+    this.connect = isHttp1 ? deps.connectHttp1 : deps.connect;
+    this.most = isHttp1 ? MAX_HTTP1_CONNECTIONS_PER_ENDPOINT : MAX_CONNECTIONS_PER_ENDPOINT;
     this.pings = new Pings(endpoint.identity !== '');
     this.waiters = new Waiters((change) => deps.waiting(change));
   }
@@ -84,7 +93,7 @@ export class EndpointPool implements ConnectionOwner {
       // One that holds much for slow readers would let new calls wait behind them.
       if (connection.canOpen && connection.held <= MAX_CONNECTION_BUFFER / 2) return connection;
     }
-    if (open.length < MAX_CONNECTIONS_PER_ENDPOINT) return null;
+    if (open.length < this.most) return null;
     for (const connection of open) if (connection.canOpen) return connection;
     return null;
   }
@@ -209,7 +218,7 @@ export class EndpointPool implements ConnectionOwner {
   private mayDial(): boolean {
     if (this.closing || this.leaving.size >= MAX_DRAINING_PER_ENDPOINT) return false;
     this.sortOut();
-    if (this.open.length + this.dials.size >= MAX_CONNECTIONS_PER_ENDPOINT) return false;
+    if (this.open.length + this.dials.size >= this.most) return false;
     // One that was never used and has no room: the endpoint allows no streams now, and would not on another either.
     for (const connection of this.open) if (connection.ready && !connection.used && !connection.canOpen) return false;
     return this.deps.clock.nowMs >= this.dialAgainAtMs || !this.reached();
@@ -242,12 +251,14 @@ export class EndpointPool implements ConnectionOwner {
 
   private onOpen(transport: Duplex, peerNotAfterMs: number): void {
     const { nowMs } = this.deps.clock;
-    const connection = this.deps.connect(transport, this, this.deps.clock, this.endpoint);
+    const connection = this.connect(transport, this, this.deps.clock, this.endpoint);
     this.open.push(connection);
     this.upkeep.set(connection, { notAfterMs: peerNotAfterMs, busyAtMs: nowMs });
     this.deps.opened(connection);
     transport.start();
     if (this.closing) connection.drain(nowMs);
+    // Not every protocol has a word of the endpoint to wait for.
+    else if (connection.canOpen) this.onCapacity(connection);
   }
 
   /** Sets apart those that take no more streams. */
@@ -272,8 +283,10 @@ export class EndpointPool implements ConnectionOwner {
     const { key } = this.endpoint;
     if (this.leaving.size >= MAX_DRAINING_PER_ENDPOINT)
       return `${key}: MAX_DRAINING_PER_ENDPOINT (${MAX_DRAINING_PER_ENDPOINT}) connections drain`;
-    if (this.open.length >= MAX_CONNECTIONS_PER_ENDPOINT)
-      return `${key}: MAX_CONNECTIONS_PER_ENDPOINT (${MAX_CONNECTIONS_PER_ENDPOINT}) have no stream left`;
+    if (this.open.length >= this.most) {
+      const name = this.most === MAX_CONNECTIONS_PER_ENDPOINT ? 'MAX_CONNECTIONS_PER_ENDPOINT' : 'MAX_HTTP1_CONNECTIONS_PER_ENDPOINT';
+      return `${key}: ${name} (${this.most}) have no stream left`;
+    }
     return `${key} allows no more streams and no more connections (MAX_WAIT_MS)`;
   }
 }

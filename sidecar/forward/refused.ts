@@ -34,7 +34,7 @@ export function settleRefused(deps: ExchangeDeps, port: CompiledPort | null, { c
   const { clock, origin, stats, telemetry } = deps;
   const { template } = block;
   const { grpc, format } = template;
-  const plan: CallPlan | null = port === null ? null : { port, rule: null, variants: [], method: methodOf(template), grpc, failed: null };
+  const plan: CallPlan | null = port === null ? null : { port, rule: null, variants: [], method: methodOf(block), grpc, failed: null };
   const call: EndedCall = {
     origin,
     block,

@@ -19,7 +19,8 @@ export function route(call: RunningCall, port: CompiledPort | null): void {
   if (tracer !== null) call.trace = tracer.begin(block, plan === null ? null : plan.rule);
   if (plan === null) return refuse(call, errors.NO_CONFIG, deps.missing ?? 'the configuration of what is called has not arrived');
   if (block.tooLarge) return refuse(call, errors.HEADERS_TOO_LARGE, 'request headers exceed 64 KiB or 100 fields');
-  if (block.template.method === 'CONNECT') return refuse(call, errors.NOT_SERVED, 'CONNECT is not served');
+  if (block.template.method === 'CONNECT' && block.template.protocol === '')
+    return refuse(call, errors.NOT_SERVED, 'CONNECT is not served');
   const { rule } = plan;
   if (rule === null) return refuse(call, errors.NO_ROUTE, `no route of ${plan.port.service.key} matches ${askedFor(call)}`);
   if (rule.invalid !== '') return refuse(call, errors.INVALID_RULE, rule.invalid);
@@ -36,9 +37,10 @@ export function route(call: RunningCall, port: CompiledPort | null): void {
 }
 
 /** "payment.PaymentService/Charge", or "GET /items"; without the query, which may hold secrets. */
-function askedFor({ block, plan }: RunningCall): string {
-  const { format, method, path } = block.template;
-  return format === 'other' ? `${method} ${path.split('?', 1)[0]}` : plan!.method.split('?', 1)[0];
+function askedFor({ block }: RunningCall): string {
+  const { format, method } = block.template;
+  const path = block.path.split('?', 1)[0];
+  return format === 'other' ? `${method} ${path}` : path.replace(/^\//, '');
 }
 
 /** @param requestTimeoutMs of the rule; 0: none */
@@ -58,6 +60,8 @@ function startMirrors(call: RunningCall, variant: Variant): void {
     if (!shouldMirror(mirror)) continue;
     edited ??= editedRequest(call.block, variant);
     const { source, varying } = edited;
-    (call.mirrors ??= []).push(new MirrorCall(call.deps, upstream, source, varying, call.trace, call.request.ended));
+    (call.mirrors ??= []).push(
+      new MirrorCall(call.deps, upstream, source, varying, call.trace, call.request.ended, call.block.template.fromHttp1),
+    );
   }
 }

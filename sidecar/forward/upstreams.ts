@@ -62,7 +62,7 @@ export class Upstreams {
     upstream.known = true;
     upstream.lacks = local ? LACKS_LOCAL : LACKS_ANY;
     upstream.set.setAffinity(affinityMs);
-    for (const left of upstream.set.update(endpoints)) if (left.connections !== null) this.retire(left);
+    for (const left of upstream.set.update(endpoints)) this.retire(left);
   }
 
   /** Nothing is sent to this Service port any more: its record goes. */
@@ -71,13 +71,19 @@ export class Upstreams {
     this.byKey.delete(ref.key);
   }
 
-  poolOf(endpoint: EndpointState): EndpointPool {
-    if (endpoint.connections === null) {
-      const pool = new EndpointPool(endpoint, this.deps);
-      endpoint.connections = pool;
-      this.pools.add(pool);
-    }
-    return endpoint.connections as EndpointPool;
+  /**
+   * The connections to an endpoint.
+   * @param fromHttp1 the call began as HTTP/1.1: to an application it goes so, to a sidecar as HTTP/2 (decision 24)
+   */
+  poolOf(endpoint: EndpointState, fromHttp1: boolean): EndpointPool {
+    if (fromHttp1 && endpoint.identity === '') return (endpoint.http1Connections ??= this.newPool(endpoint, true)) as EndpointPool;
+    return (endpoint.connections ??= this.newPool(endpoint, false)) as EndpointPool;
+  }
+
+  private newPool(endpoint: EndpointState, isHttp1: boolean): EndpointPool {
+    const pool = new EndpointPool(endpoint, this.deps, isHttp1);
+    this.pools.add(pool);
+    return pool;
   }
 
   /** About once a second. */
@@ -113,11 +119,13 @@ export class Upstreams {
     }
   }
 
-  private retire(endpoint: EndpointState): void {
-    const pool = endpoint.connections as EndpointPool;
-    this.pools.delete(pool);
-    // Its calls end by themselves or with its pod: an endpoint that leaves a Service may still serve its streams.
-    pool.drain(Number.POSITIVE_INFINITY);
-    if (!pool.empty) this.retired.add(pool);
+  private retire({ connections, http1Connections }: EndpointState): void {
+    for (const pool of [connections, http1Connections] as (EndpointPool | null)[]) {
+      if (pool === null) continue;
+      this.pools.delete(pool);
+      // Its calls end by themselves or with its pod: an endpoint that leaves a Service may still serve its streams.
+      pool.drain(Number.POSITIVE_INFINITY);
+      if (!pool.empty) this.retired.add(pool);
+    }
   }
 }

@@ -1,8 +1,10 @@
 // A connection that carries messages, whatever the codec: what it reports to its owner, and what a pool needs of it.
+import type { Buffers } from './buffers.ts';
 import type { Clock } from './clock.ts';
 import type { Field } from './field.ts';
 import type { HeaderBlock } from './header-block.ts';
 import type { HeaderSource } from './header-source.ts';
+import type { ConnectionPeer } from './peer.ts';
 import type { MessageStream, StreamHandler } from './stream.ts';
 import type { Duplex } from './transport.ts';
 
@@ -78,3 +80,25 @@ export interface ConnectedEndpoint {
   /** SPIFFE id that it has proved; '': the connection is plaintext. */
   readonly identity: string;
 }
+
+/** A connection that a client opened, as those that count all of them use it. */
+export interface ServedConnection extends MessageConnection {
+  /** Since when it has had no stream; meaningless while it has one. */
+  readonly idleSinceMs: number;
+  /** Ends one that has no streams: its room is needed. */
+  dismiss(reason: string): void;
+  /** Ends a new one for which there is no room. */
+  turnAway(reason: string): void;
+}
+
+/**
+ * A codec's server end: takes over a connection that a client opened; nothing is read before transport.start().
+ * @param buffers the account of all connections of the sidecar
+ */
+export type ServerCodec = (
+  transport: Duplex,
+  owner: ConnectionOwner,
+  clock: Clock,
+  peer: ConnectionPeer,
+  buffers: Buffers,
+) => ServedConnection;

@@ -90,6 +90,12 @@ export class FieldNames {
 
 export const fieldNames = new FieldNames();
 
+/**
+ * The name of a path that is not in its template, because its connection has seen too many (http/interned.ts). Such a
+ * field stands first among those that vary.
+ */
+export const VARYING_PATH: FieldName = { text: ':path', varying: true, fault: '' };
+
 function mustBeStable(text: string): boolean {
   return isPseudo(text) || ALWAYS_STABLE.has(text);
 }

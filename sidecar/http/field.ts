@@ -20,6 +20,8 @@ export interface Field {
   readonly id: number;
   /** Its octets as an HTTP/2 literal that is not indexed, if they exist already; else null. */
   readonly encoded: Buffer | null;
+  /** The name in the case in which HTTP/1.1 leaves: that in which it came. */
+  readonly spelled: string;
 }
 
 /** @param id number of the field on its connection; 0 for one that is in no template */
@@ -32,9 +34,15 @@ export function makeField(name: string, value: string, never: boolean, id: numbe
  * §5.5): it is taken off.
  */
 export function fieldOf(of: FieldName, value: string, never: boolean, id: number): Field {
+  return fieldSpelled(of, of.text, value, never, id);
+}
+
+/** As fieldOf(), where HTTP/1.1 has spelled the name in a case of its own. */
+export function fieldSpelled(of: FieldName, spelled: string, value: string, never: boolean, id: number): Field {
   const size = of.text.length + value.length + 32;
   const stripped = stripBlanks(value);
-  return { name: of.text, value: stripped, size, of, never, fault: of.fault || valueFault(of, stripped), id, encoded: null };
+  const fault = of.fault || valueFault(of, stripped);
+  return { name: of.text, value: stripped, size, of, never, fault, id, encoded: null, spelled };
 }
 
 /** Where a loop over the octets of a value costs less than three searches by memchr. */

@@ -2,7 +2,9 @@
 // Decisions (route, counters, encoded bytes) are remembered on the template, so a repeated call costs no string work.
 import { type MessageFormat, messageFormat } from './content-type.ts';
 import type { Field } from './field.ts';
+import { VARYING_PATH } from './field-name.ts';
 import { type HeaderSource, newHeaderSource } from './header-source.ts';
+import { HTTP1_ORIGIN, ORIGIN_FIELD } from './origin.ts';
 
 const NONE: readonly Field[] = [];
 /** Longer names are cut where a fault is put in words. */
@@ -15,9 +17,14 @@ export class Template {
   /** What an encoder sends of it when nothing is edited. */
   readonly source: HeaderSource;
   readonly method: string;
+  /** '': there is none, or it varies, see HeaderBlock.path. */
   readonly path: string;
   readonly scheme: string;
   readonly authority: string;
+  /** The protocol that a CONNECT asks for (RFC 8441); '': none. Only calls that began as HTTP/1.1 may have one. */
+  readonly protocol: string;
+  /** The call began as HTTP/1.1: to an application it goes so, to a sidecar as HTTP/2 (decision 24). */
+  readonly fromHttp1: boolean;
   /** The status of a response; 0 if there is none. */
   readonly status: number;
   /** Its content-type is that of gRPC: the message ends with a grpc-status. */
@@ -45,6 +52,8 @@ export class Template {
     let path = '';
     let scheme = '';
     let authority = '';
+    let protocol = '';
+    let fromHttp1 = false;
     let status = 0;
     let format: MessageFormat = 'other';
     let grpcStatus = -1;
@@ -53,6 +62,7 @@ export class Template {
     let regular = false;
     let host: string | null = null;
     const seen = new Set<string>();
+    let spelled: Map<string, string> | null = null;
     let octets = 0;
     for (const field of fields) {
       octets += field.size;
@@ -62,6 +72,10 @@ export class Template {
         never.add(field.name);
       }
       if (field.fault !== '') fault ||= field.fault;
+      if (field.spelled !== field.name) {
+        spelled ??= new Map();
+        if (!spelled.has(field.name)) spelled.set(field.name, field.spelled);
+      }
       if (field.name.charCodeAt(0) === 0x3a) {
         if (regular) fault ||= 'a pseudo-header field follows a regular one';
         if (seen.has(field.name)) fault ||= `${field.name} stands twice`;
@@ -72,6 +86,7 @@ export class Template {
         else if (field.name === ':scheme') scheme = field.value;
         else if (field.name === ':authority') authority = field.value;
         else if (field.name === ':status') status = parseStatus(field.value);
+        else if (field.name === ':protocol') protocol = field.value;
         else fault ||= 'unknown pseudo-header field';
       } else {
         regular = true;
@@ -80,15 +95,18 @@ export class Template {
         else if (field.name === 'host') {
           if (host !== null) fault ||= 'two host fields';
           host = field.value;
-        }
+        } else if (field.name === ORIGIN_FIELD) fromHttp1 = field.value === HTTP1_ORIGIN;
       }
     }
+    if (protocol !== '' && !fromHttp1) fault ||= 'unknown pseudo-header field';
     this.octets = octets;
-    this.source = newHeaderSource(list, never);
+    this.source = newHeaderSource(list, never, spelled);
     this.method = method;
     this.path = path;
     this.scheme = scheme;
     this.authority = authority;
+    this.protocol = protocol;
+    this.fromHttp1 = fromHttp1;
     this.status = status;
     this.grpc = format === 'grpc';
     this.format = format;
@@ -98,15 +116,15 @@ export class Template {
     this.host = host;
   }
 
-  /** @returns why this may not be a request (RFC 9113 §8.3.1), or '' */
-  requestFault(): string {
+  /** @param path of the block @returns why this may not be a request (RFC 9113 §8.3.1), or '' */
+  requestFault(path: string): string {
     if (this.fault !== '') return this.fault;
     if (this.status !== 0) return ':status in a request';
     if (this.method === '') return 'no :method';
-    if (this.method === 'CONNECT') return this.authority === '' ? 'CONNECT without :authority' : '';
-    if (this.path === '' || this.scheme === '') return 'no :path or no :scheme';
-    if (this.path.charCodeAt(0) !== 0x2f && !(this.path === '*' && this.method === 'OPTIONS')) return ':path is not a path';
-    if (this.path.includes(' ') || this.method.includes(' ')) return 'space in :path or :method';
+    if (this.method === 'CONNECT' && this.protocol === '') return this.authority === '' ? 'CONNECT without :authority' : '';
+    if (path === '' || this.scheme === '') return 'no :path or no :scheme';
+    if (path.charCodeAt(0) !== 0x2f && !(path === '*' && this.method === 'OPTIONS')) return ':path is not a path';
+    if (path.includes(' ') || this.method.includes(' ')) return 'space in :path or :method';
     if (this.host !== null && this.authority !== '' && this.host !== this.authority) return 'host differs from :authority';
     if (this.authority.includes('@')) return 'userinfo in :authority';
     return '';
@@ -154,6 +172,31 @@ export class HeaderBlock {
     }
     this.fault = fault;
     this.contentLength = contentLength;
+  }
+
+  /** The path is not in the template. */
+  get hasVaryingPath(): boolean {
+    return this.varying.length > 0 && this.varying[0].of === VARYING_PATH;
+  }
+
+  /** A request's path. */
+  get path(): string {
+    return this.hasVaryingPath ? this.varying[0].value : this.template.path;
+  }
+
+  /** @returns why it may not be a request, or '' */
+  requestFault(): string {
+    return this.fault || this.template.requestFault(this.path);
+  }
+
+  /** @returns why it may not be a response's header section, or '' */
+  responseFault(): string {
+    return this.fault || (this.hasVaryingPath ? ':path in a response' : this.template.responseFault());
+  }
+
+  /** @returns why it may not be a trailer section, or '' */
+  trailersFault(): string {
+    return this.fault || (this.hasVaryingPath ? 'pseudo-header field in trailers' : this.template.trailersFault());
   }
 
   /** A fault with the name of the field that has it, if one has; peers choose names, so it is no label of a metric. */

@@ -27,6 +27,8 @@ export class Output {
   buffer: Buffer = Buffer.allocUnsafe(FIRST_SIZE);
   length = 0;
   dirty = false;
+  /** Writes that the transport has got. */
+  flushes = 0;
   private spare: Buffer | null = null;
   private inFlight: Buffer | null = null;
   private inFlightLength = 0;
@@ -75,6 +77,7 @@ export class Output {
     if (this.inFlight !== null || this.length === 0) return;
     const full = this.buffer;
     this.inFlight = full;
+    this.flushes++;
     this.inFlightLength = this.length;
     this.buffer = this.spare ?? Buffer.allocUnsafe(FIRST_SIZE);
     this.spare = null;

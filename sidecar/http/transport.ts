@@ -19,6 +19,11 @@ export interface Duplex extends Transport {
   onClosed: (reason: string) => void;
   /** Begins to read. */
   start(): void;
+  /** Reads nothing for now. */
+  pause(): void;
+  resume(): void;
+  /** Destroys it so that the peer does not take what it got for all there was. */
+  reset(): void;
 }
 
 /** Why a transport to an endpoint could not be opened, by the labels of docs/reference/errors.md. */

@@ -1,6 +1,7 @@
 // The client's end of HTTP/2: a connection to an endpoint, over a transport that was dialled.
+
+import type { Buffers } from '../http/buffers.ts';
 import type { ClientCodec } from '../http/connection.ts';
-import type { Buffers } from './buffers.ts';
 import { Connection } from './connection.ts';
 
 /** HTTP/2 with prior knowledge (RFC 9113 §3.3). @param buffers the account of all connections of the sidecar */

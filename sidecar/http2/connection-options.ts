@@ -1,5 +1,5 @@
 // What a connection is made with beside its transport, owner and clock.
-import type { Buffers } from './buffers.ts';
+import type { Buffers } from '../http/buffers.ts';
 
 export interface ConnectionOptions {
   readonly client: boolean;

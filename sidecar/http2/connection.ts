@@ -1,17 +1,18 @@
 // One HTTP/2 connection, either end: its life from the preface to the end of the socket.
 // Its streams are in streams.ts, what comes in is judged in receiver.ts.
+
+import type { BufferHolder, Buffers } from '../http/buffers.ts';
 import type { Clock } from '../http/clock.ts';
-import type { ConnectionOwner, MessageConnection, RefusalCause } from '../http/connection.ts';
+import type { ConnectionOwner, RefusalCause, ServedConnection } from '../http/connection.ts';
 import type { Field } from '../http/field.ts';
 import type { HeaderBlock } from '../http/header-block.ts';
 import type { HeaderSource } from '../http/header-source.ts';
-import { HANDSHAKE_TIMEOUT_MS, MAX_HEADER_LIST_OCTETS, STALL_TIMEOUT_MS } from '../http/limits.ts';
+import { HANDSHAKE_TIMEOUT_MS, IDLE_CONNECTION_MS, MAX_HEADER_LIST_OCTETS, STALL_TIMEOUT_MS } from '../http/limits.ts';
 import { Output } from '../http/output.ts';
 import { HTTP2_PREFACE } from '../http/preface.ts';
 import { CANCEL, ENHANCE_YOUR_CALM, errorName, NO_ERROR, SETTINGS_TIMEOUT } from '../http/reset-code.ts';
 import type { ResetCause, StreamHandler } from '../http/stream.ts';
 import type { Transport } from '../http/transport.ts';
-import type { BufferHolder, Buffers } from './buffers.ts';
 import {
   MAX_STREAM_ID,
   SETTINGS_ENABLE_PUSH,
@@ -29,7 +30,6 @@ import {
   CONNECTION_WINDOW,
   DECODER_TABLE_SIZE,
   ERROR_LINGER_MS,
-  IDLE_CONNECTION_MS,
   INITIAL_STREAM_WINDOW,
   RESET_BUDGET,
   RESETS_PER_SECOND,
@@ -50,7 +50,7 @@ const DRAIN_PING_DATA = Buffer.from('weft-bye');
 /** How long a drain waits for the answer to its PING: what the peer sent before it saw the GOAWAY comes first. */
 const DRAIN_PING_WAIT_MS = 1000;
 
-export class Connection implements MessageConnection, ConnectionLife, BufferHolder {
+export class Connection implements ServedConnection, ConnectionLife, BufferHolder {
   readonly streams: Streams;
   readonly output: Output;
   ready = false;
@@ -254,6 +254,10 @@ export class Connection implements MessageConnection, ConnectionLife, BufferHold
   dismiss(reason: string): void {
     this.closeReason ||= reason;
     this.closeWhenIdle();
+  }
+
+  turnAway(reason: string): void {
+    this.fail(ENHANCE_YOUR_CALM, reason);
   }
 
   /** GOAWAY, and the socket is gone after ERROR_LINGER_MS whatever the peer does (RFC 9113 §5.4.1). */

@@ -1,6 +1,7 @@
 // Writers of the small frames (RFC 9113 §6): each appends one whole frame to an output.
 
 import type { Field } from '../http/field.ts';
+import { VARYING_PATH } from '../http/field-name.ts';
 import type { Output } from '../http/output.ts';
 import {
   CONTINUATION,
@@ -114,10 +115,19 @@ export function writeHeaders(out: Output, id: number, stable: Buffer, varying: r
   const b = out.reserve(FRAME_HEADER_LENGTH + room);
   const at = out.length;
   let p = at + FRAME_HEADER_LENGTH;
+  let first = 0;
+  if (varying.length > 0 && varying[0].of === VARYING_PATH) {
+    // A pseudo-header field stands in front of the regular ones, and behind a new size of the table (RFC 7541 §4.2).
+    const updates = HpackEncoder.updatesIn(stable);
+    p += stable.copy(b, p, 0, updates);
+    p = HpackEncoder.writeVarying(varying[0], b, p);
+    stable = stable.subarray(updates);
+    first = 1;
+  }
   if (stable.length < 32) for (let i = 0; i < stable.length; i++) b[p + i] = stable[i];
   else stable.copy(b, p);
   p += stable.length;
-  for (let i = 0; i < varying.length; i++) p = HpackEncoder.writeVarying(varying[i], b, p);
+  for (let i = first; i < varying.length; i++) p = HpackEncoder.writeVarying(varying[i], b, p);
   const length = p - at - FRAME_HEADER_LENGTH;
   const flags = endStream ? FLAG_END_STREAM : 0;
   if (length <= MAX_FRAME_SIZE) {

@@ -3,11 +3,12 @@
 // insert a value per call (grpc-go's and Java's grpc-timeout shifts all indexes). A call's decision is found again
 // either way.
 import { type Field, fieldOf, makeField } from '../http/field.ts';
-import { type FieldName, type FieldNames, fieldNames } from '../http/field-name.ts';
-import { HeaderBlock, Template } from '../http/header-block.ts';
+import { type FieldNames, fieldNames, VARYING_PATH } from '../http/field-name.ts';
+import { HeaderBlock } from '../http/header-block.ts';
+import { Interned } from '../http/interned.ts';
 import { MAX_HEADER_FIELDS, MAX_HEADER_LIST_OCTETS } from '../http/limits.ts';
 import { huffmanDecode } from './huffman.ts';
-import { MAX_CONTINUATIONS, MAX_FRAME_SIZE, MAX_REMEMBERED_OCTETS } from './limits.ts';
+import { MAX_CONTINUATIONS, MAX_FRAME_SIZE } from './limits.ts';
 import { STATIC_TABLE } from './static-table.ts';
 
 /** A broken block: the connection ends with COMPRESSION_ERROR (RFC 9113 §4.3). */
@@ -18,12 +19,6 @@ const BLOCK_CACHE_MAX_OCTETS = 512;
 /** Blocks in a row that were not remembered, past which most are not even looked for; one in so many still is. */
 const MISSES_BEFORE_REST = 64;
 const LOOK_EVERY = 16;
-/**
- * So many distinct fields and templates are remembered; past it, or past MAX_REMEMBERED_OCTETS, the caches start again.
- */
-const MAX_INTERNED = 512;
-/** Larger fields and lists are not remembered: a few would drive all others out. */
-const MAX_REMEMBERED_LIST = MAX_REMEMBERED_OCTETS / 8;
 
 const STATIC_FIELDS: readonly Field[] = STATIC_TABLE.map(([name, value], i) => makeField(name, value, false, i + 1));
 
@@ -52,18 +47,14 @@ export class HpackDecoder {
    */
   private readonly lastHashes = new Int32Array(BLOCK_CACHE_SLOTS);
   private misses = 0;
-  private interned = new Map<string, Map<string, Field>>();
-  private internedCount = 0;
-  /** The size of remembered fields and templates, as RFC 7541 §4.1 counts it. */
-  rememberedOctets = 0;
-  private templates = new Map<number, Template[]>();
-  private nextFieldId = STATIC_FIELDS.length + 1;
+  private readonly interned: Interned;
   private pos = 0;
   private readonly names: FieldNames;
 
   /** @param names what is known of names; default: by the whole process */
   constructor(tableSize: number, names: FieldNames = fieldNames) {
     this.names = names;
+    this.interned = new Interned(names, STATIC_FIELDS.length + 1, () => this.blocks.fill(null));
     this.maxTableSize = tableSize;
     this.allowedTableSize = tableSize;
   }
@@ -128,41 +119,18 @@ export class HpackDecoder {
       octets += field.size;
       if (octets > MAX_HEADER_LIST_OCTETS || count > MAX_HEADER_FIELDS) continue; // the table must stay right, the list is lost
       if (field.of.varying) {
+        if (field.of === VARYING_PATH && !mayHavePath(stable, varying)) listFault = MISPLACED;
         varying.push(field);
       } else {
         stable.push(field);
         stableOctets += field.size;
         // The template sees the stable fields alone.
-        if (varying.length > 0 && field.name.charCodeAt(0) === 0x3a) listFault = 'a pseudo-header field follows a regular one';
+        if (varying.length > 0 && field.name.charCodeAt(0) === 0x3a && !follows(field, varying)) listFault = MISPLACED;
         hash = (Math.imul(hash, 31) + field.id) | 0;
       }
     }
     const tooLarge = octets > MAX_HEADER_LIST_OCTETS || count > MAX_HEADER_FIELDS;
-    return new HeaderBlock(this.template(stable, hash, stableOctets), varying, tooLarge, listFault);
-  }
-
-  private template(fields: Field[], hash: number, octets: number): Template {
-    let bucket = this.templates.get(hash);
-    if (bucket !== undefined) for (const template of bucket) if (sameFields(template.fields, fields)) return template;
-    const template = new Template(fields);
-    if (octets > MAX_REMEMBERED_LIST || bucket?.length === 8) return template;
-    if (this.templates.size >= MAX_INTERNED || this.rememberedOctets + octets > MAX_REMEMBERED_OCTETS) {
-      this.forget();
-      bucket = undefined;
-    }
-    if (bucket === undefined) this.templates.set(hash, (bucket = []));
-    bucket.push(template);
-    this.rememberedOctets += octets;
-    return template;
-  }
-
-  /** Empties the caches (not the dynamic table). */
-  private forget(): void {
-    this.interned.clear();
-    this.templates.clear();
-    this.blocks.fill(null);
-    this.internedCount = 0;
-    this.rememberedOctets = 0;
+    return new HeaderBlock(this.interned.template(stable, hash, stableOctets), varying, tooLarge, listFault);
   }
 
   private lookup(index: number): Field {
@@ -178,30 +146,7 @@ export class HpackDecoder {
     const of = index === 0 ? this.names.get(this.readString(buf, end)) : this.lookup(index).of;
     const value = this.readString(buf, end);
     if (of.varying) return fieldOf(of, value, never, 0);
-    return this.intern(of, value, never);
-  }
-
-  /** The field of a name whose values repeat, from memory if it was seen. */
-  private intern(of: FieldName, value: string, never: boolean): Field {
-    let byValue = this.interned.get(of.text);
-    const known = byValue?.get(value);
-    if (known !== undefined && known.never === never) return known;
-    if (byValue !== undefined && this.names.learn(of, byValue.size + 1)) {
-      // Templates with its former values are of no use any more.
-      this.forget();
-      return fieldOf(of, value, never, 0);
-    }
-    const field = fieldOf(of, value, never, this.nextFieldId++);
-    if (field.size > MAX_REMEMBERED_LIST) return field;
-    if (this.internedCount >= MAX_INTERNED || this.rememberedOctets + field.size > MAX_REMEMBERED_OCTETS) {
-      this.forget();
-      byValue = undefined;
-    }
-    this.rememberedOctets += field.size;
-    if (byValue === undefined) this.interned.set(of.text, (byValue = new Map()));
-    byValue.set(value, field);
-    this.internedCount++;
-    return field;
+    return this.interned.field(of, of.text, value, never);
   }
 
   private readInteger(buf: Buffer, end: number, prefix: number): number {
@@ -251,14 +196,20 @@ export class HpackDecoder {
   }
 }
 
+const MISPLACED = 'a pseudo-header field follows a regular one, or :path stands twice';
+
+/** Whether a path that varies may stand behind these fields. */
+function mayHavePath(stable: readonly Field[], varying: readonly Field[]): boolean {
+  return varying.length === 0 && stable.every(({ name }) => name.charCodeAt(0) === 0x3a && name !== ':path');
+}
+
+/** Whether a pseudo-header field may stand behind fields that vary: only a path may be among them. */
+function follows(field: Field, varying: readonly Field[]): boolean {
+  return varying.length === 1 && varying[0].of === VARYING_PATH && field.name !== ':path';
+}
+
 function equalBytes(a: Uint8Array, b: Buffer, start: number, length: number): boolean {
   if (a.length !== length) return false;
   for (let i = 0; i < length; i++) if (a[i] !== b[start + i]) return false;
-  return true;
-}
-
-function sameFields(a: readonly Field[], b: readonly Field[]): boolean {
-  if (a.length !== b.length) return false;
-  for (let i = 0; i < a.length; i++) if (a[i] !== b[i]) return false;
   return true;
 }

@@ -4,7 +4,8 @@
 // void; when it is full and much is sent as literals, it is emptied once and starts again.
 import type { Field } from '../http/field.ts';
 import type { HeaderSource } from '../http/header-source.ts';
-import { ENCODER_TABLE_SIZE, MAX_REMEMBERED_OCTETS } from './limits.ts';
+import { MAX_REMEMBERED_OCTETS } from '../http/limits.ts';
+import { ENCODER_TABLE_SIZE } from './limits.ts';
 import { STATIC_FIELD_INDEX, STATIC_NAME_INDEX, STATIC_TABLE } from './static-table.ts';
 
 /** Fields that found the table full before it is emptied. */
@@ -95,6 +96,16 @@ export class HpackEncoder {
       pos = putString(out, pos, field.name);
     }
     return putString(out, pos, field.value);
+  }
+
+  /** @returns octets of the table size updates at the beginning of encoded fields (RFC 7541 §6.3) */
+  static updatesIn(encoded: Buffer): number {
+    let pos = 0;
+    while (pos < encoded.length && (encoded[pos] & 0xe0) === 0x20) {
+      const isLong = (encoded[pos++] & 0x1f) === 0x1f;
+      if (isLong) while ((encoded[pos++] & 0x80) !== 0);
+    }
+    return pos;
   }
 
   static varyingRoom(field: Field): number {

@@ -1,12 +1,6 @@
 // Every bound of HTTP/2's own that a hostile or broken peer meets, by name. docs/reference/limits.md explains them to
 // users.
 
-/** L1: so many streams may a peer have open to us, by how far it is trusted. */
-export const MAX_STREAMS_PLAINTEXT_PEER = 100;
-export const MAX_STREAMS_MESH_PEER = 1000;
-/** The application in our own pod: it would only throttle itself. */
-export const MAX_STREAMS_OWN_APP = 1000;
-
 /**
  * So many CONTINUATION frames may one header block have: full ones carry half a mebibyte. Larger lists than L2 are
  * decoded, because HPACK's state needs it, and dropped; past this the connection is closed (CVE-2024-27316).
@@ -37,17 +31,6 @@ export const RESET_AT_ONCE_MS = 2;
 export const RESET_BUDGET = 800;
 export const RESETS_PER_SECOND = 25;
 
-/**
- * Connections that one client address or identity may have open, and all clients together: past either, the idlest
- * connection of the peer that has the most is closed for the new one; where all are at work the new one is refused. The
- * pod's own application is bounded by the total alone.
- */
-export const MAX_CONNECTIONS_PER_PEER = 512;
-export const MAX_CONNECTIONS = 4096;
-
-/** A connection that has had no stream for so long, in ms, is closed by GOAWAY, on either side. */
-export const IDLE_CONNECTION_MS = 15 * 60_000;
-
 /** L4: resets that the peer makes us send (CVE-2025-8671, "MadeYouReset"): the size of the bucket and its refill. */
 export const FORCED_RESET_BURST = 200;
 export const FORCED_RESET_PER_SECOND = 33;
@@ -62,9 +45,6 @@ export const ERROR_LINGER_MS = 500;
  */
 export const INITIAL_STREAM_WINDOW = 65_535;
 export const SMALLEST_STREAM_WINDOW = 16_384;
-/** L8: so many octets are held by all connections of a sidecar; past it streams are shed until so many are left. */
-export const MAX_SIDECAR_BUFFER = 64 * 1024 * 1024;
-export const KEPT_AFTER_SHEDDING = 56 * 1024 * 1024;
 /** The window of the whole connection. It goes back at once, so that no stream waits for another one's reader. */
 export const CONNECTION_WINDOW = 1024 * 1024;
 
@@ -91,9 +71,6 @@ export const MAX_SETTINGS_ENTRIES = 32;
 
 /** Our largest frame, and the largest we accept (RFC 9113 §4.2's minimum: small frames keep streams fair). */
 export const MAX_FRAME_SIZE = 16_384;
-
-/** So many octets of decoded header lists, and of encoded bytes, do the HPACK caches of one connection remember. */
-export const MAX_REMEMBERED_OCTETS = 256 * 1024;
 
 /** The HPACK table that we offer to decode with, and the most that we use of a peer's offer, in octets. */
 export const DECODER_TABLE_SIZE = 4096;

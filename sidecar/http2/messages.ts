@@ -215,7 +215,7 @@ export class Messages {
     this.flood.work();
     if (!endStream) return this.life.streamError(stream.id, PROTOCOL_ERROR, 'trailers without END_STREAM');
     if (block.tooLarge) return this.tooLarge(stream, 'trailers', endStream);
-    const fault = block.fault || block.template.trailersFault();
+    const fault = block.trailersFault();
     if (fault !== '') return this.life.streamError(stream.id, PROTOCOL_ERROR, fault);
     if (stream.bodyLeft > 0) return this.life.streamError(stream.id, PROTOCOL_ERROR, WRONG_LENGTH);
     stream.remoteClosed = true;
@@ -227,7 +227,7 @@ export class Messages {
 /** @returns why a header section is no request, or ''; too large a list was not kept, and is refused as such */
 function requestFault(block: HeaderBlock, endStream: boolean): string {
   if (block.tooLarge) return '';
-  const fault = block.fault || block.template.requestFault();
+  const fault = block.requestFault();
   if (fault !== '') return fault;
   if (block.contentLength === -2) return BAD_LENGTH;
   return endStream && block.contentLength > 0 ? WRONG_LENGTH : '';
@@ -235,8 +235,7 @@ function requestFault(block: HeaderBlock, endStream: boolean): string {
 
 /** @returns why a header section is no response, or '' (RFC 9113 §8.1.1) */
 function responseFault(stream: Stream, block: HeaderBlock, endStream: boolean): string {
-  if (block.fault !== '') return block.fault;
-  const fault = block.template.responseFault();
+  const fault = block.responseFault();
   if (fault !== '') return fault;
   if (block.template.status < 200) return endStream ? 'END_STREAM on an informational response' : '';
   if (block.contentLength === -2) return BAD_LENGTH;

@@ -1,5 +1,7 @@
 // The streams of one connection: what is sent on them, the windows of what comes, and how they open and end.
 // A stream is a record here; no timer, promise or closure is made per stream.
+
+import type { Buffers } from '../http/buffers.ts';
 import type { Clock } from '../http/clock.ts';
 import type { Field } from '../http/field.ts';
 import type { HeaderSource } from '../http/header-source.ts';
@@ -7,7 +9,6 @@ import { MAX_CONNECTION_BUFFER, MAX_STREAM_BUFFER } from '../http/limits.ts';
 import type { Output } from '../http/output.ts';
 import { ENHANCE_YOUR_CALM, REFUSED_STREAM } from '../http/reset-code.ts';
 import type { StreamHandler } from '../http/stream.ts';
-import type { Buffers } from './buffers.ts';
 import { ClosedStreams } from './closed-streams.ts';
 import { MAX_STREAM_ID, MAX_WINDOW } from './codes.ts';
 import type { FloodGuard } from './flood.ts';

@@ -4,8 +4,8 @@ import { MtlsMode, Protocol } from '#core/contract/gen/weft/v1/mesh_pb.ts';
 import { ALPN_TCP } from '#core/contract/names.ts';
 import { DownstreamOwner } from '../forward/downstream.ts';
 import { NOT_HTTP2 } from '../forward/errors.ts';
-import type { Connection } from '../http2/connection.ts';
-import { type ConnectionPeer, meshPeer, strangerAt } from '../http2/peer.ts';
+import type { ServedConnection } from '../http/connection.ts';
+import { type ConnectionPeer, meshPeer, strangerAt } from '../http/peer.ts';
 import type { ByteStream } from '../link/byte-stream.ts';
 import { dial } from '../link/dial.ts';
 import type { ConnectionHandler, DetectionOutcome, Spoken } from '../link/listener.ts';
@@ -114,24 +114,25 @@ export class AppPortHandler implements ConnectionHandler {
     );
   }
 
-  private takePlaintext(stream: ByteStream, protocol: 'http2' | 'tcp' | 'silent', first: Buffer): void {
+  private takePlaintext(stream: ByteStream, protocol: Exclude<Spoken, 'tls'>, first: Buffer): void {
     const { deps, plaintext } = this;
-    const serve = (octets: Buffer): void => {
-      const connection = this.serve(stream, octets, '', strangerAt(stream.socket.remoteAddress ?? ''));
+    const serve = (spoken: 'http1' | 'http2', octets: Buffer): void => {
+      const connection = this.serve(spoken, stream, octets, '', strangerAt(stream.socket.remoteAddress ?? ''));
       plaintext.set(stream, () => connection.drain(deps.proxyFor('').clock.nowMs + STRICT_DRAIN_MS));
     };
     stream.socket.once('close', () => plaintext.delete(stream));
-    if (protocol === 'http2' && !this.isOpaque) return serve(first);
+    if ((protocol === 'http1' || protocol === 'http2') && !this.isOpaque) return serve(protocol, first);
     plaintext.set(stream, () => stream.reset());
     this.passTcp(stream, first, '', protocol === 'silent' && !this.isOpaque ? serve : null);
   }
 
   private takeSecure(stream: ByteStream, peer: TlsPeer): void {
     const nothing = Buffer.alloc(0);
-    const serve = (octets: Buffer): unknown => this.serve(stream, octets, peer.identity, meshPeer(peer.identity, peer.notAfterMs));
+    const serve = (spoken: 'http1' | 'http2', octets: Buffer): unknown =>
+      this.serve(spoken, stream, octets, peer.identity, meshPeer(peer.identity, peer.notAfterMs));
     // The other sidecar relays what its application gave it as octets, by a declaration of its own: look at them here.
     if (peer.alpn === ALPN_TCP) this.passTcp(stream, nothing, peer.identity, this.isOpaque ? null : serve);
-    else serve(nothing);
+    else serve('http2', nothing);
     stream.start();
   }
 
@@ -139,20 +140,25 @@ export class AppPortHandler implements ConnectionHandler {
     return this.at.protocol === Protocol.TCP;
   }
 
-  private serve(stream: ByteStream, first: Buffer, caller: string, peer: ConnectionPeer): Connection {
+  private serve(protocol: 'http1' | 'http2', stream: ByteStream, first: Buffer, caller: string, peer: ConnectionPeer): ServedConnection {
     const { deps, ref } = this;
     const port = { current: inboundPort(ref, caller) };
     const owner = new DownstreamOwner(deps.proxyFor(caller), port, (_connection, reason) => deps.closed(reason));
-    return deps.connections.serve(stream, first, owner, peer);
+    return deps.connections.serve(protocol, stream, first, owner, peer);
   }
 
   /**
    * Passes octets to the application.
    * @param caller SPIFFE id, '' in plaintext
-   * @param serveHttp2 serves the client where nothing is known of it yet and it is HTTP/2; null: its octets pass
+   * @param serve serves the client where nothing is known of it yet and it is HTTP; null: its octets pass
    * without a look
    */
-  private passTcp(stream: ByteStream, first: Buffer, caller: string, serveHttp2: ((first: Buffer) => void) | null): void {
+  private passTcp(
+    stream: ByteStream,
+    first: Buffer,
+    caller: string,
+    serve: ((protocol: 'http1' | 'http2', first: Buffer) => void) | null,
+  ): void {
     const { tcp, credentials, wallClock, timers } = this.deps;
     const { clock, origin } = this.deps.proxyFor(caller);
     stream.pause();
@@ -161,11 +167,11 @@ export class AppPortHandler implements ConnectionHandler {
     stream.onClosed = dial(target, '', credentials, clock, wallClock, {
       onOpen: (other) => {
         const join = (octets: Buffer): void => relay(stream, other, octets, tcp.opened(connection));
-        if (serveHttp2 === null) join(first);
+        if (serve === null) join(first);
         else {
           joinUndecided(stream, other, timers, {
             join,
-            http2: serveHttp2,
+            serve,
             refused: (reason) => {
               other.reset();
               this.refuse(stream, caller, reason);

@@ -3,7 +3,7 @@ import type { MtlsMode } from '#core/contract/gen/weft/v1/mesh_pb.ts';
 import type { Logger } from '#core/program/log.ts';
 import type { Timers } from '#core/program/timers.ts';
 import type { ExchangeDeps } from '../forward/exchange-deps.ts';
-import type { DownstreamConnections } from '../http2/server.ts';
+import type { DownstreamConnections } from '../http/downstream-connections.ts';
 import type { ClientCredentials } from '../link/dial.ts';
 import type { DetectionOutcome } from '../link/listener.ts';
 import type { ServerCredentials } from '../link/tls.ts';

@@ -2,18 +2,22 @@
 import { ALPN_HTTP2, ALPN_TCP } from '#core/contract/names.ts';
 import { HTTP2_PREFACE } from '../http/preface.ts';
 import { offeredProtocols } from './client-hello.ts';
+import { detectHttp1 } from './detect-http1.ts';
 
 /**
  * 'tls' is TLS between sidecars; that of an application is for the application, and 'tcp' to us. 'malformed' begins as
  * the HTTP/2 preface does and goes on otherwise.
  */
-export type Detected = 'tls' | 'http2' | 'tcp' | 'malformed' | 'more';
+export type Detected = 'tls' | 'http1' | 'http2' | 'tcp' | 'malformed' | 'more';
 
 /**
  * The method of the preface with its space. HTTP has reserved it for this use (RFC 9113 §11.6), so that a request line
  * with it is an attempt at HTTP/2. Servers that read it as one take other ends of the line than ours.
  */
 const PREFACE_METHOD_OCTETS = 4;
+
+/** A TLS record of type handshake; version 3.x follows (RFC 8446 §5.1). */
+const TLS_HANDSHAKE = 0x16;
 
 /** Length, type, flags and stream of a frame (RFC 9113 §4.1). */
 const FRAME_HEADER_OCTETS = 9;
@@ -22,18 +26,23 @@ const SETTING_OCTETS = 6;
 
 /**
  * @param first the octets so far, at least one
- * @returns 'more' while they are still a beginning of the HTTP/2 preface or of a ClientHello
+ * @returns 'more' while they are still a beginning of the HTTP/2 preface, of a ClientHello, or of a request line
  */
 export function detect(first: Buffer): Detected {
-  // A TLS record of type handshake, version 3.x (RFC 8446 §5.1).
-  if (first[0] === 0x16) return first.length < 2 ? 'more' : first[1] === 0x03 ? detectTls(first) : 'tcp';
+  if (first[0] === TLS_HANDSHAKE) return first.length < 2 ? 'more' : first[1] === 0x03 ? detectTls(first) : 'tcp';
   if (beginsAsPreface(first, HTTP2_PREFACE.length)) return first.length < HTTP2_PREFACE.length ? 'more' : 'http2';
-  return first.length >= PREFACE_METHOD_OCTETS && beginsAsPreface(first, PREFACE_METHOD_OCTETS) ? 'malformed' : 'tcp';
+  if (first.length >= PREFACE_METHOD_OCTETS && beginsAsPreface(first, PREFACE_METHOD_OCTETS)) return 'malformed';
+  return detectHttp1(first);
 }
 
-/** Whether octets that need 'more' are a beginning of the HTTP/2 preface, not of a ClientHello. */
+/** Whether octets that need 'more' are a beginning of the HTTP/2 preface, not of anything else. */
 export function isPrefaceBegun(first: Buffer): boolean {
-  return first.length > 0 && first[0] === HTTP2_PREFACE[0];
+  return first.length > 0 && beginsAsPreface(first, HTTP2_PREFACE.length);
+}
+
+/** Whether octets that need 'more' are a beginning of a ClientHello. */
+export function isHelloBegun(first: Buffer): boolean {
+  return first.length > 0 && first[0] === TLS_HANDSHAKE;
 }
 
 /**

@@ -7,7 +7,7 @@ import { ByteStream, KEEPALIVE_MS } from './byte-stream.ts';
 import { Look } from './look.ts';
 
 /** What a connection speaks: 'tcp' is all else; 'silent': nothing was sent, so that the server may be to speak first. */
-export type Spoken = 'tls' | 'http2' | 'tcp' | 'silent';
+export type Spoken = 'tls' | 'http1' | 'http2' | 'tcp' | 'silent';
 
 /**
  * Why a connection is served as it is. Of the two that were not detected, `timeout` sent nothing, and `assumed` was not

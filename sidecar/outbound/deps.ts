@@ -2,7 +2,7 @@
 import type { Logger } from '#core/program/log.ts';
 import type { Timers } from '#core/program/timers.ts';
 import type { ExchangeDeps, PortHandle } from '../forward/exchange-deps.ts';
-import type { DownstreamConnections } from '../http2/server.ts';
+import type { DownstreamConnections } from '../http/downstream-connections.ts';
 import type { ClientCredentials } from '../link/dial.ts';
 import type { DetectionOutcome } from '../link/listener.ts';
 import type { ServicePortRef } from '../route/records.ts';

@@ -3,8 +3,8 @@
 import { DownstreamOwner } from '../forward/downstream.ts';
 import { NO_CONFIG } from '../forward/errors.ts';
 import type { PortHandle } from '../forward/exchange-deps.ts';
-import type { Connection } from '../http2/connection.ts';
-import { OWN_APPLICATION } from '../http2/peer.ts';
+import type { ServedConnection } from '../http/connection.ts';
+import { OWN_APPLICATION } from '../http/peer.ts';
 import type { ByteStream } from '../link/byte-stream.ts';
 import type { ConnectionHandler, DetectionOutcome, Spoken } from '../link/listener.ts';
 import type { OriginalDestination } from '../link/original-dst.ts';
@@ -51,9 +51,10 @@ export class DirectHandler implements ConnectionHandler {
     const { deps, found, to } = this;
     if (found === 'passes') return passThrough(deps, stream, first, to);
     if ('refused' in found) return this.refuse(stream, protocol, first, found.refused, found.place);
-    if (protocol === 'http2') return this.serve(stream, first, found);
+    if (protocol === 'http1' || protocol === 'http2') return this.serve(protocol, stream, first, found);
     stream.pause();
-    const undecided: Undecided | null = protocol === 'silent' ? { http2: (octets) => this.serve(stream, octets, found) } : null;
+    const undecided: Undecided | null =
+      protocol === 'silent' ? { serve: (spoken, octets) => this.serve(spoken, stream, octets, found) } : null;
     joinTcp(deps, stream, first, { ...to, identity: found.identity }, found.ref, () => false, undecided);
   }
 
@@ -61,24 +62,31 @@ export class DirectHandler implements ConnectionHandler {
     refuseNotHttp2(this.deps, stream, refOfAddress(this.to), reason);
   }
 
-  private serve(stream: ByteStream, first: Buffer, { handle }: DirectPort): void {
-    const connection = this.serveBy(stream, first, handle);
+  private serve(protocol: 'http1' | 'http2', stream: ByteStream, first: Buffer, { handle }: DirectPort): void {
+    const connection = this.serveBy(protocol, stream, first, handle);
     // Without us the connection would end with its pod: the client must look for another address, not fail on this one
     // for ever.
     this.gone = () => connection.drain(Number.POSITIVE_INFINITY);
   }
 
-  private serveBy(stream: ByteStream, first: Buffer, handle: PortHandle, proxy = this.deps.proxy): Connection {
+  private serveBy(
+    protocol: 'http1' | 'http2',
+    stream: ByteStream,
+    first: Buffer,
+    handle: PortHandle,
+    proxy = this.deps.proxy,
+  ): ServedConnection {
     const { deps } = this;
     const owner = new DownstreamOwner(proxy, handle, (_connection, reason) => deps.closed(reason));
-    return deps.connections.serve(stream, first, owner, OWN_APPLICATION);
+    return deps.connections.serve(protocol, stream, first, owner, OWN_APPLICATION);
   }
 
   /** Answers calls with the reason; other octets have no place for it. */
   private refuse(stream: ByteStream, protocol: Spoken, first: Buffer, reason: string, place: string): void {
     const { deps, to } = this;
-    if (protocol !== 'http2') return refuseConnection(deps, deps.proxy, stream, refOfAddress(to), NO_CONFIG.label, reason);
-    const connection = this.serveBy(stream, first, { current: null }, { ...deps.proxy, missing: reason });
+    if (protocol !== 'http1' && protocol !== 'http2')
+      return refuseConnection(deps, deps.proxy, stream, refOfAddress(to), NO_CONFIG.label, reason);
+    const connection = this.serveBy(protocol, stream, first, { current: null }, { ...deps.proxy, missing: reason });
     // The client's next connection is served as it must be.
     const stop = deps.directs.whoIs(place, deps.proxy.clock.nowMs, () => connection.drain(Number.POSITIVE_INFINITY));
     stream.socket.once('close', stop);

@@ -17,16 +17,16 @@ const OUTSIDE_CONNECT_MS = 30_000;
 /** Traffic that no Service accounts for. */
 const PASSED_THROUGH = newServicePortRef('', 'passthrough', 0);
 
-/** What serves a connection whose client has been silent, once it is found to be HTTP/2. */
+/** What serves a connection whose client has been silent, once it is found to be HTTP. */
 export interface Undecided {
-  http2(first: Buffer): void;
+  serve(protocol: 'http1' | 'http2', first: Buffer): void;
 }
 
 /**
  * Dials and relays octets.
  * @param done called once, when the connection has ended or could not be made; it returns true when it goes on with the
  * stream itself
- * @param undecided the client has been silent: it may still be HTTP/2. null: its octets pass without a look
+ * @param undecided the client has been silent: it may still be HTTP. null: its octets pass without a look
  */
 export function joinTcp(
   deps: OutboundDeps,
@@ -56,9 +56,9 @@ export function joinTcp(
       else {
         joinUndecided(stream, other, deps.timers, {
           join,
-          http2: (octets) => {
+          serve: (protocol, octets) => {
             done(false);
-            undecided.http2(octets);
+            undecided.serve(protocol, octets);
           },
           refused: (reason) => {
             if (!isJoined) done(false);

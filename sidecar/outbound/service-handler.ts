@@ -6,7 +6,7 @@ import { NO_CONFIG, NO_ENDPOINTS } from '../forward/errors.ts';
 import type { PortHandle } from '../forward/exchange-deps.ts';
 import type { Upstream } from '../forward/upstreams.ts';
 import { HANDSHAKE_TIMEOUT_MS } from '../http/limits.ts';
-import { OWN_APPLICATION } from '../http2/peer.ts';
+import { OWN_APPLICATION } from '../http/peer.ts';
 import type { ByteStream } from '../link/byte-stream.ts';
 import type { ConnectionHandler, DetectionOutcome, Spoken } from '../link/listener.ts';
 import type { OriginalDestination } from '../link/original-dst.ts';
@@ -86,20 +86,26 @@ export class ServiceHandler implements ConnectionHandler {
 
   onProtocol(stream: ByteStream, protocol: Spoken, first: Buffer): void {
     const { deps, handle, original } = this;
-    if (protocol === 'http2') this.serve(stream, first);
+    if (protocol === 'http2' || (protocol === 'http1' && this.mayBeHttp1())) this.serve(protocol, stream, first);
     else if (handle.current === null && original !== null) passThrough(deps, stream, first, original);
     else if (this.assumed() === 'http2') this.refuseOctets(stream, protocol, first);
-    else this.passTcp(stream, first, protocol === 'silent' ? { http2: (octets) => this.serve(stream, octets) } : null);
+    else this.passTcp(stream, first, protocol === 'silent' ? { serve: (spoken, octets) => this.serve(spoken, stream, octets) } : null);
+  }
+
+  /** Not where the port is declared HTTP/2 and has no routes: its endpoints would not understand. */
+  private mayBeHttp1(): boolean {
+    const { current } = this.handle;
+    return current !== null && (current.table !== null || current.protocol !== Protocol.HTTP2);
   }
 
   onRefused(stream: ByteStream, reason: string): void {
     refuseNotHttp2(this.deps, stream, this.ref, reason);
   }
 
-  private serve(stream: ByteStream, first: Buffer): void {
+  private serve(protocol: 'http1' | 'http2', stream: ByteStream, first: Buffer): void {
     const { deps, handle } = this;
     const owner = new DownstreamOwner(deps.proxy, handle, (_connection, reason) => deps.closed(reason));
-    deps.connections.serve(stream, first, owner, OWN_APPLICATION);
+    deps.connections.serve(protocol, stream, first, owner, OWN_APPLICATION);
   }
 
   /** The port is HTTP/2, declared or by its routes: other octets would pass these by. */

@@ -9,8 +9,9 @@ import type { CallOrigin } from '../forward/outcome.ts';
 import type { PoolDeps } from '../forward/pool.ts';
 import { ReplayRing } from '../forward/replay.ts';
 import { Upstreams } from '../forward/upstreams.ts';
+import type { Buffers } from '../http/buffers.ts';
 import type { Clock } from '../http/clock.ts';
-import type { Buffers } from '../http2/buffers.ts';
+import { http1Client } from '../http1/client.ts';
 import { http2Client } from '../http2/client.ts';
 import { type ClientCredentials, dial } from '../link/dial.ts';
 import type { SidecarMetrics } from '../observe/counters/metrics.ts';
@@ -149,6 +150,7 @@ export class Forwarding {
         });
       },
       connect: http2Client(buffers),
+      connectHttp1: http1Client(buffers),
       opened: () => metrics.upstreamConnections.add(),
       closed: (_connection, reason) => {
         metrics.upstreamConnections.add(-1);

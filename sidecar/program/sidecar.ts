@@ -7,9 +7,9 @@ import type { Logger } from '#core/program/log.ts';
 import { systemTimers } from '#core/program/timers.ts';
 import type { ResourceTakers } from '../control/resources.ts';
 import type { CallOrigin } from '../forward/outcome.ts';
+import { Buffers } from '../http/buffers.ts';
 import { type Clock, newClock } from '../http/clock.ts';
-import { Buffers } from '../http2/buffers.ts';
-import { DownstreamConnections } from '../http2/server.ts';
+import { DownstreamConnections } from '../http/downstream-connections.ts';
 import { Inbound } from '../inbound/inbound.ts';
 import type { ClientCredentials } from '../link/dial.ts';
 import type { DetectionOutcome } from '../link/listener.ts';
@@ -26,6 +26,7 @@ import type { AddressQuestions } from '../outbound/pod-addresses.ts';
 import { Services } from '../outbound/services.ts';
 import { CapturedPorts, type CapturedPortsSettings } from '../pod/capture/ports.ts';
 import type { ServicePortRef } from '../route/records.ts';
+import { SERVER_CODECS } from './codecs.ts';
 import { Forwarding } from './forwarding.ts';
 import { Listening } from './listening.ts';
 
@@ -86,7 +87,7 @@ export class Sidecar {
     this.deps = deps;
     this.clock = newClock(now);
     const buffers = new Buffers();
-    this.connections = new DownstreamConnections(this.clock, wallClock, buffers);
+    this.connections = new DownstreamConnections(this.clock, wallClock, buffers, SERVER_CODECS);
     const hairpin = (address: string): string | undefined => this.captured?.hairpin(address);
     const workload = (): string => this.workloadLabel();
     this.forwarding = new Forwarding({

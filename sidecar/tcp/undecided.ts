@@ -1,16 +1,16 @@
 // A connection whose client kept silent, joined to its server: what speaks first decides what it is. So a server that
-// speaks first is heard, and a client that sends the HTTP/2 preface late is served as HTTP/2 all the same.
+// speaks first is heard, and a client that speaks HTTP late is served all the same.
 import type { Timers } from '#core/program/timers.ts';
 import { DETECTION_MS } from '../http/limits.ts';
 import type { ByteStream } from '../link/byte-stream.ts';
 import { detectServer } from '../link/detect.ts';
-import { Look } from '../link/look.ts';
+import { Look, type LookResult } from '../link/look.ts';
 
 export interface UndecidedResult {
   /** The two are to be joined now, by relay(). @param first of the client */
   join(first: Buffer): void;
-  /** The client is to be served as HTTP/2; the server is gone. @param first octets of the client, perhaps none */
-  http2(first: Buffer): void;
+  /** The client is to be served; the server is gone. @param first octets of the client, perhaps none */
+  serve(protocol: 'http1' | 'http2', first: Buffer): void;
   /** Neither may go on; called before or after join(). @param reason for people */
   refused(reason: string): void;
 }
@@ -33,16 +33,16 @@ export function joinUndecided(client: ByteStream, server: ByteStream, timers: Ti
     join(Buffer.alloc(0));
     watch(client, octets, timers, (reason) => result.refused(reason));
   };
-  const serveHttp2 = (first: Buffer): void => {
+  const serve = (protocol: 'http1' | 'http2', first: Buffer): void => {
     release();
     server.onBytes = () => {};
     server.onEnd = () => {};
     server.onClosed = () => {};
     server.destroy();
-    result.http2(first);
+    result.serve(protocol, first);
   };
   const look = new Look(timers, DETECTION_MS, {
-    found: (protocol, first) => (protocol === 'http2' ? serveHttp2(first) : join(first)),
+    found: (protocol, first) => (protocol === 'http1' || protocol === 'http2' ? serve(protocol, first) : join(first)),
     refused: (reason) => {
       release();
       result.refused(reason);
@@ -58,7 +58,7 @@ export function joinUndecided(client: ByteStream, server: ByteStream, timers: Ti
     const isFirst = heard.length === 0;
     heard = Buffer.concat([heard, buf.subarray(0, length)]);
     const speaks = detectServer(heard);
-    if (speaks === 'http2') serveHttp2(look.octets);
+    if (speaks === 'http2') serve('http2', look.octets);
     else if (speaks === 'other') joinUnderWatch();
     else if (isFirst) cancelTimer = timers.after(DETECTION_MS, joinUnderWatch);
   };
@@ -87,7 +87,7 @@ function watch(client: ByteStream, held: Buffer, timers: Timers, refused: (reaso
     client.onEnd = () => {};
     refused(reason);
   };
-  const look = new Look(timers, DETECTION_MS, {
+  const result: LookResult = {
     found: (protocol, first) => {
       if (protocol === 'http2') return refuse('HTTP/2 preface after the server has spoken');
       client.onBytes = onBytes;
@@ -95,7 +95,8 @@ function watch(client: ByteStream, held: Buffer, timers: Timers, refused: (reaso
       if (first.length > 0) onBytes(first, first.length);
     },
     refused: refuse,
-  });
+  };
+  const look = new Look(timers, DETECTION_MS, result, false);
   client.onBytes = (buf, length) => look.take(buf, length);
   client.onEnd = () => {
     look.end();

@@ -9,16 +9,18 @@ import type { ExchangeDeps, PortHandle } from '#sidecar/forward/exchange-deps.ts
 import { ReplayRing } from '#sidecar/forward/replay.ts';
 import type { CallSeries } from '#sidecar/forward/series.ts';
 import { Upstreams } from '#sidecar/forward/upstreams.ts';
+import { Buffers } from '#sidecar/http/buffers.ts';
 import { type Clock, newClock } from '#sidecar/http/clock.ts';
-import { Buffers } from '#sidecar/http2/buffers.ts';
+import { DownstreamConnections } from '#sidecar/http/downstream-connections.ts';
+import { MAX_STREAMS_PLAINTEXT_PEER } from '#sidecar/http/limits.ts';
+import { strangerAt } from '#sidecar/http/peer.ts';
+import { http1Client } from '#sidecar/http1/client.ts';
 import { http2Client } from '#sidecar/http2/client.ts';
 import type { Connection } from '#sidecar/http2/connection.ts';
-import { MAX_STREAMS_PLAINTEXT_PEER } from '#sidecar/http2/limits.ts';
-import { strangerAt } from '#sidecar/http2/peer.ts';
-import { DownstreamConnections } from '#sidecar/http2/server.ts';
 import type { ByteStream } from '#sidecar/link/byte-stream.ts';
 import { type ClientCredentials, dial } from '#sidecar/link/dial.ts';
 import { Listener } from '#sidecar/link/listener.ts';
+import { SERVER_CODECS } from '#sidecar/program/codecs.ts';
 import type { BackendRecord, CompiledPort, CompiledTable, MirrorRecord, RuleRecord, ServicePortRef } from '#sidecar/route/records.ts';
 
 export function ref(name: string): ServicePortRef {
@@ -144,6 +146,7 @@ export class TestProxy {
       wallClock: Date.now,
       dial: options.dial ?? plainDial,
       connect: http2Client(this.buffers),
+      connectHttp1: http1Client(this.buffers),
       opened: (connection) => this.up.add(connection as Connection),
       closed: (connection, reason) => {
         this.up.delete(connection as Connection);
@@ -171,7 +174,7 @@ export class TestProxy {
       refuseUnprocessed: options.refuseUnprocessed ?? false,
       missing: undefined,
     };
-    this.connections = new DownstreamConnections(this.clock, Date.now, this.buffers);
+    this.connections = new DownstreamConnections(this.clock, Date.now, this.buffers, SERVER_CODECS);
     const byService = Array.isArray(options.endpoints) ? { payment: options.endpoints } : options.endpoints;
     for (const [name, ports] of Object.entries(byService)) this.setEndpoints(name, ports as readonly number[]);
     this.listener = new Listener(
@@ -180,14 +183,14 @@ export class TestProxy {
         onAccept: (_stream, ready) => ready(),
         assumed: () => null,
         onProtocol: (stream, protocol, first) => {
-          if (protocol !== 'http2') return stream.destroy();
+          if (protocol !== 'http2' && protocol !== 'http1') return stream.destroy();
           const { maxPeerStreams: maxStreams = MAX_STREAMS_PLAINTEXT_PEER, trusted = maxStreams > MAX_STREAMS_PLAINTEXT_PEER } = options;
           const peer = { ...strangerAt(stream.socket.remoteAddress ?? ''), maxStreams, trusted };
           const owner = new DownstreamOwner(this.proxy, this.handle, (connection, reason) => {
             this.down.delete(connection as Connection);
             this.downClosed.push(reason);
           });
-          const connection = this.connections.serve(stream, first, owner, peer);
+          const connection = this.connections.serve(protocol, stream, first, owner, peer) as Connection;
           if (!connection.closed) this.down.add(connection);
         },
       },
@@ -238,7 +241,7 @@ export class TestProxy {
     let streams = 0;
     for (const connection of [...this.up, ...this.down]) {
       held += connection.held;
-      streams += connection.streams.size;
+      streams += connection.openStreams;
     }
     return { held, streams, inFlight: this.series.inFlight };
   }

@@ -2,12 +2,12 @@
 // a number.
 
 import { BAD_REQUEST } from '#sidecar/forward/errors.ts';
+import { Buffers } from '#sidecar/http/buffers.ts';
 import type { Clock } from '#sidecar/http/clock.ts';
 import type { ConnectionOwner, RefusalCause } from '#sidecar/http/connection.ts';
 import type { HeaderBlock } from '#sidecar/http/header-block.ts';
 import type { MessageStream, ResetCause, StreamHandler } from '#sidecar/http/stream.ts';
 import type { Transport } from '#sidecar/http/transport.ts';
-import { Buffers } from '#sidecar/http2/buffers.ts';
 import { Connection } from '#sidecar/http2/connection.ts';
 import type { ConnectionOptions } from '#sidecar/http2/connection-options.ts';
 import type { Stream } from '#sidecar/http2/stream.ts';

@@ -56,7 +56,8 @@ export interface SharedFields {
 /** Finds the shared fields in a call. A path is without its query, which may hold secrets. */
 export function sharedFields({ block, plan, variant, origin }: EndedCall): SharedFields {
   const { template } = block;
-  const { grpc, path } = template;
+  const { grpc } = template;
+  const { path } = block;
   const query = path.indexOf('?');
   return {
     service: plan === null ? undefined : serviceName(plan.port.service),
@@ -91,8 +92,9 @@ export class SharedText {
   /** Fields and text of the call's plan and backend. */
   ofCall(call: EndedCall): { fields: SharedFields; text: string } {
     const { template } = call.block;
-    // A user agent of its own per call is no shared field.
-    const decision = call.block.varyingValue(USER_AGENT) === undefined ? (call.variant ?? call.plan) : null;
+    // A user agent or a path of its own per call is no shared field.
+    const isShared = !call.block.hasVaryingPath && call.block.varyingValue(USER_AGENT) === undefined;
+    const decision = isShared ? (call.variant ?? call.plan) : null;
     const known = decision === null ? undefined : this.byDecision.get(decision);
     if (known !== undefined && known.template === template) return known;
     const fields = sharedFields(call);

@@ -53,7 +53,7 @@ export function planAttributes(call: EndedCall): Buffer {
   const outbound = origin.direction === 'outbound';
   const grpc = template.grpc;
   // A path may be anything that a client makes up; only gRPC's is a name of few.
-  const method = template.path.slice(1);
+  const method = block.path.slice(1);
   const name = (grpc ? method : template.method).slice(0, MAX_VALUE);
   const service = plan === null ? null : plan.port.service;
   return Buffer.concat([
@@ -64,7 +64,7 @@ export function planAttributes(call: EndedCall): Buffer {
       'rpc.method': grpc ? method : undefined,
       'http.request.method': grpc ? undefined : template.method,
       // Without the query, which may hold secrets.
-      'url.path': grpc ? undefined : template.path.split('?', 1)[0],
+      'url.path': grpc ? undefined : block.path.split('?', 1)[0],
       'url.scheme': grpc ? undefined : template.scheme,
       'server.address': service === null ? template.authority : outbound ? `${service.name}.${service.namespace}` : service.name,
       'server.port': service === null ? undefined : service.port,

@@ -138,7 +138,7 @@ export class SpanRecorder implements CallObserver {
   }
 
   private planOf(call: EndedCall): Buffer {
-    const key = call.variant ?? call.plan;
+    const key = call.block.hasVaryingPath ? null : (call.variant ?? call.plan);
     let octets = key === null ? undefined : this.plans.get(key);
     if (octets === undefined) {
       octets = Buffer.concat([planAttributes(call), this.more]);

@@ -22,6 +22,7 @@ export class TraceparentField implements Field {
   readonly never = false;
   readonly fault = '';
   readonly id = 0;
+  readonly spelled = NAME;
   readonly encoded: Buffer = Buffer.from(ENCODED);
   private readonly alone: readonly Field[] = [this];
 

@@ -1,5 +1,7 @@
 // Hostile clients against the plaintext listener, with healthy traffic beside them.
+
 import { expect } from 'chai';
+import { MAX_STREAMS_PLAINTEXT_PEER } from '#sidecar/http/limits.ts';
 import { HTTP2_PREFACE } from '#sidecar/http/preface.ts';
 import {
   CANCEL,
@@ -32,7 +34,6 @@ import {
   MAX_CONTINUATIONS,
   MAX_FRAME_SIZE,
   MAX_SETTINGS_ENTRIES,
-  MAX_STREAMS_PLAINTEXT_PEER,
   RAPID_RESET_MIN_REQUESTS,
 } from '#sidecar/http2/limits.ts';
 import { TestProxy } from '#test/support/proxy.ts';

@@ -1,7 +1,15 @@
 // The engine without sockets: GOAWAY in both roles, drain, and what must not take for ever.
 import { expect } from 'chai';
 import { newHeaderSource } from '#sidecar/http/header-source.ts';
-import { HANDSHAKE_TIMEOUT_MS, MAX_CONNECTION_BUFFER, STALL_TIMEOUT_MS } from '#sidecar/http/limits.ts';
+import {
+  HANDSHAKE_TIMEOUT_MS,
+  IDLE_CONNECTION_MS,
+  MAX_CONNECTION_BUFFER,
+  MAX_STREAMS_MESH_PEER,
+  MAX_STREAMS_OWN_APP,
+  MAX_STREAMS_PLAINTEXT_PEER,
+  STALL_TIMEOUT_MS,
+} from '#sidecar/http/limits.ts';
 import { ENHANCE_YOUR_CALM, REFUSED_STREAM, SETTINGS_TIMEOUT } from '#sidecar/http/reset-code.ts';
 import {
   CONTINUATION,
@@ -15,14 +23,7 @@ import {
   SETTINGS_INITIAL_WINDOW_SIZE,
   SETTINGS_MAX_CONCURRENT_STREAMS,
 } from '#sidecar/http2/codes.ts';
-import {
-  ERROR_LINGER_MS,
-  IDLE_CONNECTION_MS,
-  IDLE_FRAME_BUDGET,
-  MAX_STREAMS_MESH_PEER,
-  MAX_STREAMS_OWN_APP,
-  MAX_STREAMS_PLAINTEXT_PEER,
-} from '#sidecar/http2/limits.ts';
+import { ERROR_LINGER_MS, IDLE_FRAME_BUDGET } from '#sidecar/http2/limits.ts';
 import {
   block,
   codeOf,

@@ -161,7 +161,11 @@ describe('legitimate peers', () => {
             wire.receive(windowUpdate(id, 10_000_000));
             if (h.priorities) wire.receive(frame(2, 0, id, Buffer.from([0, 0, 0, 0, 200])));
             const { stream } = wire.requests[wire.requests.length - 1];
-            stream.sendHeaders({ list: GRPC_OK, never: null, encoder: null, generation: -1, bytes: Buffer.alloc(0) }, [], false);
+            stream.sendHeaders(
+              { list: GRPC_OK, never: null, encoder: null, generation: -1, bytes: Buffer.alloc(0), spelled: null },
+              [],
+              false,
+            );
             stream.sendData(ANSWER, 0, size, true);
           }
           if (h.changesSettings) wire.receive(settings(4, 65_535), settings(3, 100));

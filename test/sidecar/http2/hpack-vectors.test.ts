@@ -1,10 +1,11 @@
 // HPACK against the examples of RFC 7541 Appendix C, and against blocks that are broken in every way the RFC names.
 import { expect } from 'chai';
+import type { HeaderBlock } from '#sidecar/http/header-block.ts';
 import { newHeaderSource } from '#sidecar/http/header-source.ts';
-import { MAX_HEADER_FIELDS, MAX_HEADER_LIST_OCTETS } from '#sidecar/http/limits.ts';
+import { MAX_HEADER_FIELDS, MAX_HEADER_LIST_OCTETS, MAX_REMEMBERED_OCTETS } from '#sidecar/http/limits.ts';
 import { HpackDecoder, HpackError } from '#sidecar/http2/hpack-decoder.ts';
 import { HpackEncoder } from '#sidecar/http2/hpack-encoder.ts';
-import { DECODER_TABLE_SIZE, MAX_REMEMBERED_OCTETS } from '#sidecar/http2/limits.ts';
+import { DECODER_TABLE_SIZE } from '#sidecar/http2/limits.ts';
 import { block, indexed, literal } from '#test/support/raw-peer.ts';
 
 function hex(text: string): Buffer {
@@ -169,9 +170,57 @@ describe('HPACK decoder', () => {
   it('sees a pseudo-header field behind a regular one, also behind one that varies', () => {
     for (const name of ['x', 'grpc-timeout', 'content-length']) {
       const octets = block([':method', 'GET', name, '1', ':path', '/', ':scheme', 'http']);
-      const { fault, template } = new HpackDecoder(4096).decode(octets, 0, octets.length);
-      expect(fault || template.requestFault(), name).contain('pseudo-header');
+      expect(new HpackDecoder(4096).decode(octets, 0, octets.length).requestFault(), name).contain('pseudo-header');
     }
+  });
+
+  describe('where paths have no end', () => {
+    const MANY = 5000;
+    const decoder = new HpackDecoder(4096);
+    const read = (...list: string[]): HeaderBlock => {
+      const octets = block(list);
+      return decoder.decode(octets, 0, octets.length);
+    };
+    before(() => {
+      for (let i = 0; i < MANY; i++) read(':method', 'GET', ':path', `/users/${i}`, ':scheme', 'http', ':authority', 'a', 'x', 'y');
+    });
+
+    it('makes few templates, and each block has its path', () => {
+      const one = read(':method', 'GET', ':path', '/users/a', ':scheme', 'http', ':authority', 'a', 'x', 'y');
+      const other = read(':method', 'GET', ':path', '/users/b', ':scheme', 'http', ':authority', 'a', 'x', 'y');
+      expect(one.template).equal(other.template);
+      expect([one.path, other.path]).deep.equal(['/users/a', '/users/b']);
+      expect([one.requestFault(), other.requestFault()]).deep.equal(['', '']);
+      expect(one.list()).deep.equal([':method', 'GET', ':scheme', 'http', ':authority', 'a', 'x', 'y', ':path', '/users/a']);
+    });
+
+    it('gives a path that comes again a template of its own', () => {
+      const list = [':method', 'POST', ':path', '/shop.Cart/Add', ':scheme', 'http'];
+      read(...list);
+      const second = read(...list);
+      expect([second.hasVaryingPath, second.template.path]).deep.equal([false, '/shop.Cart/Add']);
+      expect(read(...list).template).equal(second.template);
+    });
+
+    it('refuses one that stands behind a regular field, stands twice, is no path, or is in no request', () => {
+      let unseen = MANY;
+      const path = (): string => `/users/${++unseen}`;
+      const bad: readonly string[][] = [
+        [':method', 'GET', ':scheme', 'http', 'x', 'y', ':path', path()],
+        [':method', 'GET', ':scheme', 'http', 'content-length', '1', ':path', path()],
+        [':method', 'GET', ':scheme', 'http', ':path', path(), ':path', path()],
+        [':method', 'GET', ':scheme', 'http', ':path', '/users/1', ':path', path()],
+        [':method', 'GET', ':scheme', 'http', ':path', path(), ':path', '/users/1'],
+        [':method', 'GET', ':path', path(), 'content-length', '1', ':scheme', 'http'],
+        [':method', 'GET', ':path', path(), 'x', 'y', ':scheme', 'http'],
+        [':method', 'GET', ':scheme', 'http', ':path', `a${path()}`],
+        [':method', 'GET', ':scheme', 'http', ':path', `${path()} b`],
+        [':method', 'GET', ':scheme', 'http', ':path', ''],
+      ];
+      for (const list of bad) expect(read(...list).requestFault(), `${list}`).not.equal('');
+      expect(read(':status', '200', ':path', path()).responseFault()).not.equal('');
+      expect(read(':path', path(), 'x', 'y').trailersFault()).not.equal('');
+    });
   });
 
   it('remembers only so much, whatever it is sent', () => {
@@ -193,12 +242,11 @@ describe('HPACK decoder', () => {
 
 /** Octets of the lists that a decoder's templates keep, counted one by one. */
 function pinnedOctets(decoder: HpackDecoder): number {
-  const { templates, interned } = decoder as unknown as {
-    templates: Map<number, { fields: { size: number }[] }[]>;
-    interned: Map<string, Map<string, { size: number }>>;
+  const { interned } = decoder as unknown as {
+    interned: { templates: Map<number, { fields: { size: number }[] }[]>; fields: Map<string, Map<string, { size: number }>> };
   };
   let octets = 0;
-  for (const bucket of templates.values()) for (const { fields } of bucket) for (const { size } of fields) octets += size;
-  for (const byValue of interned.values()) for (const { size } of byValue.values()) octets += size;
+  for (const bucket of interned.templates.values()) for (const { fields } of bucket) for (const { size } of fields) octets += size;
+  for (const byValue of interned.fields.values()) for (const { size } of byValue.values()) octets += size;
   return octets;
 }

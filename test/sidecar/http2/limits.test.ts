@@ -3,9 +3,10 @@ import { readdirSync, readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { expect } from 'chai';
 import * as shared from '#sidecar/http/limits.ts';
+import * as http1 from '#sidecar/http1/limits.ts';
 import * as http2 from '#sidecar/http2/limits.ts';
 
-const limits = { ...shared, ...http2 };
+const limits = { ...shared, ...http1, ...http2 };
 const ROOT = fileURLToPath(new URL('../../..', import.meta.url));
 const PAGE = readFileSync(`${ROOT}/docs/reference/limits.md`, 'utf8');
 

@@ -1,9 +1,15 @@
 // The streams of a connection without sockets: what is sent when, what is held and shed (L8), how many resets go out.
 import { expect } from 'chai';
+import { Buffers } from '#sidecar/http/buffers.ts';
 import { newHeaderSource } from '#sidecar/http/header-source.ts';
-import { MAX_CONNECTION_BUFFER, MAX_STREAM_BUFFER, OUTPUT_HIGH_WATER } from '#sidecar/http/limits.ts';
+import {
+  KEPT_AFTER_SHEDDING,
+  MAX_CONNECTION_BUFFER,
+  MAX_SIDECAR_BUFFER,
+  MAX_STREAM_BUFFER,
+  OUTPUT_HIGH_WATER,
+} from '#sidecar/http/limits.ts';
 import { ENHANCE_YOUR_CALM } from '#sidecar/http/reset-code.ts';
-import { Buffers } from '#sidecar/http2/buffers.ts';
 import {
   DATA,
   FLAG_END_STREAM,
@@ -16,8 +22,6 @@ import {
   CLOGGED_AFTER_MS,
   CONNECTION_WINDOW,
   INITIAL_STREAM_WINDOW,
-  KEPT_AFTER_SHEDDING,
-  MAX_SIDECAR_BUFFER,
   RESET_BUDGET,
   RESETS_PER_SECOND,
   SMALL_CALL_OCTETS,

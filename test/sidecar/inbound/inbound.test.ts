@@ -4,12 +4,13 @@ import { expect } from 'chai';
 import { MtlsMode } from '#core/contract/gen/weft/v1/mesh_pb.ts';
 import { silentLogger } from '#core/program/log.ts';
 import { systemTimers } from '#core/program/timers.ts';
+import { Buffers } from '#sidecar/http/buffers.ts';
+import { DownstreamConnections } from '#sidecar/http/downstream-connections.ts';
 import { HTTP2_PREFACE } from '#sidecar/http/preface.ts';
-import { Buffers } from '#sidecar/http2/buffers.ts';
-import { DownstreamConnections } from '#sidecar/http2/server.ts';
 import { Inbound, MOST_IDLE_PORTS } from '#sidecar/inbound/inbound.ts';
 import type { ByteStream } from '#sidecar/link/byte-stream.ts';
 import { type ConnectionHandler, Listener } from '#sidecar/link/listener.ts';
+import { SERVER_CODECS } from '#sidecar/program/codecs.ts';
 import { TestProxy } from '../../support/proxy.ts';
 import { settings } from '../../support/raw-peer.ts';
 import { until } from '../../support/until.ts';
@@ -22,7 +23,7 @@ describe('Inbound', () => {
 
   beforeEach(async () => {
     surroundings = await TestProxy.start({ endpoints: [] });
-    connections = new DownstreamConnections(surroundings.clock, Date.now, new Buffers());
+    connections = new DownstreamConnections(surroundings.clock, Date.now, new Buffers(), SERVER_CODECS);
     mtls = MtlsMode.PERMISSIVE;
     inbound = new Inbound({
       proxyFor: () => surroundings.proxy,
@@ -106,7 +107,7 @@ describe('Inbound', () => {
     });
 
     it('TCP connections in plaintext that are open are reset', async () => {
-      client.write('GET / HTTP/1.1\r\n');
+      client.write('EHLO x\r\n');
       await until(() => heard.includes('hello'), 'the application is reached');
       inbound.endPlaintext();
       await until(() => closed, 'the connection is closed');

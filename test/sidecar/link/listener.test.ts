@@ -28,25 +28,44 @@ describe('detect', () => {
       [Buffer.from([0x16, 0x02]), 'tcp'],
       [HTTP2_PREFACE, 'http2'],
       [Buffer.concat([HTTP2_PREFACE, settings()]), 'http2'],
-      ['GET / HTTP/1.1\r\n\r\n', 'tcp'],
+      ['GET / HTTP/1.1\r\n\r\n', 'http1'],
+      ['GET /', 'http1'],
+      ['\r\nGET /', 'http1'],
+      ['GE', 'more'],
+      ['get /', 'more'],
+      ['get / HTTP/1.1\n', 'http1'],
+      ['get /key\r\n', 'tcp'],
+      ['GET key\r\n', 'tcp'],
+      ['GET http://a/ HTTP/1.1\r\n', 'http1'],
+      ['G(T\t/ HTTP/1.0\r\n', 'http1'],
+      ['CONNECT a:80 HTTP/1.1\r\n', 'http1'],
+      ['CONNECT {}\r\n', 'tcp'],
+      ['PING\r\n', 'tcp'],
+      ['*1\r\n$4\r\nPING\r\n', 'tcp'],
+      ['SSH-2.0-OpenSSH_9.6\r\n', 'tcp'],
+      [`FOO /${'x'.repeat(17_000)}`, 'http1'],
+      ['x'.repeat(33), 'tcp'],
       ['P', 'more'],
-      ['POST / HTTP/1.1', 'tcp'],
+      ['POST / HTTP/1.1', 'http1'],
       ['PRI * HTTP/2.0\r\n\r\nSM\r\n\r', 'more'],
-      ['PRINT', 'tcp'],
+      ['PRINT\n', 'tcp'],
       ['PRI * HTTP/2.0\n\nSM\r\n\r\n', 'malformed'],
       ['PRI  ', 'malformed'],
       ['PRI * HTTP/2.0\r\n\r\nXX\r\n\r\n', 'malformed'],
-      ['EHLO there', 'tcp'],
+      ['EHLO there\r\n', 'tcp'],
       [Buffer.from([0]), 'tcp'],
     ];
     for (const [octets, wanted] of cases) expect(detect(Buffer.from(octets as string)), String(octets)).equal(wanted);
   });
 
-  it('says the same however the octets are cut, and asks for more only before a beginning of the preface or of a record', () => {
+  it('says the same however the octets are cut, and asks for more only before a beginning of the preface, of a record or of a request line', () => {
     fc.assert(
       fc.property(
         fc.oneof(
           fc.uint8Array({ minLength: 1, maxLength: 30 }),
+          fc
+            .string({ unit: fc.constantFrom('G', 'E', 'T', ' ', '\t', '/', 'HTTP/1.1', '\r', '\n', 'x', '('), minLength: 1 })
+            .map((text) => Buffer.from(text)),
           fc.nat(24).map((n) => HTTP2_PREFACE.subarray(0, n + 1)),
           fc.tuple(fc.nat(23), fc.nat(255)).map(([at, octet]) => HTTP2_PREFACE.map((each, i) => (i === at ? octet : each))),
         ),
@@ -54,7 +73,7 @@ describe('detect', () => {
           const octets = Buffer.from(array);
           const verdicts = Array.from(octets, (_, i) => detect(octets.subarray(0, i + 1)));
           const first = verdicts.findIndex((verdict) => verdict !== 'more');
-          if (first < 0) return octets.length < HTTP2_PREFACE.length;
+          if (first < 0) return octets.length < HTTP2_PREFACE.length || !octets.includes(0x0a);
           // Whatever follows the deciding octet, the verdict stands.
           return verdicts.slice(first).every((verdict) => verdict === verdicts[first]);
         },
@@ -144,7 +163,9 @@ describe('Listener', () => {
   it('finds the protocol of a connection, and hands on every octet exactly once', async () => {
     await listen(null);
     const cases: [string[], string][] = [
-      [['GET / HTTP/1.1\r\n\r\n', 'more'], 'tcp'],
+      [['GET / HTTP/1.1\r\n\r\n', 'more'], 'http1'],
+      [['FOO', ' / HTTP', '/1.1\r\n', 'more'], 'http1'],
+      [['EHLO x\r\n', 'more'], 'tcp'],
       [[HELLO.toString('latin1'), 'more'], 'tls'],
       [[...HTTP2_PREFACE.toString('latin1'), 'more'], 'http2'],
       [['PRI * HTTP/2.0\r\n\r\n', 'SM\r\n\r\nand', 'more'], 'http2'],

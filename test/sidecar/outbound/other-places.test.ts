@@ -5,14 +5,15 @@ import { expect } from 'chai';
 import { PodAddressSchema, Protocol, ServiceAddressSchema } from '#core/contract/gen/weft/v1/mesh_pb.ts';
 import { PLACE_FLAGS, PlaceSet } from '#core/contract/places.ts';
 import { silentLogger } from '#core/program/log.ts';
-import { Buffers } from '#sidecar/http2/buffers.ts';
-import { DownstreamConnections } from '#sidecar/http2/server.ts';
+import { Buffers } from '#sidecar/http/buffers.ts';
+import { DownstreamConnections } from '#sidecar/http/downstream-connections.ts';
 import { Listener } from '#sidecar/link/listener.ts';
 import type { OriginalDestination } from '#sidecar/link/original-dst.ts';
 import { AddressIndex } from '#sidecar/outbound/address-index.ts';
 import { CONFIG_WAIT_MS } from '#sidecar/outbound/config-wait.ts';
 import { DirectPorts } from '#sidecar/outbound/direct-ports.ts';
 import { capturedOutbound } from '#sidecar/outbound/outbound.ts';
+import { SERVER_CODECS } from '#sidecar/program/codecs.ts';
 import type { CompiledPort } from '#sidecar/route/records.ts';
 import { ManualTimers } from '../../support/manual-timers.ts';
 import { backend, portOf, rule, TestProxy } from '../../support/proxy.ts';
@@ -40,7 +41,7 @@ describe('captured connections to places of Services', () => {
     current = null;
     addresses = new AddressIndex();
     surroundings = await TestProxy.start({ endpoints: [] });
-    connections = new DownstreamConnections(surroundings.clock, Date.now, new Buffers());
+    connections = new DownstreamConnections(surroundings.clock, Date.now, new Buffers(), SERVER_CODECS);
     directs = new DirectPorts(surroundings.proxy.upstreams, { ask: () => {}, drop: () => {}, connected: () => isConnected });
     addresses.take(
       create(ServiceAddressSchema, {
@@ -99,9 +100,9 @@ describe('captured connections to places of Services', () => {
     return { ended: () => ended };
   }
 
-  /** Sends what is no HTTP/2, and waits until the connection was refused under the name of what it was for. */
+  /** Sends what is no HTTP, and waits until the connection was refused under the name of what it was for. */
   async function refusedAs(): Promise<string> {
-    client.write('GET / HTTP/1.1\r\n\r\n');
+    client.write('EHLO x\r\n');
     await until(() => {
       timers.advance(CONFIG_WAIT_MS);
       return failures.length > 0;
@@ -278,12 +279,12 @@ describe('captured connections to places of Services', () => {
       expect(failures).to.deep.equal([{ service: 'shop/cart:80', error: 'no_endpoints', reason: 'no ready endpoints' }]);
     });
 
-    it('are read where they may be HTTP/2, and reset when they are not', async () => {
+    it('are read where they may be HTTP, and reset when they are not', async () => {
       declaredAs(Protocol.UNSPECIFIED);
       const { ended } = await connect({ address: '10.96.0.10', port: 80 });
       await until(() => timers.nextInMs() !== null, 'the first octets are awaited');
       expect(ended()).to.equal(null);
-      client.write('GET / HTTP/1.1\r\n\r\n');
+      client.write('EHLO x\r\n');
       await until(() => ended() !== null, 'the connection is closed');
       expect(ended()).to.equal('ECONNRESET');
       expect(failures.map(({ error }) => error)).to.deep.equal(['no_endpoints']);

@@ -7,14 +7,15 @@ import { OutboundListenerSchema, PodAddressSchema, ServiceAddressSchema } from '
 import { PLACE_FLAGS, PlaceSet } from '#core/contract/places.ts';
 import { silentLogger } from '#core/program/log.ts';
 import { systemTimers } from '#core/program/timers.ts';
+import { Buffers } from '#sidecar/http/buffers.ts';
+import { DownstreamConnections } from '#sidecar/http/downstream-connections.ts';
 import { HTTP2_PREFACE } from '#sidecar/http/preface.ts';
-import { Buffers } from '#sidecar/http2/buffers.ts';
-import { DownstreamConnections } from '#sidecar/http2/server.ts';
 import { Listener } from '#sidecar/link/listener.ts';
 import { AddressIndex } from '#sidecar/outbound/address-index.ts';
 import { CONFIG_WAIT_MS } from '#sidecar/outbound/config-wait.ts';
 import { DirectPorts } from '#sidecar/outbound/direct-ports.ts';
 import { capturedOutbound, Outbound } from '#sidecar/outbound/outbound.ts';
+import { SERVER_CODECS } from '#sidecar/program/codecs.ts';
 import { freePorts } from '../../support/free-port.ts';
 import { ManualTimers } from '../../support/manual-timers.ts';
 import { backend, portOf, rule, TestProxy } from '../../support/proxy.ts';
@@ -53,7 +54,7 @@ describe('captured connections to a pod', () => {
     const server = net.createServer((socket) => socket.on('error', () => {}).end('plain'));
     await new Promise<void>((resolve) => server.listen(0, ADDRESS, resolve));
     app = { server, port: (server.address() as net.AddressInfo).port };
-    connections = new DownstreamConnections(clock, Date.now, new Buffers());
+    connections = new DownstreamConnections(clock, Date.now, new Buffers(), SERVER_CODECS);
     const questions = { ask: () => {}, drop: () => {}, connected: () => isConnected };
     directs = new DirectPorts(proxy.upstreams, questions, (place) => addresses.places.isServiceOnly(place));
     const context = {
@@ -139,7 +140,7 @@ describe('captured connections to a pod', () => {
 
   it('leave nothing in use when they cannot be joined, and never go on in plaintext', async () => {
     isAt('spiffe://cluster.local/ns/shop/sa/a');
-    client.write('GET / HTTP/1.1\r\n\r\n');
+    client.write('EHLO x\r\n');
     await until(() => closed, 'the connection is closed');
     expect(heard.length).to.equal(0);
     directs.tick(LATER_MS);
@@ -230,12 +231,19 @@ describe('captured connections to a pod', () => {
     }
 
     it('are reset after the wait, counted and reported, and never go on in plaintext', async () => {
-      client.write('GET / HTTP/1.1\r\n\r\n');
+      client.write('EHLO x\r\n');
       timers.advance(CONFIG_WAIT_MS);
       await until(() => closed, 'the connection is closed');
       expect(heard.length).to.equal(0);
       expect(failures).to.deep.equal([[`${ADDRESS}:${app.port}`, 'no_config']]);
       expect(surroundings.count).to.deep.equal({ no_config: 1 });
+    });
+
+    it('get 503 on HTTP/1.1 with the reason', async () => {
+      client.write('GET / HTTP/1.1\r\nHost: a\r\n\r\n');
+      timers.advance(CONFIG_WAIT_MS);
+      await until(() => heard.includes('not known'), 'the answer has come');
+      expect(heard.toString()).to.match(/^HTTP\/1.1 503 .*weft: no_config: whether there is a sidecar/s);
     });
 
     it('get UNAVAILABLE on HTTP/2 with the reason, and GOAWAY when it is known', async () => {
@@ -330,7 +338,7 @@ describe('a TCP connection to a Service', () => {
       outbound = new Outbound({
         proxy,
         credentials: { tlsClientContext: () => null, trustDomain: () => 'cluster.local' },
-        connections: new DownstreamConnections(clock, Date.now, new Buffers()),
+        connections: new DownstreamConnections(clock, Date.now, new Buffers(), SERVER_CODECS),
         log: silentLogger,
         timers: systemTimers,
         wallClock: Date.now,

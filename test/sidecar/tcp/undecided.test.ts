@@ -49,8 +49,8 @@ describe('joinUndecided', () => {
         events.push('join');
         relay(near, other, first, (sent, received) => events.push(`done ${sent}/${received}`));
       },
-      http2: (first) => {
-        events.push(`http2 ${first.length}`);
+      serve: (protocol, first) => {
+        events.push(`${protocol} ${first.length}`);
         near.onBytes = (_buf, length) => events.push(`more ${length}`);
       },
       refused: (reason) => {
@@ -81,8 +81,9 @@ describe('joinUndecided', () => {
   });
 
   it('passes on octets of a client that are no preface', async () => {
-    client.write('PRO');
-    await until(() => atFar === 'PRO', 'the server has it');
+    client.write('PRO ');
+    client.write('x\n');
+    await until(() => atFar === 'PRO x\n', 'the server has it');
     far.write('answer');
     await until(() => atClient === 'answer', 'the client has it');
   });
@@ -98,6 +99,23 @@ describe('joinUndecided', () => {
     expect([atFar, atClient]).deep.equal(['', '']);
     timers.advance(60_000);
     expect(events).length(2);
+  });
+
+  it('serves a client whose request comes late, and lets the server go', async () => {
+    client.write('GET');
+    await until(() => timers.nextInMs() === DETECTION_MS, 'the beginning is held');
+    client.write(' /');
+    await first('http1 5');
+    await until(() => other.socket.destroyed, 'the server is let go');
+    expect([atFar, atClient]).deep.equal(['', '']);
+  });
+
+  it('serves a client whose request has begun and pauses: a pause is no way past the codec', async () => {
+    client.write('GET');
+    await until(() => timers.nextInMs() === DETECTION_MS, 'the beginning is held');
+    timers.advance(DETECTION_MS);
+    await first('http1 3');
+    expect(atFar).equal('');
   });
 
   it('serves a client whose server has begun with the preface of HTTP/2 servers, cut or not', async () => {

@@ -112,8 +112,8 @@ describe('tracer', () => {
     const [field] = trace.outgoing([]);
     const [quick, slow] = [Buffer.alloc(256), Buffer.alloc(256)];
     const end = HpackEncoder.writeVarying(field, quick, 0);
-    const { name, value, size, of, never, fault, id } = field;
-    expect(HpackEncoder.writeVarying({ name, value, size, of, never, fault, id, encoded: null }, slow, 0)).to.equal(end);
+    const { name, value, size, of, never, fault, id, spelled } = field;
+    expect(HpackEncoder.writeVarying({ name, value, size, of, never, fault, id, encoded: null, spelled }, slow, 0)).to.equal(end);
     expect(quick.equals(slow)).to.equal(true);
     expect(end).to.be.at.most(HpackEncoder.varyingRoom(field));
   });

@@ -1,17 +1,19 @@
 // The connections that clients have open: how many, how long without a call, and until which certificate's end.
+
 import { expect } from 'chai';
+import { Buffers } from '#sidecar/http/buffers.ts';
 import type { Clock } from '#sidecar/http/clock.ts';
 import type { ConnectionOwner } from '#sidecar/http/connection.ts';
+import { DownstreamConnections } from '#sidecar/http/downstream-connections.ts';
+import { IDLE_CONNECTION_MS, MAX_CONNECTIONS, MAX_CONNECTIONS_PER_PEER } from '#sidecar/http/limits.ts';
+import { type ConnectionPeer, meshPeer, OWN_APPLICATION, strangerAt } from '#sidecar/http/peer.ts';
 import { HTTP2_PREFACE } from '#sidecar/http/preface.ts';
 import { ENHANCE_YOUR_CALM } from '#sidecar/http/reset-code.ts';
 import type { StreamHandler } from '#sidecar/http/stream.ts';
 import type { Duplex } from '#sidecar/http/transport.ts';
-import { Buffers } from '#sidecar/http2/buffers.ts';
 import { FLAG_ACK, GOAWAY, PING } from '#sidecar/http2/codes.ts';
 import type { Connection } from '#sidecar/http2/connection.ts';
-import { IDLE_CONNECTION_MS, MAX_CONNECTIONS, MAX_CONNECTIONS_PER_PEER } from '#sidecar/http2/limits.ts';
-import { type ConnectionPeer, meshPeer, OWN_APPLICATION, strangerAt } from '#sidecar/http2/peer.ts';
-import { DownstreamConnections } from '#sidecar/http2/server.ts';
+import { SERVER_CODECS } from '#sidecar/program/codecs.ts';
 import { frame, headers, request, settings } from '#test/support/raw-peer.ts';
 import { Recorder } from '#test/support/wire.ts';
 
@@ -28,7 +30,7 @@ describe('DownstreamConnections', () => {
     clock = { nowMs: 1000, update() {} };
     wallMs = 1_000_000;
     reasons = [];
-    connections = new DownstreamConnections(clock, () => wallMs, new Buffers());
+    connections = new DownstreamConnections(clock, () => wallMs, new Buffers(), SERVER_CODECS);
   });
 
   const owner: ConnectionOwner = {
@@ -46,6 +48,9 @@ describe('DownstreamConnections', () => {
       onEnd() {},
       onClosed() {},
       start() {},
+      pause() {},
+      resume() {},
+      reset() {},
       write: (octets, done) => {
         written.push(Buffer.from(octets));
         done();
@@ -53,7 +58,7 @@ describe('DownstreamConnections', () => {
       end: () => transport.onClosed('closed'),
       destroy() {},
     };
-    return { connection: connections.serve(transport, OPENING, owner, peer), transport, written };
+    return { connection: connections.serve('http2', transport, OPENING, owner, peer) as Connection, transport, written };
   }
 
   const send = ({ transport }: { transport: Duplex }, ...parts: Buffer[]): void => {
