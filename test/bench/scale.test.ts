@@ -4,7 +4,7 @@ import { readScaleOptions, type ScaleOptions } from '../../bench/scale/options.t
 import { scaleTables, slopeKiB } from '../../bench/scale/report.ts';
 import { runScale } from '../../bench/scale/run.ts';
 import { neededBy } from '../support/needed.ts';
-import { startRealApiServer } from '../support/real-api-server.ts';
+import { apiServerPrograms } from '../support/real-api-server.ts';
 
 const SMALL = '--services 20 --sidecars 12 --routes 20 --churning 10 --wants 5 --changes 2 --idle 0'.split(' ');
 
@@ -28,9 +28,8 @@ describe('bench: scale', () => {
   });
 
   describe('in small', () => {
-    before(async function () {
-      this.timeout(120_000);
-      await (neededBy(this, await startRealApiServer([])) as { stop(): Promise<void> }).stop();
+    before(function () {
+      neededBy(this, apiServerPrograms());
     });
 
     it('brings each change to every sidecar for what it is worth, all back after a kill, and all verdicts', async function () {

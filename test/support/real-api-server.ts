@@ -40,9 +40,9 @@ export async function startRealApiServer(
   users: readonly string[],
   serviceRange = '10.96.0.0/24',
 ): Promise<RealApiServer | { skip: string }> {
-  const [etcd, apiServer] = [toolOf('etcd-', 'etcd'), toolOf('kubernetes-', 'kube-apiserver')];
-  if (etcd === undefined || apiServer === undefined)
-    return { skip: 'etcd and kube-apiserver were not built yet: npm run test:cluster builds them' };
+  const programs = apiServerPrograms();
+  if ('skip' in programs) return programs;
+  const { etcd, apiServer } = programs;
   const directory = mkdtempSync(path.join(os.tmpdir(), 'weft-api-'));
   const [clientPort, peerPort, port] = await freePorts(3);
   const { privateKey, publicKey } = generateKeyPairSync('rsa', { modulusLength: 2048 });
@@ -140,4 +140,11 @@ function ask(port: number, method: string, where: string, body: object | undefin
     request.on('error', reject);
     request.end(text);
   });
+}
+
+/** @returns their files, or why they cannot be had */
+export function apiServerPrograms(): { readonly etcd: string; readonly apiServer: string } | { skip: string } {
+  const [etcd, apiServer] = [toolOf('etcd-', 'etcd'), toolOf('kubernetes-', 'kube-apiserver')];
+  if (etcd !== undefined && apiServer !== undefined) return { etcd, apiServer };
+  return { skip: 'etcd and kube-apiserver were not built yet: npm run test:cluster builds them' };
 }
