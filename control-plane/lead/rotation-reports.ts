@@ -134,12 +134,18 @@ export class RotationReports {
     const { client, namespace, replica } = this.deps;
     const path = { kind: KINDS.ConfigMap, namespace };
     const data = { [replica]: text };
+    const patch = () => client.request('PATCH', { ...path, name: AUTHORITY_REPORTS }, { body: { data }, patch: 'merge' });
     try {
-      await client.request('PATCH', { ...path, name: AUTHORITY_REPORTS }, { body: { data }, patch: 'merge' });
+      await patch();
     } catch (error) {
       if (!(error instanceof KubeError && error.status === 404)) throw error;
       const metadata = { name: AUTHORITY_REPORTS, namespace, labels: { 'app.kubernetes.io/part-of': 'weft' } };
-      await client.request('POST', path, { body: { apiVersion: 'v1', kind: 'ConfigMap', metadata, data } });
+      try {
+        await client.request('POST', path, { body: { apiVersion: 'v1', kind: 'ConfigMap', metadata, data } });
+      } catch (raced) {
+        if (!(raced instanceof KubeError && raced.status === 409)) throw raced;
+        await patch(); // another replica has made it meanwhile
+      }
     }
   }
 }

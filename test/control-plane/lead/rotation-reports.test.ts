@@ -41,6 +41,7 @@ describe('control-plane/lead: rotation-reports', () => {
     const said: Record<string, TrustProgress> = { a: FINE, b: { ...FINE, behind: 1, behindPods: ['shop/slow'] } };
     const [a, b] = [replica('a', () => said.a!), replica('b', () => said.b!)];
     await until(() => a.all().size === 2 && b.all().size === 2, 'both know of both');
+    expect([a.problem, b.problem], 'both have made the ConfigMap, one of them was second').to.deep.equal(['', '']);
     expect(a.all().get('b')).to.deep.equal(said.b);
     said.b = FINE;
     await until(() => a.all().get('b')?.behind === 0, 'it has changed');
