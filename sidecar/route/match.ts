@@ -17,7 +17,7 @@ import type {
 const SET_COOKIE = 'set-cookie';
 
 /** A request as candidates look at it. */
-export interface Asked {
+export interface AskedRequest {
   readonly headers: HeaderList;
   /**
    * The gRPC service and method: what stands before and after the last slash of ":path", as gRPC servers split it.
@@ -47,7 +47,7 @@ export function findCandidate(table: CompiledTable, headers: HeaderList): number
   return best < table.candidates.length ? best : -1;
 }
 
-export function askedOf(headers: HeaderList): Asked {
+export function askedOf(headers: HeaderList): AskedRequest {
   const whole = headerValue(headers, ':path') ?? '';
   const slash = methodSlash(whole);
   const mark = whole.indexOf('?');
@@ -61,7 +61,7 @@ export function askedOf(headers: HeaderList): Asked {
   };
 }
 
-function bestByMethod(table: GrpcTable, asked: Asked): number {
+function bestByMethod(table: GrpcTable, asked: AskedRequest): number {
   let best = table.candidates.length;
   const { service, call } = asked;
   if (service !== null && call !== null) {
@@ -72,7 +72,7 @@ function bestByMethod(table: GrpcTable, asked: Asked): number {
   return bestIn(table.general, best, table, asked);
 }
 
-function bestByPath(table: HttpTable, asked: Asked): number {
+function bestByPath(table: HttpTable, asked: AskedRequest): number {
   const { path } = asked;
   let best = bestIn(table.byPath.get(path), table.candidates.length, table, asked);
   for (let i = 0; i < table.prefixLengths.length; i++) {
@@ -120,7 +120,7 @@ export function separatorOf(name: string): ',' | '; ' {
 }
 
 /** Whether all parts of a candidate hold. */
-function candidateMatches({ target, headers }: Candidate, asked: Asked): boolean {
+function candidateMatches({ target, headers }: Candidate, asked: AskedRequest): boolean {
   if (!(target.kind === 'grpc' ? isCalled(target, asked) : isRequested(target, asked))) return false;
   for (let i = 0; i < headers.length; i++) {
     const wanted = headers[i];
@@ -130,12 +130,12 @@ function candidateMatches({ target, headers }: Candidate, asked: Asked): boolean
   return true;
 }
 
-function isCalled({ service, method }: CallTarget, asked: Asked): boolean {
+function isCalled({ service, method }: CallTarget, asked: AskedRequest): boolean {
   if (service !== null && (asked.service === null || !service.test(asked.service))) return false;
   return method === null || (asked.call !== null && method.test(asked.call));
 }
 
-function isRequested({ path, method, query }: RequestTarget, asked: Asked): boolean {
+function isRequested({ path, method, query }: RequestTarget, asked: AskedRequest): boolean {
   if (method !== '' && method !== asked.method) return false;
   if (path !== null && !path.test(asked.path)) return false;
   for (let i = 0; i < query.length; i++) {
@@ -146,7 +146,7 @@ function isRequested({ path, method, query }: RequestTarget, asked: Asked): bool
 }
 
 /** The best candidate of a bucket that matches and is better than `best`; otherwise `best`. */
-function bestIn(bucket: Bucket | undefined, best: number, table: CompiledTable, asked: Asked): number {
+function bestIn(bucket: Bucket | undefined, best: number, table: CompiledTable, asked: AskedRequest): number {
   if (bucket === undefined) return best;
   let found = bestOf(bucket.plain, best, table, asked);
   if (bucket.byHeader === null) return found;
@@ -161,7 +161,7 @@ function bestIn(bucket: Bucket | undefined, best: number, table: CompiledTable, 
   return found;
 }
 
-function bestOf(list: readonly number[], best: number, table: CompiledTable, asked: Asked): number {
+function bestOf(list: readonly number[], best: number, table: CompiledTable, asked: AskedRequest): number {
   for (let i = 0; i < list.length && list[i] < best; i++) {
     if (candidateMatches(table.candidates[list[i]], asked)) return list[i];
   }
