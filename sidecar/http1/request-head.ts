@@ -24,6 +24,9 @@ const ORIGIN = fieldNames.get(ORIGIN_FIELD);
 /** scheme "://" authority and the rest (RFC 9112 §3.2.2). */
 const ABSOLUTE = /^http:\/\/([^/?]*)(.*)$/i;
 
+/** Octets of a head that is remembered. */
+const LONGEST_REMEMBERED = 2048;
+
 interface Target {
   readonly path: string;
   /** null: the target names none. */
@@ -33,13 +36,30 @@ interface Target {
 export class RequestHeads {
   private readonly interned: Interned;
   private readonly fields: Fields;
+  /** Octets of the last head; null: there was none. */
+  private last: Buffer | null = null;
+  private lastLength = 0;
+  private lastHead: Head | null = null;
 
   constructor(interned: Interned) {
     this.interned = interned;
     this.fields = new Fields(interned);
   }
 
+  /** Clients send the same head again and again: the last one is known by its octets. */
   read(section: Section): Head | MessageFault {
+    const { buf, start, length } = section;
+    const { last } = this;
+    if (last !== null && length === this.lastLength && buf.compare(last, 0, length, start, start + length) === 0) return this.lastHead!;
+    const head = this.judge(section);
+    if (head instanceof MessageFault || length > LONGEST_REMEMBERED) return head;
+    if (last === null || last.length < length) this.last = Buffer.allocUnsafeSlow(length);
+    this.lastLength = buf.copy(this.last!, 0, start, start + length);
+    this.lastHead = head;
+    return head;
+  }
+
+  private judge(section: Section): Head | MessageFault {
     const { buf, start, first, ends } = section;
     if (section.lines === 0) return new MessageFault('an empty line in place of a request');
     if (ends[0] - first > MAX_START_LINE_OCTETS) return new MessageFault('the request line is too long', true);

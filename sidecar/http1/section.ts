@@ -37,6 +37,11 @@ export class Section {
   private afterCr = false;
   private mayBeginEmpty = false;
 
+  /** Octets of the lines up to the last one's end, from `start`. */
+  get length(): number {
+    return this.lines === 0 ? 0 : this.ends[this.lines - 1];
+  }
+
   /** Nothing of it has come. */
   get isEmpty(): boolean {
     return this.count === 0;

@@ -242,6 +242,25 @@ describe('reading HTTP/1.1', () => {
     );
   });
 
+  it('knows the last head again, and no other one', () => {
+    const heads = [
+      'GET /a HTTP/1.1\r\nHost: a\r\n\r\n',
+      '\r\nGET /a HTTP/1.1\r\nHost: a\r\n\r\n',
+      'GET /b HTTP/1.1\r\nHost: a\r\n\r\n',
+      'GET /a HTTP/1.0\r\nHost: a\r\n\r\n',
+    ];
+    const each = heads.map((text) => requestsIn(text));
+    for (const first of [0, 1, 2, 3]) {
+      for (const second of [0, 1, 2, 3]) {
+        for (const text of [heads[first]! + heads[second]!, heads[first]!.repeat(2) + heads[second]!]) {
+          const wanted = text === heads[first]! + heads[second]! ? [first, second] : [first, first, second];
+          expect(requestsIn(text)).deep.equal(wanted.flatMap((i) => each[i]!));
+        }
+      }
+    }
+    expect(requestsIn(`${heads[0]}GET /a HTTP/1.1\r\nHost: a\r\nHost: a\r\n\r\n`).at(-1)).match(/^malformed/);
+  });
+
   it('knows where content was cut short', () => {
     const request = 'POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n';
     for (let length = 1; length < request.length; length++)
