@@ -12,7 +12,7 @@ import { TurnConnection } from './connection.ts';
 import { contentLengthIn, targetIn, varyingFault, type WrittenHead, writeSection, writtenRequest } from './head-writer.ts';
 import { MAX_INFORMATIONAL_RESPONSES } from './limits.ts';
 import type { Head, MessageFault } from './message.ts';
-import { type Asked, ResponseHeads } from './response-head.ts';
+import { type AnsweredRequest, ResponseHeads } from './response-head.ts';
 import type { Section } from './section.ts';
 import { Turn } from './turn.ts';
 
@@ -26,7 +26,7 @@ const NOT_SENT = new HeaderBlock(new Template([makeField(':status', '400', false
 
 export class ClientConnection extends TurnConnection implements MessageConnection {
   private readonly heads: ResponseHeads;
-  private asked: Asked = { head: false, upgrade: '' };
+  private asked: AnsweredRequest = { head: false, upgrade: '' };
   private method = '';
   private requests = 0;
   private informational = 0;

@@ -17,7 +17,7 @@ const CONTENT_LENGTH = fieldNames.get('content-length');
 const STATUS_LINE = /^HTTP\/1\.([01]) ([1-9][0-9]{2})(?: [\t\x20-\x7e\x80-\xff]*)?$/;
 
 /** What of a request decides how its response is framed. */
-export interface Asked {
+export interface AnsweredRequest {
   /** It was HEAD. */
   readonly head: boolean;
   /** The protocol that it asked to switch to; '': none. */
@@ -33,7 +33,7 @@ export class ResponseHeads {
     this.fields = new Fields(interned);
   }
 
-  read(section: Section, asked: Asked): Head | MessageFault {
+  read(section: Section, asked: AnsweredRequest): Head | MessageFault {
     const { buf, start, ends } = section;
     if (section.lines === 0) return new MessageFault('an empty line in place of a response');
     if (ends[0] > MAX_START_LINE_OCTETS) return new MessageFault('the status line is too long', true);
@@ -50,7 +50,7 @@ export class ResponseHeads {
     return head.block.tooLarge ? new MessageFault('the header list is too large', true) : head;
   }
 
-  private faultOf(isOld: boolean, status: number, asked: Asked): string {
+  private faultOf(isOld: boolean, status: number, asked: AnsweredRequest): string {
     const { transferEncoding, contentLength } = this.fields;
     if (status === 101 && asked.upgrade === '') return '101 without a request to switch';
     if (transferEncoding === null) return '';
@@ -59,7 +59,7 @@ export class ResponseHeads {
     return transferEncoding === 'chunked' ? '' : 'a transfer-encoding other than chunked';
   }
 
-  private head(statusText: string, status: number, isOld: boolean, asked: Asked): Head {
+  private head(statusText: string, status: number, isOld: boolean, asked: AnsweredRequest): Head {
     const { fields } = this;
     const { options, contentLength } = fields;
     const isSwitch = status === 101;
