@@ -81,14 +81,12 @@ function makePlan(block: HeaderBlock, port: CompiledPort, rule: RuleRecord | nul
   for (const backend of rule?.backends ?? []) {
     const { requestEdits: edits, rewrite, redirect, cors } = backend;
     const upstream = upstreams.get(backend.ref);
-    const { list, never, spelled } = template.source;
     variants.push({
       backend,
       upstream,
       method: upstream.set.methods.of(recordOf(template, method, rule)),
-      source: edits === null && rewrite === null ? template.source : newHeaderSource(edited(list, backend), never, spelled),
-      editsVarying:
-        (edits !== null && touchesVarying(block.varying, edits)) || (rewrite !== null && rewrite.path !== null && block.hasVaryingPath),
+      source: edits === null && rewrite === null ? template.source : editedSource(template.source, edited(template.source.list, backend)),
+      editsVarying: (edits !== null && touchesVarying(block.varying, edits)) || (block.hasVaryingPath && (rewrite?.path ?? null) !== null),
       answers: redirect !== null || cors !== null,
       mirrors: [...rule!.mirrors, ...backend.mirrors].map((mirror) => ({ mirror, upstream: upstreams.get(mirror.backend) })),
       plain: null,
@@ -126,8 +124,8 @@ export function seriesOf(plan: CallPlan, variant: Variant | null, mtls: boolean,
   return series;
 }
 
-function editedSource({ list, never, spelled }: HeaderSource, edits: readonly HeaderEdit[]): HeaderSource {
-  return newHeaderSource(applyEdits(list, edits), never, spelled);
+function editedSource({ never, spelled }: HeaderSource, list: string[]): HeaderSource {
+  return newHeaderSource(list, never, spelled);
 }
 
 /** A response's stable fields after the backend's edits; remembered on the response's template. */
@@ -135,7 +133,7 @@ export function responseSource(template: Template, edits: readonly HeaderEdit[] 
   if (edits === null) return template.source;
   const known = (template.edited ??= []);
   for (const entry of known) if (entry.edits === edits) return entry.source;
-  const source = editedSource(template.source, edits);
+  const source = editedSource(template.source, applyEdits(template.source.list, edits));
   if (known.length < 16) known.push({ edits, source });
   return source;
 }
@@ -174,11 +172,15 @@ function splitAgain(block: HeaderBlock, list: readonly string[]): { source: Head
   const varying: Field[] = [];
   for (let i = 0; i < list.length; i += 2) {
     const [name, value] = [list[i], list[i + 1]];
-    if (name === VARYING_PATH.text && block.hasVaryingPath) varying.unshift(fieldOf(VARYING_PATH, value, false, 0));
-    else if (fieldNames.isVarying(name)) varying.push(makeField(name, value, cameAsNever(block.varying, name), 0));
+    // It precedes the fields that are regular, wherever it stands in the list.
+    if (name === VARYING_PATH.text && block.hasVaryingPath) {
+      varying.unshift(fieldOf(VARYING_PATH, value, block.varying[0].never, 0));
+      continue;
+    }
+    if (fieldNames.isVarying(name)) varying.push(makeField(name, value, cameAsNever(block.varying, name), 0));
     else stable.push(name, value);
   }
-  return { source: newHeaderSource(stable, block.template.source.never, block.template.source.spelled), varying };
+  return { source: editedSource(block.template.source, stable), varying };
 }
 
 /** Whether an edit names one of the fields that vary. */

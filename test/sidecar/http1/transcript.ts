@@ -6,7 +6,7 @@ import { Fields } from '#sidecar/http1/fields.ts';
 import type { Head, MessageFault } from '#sidecar/http1/message.ts';
 import { MessageReader, type MessageSink } from '#sidecar/http1/message-reader.ts';
 import { RequestHeads } from '#sidecar/http1/request-head.ts';
-import { type Asked, ResponseHeads } from '#sidecar/http1/response-head.ts';
+import { type AnsweredRequest, ResponseHeads } from '#sidecar/http1/response-head.ts';
 import type { Section } from '#sidecar/http1/section.ts';
 
 /** Lists with the original case of regular fields, e.g. ":method=GET Accept=a". */
@@ -25,11 +25,11 @@ class Transcript implements MessageSink {
   readonly reader: MessageReader;
   private readonly requests: RequestHeads;
   private readonly responses: ResponseHeads;
-  private readonly asked: Asked | null;
+  private readonly asked: AnsweredRequest | null;
   private content = '';
 
   /** @param asked what the responses answer; null: requests are read */
-  constructor(asked: Asked | null) {
+  constructor(asked: AnsweredRequest | null) {
     const interned = new Interned(fieldNames, 1, () => {});
     this.requests = new RequestHeads(interned);
     this.responses = new ResponseHeads(interned);
@@ -80,7 +80,7 @@ function piecesOf(octets: Buffer, cuts: readonly number[]): Buffer[] {
   return places.slice(1).map((end, i) => Buffer.from(octets.subarray(places[i], end)));
 }
 
-function transcribe(asked: Asked | null, octets: Buffer, cuts: readonly number[], ends: boolean): string[] {
+function transcribe(asked: AnsweredRequest | null, octets: Buffer, cuts: readonly number[], ends: boolean): string[] {
   const transcript = new Transcript(asked);
   for (const piece of piecesOf(octets, cuts)) {
     for (let pos = 0; pos < piece.length; ) pos = transcript.reader.push(piece, pos, piece.length);
@@ -95,7 +95,7 @@ export function requestsIn(text: string, cuts: readonly number[] = [], ends = fa
   return transcribe(null, Buffer.from(text, 'latin1'), cuts, ends);
 }
 
-export function responsesIn(text: string, asked: Partial<Asked> = {}, cuts: readonly number[] = [], ends = false): string[] {
+export function responsesIn(text: string, asked: Partial<AnsweredRequest> = {}, cuts: readonly number[] = [], ends = false): string[] {
   return transcribe({ head: false, upgrade: '', ...asked }, Buffer.from(text, 'latin1'), cuts, ends);
 }
 
