@@ -53,7 +53,7 @@ const MOST_PLANS_OF_TEMPLATE = 16;
  */
 export function planFor(block: HeaderBlock, port: CompiledPort, upstreams: Upstreams): CallPlan {
   const { template } = block;
-  if (block.varying.length === 0 || !variesInWhatMatters(block.varying, port)) {
+  if (block.varying.length === 0 || !variesInWhatMatters(block, port)) {
     const remembered = template.plan as CallPlan | null;
     if (remembered !== null && remembered.port === port) return remembered;
     return (template.plan = makePlan(block, port, ruleFor(block, port), upstreams));
@@ -61,6 +61,8 @@ export function planFor(block: HeaderBlock, port: CompiledPort, upstreams: Upstr
   const rule = ruleFor(block, port);
   if (rule?.backends.some(({ requestEdits }) => requestEdits !== null && touchesVarying(block.varying, requestEdits)))
     return makePlan(block, port, rule, upstreams);
+  // A method of gRPC is judged and counted by its name, though it is not known to come again.
+  if (template.grpc && block.hasVaryingPath) return makePlan(block, port, rule, upstreams);
   const plans = (template.plansByRule ??= []) as CallPlan[];
   for (let i = 0; i < plans.length; i++) if (plans[i].rule === rule && plans[i].port === port) return plans[i];
   const plan = makePlan(block, port, rule, upstreams);
@@ -76,8 +78,8 @@ function ruleFor(block: HeaderBlock, port: CompiledPort): RuleRecord | null {
 function makePlan(block: HeaderBlock, port: CompiledPort, rule: RuleRecord | null, upstreams: Upstreams): CallPlan {
   const { template } = block;
   const variants: Variant[] = [];
-  // A path that varies stands for no method.
-  const method = block.hasVaryingPath ? '' : methodOf(block);
+  // A path of HTTP that varies stands for no method.
+  const method = block.hasVaryingPath && !template.grpc ? '' : methodOf(block);
   for (const backend of rule?.backends ?? []) {
     const { requestEdits: edits, rewrite, redirect, cors } = backend;
     const upstream = upstreams.get(backend.ref);
@@ -197,8 +199,8 @@ function cameAsNever(varying: readonly Field[], name: string): boolean {
   return varying.some((field) => field.never && field.name === name);
 }
 
-function variesInWhatMatters(varying: readonly Field[], port: CompiledPort): boolean {
-  if (port.table !== null && varying[0].of === VARYING_PATH) return true;
+function variesInWhatMatters({ template, varying }: HeaderBlock, port: CompiledPort): boolean {
+  if (varying[0].of === VARYING_PATH && (port.table !== null || template.grpc)) return true;
   for (let i = 0; i < varying.length; i++) if (port.headersThatMatter.has(varying[i].name)) return true;
   return false;
 }

@@ -1,5 +1,6 @@
 // Heads of HTTP/1.1 as they leave: each is built of parts that were judged, whatever protocol they came by, and what
 // belongs to the connection is written by the connection alone.
+import { CONNECTION_HEADERS } from '#core/contract/header-names.ts';
 import type { Field } from '../http/field.ts';
 import { VARYING_PATH } from '../http/field-name.ts';
 import type { HeaderSource } from '../http/header-source.ts';
@@ -9,19 +10,7 @@ import { isFieldValue, isHost, isTarget, isToken } from './octets.ts';
 import { REASONS } from './reasons.ts';
 
 /** Fields of a list that are not written as they stand: the connection has its own, or they are for sidecars. */
-const NOT_WRITTEN: ReadonlySet<string> = new Set([
-  'connection',
-  'content-length',
-  'host',
-  'http2-settings',
-  'keep-alive',
-  'proxy-connection',
-  'te',
-  'transfer-encoding',
-  'upgrade',
-  ORIGIN_FIELD,
-  VARYING_PATH.text,
-]);
+const NOT_WRITTEN: ReadonlySet<string> = new Set([...CONNECTION_HEADERS, VARYING_PATH.text].filter((name) => name !== 'trailer'));
 
 /** The stable part of a head, written once for each header source. */
 export class WrittenHead {

@@ -38,7 +38,7 @@ export class ByteStream implements Duplex {
   onEnd: () => void = () => {};
   /** The socket is gone; `reason` is the error's code or 'closed'. Called once. */
   onClosed: (reason: string) => void = () => {};
-  /** The peer has sent FIN, whether onEnd was set by then or not. */
+  /** The peer has sent FIN, whether onEnd was set by then or not; what came before it was handed on. */
   ended = false;
   private readonly clock: Clock;
   private failure = '';
@@ -46,6 +46,7 @@ export class ByteStream implements Duplex {
   private held = false;
   /** Octets that TLS had decrypted already when pause() came: at most what it had read of the socket. */
   private kept: Buffer[] = [];
+  private endIsKept = false;
 
   /** @param socket paused, with allowHalfOpen */
   constructor(socket: net.Socket, clock: Clock) {
@@ -56,9 +57,10 @@ export class ByteStream implements Duplex {
       this.failure = error.code ?? error.message;
     });
     socket.on('end', () => {
-      this.ended = true;
       clock.update();
-      this.onEnd();
+      // FIN stands behind the octets that are kept.
+      if (this.kept.length > 0) this.endIsKept = true;
+      else this.reportEnd();
     });
     socket.on('close', () => {
       clock.update();
@@ -116,7 +118,16 @@ export class ByteStream implements Duplex {
       const octets = this.kept.shift()!;
       this.onBytes(octets, octets.length);
     }
+    if (this.endIsKept && this.kept.length === 0) {
+      this.endIsKept = false;
+      this.reportEnd();
+    }
     if (this.started && !this.held) this.socket.resume();
+  }
+
+  private reportEnd(): void {
+    this.ended = true;
+    this.onEnd();
   }
 
   end(): void {
