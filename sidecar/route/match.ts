@@ -28,7 +28,7 @@ export interface AskedRequest {
   /** ":path" without its query, and the query without its question mark; null: there is none. */
   readonly path: string;
   readonly query: string | null;
-  /** ":method". */
+  /** ":method"; GET for a switch of protocols. */
   readonly method: string;
 }
 
@@ -51,13 +51,15 @@ export function askedOf(headers: HeaderList): AskedRequest {
   const whole = headerValue(headers, ':path') ?? '';
   const slash = methodSlash(whole);
   const mark = whole.indexOf('?');
+  const method = headerValue(headers, ':method') ?? '';
   return {
     headers,
     service: slash < 0 ? null : whole.slice(1, slash),
     call: slash < 0 ? null : whole.slice(slash + 1),
     path: mark < 0 ? whole : whole.slice(0, mark),
     query: mark < 0 ? null : whole.slice(mark + 1),
-    method: headerValue(headers, ':method') ?? '',
+    // A switch of protocols, such as WebSocket's, was a GET before it became a stream (RFC 8441 §5).
+    method: method === 'CONNECT' && headerValue(headers, ':protocol') !== null ? 'GET' : method,
   };
 }
 

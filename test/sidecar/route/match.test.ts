@@ -161,6 +161,26 @@ describe('findRule', () => {
   });
 });
 
+describe('findRule, in a table of HTTPRoutes', () => {
+  it('takes a WebSocket for the GET that it was', () => {
+    const service = create(ServiceSchema, {
+      ports: [
+        {
+          routes: {
+            kind: RouteKind.HTTP,
+            rules: [{ route: { name: 'chat' } }],
+            matches: [{ http: { path: { kind: { case: 'prefix', value: '/' } }, method: 'GET' } }],
+          },
+        },
+      ],
+    });
+    const asked = (...headers: string[]) => findRule(tableOf(service), [':path', '/chat', ...headers]) !== null;
+    expect(asked(':method', 'CONNECT', ':protocol', 'websocket')).equal(true);
+    expect(asked(':method', 'CONNECT')).equal(false);
+    expect(asked(':method', 'POST')).equal(false);
+  });
+});
+
 describe('headerValue', () => {
   it('is null for an absent header and empty for an empty one', () => {
     expect(headerValue(['x', ''], 'x')).to.equal('');
