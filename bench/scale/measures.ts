@@ -1,5 +1,5 @@
 // What the scale test measures: each function one thing, on what is running.
-import { serviceResourceName } from '#core/contract/resource-names.ts';
+import { PLACES_RESOURCE, serviceResourceName } from '#core/contract/resource-names.ts';
 import { sleep } from '../processes.ts';
 import type { Crowd } from './crowd.ts';
 import { BIG, NAMESPACE, type ScaleObjects } from './objects.ts';
@@ -71,7 +71,7 @@ async function changeOf(
   plane: Plane,
   crowd: Crowd,
   times: number,
-  resource: (i: number) => string,
+  resource: string,
   make: (i: number) => Promise<void>,
 ): Promise<ChangeFigures> {
   await quiet(plane);
@@ -79,7 +79,7 @@ async function changeOf(
   const before = await crowd.octets();
   const took: number[] = [];
   for (let i = 0; i < times; i++) {
-    await crowd.mark(resource(i));
+    await crowd.mark(resource);
     const marked = crowd.marked();
     marked.catch(() => {}); // looked at below, unless the change fails
     await make(i);
@@ -95,12 +95,11 @@ async function changeOf(
 }
 
 export async function* changes(plane: Plane, crowd: Crowd, objects: ScaleObjects, times: number): AsyncGenerator<ChangeFigures> {
-  const endpoints = (): string => serviceResourceName('endpoints', `${NAMESPACE}/${BIG}`);
-  const address = (i: number): string => serviceResourceName('address', `${NAMESPACE}/new-${i}`);
-  const measure = (change: string, resource: (i: number) => string, make: (i: number) => Promise<void>) =>
+  const endpoints = serviceResourceName('endpoints', `${NAMESPACE}/${BIG}`);
+  const measure = (change: string, resource: string, make: (i: number) => Promise<void>) =>
     changeOf(change, plane, crowd, times, resource, make);
   yield await measure('an endpoint of 1,000 goes, or comes back', endpoints, (i) => objects.changeBig(i % 2 === 1));
-  yield await measure('a Service is new', address, (i) => objects.newService(i));
+  yield await measure('a Service is new', PLACES_RESOURCE, (i) => objects.newService(i));
   yield await measure('a Service that all use changes its settings', endpoints, (i) => objects.changeSettings(i));
 }
 
