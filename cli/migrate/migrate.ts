@@ -5,8 +5,8 @@ import { migrateIstioGateway } from './istio-gateway.ts';
 import { type Sources, sourcesOf } from './sources.ts';
 import { migrateDestinationRule, migrateVirtualService } from './virtual-service.ts';
 
-/** What this version of Weft does something about; Services are no routes. */
-const SERVED = new Set(['GRPCRoute', 'Service']);
+/** Kinds that this version of Weft does nothing about, wherever they are attached. */
+const NOT_SERVED = ['Gateway', 'TCPRoute', 'TLSRoute'];
 
 export interface Migration {
   readonly drafts: readonly Draft[];
@@ -38,9 +38,12 @@ export function reportOf({ drafts, others }: Migration): string {
     ...notes.map(({ kind, text }) => `  ${kind}: ${text}`),
   ]);
   if (drafts.length === 0) lines.push('nothing to migrate: no Ingress, and no Gateway, VirtualService or DestinationRule of Istio');
-  const unserved = [...new Set(drafts.flatMap(({ object }) => (object === null || SERVED.has(object.kind) ? [] : [object.kind])))];
+  const kinds = new Set(drafts.flatMap(({ object }) => object?.kind ?? []));
+  const unserved = NOT_SERVED.filter((kind) => kinds.has(kind));
   if (unserved.length > 0)
-    lines.push(`this version of Weft does not serve ${unserved.join(', ')} yet; other implementations of the Gateway API do`);
+    lines.push(
+      `this version of Weft does not serve ${unserved.join(', ')} yet, nor routes on Gateways; other implementations of the Gateway API do`,
+    );
   if (others > 0) lines.push(`${others} other ${others === 1 ? 'object' : 'objects'} passed over`);
   return `${lines.join('\n')}\n`;
 }
