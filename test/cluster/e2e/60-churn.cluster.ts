@@ -17,7 +17,7 @@ const API_AWAY_SECONDS = Number(process.env.WEFT_API_AWAY_SECONDS ?? 60);
 /** A tenth of a second's calls: more are not under way at a time, even on a busy machine. */
 const CUT_CALLS = RATE / 10;
 const LEAF_SECONDS = 60;
-const ROTATIONS = 5;
+const ROTATIONS = Number(process.env.WEFT_ROTATIONS ?? 3);
 /** At half of its life a leaf is renewed. */
 const ROTATING_MS = ROTATIONS * LEAF_SECONDS * 500 + 60_000;
 

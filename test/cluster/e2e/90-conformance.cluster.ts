@@ -6,7 +6,7 @@ import { expect } from 'chai';
 import { dropAll, MESH_HTTP_FEATURES, outputOf, prepareNamespaces, REPORTS, runSuite, type Verdict } from '../support/conformance.ts';
 import { scene } from '../support/scene.ts';
 
-const ROUNDS = Number(process.env.WEFT_CONFORMANCE_ROUNDS ?? 5);
+const ROUNDS = Number(process.env.WEFT_CONFORMANCE_ROUNDS ?? 3);
 const MESH_GRPC_TESTS = ['MeshBasic', 'MeshGRPCRouteWeight'];
 const ROUND_MS = 15 * 60_000;
 /**
