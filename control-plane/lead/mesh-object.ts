@@ -17,7 +17,25 @@ import { putStatus } from './put-status.ts';
  * What works, by the names of the conformance suite, sorted. Nothing is claimed that has no test of its own kind of
  * route.
  */
-export const SUPPORTED_FEATURES: readonly string[] = ['GRPCRoute', 'Mesh'];
+export const SUPPORTED_FEATURES: readonly string[] = [
+  'GRPCRoute',
+  'HTTPRoute',
+  'HTTPRoute303RedirectStatusCode',
+  'HTTPRoute307RedirectStatusCode',
+  'HTTPRoute308RedirectStatusCode',
+  'HTTPRouteParentRefPort',
+  'HTTPRouteResponseHeaderModification',
+  'Mesh',
+  'MeshClusterIPMatching',
+  'MeshConsumerRoute',
+  'MeshHTTPRouteBackendRequestHeaderModification',
+  'MeshHTTPRouteNamedRouteRule',
+  'MeshHTTPRouteQueryParamMatching',
+  'MeshHTTPRouteRedirectPath',
+  'MeshHTTPRouteRedirectPort',
+  'MeshHTTPRouteRewritePath',
+  'MeshHTTPRouteSchemeRedirect',
+];
 const RETRY_MS = 5000;
 
 interface XMesh extends KubeObject {

@@ -3,6 +3,7 @@
 import { mkdir, readFile, rm, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { parse } from 'yaml';
+import { SUPPORTED_FEATURES } from '#control-plane/lead/mesh-object.ts';
 import { LABEL_INJECT } from '#core/contract/names.ts';
 import { VERSION } from '#core/contract/version.ts';
 import { binary } from '../binaries.ts';
@@ -16,27 +17,6 @@ const GATEWAY_NAMESPACES = ['gateway-conformance-app-backend', 'gateway-conforma
 
 /** The XMesh object; a value of the chart. */
 const MESH_NAME = 'weft';
-/** For clusters with the standard channel, which has no XMesh. */
-const MESH_GRPC_FEATURES = ['Mesh', 'GRPCRoute'];
-
-export const MESH_HTTP_FEATURES = [
-  'Mesh',
-  'HTTPRoute',
-  'MeshClusterIPMatching',
-  'MeshConsumerRoute',
-  'MeshHTTPRouteRewritePath',
-  'MeshHTTPRouteSchemeRedirect',
-  'MeshHTTPRouteRedirectPort',
-  'MeshHTTPRouteRedirectPath',
-  'MeshHTTPRouteBackendRequestHeaderModification',
-  'MeshHTTPRouteQueryParamMatching',
-  'MeshHTTPRouteNamedRouteRule',
-  'HTTPRouteResponseHeaderModification',
-  'HTTPRouteParentRefPort',
-  'HTTPRoute303RedirectStatusCode',
-  'HTTPRoute307RedirectStatusCode',
-  'HTTPRoute308RedirectStatusCode',
-];
 
 export interface Verdict {
   /** By the suite's name of a test. */
@@ -49,19 +29,18 @@ export interface Verdict {
 interface Report {
   gatewayAPIVersion: string;
   gatewayAPIChannel: string;
-  profiles: { name: string; core: { result: string; statistics: { Passed: number; Failed: number; Skipped: number } } }[];
+  profiles: { name: string; core: ReportPart; extended?: ReportPart }[];
+}
+
+interface ReportPart {
+  result: string;
+  statistics: { Passed: number; Failed: number; Skipped: number };
 }
 
 interface RunOptions {
-  readonly profile: 'MESH-GRPC' | 'MESH-HTTP';
+  readonly profiles: readonly ('MESH-GRPC' | 'MESH-HTTP')[];
   /** Name of the report, without its ending. */
   readonly name: string;
-  readonly features?: readonly string[];
-  /**
-   * Longest time that the suite waits for three successes in a row; absent: its own 30 s, the most that a report
-   * allows.
-   */
-  readonly consistencySeconds?: number;
 }
 
 /** Makes the namespaces that the suite expects to be there, with one Ready pod each. */
@@ -85,7 +64,7 @@ export async function dropAll(objects: Objects): Promise<void> {
 }
 
 /** Runs the suite once. @throws Error with its last lines when it ends before it has tested anything */
-export async function runSuite(objects: Objects, { profile, name, features, consistencySeconds }: RunOptions): Promise<Verdict> {
+export async function runSuite(objects: Objects, { profiles, name }: RunOptions): Promise<Verdict> {
   await mkdir(REPORTS, { recursive: true });
   const reportFile = path.join(REPORTS, `${name}.yaml`);
   await rm(reportFile, { force: true });
@@ -96,9 +75,9 @@ export async function runSuite(objects: Objects, { profile, name, features, cons
       '-test.v',
       '-test.timeout=60m',
       '-gateway-class=',
-      `-conformance-profiles=${profile}`,
-      // What the mesh itself says that it supports, in the status of its XMesh; or what is given.
-      hasMesh && features === undefined ? `-mesh-name=${MESH_NAME}` : `-supported-features=${(features ?? MESH_GRPC_FEATURES).join(',')}`,
+      `-conformance-profiles=${profiles.join(',')}`,
+      // What the mesh itself says that it supports, in the status of its XMesh; the standard channel has none.
+      hasMesh ? `-mesh-name=${MESH_NAME}` : `-supported-features=${SUPPORTED_FEATURES.join(',')}`,
       `-namespace-labels=${LABEL_INJECT}=${INJECT[LABEL_INJECT]}`,
       '-cleanup-base-resources=false',
       '-organization=weft',
@@ -107,7 +86,6 @@ export async function runSuite(objects: Objects, { profile, name, features, cons
       `-version=${VERSION}`,
       '-contact=https://weft.dev',
       `-report-output=${reportFile}`,
-      ...(consistencySeconds === undefined ? [] : [`-timeout-config-overrides=MaxTimeToConsistency:${consistencySeconds}`]),
     ],
     { KUBECONFIG: objects.kubeconfig },
   );

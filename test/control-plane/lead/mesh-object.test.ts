@@ -15,7 +15,6 @@ const ours = (more: object = {}) => ({ metadata: { name: 'weft', generation: 1 }
 describe('control-plane/lead: mesh-object', () => {
   it('claims features in the order that the API wants', () => {
     expect(SUPPORTED_FEATURES).to.deep.equal([...SUPPORTED_FEATURES].sort());
-    expect(SUPPORTED_FEATURES).to.not.match(/HTTP/);
   });
 
   it('makes what is missing and leaves alone what is of others', () => {
