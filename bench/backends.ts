@@ -1,5 +1,5 @@
 // The two backends behind every proxy: nghttpd with a gRPC trailer; for mTLS, HAProxy ends TLS in front of them, the
-// same for all proxies (nghttpd speaks no ALPN but h2, and sidecars have their own).
+// same for all proxies (nghttpd speaks no ALPN but h2, and sidecars have their own). For HTTP/1.1: nginx.
 import { mkdirSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import type { Certificates } from './peers/peer.ts';
@@ -62,6 +62,35 @@ export async function startBackends(core: number, directory: string, file: strin
       for (const program of programs.reverse()) await program.stop();
     },
   };
+}
+
+/** Octets of an answer's body. */
+const ANSWER_OCTETS = 200;
+
+/** Two backends of HTTP/1.1: nginx, which answers by itself. @throws when it is not installed */
+export async function startHttp1Backends(core: number, directory: string): Promise<Backends> {
+  const nginx = findProgram('nginx');
+  if (nginx === null) throw new Error('nginx is not installed: apt-get install nginx-light');
+  const plain: [number, number] = [await freePort(), await freePort()];
+  const servers = plain.map(
+    (port) => `server { listen 127.0.0.1:${port}; keepalive_requests 100000000; return 200 "${'a'.repeat(ANSWER_OCTETS)}"; }`,
+  );
+  const config = `daemon off;
+master_process off;
+pid ${directory}/backend.pid;
+error_log ${directory}/backend.log crit;
+events { worker_connections 4096; }
+http {
+  access_log off;
+  client_body_temp_path ${directory}/backend-body;
+  ${servers.join('\n  ')}
+}
+`;
+  const file = path.join(directory, 'backend.conf');
+  writeFileSync(file, config);
+  const program = new Program('nginx', core, [nginx, '-p', directory, '-c', file]);
+  for (const port of plain) await program.listening(port);
+  return { plain, tls: null, stop: () => program.stop() };
 }
 
 async function startTls(

@@ -25,6 +25,23 @@ export async function probe(host: string, port: number, url: string, body: Buffe
   return wrong;
 }
 
+/**
+ * Sends requests of HTTP/1.1 one after the other.
+ * @returns how many were not answered with status 200 and a body
+ */
+export async function probeHttp1(host: string, port: number, path: string): Promise<number> {
+  let wrong = 0;
+  for (let i = 0; i < PROBES; i++) {
+    try {
+      const answer = await fetch(`http://${host}:${port}${path}`, { signal: AbortSignal.timeout(TIMEOUT_MS) });
+      if (answer.status !== 200 || (await answer.text()) === '') wrong++;
+    } catch {
+      wrong++;
+    }
+  }
+  return wrong;
+}
+
 /** The same from a process that `behind` starts, for another network. @throws when that process fails */
 export function probeBehind(behind: readonly string[], host: string, port: number, url: string, body: Buffer): number {
   const [command, ...args] = [...behind, process.execPath, PROGRAM, host, `${port}`, url, body.toString('base64')];

@@ -1,6 +1,6 @@
 // Envoy's configuration for the same work as Weft's: eight method routes, a header set, a 90/10 split, statistics on,
 // tracing if asked for. Pure.
-import type { Tracing } from './peers/peer.ts';
+import type { Protocol, Tracing } from './peers/peer.ts';
 
 export interface TlsFiles {
   readonly key: string;
@@ -15,7 +15,7 @@ type NamedTracing = Tracing & { readonly service: string };
 
 export interface EnvoyWork {
   /** 'tcp': octets go to the first backend. */
-  readonly protocol: 'grpc' | 'tcp';
+  readonly protocol: Protocol;
   readonly listenPort: number;
   /** Two backends that share the calls 90/10; a server-side proxy has one. */
   readonly backendPorts: readonly number[];
@@ -52,11 +52,11 @@ const HTTP2 = {
   },
 };
 
-function commonTls(files: TlsFiles): object {
+function commonTls(files: TlsFiles, protocol: Protocol): object {
   return {
     tls_params: { tls_minimum_protocol_version: 'TLSv1_3', tls_maximum_protocol_version: 'TLSv1_3' },
     tls_certificates: [{ certificate_chain: { filename: files.certificate }, private_key: { filename: files.key } }],
-    alpn_protocols: ['h2'],
+    alpn_protocols: [protocol === 'http1' ? 'http/1.1' : 'h2'],
     validation_context: {
       trusted_ca: { filename: files.roots },
       match_typed_subject_alt_names: [{ san_type: 'URI', matcher: { exact: files.serverIdentity } }],
@@ -64,12 +64,12 @@ function commonTls(files: TlsFiles): object {
   };
 }
 
-function cluster(name: string, port: number, tls: TlsFiles | null, protocol: object = { typed_extension_protocol_options: HTTP2 }): object {
+function cluster(name: string, port: number, tls: TlsFiles | null, protocol: Protocol): object {
   return {
     name,
     connect_timeout: '1s',
     type: 'STATIC',
-    ...protocol,
+    ...(protocol === 'grpc' ? { typed_extension_protocol_options: HTTP2 } : {}),
     load_assignment: {
       cluster_name: name,
       endpoints: [{ lb_endpoints: [{ endpoint: { address: { socket_address: { address: '127.0.0.1', port_value: port } } } }] }],
@@ -81,7 +81,7 @@ function cluster(name: string, port: number, tls: TlsFiles | null, protocol: obj
             name: 'tls',
             typed_config: {
               '@type': 'type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.UpstreamTlsContext',
-              common_tls_context: commonTls(tls),
+              common_tls_context: commonTls(tls, protocol),
             },
           },
         }),
@@ -106,7 +106,7 @@ function httpConnectionManagerTracing({ share, port, service }: NamedTracing): o
 /** The configuration as the object that Envoy's --config-yaml takes as JSON. */
 export function envoyConfig(work: EnvoyWork): object {
   const split = work.backendPorts.length === 2;
-  const clusters = work.backendPorts.map((port, i) => cluster(`backend_${i}`, port, work.upstreamTls));
+  const clusters = work.backendPorts.map((port, i) => cluster(`backend_${i}`, port, work.upstreamTls, work.protocol));
   const action = split
     ? {
         weighted_clusters: {
@@ -122,7 +122,11 @@ export function envoyConfig(work: EnvoyWork): object {
     ? { request_headers_to_add: [{ header: { key: 'x-weft-route', value: 'bench' }, append_action: 'OVERWRITE_IF_EXISTS_OR_ADD' }] }
     : {};
   const routes = split
-    ? work.methods.map((method) => ({ match: { path: method }, route: action, ...added }))
+    ? work.methods.map((path) => ({
+        match: work.protocol === 'http1' ? { path_separated_prefix: path } : { path },
+        route: action,
+        ...added,
+      }))
     : [{ match: { prefix: '/' }, route: action }];
   return {
     static_resources: {
@@ -140,7 +144,7 @@ export function envoyConfig(work: EnvoyWork): object {
                       typed_config: {
                         '@type': 'type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.DownstreamTlsContext',
                         require_client_certificate: true,
-                        common_tls_context: commonTls(work.downstreamTls),
+                        common_tls_context: commonTls(work.downstreamTls, work.protocol),
                       },
                     },
                   }),
@@ -152,7 +156,7 @@ export function envoyConfig(work: EnvoyWork): object {
                       typed_config: {
                         '@type': 'type.googleapis.com/envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager',
                         stat_prefix: 'in',
-                        codec_type: 'HTTP2',
+                        codec_type: work.protocol === 'http1' ? 'HTTP1' : 'HTTP2',
                         stream_idle_timeout: '0s',
                         ...(work.tracing === undefined ? {} : { tracing: httpConnectionManagerTracing(work.tracing) }),
                         // Weft, too, sends the caller's identity to the application, and removes such a header that came
@@ -174,7 +178,7 @@ export function envoyConfig(work: EnvoyWork): object {
           ],
         },
       ],
-      clusters: work.tracing === undefined ? clusters : [...clusters, cluster(TRACES, work.tracing.port, null, {})],
+      clusters: work.tracing === undefined ? clusters : [...clusters, cluster(TRACES, work.tracing.port, null, 'http1')],
     },
     ...(work.tracing === undefined ? {} : { layered_runtime: { layers: [{ name: 'batches', static_layer: SPAN_BATCHES }] } }),
   };

@@ -25,6 +25,7 @@ export interface LoadResult {
 }
 
 export interface LoadSettings {
+  readonly protocol: 'grpc' | 'http1';
   readonly h2load: string;
   readonly core: number;
   /** Command that load and probes are started by, such as nsenter into a pod's network. */
@@ -32,7 +33,7 @@ export interface LoadSettings {
   readonly host: string;
   readonly port: number;
   readonly path: string;
-  /** The request's body, and the same in a file. */
+  /** The request's body, and the same in a file; HTTP/1.1 is asked by GET, without it. */
   readonly body: Buffer;
   readonly bodyFile: string;
   readonly logFile: string;
@@ -51,6 +52,7 @@ export function runLoad(settings: LoadSettings, shape: Shape, requests: number):
 
 function runRealistic(settings: LoadSettings, shape: Shape, headers: HeaderKind, requests: number): Promise<LoadResult> {
   const order: Order = {
+    protocol: settings.protocol,
     host: settings.host,
     port: settings.port,
     path: settings.path,
@@ -125,16 +127,24 @@ async function runH2load(settings: LoadSettings, shape: Shape, requests: number)
     requestsPerSecond: Number(rate[1]),
     p50Ms: percentile(latencies, 0.5),
     p99Ms: percentile(latencies, 0.99),
-    errors: requests - Number(ok[1]) + answersWithoutTrailers(Number(ok[1]), Number(octets[1]), Number(octets[2]), Number(octets[3])),
+    errors:
+      requests -
+      Number(ok[1]) +
+      (settings.protocol === 'http1' ? 0 : answersWithoutTrailers(Number(ok[1]), Number(octets[1]), Number(octets[2]), Number(octets[3]))),
   };
 }
 
 /** @returns what h2load printed; its log of requests is in settings.logFile */
 function execH2load(settings: LoadSettings, options: readonly string[]): Promise<string> {
   const args = ['-c', `${settings.core}`, ...(settings.behind ?? []), settings.h2load, ...options];
-  const headers = ['content-type: application/grpc', 'te: trailers', 'user-agent: grpc-go/1.60'];
-  for (const header of headers) args.push('-H', header);
-  args.push('-d', settings.bodyFile, `--log-file=${settings.logFile}`, `http://${settings.host}:${settings.port}${settings.path}`);
+  if (settings.protocol === 'http1') {
+    args.push('--h1');
+  } else {
+    const headers = ['content-type: application/grpc', 'te: trailers', 'user-agent: grpc-go/1.60'];
+    for (const header of headers) args.push('-H', header);
+    args.push('-d', settings.bodyFile);
+  }
+  args.push(`--log-file=${settings.logFile}`, `http://${settings.host}:${settings.port}${settings.path}`);
   rmSync(settings.logFile, { force: true });
   return new Promise((resolve, reject) => {
     execFile('taskset', args, { maxBuffer: 1 << 24, timeout: STUCK_MS, killSignal: 'SIGKILL' }, (error, stdout) => {

@@ -2,12 +2,13 @@
 // the proxies and one for load and backends.
 // `npm run bench -- --telemetry`: what tracing and metrics cost Weft and Envoy.
 // `npm run bench -- --open-loop`: latency at steady rates.
+// `npm run bench -- --http1`: the comparison with requests of HTTP/1.1, beside the same proxies.
 // `npm run bench -- --tcp`: throughput of connections that pass as TCP.
 import { execFileSync } from 'node:child_process';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
-import { type Backends, startBackends } from './backends.ts';
+import { type Backends, startBackends, startHttp1Backends } from './backends.ts';
 import { makeCertificates } from './certificates.ts';
 import { compare } from './compare.ts';
 import { type Measurement, shapeName } from './measure.ts';
@@ -66,10 +67,21 @@ try {
   // The control plane of Weft's sidecars lives in this process: it must not take time from the proxies.
   execFileSync('taskset', ['-a', '-c', '-p', `${LOAD_CORE}`, `${process.pid}`]);
   const trust = await makeCertificates(directory);
-  backends = await startBackends(LOAD_CORE, directory, LOAD_PATH.slice(1), trust.certificates);
+  backends = await (options.http1
+    ? startHttp1Backends(LOAD_CORE, directory)
+    : startBackends(LOAD_CORE, directory, LOAD_PATH.slice(1), trust.certificates));
   const bodyFile = path.join(directory, 'body');
   writeFileSync(bodyFile, LOAD_BODY);
-  const load = { h2load, core: LOAD_CORE, path: LOAD_PATH, body: LOAD_BODY, bodyFile, logFile: path.join(directory, 'h2load.log') };
+  const protocol = options.http1 ? ('http1' as const) : ('grpc' as const);
+  const load = {
+    protocol,
+    h2load,
+    core: LOAD_CORE,
+    path: LOAD_PATH,
+    body: LOAD_BODY,
+    bodyFile,
+    logFile: path.join(directory, 'h2load.log'),
+  };
   session = new Session({ options, load, backends, trust, directory });
   session.notes.push(...missing);
   const { figures, tables, valid } = await (options.telemetry
@@ -82,9 +94,9 @@ try {
   const notes = [...session.notes, ...session.failures];
   process.stdout.write(`\n${asText(tables)}\n`);
   for (const note of notes) process.stdout.write(`note: ${note}\n`);
-  const kind = options.telemetry ? 'telemetry' : options.openLoop ? 'open-loop' : options.tcp ? 'tcp' : 'latest';
   const length = options.requests > 0 ? `${options.requests} requests` : `${options.seconds} s`;
   const extent = `Medians of ${options.rounds} rounds of ${length}, proxies taking turns.`;
+  const kind = options.telemetry ? 'telemetry' : options.openLoop ? 'open-loop' : options.tcp ? 'tcp' : options.http1 ? 'http1' : 'latest';
   if (tables.length > 0)
     process.stdout.write(`written to ${saveOutcome({ kind, options, extent, versions, figures, tables, notes }, new Date())}\n`);
   if (!valid || session.failures.length > 0) process.exitCode = 1;
@@ -95,8 +107,8 @@ try {
 async function comparison(session: Session): Promise<Figures> {
   const results: Measurement[] = [];
   const memory: MemoryRow[] = [];
-  for (const scenario of SCENARIOS.filter((name) => options.scenarios.includes(name))) {
-    const part = await compare(session, scenario, present, weft.name);
+  for (const scenario of SCENARIOS.filter((name) => options.scenarios.includes(name) && !(options.http1 && name === 'mtls'))) {
+    const part = await compare(session, scenario, present, weft.name, options.http1 ? 'http1' : 'grpc');
     results.push(...part.results);
     memory.push(...part.memory);
   }

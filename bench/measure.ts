@@ -1,5 +1,5 @@
 // One measurement: a proxy, a shape, some seconds of load; CPU from /proc around it.
-import { PROBES, probe, probeBehind } from './check.ts';
+import { PROBES, probe, probeBehind, probeHttp1 } from './check.ts';
 import { type LoadResult, type LoadSettings, runLoad, type Shape } from './load.ts';
 import type { Running, Scenario } from './peers/peer.ts';
 
@@ -43,7 +43,11 @@ export async function measure(
   const { host, port } = running;
   const settings = { ...load, host, port };
   const prove = async (): Promise<number> =>
-    load.behind === undefined ? probe(host, port, load.path, load.body) : probeBehind(load.behind, host, port, load.path, load.body);
+    load.protocol === 'http1'
+      ? probeHttp1(host, port, load.path)
+      : load.behind === undefined
+        ? probe(host, port, load.path, load.body)
+        : probeBehind(load.behind, host, port, load.path, load.body);
   let errors = await prove();
   const sounding = await runLoad(settings, about.shape, SOUNDING[shapeName(about.shape)] ?? 2000);
   const within = (seconds: number): number => Math.min(MOST_REQUESTS, Math.max(500, Math.round(sounding.requestsPerSecond * seconds)));

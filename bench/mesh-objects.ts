@@ -1,5 +1,5 @@
 // The mesh that Weft's sidecars serve in a benchmark, as the Kubernetes objects that a cluster would have: eight
-// methods, a header set, a 90/10 canary; or a Service whose port is TCP, without a route. Pure.
+// methods or paths, a header set, a 90/10 canary; or a Service whose port is TCP, without a route. Pure.
 import { create } from '@bufbuild/protobuf';
 import { MtlsMode, type Protocol, type Workload, WorkloadSchema } from '#core/contract/gen/weft/v1/mesh_pb.ts';
 import { workloadSpiffeId } from '#core/contract/identity.ts';
@@ -13,10 +13,11 @@ export const BACKEND_ACCOUNT = 'backend';
 export const SERVICE = 'payment';
 export const SERVICE_PORT = 80;
 const PORT_NAME = 'load';
+const APP_PROTOCOL = { grpc: 'kubernetes.io/h2c', http1: 'http', tcp: 'tcp' } as const;
 
 export interface MeshPlan {
-  readonly protocol: 'grpc' | 'tcp';
-  /** "/service/method" each; one GRPCRoute rule names them all. */
+  readonly protocol: keyof typeof APP_PROTOCOL;
+  /** "/service/method" each, which HTTP takes for prefixes of paths; one rule of a route names them all. */
   readonly methods: readonly string[];
   /** Address of the endpoints and a port for each of the two versions. */
   readonly backendAddress: string;
@@ -34,7 +35,7 @@ export function meshObjects(plan: MeshPlan): KubeObject[] {
     apiVersion: 'v1',
     kind: 'Service',
     metadata: meta(name),
-    spec: { ports: [{ name: PORT_NAME, port: SERVICE_PORT, appProtocol: tcp ? 'tcp' : 'kubernetes.io/h2c' }] },
+    spec: { ports: [{ name: PORT_NAME, port: SERVICE_PORT, appProtocol: APP_PROTOCOL[plan.protocol] }] },
   }));
   const slices = versions.map((name, i) => ({
     apiVersion: 'discovery.k8s.io/v1',
@@ -52,14 +53,15 @@ export function meshObjects(plan: MeshPlan): KubeObject[] {
   });
   const route = {
     apiVersion: 'gateway.networking.k8s.io/v1',
-    kind: 'GRPCRoute',
+    kind: plan.protocol === 'http1' ? 'HTTPRoute' : 'GRPCRoute',
     metadata: meta('canary'),
     spec: {
       parentRefs: [{ group: '', kind: 'Service', name: SERVICE }],
       rules: [
         {
-          matches: plan.methods.map((method) => {
-            const [, service, name] = method.split('/');
+          matches: plan.methods.map((path) => {
+            if (plan.protocol === 'http1') return { path: { type: 'PathPrefix', value: path } };
+            const [, service, name] = path.split('/');
             return { method: { type: 'Exact', service, method: name } };
           }),
           filters: [{ type: 'RequestHeaderModifier', requestHeaderModifier: { set: [{ name: 'x-weft-route', value: 'bench' }] } }],

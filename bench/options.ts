@@ -2,7 +2,7 @@
 import { parseArgs } from 'node:util';
 
 export const USAGE =
-  'npm run bench -- [--telemetry | --open-loop | --tcp] [--quick] [--only weft,envoy,…] [--shape 4,50] [--shape "4,50 realistic"] [--scenario plain,mtls,pair] [--seconds 4] [--rounds 3] [--requests n] [--growth n]';
+  'npm run bench -- [--telemetry | --open-loop | --http1 | --tcp] [--quick] [--only weft,envoy,…] [--shape 4,50] [--shape "4,50 realistic"] [--scenario plain,mtls,pair] [--seconds 4] [--rounds 3] [--requests n] [--growth n]';
 
 /** The telemetry run measures one shape and two scenarios, unless asked for others. */
 const TELEMETRY_SHAPES = ['4,50'];
@@ -15,6 +15,8 @@ export interface Options {
   readonly telemetry: boolean;
   /** Latency at steady rates, instead of the comparison of proxies. */
   readonly openLoop: boolean;
+  /** The comparison of proxies, with requests of HTTP/1.1. */
+  readonly http1: boolean;
   /** Throughput of connections that pass as TCP, instead of the comparison of proxies. */
   readonly tcp: boolean;
   readonly only: readonly string[];
@@ -40,6 +42,7 @@ export function readOptions(
       options: {
         telemetry: { type: 'boolean', default: false },
         'open-loop': { type: 'boolean', default: false },
+        http1: { type: 'boolean', default: false },
         tcp: { type: 'boolean', default: false },
         quick: { type: 'boolean', default: false },
         only: { type: 'string' },
@@ -51,12 +54,14 @@ export function readOptions(
         growth: { type: 'string' },
       },
     });
-    const { telemetry, tcp } = values;
+    const { telemetry, http1, tcp } = values;
     const openLoop = values['open-loop'];
-    if ([telemetry, openLoop, tcp].filter(Boolean).length > 1) throw new Error('--telemetry, --open-loop and --tcp are a run each');
+    if ([telemetry, openLoop, http1, tcp].filter(Boolean).length > 1)
+      throw new Error('--telemetry, --open-loop, --http1 and --tcp are a run each');
     return {
       telemetry,
       openLoop,
+      http1,
       tcp,
       only: pick('--only', values.only?.split(','), known.peers),
       shapes: pick('--shape', values.shape ?? (telemetry ? TELEMETRY_SHAPES : undefined), known.shapes),

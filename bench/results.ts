@@ -11,6 +11,8 @@ const HOW = {
     'Proxies have core 0; load, backends and the server that takes the spans core 1: where core 0 is not busy, core 1 was the limit, and CPU says more than requests/s.',
   'open-loop':
     'A pair of proxies has core 0; load and backend core 1. Proxies are started anew for each round and get no warm-up; the first second stands apart.',
+  http1:
+    'Keep-alive connections, one request at a time on each. Proxies share core 0, load and backends (nginx) core 1: where core 0 is not busy, core 1 was the limit. Between two Envoys HTTP/1.1 over mTLS, as Istio has it.',
   tcp: 'iperf3 writes 64 KiB at a time over 4 connections. Proxies have core 0; load and server core 1, which is the limit where core 0 is not busy: octets per second of CPU say more than Gbit/s.',
   scale:
     'The control plane has core 0 and the heap of its container; API server, etcd and the sidecars, which are the streams of real ones with nothing behind, have the others. What sidecars do with what they get is part of the times.',
@@ -20,6 +22,7 @@ const TITLES = {
   latest: 'The newest benchmark',
   telemetry: 'What tracing and metrics cost',
   'open-loop': 'Latency at steady rates',
+  http1: 'Requests of HTTP/1.1',
   tcp: 'Throughput of TCP connections',
   scale: 'One control plane and a large mesh',
 } as const;

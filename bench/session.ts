@@ -4,7 +4,7 @@ import type { Backends } from './backends.ts';
 import type { LoadSettings, Shape } from './load.ts';
 import { type Measurement, measure, shapeName } from './measure.ts';
 import type { Options } from './options.ts';
-import type { Peer, Running, Scenario, Work } from './peers/peer.ts';
+import type { Peer, Protocol, Running, Scenario, Work } from './peers/peer.ts';
 import { FIRST_WARM_SECONDS, METHODS, PROXY_CORE, WARM_SECONDS } from './work.ts';
 
 export interface Runner {
@@ -43,7 +43,7 @@ export class Session {
   }
 
   /** @returns null, and a note, when something that the scenario needs is not installed */
-  work(scenario: Scenario, protocol: Work['protocol'] = 'grpc'): Work | null {
+  work(scenario: Scenario, protocol: Protocol = 'grpc'): Work | null {
     const { backends, trust, directory } = this.setup;
     const backendPorts = scenario === 'mtls' ? backends.tls : backends.plain;
     if (backendPorts !== null)

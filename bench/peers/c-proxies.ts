@@ -54,7 +54,8 @@ const RECIPES: readonly Recipe[] = [
         '--errorlog-file=/dev/null',
         `--frontend=127.0.0.1,${port};no-tls`,
       ];
-      args.push(`--backend=127.0.0.1,${work.backendPorts[0]};;proto=h2${tls ? ';tls;sni=localhost' : ''}`);
+      const version = work.protocol === 'http1' ? 'http/1.1' : 'h2';
+      args.push(`--backend=127.0.0.1,${work.backendPorts[0]};;proto=${version}${tls ? ';tls;sni=localhost' : ''}`);
       // nghttpx cannot check a URI name; the chain alone is not enough for it, so the check is off.
       if (tls) args.push(`--client-cert-file=${certificate}`, `--client-private-key-file=${key}`, `--cacert=${roots}`, '--insecure');
       return args;
@@ -67,10 +68,11 @@ const RECIPES: readonly Recipe[] = [
     versionArgs: ['-v'],
     command(binary, work, port) {
       if (work.protocol === 'tcp') return [binary, '-db', '-f', file(work, 'haproxy-tcp.cfg', haproxyTcp(work, port))];
+      const proto = work.protocol === 'http1' ? '' : ' proto h2';
       const tls =
         work.scenario === 'mtls'
           ? ` ssl crt ${work.certificates.bundle} ca-file ${work.certificates.roots} verify required alpn h2`
-          : ' proto h2';
+          : proto;
       const config = `global
   nbthread 1
 defaults
@@ -80,7 +82,7 @@ defaults
   timeout server 60s
   http-reuse always
 frontend in
-  bind 127.0.0.1:${port} proto h2
+  bind 127.0.0.1:${port}${proto}
   default_backend out
 backend out
   http-request set-header x-weft-route bench
@@ -97,6 +99,7 @@ backend out
     command(binary, work, port) {
       const { key, certificate, roots } = work.certificates;
       const tls = work.scenario === 'mtls';
+      const http1 = work.protocol === 'http1';
       const config = `daemon off;
 master_process off;
 pid ${work.directory}/nginx.pid;
@@ -107,11 +110,12 @@ http {
   client_body_temp_path ${work.directory}/nginx-body;
   upstream out { server 127.0.0.1:${work.backendPorts[0]}; keepalive 512; keepalive_requests 100000000; }
   server {
-    listen 127.0.0.1:${port} http2;
+    listen 127.0.0.1:${port}${http1 ? '' : ' http2'};
     keepalive_requests 100000000;
     location / {
-      grpc_set_header x-weft-route bench;
-      grpc_pass ${tls ? 'grpcs' : 'grpc'}://out;
+      ${http1 ? 'proxy_http_version 1.1; proxy_set_header Connection "";' : ''}
+      ${http1 ? 'proxy' : 'grpc'}_set_header x-weft-route bench;
+      ${http1 ? 'proxy_pass http' : tls ? 'grpc_pass grpcs' : 'grpc_pass grpc'}://out;
       ${tls ? `grpc_ssl_certificate ${certificate}; grpc_ssl_certificate_key ${key}; grpc_ssl_trusted_certificate ${roots}; grpc_ssl_protocols TLSv1.3;` : ''}
     }
   }
@@ -127,7 +131,7 @@ function peerOf(recipe: Recipe): Peer {
   return {
     name: recipe.name,
     scenarios: ['plain', 'mtls'],
-    protocols: recipe.name === 'haproxy' ? ['grpc', 'tcp'] : ['grpc'],
+    protocols: recipe.name === 'haproxy' ? ['grpc', 'http1', 'tcp'] : ['grpc', 'http1'],
     missing: () => (find() === null ? `${recipe.name} is not installed: apt-get install ${recipe.debianPackage}` : ''),
     version: () => {
       // nginx prints its version to standard error.

@@ -94,7 +94,7 @@ async function start(work: Work): Promise<Running> {
 export const envoy: Peer = {
   name: 'envoy',
   scenarios: ['plain', 'mtls', 'pair'],
-  protocols: ['grpc', 'tcp'],
+  protocols: ['grpc', 'http1', 'tcp'],
   missing: () => (find() === null ? `Envoy is not installed: ${INSTALL}` : ''),
   version: () => /envoy +version: \S+?\/([0-9.]+)/.exec(execFileSync(find()!, ['--version'], { encoding: 'utf8' }))?.[1] ?? '?',
   start,

@@ -7,6 +7,9 @@ import type { Measured } from '../processes.ts';
  */
 export type Scenario = 'plain' | 'mtls' | 'pair';
 
+/** What the load speaks: gRPC over HTTP/2, requests of HTTP/1.1, or anything, in octets. */
+export type Protocol = 'grpc' | 'http1' | 'tcp';
+
 /** What share of the calls is traced, and where spans go: the port of a server for OTLP over HTTP. */
 export interface Tracing {
   readonly share: number;
@@ -16,8 +19,7 @@ export interface Tracing {
 /** What the proxies do in a scenario. */
 export interface Work {
   readonly scenario: Scenario;
-  /** What the load speaks: gRPC over HTTP/2, or anything, in octets. */
-  readonly protocol: 'grpc' | 'tcp';
+  readonly protocol: Protocol;
   /** Where the two backends listen; with 'mtls' TLS is terminated there. */
   readonly backendPorts: readonly [number, number];
   /** Paths of the eight methods that routes name, and the one that the load calls. */
@@ -56,7 +58,7 @@ export interface Running {
 export interface Peer {
   readonly name: string;
   readonly scenarios: readonly Scenario[];
-  readonly protocols: readonly Work['protocol'][];
+  readonly protocols: readonly Protocol[];
   /** What is needed and missing, with the command that installs it; '' if all is there. */
   missing(): string;
   version(): string;

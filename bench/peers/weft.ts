@@ -18,6 +18,7 @@ const POD = '127.0.0.2';
 const DROPPED_SPANS = 'weft_spans_dropped_total';
 const READY_WITHIN_MS = 10_000;
 const HOUR_MS = 3600_000;
+const INBOUND = { grpc: Protocol.HTTP2, http1: Protocol.HTTP1, tcp: Protocol.TCP } as const;
 
 /** Which sidecar runs. */
 export interface Build {
@@ -41,7 +42,7 @@ async function startMesh(work: Work, listenPort: number): Promise<Mesh> {
       POD,
       HERE,
       work.scenario === 'pair' ? [...new Set(work.backendPorts)] : [],
-      work.protocol === 'tcp' ? Protocol.TCP : Protocol.HTTP2,
+      INBOUND[work.protocol],
     ),
   };
   const plane = await startControlPlane({
@@ -162,7 +163,7 @@ export function weftOf(name: string, build: Build): Peer {
   return {
     name,
     scenarios: ['plain', 'mtls', 'pair'],
-    protocols: ['grpc', 'tcp'],
+    protocols: ['grpc', 'http1', 'tcp'],
     missing: () => (existsSync(build.program) ? '' : `${path.relative(process.cwd(), build.program)} is not built: npm run build`),
     version: () => VERSION,
     start: (work) => start(work, build),

@@ -158,6 +158,7 @@ describe('bench: figures', () => {
     expect(readOptions(['--only', 'envoy', '--shape', '1,1', '--quick'], known)).to.deep.equal({
       telemetry: false,
       openLoop: false,
+      http1: false,
       tcp: false,
       only: ['envoy'],
       shapes: ['1,1'],
@@ -176,6 +177,7 @@ describe('bench: figures', () => {
       ['--requests', '-1'],
       ['--telemetry', '--open-loop'],
       ['--open-loop', '--tcp'],
+      ['--http1', '--tcp'],
     ])
       expect(readOptions(args, known), args.join(' ')).to.have.property('problem').that.is.a('string').and.not.empty;
   });
