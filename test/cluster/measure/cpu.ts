@@ -51,7 +51,15 @@ try {
   if (h2load === null) throw new Error('h2load is not installed: apt-get install nghttp2-client nghttp2-server');
   const bodyFile = path.join(directory, 'body');
   writeFileSync(bodyFile, LOAD_BODY);
-  const load: Load = { protocol: 'grpc', h2load, core: LOAD_CORE, path: LOAD_PATH, body: LOAD_BODY, bodyFile, logFile: path.join(directory, 'h2load.log') };
+  const load: Load = {
+    protocol: 'grpc',
+    h2load,
+    core: LOAD_CORE,
+    path: LOAD_PATH,
+    body: LOAD_BODY,
+    bodyFile,
+    logFile: path.join(directory, 'h2load.log'),
+  };
   // Strict: without mTLS nothing would be answered.
   await measure({ [NS]: { ...INJECT, 'weft.dev/mtls': 'strict' } }, async (objects) => {
     const runners = [await startEnvoys(load), await startInPods(objects, load)];
