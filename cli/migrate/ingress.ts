@@ -6,7 +6,7 @@ import { canaryRules } from './ingress-canary.ts';
 import { type GatewayHost, gatewayDraft } from './ingress-gateway.ts';
 import { type TranslatedPath, translatePath } from './ingress-path.ts';
 import { type IngressPath, listenerOf, type ReadIngress, readIngress } from './ingress-source.ts';
-import { joinName, mapsOf, type Sources, slugOf, sourceName } from './sources.ts';
+import { grpcMethodOf, joinName, mapsOf, type Sources, slugOf, sourceName } from './sources.ts';
 
 const MOST_RULES = 16;
 
@@ -164,8 +164,6 @@ function redirectFilter({ to, code }: { to: string; code: number }, notes: Notes
   return { type: 'RequestRedirect', requestRedirect };
 }
 
-const GRPC_METHOD = /^\/([A-Za-z0-9_.]+)(?:\/([A-Za-z0-9_]*))?$/;
-
 /** An HTTP rule as one of a GRPCRoute; null, and a note, where its path is no method. */
 function grpcRule(rule: Readonly<Record<string, unknown>>, notes: Notes): Record<string, unknown> | null {
   const { matches, filters, timeouts, retry, ...rest } = rule;
@@ -180,10 +178,9 @@ function grpcRule(rule: Readonly<Record<string, unknown>>, notes: Notes): Record
       notes.leftOut(`the rule for path ${value}: a GRPCRoute matches services and methods`);
       continue;
     }
-    const [, service, method] = GRPC_METHOD.exec(value) ?? [];
-    if (value !== '/' && service === undefined) notes.leftOut(`the rule for path ${value}: it is not /service or /service/method`);
-    else
-      translated.push({ ...(service === undefined ? {} : { method: { service, method: method || undefined } }), headers: match.headers });
+    const method = grpcMethodOf(value);
+    if (value !== '/' && method === null) notes.leftOut(`the rule for path ${value}: it is not /service or /service/method`);
+    else translated.push({ ...(method === null ? {} : { method }), headers: match.headers });
   }
   if (matches !== undefined && translated.length === 0) return null;
   const isAll = translated.every((match) => Object.values(match).every((value) => value === undefined));

@@ -1,11 +1,13 @@
 // What a rule of an Istio VirtualService does, as filters and fields of a route's rule. Pure.
 import { fieldsOf, isMap, textOf } from '#objects/fields.ts';
 import type { Notes } from './draft.ts';
-import { mapsOf, type SourceObject, type Sources, servicePortOf, textsOf } from './sources.ts';
+import { mapsOf, type SourceObject, type Sources, servicePortOf, speaksGrpc, textsOf } from './sources.ts';
 
 export interface Action {
   readonly filters: readonly Readonly<Record<string, unknown>>[];
   readonly backendRefs: readonly Readonly<Record<string, unknown>>[];
+  /** The Services of all destinations say that gRPC is spoken on their ports. */
+  readonly isGrpc: boolean;
   readonly timeouts?: object;
   readonly retry?: object;
 }
@@ -45,15 +47,17 @@ export function translateAction(
     if (backendRef !== null) filters.push({ type: 'RequestMirror', requestMirror: { backendRef, ...shareOf(percent) } });
   }
   const routes = mapsOf(rule.route);
+  let isGrpc = routes.length > 0;
   const backendRefs = routes.flatMap((route) => {
     const backend = destinationOf(route.destination, of, services, notes);
     if (backend === null) return [];
+    isGrpc &&= speaksGrpc(services.get(keyOfDestination(route.destination, of)), Number(backend.port));
     const own = headerFilters(route.headers);
     const weight = typeof route.weight === 'number' ? route.weight : routes.length > 1 ? 0 : undefined;
     return [{ ...backend, weight, filters: own.length === 0 ? undefined : own }];
   });
   if (backendRefs.length < routes.length) return null;
-  return { filters, backendRefs, ...timesOf(rule, notes) };
+  return { filters, backendRefs, isGrpc, ...timesOf(rule, notes) };
 }
 
 /** A destination as backendRef. @returns null, and a note, when the number of its port is not known */
@@ -81,6 +85,12 @@ export function destinationOf(
     notes.differs(`the backend ${key}: a ReferenceGrant in namespace ${service.namespace} has to allow it`);
   const name = textOf(subset) === undefined ? service.name : `${service.name}-${textOf(subset)}`;
   return { name, namespace: service.namespace === of.namespace ? undefined : service.namespace, port: number };
+}
+
+function keyOfDestination(destination: unknown, of: SourceObject): string {
+  const { host } = fieldsOf(destination as Record<string, unknown>);
+  const service = serviceOfHost(textOf(host) ?? '', of.namespace);
+  return service === null ? '' : `${service.namespace}/${service.name}`;
 }
 
 /** "reviews", "reviews.shop", "reviews.shop.svc.cluster.local"; null: something else. */

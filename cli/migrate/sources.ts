@@ -111,6 +111,12 @@ export function servicePortOf(service: SourceObject | undefined, name?: string):
   return typeof found?.port === 'number' ? found.port : undefined;
 }
 
+/** The gRPC service and method of a path "/service/method" or "/service"; null: it is of another form. */
+export function grpcMethodOf(path: string): { readonly service: string; readonly method?: string } | null {
+  const [, service, method] = /^\/([A-Za-z0-9_.]+)(?:\/([A-Za-z0-9_]*))?$/.exec(path) ?? [];
+  return service === undefined ? null : { service, method: method || undefined };
+}
+
 /** Whether a port of a Service says that gRPC is spoken on it. */
 export function speaksGrpc(service: SourceObject | undefined, port: number): boolean {
   const found = mapsOf(service?.spec.ports).find((each) => each.port === port);

@@ -3,7 +3,7 @@ import { fieldsOf, textOf } from '#objects/fields.ts';
 import { type Draft, GATEWAY_API, Notes } from './draft.ts';
 import { type Action, destinationOf, serviceOfHost, translateAction } from './istio-action.ts';
 import { type HttpMatch, translateMatch } from './istio-match.ts';
-import { joinName, mapsOf, type SourceObject, type Sources, sourceName, speaksGrpc, textsOf } from './sources.ts';
+import { grpcMethodOf, joinName, mapsOf, type SourceObject, type Sources, sourceName, textsOf } from './sources.ts';
 
 interface Rule extends Action {
   readonly name: string | undefined;
@@ -11,7 +11,6 @@ interface Rule extends Action {
 }
 
 const MESH = 'mesh';
-const METHOD_PATH = /^\/([A-Za-z0-9_.]+)(?:\/([A-Za-z0-9_]*))?$/;
 
 export function migrateVirtualService(source: SourceObject, services: Sources['services']): Draft[] {
   const notes = new Notes();
@@ -30,7 +29,7 @@ export function migrateVirtualService(source: SourceObject, services: Sources['s
   const attached = gateways.filter((gateway) => gateway !== MESH).map((gateway) => gatewayRef(gateway, namespace));
   const suffix = parents.length > 0 && attached.length > 0 ? 'gateway' : '';
   const hostnames = hosts.filter((host) => host !== '*');
-  const kind = rules.length > 0 && rules.every((rule) => isGrpc(rule, namespace, services)) ? 'GRPCRoute' : 'HTTPRoute';
+  const kind = rules.length > 0 && rules.every(canBeGrpc) ? 'GRPCRoute' : 'HTTPRoute';
   const body = rules.map((rule) => (kind === 'GRPCRoute' ? grpcRule(rule, notes) : httpRule(rule)));
   if (body.length > 0) {
     if (parents.length > 0) add(kind, name, { parentRefs: parents, rules: body });
@@ -105,19 +104,10 @@ function ruleOf(rule: Readonly<Record<string, unknown>>, source: SourceObject, s
   return [{ ...action, name: textOf(rule.name), matches: wanted.length === 0 ? undefined : matches }];
 }
 
-function isGrpc({ matches, backendRefs }: Rule, namespace: string, services: Sources['services']): boolean {
-  if (backendRefs.length === 0) return false;
-  const speaks = backendRefs.every((backend) => {
-    const where = textOf(backend.namespace) ?? namespace;
-    // The Service of a subset has the ports of the whole.
-    const name = [...services.keys()]
-      .filter((key) => key.startsWith(`${where}/`) && `${where}/${backend.name}`.startsWith(key))
-      .sort()
-      .pop();
-    return name !== undefined && speaksGrpc(services.get(name), Number(backend.port));
-  });
+/** Whether a GRPCRoute can say it. */
+function canBeGrpc({ isGrpc, matches }: Rule): boolean {
   return (
-    speaks &&
+    isGrpc &&
     (matches ?? []).every(
       ({ path, method, queryParams }) =>
         method === undefined && queryParams === undefined && (path === undefined || methodOf(path) !== null),
@@ -128,9 +118,8 @@ function isGrpc({ matches, backendRefs }: Rule, namespace: string, services: Sou
 function methodOf(path: NonNullable<HttpMatch['path']>): { service?: string; method?: string } | null {
   if (path.type === 'RegularExpression') return null;
   if (path.value === '/' && path.type === 'PathPrefix') return {};
-  const [, service, method] = METHOD_PATH.exec(path.value) ?? [];
-  if (service === undefined || (path.type === 'Exact') !== Boolean(method)) return null;
-  return { service, method: method || undefined };
+  const method = grpcMethodOf(path.value);
+  return method === null || (path.type === 'Exact') !== (method.method !== undefined) ? null : method;
 }
 
 function grpcRule({ name, matches, filters, backendRefs, timeouts, retry }: Rule, notes: Notes): object {

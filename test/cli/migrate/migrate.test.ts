@@ -90,6 +90,20 @@ describe('weft migrate', () => {
     );
   });
 
+  it('asks the very Service of a destination what it speaks, not one whose name begins likewise', () => {
+    const route = [{ destination: { host: 'payment', port: { number: 80 } } }];
+    const values = [
+      { apiVersion: 'v1', kind: 'Service', metadata: { name: 'pay' }, spec: { ports: [{ name: 'grpc', port: 80 }] } },
+      {
+        apiVersion: 'networking.istio.io/v1',
+        kind: 'VirtualService',
+        metadata: { name: 'a' },
+        spec: { hosts: ['payment'], http: [{ route }] },
+      },
+    ];
+    expect(migrate(values, 'default', 'weft').drafts.map(({ object }) => object?.kind)).to.deep.equal(['HTTPRoute']);
+  });
+
   it('takes objects whose parts are anything', () => {
     const odd = [null, 1, 'x', [], {}, { spec: 1 }];
     for (const kind of ['Ingress', 'VirtualService', 'DestinationRule', 'Gateway']) {
