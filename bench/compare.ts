@@ -1,7 +1,7 @@
 // The comparison of proxies: each scenario and shape, proxies taking turns, and their memory.
 import { combine, type Measurement, shapeName } from './measure.ts';
 import { idleRows, type MemoryRow, measureGrowth } from './memory.ts';
-import type { Peer, Protocol, Scenario } from './peers/peer.ts';
+import type { Peer, Scenario } from './peers/peer.ts';
 import type { Session } from './session.ts';
 import { SHAPES } from './work.ts';
 
@@ -14,17 +14,18 @@ export async function compare(
   scenario: Scenario,
   peers: readonly Peer[],
   growing: string,
-  protocol: Protocol = 'grpc',
 ): Promise<{ results: Measurement[]; memory: MemoryRow[] }> {
-  const { options } = session.setup;
-  const work = session.work(scenario, protocol);
+  const { options, load } = session.setup;
+  const work = session.work(scenario);
   if (work === null) return { results: [], memory: [] };
-  for (const peer of peers.filter(({ scenarios, protocols }) => scenarios.includes(scenario) && protocols.includes(protocol)))
+  for (const peer of peers.filter(({ scenarios, protocols }) => scenarios.includes(scenario) && protocols.includes(load.protocol)))
     await session.start(peer, work);
   const { running } = session;
   const memory = await idleRows(running);
   const results: Measurement[] = [];
-  for (const shape of SHAPES.filter((each) => options.shapes.includes(shapeName(each)) && (protocol === 'grpc' || each.streams === 1))) {
+  for (const shape of SHAPES.filter(
+    (each) => options.shapes.includes(shapeName(each)) && (load.protocol === 'grpc' || each.streams === 1),
+  )) {
     const byPeer = new Map<string, Measurement[]>();
     for (let round = 0; round < options.rounds; round++) {
       for (const runner of running) {

@@ -108,7 +108,7 @@ async function comparison(session: Session): Promise<Figures> {
   const results: Measurement[] = [];
   const memory: MemoryRow[] = [];
   for (const scenario of SCENARIOS.filter((name) => options.scenarios.includes(name) && !(options.http1 && name === 'mtls'))) {
-    const part = await compare(session, scenario, present, weft.name, options.http1 ? 'http1' : 'grpc');
+    const part = await compare(session, scenario, present, weft.name);
     results.push(...part.results);
     memory.push(...part.memory);
   }

@@ -43,7 +43,7 @@ export class Session {
   }
 
   /** @returns null, and a note, when something that the scenario needs is not installed */
-  work(scenario: Scenario, protocol: Protocol = 'grpc'): Work | null {
+  work(scenario: Scenario, protocol: Protocol = this.setup.load.protocol): Work | null {
     const { backends, trust, directory } = this.setup;
     const backendPorts = scenario === 'mtls' ? backends.tls : backends.plain;
     if (backendPorts !== null)

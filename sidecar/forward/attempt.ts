@@ -122,7 +122,10 @@ export function resetUnanswered(call: RunningCall, state: Sent, code: number, ca
   refuse(call, error, detail, statusOfReset(code, cause));
 }
 
-/** The endpoint answered with a status after which the route asks for another attempt. @returns false: it is the answer */
+/**
+ * The endpoint answered with a status after which the route asks for another attempt.
+ * @returns false: it is the answer
+ */
 export function repeatAnswered(call: RunningCall, state: Sent, status: number, endStream: boolean): boolean {
   const waitMs = waitBeforeRepeat(call);
   if (waitMs < 0) return false;

@@ -36,7 +36,11 @@ export class MirrorCall implements StreamHandler, Waiter {
   private answering = false;
   private done = false;
 
-  /** @param trace of the call, which the copy belongs to @param ended the call has no body @param fromHttp1 it began as HTTP/1.1 */
+  /**
+   * @param trace of the call, which the copy belongs to
+   * @param ended the call has no body
+   * @param fromHttp1 it began as HTTP/1.1
+   */
   constructor(
     deps: ExchangeDeps,
     upstream: Upstream,

@@ -5,7 +5,10 @@ export interface HeaderSource {
   readonly list: string[];
   /** Names that must leave as "never indexed"; null if none. */
   readonly never: ReadonlySet<string> | null;
-  /** The encoder that encoded it last, or what HTTP/1.1 wrote of it, at which generation of its table, and the bytes: one compare on the hot path. */
+  /**
+   * The encoder that encoded it last, or what HTTP/1.1 wrote of it, at which generation of its table, and the bytes: one
+   * compare on the hot path.
+   */
   encoder: unknown;
   generation: number;
   bytes: Buffer;
